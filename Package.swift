@@ -1,0 +1,112 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// The core's step points exist in debug builds only: a release build contains none of their code.
+let stepPoints: [SwiftSetting] = [.define("STEP_POINTS", .when(configuration: .debug))]
+
+let package = Package(
+    name: "tollgate",
+    products: [
+        .library(name: "TollgateClient", targets: ["TollgateClient"]),
+        .executable(name: "tollgate", targets: ["tollgate"]),
+        .executable(name: "tollgate-loadtest", targets: ["tollgate-loadtest"]),
+        .executable(name: "tollgate-benchmarks", targets: ["tollgate-benchmarks"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    ],
+    targets: [
+        // System libraries: a module map and a shim each, nothing else.
+        .systemLibrary(
+            name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(
+            name: "CProtobufC", pkgConfig: "libprotobuf-c",
+            providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(name: "CLinux"),
+        .target(name: "CTollgate", dependencies: ["CProtobufC"]),
+
+        // The core: no I/O, no Foundation.
+        .target(name: "Limits", swiftSettings: strict),
+        .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
+        .target(
+            name: "Reservations", dependencies: ["Limits"], swiftSettings: strict + stepPoints),
+        .target(
+            name: "Engine", dependencies: ["Limits", "BillingCalendar", "Reservations", "CLinux"],
+            swiftSettings: strict + stepPoints),
+
+        // The wire.
+        .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"], swiftSettings: strict),
+        .target(
+            name: "GRPCServer",
+            dependencies: [
+                "HTTP2", "Wire", "Engine", "Limits",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
+        .target(
+            name: "TollgateClient",
+            dependencies: [
+                "HTTP2", "Wire",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
+
+        // The command and the tools.
+        .executableTarget(
+            name: "tollgate",
+            dependencies: [
+                "Limits", "BillingCalendar", "Engine", "GRPCServer", "TollgateClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Yams", package: "Yams"),
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "tollgate-loadtest",
+            dependencies: [
+                "TollgateClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ], path: "Tools/LoadTest", swiftSettings: strict),
+        .executableTarget(
+            name: "tollgate-benchmarks",
+            dependencies: [
+                "Limits", "Reservations", "Engine", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tools/Benchmarks", swiftSettings: strict),
+
+        .testTarget(name: "LimitsTests", dependencies: ["Limits"], swiftSettings: strict),
+        .testTarget(
+            name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReservationsTests", dependencies: ["Reservations", "Limits"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "EngineTests", dependencies: ["Engine", "Reservations", "Limits"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: strict),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "Limits"], swiftSettings: strict),
+        .testTarget(
+            name: "GRPCServerTests", dependencies: ["GRPCServer", "TollgateClient"],
+            swiftSettings: strict),
+        .testTarget(name: "TollgateTests", dependencies: ["tollgate"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

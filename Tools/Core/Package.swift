@@ -1,0 +1,46 @@
+// swift-tools-version: 6.2
+// The core targets alone, over the same sources: no package dependency, so it builds in seconds and runs under
+// the sanitizers. `swift test --package-path Tools/Core --sanitize=thread`
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+let stepPoints: [SwiftSetting] = [.define("STEP_POINTS", .when(configuration: .debug))]
+
+let package = Package(
+    name: "tollgate-core",
+    targets: [
+        .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2"),
+        .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c"),
+        .systemLibrary(name: "CLinux"),
+        .target(name: "CTollgate", dependencies: ["CProtobufC"]),
+        .target(name: "Limits", swiftSettings: strict),
+        .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
+        .target(
+            name: "Reservations", dependencies: ["Limits"], swiftSettings: strict + stepPoints),
+        .target(
+            name: "Engine", dependencies: ["Limits", "BillingCalendar", "Reservations", "CLinux"],
+            swiftSettings: strict + stepPoints),
+        .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
+        .target(
+            name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"],
+            swiftSettings: strict),
+        .testTarget(name: "LimitsTests", dependencies: ["Limits"], swiftSettings: strict),
+        .testTarget(
+            name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReservationsTests", dependencies: ["Reservations", "Limits"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "EngineTests", dependencies: ["Engine", "Reservations", "Limits"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: strict),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "Limits"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)
