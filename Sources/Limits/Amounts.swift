@@ -1,0 +1,58 @@
+/// One amount per resource, with the set of resources that are present.
+///
+/// Units are those of `Resource`. A fixed-size value: no allocation, 40 bytes.
+@frozen public struct Amounts: Sendable, Equatable {
+    public var spendNanos: Int64
+    public var extensions: Int64
+    public var dids: Int64
+    public var callSeconds: Int64
+    /// Bit `Resource.index` is set where the resource was named, even with an amount of zero.
+    public var present: UInt8
+
+    @inlinable public init() {
+        spendNanos = 0
+        extensions = 0
+        dids = 0
+        callSeconds = 0
+        present = 0
+    }
+
+    @inlinable public init(_ resource: Resource, _ amount: Int64) {
+        self.init()
+        set(resource.index, amount)
+    }
+
+    @inlinable public var isEmpty: Bool { present == 0 }
+
+    @inlinable public func contains(_ index: Int) -> Bool {
+        present & (1 &<< UInt8(truncatingIfNeeded: index)) != 0
+    }
+
+    /// The amount at a `Resource.index`; 0 where absent.
+    @inlinable public subscript(index: Int) -> Int64 {
+        get {
+            switch index {
+            case 0: spendNanos
+            case 1: extensions
+            case 2: dids
+            default: callSeconds
+            }
+        }
+        set {
+            switch index {
+            case 0: spendNanos = newValue
+            case 1: extensions = newValue
+            case 2: dids = newValue
+            default: callSeconds = newValue
+            }
+        }
+    }
+
+    @inlinable public subscript(resource: Resource) -> Int64 { self[resource.index] }
+
+    /// Sets an amount and marks its resource present.
+    @inlinable public mutating func set(_ index: Int, _ amount: Int64) {
+        self[index] = amount
+        present |= 1 &<< UInt8(truncatingIfNeeded: index)
+    }
+}

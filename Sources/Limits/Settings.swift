@@ -1,0 +1,89 @@
+// What an operator sets. Caps are in the units of `Resource` (minutes are kept as seconds); nil: no limit.
+
+/// The six fields of the partner guide's "Edit Limits", and `on_limit`.
+public struct TenantLimits: Sendable, Equatable {
+    public var monthlySpendNanos: Int64?
+    public var maxExtensions: Int64?
+    public var maxDIDs: Int64?
+    public var monthlyCallSeconds: Int64?
+    /// Percent of a cap that raises the early warning: 1 ... 100.
+    public var alertThresholdPercent: UInt8
+    public var autoSuspend: Bool
+
+    public init(
+        monthlySpendNanos: Int64? = nil, maxExtensions: Int64? = nil, maxDIDs: Int64? = nil,
+        monthlyCallSeconds: Int64? = nil, alertThresholdPercent: UInt8 = 80,
+        autoSuspend: Bool = false
+    ) {
+        self.monthlySpendNanos = monthlySpendNanos
+        self.maxExtensions = maxExtensions
+        self.maxDIDs = maxDIDs
+        self.monthlyCallSeconds = monthlyCallSeconds
+        self.alertThresholdPercent = alertThresholdPercent
+        self.autoSuspend = autoSuspend
+    }
+
+    /// The guide's "new tenant you don't fully trust": $500, 50, 10, 5 000 minutes, 80 %, auto-suspend on.
+    public static let newTenant = TenantLimits(
+        monthlySpendNanos: 500_000_000_000, maxExtensions: 50, maxDIDs: 10,
+        monthlyCallSeconds: 5_000 * 60, alertThresholdPercent: 80, autoSuspend: true)
+
+    /// The cap of a resource; nil: no limit.
+    public func cap(_ resource: Resource) -> Int64? {
+        switch resource {
+        case .spend: monthlySpendNanos
+        case .extensions: maxExtensions
+        case .dids: maxDIDs
+        case .callSeconds: monthlyCallSeconds
+        }
+    }
+}
+
+/// A tenant as configured.
+public struct TenantSettings: Sendable, Equatable {
+    public var id: String
+    public var name: String
+    public var limits: TenantLimits
+    public var onLimit: OnLimit
+    /// 1 ... 31, clamped to the month's last day.
+    public var billingCycleDay: UInt8
+    /// IANA zone name.
+    public var timeZone: String
+    /// Tenant tokens may see caps and codes.
+    public var disclosesLimits: Bool
+
+    public init(
+        id: String, name: String = "", limits: TenantLimits = TenantLimits(),
+        onLimit: OnLimit = .auto, billingCycleDay: UInt8 = 1, timeZone: String = "UTC",
+        disclosesLimits: Bool = false
+    ) {
+        self.id = id
+        self.name = name
+        self.limits = limits
+        self.onLimit = onLimit
+        self.billingCycleDay = billingCycleDay
+        self.timeZone = timeZone
+        self.disclosesLimits = disclosesLimits
+    }
+}
+
+/// A messaging profile as configured. It belongs to one tenant for ever.
+public struct ProfileSettings: Sendable, Equatable {
+    public var id: String
+    public var tenantID: String
+    public var name: String
+    public var dailySpendLimitEnabled: Bool
+    /// Nano-USD; nil: none set.
+    public var dailySpendLimitNanos: Int64?
+
+    public init(
+        id: String, tenantID: String, name: String = "", dailySpendLimitEnabled: Bool = false,
+        dailySpendLimitNanos: Int64? = nil
+    ) {
+        self.id = id
+        self.tenantID = tenantID
+        self.name = name
+        self.dailySpendLimitEnabled = dailySpendLimitEnabled
+        self.dailySpendLimitNanos = dailySpendLimitNanos
+    }
+}
