@@ -1,0 +1,141 @@
+extension Decide {
+    /// CheckAndReserve against a tenant that exists (semantics §3, from "suspension" on).
+    ///
+    /// Fills decision, refusals, warnings, treatment and granted of `answer`; ids, expiry and limit states are the
+    /// caller's. `evaluated` is the set of limits that applied.
+    public static func check(
+        _ subjects: borrowing Subjects, action: Action, amounts: Amounts, minimums: Amounts,
+        mode: Mode, _ rules: LimitRules, answer: inout CheckAnswer, transition: inout Transition,
+        evaluated: inout LimitSet
+    ) -> Verdict {
+        answer.decision = .denied
+        answer.replayed = false
+        answer.refusedBySuspension = false
+        answer.refused = []
+        answer.warnings = []
+        answer.reservationID = 0
+        answer.expiresAt = 0
+        answer.granted = Amounts()
+        answer.treatment = .none
+        evaluated = []
+        if subjects.tenant.status == .suspended {
+            answer.refusedBySuspension = true
+            answer.treatment = .suspended(action)
+            return .denied
+        }
+        let fit = fit(
+            subjects, amounts: amounts, minimums: minimums, partial: mode == .partial, rules)
+        if fit.overflow { return .overflow }
+        evaluated = applicable(amounts, hasProfile: subjects.hasProfile, rules)
+        answer.warnings = fit.warned
+        guard fit.refused.isEmpty else {
+            answer.refused = fit.refused
+            answer.treatment = .reject
+            if mode != .checkOnly { refuse(&transition, fit, subjects) }
+            return .denied
+        }
+        answer.decision = .allowed
+        switch mode {
+        case .checkOnly:
+            break
+        case .reserve, .partial:
+            if mode == .partial { answer.granted = fit.granted }
+            hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules)
+        case .commit:
+            transition.committed = amounts
+            if subjects.hasProfile && rules.profileResources & amounts.present != 0 {
+                transition.profileCommitted = amounts.spendNanos
+                transition.touchesProfile = true
+            }
+            _ = raise(&transition, subjects, rules)
+        }
+        return .allowed
+    }
+
+    /// The limits that apply to a set of resources.
+    static func applicable(
+        _ amounts: Amounts, hasProfile: Bool, _ rules: LimitRules
+    ) -> LimitSet {
+        var set = LimitSet(rawValue: amounts.present &<< 1)
+        if hasProfile && rules.profileResources & amounts.present != 0 {
+            set.insert(.profileDailySpend)
+        }
+        return set
+    }
+
+    @inline(__always)
+    static func hold(
+        _ amounts: Amounts, _ transition: inout Transition, hasProfile: Bool, _ rules: LimitRules
+    ) {
+        transition.held = amounts
+        if hasProfile && rules.profileResources & amounts.present != 0 {
+            transition.profileHeld = amounts.spendNanos
+            transition.touchesProfile = true
+        }
+    }
+
+    /// Room added to a reservation (Extend). As `check` in mode RESERVE or PARTIAL; `answer` gets decision,
+    /// refusals, warnings, treatment and granted.
+    public static func extend(
+        _ subjects: borrowing Subjects, action: Action, additional: Amounts, minimums: Amounts,
+        mode: Mode, _ rules: LimitRules, answer: inout ExtendAnswer, transition: inout Transition
+    ) -> Verdict {
+        var asks = false
+        for resource in 0..<4 where additional[resource] > 0 { asks = true }
+        answer = ExtendAnswer()
+        if asks && subjects.tenant.status == .suspended {
+            answer.refusedBySuspension = true
+            answer.treatment = .suspended(action)
+            return .denied
+        }
+        let fit = fit(
+            subjects, amounts: additional, minimums: minimums, partial: mode == .partial, rules)
+        if fit.overflow { return .overflow }
+        answer.warnings = fit.warned
+        guard fit.refused.isEmpty else {
+            answer.refused = fit.refused
+            answer.treatment = .reject
+            refuse(&transition, fit, subjects)
+            return .denied
+        }
+        answer.decision = .allowed
+        if mode == .partial { answer.granted = fit.granted }
+        if asks { hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules) }
+        return .allowed
+    }
+
+    /// RecordUsage: never refused by a limit or a suspension. Returns the limits that this usage reached in `reached`.
+    public static func record(
+        _ subjects: borrowing Subjects, amounts: Amounts, _ rules: LimitRules,
+        transition: inout Transition, reached: inout LimitSet
+    ) -> Verdict {
+        for resource in 0..<4 where amounts.contains(resource) {
+            let amount = amounts[resource]
+            let committed = subjects.tenant.committed[resource]
+            if amount < 0 {
+                // Counts only; committed is never negative, so this cannot overflow.
+                if committed + amount < 0 { return .belowZero }
+            } else if overflows(committed, subjects.tenant.held[resource], amount) {
+                return .overflow
+            }
+        }
+        transition.committed = amounts
+        if subjects.hasProfile && rules.profileResources & amounts.present != 0 {
+            let spend = amounts.spendNanos
+            if overflows(subjects.profile.committed, subjects.profile.held, spend) {
+                return .overflow
+            }
+            transition.profileCommitted = spend
+            transition.touchesProfile = true
+        }
+        reached = raise(&transition, subjects, rules)
+        return .allowed
+    }
+
+    /// Whether the sum of three amounts, none negative, leaves 64 bits.
+    @inline(__always)
+    static func overflows(_ a: Int64, _ b: Int64, _ c: Int64) -> Bool {
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow || sum.addingReportingOverflow(c).overflow
+    }
+}

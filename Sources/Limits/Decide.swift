@@ -1,0 +1,301 @@
+/// The rules of semantics §1–§4 as pure functions: no I/O, no clock, no allocation.
+///
+/// Each takes the present state with its windows already open for `now`, and yields an answer and a `Transition`.
+/// None changes the state; `Transition.apply` does.
+public enum Decide {
+    /// How a decision ended.
+    @frozen public enum Verdict: Sendable, Equatable {
+        case allowed
+        case denied
+        /// A total would leave 64 bits: INVALID_ARGUMENT.
+        case overflow
+        /// A negative amount exceeds what is committed: INVALID_ARGUMENT.
+        case belowZero
+        /// `OveragePolicy.reject` and more than was held: 49204.
+        case exceedsHold
+    }
+
+    /// The subjects of one decision.
+    @frozen public struct Subjects {
+        public var tenant: TenantState
+        public var profile: ProfileState
+        public var hasProfile: Bool
+
+        @inlinable public init() {
+            tenant = TenantState()
+            profile = ProfileState()
+            hasProfile = false
+        }
+    }
+
+    /// What fits: the result of holding the asked amounts against every limit that applies, at one instant.
+    struct Fit {
+        /// What may be taken; meaningful unless something refused.
+        var granted: Amounts
+        var refused: LimitSet = []
+        /// Refused also if nothing were held: the refusal trips these.
+        var tripped: LimitSet = []
+        var warned: LimitSet = []
+        var overflow = false
+    }
+
+    /// One limit, as `fit` looks at it.
+    private struct Limit {
+        let kind: LimitKind
+        let resource: Int
+        let cap: Int64
+        let committed: Int64
+        let held: Int64
+        let blocks: Bool
+    }
+
+    /// Holds amounts against every limit. An amount of zero is never refused.
+    @inline(__always)
+    static func fit(
+        _ subjects: borrowing Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
+        _ rules: LimitRules
+    ) -> Fit {
+        var fit = Fit(granted: amounts)
+        forEachLimit(subjects, amounts, rules) { limit in
+            let asked = amounts[limit.resource]
+            let (used, overflow) = limit.committed.addingReportingOverflow(limit.held)
+            let (total, overflow2) = used.addingReportingOverflow(asked)
+            if overflow || overflow2 {
+                fit.overflow = true
+            } else if limit.cap >= 0 && total > limit.cap {
+                if limit.blocks {
+                    fit.refused.insert(limit.kind)
+                    if limit.committed + asked > limit.cap { fit.tripped.insert(limit.kind) }
+                } else {
+                    fit.warned.insert(limit.kind)
+                }
+            }
+        }
+        if partial && !fit.refused.isEmpty && !fit.overflow {
+            shrink(&fit, subjects, amounts, minimums, rules)
+        }
+        return fit
+    }
+
+    /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down.
+    private static func shrink(
+        _ fit: inout Fit, _ subjects: borrowing Subjects, _ amounts: Amounts, _ minimums: Amounts,
+        _ rules: LimitRules
+    ) {
+        let over = fit.refused
+        fit.refused = []
+        fit.tripped = []
+        var fraction = Fraction(numerator: 1, denominator: 1)
+        forEachLimit(subjects, amounts, rules) { limit in
+            guard over.contains(limit.kind) else { return }
+            let asked = amounts[limit.resource]
+            let room = Fraction(
+                numerator: max(0, limit.cap - (limit.committed + limit.held)), denominator: asked)
+            if !room.meets(minimums, of: amounts) {
+                fit.refused.insert(limit.kind)
+                let ownRoom = min(asked, max(0, limit.cap - limit.committed))
+                if !Fraction(numerator: ownRoom, denominator: asked).meets(minimums, of: amounts) {
+                    fit.tripped.insert(limit.kind)
+                }
+            }
+            if room < fraction { fraction = room }
+        }
+        guard fit.refused.isEmpty else { return }
+        for resource in 0..<4 where amounts.contains(resource) {
+            fit.granted[resource] = fraction.of(amounts[resource])
+        }
+        // A smaller grant may stay under a cap that is set to alert only.
+        fit.warned = []
+        let granted = fit.granted
+        forEachLimit(subjects, granted, rules) { limit in
+            let total = limit.committed + limit.held + granted[limit.resource]
+            if limit.cap >= 0 && total > limit.cap && !limit.blocks {
+                fit.warned.insert(limit.kind)
+            }
+        }
+    }
+
+    /// Visits every limit that an amount above zero counts against.
+    @inline(__always)
+    private static func forEachLimit(
+        _ subjects: borrowing Subjects, _ amounts: Amounts, _ rules: LimitRules,
+        _ visit: (Limit) -> Void
+    ) {
+        for resource in 0..<4 where amounts.contains(resource) && amounts[resource] > 0 {
+            visit(
+                Limit(
+                    kind: .tenant(resource), resource: resource,
+                    cap: subjects.tenant.caps[resource],
+                    committed: subjects.tenant.committed[resource],
+                    held: subjects.tenant.held[resource],
+                    blocks: subjects.tenant.blocks(resource, rules)))
+            if subjects.hasProfile && rules.profileResources.hasBit(resource) {
+                // A disabled limit neither refuses nor warns: it counts.
+                visit(
+                    Limit(
+                        kind: .profileDailySpend, resource: resource,
+                        cap: subjects.profile.enabled ? subjects.profile.cap : -1,
+                        committed: subjects.profile.committed, held: subjects.profile.held,
+                        blocks: true))
+            }
+        }
+    }
+
+    // MARK: Alerts
+
+    /// Whether a total has come to `percent` of a cap: committed × 100 ≥ cap × percent, in full width.
+    @inlinable static func reachesThreshold(_ committed: Int64, cap: Int64, percent: UInt8) -> Bool
+    {
+        guard cap > 0 else { return false }
+        let left = committed.multipliedFullWidth(by: 100)
+        let right = cap.multipliedFullWidth(by: Int64(percent))
+        return left.high != right.high ? left.high > right.high : left.low >= right.low
+    }
+
+    /// Events of totals that a transition raises, in windows that are open. To be called with the transition's
+    /// deltas complete; returns the limits that this usage reached or passed.
+    static func raise(
+        _ transition: inout Transition, _ subjects: borrowing Subjects, _ rules: LimitRules
+    ) -> LimitSet {
+        var reached: LimitSet = []
+        let tenant = subjects.tenant
+        for resource in 0..<4 where transition.committed[resource] > 0 {
+            let cap = tenant.caps[resource]
+            guard cap >= 0 else { continue }
+            let total = tenant.committed[resource] + transition.committed[resource]
+            let kind = LimitKind.tenant(resource)
+            if !tenant.thresholdRaised.hasBit(resource)
+                && reachesThreshold(total, cap: cap, percent: tenant.thresholdPercent)
+            {
+                transition.events.insert(.threshold(kind.index))
+            }
+            guard total >= cap else { continue }
+            reached.insert(kind)
+            guard rules.tripsByUsage.hasBit(resource) else { continue }
+            if !tenant.reachedRaised.hasBit(resource) {
+                transition.events.insert(.reached(kind.index))
+            }
+            if tenant.suspendsWhenTripped && tenant.status == .active {
+                transition.events.insert(.suspended)
+            }
+        }
+        let profile = subjects.profile
+        if transition.profileCommitted > 0 && profile.enabled && profile.cap >= 0 {
+            let total = profile.committed + transition.profileCommitted
+            if !profile.thresholdRaised
+                && reachesThreshold(total, cap: profile.cap, percent: tenant.thresholdPercent)
+            {
+                transition.events.insert(.threshold(LimitKind.profileDailySpend.index))
+            }
+            if total >= profile.cap {
+                reached.insert(.profileDailySpend)
+                if !profile.reachedRaised {
+                    transition.events.insert(.reached(LimitKind.profileDailySpend.index))
+                }
+            }
+        }
+        if !transition.events.intersection(Self.profileEvents).isEmpty {
+            transition.touchesProfile = true
+        }
+        return reached
+    }
+
+    /// Events of a refusal: a threshold that stands, a limit that it trips, a suspension.
+    static func refuse(
+        _ transition: inout Transition, _ fit: Fit, _ subjects: borrowing Subjects
+    ) {
+        let tenant = subjects.tenant
+        for resource in 0..<4 {
+            let kind = LimitKind.tenant(resource)
+            guard fit.refused.contains(kind) else { continue }
+            if !tenant.thresholdRaised.hasBit(resource)
+                && reachesThreshold(
+                    tenant.committed[resource], cap: tenant.caps[resource],
+                    percent: tenant.thresholdPercent)
+            {
+                transition.events.insert(.threshold(kind.index))
+            }
+            guard fit.tripped.contains(kind) else { continue }
+            if !tenant.reachedRaised.hasBit(resource) {
+                transition.events.insert(.reached(kind.index))
+            }
+            if tenant.suspendsWhenTripped && tenant.status == .active {
+                transition.events.insert(.suspended)
+            }
+        }
+        if fit.refused.contains(.profileDailySpend) {
+            let profile = subjects.profile
+            let index = LimitKind.profileDailySpend.index
+            if !profile.thresholdRaised
+                && reachesThreshold(
+                    profile.committed, cap: profile.cap, percent: tenant.thresholdPercent)
+            {
+                transition.events.insert(.threshold(index))
+            }
+            if fit.tripped.contains(.profileDailySpend) && !profile.reachedRaised {
+                transition.events.insert(.reached(index))
+            }
+            if !transition.events.intersection(Self.profileEvents).isEmpty {
+                transition.touchesProfile = true
+            }
+        }
+    }
+
+    /// Events that a profile's latches remember.
+    static let profileEvents: EventSet = [
+        .threshold(LimitKind.profileDailySpend.index), .reached(LimitKind.profileDailySpend.index),
+    ]
+
+    /// Fills in the states of a set of limits.
+    public static func describe(
+        _ set: LimitSet, _ subjects: borrowing Subjects, _ rules: LimitRules, asOf now: Int64,
+        into states: inout LimitStates
+    ) {
+        states.present = []
+        guard !set.isEmpty else { return }
+        states.asOf = now
+        for resource in 0..<4 where set.contains(.tenant(resource)) {
+            states[.tenant(resource)] = subjects.tenant.limitState(resource, rules)
+        }
+        if set.contains(.profileDailySpend) {
+            states[.profileDailySpend] = subjects.profile.limitState
+        }
+    }
+}
+
+extension LimitKind {
+    /// The tenant's limit on a resource, by `Resource.index`.
+    @inlinable public static func tenant(_ resource: Int) -> LimitKind {
+        switch resource {
+        case 0: .tenantMonthlySpend
+        case 1: .tenantExtensions
+        case 2: .tenantDIDs
+        default: .tenantMonthlyMinutes
+        }
+    }
+}
+
+/// A fraction 0 ... 1 of what was asked; products in full width.
+private struct Fraction {
+    var numerator: Int64
+    var denominator: Int64
+
+    static func < (a: Fraction, b: Fraction) -> Bool {
+        let left = a.numerator.multipliedFullWidth(by: b.denominator)
+        let right = b.numerator.multipliedFullWidth(by: a.denominator)
+        return left.high != right.high ? left.high < right.high : left.low < right.low
+    }
+
+    /// `amount` × fraction, rounded down.
+    func of(_ amount: Int64) -> Int64 {
+        denominator.dividingFullWidth(amount.multipliedFullWidth(by: numerator)).quotient
+    }
+
+    /// Whether every asked amount keeps at least its minimum (0 means 1; asked 0 is exempt).
+    func meets(_ minimums: Amounts, of amounts: Amounts) -> Bool {
+        for resource in 0..<4 where amounts.contains(resource) && amounts[resource] > 0 {
+            if of(amounts[resource]) < max(1, minimums[resource]) { return false }
+        }
+        return true
+    }
+}

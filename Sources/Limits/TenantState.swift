@@ -1,0 +1,191 @@
+/// Everything about a tenant that a decision may depend on. Plain words: copied, never shared.
+@frozen public struct TenantState: Sendable {
+    /// One higher with every transition; the journal orders by it.
+    public var version: UInt64
+    /// Charged in the present window (cycle limits) or in being (counts), by `Resource.index`. Never negative.
+    public var committed: InlineArray<4, Int64>
+    /// Held by open reservations of the present window. Never negative.
+    public var held: InlineArray<4, Int64>
+    /// -1: no limit.
+    public var caps: InlineArray<4, Int64>
+    /// Present billing cycle, Unix milliseconds, `cycleStart ..< cycleEnd`.
+    public var cycleStart: Int64
+    public var cycleEnd: Int64
+    public var status: TenantStatus
+    public var onLimit: OnLimit
+    public var autoSuspend: Bool
+    public var disclosesLimits: Bool
+    /// 1 ... 100.
+    public var thresholdPercent: UInt8
+    /// Raised already in this window and setting, bit `Resource.index`.
+    public var thresholdRaised: UInt8
+    public var reachedRaised: UInt8
+    /// The billing schedule in force, an index that the shell understands.
+    public var schedule: UInt32
+
+    @inlinable public init() {
+        version = 0
+        committed = InlineArray(repeating: 0)
+        held = InlineArray(repeating: 0)
+        caps = InlineArray(repeating: -1)
+        cycleStart = 0
+        cycleEnd = 0
+        status = .active
+        onLimit = .auto
+        autoSuspend = false
+        disclosesLimits = false
+        thresholdPercent = 80
+        thresholdRaised = 0
+        reachedRaised = 0
+        schedule = 0
+    }
+
+    /// Whether the tenant's limit on a resource refuses (semantics §4, the table and `on_limit`).
+    @inlinable public func blocks(_ resource: Int, _ rules: LimitRules) -> Bool {
+        switch onLimit {
+        case .auto: autoSuspend || !rules.blocksOnlyWithAutoSuspend.hasBit(resource)
+        case .block: true
+        case .alert: false
+        }
+    }
+
+    /// Whether a tripped limit suspends the tenant.
+    @inlinable public var suspendsWhenTripped: Bool { autoSuspend && onLimit != .alert }
+
+    /// Starts a billing cycle: totals of the cycle limits and all alert latches begin anew.
+    @inlinable public mutating func openCycle(start: Int64, end: Int64, _ rules: LimitRules) {
+        for resource in 0..<4 where rules.cyclic.hasBit(resource) {
+            committed[resource] = 0
+            held[resource] = 0
+        }
+        thresholdRaised = 0
+        reachedRaised = 0
+        cycleStart = start
+        cycleEnd = end
+    }
+
+    /// The limit on a resource as callers see it.
+    @inlinable public func limitState(_ resource: Int, _ rules: LimitRules) -> LimitState {
+        var state = LimitState()
+        state.cap = caps[resource] < 0 ? nil : caps[resource]
+        state.committed = committed[resource]
+        state.held = held[resource]
+        if rules.cyclic.hasBit(resource) {
+            state.windowStart = cycleStart
+            state.resetsAt = cycleEnd
+        }
+        state.blocking = blocks(resource, rules)
+        return state
+    }
+}
+
+/// A messaging profile's daily spend. Owned by one tenant; changes only by that tenant's transitions.
+@frozen public struct ProfileState: Sendable {
+    /// Nano-USD; -1: none.
+    public var cap: Int64
+    public var committed: Int64
+    public var held: Int64
+    /// The UTC day that the totals belong to, Unix milliseconds.
+    public var dayStart: Int64
+    public var enabled: Bool
+    public var closed: Bool
+    public var thresholdRaised: Bool
+    public var reachedRaised: Bool
+
+    @inlinable public init() {
+        cap = -1
+        committed = 0
+        held = 0
+        dayStart = 0
+        enabled = false
+        closed = false
+        thresholdRaised = false
+        reachedRaised = false
+    }
+
+    @inlinable public static var dayLength: Int64 { 86_400_000 }
+
+    /// The first millisecond of the UTC day that holds an instant.
+    @inlinable public static func dayStart(of now: Int64) -> Int64 { now - now % dayLength }
+
+    /// Starts the UTC day.
+    @inlinable public mutating func openDay(_ start: Int64) {
+        committed = 0
+        held = 0
+        thresholdRaised = false
+        reachedRaised = false
+        dayStart = start
+    }
+
+    @inlinable public var limitState: LimitState {
+        var state = LimitState()
+        state.cap = cap < 0 ? nil : cap
+        state.committed = committed
+        state.held = held
+        state.windowStart = dayStart
+        state.resetsAt = dayStart + Self.dayLength
+        state.blocking = enabled
+        return state
+    }
+}
+
+/// What a reservation holds in one pair of windows: Extend may add room after a rollover.
+@frozen public struct HoldSegment: Sendable, Equatable {
+    public var amounts: Amounts
+    public var dayStart: Int64
+    public var cycleStart: Int64
+
+    @inlinable public init(amounts: Amounts, dayStart: Int64, cycleStart: Int64) {
+        self.amounts = amounts
+        self.dayStart = dayStart
+        self.cycleStart = cycleStart
+    }
+}
+
+/// An open or expired reservation, as far as settling it depends on it.
+@frozen public struct HoldState: Sendable {
+    /// Oldest first.
+    public var first: HoldSegment
+    /// Further segments, `moreCount` of them.
+    public var more: InlineArray<3, HoldSegment>
+    public var moreCount: Int
+    public var createdAt: Int64
+    public var expiresAt: Int64
+    public var action: Action
+    public var onExpiry: ExpiryPolicy
+    public var overage: OveragePolicy
+    public var hasProfile: Bool
+
+    /// Segments a reservation may have: pairs of windows within its life.
+    @inlinable public static var maxSegments: Int { 4 }
+
+    @inlinable public init(first: HoldSegment) {
+        self.first = first
+        more = InlineArray(
+            repeating: HoldSegment(amounts: Amounts(), dayStart: 0, cycleStart: 0))
+        moreCount = 0
+        createdAt = 0
+        expiresAt = 0
+        action = .unspecified
+        onExpiry = .release
+        overage = .record
+        hasProfile = false
+    }
+
+    @inlinable public var segmentCount: Int { moreCount + 1 }
+    @inlinable public subscript(segment: Int) -> HoldSegment {
+        get { segment == 0 ? first : more[segment - 1] }
+        set { if segment == 0 { first = newValue } else { more[segment - 1] = newValue } }
+    }
+
+    /// What is held in all segments together.
+    @inlinable public var total: Amounts {
+        var sum = first.amounts
+        for segment in 0..<moreCount {
+            for resource in 0..<4 where more[segment].amounts.contains(resource) {
+                sum.set(resource, sum[resource] + more[segment].amounts[resource])
+            }
+        }
+        return sum
+    }
+}

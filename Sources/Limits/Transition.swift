@@ -1,0 +1,61 @@
+/// The effects of one operation on a tenant and, where it names one, on a messaging profile: what a record holds.
+///
+/// `decide…` functions produce it, `apply` adds it. Live decisions, recovery, checkpoints and verification all go
+/// through `apply`; it never evaluates a limit or a calendar.
+@frozen public struct Transition: Sendable {
+    /// Added to `TenantState.committed`; counts may be negative, a replaced provisional charge too.
+    public var committed: Amounts
+    /// Added to `TenantState.held`.
+    public var held: Amounts
+    /// Added to `ProfileState.committed` and `.held`.
+    public var profileCommitted: Int64
+    public var profileHeld: Int64
+    public var events: EventSet
+    /// The profile's counters or latches change.
+    public var touchesProfile: Bool
+
+    @inlinable public init() {
+        committed = Amounts()
+        held = Amounts()
+        profileCommitted = 0
+        profileHeld = 0
+        events = []
+        touchesProfile = false
+    }
+
+    /// Whether applying it would change nothing.
+    @inlinable public var isEmpty: Bool {
+        committed.isEmpty && held.isEmpty && !touchesProfile && events.isEmpty
+    }
+
+    /// Adds the effects. Windows were opened before. Complexity: O(1).
+    ///
+    /// Asserts, also in release, that no counter becomes negative.
+    @inlinable public func apply(to tenant: inout TenantState, _ profile: inout ProfileState) {
+        tenant.version &+= 1
+        for resource in 0..<4 {
+            if committed.contains(resource) {
+                tenant.committed[resource] += committed[resource]
+                precondition(tenant.committed[resource] >= 0, "committed below zero")
+            }
+            if held.contains(resource) {
+                tenant.held[resource] += held[resource]
+                precondition(tenant.held[resource] >= 0, "held below zero")
+            }
+        }
+        if touchesProfile {
+            profile.committed += profileCommitted
+            profile.held += profileHeld
+            precondition(profile.committed >= 0 && profile.held >= 0, "profile below zero")
+        }
+        guard !events.isEmpty else { return }
+        let thresholds = events.thresholds
+        let reached = events.reached
+        tenant.thresholdRaised |= thresholds.rawValue &>> 1
+        tenant.reachedRaised |= reached.rawValue &>> 1
+        if thresholds.contains(.profileDailySpend) { profile.thresholdRaised = true }
+        if reached.contains(.profileDailySpend) { profile.reachedRaised = true }
+        if events.contains(.suspended) { tenant.status = .suspended }
+        if events.contains(.reinstated) { tenant.status = .active }
+    }
+}
