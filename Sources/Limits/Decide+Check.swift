@@ -4,7 +4,7 @@ extension Decide {
     /// Fills decision, refusals, warnings, treatment and granted of `answer`; ids, expiry and limit states are the
     /// caller's. `evaluated` is the set of limits that applied.
     public static func check(
-        _ subjects: borrowing Subjects, action: Action, amounts: Amounts, minimums: Amounts,
+        _ subjects: Subjects, action: Action, amounts: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout CheckAnswer, transition: inout Transition,
         evaluated: inout LimitSet
     ) -> Verdict {
@@ -77,7 +77,7 @@ extension Decide {
     /// Room added to a reservation (Extend). As `check` in mode RESERVE or PARTIAL; `answer` gets decision,
     /// refusals, warnings, treatment and granted.
     public static func extend(
-        _ subjects: borrowing Subjects, action: Action, additional: Amounts, minimums: Amounts,
+        _ subjects: Subjects, action: Action, additional: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout ExtendAnswer, transition: inout Transition
     ) -> Verdict {
         var asks = false
@@ -106,7 +106,7 @@ extension Decide {
 
     /// RecordUsage: never refused by a limit or a suspension. Returns the limits that this usage reached in `reached`.
     public static func record(
-        _ subjects: borrowing Subjects, amounts: Amounts, _ rules: LimitRules,
+        _ subjects: Subjects, amounts: Amounts, _ rules: LimitRules,
         transition: inout Transition, reached: inout LimitSet
     ) -> Verdict {
         for resource in 0..<4 where amounts.contains(resource) {

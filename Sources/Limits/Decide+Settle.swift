@@ -43,7 +43,7 @@ extension Decide {
     ///
     /// Fills the oldest segment first; an excess goes to the newest. Late usage is always recorded in full.
     public static func commit(
-        _ subjects: borrowing Subjects, _ hold: borrowing HoldState, phase: HoldPhase,
+        _ subjects: Subjects, _ hold: HoldState, phase: HoldPhase,
         actual: Amounts, _ rules: LimitRules, transition: inout Transition,
         closed: inout ClosedCharges
     ) -> Settlement {
@@ -84,7 +84,7 @@ extension Decide {
 
     /// Release, or expiry with `ExpiryPolicy.release`: gives the whole hold back.
     public static func release(
-        _ subjects: borrowing Subjects, _ hold: borrowing HoldState, _ rules: LimitRules,
+        _ subjects: Subjects, _ hold: HoldState, _ rules: LimitRules,
         transition: inout Transition, closed: inout ClosedCharges
     ) {
         var nothing = Amounts()
@@ -97,7 +97,7 @@ extension Decide {
     /// Takes a charge of `Mode.commit` back whose caller's deadline had passed; in a closed window a negative
     /// closed charge.
     public static func reverse(
-        _ subjects: borrowing Subjects, _ charged: HoldSegment, _ rules: LimitRules,
+        _ subjects: Subjects, _ charged: HoldSegment, _ rules: LimitRules,
         transition: inout Transition, closed: inout ClosedCharges
     ) -> Verdict {
         let hold = HoldState(first: charged)
@@ -109,7 +109,7 @@ extension Decide {
     /// What the blocking limits leave for a charge above the hold. In a closed window: nothing, since its totals
     /// are no longer at hand and a cap is never overshot.
     private static func room(
-        _ subjects: borrowing Subjects, _ hold: borrowing HoldState, _ resource: Int,
+        _ subjects: Subjects, _ hold: HoldState, _ resource: Int,
         _ rules: LimitRules
     ) -> Int64 {
         let newest = hold[hold.moreCount]
@@ -131,7 +131,7 @@ extension Decide {
 
     /// Distributes a charge over the segments and turns them into deltas.
     private static func settle(
-        _ subjects: borrowing Subjects, _ hold: borrowing HoldState, charge: Amounts,
+        _ subjects: Subjects, _ hold: HoldState, charge: Amounts,
         freesHold: Bool, replacesCharge: Bool, _ rules: LimitRules,
         _ transition: inout Transition, _ closed: inout ClosedCharges
     ) -> Verdict {
@@ -186,7 +186,7 @@ extension Decide {
 
     /// Whether all totals stay within 64 bits and at or above zero once the deltas are added.
     private static func fits(
-        _ transition: borrowing Transition, _ subjects: borrowing Subjects
+        _ transition: Transition, _ subjects: Subjects
     ) -> Verdict {
         func verdict(_ committed: Int64, _ held: Int64, _ delta: Int64) -> Verdict {
             if delta < 0 { return committed + delta < 0 ? .belowZero : .allowed }

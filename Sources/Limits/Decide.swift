@@ -52,7 +52,7 @@ public enum Decide {
     /// Holds amounts against every limit. An amount of zero is never refused.
     @inline(__always)
     static func fit(
-        _ subjects: borrowing Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
+        _ subjects: Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
         _ rules: LimitRules
     ) -> Fit {
         var fit = Fit(granted: amounts)
@@ -79,7 +79,7 @@ public enum Decide {
 
     /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down.
     private static func shrink(
-        _ fit: inout Fit, _ subjects: borrowing Subjects, _ amounts: Amounts, _ minimums: Amounts,
+        _ fit: inout Fit, _ subjects: Subjects, _ amounts: Amounts, _ minimums: Amounts,
         _ rules: LimitRules
     ) {
         let over = fit.refused
@@ -118,7 +118,7 @@ public enum Decide {
     /// Visits every limit that an amount above zero counts against.
     @inline(__always)
     private static func forEachLimit(
-        _ subjects: borrowing Subjects, _ amounts: Amounts, _ rules: LimitRules,
+        _ subjects: Subjects, _ amounts: Amounts, _ rules: LimitRules,
         _ visit: (Limit) -> Void
     ) {
         for resource in 0..<4 where amounts.contains(resource) && amounts[resource] > 0 {
@@ -155,7 +155,7 @@ public enum Decide {
     /// Events of totals that a transition raises, in windows that are open. To be called with the transition's
     /// deltas complete; returns the limits that this usage reached or passed.
     static func raise(
-        _ transition: inout Transition, _ subjects: borrowing Subjects, _ rules: LimitRules
+        _ transition: inout Transition, _ subjects: Subjects, _ rules: LimitRules
     ) -> LimitSet {
         var reached: LimitSet = []
         let tenant = subjects.tenant
@@ -202,7 +202,7 @@ public enum Decide {
 
     /// Events of a refusal: a threshold that stands, a limit that it trips, a suspension.
     static func refuse(
-        _ transition: inout Transition, _ fit: Fit, _ subjects: borrowing Subjects
+        _ transition: inout Transition, _ fit: Fit, _ subjects: Subjects
     ) {
         let tenant = subjects.tenant
         for resource in 0..<4 {
@@ -248,7 +248,7 @@ public enum Decide {
 
     /// Fills in the states of a set of limits.
     public static func describe(
-        _ set: LimitSet, _ subjects: borrowing Subjects, _ rules: LimitRules, asOf now: Int64,
+        _ set: LimitSet, _ subjects: Subjects, _ rules: LimitRules, asOf now: Int64,
         into states: inout LimitStates
     ) {
         states.present = []
