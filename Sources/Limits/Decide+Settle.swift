@@ -70,14 +70,10 @@ extension Decide {
                 settlement.committed = charge
             }
         }
-        guard
-            settle(
-                subjects, hold, charge: charge, freesHold: phase == .open,
-                replacesCharge: phase == .expiredCharged, rules, &transition, &closed)
-        else {
-            settlement.verdict = .overflow
-            return settlement
-        }
+        settlement.verdict = settle(
+            subjects, hold, charge: charge, freesHold: phase == .open,
+            replacesCharge: phase == .expiredCharged, rules, &transition, &closed)
+        guard settlement.verdict == .allowed else { return settlement }
         settlement.reached = raise(&transition, subjects, rules)
         return settlement
     }
