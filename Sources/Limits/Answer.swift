@@ -87,6 +87,9 @@
     public var limits: LimitStates
     /// The caller asked for `limits`.
     public var includeLimits: Bool
+    /// The windows that the decision counted in, Unix milliseconds.
+    public var cycleStart: Int64
+    public var dayStart: Int64
 
     @inlinable public init() {
         decision = .denied
@@ -101,6 +104,8 @@
         tenantStatus = .active
         limits = LimitStates()
         includeLimits = false
+        cycleStart = 0
+        dayStart = 0
     }
 }
 

@@ -1,0 +1,51 @@
+import Glibc
+import Limits
+
+/// The id of a tenant or profile inside its 64-byte cell: word 0 of the area is the directory hash, then one byte of
+/// length and up to 39 bytes of id. A longer id (up to 64 bytes) stands in a record of its own, whose index takes
+/// the place of the bytes.
+///
+/// Written once before the cell is published in a directory, and never again: plain memory accesses.
+enum CellID {
+    /// Where the area starts within a cell.
+    static let firstWord = 2
+    static let inlineBytes = 39
+    static let longestID = 64
+
+    static func hash(_ area: Words) -> UInt64 { area[0] }
+
+    static func write(
+        _ id: BorrowedBytes, hash: UInt64, to area: Words, longIDs: Region, nextLong: Words
+    ) throws(TableError) {
+        precondition((1...longestID).contains(id.count), "id length")
+        guard let source = id.baseAddress else { return }
+        area[0] = hash
+        let bytes = UnsafeMutableRawPointer(area.base + 1)
+        if id.count <= inlineBytes {
+            memcpy(bytes + 1, source, id.count)
+        } else {
+            let index = Int(nextLong.add(0, 1))
+            guard index < longIDs.capacity else { throw TableError.full("long ids") }
+            memcpy(UnsafeMutableRawPointer(longIDs[index].base), source, id.count)
+            area[2] = UInt64(index)
+        }
+        bytes.storeBytes(of: UInt8(id.count), as: UInt8.self)
+    }
+
+    @inline(__always)
+    static func bytes(_ area: Words, _ longIDs: Region) -> BorrowedBytes {
+        let start = UnsafeRawPointer(area.base + 1)
+        let count = Int(start.load(as: UInt8.self))
+        if count <= inlineBytes { return BorrowedBytes(start: start + 1, count: count) }
+        return BorrowedBytes(start: UnsafeRawPointer(longIDs[Int(area[2])].base), count: count)
+    }
+
+    @inline(__always)
+    static func matches(_ area: Words, _ id: BorrowedBytes, _ longIDs: Region) -> Bool {
+        let own = bytes(area, longIDs)
+        guard own.count == id.count, let a = own.baseAddress, let b = id.baseAddress else {
+            return false
+        }
+        return memcmp(a, b, id.count) == 0
+    }
+}

@@ -1,0 +1,134 @@
+import Limits
+
+/// Secrets of this process' hash functions; with a journal they are kept with it.
+package struct HashSecret: Sendable {
+    package var k0: UInt64
+    package var k1: UInt64
+
+    package init(k0: UInt64, k1: UInt64) {
+        self.k0 = k0
+        self.k1 = k1
+    }
+
+    package static func random() -> HashSecret {
+        HashSecret(k0: UInt64.random(in: .min ... .max), k1: UInt64.random(in: .min ... .max))
+    }
+}
+
+/// A 128-bit keyed hash of an idempotency key.
+struct KeyHash: Equatable {
+    var high: UInt64
+    var low: UInt64
+}
+
+extension HashSecret {
+    /// Folds a 128-bit product: the mixing step of the multiply-mix family of hashes (wyhash, rapidhash).
+    @inline(__always)
+    static func mix(_ a: UInt64, _ b: UInt64) -> UInt64 {
+        let product = a.multipliedFullWidth(by: b)
+        return product.high ^ product.low
+    }
+
+    /// 64-bit keyed hash of a short id; fast, for directories that only operators fill. O(bytes).
+    @inline(__always)
+    func directoryHash(_ bytes: BorrowedBytes) -> UInt64 {
+        var hash = k0 ^ UInt64(truncatingIfNeeded: bytes.count)
+        var offset = 0
+        while offset &+ 8 <= bytes.count {
+            hash = Self.mix(
+                hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
+                k1 ^ 0x9e37_79b9_7f4a_7c15)
+            offset &+= 8
+        }
+        if offset < bytes.count {
+            hash = Self.mix(hash ^ bytes.tail(from: offset), k1 ^ 0xa076_1d64_78bd_642f)
+        }
+        return Self.mix(hash, k1 ^ 0xe703_7ed1_a0b4_28db)
+    }
+
+    /// SipHash-1-3 with a 128-bit result (Aumasson and Bernstein, "SipHash: a fast short-input PRF"), over the
+    /// tenant's number and the key's bytes. Keyed, so nobody outside can build two keys that collide. O(bytes).
+    func keyHash(tenant: UInt32, _ bytes: BorrowedBytes) -> KeyHash {
+        var v0 = k0 ^ 0x736f_6d65_7073_6575
+        var v1 = k1 ^ 0x646f_7261_6e64_6f6d ^ 0xee
+        var v2 = k0 ^ 0x6c79_6765_6e65_7261
+        var v3 = k1 ^ 0x7465_6462_7974_6573
+        @inline(__always) func round() {
+            v0 = v0 &+ v1
+            v1 = (v1 &<< 13 | v1 &>> 51) ^ v0
+            v0 = v0 &<< 32 | v0 &>> 32
+            v2 = v2 &+ v3
+            v3 = (v3 &<< 16 | v3 &>> 48) ^ v2
+            v0 = v0 &+ v3
+            v3 = (v3 &<< 21 | v3 &>> 43) ^ v0
+            v2 = v2 &+ v1
+            v1 = (v1 &<< 17 | v1 &>> 47) ^ v2
+            v2 = v2 &<< 32 | v2 &>> 32
+        }
+        @inline(__always) func absorb(_ word: UInt64) {
+            v3 ^= word
+            round()
+            v0 ^= word
+        }
+        absorb(UInt64(tenant) &<< 32 | UInt64(truncatingIfNeeded: bytes.count))
+        var offset = 0
+        while offset &+ 8 <= bytes.count {
+            absorb(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            offset &+= 8
+        }
+        absorb(bytes.tail(from: offset))
+        v2 ^= 0xee
+        for _ in 0..<3 { round() }
+        let low = v0 ^ v1 ^ v2 ^ v3
+        v1 ^= 0xdd
+        for _ in 0..<3 { round() }
+        return KeyHash(high: v0 ^ v1 ^ v2 ^ v3, low: low)
+    }
+}
+
+/// Hashes the content of a keyed request, so that a retry can be told from another request with the same key.
+struct ContentHasher {
+    private var state: UInt64
+    private let secret: HashSecret
+
+    init(_ secret: HashSecret, method: UInt64) {
+        self.secret = secret
+        state = secret.k1 ^ method
+    }
+
+    @inline(__always)
+    mutating func add(_ word: UInt64) {
+        state = HashSecret.mix(state ^ word, secret.k0 ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    @inline(__always)
+    mutating func add(_ amounts: Amounts) {
+        add(UInt64(amounts.present))
+        for resource in 0..<4 where amounts.contains(resource) {
+            add(UInt64(bitPattern: amounts[resource]))
+        }
+    }
+
+    @inline(__always)
+    mutating func add(_ bytes: BorrowedBytes) {
+        add(secret.directoryHash(bytes))
+    }
+
+    func finish() -> UInt64 { HashSecret.mix(state, secret.k1 ^ 0xe703_7ed1_a0b4_28db) }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The bytes from `offset` (fewer than 8 of them) as a little-endian word.
+    @inline(__always)
+    func tail(from offset: Int) -> UInt64 {
+        var word: UInt64 = 0
+        var shift: UInt64 = 0
+        var index = offset
+        while index < count {
+            word |= UInt64(self[index]) &<< shift
+            shift &+= 8
+            index &+= 1
+        }
+        return word
+    }
+}

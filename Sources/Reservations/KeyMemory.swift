@@ -1,0 +1,234 @@
+import Limits
+
+/// The answer that a retry of a keyed request gets again.
+struct StoredAnswer {
+    var decision = Decision.denied
+    var refusedBySuspension = false
+    var refused: LimitSet = []
+    var warnings: LimitSet = []
+    var treatment = Treatment.none
+    var tenantStatus = TenantStatus.active
+    var reservationID: UInt64 = 0
+    var expiresAt: Int64 = 0
+    var granted = Amounts()
+
+    /// The small fields in 24 bits.
+    @inline(__always)
+    var bits: UInt64 {
+        var bits = UInt64(decision.rawValue) | UInt64(treatment.rawValue) &<< 2
+        bits |= UInt64(tenantStatus.rawValue) &<< 5 | (refusedBySuspension ? 1 : 0) &<< 7
+        bits |= UInt64(refused.rawValue) &<< 8 | UInt64(warnings.rawValue) &<< 13
+        return bits | UInt64(granted.present) &<< 18
+    }
+
+    init() {}
+
+    init(bits: UInt64) {
+        decision = Decision(rawValue: UInt8(bits & 3)) ?? .denied
+        treatment = Treatment(rawValue: UInt8(bits &>> 2 & 7)) ?? .none
+        tenantStatus = TenantStatus(rawValue: UInt8(bits &>> 5 & 3)) ?? .active
+        refusedBySuspension = bits &>> 7 & 1 != 0
+        refused = LimitSet(rawValue: UInt8(bits &>> 8 & 0x1f))
+        warnings = LimitSet(rawValue: UInt8(bits &>> 13 & 0x1f))
+        granted.present = UInt8(bits &>> 18 & 0xf)
+    }
+}
+
+/// The idempotency keys of the last while and the answers they got.
+///
+/// **Algorithm.** A fixed array of bucket heads; entries are pushed at the front of their bucket's list before the
+/// operation they belong to is decided, as undecided, and made visible by its completion. Entries are never unlinked:
+/// every link carries the generation of its target, so a list ends where it meets an entry that has a next life.
+/// An entry is reused only when it and everything behind it in its list is past its time, so nothing is cut off
+/// early. Two requests with one key may both push; the tenant's head decides which is the first, and the other
+/// finds it when it looks again.
+///
+/// **Progress.** Lookups are bounded by the list; a push that fails means that another push succeeded.
+struct KeyMemory {
+    static let entryWords = 12
+    static let chunkEntries = 128
+    private static let high = 0
+    private static let low = 1
+    private static let content = 2
+    private static let link = 3
+    /// generation << 32 | answer bits << 1 | visible
+    private static let state = 4
+    private static let until = 5
+    private static let reservation = 6
+    private static let expiresAt = 7
+    private static let granted = 8
+
+    let entries: Region
+    let buckets: Region
+
+    /// - Parameter capacity: entries; rounded up to whole chunks.
+    init(capacity: Int) throws(TableError) {
+        let chunks = (capacity + Self.chunkEntries - 1) / Self.chunkEntries
+        entries = try Region(stride: Self.entryWords, capacity: chunks * Self.chunkEntries)
+        var size = 1024
+        while size < capacity / 2 { size *= 2 }
+        buckets = try Region(stride: 1, capacity: size)
+    }
+
+    func unmap() {
+        entries.unmap()
+        buckets.unmap()
+    }
+
+    @inline(__always)
+    private func bucket(_ key: KeyHash) -> Words {
+        buckets[Int(truncatingIfNeeded: key.low) & (buckets.capacity &- 1)]
+    }
+
+    /// A visible entry of this key that is within its time: its answer and whether the content is the same.
+    func find(_ key: KeyHash, content: UInt64, now: Int64) -> (answer: StoredAnswer, same: Bool)? {
+        var reference = bucket(key)[0]
+        while reference != 0 {
+            let entry = entries[Int(truncatingIfNeeded: reference & 0xffff_ffff) &- 1]
+            let generation = reference &>> 32
+            let state = entry[Self.state]
+            guard state &>> 32 == generation else { return nil }
+            if state & 1 != 0 && entry[Self.low] == key.low && entry[Self.high] == key.high
+                && now < entry.signed(Self.until)
+            {
+                var answer = StoredAnswer(bits: state &>> 1 & 0x7fff_ffff)
+                answer.reservationID = entry[Self.reservation]
+                answer.expiresAt = entry.signed(Self.expiresAt)
+                for resource in 0..<4 {
+                    answer.granted[resource] = entry.signed(Self.granted &+ resource)
+                }
+                let same = entry[Self.content] == content
+                // The entry may have begun its next life meanwhile: then its time was over.
+                return entry[Self.state] == state ? (answer, same) : nil
+            }
+            let next = entry[Self.link]
+            guard entry[Self.state] &>> 32 == generation else { return nil }
+            reference = next
+        }
+        return nil
+    }
+
+    /// Begins an entry's next life, undecided and in no list. Returns its reference.
+    func renew(_ index: Int, _ key: KeyHash, content: UInt64, until: Int64) -> UInt64 {
+        let entry = entries[index]
+        let generation = (entry[Self.state] &>> 32 &+ 1) & 0xffff_ffff
+        entry[Self.state] = generation &<< 32
+        entry[Self.high] = key.high
+        entry[Self.low] = key.low
+        entry[Self.content] = content
+        entry.setSigned(Self.until, until)
+        return generation &<< 32 | UInt64(truncatingIfNeeded: index &+ 1)
+    }
+
+    /// Puts an undecided entry in front of its bucket's list.
+    func push(_ reference: UInt64, _ key: KeyHash) {
+        let entry = self.entry(reference)
+        let head = bucket(key)
+        while true {
+            let first = head[0]
+            entry[Self.link] = first
+            if head.compareExchange(0, first, reference) { return }
+        }
+    }
+
+    /// Writes the answer of an undecided entry; its author only.
+    func fill(_ reference: UInt64, _ answer: StoredAnswer) {
+        let entry = self.entry(reference)
+        entry[Self.reservation] = answer.reservationID
+        entry.setSigned(Self.expiresAt, answer.expiresAt)
+        for resource in 0..<4 {
+            entry.setSigned(Self.granted &+ resource, answer.granted[resource])
+        }
+        entry[Self.state] = (reference &>> 32) &<< 32 | answer.bits &<< 1
+    }
+
+    /// Makes an entry visible; anybody, any number of times.
+    @inline(__always)
+    func reveal(_ reference: UInt64) {
+        let entry = self.entry(reference)
+        let state = entry[Self.state]
+        guard state &>> 32 == reference &>> 32, state & 1 == 0 else { return }
+        // Losing means that somebody else revealed it.
+        _ = entry.compareExchange(Self.state, state, state | 1)
+    }
+
+    @inline(__always)
+    private func entry(_ reference: UInt64) -> Words {
+        entries[Int(truncatingIfNeeded: reference & 0xffff_ffff) &- 1]
+    }
+
+    /// Whether an entry, and whatever stands behind it in its list, is past its time.
+    func isForgotten(_ index: Int, now: Int64) -> Bool {
+        let entry = entries[index]
+        guard entry.signed(Self.until) < now else { return false }
+        let next = entry[Self.link]
+        guard next != 0 else { return true }
+        let behind = self.entry(next)
+        return behind[Self.state] &>> 32 != next &>> 32 || behind.signed(Self.until) < now
+    }
+}
+
+/// One lane's supply of key entries: chunks in the order in which they were filled, so that the oldest is at the
+/// front. A chunk is filled anew when all its entries are forgotten.
+struct KeySupply {
+    /// Clocks of different lanes differ by less than this.
+    static let clockMargin: Int64 = 2_000
+
+    private let memory: KeyMemory
+    private let used: Words
+    private let chunkLimit: Int
+    /// Ring of chunk numbers.
+    private var ring: [UInt32] = []
+    private var first = 0
+    private var current = 0
+    private var offset = KeyMemory.chunkEntries
+
+    /// - Parameter used: the shared counter of chunks that lanes have taken.
+    init(_ memory: KeyMemory, used: Words) {
+        self.memory = memory
+        self.used = used
+        chunkLimit = memory.entries.capacity / KeyMemory.chunkEntries
+    }
+
+    /// An entry to renew, or nil when the budget is spent: a key is never forgotten early.
+    ///
+    /// Allocates only when it takes a chunk that was never used.
+    mutating func next(now: Int64) -> Int? {
+        if offset == KeyMemory.chunkEntries {
+            guard advance(now: now) else { return nil }
+        }
+        offset += 1
+        return current * KeyMemory.chunkEntries + offset - 1
+    }
+
+    private mutating func advance(now: Int64) -> Bool {
+        if first < ring.count && isForgotten(Int(ring[first]), now: now) {
+            current = Int(ring[first])
+            first += 1
+            if first == ring.count { first = 0 }
+            offset = 0
+            return true
+        }
+        let chunk = Int(used.add(0, 1))
+        guard chunk < chunkLimit else {
+            // The counter stays above the limit; it is read nowhere else.
+            return false
+        }
+        // The new chunk comes after the newest, in front of the oldest.
+        ring.insert(UInt32(chunk), at: first)
+        first += 1
+        if first == ring.count { first = 0 }
+        current = chunk
+        offset = 0
+        return true
+    }
+
+    private func isForgotten(_ chunk: Int, now: Int64) -> Bool {
+        let start = chunk * KeyMemory.chunkEntries
+        for index in start..<start + KeyMemory.chunkEntries
+        where !memory.isForgotten(index, now: now - Self.clockMargin) {
+            return false
+        }
+        return true
+    }
+}

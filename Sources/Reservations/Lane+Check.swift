@@ -1,0 +1,272 @@
+package import Limits
+
+extension Lane {
+    /// CheckAndReserve. Fills `answer`, or returns why the call failed as a whole; then nothing has changed.
+    ///
+    /// Linearizes at the head's compare-exchange where it changes something, else at the check of the head after
+    /// the last read. Allocates nothing. Expected O(1).
+    package func check(_ command: CheckCommand, now: Int64, answer: inout CheckAnswer) -> Failure? {
+        guard let tenant = findTenant(command.tenantID) else { return .unknownTenant }
+        let keyed = command.idempotencyKey.count > 0 && command.mode != .checkOnly
+        var key = KeyRequest()
+        if keyed {
+            key.hash = table.secret.keyHash(tenant: UInt32(tenant), command.idempotencyKey)
+            key.content = contentHash(command)
+        }
+        var slot: Int?
+        let failure = decide(command, tenant, now, &key, keyed, &slot, &answer)
+        if let unused = slot { giveSlot(unused) }
+        return failure
+    }
+
+    /// The retry loop of `check`. Leaves in `slot` one that was taken and not used.
+    @inline(__always)
+    private func decide(
+        _ command: CheckCommand, _ tenant: Int, _ now: Int64, _ key: inout KeyRequest,
+        _ keyed: Bool, _ slot: inout Int?, _ answer: inout CheckAnswer
+    ) -> Failure? {
+        while true {
+            let head = open(tenant)
+            if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
+            if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
+                guard found.same else { return .keyReused }
+                replay(found.answer, into: &answer)
+                return nil
+            }
+            var profile: Int?
+            if command.profileID.count > 0 {
+                profile = findProfile(command.profileID, of: tenant)
+                if profile == nil { return .unknownProfile }
+            }
+            openProfile(profile)
+            guard isCurrent(tenant, head) else { continue }
+            if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
+            begin(now: now)
+
+            var evaluated: LimitSet = []
+            let verdict = Decide.check(
+                own.pointee.subjects, action: command.action, amounts: command.amounts,
+                minimums: command.minimums, mode: command.mode, table.rules, answer: &answer,
+                transition: &own.pointee.transition, evaluated: &evaluated)
+            if verdict == .overflow { return .overflow }
+            let holds = verdict == .allowed && command.mode != .checkOnly && command.mode != .commit
+            let changes = !own.pointee.transition.isEmpty || keyed || holds
+            if changes && command.mode != .checkOnly {
+                if holds {
+                    if slot == nil { slot = takeSlot() }
+                    guard let slot else { return .tableFull }
+                    hold(slot, command, tenant, profile, now, &answer)
+                }
+                answer.tenantStatus =
+                    own.pointee.transition.events.contains(.suspended)
+                    ? .suspended : own.pointee.subjects.tenant.status
+                if keyed, let failure = remember(answer, &key, now: now) { return failure }
+                step(.satellitesFilled)
+                fillRecord(command, verdict: verdict, key: key, answer)
+                guard swing(tenant, head, now: now) else { continue }
+                if holds, let taken = slot {
+                    wheel.pointee.insert(taken, deadline: answer.expiresAt)
+                    slot = nil
+                }
+            }
+            answer.tenantStatus = own.pointee.subjects.tenant.status
+            answer.cycleStart = own.pointee.subjects.tenant.cycleStart
+            answer.dayStart = own.pointee.subjects.profile.dayStart
+            answer.includeLimits = command.includeLimits
+            var described = answer.refused.union(answer.warnings)
+            if command.includeLimits { described.formUnion(evaluated) }
+            Decide.describe(
+                described, own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+            return nil
+        }
+    }
+
+    /// Fills a slot for the hold that was just decided.
+    @inline(__always)
+    private func hold(
+        _ slot: Int, _ command: CheckCommand, _ tenant: Int, _ profile: Int?, _ now: Int64,
+        _ answer: inout CheckAnswer
+    ) {
+        let words = table.slots[slot]
+        let generation = SlotWord(word: words[Slot.state]).generation
+        let expiresAt = now + min(Int64(command.ttlMilliseconds), table.capacity.maxLife)
+        let amounts = own.pointee.transition.held
+        words[Slot.subjects] =
+            UInt64(truncatingIfNeeded: tenant)
+            | UInt64(truncatingIfNeeded: (profile ?? -1) &+ 1) &<< 32
+        words[Slot.policy] =
+            UInt64(command.action.rawValue) | UInt64(command.onExpiry.rawValue) &<< 8
+            | UInt64(command.overage.rawValue) &<< 16 | UInt64(amounts.present) &<< 24
+        words.setSigned(Slot.createdAt, now)
+        words.setSigned(Slot.expiresAt, expiresAt)
+        for resource in 0..<4 { words.setSigned(Slot.amounts + resource, amounts[resource]) }
+        words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
+        words.setSigned(Slot.cycleStart, own.pointee.subjects.tenant.cycleStart)
+        words[Slot.forgetAt] = 0
+        own.pointee.next.flags |= Pending.birth
+        own.pointee.next.slot = slot
+        own.pointee.next.slotOld = generation &<< 1
+        own.pointee.next.slotNew = generation &<< 1 | 1
+        answer.reservationID = ReservationID(slot: slot, generation: generation).raw
+        answer.expiresAt = expiresAt
+    }
+
+    @inline(__always)
+    private func fillRecord(
+        _ command: CheckCommand, verdict: Decide.Verdict, key: KeyRequest, _ answer: CheckAnswer
+    ) {
+        let kind: Record.Kind =
+            verdict == .denied ? .denied : command.mode == .commit ? .charged : .reserved
+        beginRecord(kind, key)
+        own.pointee.record.reservationID = answer.reservationID
+        own.pointee.record.expiresAt = answer.expiresAt
+        own.pointee.record.action = command.action
+        own.pointee.record.amounts = command.amounts
+        own.pointee.record.refused = answer.refused
+        own.pointee.record.reference = command.reference
+    }
+
+    /// Takes back what an unkeyed CheckAndReserve did whose caller is gone: releases the hold, or reverses the charge
+    /// of `Mode.commit` (semantics §3, "Deadlines").
+    package func withdraw(_ command: CheckCommand, _ answer: CheckAnswer, now: Int64) {
+        guard command.idempotencyKey.count == 0, answer.decision == .allowed else { return }
+        if answer.reservationID != 0 {
+            var released = ReleaseAnswer()
+            _ = release(answer.reservationID, now: now, answer: &released)
+        } else if command.mode == .commit, let tenant = findTenant(command.tenantID) {
+            reverse(command, answer, tenant, now: now)
+        }
+    }
+
+    private func reverse(
+        _ command: CheckCommand, _ answer: CheckAnswer, _ tenant: Int, now: Int64
+    ) {
+        let charged = HoldSegment(
+            amounts: command.amounts, dayStart: answer.dayStart, cycleStart: answer.cycleStart)
+        let profile =
+            command.profileID.count > 0 ? findProfile(command.profileID, of: tenant) : nil
+        while true {
+            let head = open(tenant)
+            openProfile(profile)
+            guard isCurrent(tenant, head) else { continue }
+            begin(now: now)
+            let verdict = Decide.reverse(
+                own.pointee.subjects, charged, table.rules, transition: &own.pointee.transition,
+                closed: &own.pointee.closed)
+            guard verdict == .allowed else { return }
+            beginRecord(.reversed, KeyRequest())
+            own.pointee.record.amounts = command.amounts
+            if swing(tenant, head, now: now) { return }
+        }
+    }
+
+    private func replay(_ stored: StoredAnswer, into answer: inout CheckAnswer) {
+        answer.decision = stored.decision
+        answer.replayed = true
+        answer.refusedBySuspension = stored.refusedBySuspension
+        answer.refused = stored.refused
+        answer.warnings = stored.warnings
+        answer.reservationID = stored.reservationID
+        answer.expiresAt = stored.expiresAt
+        answer.granted = stored.granted
+        answer.treatment = stored.treatment
+        answer.tenantStatus = stored.tenantStatus
+        answer.limits.present = []
+        answer.includeLimits = false
+    }
+
+    private func contentHash(_ command: CheckCommand) -> UInt64 {
+        var hasher = ContentHasher(table.secret, method: 1)
+        hasher.add(command.profileID)
+        hasher.add(command.amounts)
+        if command.mode == .partial { hasher.add(command.minimums) }
+        hasher.add(
+            UInt64(command.action.rawValue) | UInt64(command.mode.rawValue) &<< 8
+                | UInt64(command.onExpiry.rawValue) &<< 16
+                | UInt64(command.overage.rawValue) &<< 24
+                | UInt64(command.ttlMilliseconds) &<< 32)
+        hasher.add(command.reference)
+        return hasher.finish()
+    }
+
+    /// GetUsage. Changes nothing.
+    package func usage(_ query: UsageQuery, now: Int64, answer: inout UsageAnswer) -> Failure? {
+        guard let tenant = findTenant(query.tenantID) else { return .unknownTenant }
+        var profile: Int?
+        if query.profileID.count > 0 {
+            profile = findProfile(query.profileID, of: tenant)
+            if profile == nil { return .unknownProfile }
+        }
+        while true {
+            let head = open(tenant)
+            openProfile(profile)
+            guard isCurrent(tenant, head) else { continue }
+            if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
+            if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
+            begin(now: now)
+            answer.tenantStatus = own.pointee.subjects.tenant.status
+            var set = LimitSet(rawValue: 0b11110)
+            if profile != nil { set.insert(.profileDailySpend) }
+            Decide.describe(
+                set, own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+            return nil
+        }
+    }
+}
+
+/// A request's idempotency key while it is being decided.
+struct KeyRequest {
+    var hash = KeyHash(high: 0, low: 0)
+    var content: UInt64 = 0
+    /// The entry in the key's bucket, once it was pushed.
+    var reference: UInt64 = 0
+}
+
+extension Lane {
+    /// Puts an answer under the request's key, undecided until the head is swung. Fails when the budget is spent.
+    @inline(__always)
+    func remember(_ answer: CheckAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
+        var stored = StoredAnswer()
+        stored.decision = answer.decision
+        stored.refusedBySuspension = answer.refusedBySuspension
+        stored.refused = answer.refused
+        stored.warnings = answer.warnings
+        stored.treatment = answer.treatment
+        stored.tenantStatus = answer.tenantStatus
+        stored.reservationID = answer.reservationID
+        stored.expiresAt = answer.expiresAt
+        stored.granted = answer.granted
+        return remember(stored, &key, now: now)
+    }
+
+    func remember(_ stored: StoredAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
+        if key.reference == 0 {
+            guard let index = keySupply.pointee.next(now: now) else { return .keysFull }
+            key.reference = table.keys.renew(
+                index, key.hash, content: key.content, until: now + table.capacity.retention)
+            table.keys.fill(key.reference, stored)
+            table.keys.push(key.reference, key.hash)
+            step(.keyPushed)
+        } else {
+            table.keys.fill(key.reference, stored)
+        }
+        own.pointee.next.flags |= Pending.hasKey
+        own.pointee.next.key = key.reference
+        return nil
+    }
+
+    /// Starts the record of the operation in hand.
+    @inline(__always)
+    func beginRecord(_ kind: Record.Kind, _ key: KeyRequest) {
+        own.pointee.record.kind = kind
+        own.pointee.record.reservationID = 0
+        own.pointee.record.expiresAt = 0
+        own.pointee.record.action = .unspecified
+        own.pointee.record.amounts = Amounts()
+        own.pointee.record.refused = []
+        own.pointee.record.keyHigh = key.hash.high
+        own.pointee.record.keyLow = key.hash.low
+        own.pointee.record.contentHash = key.content
+        own.pointee.record.reference = BorrowedBytes(start: nil, count: 0)
+    }
+}

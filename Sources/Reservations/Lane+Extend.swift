@@ -1,0 +1,147 @@
+package import Limits
+
+extension Lane {
+    /// Extend: a later expiry, more room, or both. Linearizes as `check`.
+    package func extend(_ command: ExtendCommand, now: Int64, answer: inout ExtendAnswer)
+        -> Failure?
+    {
+        var body: Int?
+        defer { if let unused = body { table.giveBody(unused) } }
+        var key = KeyRequest()
+        let keyed = command.idempotencyKey.count > 0
+        while true {
+            guard let open = openReservation(command.reservationID) else {
+                return .unknownReservation
+            }
+            if keyed {
+                if key.reference == 0 {
+                    key.hash = table.secret.keyHash(
+                        tenant: UInt32(open.tenant), command.idempotencyKey)
+                    key.content = contentHash(command)
+                }
+                if let found = table.keys.find(key.hash, content: key.content, now: now) {
+                    guard found.same else { return .keyReused }
+                    replay(found.answer, into: &answer)
+                    return nil
+                }
+            }
+            switch open.word.phase {
+            case .held: break
+            case .expiredReleased, .expiredCharged, .committedLate:
+                return Failure(.reservationExpired)
+            case .released, .committed, .committedOther: return Failure(.alreadySettled)
+            case .free: return .unknownReservation
+            }
+            begin(now: now)
+            let verdict = Decide.extend(
+                own.pointee.subjects, action: own.pointee.hold.action,
+                additional: command.additional, minimums: command.minimums, mode: command.mode,
+                table.rules, answer: &answer, transition: &own.pointee.transition)
+            if verdict == .overflow { return .overflow }
+            let oldExpiry = own.pointee.hold.expiresAt
+            answer.expiresAt = verdict == .allowed ? newExpiry(command, now: now) : oldExpiry
+            let grows = verdict == .allowed && !own.pointee.transition.held.isEmpty
+            let moves = grows || answer.expiresAt != oldExpiry
+            if moves || keyed || !own.pointee.transition.isEmpty {
+                if moves {
+                    if grows, !addSegment() { return .tooManyWindows }
+                    if body == nil { body = table.takeBody() }
+                    guard let body else { return .tableFull }
+                    storeSegments(to: table.bodies[body], expiresAt: answer.expiresAt)
+                }
+                if keyed, let failure = remember(stored(answer), &key, now: now) { return failure }
+                beginRecord(verdict == .denied ? .extensionDenied : .extended, key)
+                own.pointee.record.amounts = command.additional
+                own.pointee.record.expiresAt = answer.expiresAt
+                own.pointee.record.refused = answer.refused
+                let next = moves ? body : open.word.body
+                guard settle(open, .held, body: next, now: now) else { continue }
+                if moves { body = nil }
+            }
+            Decide.describe(
+                answer.refused.union(answer.warnings), own.pointee.subjects, table.rules,
+                asOf: now, into: &answer.limits)
+            return nil
+        }
+    }
+
+    /// max(old, now + ttl), within the reservation's longest life.
+    private func newExpiry(_ command: ExtendCommand, now: Int64) -> Int64 {
+        let old = own.pointee.hold.expiresAt
+        guard command.ttlMilliseconds > 0 else { return old }
+        let latest = own.pointee.hold.createdAt + table.capacity.maxLife
+        return max(old, min(now + Int64(command.ttlMilliseconds), latest))
+    }
+
+    /// Adds the room that was just granted to the newest segment, or as a new one where a window has changed.
+    /// False: the reservation has room in too many windows already.
+    private func addSegment() -> Bool {
+        let granted = own.pointee.transition.held
+        let day = own.pointee.subjects.hasProfile ? own.pointee.subjects.profile.dayStart : 0
+        let cycle = own.pointee.subjects.tenant.cycleStart
+        let newest = own.pointee.hold.moreCount
+        var segment = own.pointee.hold[newest]
+        if segment.dayStart == day && segment.cycleStart == cycle {
+            for resource in 0..<4 where granted.contains(resource) {
+                segment.amounts.set(resource, segment.amounts[resource] + granted[resource])
+            }
+            own.pointee.hold[newest] = segment
+            return true
+        }
+        guard own.pointee.hold.segmentCount < HoldState.maxSegments else { return false }
+        own.pointee.hold.moreCount += 1
+        own.pointee.hold[newest + 1] = HoldSegment(
+            amounts: granted, dayStart: day, cycleStart: cycle)
+        return true
+    }
+
+    private func storeSegments(to body: Words, expiresAt: Int64) {
+        body.setSigned(Body.expiresAt, expiresAt)
+        body[Body.segmentCount] = UInt64(own.pointee.hold.segmentCount)
+        for index in 0..<own.pointee.hold.segmentCount {
+            let segment = own.pointee.hold[index]
+            let offset = Body.segments + 7 * index
+            Body.store(segment.amounts, to: body, at: offset)
+            body.setSigned(offset + 5, segment.dayStart)
+            body.setSigned(offset + 6, segment.cycleStart)
+        }
+    }
+
+    private func stored(_ answer: ExtendAnswer) -> StoredAnswer {
+        var stored = StoredAnswer()
+        stored.decision = answer.decision
+        stored.refusedBySuspension = answer.refusedBySuspension
+        stored.refused = answer.refused
+        stored.warnings = answer.warnings
+        stored.treatment = answer.treatment
+        stored.expiresAt = answer.expiresAt
+        stored.granted = answer.granted
+        return stored
+    }
+
+    private func replay(_ stored: StoredAnswer, into answer: inout ExtendAnswer) {
+        answer = ExtendAnswer()
+        answer.decision = stored.decision
+        answer.replayed = true
+        answer.refusedBySuspension = stored.refusedBySuspension
+        answer.refused = stored.refused
+        answer.warnings = stored.warnings
+        answer.expiresAt = stored.expiresAt
+        answer.granted = stored.granted
+        answer.treatment = stored.treatment
+    }
+
+    private func contentHash(_ command: ExtendCommand) -> UInt64 {
+        var hasher = ContentHasher(table.secret, method: 2)
+        hasher.add(command.reservationID)
+        hasher.add(UInt64(command.ttlMilliseconds) | UInt64(command.mode.rawValue) &<< 32)
+        hasher.add(command.additional)
+        if command.mode == .partial { hasher.add(command.minimums) }
+        return hasher.finish()
+    }
+}
+
+extension Failure {
+    static let tooManyWindows = Failure(
+        .unavailable, detail: "The reservation holds room in too many windows; commit it first")
+}

@@ -1,0 +1,239 @@
+package import Limits
+
+extension Lane {
+    /// Where an operation on a reservation starts: its slot in one instant with its tenant.
+    struct OpenSlot {
+        var slot: Int
+        var word: SlotWord
+        var tenant: Int
+        var head: Head
+    }
+
+    /// Reads a reservation, its tenant and its profile in one instant: `own.hold` and `own.subjects`, windows as they
+    /// stand. nil: unknown or forgotten.
+    func openReservation(_ raw: UInt64) -> OpenSlot? {
+        let id = ReservationID(raw: raw)
+        guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
+            id.generation <= ReservationID.generationMask
+        else { return nil }
+        let words = table.slots[id.slot]
+        while true {
+            guard SlotWord(word: words[Slot.state]).generation == id.generation else { return nil }
+            let subjects = words[Slot.subjects]
+            let tenant = Int(truncatingIfNeeded: subjects & 0xffff_ffff)
+            let profile = Int(truncatingIfNeeded: subjects &>> 32) &- 1
+            guard tenant < table.tenantCells.capacity, profile < table.profileCells.capacity,
+                tenant < table.tenantCount
+            else { return nil }
+            let head = open(tenant)
+            // The predecessor is complete now: what is not visible yet was never decided.
+            let word = SlotWord(word: words[Slot.state])
+            guard word.generation == id.generation, word.phase != .free,
+                words[Slot.birth] == id.generation &<< 1 | 1
+            else { return nil }
+            openProfile(profile < 0 ? nil : profile)
+            loadHold(words, word, hasProfile: profile >= 0)
+            guard isCurrent(tenant, head), words[Slot.state] == word.word else { continue }
+            return OpenSlot(slot: id.slot, word: word, tenant: tenant, head: head)
+        }
+    }
+
+    /// Copies a reservation into `own.hold`.
+    private func loadHold(_ words: Words, _ word: SlotWord, hasProfile: Bool) {
+        let policy = words[Slot.policy]
+        var amounts = Amounts()
+        for resource in 0..<4 { amounts[resource] = words.signed(Slot.amounts + resource) }
+        amounts.present = UInt8(truncatingIfNeeded: policy &>> 24 & 0xf)
+        own.pointee.hold.moreCount = 0
+        own.pointee.hold.first = HoldSegment(
+            amounts: amounts, dayStart: words.signed(Slot.dayStart),
+            cycleStart: words.signed(Slot.cycleStart))
+        own.pointee.hold.createdAt = words.signed(Slot.createdAt)
+        own.pointee.hold.expiresAt = words.signed(Slot.expiresAt)
+        own.pointee.hold.action =
+            Action(rawValue: UInt8(truncatingIfNeeded: policy & 0xff)) ?? .unspecified
+        own.pointee.hold.onExpiry =
+            ExpiryPolicy(rawValue: UInt8(truncatingIfNeeded: policy &>> 8 & 0xff)) ?? .release
+        own.pointee.hold.overage =
+            OveragePolicy(rawValue: UInt8(truncatingIfNeeded: policy &>> 16 & 0xff)) ?? .record
+        own.pointee.hold.hasProfile = hasProfile
+        if let body = word.body, word.holdsBody { loadSegments(table.bodies[body]) }
+    }
+
+    private func loadSegments(_ body: Words) {
+        own.pointee.hold.expiresAt = body.signed(Body.expiresAt)
+        let count = min(Int(truncatingIfNeeded: body[Body.segmentCount]), HoldState.maxSegments)
+        own.pointee.hold.moreCount = max(0, count - 1)
+        for segment in 0..<max(1, count) {
+            let offset = Body.segments + 7 * segment
+            own.pointee.hold[segment] = HoldSegment(
+                amounts: Body.amounts(body, at: offset), dayStart: body.signed(offset + 5),
+                cycleStart: body.signed(offset + 6))
+        }
+    }
+
+    /// Swings the head with the slot moving on to another phase. The body that the slot no longer names is given back.
+    @inline(__always)
+    func settle(_ open: OpenSlot, _ phase: SlotWord.Phase, body: Int?, now: Int64) -> Bool {
+        own.pointee.next.flags |= Pending.swing
+        own.pointee.next.slot = open.slot
+        own.pointee.next.slotOld = open.word.word
+        own.pointee.next.slotNew = open.word.next(phase, body: body).word
+        own.pointee.record.reservationID =
+            ReservationID(slot: open.slot, generation: open.word.generation).raw
+        own.pointee.record.action = own.pointee.hold.action
+        step(.satellitesFilled)
+        guard swing(open.tenant, open.head, now: now) else { return false }
+        if let old = open.word.body, old != body { table.giveBody(old) }
+        return true
+    }
+
+    // MARK: Release
+
+    /// Release. Linearizes as `check`.
+    package func release(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer) -> Failure? {
+        answer = ReleaseAnswer()
+        while true {
+            guard let open = openReservation(id) else { return .unknownReservation }
+            switch open.word.phase {
+            case .held: break
+            case .released:
+                answer.replayed = true
+                return nil
+            case .expiredReleased:
+                answer.expired = true
+                return nil
+            case .free: return .unknownReservation
+            case .committed, .committedOther, .committedLate, .expiredCharged:
+                return Failure(.alreadySettled)
+            }
+            begin(now: now)
+            Decide.release(
+                own.pointee.subjects, own.pointee.hold, table.rules,
+                transition: &own.pointee.transition, closed: &own.pointee.closed)
+            beginRecord(.released, KeyRequest())
+            if settle(open, .released, body: open.word.body, now: now) { return nil }
+        }
+    }
+
+    // MARK: Commit
+
+    /// Commit, in time or late. Linearizes as `check`.
+    package func commit(_ command: CommitCommand, now: Int64, answer: inout CommitAnswer)
+        -> Failure?
+    {
+        var body: Int?
+        defer { if let unused = body { table.giveBody(unused) } }
+        while true {
+            guard let open = openReservation(command.reservationID) else {
+                return .unknownReservation
+            }
+            let phase: Decide.HoldPhase
+            switch open.word.phase {
+            case .held: phase = .open
+            case .expiredReleased: phase = .expiredReleased
+            case .expiredCharged: phase = .expiredCharged
+            case .committed, .committedOther, .committedLate:
+                guard let result = repeatCommit(command, open, answer: &answer) else { continue }
+                return result
+            case .released: return Failure(.alreadySettled)
+            case .free: return .unknownReservation
+            }
+            begin(now: now)
+            let settlement = Decide.commit(
+                own.pointee.subjects, own.pointee.hold, phase: phase, actual: command.actual,
+                table.rules, transition: &own.pointee.transition, closed: &own.pointee.closed)
+            switch settlement.verdict {
+            case .exceedsHold: return Failure(.exceedsReservation, pointer: "/actual")
+            case .overflow: return .overflow
+            case .belowZero: return .belowZero
+            case .allowed, .denied: break
+            }
+            let late = phase != .open
+            let total = own.pointee.hold.total
+            let asked = command.actual.isEmpty ? total : command.actual
+            let asHeld = !late && asked.sameAmounts(as: total)
+            if !asHeld {
+                if body == nil { body = table.takeBody() }
+                guard let body else { return .tableFull }
+                let words = table.bodies[body]
+                Body.store(total, to: words, at: Body.held)
+                Body.store(asked, to: words, at: Body.asked)
+                Body.store(settlement.committed, to: words, at: Body.charged)
+                Body.store(settlement.uncharged, to: words, at: Body.uncharged)
+            }
+            beginRecord(late ? .committedLate : .committed, KeyRequest())
+            own.pointee.record.amounts = settlement.committed
+            let next: SlotWord.Phase = late ? .committedLate : asHeld ? .committed : .committedOther
+            guard settle(open, next, body: asHeld ? open.word.body : body, now: now) else {
+                continue
+            }
+            body = nil
+            answer.committed = settlement.committed
+            answer.uncharged = settlement.uncharged
+            answer.late = late
+            answer.replayed = false
+            answer.warnings = settlement.reached
+            answer.tenantStatus = own.pointee.subjects.tenant.status.visible
+            Decide.describe(
+                settlement.reached, own.pointee.subjects, table.rules, asOf: now,
+                into: &answer.limits)
+            return nil
+        }
+    }
+
+    /// A commit of what was committed: the same answer, or 49203. nil: the slot changed meanwhile.
+    private func repeatCommit(
+        _ command: CommitCommand, _ open: OpenSlot, answer: inout CommitAnswer
+    ) -> Failure?? {
+        var asked = own.pointee.hold.total
+        var held = asked
+        var committed = asked
+        var uncharged = Amounts()
+        if open.word.phase != .committed, let body = open.word.body {
+            let words = table.bodies[body]
+            held = Body.amounts(words, at: Body.held)
+            asked = Body.amounts(words, at: Body.asked)
+            committed = Body.amounts(words, at: Body.charged)
+            uncharged = Body.amounts(words, at: Body.uncharged)
+            guard table.slots[open.slot][Slot.state] == open.word.word else { return nil }
+        }
+        guard (command.actual.isEmpty ? held : command.actual).sameAmounts(as: asked) else {
+            return .some(Failure(.alreadySettled))
+        }
+        answer.committed = committed
+        answer.uncharged = uncharged
+        answer.late = open.word.phase == .committedLate
+        answer.replayed = true
+        answer.warnings = []
+        answer.tenantStatus = own.pointee.subjects.tenant.status.visible
+        answer.limits.present = []
+        return .some(nil)
+    }
+}
+
+extension TenantStatus {
+    /// As callers see it: a closed tenant's holds may settle, and nothing more is said about it.
+    @inline(__always)
+    var visible: TenantStatus { self == .closed ? .active : self }
+}
+
+extension SlotWord {
+    /// Whether the body is a hold's segments (not a settlement).
+    @inline(__always)
+    var holdsBody: Bool {
+        switch phase {
+        case .held, .released, .committed, .expiredReleased, .expiredCharged: true
+        case .free, .committedOther, .committedLate: false
+        }
+    }
+}
+
+extension Amounts {
+    /// Equal amounts; a resource that is absent is 0.
+    @inline(__always)
+    func sameAmounts(as other: Amounts) -> Bool {
+        spendNanos == other.spendNanos && extensions == other.extensions && dids == other.dids
+            && callSeconds == other.callSeconds
+    }
+}

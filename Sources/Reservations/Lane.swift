@@ -1,0 +1,298 @@
+import Limits
+
+/// One thread's access to a `ReservationTable`: its calls run to completion on the calling thread and never wait.
+///
+/// A lane is used by one thread at a time. It owns what no other thread touches: spare buffers, free slots, key
+/// entries, the timers of the reservations it made.
+package final class Lane {
+    package let table: ReservationTable
+    package let index: Int
+    /// The lane's own state, outside the object so that no access pays for exclusivity checks.
+    let own: UnsafeMutablePointer<Own>
+    let wheel: UnsafeMutablePointer<TimerWheel>
+    let keySupply: UnsafeMutablePointer<KeySupply>
+
+    #if STEP_POINTS
+        /// A test's hook: called at every step point of this lane's operations.
+        package var onStep: ((StepPoint) -> Void)?
+    #endif
+
+    struct Own {
+        var subjects = Decide.Subjects()
+        /// The profile's head in the present snapshot.
+        var profileHead: UInt64 = 0
+        var profile = 0
+        var openedCycle = false
+        var openedDay = false
+        /// What the present version of the tenant leaves to be done.
+        var found = Pending()
+        /// What the version that is being made leaves to be done.
+        var next = Pending()
+        var transition = Transition()
+        var hold = HoldState(first: HoldSegment(amounts: Amounts(), dayStart: 0, cycleStart: 0))
+        var closed = ClosedCharges()
+        var record = Record(.reserved)
+        var spareNode: Int
+        var spareProfileNode: Int
+        /// Free slots: index + 1; linked by `Slot.link`.
+        var freeSlots: UInt32 = 0
+        /// Where the search for overdue holds of stopped lanes goes on.
+        var scanCursor = 0
+    }
+
+    init(
+        _ table: ReservationTable, index: Int, spareNode: Int, spareProfileNode: Int, now: Int64
+    ) {
+        self.table = table
+        self.index = index
+        own = .allocate(capacity: 1)
+        own.initialize(to: Own(spareNode: spareNode, spareProfileNode: spareProfileNode))
+        wheel = .allocate(capacity: 1)
+        wheel.initialize(to: TimerWheel(slots: table.slots, now: now))
+        keySupply = .allocate(capacity: 1)
+        keySupply.initialize(to: KeySupply(table.keys, used: table.counter(.keyChunks)))
+        table.heartbeats[index].setSigned(0, now)
+    }
+
+    deinit {
+        wheel.pointee.deallocate()
+        wheel.deinitialize(count: 1)
+        wheel.deallocate()
+        keySupply.deinitialize(count: 1)
+        keySupply.deallocate()
+        own.deinitialize(count: 1)
+        own.deallocate()
+    }
+
+    @inline(__always)
+    func step(_ point: @autoclosure () -> StepPoint) {
+        #if STEP_POINTS
+            onStep?(point())
+        #endif
+    }
+
+    // MARK: Steps of an operation
+
+    /// Steps 1 and 2: a consistent copy of the tenant's node in `own.subjects.tenant`, its satellites complete.
+    @inline(__always)
+    func open(_ tenant: Int) -> Head {
+        let cell = table.tenantCells[tenant]
+        var word = cell[TenantCell.head]
+        while true {
+            let node = table.tenantNodes[Head(word: word).buffer]
+            TenantNode.load(node, into: &own.pointee.subjects.tenant)
+            let completed = cell[TenantCell.completed] == own.pointee.subjects.tenant.version
+            if !completed { TenantNode.load(node, into: &own.pointee.found) }
+            step(.headRead)
+            let again = cell[TenantCell.head]
+            if again == word {
+                if !completed { table.complete(own.pointee.found) }
+                step(.predecessorCompleted)
+                return Head(word: word)
+            }
+            word = again
+        }
+    }
+
+    /// Copies a profile's node into `own.subjects.profile`; consistent if the tenant's head is unchanged afterwards.
+    @inline(__always)
+    func openProfile(_ profile: Int?) {
+        guard let profile else {
+            own.pointee.subjects.hasProfile = false
+            return
+        }
+        let word = table.profileCells[profile][ProfileCell.head]
+        own.pointee.profile = profile
+        own.pointee.profileHead = word
+        ProfileNode.load(
+            table.profileNodes[Head(word: word).buffer], into: &own.pointee.subjects.profile)
+        own.pointee.subjects.hasProfile = true
+    }
+
+    /// Step 3: whether everything that was read since `open` is from one instant.
+    @inline(__always)
+    func isCurrent(_ tenant: Int, _ head: Head) -> Bool {
+        let current = table.tenantCells[tenant][TenantCell.head] == head.word
+        if current { step(.snapshotTaken) }
+        return current
+    }
+
+    /// Starts the windows that hold `now`, in the copies, and clears the transition.
+    @inline(__always)
+    func begin(now: Int64) {
+        own.pointee.transition = Transition()
+        own.pointee.next.flags = 0
+        own.pointee.openedCycle = false
+        own.pointee.openedDay = false
+        if now >= own.pointee.subjects.tenant.cycleEnd { openCycle(now: now) }
+        if own.pointee.subjects.hasProfile {
+            let day = ProfileState.dayStart(of: now)
+            if day > own.pointee.subjects.profile.dayStart {
+                own.pointee.subjects.profile.openDay(day)
+                own.pointee.openedDay = true
+            }
+        }
+    }
+
+    @inline(never)
+    private func openCycle(now: Int64) {
+        let cycle = table.schedules.cycle(
+            schedule: own.pointee.subjects.tenant.schedule, containing: now,
+            notBefore: own.pointee.subjects.tenant.cycleEnd)
+        own.pointee.subjects.tenant.openCycle(start: cycle.start, end: cycle.end, table.rules)
+        own.pointee.openedCycle = true
+    }
+
+    /// Steps 4 and 5: applies the transition to the copies, writes them to spare buffers and swings the head.
+    /// False: another operation was first; start again.
+    ///
+    /// The caller has put slot and key into `own.next` and kind and content into `own.record`.
+    @inline(__always)
+    func swing(_ tenant: Int, _ head: Head, now: Int64) -> Bool {
+        var touchesProfile =
+            own.pointee.subjects.hasProfile
+            && (own.pointee.transition.touchesProfile || own.pointee.openedDay)
+        if own.pointee.record.kind == .profileChanged || own.pointee.record.kind == .profileClosed {
+            touchesProfile = true
+        }
+        own.pointee.transition.apply(
+            to: &own.pointee.subjects.tenant, &own.pointee.subjects.profile)
+        let version = own.pointee.subjects.tenant.version
+        if touchesProfile {
+            let spare = own.pointee.spareProfileNode
+            ProfileNode.store(own.pointee.subjects.profile, to: table.profileNodes[spare])
+            own.pointee.next.flags |= Pending.hasProfile
+            own.pointee.next.profile = own.pointee.profile
+            own.pointee.next.profileOld = own.pointee.profileHead
+            own.pointee.next.profileNew = Head(version: version, buffer: spare).word
+        }
+        let node = table.tenantNodes[own.pointee.spareNode]
+        TenantNode.store(own.pointee.subjects.tenant, to: node)
+        TenantNode.store(own.pointee.next, to: node)
+        describe(tenant, version: version, now: now)
+        step(.nodeWritten)
+        let desired = Head(version: version, buffer: own.pointee.spareNode)
+        guard table.tenantCells[tenant].compareExchange(TenantCell.head, head.word, desired.word)
+        else { return false }
+        own.pointee.spareNode = head.buffer
+        step(.headSwung)
+        finish(tenant, version: version)
+        return true
+    }
+
+    /// Step 6, by the author: what `ReservationTable.complete` does, with plain stores where nobody else could have
+    /// gone further, and the buffers taken over.
+    @inline(__always)
+    private func finish(_ tenant: Int, version: UInt64) {
+        let flags = own.pointee.next.flags
+        if flags & Pending.hasProfile != 0 {
+            // Losing means that somebody completed it; the old buffer is out of use either way.
+            _ = table.profileCells[own.pointee.next.profile].compareExchange(
+                ProfileCell.head, own.pointee.next.profileOld, own.pointee.next.profileNew)
+            own.pointee.spareProfileNode = Head(word: own.pointee.next.profileOld).buffer
+            step(.profileSwung)
+        }
+        if flags & Pending.birth != 0 {
+            // Only this lane gives the slot another birth, and everybody else writes the same word.
+            table.slots[own.pointee.next.slot][Slot.birth] = own.pointee.next.slotNew
+            step(.slotUpdated)
+        } else if flags & Pending.swing != 0 {
+            _ = table.slots[own.pointee.next.slot].compareExchange(
+                Slot.state, own.pointee.next.slotOld, own.pointee.next.slotNew)
+            step(.slotUpdated)
+        }
+        if flags & Pending.hasKey != 0 {
+            table.keys.reveal(own.pointee.next.key)
+            step(.keyUpdated)
+        }
+        table.tenantCells[tenant][TenantCell.completed] = version
+        if let sink = table.recordSink { sink(own.pointee.record) }
+        step(.completed)
+    }
+
+    /// Completes the record with what `swing` knows.
+    @inline(__always)
+    private func describe(_ tenant: Int, version: UInt64, now: Int64) {
+        own.pointee.record.tenant = UInt32(truncatingIfNeeded: tenant)
+        own.pointee.record.profile =
+            own.pointee.subjects.hasProfile
+            ? UInt32(truncatingIfNeeded: own.pointee.profile) : nil
+        own.pointee.record.version = version
+        own.pointee.record.time = now
+        own.pointee.record.transition = own.pointee.transition
+        own.pointee.record.openedCycleStart =
+            own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleStart : 0
+        own.pointee.record.openedCycleEnd =
+            own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleEnd : 0
+        own.pointee.record.openedDay =
+            own.pointee.openedDay ? own.pointee.subjects.profile.dayStart : 0
+    }
+
+    // MARK: Look-ups
+
+    /// The tenant's number, or nil.
+    @inline(__always)
+    func findTenant(_ id: BorrowedBytes) -> Int? {
+        table.tenants.find(id, hash: table.secret.directoryHash(id))
+    }
+
+    /// The profile's number if it exists and belongs to the tenant.
+    @inline(__always)
+    func findProfile(_ id: BorrowedBytes, of tenant: Int) -> Int? {
+        guard let profile = table.profiles.find(id, hash: table.secret.directoryHash(id)),
+            table.profileCells[profile][ProfileCell.tenant] == UInt64(tenant)
+        else { return nil }
+        return profile
+    }
+
+    // MARK: Slots
+
+    /// A slot for a new reservation, its next generation begun; nil: all are in use or remembered.
+    @inline(__always)
+    func takeSlot() -> Int? {
+        if own.pointee.freeSlots == 0 && !takeSlotBlock() { return nil }
+        let slot = Int(own.pointee.freeSlots) &- 1
+        let words = table.slots[slot]
+        own.pointee.freeSlots = UInt32(truncatingIfNeeded: words[Slot.link])
+        var generation =
+            (SlotWord(word: words[Slot.state]).generation &+ 1)
+            & ReservationID.generationMask
+        if generation == 0 { generation = 1 }
+        words[Slot.state] = SlotWord(generation: generation, phase: .held).word
+        words[Slot.birth] = generation &<< 1
+        return slot
+    }
+
+    @inline(never)
+    private func takeSlotBlock() -> Bool {
+        let block = 64
+        let start = Int(table.counter(.slots).add(0, UInt64(block)))
+        guard start + block <= table.slots.capacity else { return false }
+        for slot in (start..<start + block).reversed() { giveSlot(slot) }
+        return true
+    }
+
+    /// Puts a slot that nobody knows back on the lane's free list.
+    @inline(__always)
+    func giveSlot(_ slot: Int) {
+        table.slots[slot][Slot.link] = UInt64(own.pointee.freeSlots)
+        own.pointee.freeSlots = UInt32(truncatingIfNeeded: slot &+ 1)
+    }
+}
+
+extension Failure {
+    static let tableFull = Failure(
+        .unavailable, detail: "The table of reservations is full; settle some or try again later")
+    static let keysFull = Failure(
+        .unavailable, detail: "The budget of remembered idempotency keys is spent")
+    static let overflow = Failure(
+        .badField, pointer: "/quantities", detail: "A total would exceed 64 bits")
+    static let belowZero = Failure(
+        .badField, pointer: "/quantities", detail: "More would be taken away than is in use")
+    static let unknownTenant = Failure(.notFound, pointer: "/tenant_id", detail: "No such tenant")
+    static let unknownProfile = Failure(
+        .notFound, pointer: "/messaging_profile_id", detail: "No such messaging profile")
+    static let unknownReservation = Failure(
+        .notFound, pointer: "/reservation_id", detail: "No such reservation")
+    static let keyReused = Failure(.keyReused, pointer: "/idempotency_key")
+}

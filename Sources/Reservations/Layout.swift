@@ -1,0 +1,273 @@
+import Limits
+
+// The words of every record that threads share. A head is (tag, buffer): the tag is the low 40 bits of the version
+// that wrote the buffer, so that a head never returns to a value within 2^40 transitions (2.5 days at five million a
+// second on one tenant; a thread would have to stop for exactly that long, and find the same buffer).
+
+/// A tenant's or profile's head word: 40 bits of version, 24 bits of buffer index.
+struct Head: Equatable {
+    var word: UInt64
+    static let bufferBits: UInt64 = 24
+    static let maxBuffers = 1 << 24
+
+    @inline(__always) init(word: UInt64) { self.word = word }
+    @inline(__always) init(version: UInt64, buffer: Int) {
+        word = version &<< Self.bufferBits | UInt64(truncatingIfNeeded: buffer)
+    }
+    @inline(__always) var buffer: Int { Int(truncatingIfNeeded: word & 0xff_ffff) }
+}
+
+/// A tenant's 64-byte cell.
+enum TenantCell {
+    static let words = 8
+    static let head = 0
+    /// The version whose satellites its author completed: a hint that saves the next operation the work.
+    static let completed = 1
+}
+
+/// A messaging profile's 64-byte cell.
+enum ProfileCell {
+    static let words = 8
+    static let head = 0
+    static let tenant = 1
+}
+
+/// What the last transition of a tenant says about its satellites. Whoever comes next completes it first.
+struct Pending {
+    static let hasProfile: UInt64 = 1
+    /// The slot was filled for this transition: make it visible.
+    static let birth: UInt64 = 2
+    /// The slot's state moves from `slotOld` to `slotNew`.
+    static let swing: UInt64 = 4
+    static let hasKey: UInt64 = 8
+
+    var flags: UInt64 = 0
+    var profile = 0
+    var profileOld: UInt64 = 0
+    var profileNew: UInt64 = 0
+    var slot = 0
+    /// With `birth`: the slot's birth word before it is visible.
+    var slotOld: UInt64 = 0
+    var slotNew: UInt64 = 0
+    var key: UInt64 = 0
+}
+
+/// The immutable state of a tenant in one version: 24 words.
+enum TenantNode {
+    static let words = 24
+
+    @inline(__always)
+    static func load(_ node: Words, into state: inout TenantState) {
+        state.version = node[0]
+        for index in 0..<4 {
+            state.committed[index] = node.signed(1 + index)
+            state.held[index] = node.signed(5 + index)
+            state.caps[index] = node.signed(9 + index)
+        }
+        state.cycleStart = node.signed(13)
+        state.cycleEnd = node.signed(14)
+        let bits = node[15]
+        // A torn copy may hold any bits here; it is discarded by the head check, so any valid case will do.
+        state.status = TenantStatus(rawValue: UInt8(truncatingIfNeeded: bits & 0x3)) ?? .active
+        state.onLimit = OnLimit(rawValue: UInt8(truncatingIfNeeded: bits &>> 2 & 0x3)) ?? .auto
+        state.autoSuspend = bits &>> 4 & 1 != 0
+        state.disclosesLimits = bits &>> 5 & 1 != 0
+        state.thresholdPercent = UInt8(truncatingIfNeeded: bits &>> 8 & 0x7f)
+        state.thresholdRaised = UInt8(truncatingIfNeeded: bits &>> 16 & 0xf)
+        state.reachedRaised = UInt8(truncatingIfNeeded: bits &>> 20 & 0xf)
+        state.schedule = UInt32(truncatingIfNeeded: bits &>> 32)
+    }
+
+    @inline(__always)
+    static func store(_ state: TenantState, to node: Words) {
+        node[0] = state.version
+        for index in 0..<4 {
+            node.setSigned(1 + index, state.committed[index])
+            node.setSigned(5 + index, state.held[index])
+            node.setSigned(9 + index, state.caps[index])
+        }
+        node.setSigned(13, state.cycleStart)
+        node.setSigned(14, state.cycleEnd)
+        var bits = UInt64(state.status.rawValue) | UInt64(state.onLimit.rawValue) &<< 2
+        bits |= (state.autoSuspend ? 1 : 0) &<< 4 | (state.disclosesLimits ? 1 : 0) &<< 5
+        bits |= UInt64(state.thresholdPercent) &<< 8 | UInt64(state.thresholdRaised) &<< 16
+        bits |= UInt64(state.reachedRaised) &<< 20 | UInt64(state.schedule) &<< 32
+        node[15] = bits
+    }
+
+    @inline(__always)
+    static func load(_ node: Words, into pending: inout Pending) {
+        let first = node[16]
+        pending.flags = first & 0xff
+        if pending.flags & Pending.hasProfile != 0 {
+            pending.profile = Int(truncatingIfNeeded: first &>> 32)
+            pending.profileOld = node[17]
+            pending.profileNew = node[18]
+        }
+        if pending.flags & (Pending.birth | Pending.swing) != 0 {
+            pending.slot = Int(truncatingIfNeeded: node[19])
+            pending.slotOld = node[20]
+            pending.slotNew = node[21]
+        }
+        if pending.flags & Pending.hasKey != 0 { pending.key = node[22] }
+    }
+
+    @inline(__always)
+    static func store(_ pending: Pending, to node: Words) {
+        node[16] = pending.flags | UInt64(truncatingIfNeeded: pending.profile) &<< 32
+        if pending.flags & Pending.hasProfile != 0 {
+            node[17] = pending.profileOld
+            node[18] = pending.profileNew
+        }
+        if pending.flags & (Pending.birth | Pending.swing) != 0 {
+            node[19] = UInt64(truncatingIfNeeded: pending.slot)
+            node[20] = pending.slotOld
+            node[21] = pending.slotNew
+        }
+        if pending.flags & Pending.hasKey != 0 { node[22] = pending.key }
+    }
+}
+
+/// The immutable state of a profile in one version: 8 words.
+enum ProfileNode {
+    static let words = 8
+
+    @inline(__always)
+    static func load(_ node: Words, into state: inout ProfileState) {
+        state.cap = node.signed(0)
+        state.committed = node.signed(1)
+        state.held = node.signed(2)
+        state.dayStart = node.signed(3)
+        let bits = node[4]
+        state.enabled = bits & 1 != 0
+        state.closed = bits & 2 != 0
+        state.thresholdRaised = bits & 4 != 0
+        state.reachedRaised = bits & 8 != 0
+    }
+
+    @inline(__always)
+    static func store(_ state: ProfileState, to node: Words) {
+        node.setSigned(0, state.cap)
+        node.setSigned(1, state.committed)
+        node.setSigned(2, state.held)
+        node.setSigned(3, state.dayStart)
+        node[4] =
+            (state.enabled ? 1 : 0) | (state.closed ? 2 : 0) | (state.thresholdRaised ? 4 : 0)
+            | (state.reachedRaised ? 8 : 0)
+    }
+}
+
+/// A reservation id: 24 bits of generation, 32 bits of slot index + 1. Below 2^63, never 0.
+struct ReservationID {
+    static let generationMask: UInt64 = 0xff_ffff
+    let raw: UInt64
+
+    @inline(__always) init(raw: UInt64) { self.raw = raw }
+    @inline(__always) init(slot: Int, generation: UInt64) {
+        raw = generation &<< 32 | UInt64(truncatingIfNeeded: slot &+ 1)
+    }
+    @inline(__always) var slot: Int { Int(truncatingIfNeeded: raw & 0xffff_ffff) &- 1 }
+    @inline(__always) var generation: UInt64 { raw &>> 32 }
+}
+
+/// A slot's state word.
+///
+/// | bits | meaning |
+/// |---|---|
+/// | 40 ... 63 | generation |
+/// | 36 ... 39 | phase |
+/// | 22 ... 35 | sequence: one higher with every change |
+/// | 0 ... 21 | body index + 1; 0: none |
+struct SlotWord: Equatable {
+    /// What a reservation has come to.
+    enum Phase: UInt64 {
+        case free = 0
+        case held = 1
+        case released = 2
+        /// Committed as held; the body, if any, is the hold's.
+        case committed = 3
+        /// Committed with other amounts; the body says which.
+        case committedOther = 4
+        case expiredReleased = 5
+        case expiredCharged = 6
+        /// Committed after it had expired; the body says what.
+        case committedLate = 7
+    }
+
+    var word: UInt64
+    static let maxBodies = 1 << 22 - 1
+
+    @inline(__always) init(word: UInt64) { self.word = word }
+    @inline(__always) init(generation: UInt64, phase: Phase) {
+        word = generation &<< 40 | phase.rawValue &<< 36
+    }
+    @inline(__always) var generation: UInt64 { word &>> 40 }
+    @inline(__always) var phase: Phase { Phase(rawValue: word &>> 36 & 0xf) ?? .free }
+    /// nil: the slot's own words say everything.
+    @inline(__always) var body: Int? {
+        let index = Int(truncatingIfNeeded: word & 0x3f_ffff)
+        return index == 0 ? nil : index &- 1
+    }
+
+    /// The word after a change.
+    @inline(__always)
+    func next(_ phase: Phase, body: Int?) -> SlotWord {
+        let sequence = (word &>> 22 &+ 1) & 0x3fff
+        return SlotWord(
+            word: generation &<< 40 | phase.rawValue &<< 36 | sequence &<< 22
+                | UInt64(truncatingIfNeeded: (body ?? -1) &+ 1))
+    }
+}
+
+/// A reservation's slot: 16 words. All but `state` and `birth` are written by the owning lane before the slot is
+/// visible; `link` ... `forgetPhase` are the owner's alone.
+enum Slot {
+    static let words = 16
+    static let state = 0
+    /// generation << 1 | visible. A slot is known to nobody before it is visible.
+    static let birth = 1
+    /// tenant | (profile + 1) << 32
+    static let subjects = 2
+    /// action | onExpiry << 8 | overage << 16 | present << 24
+    static let policy = 3
+    static let createdAt = 4
+    static let expiresAt = 5
+    static let amounts = 6
+    static let dayStart = 10
+    static let cycleStart = 11
+    static let link = 12
+    static let timer = 13
+    /// When the owner forgets the settled reservation, and the phase it had when that was set; 0: not set.
+    static let forgetAt = 14
+    static let forgetPhase = 15
+}
+
+/// What does not fit a slot: the segments of an extended hold, or what a commit charged. 32 words.
+enum Body {
+    static let words = 32
+    /// Free list; else the expiry of an extended hold.
+    static let link = 0
+    static let expiresAt = 1
+    static let segmentCount = 2
+    /// 7 words each: present, four amounts, dayStart, cycleStart.
+    static let segments = 3
+    /// Settlement: held, asked, charged and uncharged, 5 words each.
+    static let held = 1
+    static let asked = 6
+    static let charged = 11
+    static let uncharged = 16
+
+    @inline(__always)
+    static func store(_ amounts: Amounts, to words: Words, at offset: Int) {
+        words[offset] = UInt64(amounts.present)
+        for resource in 0..<4 { words.setSigned(offset + 1 + resource, amounts[resource]) }
+    }
+
+    @inline(__always)
+    static func amounts(_ words: Words, at offset: Int) -> Amounts {
+        var amounts = Amounts()
+        for resource in 0..<4 { amounts[resource] = words.signed(offset + 1 + resource) }
+        amounts.present = UInt8(truncatingIfNeeded: words[offset] & 0xf)
+        return amounts
+    }
+}

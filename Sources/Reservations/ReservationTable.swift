@@ -1,0 +1,212 @@
+package import Limits
+
+/// The bounds of a table. Memory is reserved for all of it and used as it is needed.
+package struct TableCapacity: Sendable {
+    /// Tenants, at most 2^24 less the number of lanes.
+    package var tenants: Int
+    /// Messaging profiles, at most 2^24 less the number of lanes.
+    package var profiles: Int
+    /// Reservations that are open or remembered, at most 2^32 - 2; 128 bytes each.
+    package var reservations: Int
+    /// Reservations that were extended or committed with other amounts than held, at most 2^22 - 1; 256 bytes each.
+    package var bodies: Int
+    /// Idempotency keys that are remembered, 96 bytes each.
+    package var keys: Int
+    /// Lanes, each used by one thread at a time.
+    package var lanes: Int
+    /// Milliseconds for which keys and settled reservations are remembered.
+    package var retention: Int64
+    /// Milliseconds that a reservation may live in all.
+    package var maxLife: Int64
+
+    package init(
+        tenants: Int = 1_000_000, profiles: Int = 1_000_000, reservations: Int = 20_000_000,
+        bodies: Int = 1_000_000, keys: Int = 10_000_000, lanes: Int = 64,
+        retention: Int64 = 900_000, maxLife: Int64 = 86_400_000
+    ) {
+        self.tenants = tenants
+        self.profiles = profiles
+        self.reservations = reservations
+        self.bodies = bodies
+        self.keys = keys
+        self.lanes = lanes
+        self.retention = retention
+        self.maxLife = maxLife
+    }
+}
+
+/// Where billing cycles come from. Asked only when a tenant's present cycle is over or its schedule was set anew.
+package protocol CycleSchedules: Sendable {
+    /// The cycle of a schedule that holds an instant. `notBefore` is the end of the tenant's present cycle, or nil:
+    /// the new one starts there or later (semantics §2). All Unix milliseconds.
+    func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow
+}
+
+/// The lock-free table of tenants, messaging profiles, reservations and idempotency keys.
+///
+/// **The unit of atomicity is the tenant**: no limit spans tenants. A tenant's *head* word names an immutable *node*:
+/// all counters, caps, latches, status and windows in one version, and what that version still has to do to its
+/// *satellites* (the profile's node, the reservation's slot, the key's entry).
+///
+/// **An operation** (`Lane`):
+/// 1. reads the head, copies the node, and reads the head again: unchanged means that the copy is one version;
+/// 2. completes what the node says about satellites, unless its author did (idempotent compare-exchanges, each from
+///    the exact old word to the exact new one, so that a late helper's attempt fails);
+/// 3. reads the satellites it needs and checks the head once more: everything read is from one instant;
+/// 4. decides (`Limits.Decide`, pure) and writes the successor into a node, a profile node, a slot and a key entry
+///    that nobody else uses;
+/// 5. swings the head by one compare-exchange: **the linearization point**. The loser starts again at 1;
+/// 6. completes its own satellites and says so in the cell.
+///
+/// An operation that changes nothing ends at 3, its linearization point being that check.
+///
+/// **Memory is never reclaimed, it changes hands.** Who swings a head gives one buffer and gets the one that was
+/// there: nodes in all = tenants + lanes. Readers may copy a buffer that is being rewritten; the head check then
+/// discards the copy. So there are no epochs, no hazard pointers, no grace periods, and a thread that stops for
+/// ever keeps one buffer. This is the large load-linked/store-conditional by buffer exchange of Anderson and Moir
+/// ("Universal constructions for large objects", 1995), with helping as in Barnes' and Harris–Fraser–Pratt's
+/// multi-word operations.
+///
+/// **Progress.** Lock-free: a failed swing means that another operation on the same tenant succeeded. No operation
+/// waits for a thread; completing another's satellites takes at most four compare-exchanges.
+///
+/// **ABA.** A head carries 40 bits of version, a slot 24 bits of generation and 14 of sequence, a key reference 32
+/// bits of generation: see `Layout.swift`.
+///
+/// **Invariants** (asserted in production where they are cheap): (1) used ≤ cap for each blocking limit, except as
+/// semantics §3 allows; (2) counters are never negative (`Transition.apply`); (3) a profile's node, a slot and a key
+/// entry change only by the completion of their tenant's transitions; (4) a buffer is in one place: a head, or a
+/// lane's spare.
+// SAFETY: all shared state is in atomics (`Words`); what is not shared belongs to lanes.
+package final class ReservationTable: @unchecked Sendable {
+    package let capacity: TableCapacity
+    let rules = LimitRules()
+    let secret: HashSecret
+    let schedules: any CycleSchedules
+    /// Called with every record, by the lane that caused it, before its answer.
+    let recordSink: (@Sendable (borrowing Record) -> Void)?
+
+    let tenantCells: Region
+    let tenantNodes: Region
+    let profileCells: Region
+    let profileNodes: Region
+    let slots: Region
+    let bodies: Region
+    let longIDs: Region
+    let keys: KeyMemory
+    let tenants: Directory
+    let profiles: Directory
+
+    /// Shared counters, a cache line each.
+    private let counters: Region
+    enum Counter: Int, CaseIterable {
+        case tenants, tenantNodes, profiles, profileNodes, slots, freeBodies, bodies, keyChunks
+        case longIDs, lanes
+    }
+    func counter(_ counter: Counter) -> Words { counters[counter.rawValue] }
+
+    /// Heartbeats of lanes, a cache line each: engine time of the last tick.
+    let heartbeats: Region
+
+    /// Reserves the address space. Fails when the system refuses it or a bound is out of range.
+    package init(
+        capacity: TableCapacity, schedules: any CycleSchedules,
+        secret: HashSecret = .random(), recordSink: (@Sendable (borrowing Record) -> Void)? = nil
+    ) throws(TableError) {
+        let buffers = Head.maxBuffers - capacity.lanes
+        guard (1...buffers).contains(capacity.tenants), (1...buffers).contains(capacity.profiles)
+        else { throw TableError.invalid("tenants and profiles: 1 ... \(buffers)") }
+        guard (64...0xffff_fffe).contains(capacity.reservations), capacity.keys > 0,
+            (1...SlotWord.maxBodies).contains(capacity.bodies), capacity.lanes > 0,
+            capacity.retention > 0, capacity.maxLife >= 1_000
+        else { throw TableError.invalid("capacity out of range") }
+        self.capacity = capacity
+        self.schedules = schedules
+        self.secret = secret
+        self.recordSink = recordSink
+        tenantCells = try Region(stride: TenantCell.words, capacity: capacity.tenants)
+        tenantNodes = try Region(
+            stride: TenantNode.words, capacity: capacity.tenants + capacity.lanes)
+        profileCells = try Region(stride: ProfileCell.words, capacity: capacity.profiles)
+        profileNodes = try Region(
+            stride: ProfileNode.words, capacity: capacity.profiles + capacity.lanes)
+        slots = try Region(stride: Slot.words, capacity: capacity.reservations)
+        bodies = try Region(stride: Body.words, capacity: capacity.bodies)
+        longIDs = try Region(stride: 8, capacity: capacity.tenants + capacity.profiles)
+        keys = try KeyMemory(capacity: capacity.keys)
+        counters = try Region(stride: 8, capacity: Counter.allCases.count)
+        heartbeats = try Region(stride: 8, capacity: capacity.lanes)
+        tenants = try Directory(cells: tenantCells, longIDs: longIDs)
+        profiles = try Directory(cells: profileCells, longIDs: longIDs)
+    }
+
+    deinit {
+        for region in [
+            tenantCells, tenantNodes, profileCells, profileNodes, slots, bodies, longIDs, counters,
+            heartbeats,
+        ] {
+            region.unmap()
+        }
+        keys.unmap()
+    }
+
+    /// A lane for one more thread. Its clock starts at `now`.
+    package func makeLane(now: Int64) throws(TableError) -> Lane {
+        let index = Int(counter(.lanes).add(0, 1))
+        guard index < capacity.lanes else { throw TableError.full("lanes") }
+        let node = Int(counter(.tenantNodes).add(0, 1))
+        let profileNode = Int(counter(.profileNodes).add(0, 1))
+        return Lane(self, index: index, spareNode: node, spareProfileNode: profileNode, now: now)
+    }
+
+    /// Tenants that exist, closed ones included.
+    package var tenantCount: Int { Int(counter(.tenants)[0]) }
+
+    // MARK: Bodies
+
+    /// Takes a body from the shared list, or a fresh one; nil when all are in use.
+    ///
+    /// The list is Treiber's stack with a 32-bit tag in its head. Lock-free.
+    func takeBody() -> Int? {
+        let head = counter(.freeBodies)
+        while true {
+            let word = head[0]
+            let index = Int(truncatingIfNeeded: word & 0xffff_ffff)
+            if index == 0 { break }
+            let next = bodies[index - 1][Body.link] & 0xffff_ffff
+            if head.compareExchange(0, word, (word &>> 32 &+ 1) &<< 32 | next) { return index - 1 }
+        }
+        let fresh = Int(counter(.bodies).add(0, 1))
+        return fresh < capacity.bodies ? fresh : nil
+    }
+
+    /// Gives a body back that no slot names any more.
+    func giveBody(_ index: Int) {
+        let head = counter(.freeBodies)
+        while true {
+            let word = head[0]
+            bodies[index][Body.link] = word & 0xffff_ffff
+            if head.compareExchange(0, word, (word &>> 32 &+ 1) &<< 32 | UInt64(index + 1)) {
+                return
+            }
+        }
+    }
+
+    // MARK: Satellites
+
+    /// Completes what a version of a tenant says about its satellites: anybody, any number of times, at any later
+    /// time. Each compare-exchange goes from the exact old word, so only the first of each does anything.
+    @inline(never)
+    func complete(_ pending: Pending) {
+        if pending.flags & Pending.hasProfile != 0 {
+            _ = profileCells[pending.profile].compareExchange(
+                ProfileCell.head, pending.profileOld, pending.profileNew)
+        }
+        if pending.flags & Pending.birth != 0 {
+            _ = slots[pending.slot].compareExchange(Slot.birth, pending.slotOld, pending.slotNew)
+        } else if pending.flags & Pending.swing != 0 {
+            _ = slots[pending.slot].compareExchange(Slot.state, pending.slotOld, pending.slotNew)
+        }
+        if pending.flags & Pending.hasKey != 0 { keys.reveal(pending.key) }
+    }
+}

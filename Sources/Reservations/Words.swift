@@ -1,0 +1,91 @@
+import Glibc
+import Synchronization
+
+/// A run of 64-bit words that several threads read and write.
+///
+/// Every access is atomic. Copies of more than one word are consistent only when a head word that guards them is
+/// unchanged afterwards (see `ReservationTable`): therefore loads acquire and stores release, which costs nothing
+/// on x86-64 and makes the check sound everywhere: who reads a word of a buffer's next life also sees the head
+/// swung that gave the buffer away.
+// SAFETY: memory that is never unmapped while its table lives, accessed atomically only.
+struct Words: @unchecked Sendable {
+    let base: UnsafeMutablePointer<Atomic<UInt64>>
+
+    @inline(__always)
+    subscript(index: Int) -> UInt64 {
+        // ORDERING: acquire; pairs with the release in `nonmutating set`. See the type's comment.
+        get { base[index].load(ordering: .acquiring) }
+        // ORDERING: release; pairs with the acquire in `get`.
+        nonmutating set { base[index].store(newValue, ordering: .releasing) }
+    }
+
+    @inline(__always)
+    func signed(_ index: Int) -> Int64 { Int64(bitPattern: self[index]) }
+
+    @inline(__always)
+    func setSigned(_ index: Int, _ value: Int64) { self[index] = UInt64(bitPattern: value) }
+
+    /// True: the word was `expected` and is `desired` now.
+    @inline(__always)
+    func compareExchange(_ index: Int, _ expected: UInt64, _ desired: UInt64) -> Bool {
+        // ORDERING: acquire-release; publishes everything written before it, and takes over what it replaces.
+        base[index].compareExchange(
+            expected: expected, desired: desired, ordering: .acquiringAndReleasing
+        ).exchanged
+    }
+
+    /// Adds and returns the value before.
+    @inline(__always)
+    func add(_ index: Int, _ operand: UInt64) -> UInt64 {
+        // ORDERING: relaxed because only the uniqueness of the result counts.
+        base[index].wrappingAdd(operand, ordering: .relaxed).oldValue
+    }
+
+    @inline(__always)
+    func advanced(_ words: Int) -> Words { Words(base: base + words) }
+}
+
+/// Records of a fixed number of words in memory that is reserved whole and backed page by page as it is touched.
+///
+/// Growing needs no copy and no pause; nothing is ever given back, so a stale index always points at a record of
+/// the same type. Fresh memory reads zero.
+// SAFETY: as `Words`.
+struct Region: @unchecked Sendable {
+    /// Words of a record.
+    let stride: Int
+    /// Records.
+    let capacity: Int
+    let base: UnsafeMutablePointer<Atomic<UInt64>>
+
+    /// Reserves address space for `capacity` records of `stride` words. Fails when the system refuses it.
+    init(stride: Int, capacity: Int) throws(TableError) {
+        precondition(stride > 0 && capacity > 0)
+        self.stride = stride
+        self.capacity = capacity
+        let bytes = stride * capacity * 8
+        let memory = mmap(
+            nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let memory, memory != MAP_FAILED else {
+            throw TableError.cannotReserve(bytes: bytes, errno: errno)
+        }
+        base = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    @inline(__always)
+    subscript(index: Int) -> Words { Words(base: base + index &* stride) }
+
+    func unmap() { munmap(base, stride * capacity * 8) }
+}
+
+/// Why a table cannot be made or a tenant or profile cannot be added.
+package enum TableError: Error, Equatable {
+    /// The system refused address space (`vm.overcommit_memory`, `RLIMIT_AS`).
+    case cannotReserve(bytes: Int, errno: Int32)
+    /// More tenants, profiles or schedules than the table was made for.
+    case full(String)
+    /// The profile exists and belongs to another tenant, or the tenant does not exist.
+    case notFound(String)
+    /// The tenant or profile was deleted; ids are never reused.
+    case closed(String)
+    case invalid(String)
+}
