@@ -26,8 +26,10 @@ extension Lane {
         }
     }
 
-    /// Ends the lane's timekeeping for good; the others take over what it has not expired.
-    package func retire() { table.heartbeats[index].setSigned(0, 1) }
+    /// Ends the lane's timekeeping for good; the others take over the reservations it made, if any.
+    package func retire() {
+        table.heartbeats[index].setSigned(0, own.pointee.madeReservations ? 1 : 0)
+    }
 
     /// A slot's timer is due.
     private func comesUp(_ slot: Int, _ wheel: inout TimerWheel, now: Int64) {

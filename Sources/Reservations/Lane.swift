@@ -36,6 +36,7 @@ package final class Lane {
         var spareProfileNode: Int
         /// Free slots: index + 1; linked by `Slot.link`.
         var freeSlots: UInt32 = 0
+        var madeReservations = false
         /// Where the search for overdue holds of stopped lanes goes on.
         var scanCursor = 0
     }
@@ -269,6 +270,7 @@ package final class Lane {
         let start = Int(table.counter(.slots).add(0, UInt64(block)))
         guard start + block <= table.slots.capacity else { return false }
         for slot in (start..<start + block).reversed() { giveSlot(slot) }
+        own.pointee.madeReservations = true
         return true
     }
 

@@ -1,0 +1,182 @@
+package import Limits
+package import Reservations
+
+/// Bounds and time-outs of an engine; each a number with a sane default.
+package struct EngineConfiguration: Sendable {
+    package var capacity: TableCapacity
+
+    package init(capacity: TableCapacity = TableCapacity()) {
+        self.capacity = capacity
+    }
+}
+
+/// The service behind every interface: commands in, answers out.
+///
+/// The data plane works through `EngineLane`s, one for each event loop. Configuration goes through the methods
+/// here, from any thread, one at a time; a change is obeyed by every decision that starts after its return.
+package final class Engine: Sendable {
+    package let configuration: EngineConfiguration
+    package let clock: EngineClock
+    private let table: ReservationTable
+    private let schedules: Schedules
+    private let control: Lock<Control>
+
+    /// What configuration needs besides the table.
+    private struct Control {
+        let lane: Lane
+        var tenants: [String: TenantSettings] = [:]
+        var profiles: [String: ProfileSettings] = [:]
+    }
+
+    /// - Parameter recordSink: called with every record by the thread that caused it, before its answer leaves.
+    package init(
+        configuration: EngineConfiguration = EngineConfiguration(),
+        clock: EngineClock = EngineClock(),
+        recordSink: (@Sendable (borrowing Record) -> Void)? = nil
+    ) throws(EngineError) {
+        self.configuration = configuration
+        self.clock = clock
+        schedules = Schedules()
+        do throws(TableError) {
+            table = try ReservationTable(
+                capacity: configuration.capacity, schedules: schedules, recordSink: recordSink)
+            let lane = try table.makeLane(now: clock.now)
+            // The configuration's lane makes no reservations, so it keeps no time.
+            lane.retire()
+            control = Lock(Control(lane: lane))
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    /// A lane for one more event loop.
+    package func makeLane() throws(EngineError) -> EngineLane {
+        do {
+            return EngineLane(try table.makeLane(now: clock.now), clock)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    // MARK: Configuration
+
+    /// Makes a tenant or changes its settings. The result says by how much present usage is over each cap.
+    @discardableResult
+    package func setTenant(_ settings: TenantSettings) throws(EngineError) -> ChangeResult {
+        try validate(id: settings.id, "tenant id")
+        try validate(settings.limits)
+        guard (1...31).contains(settings.billingCycleDay) else {
+            throw EngineError(.invalid, "billing_cycle_day must be 1 ... 31")
+        }
+        let now = clock.now
+        return try control.withLock { control throws(EngineError) in
+            let schedule = try schedules.number(
+                cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: now)
+            let policy = TenantPolicy(
+                limits: settings.limits, onLimit: settings.onLimit,
+                disclosesLimits: settings.disclosesLimits, schedule: schedule)
+            do throws(TableError) {
+                let result = try control.lane.setTenant(settings.id, policy, now: now)
+                control.tenants[settings.id] = settings
+                return result
+            } catch {
+                throw EngineError(error)
+            }
+        }
+    }
+
+    /// Makes a messaging profile or changes its settings.
+    @discardableResult
+    package func setProfile(_ settings: ProfileSettings) throws(EngineError) -> ChangeResult {
+        try validate(id: settings.id, "messaging profile id")
+        try validate(cap: settings.dailySpendLimitNanos, "daily_spend_limit")
+        let now = clock.now
+        return try control.withLock { control throws(EngineError) in
+            let policy = ProfilePolicy(
+                enabled: settings.dailySpendLimitEnabled,
+                dailySpendNanos: settings.dailySpendLimitNanos)
+            do throws(TableError) {
+                let result = try control.lane.setProfile(
+                    settings.id, of: settings.tenantID, policy, now: now)
+                control.profiles[settings.id] = settings
+                return result
+            } catch {
+                throw EngineError(error)
+            }
+        }
+    }
+
+    /// Suspends, reinstates or closes a tenant; doing so again changes nothing.
+    package func setStatus(ofTenant id: String, _ status: TenantStatus) throws(EngineError) {
+        let now = clock.now
+        try control.withLock { control throws(EngineError) in
+            do throws(TableError) {
+                try control.lane.setStatus(id, status, now: now)
+            } catch {
+                throw EngineError(error)
+            }
+        }
+    }
+
+    /// Deletes a messaging profile: new requests do not find it, open holds may settle.
+    package func closeProfile(_ id: String) throws(EngineError) {
+        let now = clock.now
+        try control.withLock { control throws(EngineError) in
+            do throws(TableError) {
+                try control.lane.closeProfile(id, now: now)
+            } catch {
+                throw EngineError(error)
+            }
+        }
+    }
+
+    /// A tenant's settings as they were last set.
+    package func tenant(_ id: String) -> TenantSettings? {
+        control.withLock { $0.tenants[id] }
+    }
+
+    /// A profile's settings as they were last set.
+    package func profile(_ id: String) -> ProfileSettings? {
+        control.withLock { $0.profiles[id] }
+    }
+
+    /// Tenants that exist.
+    package var tenantCount: Int { table.tenantCount }
+
+    private func validate(id: String, _ what: String) throws(EngineError) {
+        guard (1...64).contains(id.utf8.count),
+            !id.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+        else {
+            throw EngineError(.invalid, "\(what) must be 1 ... 64 bytes without control characters")
+        }
+    }
+
+    private func validate(_ limits: TenantLimits) throws(EngineError) {
+        for resource in Resource.allCases {
+            try validate(cap: limits.cap(resource), "a cap")
+        }
+        guard (1...100).contains(limits.alertThresholdPercent) else {
+            throw EngineError(.invalid, "the alert threshold must be 1 ... 100 percent")
+        }
+    }
+
+    private func validate(cap: Int64?, _ what: String) throws(EngineError) {
+        if let cap, cap < 0 { throw EngineError(.invalid, "\(what) must not be negative") }
+    }
+}
+
+extension EngineError {
+    init(_ error: TableError) {
+        switch error {
+        case .cannotReserve(let bytes, let errno):
+            self.init(
+                .system,
+                "cannot reserve \(bytes) bytes of address space (errno \(errno)); lower the table's bounds"
+            )
+        case .full(let what): self.init(.full, "no room for more \(what)")
+        case .notFound(let id): self.init(.notFound, "\(id) does not exist")
+        case .closed(let id): self.init(.closed, "\(id) was deleted; ids are never reused")
+        case .invalid(let message): self.init(.invalid, message)
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/// Why a configuration change was refused.
+package struct EngineError: Error, Sendable, Equatable, CustomStringConvertible {
+    package struct Code: Sendable, Equatable {
+        private let name: String
+        private init(_ name: String) { self.name = name }
+        package static let invalid = Code("invalid")
+        package static let notFound = Code("not found")
+        package static let closed = Code("closed")
+        package static let full = Code("full")
+        package static let system = Code("system")
+    }
+    package var code: Code
+    package var message: String
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { message }
+}

@@ -1,0 +1,79 @@
+import BillingCalendar
+import Limits
+import Reservations
+import Synchronization
+
+/// The billing schedules in use, by number: one for each (cycle day, zone). Schedules are added, never removed.
+///
+/// Thread safety: look-ups are wait-free; `number(…)` belongs under the engine's configuration lock.
+final class Schedules: CycleSchedules {
+    /// One schedule; it is computed anew when its span of boundaries is used up.
+    private final class Entry: Sendable {
+        let cycleDay: UInt8
+        let timeZone: String
+        let schedule: BillingSchedule
+
+        init(cycleDay: UInt8, timeZone: String, around now: Int64) throws(EngineError) {
+            self.cycleDay = cycleDay
+            self.timeZone = timeZone
+            do throws(BillingScheduleError) {
+                schedule = try BillingSchedule(
+                    cycleDay: Int(cycleDay), timeZone: timeZone, around: now)
+            } catch {
+                throw EngineError(.invalid, "billing cycle: \(error)")
+            }
+        }
+    }
+
+    /// 31 days in each of the zones that exist, with room to spare.
+    static let capacity = 31 * 1_024
+
+    // SAFETY: allocated once, each element written once (AtomicLazyReference), never freed while `self` lives.
+    private nonisolated(unsafe) let entries: UnsafeMutablePointer<AtomicLazyReference<Entry>>
+    private let count = Atomic<Int>(0)
+
+    init() {
+        entries = .allocate(capacity: Self.capacity)
+        for index in 0..<Self.capacity {
+            (entries + index).initialize(to: AtomicLazyReference())
+        }
+    }
+
+    deinit {
+        entries.deinitialize(count: Self.capacity)
+        entries.deallocate()
+    }
+
+    /// The number of a schedule, which is made if it is new. Not for concurrent use.
+    func number(cycleDay: UInt8, timeZone: String, now: Int64) throws(EngineError) -> UInt32 {
+        let used = count.load(ordering: .acquiring)
+        for index in 0..<used {
+            if let entry = entries[index].load(), entry.cycleDay == cycleDay,
+                entry.timeZone == timeZone
+            {
+                return UInt32(index)
+            }
+        }
+        guard used < Self.capacity else { throw EngineError(.full, "billing schedules") }
+        _ = entries[used].storeIfNil(
+            try Entry(cycleDay: cycleDay, timeZone: timeZone, around: now))
+        // ORDERING: release; publishes the entry to readers that check the count.
+        count.store(used + 1, ordering: .releasing)
+        return UInt32(used)
+    }
+
+    func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
+        guard Int(schedule) < Self.capacity, let entry = entries[Int(schedule)].load() else {
+            preconditionFailure("a tenant names a schedule that does not exist")
+        }
+        if let cycle = entry.schedule.window(containing: now, notBefore: notBefore) { return cycle }
+        // The span is used up: rare (years), and right, if slower.
+        if let fresh = try? BillingSchedule(
+            cycleDay: Int(entry.cycleDay), timeZone: entry.timeZone, around: now),
+            let cycle = fresh.window(containing: now, notBefore: notBefore)
+        {
+            return cycle
+        }
+        preconditionFailure("a schedule has no window around its own middle")
+    }
+}
