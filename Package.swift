@@ -66,10 +66,15 @@ let package = Package(
             ], swiftSettings: strict),
 
         // The command and the tools.
+        .target(
+            name: "LimitsFile",
+            dependencies: [
+                "BillingCalendar", "Limits", .product(name: "Yams", package: "Yams"),
+            ], swiftSettings: strict),
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Limits", "BillingCalendar", "Engine", "GRPCServer", "TollgateClient",
+                "Limits", "LimitsFile", "Engine", "GRPCServer", "TollgateClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
@@ -106,6 +111,8 @@ let package = Package(
         .testTarget(
             name: "GRPCServerTests", dependencies: ["GRPCServer", "TollgateClient"],
             swiftSettings: strict),
+        .testTarget(
+            name: "LimitsFileTests", dependencies: ["LimitsFile", "Limits"], swiftSettings: strict),
         .testTarget(name: "TollgateTests", dependencies: ["tollgate"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
