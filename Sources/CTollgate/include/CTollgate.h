@@ -7,8 +7,7 @@
 #include "tollgate/v1/tollgate.pb-c.h"
 #include "tollgate/internal/rpc_status.pb-c.h"
 
-/* The public contract as a serialized google.protobuf.FileDescriptorSet. */
-extern const uint8_t tollgate_descriptor_set[];
-extern const size_t tollgate_descriptor_set_count;
+/* The public contract as a serialized google.protobuf.FileDescriptorSet; stores its length. */
+const uint8_t *tollgate_descriptor_set(size_t *count);
 
 #endif
