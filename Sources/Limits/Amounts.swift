@@ -48,11 +48,28 @@
         }
     }
 
+    /// The indexes of the resources that are present, ascending.
+    @inlinable public var resources: BitIndexes { BitIndexes(present) }
+
     @inlinable public subscript(resource: Resource) -> Int64 { self[resource.index] }
 
     /// Sets an amount and marks its resource present.
     @inlinable public mutating func set(_ index: Int, _ amount: Int64) {
         self[index] = amount
         present |= 1 &<< UInt8(truncatingIfNeeded: index)
+    }
+}
+
+/// The indexes of the set bits of a byte, ascending.
+@frozen public struct BitIndexes: Sequence, IteratorProtocol, Sendable {
+    @usableFromInline var bits: UInt8
+
+    @inlinable public init(_ bits: UInt8) { self.bits = bits }
+
+    @inlinable public mutating func next() -> Int? {
+        guard bits != 0 else { return nil }
+        let index = bits.trailingZeroBitCount
+        bits &= bits &- 1
+        return index
     }
 }

@@ -4,7 +4,7 @@ extension Decide {
     /// Fills decision, refusals, warnings, treatment and granted of `answer`; ids, expiry and limit states are the
     /// caller's. `evaluated` is the set of limits that applied.
     public static func check(
-        _ subjects: Subjects, action: Action, amounts: Amounts, minimums: Amounts,
+        _ subjects: inout Subjects, action: Action, amounts: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout CheckAnswer, transition: inout Transition,
         evaluated: inout LimitSet
     ) -> Verdict {
@@ -24,14 +24,14 @@ extension Decide {
             return .denied
         }
         let fit = fit(
-            subjects, amounts: amounts, minimums: minimums, partial: mode == .partial, rules)
+            &subjects, amounts: amounts, minimums: minimums, partial: mode == .partial, rules)
         if fit.overflow { return .overflow }
         evaluated = applicable(amounts, hasProfile: subjects.hasProfile, rules)
         answer.warnings = fit.warned
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            if mode != .checkOnly { refuse(&transition, fit, subjects) }
+            if mode != .checkOnly { refuse(&transition, fit, &subjects) }
             return .denied
         }
         answer.decision = .allowed
@@ -47,7 +47,7 @@ extension Decide {
                 transition.profileCommitted = amounts.spendNanos
                 transition.touchesProfile = true
             }
-            _ = raise(&transition, subjects, rules)
+            _ = raise(&transition, &subjects, rules)
         }
         return .allowed
     }
@@ -77,7 +77,7 @@ extension Decide {
     /// Room added to a reservation (Extend). As `check` in mode RESERVE or PARTIAL; `answer` gets decision,
     /// refusals, warnings, treatment and granted.
     public static func extend(
-        _ subjects: Subjects, action: Action, additional: Amounts, minimums: Amounts,
+        _ subjects: inout Subjects, action: Action, additional: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout ExtendAnswer, transition: inout Transition
     ) -> Verdict {
         var asks = false
@@ -89,13 +89,13 @@ extension Decide {
             return .denied
         }
         let fit = fit(
-            subjects, amounts: additional, minimums: minimums, partial: mode == .partial, rules)
+            &subjects, amounts: additional, minimums: minimums, partial: mode == .partial, rules)
         if fit.overflow { return .overflow }
         answer.warnings = fit.warned
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            refuse(&transition, fit, subjects)
+            refuse(&transition, fit, &subjects)
             return .denied
         }
         answer.decision = .allowed
@@ -106,10 +106,10 @@ extension Decide {
 
     /// RecordUsage: never refused by a limit or a suspension. Returns the limits that this usage reached in `reached`.
     public static func record(
-        _ subjects: Subjects, amounts: Amounts, _ rules: LimitRules,
+        _ subjects: inout Subjects, amounts: Amounts, _ rules: LimitRules,
         transition: inout Transition, reached: inout LimitSet
     ) -> Verdict {
-        for resource in 0..<4 where amounts.contains(resource) {
+        for resource in amounts.resources {
             let amount = amounts[resource]
             let committed = subjects.tenant.committed[resource]
             if amount < 0 {
@@ -128,7 +128,7 @@ extension Decide {
             transition.profileCommitted = spend
             transition.touchesProfile = true
         }
-        reached = raise(&transition, subjects, rules)
+        reached = raise(&transition, &subjects, rules)
         return .allowed
     }
 

@@ -43,7 +43,7 @@ extension Decide {
     ///
     /// Fills the oldest segment first; an excess goes to the newest. Late usage is always recorded in full.
     public static func commit(
-        _ subjects: Subjects, _ hold: HoldState, phase: HoldPhase,
+        _ subjects: inout Subjects, _ hold: inout HoldState, phase: HoldPhase,
         actual: Amounts, _ rules: LimitRules, transition: inout Transition,
         closed: inout ClosedCharges
     ) -> Settlement {
@@ -63,7 +63,7 @@ extension Decide {
             case .cap:
                 for resource in 0..<4 where charge[resource] > total[resource] {
                     let over = charge[resource] - total[resource]
-                    let fits = min(over, room(subjects, hold, resource, rules))
+                    let fits = min(over, room(&subjects, &hold, resource, rules))
                     charge[resource] = total[resource] + fits
                     settlement.uncharged.set(resource, over - fits)
                 }
@@ -71,63 +71,78 @@ extension Decide {
             }
         }
         settlement.verdict = settle(
-            subjects, hold, charge: charge, freesHold: phase == .open,
+            &subjects, &hold, charge: charge, freesHold: phase == .open,
             replacesCharge: phase == .expiredCharged, rules, &transition, &closed)
         guard settlement.verdict == .allowed else { return settlement }
-        settlement.reached = raise(&transition, subjects, rules)
+        settlement.reached = raise(&transition, &subjects, rules)
         return settlement
     }
 
-    /// Release, or expiry with `ExpiryPolicy.release`: gives the whole hold back.
+    /// Release, or expiry with `ExpiryPolicy.release`: gives the whole hold back. What was held in a window that is
+    /// over went with it.
     public static func release(
-        _ subjects: Subjects, _ hold: HoldState, _ rules: LimitRules,
-        transition: inout Transition, closed: inout ClosedCharges
+        _ subjects: inout Subjects, _ hold: inout HoldState, _ rules: LimitRules,
+        transition: inout Transition
     ) {
-        var nothing = Amounts()
-        nothing.present = hold.total.present
-        _ = settle(
-            subjects, hold, charge: nothing, freesHold: true, replacesCharge: false, rules,
-            &transition, &closed)
+        for index in 0..<hold.segmentCount {
+            let segment = hold[index]
+            let cycleOpen = segment.cycleStart == subjects.tenant.cycleStart
+            for resource in segment.amounts.resources
+            where cycleOpen || !rules.cyclic.hasBit(resource) {
+                transition.held.set(
+                    resource, transition.held[resource] - segment.amounts[resource])
+            }
+            if subjects.hasProfile && segment.amounts.present & rules.profileResources != 0
+                && segment.dayStart == subjects.profile.dayStart
+            {
+                transition.profileHeld -= segment.amounts.spendNanos
+                transition.touchesProfile = true
+            }
+        }
     }
 
     /// Takes a charge of `Mode.commit` back whose caller's deadline had passed; in a closed window a negative
     /// closed charge.
     public static func reverse(
-        _ subjects: Subjects, _ charged: HoldSegment, _ rules: LimitRules,
+        _ subjects: inout Subjects, _ charged: HoldSegment, _ rules: LimitRules,
         transition: inout Transition, closed: inout ClosedCharges
     ) -> Verdict {
-        let hold = HoldState(first: charged)
+        var hold = HoldState(first: charged)
         return settle(
-            subjects, hold, charge: Amounts(), freesHold: false, replacesCharge: true, rules,
+            &subjects, &hold, charge: Amounts(), freesHold: false, replacesCharge: true, rules,
             &transition, &closed)
     }
 
     /// What the blocking limits leave for a charge above the hold. In a closed window: nothing, since its totals
     /// are no longer at hand and a cap is never overshot.
     private static func room(
-        _ subjects: Subjects, _ hold: HoldState, _ resource: Int,
+        _ subjects: inout Subjects, _ hold: inout HoldState, _ resource: Int,
         _ rules: LimitRules
     ) -> Int64 {
         let newest = hold[hold.moreCount]
-        let tenant = subjects.tenant
-        var room = Int64.max - tenant.committed[resource] - tenant.held[resource]
-        if tenant.caps[resource] >= 0 && tenant.blocks(resource, rules) {
-            if rules.cyclic.hasBit(resource) && newest.cycleStart != tenant.cycleStart { return 0 }
-            room = tenant.caps[resource] - (tenant.committed[resource] + tenant.held[resource])
+        var room = Int64.max - subjects.tenant.committed[resource] - subjects.tenant.held[resource]
+        if subjects.tenant.caps[resource] >= 0 && subjects.tenant.blocks(resource, rules) {
+            if rules.cyclic.hasBit(resource) && newest.cycleStart != subjects.tenant.cycleStart {
+                return 0
+            }
+            room =
+                subjects.tenant.caps[resource]
+                - (subjects.tenant.committed[resource] + subjects.tenant.held[resource])
         }
-        let profile = subjects.profile
-        if subjects.hasProfile && rules.profileResources.hasBit(resource) && profile.enabled
-            && profile.cap >= 0
+        if subjects.hasProfile && rules.profileResources.hasBit(resource)
+            && subjects.profile.enabled
+            && subjects.profile.cap >= 0
         {
-            if newest.dayStart != profile.dayStart { return 0 }
-            room = min(room, profile.cap - (profile.committed + profile.held))
+            if newest.dayStart != subjects.profile.dayStart { return 0 }
+            room = min(
+                room, subjects.profile.cap - (subjects.profile.committed + subjects.profile.held))
         }
         return max(0, room)
     }
 
     /// Distributes a charge over the segments and turns them into deltas.
     private static func settle(
-        _ subjects: Subjects, _ hold: HoldState, charge: Amounts,
+        _ subjects: inout Subjects, _ hold: inout HoldState, charge: Amounts,
         freesHold: Bool, replacesCharge: Bool, _ rules: LimitRules,
         _ transition: inout Transition, _ closed: inout ClosedCharges
     ) -> Verdict {
@@ -177,12 +192,12 @@ extension Decide {
                 closed.count += 1
             }
         }
-        return fits(transition, subjects)
+        return fits(transition, &subjects)
     }
 
     /// Whether all totals stay within 64 bits and at or above zero once the deltas are added.
     private static func fits(
-        _ transition: Transition, _ subjects: Subjects
+        _ transition: Transition, _ subjects: inout Subjects
     ) -> Verdict {
         func verdict(_ committed: Int64, _ held: Int64, _ delta: Int64) -> Verdict {
             if delta < 0 { return committed + delta < 0 ? .belowZero : .allowed }

@@ -1,7 +1,8 @@
 /// The rules of semantics §1–§4 as pure functions: no I/O, no clock, no allocation.
 ///
 /// Each takes the present state with its windows already open for `now`, and yields an answer and a `Transition`.
-/// None changes the state; `Transition.apply` does.
+/// None changes the state; `Transition.apply` does. (`Subjects` and `HoldState` are passed inout only so that they are
+/// not copied.)
 public enum Decide {
     /// How a decision ended.
     @frozen public enum Verdict: Sendable, Equatable {
@@ -52,11 +53,11 @@ public enum Decide {
     /// Holds amounts against every limit. An amount of zero is never refused.
     @inline(__always)
     static func fit(
-        _ subjects: Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
+        _ subjects: inout Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
         _ rules: LimitRules
     ) -> Fit {
         var fit = Fit(granted: amounts)
-        forEachLimit(subjects, amounts, rules) { limit in
+        forEachLimit(&subjects, amounts, rules) { limit in
             let asked = amounts[limit.resource]
             let (used, overflow) = limit.committed.addingReportingOverflow(limit.held)
             let (total, overflow2) = used.addingReportingOverflow(asked)
@@ -72,21 +73,21 @@ public enum Decide {
             }
         }
         if partial && !fit.refused.isEmpty && !fit.overflow {
-            shrink(&fit, subjects, amounts, minimums, rules)
+            shrink(&fit, &subjects, amounts, minimums, rules)
         }
         return fit
     }
 
     /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down.
     private static func shrink(
-        _ fit: inout Fit, _ subjects: Subjects, _ amounts: Amounts, _ minimums: Amounts,
+        _ fit: inout Fit, _ subjects: inout Subjects, _ amounts: Amounts, _ minimums: Amounts,
         _ rules: LimitRules
     ) {
         let over = fit.refused
         fit.refused = []
         fit.tripped = []
         var fraction = Fraction(numerator: 1, denominator: 1)
-        forEachLimit(subjects, amounts, rules) { limit in
+        forEachLimit(&subjects, amounts, rules) { limit in
             guard over.contains(limit.kind) else { return }
             let asked = amounts[limit.resource]
             let room = Fraction(
@@ -101,13 +102,13 @@ public enum Decide {
             if room < fraction { fraction = room }
         }
         guard fit.refused.isEmpty else { return }
-        for resource in 0..<4 where amounts.contains(resource) {
+        for resource in amounts.resources {
             fit.granted[resource] = fraction.of(amounts[resource])
         }
         // A smaller grant may stay under a cap that is set to alert only.
         fit.warned = []
         let granted = fit.granted
-        forEachLimit(subjects, granted, rules) { limit in
+        forEachLimit(&subjects, granted, rules) { limit in
             let total = limit.committed + limit.held + granted[limit.resource]
             if limit.cap >= 0 && total > limit.cap && !limit.blocks {
                 fit.warned.insert(limit.kind)
@@ -118,10 +119,10 @@ public enum Decide {
     /// Visits every limit that an amount above zero counts against.
     @inline(__always)
     private static func forEachLimit(
-        _ subjects: Subjects, _ amounts: Amounts, _ rules: LimitRules,
+        _ subjects: inout Subjects, _ amounts: Amounts, _ rules: LimitRules,
         _ visit: (Limit) -> Void
     ) {
-        for resource in 0..<4 where amounts.contains(resource) && amounts[resource] > 0 {
+        for resource in amounts.resources where amounts[resource] > 0 {
             visit(
                 Limit(
                     kind: .tenant(resource), resource: resource,
@@ -155,41 +156,41 @@ public enum Decide {
     /// Events of totals that a transition raises, in windows that are open. To be called with the transition's
     /// deltas complete; returns the limits that this usage reached or passed.
     static func raise(
-        _ transition: inout Transition, _ subjects: Subjects, _ rules: LimitRules
+        _ transition: inout Transition, _ subjects: inout Subjects, _ rules: LimitRules
     ) -> LimitSet {
         var reached: LimitSet = []
-        let tenant = subjects.tenant
-        for resource in 0..<4 where transition.committed[resource] > 0 {
-            let cap = tenant.caps[resource]
+        for resource in transition.committed.resources where transition.committed[resource] > 0 {
+            let cap = subjects.tenant.caps[resource]
             guard cap >= 0 else { continue }
-            let total = tenant.committed[resource] + transition.committed[resource]
+            let total = subjects.tenant.committed[resource] + transition.committed[resource]
             let kind = LimitKind.tenant(resource)
-            if !tenant.thresholdRaised.hasBit(resource)
-                && reachesThreshold(total, cap: cap, percent: tenant.thresholdPercent)
+            if !subjects.tenant.thresholdRaised.hasBit(resource)
+                && reachesThreshold(total, cap: cap, percent: subjects.tenant.thresholdPercent)
             {
                 transition.events.insert(.threshold(kind.index))
             }
             guard total >= cap else { continue }
             reached.insert(kind)
             guard rules.tripsByUsage.hasBit(resource) else { continue }
-            if !tenant.reachedRaised.hasBit(resource) {
+            if !subjects.tenant.reachedRaised.hasBit(resource) {
                 transition.events.insert(.reached(kind.index))
             }
-            if tenant.suspendsWhenTripped && tenant.status == .active {
+            if subjects.tenant.suspendsWhenTripped && subjects.tenant.status == .active {
                 transition.events.insert(.suspended)
             }
         }
-        let profile = subjects.profile
-        if transition.profileCommitted > 0 && profile.enabled && profile.cap >= 0 {
-            let total = profile.committed + transition.profileCommitted
-            if !profile.thresholdRaised
-                && reachesThreshold(total, cap: profile.cap, percent: tenant.thresholdPercent)
+        if transition.profileCommitted > 0 && subjects.profile.enabled && subjects.profile.cap >= 0
+        {
+            let total = subjects.profile.committed + transition.profileCommitted
+            if !subjects.profile.thresholdRaised
+                && reachesThreshold(
+                    total, cap: subjects.profile.cap, percent: subjects.tenant.thresholdPercent)
             {
                 transition.events.insert(.threshold(LimitKind.profileDailySpend.index))
             }
-            if total >= profile.cap {
+            if total >= subjects.profile.cap {
                 reached.insert(.profileDailySpend)
-                if !profile.reachedRaised {
+                if !subjects.profile.reachedRaised {
                     transition.events.insert(.reached(LimitKind.profileDailySpend.index))
                 }
             }
@@ -202,37 +203,36 @@ public enum Decide {
 
     /// Events of a refusal: a threshold that stands, a limit that it trips, a suspension.
     static func refuse(
-        _ transition: inout Transition, _ fit: Fit, _ subjects: Subjects
+        _ transition: inout Transition, _ fit: Fit, _ subjects: inout Subjects
     ) {
-        let tenant = subjects.tenant
         for resource in 0..<4 {
             let kind = LimitKind.tenant(resource)
             guard fit.refused.contains(kind) else { continue }
-            if !tenant.thresholdRaised.hasBit(resource)
+            if !subjects.tenant.thresholdRaised.hasBit(resource)
                 && reachesThreshold(
-                    tenant.committed[resource], cap: tenant.caps[resource],
-                    percent: tenant.thresholdPercent)
+                    subjects.tenant.committed[resource], cap: subjects.tenant.caps[resource],
+                    percent: subjects.tenant.thresholdPercent)
             {
                 transition.events.insert(.threshold(kind.index))
             }
             guard fit.tripped.contains(kind) else { continue }
-            if !tenant.reachedRaised.hasBit(resource) {
+            if !subjects.tenant.reachedRaised.hasBit(resource) {
                 transition.events.insert(.reached(kind.index))
             }
-            if tenant.suspendsWhenTripped && tenant.status == .active {
+            if subjects.tenant.suspendsWhenTripped && subjects.tenant.status == .active {
                 transition.events.insert(.suspended)
             }
         }
         if fit.refused.contains(.profileDailySpend) {
-            let profile = subjects.profile
             let index = LimitKind.profileDailySpend.index
-            if !profile.thresholdRaised
+            if !subjects.profile.thresholdRaised
                 && reachesThreshold(
-                    profile.committed, cap: profile.cap, percent: tenant.thresholdPercent)
+                    subjects.profile.committed, cap: subjects.profile.cap,
+                    percent: subjects.tenant.thresholdPercent)
             {
                 transition.events.insert(.threshold(index))
             }
-            if fit.tripped.contains(.profileDailySpend) && !profile.reachedRaised {
+            if fit.tripped.contains(.profileDailySpend) && !subjects.profile.reachedRaised {
                 transition.events.insert(.reached(index))
             }
             if !transition.events.intersection(Self.profileEvents).isEmpty {
@@ -248,7 +248,7 @@ public enum Decide {
 
     /// Fills in the states of a set of limits.
     public static func describe(
-        _ set: LimitSet, _ subjects: Subjects, _ rules: LimitRules, asOf now: Int64,
+        _ set: LimitSet, _ subjects: inout Subjects, _ rules: LimitRules, asOf now: Int64,
         into states: inout LimitStates
     ) {
         states.present = []
@@ -293,7 +293,7 @@ private struct Fraction {
 
     /// Whether every asked amount keeps at least its minimum (0 means 1; asked 0 is exempt).
     func meets(_ minimums: Amounts, of amounts: Amounts) -> Bool {
-        for resource in 0..<4 where amounts.contains(resource) && amounts[resource] > 0 {
+        for resource in amounts.resources where amounts[resource] > 0 {
             if of(amounts[resource]) < max(1, minimums[resource]) { return false }
         }
         return true

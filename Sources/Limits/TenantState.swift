@@ -11,17 +11,18 @@
     /// Present billing cycle, Unix milliseconds, `cycleStart ..< cycleEnd`.
     public var cycleStart: Int64
     public var cycleEnd: Int64
-    public var status: TenantStatus
-    public var onLimit: OnLimit
-    public var autoSuspend: Bool
-    public var disclosesLimits: Bool
-    /// 1 ... 100.
-    public var thresholdPercent: UInt8
-    /// Raised already in this window and setting, bit `Resource.index`.
-    public var thresholdRaised: UInt8
-    public var reachedRaised: UInt8
-    /// The billing schedule in force, an index that the shell understands.
-    public var schedule: UInt32
+    /// Everything smaller than a word; see the accessors. One word, so that a copy costs one move.
+    ///
+    /// | bits | meaning |
+    /// |---|---|
+    /// | 0 ... 1 | status |
+    /// | 2 ... 3 | on_limit |
+    /// | 4, 5 | auto-suspend, discloses limits |
+    /// | 8 ... 14 | alert threshold, percent |
+    /// | 16 ... 19 | threshold raised, by resource |
+    /// | 20 ... 23 | limit reached raised, by resource |
+    /// | 32 ... 63 | billing schedule |
+    public var flags: UInt64
 
     @inlinable public init() {
         version = 0
@@ -30,14 +31,56 @@
         caps = InlineArray(repeating: -1)
         cycleStart = 0
         cycleEnd = 0
-        status = .active
-        onLimit = .auto
-        autoSuspend = false
-        disclosesLimits = false
-        thresholdPercent = 80
-        thresholdRaised = 0
-        reachedRaised = 0
-        schedule = 0
+        flags = UInt64(TenantStatus.active.rawValue) | 80 << 8
+    }
+
+    public var status: TenantStatus {
+        @inlinable get {
+            switch flags & 3 {
+            case 2: .suspended
+            case 3: .closed
+            default: .active
+            }
+        }
+        @inlinable set { flags = flags & ~3 | UInt64(newValue.rawValue) }
+    }
+    public var onLimit: OnLimit {
+        @inlinable get {
+            switch flags &>> 2 & 3 {
+            case 1: .block
+            case 2: .alert
+            default: .auto
+            }
+        }
+        @inlinable set { flags = flags & ~(3 << 2) | UInt64(newValue.rawValue) &<< 2 }
+    }
+    public var autoSuspend: Bool {
+        @inlinable get { flags & 1 << 4 != 0 }
+        @inlinable set { flags = flags & ~(1 << 4) | (newValue ? 1 << 4 : 0) }
+    }
+    /// Tenant tokens may see caps and codes.
+    public var disclosesLimits: Bool {
+        @inlinable get { flags & 1 << 5 != 0 }
+        @inlinable set { flags = flags & ~(1 << 5) | (newValue ? 1 << 5 : 0) }
+    }
+    /// 1 ... 100.
+    public var thresholdPercent: UInt8 {
+        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 8 & 0x7f) }
+        @inlinable set { flags = flags & ~(0x7f << 8) | UInt64(newValue & 0x7f) &<< 8 }
+    }
+    /// Raised already in this window and setting, bit `Resource.index`.
+    public var thresholdRaised: UInt8 {
+        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 16 & 0xf) }
+        @inlinable set { flags = flags & ~(0xf << 16) | UInt64(newValue & 0xf) &<< 16 }
+    }
+    public var reachedRaised: UInt8 {
+        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 20 & 0xf) }
+        @inlinable set { flags = flags & ~(0xf << 20) | UInt64(newValue & 0xf) &<< 20 }
+    }
+    /// The billing schedule in force, an index that the shell understands.
+    public var schedule: UInt32 {
+        @inlinable get { UInt32(truncatingIfNeeded: flags &>> 32) }
+        @inlinable set { flags = flags & 0xffff_ffff | UInt64(newValue) &<< 32 }
     }
 
     /// Whether the tenant's limit on a resource refuses (semantics §4, the table and `on_limit`).
@@ -151,10 +194,27 @@
     public var moreCount: Int
     public var createdAt: Int64
     public var expiresAt: Int64
-    public var action: Action
-    public var onExpiry: ExpiryPolicy
-    public var overage: OveragePolicy
+    /// action | onExpiry << 8 | overage << 16; see the accessors.
+    public var policy: UInt64
     public var hasProfile: Bool
+
+    @inlinable public var action: Action {
+        Action(rawValue: UInt8(truncatingIfNeeded: policy)) ?? .unspecified
+    }
+    @inlinable public var onExpiry: ExpiryPolicy {
+        UInt8(truncatingIfNeeded: policy &>> 8) == ExpiryPolicy.commit.rawValue
+            ? .commit : .release
+    }
+    @inlinable public var overage: OveragePolicy {
+        OveragePolicy(rawValue: UInt8(truncatingIfNeeded: policy &>> 16)) ?? .record
+    }
+
+    @inlinable public static func policy(
+        _ action: Action, _ onExpiry: ExpiryPolicy, _ overage: OveragePolicy
+    ) -> UInt64 {
+        UInt64(action.rawValue) | UInt64(onExpiry.rawValue) &<< 8
+            | UInt64(overage.rawValue) &<< 16
+    }
 
     /// Segments a reservation may have: pairs of windows within its life.
     @inlinable public static var maxSegments: Int { 4 }
@@ -166,9 +226,7 @@
         moreCount = 0
         createdAt = 0
         expiresAt = 0
-        action = .unspecified
-        onExpiry = .release
-        overage = .record
+        policy = Self.policy(.unspecified, .release, .record)
         hasProfile = false
     }
 

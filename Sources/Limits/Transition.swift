@@ -33,15 +33,15 @@
     /// Asserts, also in release, that no counter becomes negative.
     @inlinable public func apply(to tenant: inout TenantState, _ profile: inout ProfileState) {
         tenant.version &+= 1
-        for resource in 0..<4 {
-            if committed.contains(resource) {
-                tenant.committed[resource] += committed[resource]
-                precondition(tenant.committed[resource] >= 0, "committed below zero")
-            }
-            if held.contains(resource) {
-                tenant.held[resource] += held[resource]
-                precondition(tenant.held[resource] >= 0, "held below zero")
-            }
+        for resource in committed.resources {
+            let total = tenant.committed[resource] + committed[resource]
+            precondition(total >= 0, "committed below zero")
+            tenant.committed[resource] = total
+        }
+        for resource in held.resources {
+            let total = tenant.held[resource] + held[resource]
+            precondition(total >= 0, "held below zero")
+            tenant.held[resource] = total
         }
         if touchesProfile {
             profile.committed += profileCommitted

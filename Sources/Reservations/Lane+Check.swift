@@ -45,7 +45,7 @@ extension Lane {
 
             var evaluated: LimitSet = []
             let verdict = Decide.check(
-                own.pointee.subjects, action: command.action, amounts: command.amounts,
+                &own.pointee.subjects, action: command.action, amounts: command.amounts,
                 minimums: command.minimums, mode: command.mode, table.rules, answer: &answer,
                 transition: &own.pointee.transition, evaluated: &evaluated)
             if verdict == .overflow { return .overflow }
@@ -76,7 +76,7 @@ extension Lane {
             var described = answer.refused.union(answer.warnings)
             if command.includeLimits { described.formUnion(evaluated) }
             Decide.describe(
-                described, own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+                described, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
             return nil
         }
     }
@@ -95,8 +95,8 @@ extension Lane {
             UInt64(truncatingIfNeeded: tenant)
             | UInt64(truncatingIfNeeded: (profile ?? -1) &+ 1) &<< 32
         words[Slot.policy] =
-            UInt64(command.action.rawValue) | UInt64(command.onExpiry.rawValue) &<< 8
-            | UInt64(command.overage.rawValue) &<< 16 | UInt64(amounts.present) &<< 24
+            HoldState.policy(command.action, command.onExpiry, command.overage)
+            | UInt64(amounts.present) &<< 24
         words.setSigned(Slot.createdAt, now)
         words.setSigned(Slot.expiresAt, expiresAt)
         for resource in 0..<4 { words.setSigned(Slot.amounts + resource, amounts[resource]) }
@@ -151,7 +151,7 @@ extension Lane {
             guard isCurrent(tenant, head) else { continue }
             begin(now: now)
             let verdict = Decide.reverse(
-                own.pointee.subjects, charged, table.rules, transition: &own.pointee.transition,
+                &own.pointee.subjects, charged, table.rules, transition: &own.pointee.transition,
                 closed: &own.pointee.closed)
             guard verdict == .allowed else { return }
             beginRecord(.reversed, KeyRequest())
@@ -208,7 +208,7 @@ extension Lane {
             var set = LimitSet(rawValue: 0b11110)
             if profile != nil { set.insert(.profileDailySpend) }
             Decide.describe(
-                set, own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+                set, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
             return nil
         }
     }

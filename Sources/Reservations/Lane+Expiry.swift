@@ -80,7 +80,7 @@ extension Lane {
             begin(now: now)
             if own.pointee.hold.onExpiry == .commit {
                 let settlement = Decide.commit(
-                    own.pointee.subjects, own.pointee.hold, phase: .open, actual: Amounts(),
+                    &own.pointee.subjects, &own.pointee.hold, phase: .open, actual: Amounts(),
                     table.rules, transition: &own.pointee.transition,
                     closed: &own.pointee.closed)
                 precondition(settlement.verdict == .allowed, "a hold is within the totals")
@@ -89,8 +89,8 @@ extension Lane {
                 if settle(open, .expiredCharged, body: open.word.body, now: now) { return }
             } else {
                 Decide.release(
-                    own.pointee.subjects, own.pointee.hold, table.rules,
-                    transition: &own.pointee.transition, closed: &own.pointee.closed)
+                    &own.pointee.subjects, &own.pointee.hold, table.rules,
+                    transition: &own.pointee.transition)
                 beginRecord(.expired, KeyRequest())
                 if settle(open, .expiredReleased, body: open.word.body, now: now) { return }
             }
@@ -106,10 +106,6 @@ extension Lane {
         switch word.phase {
         case .held:
             return false
-        case .free, .released, .committed, .committedOther, .committedLate:
-            words[Slot.state] = SlotWord(generation: word.generation, phase: .free).word
-            if let body = word.body { table.giveBody(body) }
-            return true
         case .expiredReleased, .expiredCharged:
             let id = ReservationID(slot: slot, generation: word.generation)
             while let open = openReservation(id.raw), open.word == word {
@@ -118,6 +114,10 @@ extension Lane {
                 if settle(open, .free, body: nil, now: now) { return true }
             }
             return false
+        default:
+            words[Slot.state] = SlotWord(generation: word.generation, phase: .free).word
+            if let body = word.body { table.giveBody(body) }
+            return true
         }
     }
 

@@ -30,11 +30,11 @@ extension Lane {
             case .expiredReleased, .expiredCharged, .committedLate:
                 return Failure(.reservationExpired)
             case .released, .committed, .committedOther: return Failure(.alreadySettled)
-            case .free: return .unknownReservation
+            default: return .unknownReservation
             }
             begin(now: now)
             let verdict = Decide.extend(
-                own.pointee.subjects, action: own.pointee.hold.action,
+                &own.pointee.subjects, action: own.pointee.hold.action,
                 additional: command.additional, minimums: command.minimums, mode: command.mode,
                 table.rules, answer: &answer, transition: &own.pointee.transition)
             if verdict == .overflow { return .overflow }
@@ -59,7 +59,7 @@ extension Lane {
                 if moves { body = nil }
             }
             Decide.describe(
-                answer.refused.union(answer.warnings), own.pointee.subjects, table.rules,
+                answer.refused.union(answer.warnings), &own.pointee.subjects, table.rules,
                 asOf: now, into: &answer.limits)
             return nil
         }

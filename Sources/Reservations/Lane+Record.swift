@@ -34,7 +34,7 @@ extension Lane {
             begin(now: now)
             var reached: LimitSet = []
             switch Decide.record(
-                own.pointee.subjects, amounts: command.amounts, table.rules,
+                &own.pointee.subjects, amounts: command.amounts, table.rules,
                 transition: &own.pointee.transition, reached: &reached)
             {
             case .overflow: return .overflow
@@ -60,7 +60,7 @@ extension Lane {
             answer.tenantStatus = status
             answer.replayed = false
             Decide.describe(
-                reached, own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+                reached, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
             return nil
         }
     }

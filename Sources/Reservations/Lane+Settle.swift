@@ -50,12 +50,7 @@ extension Lane {
             cycleStart: words.signed(Slot.cycleStart))
         own.pointee.hold.createdAt = words.signed(Slot.createdAt)
         own.pointee.hold.expiresAt = words.signed(Slot.expiresAt)
-        own.pointee.hold.action =
-            Action(rawValue: UInt8(truncatingIfNeeded: policy & 0xff)) ?? .unspecified
-        own.pointee.hold.onExpiry =
-            ExpiryPolicy(rawValue: UInt8(truncatingIfNeeded: policy &>> 8 & 0xff)) ?? .release
-        own.pointee.hold.overage =
-            OveragePolicy(rawValue: UInt8(truncatingIfNeeded: policy &>> 16 & 0xff)) ?? .record
+        own.pointee.hold.policy = policy & 0xff_ffff
         own.pointee.hold.hasProfile = hasProfile
         if let body = word.body, word.holdsBody { loadSegments(table.bodies[body]) }
     }
@@ -104,13 +99,12 @@ extension Lane {
                 answer.expired = true
                 return nil
             case .free: return .unknownReservation
-            case .committed, .committedOther, .committedLate, .expiredCharged:
-                return Failure(.alreadySettled)
+            default: return Failure(.alreadySettled)
             }
             begin(now: now)
             Decide.release(
-                own.pointee.subjects, own.pointee.hold, table.rules,
-                transition: &own.pointee.transition, closed: &own.pointee.closed)
+                &own.pointee.subjects, &own.pointee.hold, table.rules,
+                transition: &own.pointee.transition)
             beginRecord(.released, KeyRequest())
             if settle(open, .released, body: open.word.body, now: now) { return nil }
         }
@@ -137,11 +131,11 @@ extension Lane {
                 guard let result = repeatCommit(command, open, answer: &answer) else { continue }
                 return result
             case .released: return Failure(.alreadySettled)
-            case .free: return .unknownReservation
+            default: return .unknownReservation
             }
             begin(now: now)
             let settlement = Decide.commit(
-                own.pointee.subjects, own.pointee.hold, phase: phase, actual: command.actual,
+                &own.pointee.subjects, &own.pointee.hold, phase: phase, actual: command.actual,
                 table.rules, transition: &own.pointee.transition, closed: &own.pointee.closed)
             switch settlement.verdict {
             case .exceedsHold: return Failure(.exceedsReservation, pointer: "/actual")
@@ -176,7 +170,7 @@ extension Lane {
             answer.warnings = settlement.reached
             answer.tenantStatus = own.pointee.subjects.tenant.status.visible
             Decide.describe(
-                settlement.reached, own.pointee.subjects, table.rules, asOf: now,
+                settlement.reached, &own.pointee.subjects, table.rules, asOf: now,
                 into: &answer.limits)
             return nil
         }
@@ -224,7 +218,7 @@ extension SlotWord {
     var holdsBody: Bool {
         switch phase {
         case .held, .released, .committed, .expiredReleased, .expiredCharged: true
-        case .free, .committedOther, .committedLate: false
+        default: false
         }
     }
 }

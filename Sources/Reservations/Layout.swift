@@ -66,16 +66,7 @@ enum TenantNode {
         }
         state.cycleStart = node.signed(13)
         state.cycleEnd = node.signed(14)
-        let bits = node[15]
-        // A torn copy may hold any bits here; it is discarded by the head check, so any valid case will do.
-        state.status = TenantStatus(rawValue: UInt8(truncatingIfNeeded: bits & 0x3)) ?? .active
-        state.onLimit = OnLimit(rawValue: UInt8(truncatingIfNeeded: bits &>> 2 & 0x3)) ?? .auto
-        state.autoSuspend = bits &>> 4 & 1 != 0
-        state.disclosesLimits = bits &>> 5 & 1 != 0
-        state.thresholdPercent = UInt8(truncatingIfNeeded: bits &>> 8 & 0x7f)
-        state.thresholdRaised = UInt8(truncatingIfNeeded: bits &>> 16 & 0xf)
-        state.reachedRaised = UInt8(truncatingIfNeeded: bits &>> 20 & 0xf)
-        state.schedule = UInt32(truncatingIfNeeded: bits &>> 32)
+        state.flags = node[15]
     }
 
     @inline(__always)
@@ -88,11 +79,7 @@ enum TenantNode {
         }
         node.setSigned(13, state.cycleStart)
         node.setSigned(14, state.cycleEnd)
-        var bits = UInt64(state.status.rawValue) | UInt64(state.onLimit.rawValue) &<< 2
-        bits |= (state.autoSuspend ? 1 : 0) &<< 4 | (state.disclosesLimits ? 1 : 0) &<< 5
-        bits |= UInt64(state.thresholdPercent) &<< 8 | UInt64(state.thresholdRaised) &<< 16
-        bits |= UInt64(state.reachedRaised) &<< 20 | UInt64(state.schedule) &<< 32
-        node[15] = bits
+        node[15] = state.flags
     }
 
     @inline(__always)
@@ -180,18 +167,21 @@ struct ReservationID {
 /// | 0 ... 21 | body index + 1; 0: none |
 struct SlotWord: Equatable {
     /// What a reservation has come to.
-    enum Phase: UInt64 {
-        case free = 0
-        case held = 1
-        case released = 2
+    struct Phase: Equatable {
+        let rawValue: UInt64
+        @inline(__always) init(rawValue: UInt64) { self.rawValue = rawValue }
+
+        @inline(__always) static var free: Phase { Phase(rawValue: 0) }
+        @inline(__always) static var held: Phase { Phase(rawValue: 1) }
+        @inline(__always) static var released: Phase { Phase(rawValue: 2) }
         /// Committed as held; the body, if any, is the hold's.
-        case committed = 3
+        @inline(__always) static var committed: Phase { Phase(rawValue: 3) }
         /// Committed with other amounts; the body says which.
-        case committedOther = 4
-        case expiredReleased = 5
-        case expiredCharged = 6
+        @inline(__always) static var committedOther: Phase { Phase(rawValue: 4) }
+        @inline(__always) static var expiredReleased: Phase { Phase(rawValue: 5) }
+        @inline(__always) static var expiredCharged: Phase { Phase(rawValue: 6) }
         /// Committed after it had expired; the body says what.
-        case committedLate = 7
+        @inline(__always) static var committedLate: Phase { Phase(rawValue: 7) }
     }
 
     var word: UInt64
@@ -202,7 +192,7 @@ struct SlotWord: Equatable {
         word = generation &<< 40 | phase.rawValue &<< 36
     }
     @inline(__always) var generation: UInt64 { word &>> 40 }
-    @inline(__always) var phase: Phase { Phase(rawValue: word &>> 36 & 0xf) ?? .free }
+    @inline(__always) var phase: Phase { Phase(rawValue: word &>> 36 & 0xf) }
     /// nil: the slot's own words say everything.
     @inline(__always) var body: Int? {
         let index = Int(truncatingIfNeeded: word & 0x3f_ffff)
