@@ -1,0 +1,88 @@
+/// A growable queue of bytes in one piece of memory, reused from message to message.
+///
+/// Bytes are appended at the tail and consumed at the head; what is readable is always contiguous.
+package struct ByteQueue: ~Copyable {
+    private var base: UnsafeMutableRawPointer?
+    private var capacity = 0
+    private var head = 0
+    private var tail = 0
+
+    package init() {}
+
+    deinit {
+        base?.deallocate()
+    }
+
+    /// Bytes that can be read.
+    package var count: Int { tail - head }
+
+    package var isEmpty: Bool { tail == head }
+
+    /// The bytes that can be read. Valid until the queue is next changed.
+    package var readable: UnsafeRawBufferPointer {
+        guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(start: base + head, count: tail - head)
+    }
+
+    /// Room for at least `byteCount` bytes behind the tail; `commit` makes them readable.
+    ///
+    /// - Complexity: amortised O(1); O(count) when the memory must grow or be closed up.
+    package mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
+        if capacity - tail < byteCount { makeRoom(for: byteCount) }
+        return UnsafeMutableRawBufferPointer(
+            start: base.map { $0 + tail }, count: capacity - tail)
+    }
+
+    /// Makes the first `byteCount` bytes of the last reservation readable.
+    package mutating func commit(_ byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= capacity - tail, "more than was reserved")
+        tail += byteCount
+    }
+
+    package mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        if let target = reserve(bytes.count).baseAddress {
+            target.copyMemory(from: source, byteCount: bytes.count)
+        }
+        tail += bytes.count
+    }
+
+    /// Drops `byteCount` bytes at the head.
+    package mutating func consume(_ byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= count, "more than can be read")
+        head += byteCount
+        if head == tail {
+            head = 0
+            tail = 0
+        }
+    }
+
+    /// Drops everything, and the memory too if it is larger than `retainedBytes`.
+    package mutating func reset(retaining retainedBytes: Int) {
+        head = 0
+        tail = 0
+        guard capacity > retainedBytes else { return }
+        base?.deallocate()
+        base = nil
+        capacity = 0
+    }
+
+    private mutating func makeRoom(for byteCount: Int) {
+        let live = count
+        if let base, capacity - live >= byteCount, head >= live {
+            base.copyMemory(from: base + head, byteCount: live)
+        } else {
+            var grown = max(capacity, 256)
+            while grown < live + byteCount { grown *= 2 }
+            let fresh = UnsafeMutableRawPointer.allocate(byteCount: grown, alignment: 16)
+            if let base {
+                fresh.copyMemory(from: base + head, byteCount: live)
+                base.deallocate()
+            }
+            base = fresh
+            capacity = grown
+        }
+        head = 0
+        tail = live
+    }
+}

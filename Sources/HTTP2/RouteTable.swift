@@ -1,0 +1,84 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A method that a server session knows by its `:path`.
+package struct Route: Sendable {
+    /// The whole path, "/package.Service/Method".
+    package var path: String
+    /// Bytes of one request body that are buffered for the reader; more is cut off. Length prefixes
+    /// count.
+    package var maximumBodyBytes: Int
+    /// Whether the reader consumes the body while it arrives. Otherwise it is kept whole until the
+    /// request ends, and no event is raised for its parts.
+    package var streamsRequests: Bool
+
+    package init(path: String, maximumBodyBytes: Int, streamsRequests: Bool) {
+        self.path = path
+        self.maximumBodyBytes = maximumBodyBytes
+        self.streamsRequests = streamsRequests
+    }
+}
+
+/// The routes of a server, looked up by path bytes. Immutable; shared by all its sessions.
+///
+/// The lookup works on plain memory, because a reference count on an object that every event loop
+/// shares would be the one cache line they all fight for.
+package final class RouteTable: @unchecked Sendable {
+    // SAFETY: the memory is written in `init` and never again until `deinit`.
+
+    struct Entry {
+        let path: UnsafeRawPointer
+        let pathLength: Int
+        let maximumBodyBytes: Int
+        let streamsRequests: Bool
+    }
+
+    /// The table without its owner, which must outlive it.
+    struct View {
+        let entries: UnsafePointer<Entry>
+        let count: Int
+
+        /// The index of the route with this path; -1: none. Known paths are few, so a scan by
+        /// length and bytes beats hashing.
+        func find(_ path: UnsafeRawBufferPointer) -> Int {
+            guard let wanted = path.baseAddress else { return -1 }
+            for index in 0..<count where entries[index].pathLength == path.count {
+                if memcmp(entries[index].path, wanted, path.count) == 0 { return index }
+            }
+            return -1
+        }
+    }
+
+    private let entries: UnsafeMutablePointer<Entry>
+    private let text: UnsafeMutableRawPointer
+    private let count: Int
+
+    /// - Parameter routes: at most 32 767; a route's index in this list is its id.
+    package init(_ routes: [Route]) {
+        precondition(routes.count <= Int(Int16.max), "a route id is an Int16")
+        entries = .allocate(capacity: max(1, routes.count))
+        text = .allocate(
+            byteCount: max(1, routes.reduce(0) { $0 + $1.path.utf8.count }), alignment: 1)
+        count = routes.count
+        var next = text
+        for (index, route) in routes.enumerated() {
+            let length = route.path.utf8.count
+            UnsafeMutableRawBufferPointer(start: next, count: length)
+                .copyBytes(from: route.path.utf8)
+            (entries + index).initialize(
+                to: Entry(
+                    path: UnsafeRawPointer(next), pathLength: length,
+                    maximumBodyBytes: route.maximumBodyBytes,
+                    streamsRequests: route.streamsRequests))
+            next += length
+        }
+    }
+
+    deinit {
+        entries.deallocate()
+        text.deallocate()
+    }
+
+    var view: View { View(entries: UnsafePointer(entries), count: count) }
+}

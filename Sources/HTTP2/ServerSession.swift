@@ -1,0 +1,213 @@
+import CNGHTTP2
+
+/// The server's side of one HTTP/2 connection, without I/O: the owner feeds what it has read
+/// (`receive`), works off what happened (`nextReady`), answers, and sends what comes out
+/// (`nextOutput`).
+///
+/// Each stream that `nextReady` hands out must be ended exactly once: by `finish`, `reject`, `reset`
+/// or `release`. Until then it keeps its place among `maximumConcurrentStreams`, even if the peer has
+/// reset it. Calls with the handle of a stream that is over do nothing.
+///
+/// In the steady state no call allocates memory of ours; nghttp2 allocates its frames.
+///
+/// Thread safety: one thread at a time.
+package struct ServerSession: ~Copyable {
+    private let core: SessionCore
+
+    /// - Parameters:
+    ///   - memory: the pool of the thread on which the session lives.
+    ///   - routes: the methods it knows.
+    package init(
+        configuration: SessionConfiguration, memory: SessionMemory, routes: RouteTable
+    ) {
+        core = SessionCore(
+            isServer: true, configuration: configuration, memory: memory, routes: routes)
+    }
+
+    deinit {
+        core.destroy()
+    }
+
+    // MARK: Bytes
+
+    /// Feeds bytes that the transport has read; an offence of the peer shows as a GOAWAY in
+    /// `nextOutput` or as `isFinished`.
+    ///
+    /// - Parameter nowNanoseconds: a monotonic clock, for the rate limits.
+    package func receive(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) {
+        core.receive(bytes, nowNanoseconds: nowNanoseconds)
+    }
+
+    /// The next bytes for the transport, usually one frame; empty: none for now. They must be
+    /// copied before the next call on this session.
+    package func nextOutput() -> UnsafeRawBufferPointer { core.nextOutput() }
+
+    /// Whether the connection should be closed once all output is sent.
+    package var isFinished: Bool { core.isFinished }
+
+    /// Body bytes that wait for the peer's windows or for `nextOutput`.
+    package var queuedOutputBytes: Int { core.state.pointee.queuedOutput }
+
+    /// Body bytes that have come in and were not yet consumed.
+    package var bufferedInputBytes: Int { core.state.pointee.bufferedInput }
+
+    /// Streams that are open in the protocol's sense.
+    package var openStreamCount: Int { core.state.pointee.openStreams }
+
+    /// Streams that ended without an error.
+    package var finishedStreamCount: UInt64 { core.state.pointee.finishedStreams }
+
+    // MARK: Requests
+
+    /// The next stream on which something happened since it was last reported.
+    package func nextReady() -> (stream: StreamHandle, events: StreamEvents)? { core.nextReady() }
+
+    /// The request's header fields; nil when the stream is over.
+    package func request(_ stream: StreamHandle) -> RequestHead? {
+        core.state.pointee.streams.find(stream)?.pointee.request
+    }
+
+    /// The value of `authorization`; empty: none. Valid until the stream is ended.
+    package func authorization(_ stream: StreamHandle) -> UnsafeRawBufferPointer {
+        guard let record = core.state.pointee.streams.find(stream) else {
+            return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+        return record.pointee.metadata.readable
+    }
+
+    /// Body bytes that have come and were not consumed. Valid until the next call on this session.
+    package func input(_ stream: StreamHandle) -> UnsafeRawBufferPointer { core.input(stream) }
+
+    /// Drops body bytes at the front, and lets the peer send as many again.
+    package func consume(_ stream: StreamHandle, byteCount: Int) { core.consume(stream, byteCount) }
+
+    /// Whether the stream is still open towards the peer.
+    package func isOpen(_ stream: StreamHandle) -> Bool {
+        core.state.pointee.streams.find(stream)?.pointee.flags.contains(.open) ?? false
+    }
+
+    // MARK: Responses
+
+    /// The queue into which the response body is written, before `respond`, or before `push`; nil
+    /// when the stream is over.
+    package func output(_ stream: StreamHandle) -> UnsafeMutablePointer<ByteQueue>? {
+        core.output(stream)
+    }
+
+    /// Sends the response's head, followed by what is and will be in `output`.
+    package func respond(_ stream: StreamHandle, headers: HeaderView) {
+        guard let record = core.state.pointee.streams.find(stream), core.canStart(record) else {
+            return
+        }
+        core.start(record, headers)
+    }
+
+    /// Makes bytes that were added to `output` after `respond` count.
+    ///
+    /// - Parameter notify: raise `.writable` once all of them have gone to the transport.
+    package func push(_ stream: StreamHandle, notify: Bool = false) {
+        guard let record = core.state.pointee.streams.find(stream) else { return }
+        if notify { record.pointee.flags.insert(.wantsWritable) }
+        core.bodyChanged(record)
+    }
+
+    /// Ends the stream: trailers follow the last byte of `output`. Releases it.
+    package func finish(_ stream: StreamHandle, trailers: HeaderView) {
+        guard let record = core.state.pointee.streams.find(stream) else { return }
+        record.pointee.trailers = trailers
+        core.finishBody(record)
+    }
+
+    /// As above, with trailers made for this call.
+    package func finish(_ stream: StreamHandle, trailers: borrowing HeaderFields) {
+        guard let record = core.state.pointee.streams.find(stream) else { return }
+        record.pointee.trailerFields.replace(with: trailers)
+        core.finishBody(record)
+    }
+
+    /// The unary answer in one call: head, the body in `output`, trailers. Releases the stream.
+    package func respond(_ stream: StreamHandle, headers: HeaderView, trailers: HeaderView) {
+        guard let record = core.state.pointee.streams.find(stream) else { return }
+        record.pointee.trailers = trailers
+        if core.canStart(record) { core.start(record, headers) }
+        core.finishBody(record)
+    }
+
+    /// Answers with a head alone (a gRPC Trailers-Only response, or plain HTTP). Releases the stream.
+    ///
+    /// - Parameter fields: fields that follow those of `headers`.
+    package func reject(
+        _ stream: StreamHandle, headers: HeaderView, fields: borrowing HeaderFields
+    ) {
+        guard let record = core.state.pointee.streams.find(stream) else { return }
+        if core.canStart(record) {
+            record.pointee.flags.insert(.started)
+            let handle = core.state.pointee.handle
+            let id = record.pointee.id
+            // 0, NGHTTP2_ERR_NOMEM, or cases that `canStart` rules out.
+            let result = fields.withFields(after: headers) {
+                nghttp2_submit_response(handle, id, $0, $1, nil)
+            }
+            if nghttp2_is_fatal(result) != 0 { core.fail(result) }
+            core.noteEarlyEnd(record)
+        }
+        core.release(record)
+    }
+
+    /// Ends the stream with RST_STREAM. Releases it.
+    package func reset(_ stream: StreamHandle, code: UInt32) { core.reset(stream, code) }
+
+    /// Lets go of a stream that was reported as closed.
+    package func release(_ stream: StreamHandle) {
+        guard let record = core.state.pointee.streams.find(stream) else { return }
+        core.release(record)
+    }
+
+    // MARK: The connection
+
+    /// What happened to the session as a whole since the last call.
+    package func takeEvents() -> SessionEvents { core.takeEvents() }
+
+    /// First step of a drain: says that no new streams are wanted soon (GOAWAY with the highest id)
+    /// and sends a PING whose acknowledgement (`pingAcknowledged`) proves that it was read.
+    package func announceShutdown() { core.announceShutdown() }
+
+    /// Last step of a drain: a GOAWAY with the last stream that is served. Streams that run go on;
+    /// `isFinished` turns true after the last of them.
+    package func refuseNewStreams() { core.refuseNewStreams() }
+
+    /// Tears the connection down with a GOAWAY.
+    package func terminate(code: UInt32) { core.terminate(code) }
+
+    /// The transport is gone: `nextReady` now reports every stream that is still held as closed.
+    package func abandon() { core.abandon() }
+}
+
+extension SessionCore {
+    fileprivate func start(_ record: StreamPointer, _ headers: HeaderView) {
+        record.pointee.flags.insert(.started)
+        var provider = makeProvider(record)
+        // 0, NGHTTP2_ERR_NOMEM, or cases that `canStart` rules out.
+        let result = nghttp2_submit_response(
+            state.pointee.handle, record.pointee.id,
+            headers.fields.assumingMemoryBound(to: nghttp2_nv.self), headers.count, &provider)
+        if nghttp2_is_fatal(result) != 0 { fail(result) }
+    }
+
+    fileprivate func finishBody(_ record: StreamPointer) {
+        record.pointee.flags.insert(.finished)
+        if record.pointee.flags.contains(.open) {
+            bodyChanged(record)
+            noteEarlyEnd(record)
+        }
+        release(record)
+    }
+
+    /// A response that ends before its request: the rest of the request is then asked to stop by
+    /// RST_STREAM(NO_ERROR) (RFC 9113 §8.1).
+    fileprivate func noteEarlyEnd(_ record: StreamPointer) {
+        guard !record.pointee.flags.contains(.remoteEnded) else { return }
+        record.pointee.flags.insert(.endsEarly)
+        state.pointee.earlyEnds += 1
+    }
+}
