@@ -1,0 +1,36 @@
+internal import ArgumentParser
+internal import Foundation
+internal import LimitsFile
+
+/// `tollgate serve`
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Runs the service until SIGTERM or SIGINT.",
+        discussion: """
+            Each setting comes from its flag, else from the environment (--grpc-listen is \
+            TOLLGATE_GRPC_LISTEN), else from the file given with --config, else from its default.
+
+            Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT. \
+            SIGTERM and SIGINT finish running calls and exit 0.
+
+            Example: tollgate serve --limits Tools/examples/limits.yaml --insecure-no-auth
+            """)
+
+    @OptionGroup var options: ServeOptions
+
+    func run() async throws {
+        let settings: ServeSettings
+        let limits: LimitsFile?
+        do {
+            settings = try await ServeSettings.resolve(
+                flags: options.named, environment: ProcessInfo.processInfo.environment,
+                file: options.config, cores: ProcessInfo.processInfo.activeProcessorCount)
+            limits = try settings.limitsFile.map(LimitsFile.load(path:))
+        } catch {
+            StandardError.print("\(error)")
+            throw ExitStatus.usage.code
+        }
+        _ = (settings, limits)
+    }
+}

@@ -1,0 +1,120 @@
+internal import ArgumentParser
+
+/// The flags of `tollgate serve`. All are texts here: one place parses them, whoever said them.
+struct ServeOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "Where gRPC listens (default 127.0.0.1:50051; port 0: a free one).",
+            valueName: "host:port"))
+    var grpcListen: String?
+
+    @Option(
+        help: .init(
+            "Where HTTP listens, reserved for the control plane (default 127.0.0.1:8080).",
+            valueName: "host:port"))
+    var httpListen: String?
+
+    @Option(help: .init("Where the journal lives (default tollgate-data).", valueName: "dir"))
+    var dataDir: String?
+
+    @Option(help: .init("Event loops, 1 to 62 (default: the number of cores).", valueName: "n"))
+    var threads: String?
+
+    @Option(
+        help: .init(
+            "When an answer is safe: sync, interval or memory (default memory, the only one yet).",
+            valueName: "mode"))
+    var durability: String?
+
+    @Option(
+        help: .init(
+            "Settings as YAML, with these flags' names as keys (environment TOLLGATE_CONFIG).",
+            valueName: "file"))
+    var config: String?
+
+    @Option(
+        help: .init(
+            "Tenants, messaging profiles and defaults as YAML (docs/limits-file.md).",
+            valueName: "file"))
+    var limits: String?
+
+    @Flag(
+        help:
+            "Serve without access tokens; accepted on loopback only, and required until tokens exist."
+    )
+    var insecureNoAuth = false
+
+    @Option(
+        help: .init(
+            "debug, info, notice, warning or error (default info); logs go to standard error.",
+            valueName: "level"))
+    var logLevel: String?
+
+    @Option(
+        help: .init(
+            "How long SIGTERM lets running calls finish, 0s to 1h (default 10s).",
+            valueName: "duration"))
+    var drainTimeout: String?
+
+    @Option(
+        help: .init(
+            "How long idempotency keys and settled reservations are remembered, 1s to 24h (default 15m).",
+            valueName: "duration"))
+    var idempotencyRetention: String?
+
+    @Option(
+        help: .init(
+            "How long a reservation may live in all, extensions included, 1s to 30d (default 24h).",
+            valueName: "duration"))
+    var maxReservationLife: String?
+
+    @Option(help: .init("Tenants at most, 1 to 16000000 (default 1000000).", valueName: "n"))
+    var maxTenants: String?
+
+    @Option(
+        help: .init("Messaging profiles at most, 1 to 16000000 (default 1000000).", valueName: "n"))
+    var maxProfiles: String?
+
+    @Option(
+        help: .init(
+            "Reservations, open or remembered, at most (default 20000000; 128 bytes each when used).",
+            valueName: "n"))
+    var maxReservations: String?
+
+    @Option(
+        help: .init(
+            "Idempotency keys remembered at most (default 10000000; 96 bytes each when used).",
+            valueName: "n"))
+    var maxRemembered: String?
+
+    @Option(help: .init("Connections at most, 1 to 1000000 (default 10000).", valueName: "n"))
+    var maxConnections: String?
+
+    @Option(help: .init("Connections from one address at most (default 1024).", valueName: "n"))
+    var maxConnectionsPerAddress: String?
+
+    @Option(
+        help: .init(
+            "Concurrent calls on one connection at most, 1 to 65536 (default 256).", valueName: "n")
+    )
+    var maxConcurrentStreams: String?
+
+    /// What the command line named.
+    var named: [ServeKey: String] {
+        let all: [(ServeKey, String?)] = [
+            (.grpcListen, grpcListen), (.httpListen, httpListen), (.dataDirectory, dataDir),
+            (.threads, threads), (.durability, durability), (.limitsFile, limits),
+            (.insecureNoAuth, insecureNoAuth ? "true" : nil), (.logLevel, logLevel),
+            (.drainTimeout, drainTimeout), (.idempotencyRetention, idempotencyRetention),
+            (.maxReservationLife, maxReservationLife), (.maxTenants, maxTenants),
+            (.maxProfiles, maxProfiles), (.maxReservations, maxReservations),
+            (.maxRemembered, maxRemembered), (.maxConnections, maxConnections),
+            (.maxConnectionsPerAddress, maxConnectionsPerAddress),
+            (.maxConcurrentStreams, maxConcurrentStreams),
+        ]
+        return Dictionary(
+            uniqueKeysWithValues: all.compactMap { key, value in
+                value.map { (key, $0) }
+            })
+    }
+}

@@ -1,0 +1,85 @@
+extension ServeSettings {
+    /// The settings that hold: flag before environment before file before default.
+    ///
+    /// - Parameters:
+    ///   - flags: What the command line says; only what it names.
+    ///   - environment: The process's environment.
+    ///   - file: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
+    ///   - cores: The default of `threads`.
+    /// - Throws: `SettingsError` with a sentence for the operator.
+    static func resolve(
+        flags: [ServeKey: String], environment: [String: String], file: String?, cores: Int
+    ) async throws(SettingsError) -> ServeSettings {
+        let reader = try await SettingsReader(
+            flags: flags, environment: environment,
+            file: file ?? environment["TOLLGATE_CONFIG"])
+        var settings = ServeSettings()
+        settings.threads = min(max(cores, 1), 62)
+        try settings.readPlaces(reader)
+        try settings.readTimes(reader)
+        try settings.readBounds(reader)
+        try settings.checkSafety()
+        return settings
+    }
+
+    private mutating func readPlaces(_ reader: SettingsReader) throws(SettingsError) {
+        grpcListen = try reader.address(.grpcListen) ?? grpcListen
+        httpListen = try reader.address(.httpListen) ?? httpListen
+        dataDirectory = reader.text(.dataDirectory) ?? dataDirectory
+        threads = try reader.count(.threads, 1...62) ?? threads
+        durability = try reader.choice(.durability, Durability.self) ?? durability
+        limitsFile = reader.text(.limitsFile) ?? limitsFile
+        insecureNoAuth = try reader.flag(.insecureNoAuth) ?? insecureNoAuth
+        logLevel = try reader.choice(.logLevel, LogLevel.self) ?? logLevel
+    }
+
+    private mutating func readTimes(_ reader: SettingsReader) throws(SettingsError) {
+        drainTimeoutMilliseconds =
+            try reader.duration(.drainTimeout, 0...3_600_000) ?? drainTimeoutMilliseconds
+        idempotencyRetentionMilliseconds =
+            try reader.duration(.idempotencyRetention, 1_000...86_400_000)
+            ?? idempotencyRetentionMilliseconds
+        maxReservationLifeMilliseconds =
+            try reader.duration(.maxReservationLife, 1_000...2_592_000_000)
+            ?? maxReservationLifeMilliseconds
+    }
+
+    private mutating func readBounds(_ reader: SettingsReader) throws(SettingsError) {
+        maxTenants = try reader.count(.maxTenants, 1...16_000_000) ?? maxTenants
+        maxProfiles = try reader.count(.maxProfiles, 1...16_000_000) ?? maxProfiles
+        maxReservations =
+            try reader.count(.maxReservations, 1...4_000_000_000) ?? maxReservations
+        maxRemembered = try reader.count(.maxRemembered, 1...4_000_000_000) ?? maxRemembered
+        maxConnections = try reader.count(.maxConnections, 1...1_000_000) ?? maxConnections
+        maxConnectionsPerAddress =
+            try reader.count(.maxConnectionsPerAddress, 1...1_000_000) ?? maxConnectionsPerAddress
+        maxConcurrentStreams =
+            try reader.count(.maxConcurrentStreams, 1...65_536) ?? maxConcurrentStreams
+    }
+
+    /// What must not start: an open door, or a promise that cannot be kept.
+    private func checkSafety() throws(SettingsError) {
+        guard insecureNoAuth else {
+            throw SettingsError(
+                description: """
+                    There are no access tokens yet: give --insecure-no-auth to serve everyone on \
+                    this machine without a check
+                    """)
+        }
+        for address in [grpcListen, httpListen] where address.isLoopback == false {
+            throw SettingsError(
+                description: """
+                    --insecure-no-auth is accepted on loopback only, and \(address) is not: \
+                    listen on 127.0.0.1 or [::1]
+                    """)
+        }
+        guard durability == .memory else {
+            throw SettingsError(
+                description: """
+                    This version keeps its state in memory only: --durability \
+                    \(durability.rawValue) is a promise that it cannot keep yet; use \
+                    --durability memory
+                    """)
+        }
+    }
+}

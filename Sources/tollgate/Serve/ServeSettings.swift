@@ -1,0 +1,64 @@
+/// Everything that `tollgate serve` can be told, complete and checked.
+struct ServeSettings: Sendable, Equatable {
+    /// How soon an answer is safe on disk.
+    enum Durability: String, CaseIterable, Sendable {
+        /// Every answer waits until its record is on disk.
+        case sync
+        /// Records are written at short intervals; answers do not wait.
+        case interval
+        /// Nothing is written: the state ends with the process.
+        case memory
+    }
+
+    enum LogLevel: String, CaseIterable, Sendable { case debug, info, notice, warning, error }
+
+    var grpcListen = NetworkAddress(host: "127.0.0.1", port: 50051)
+    var httpListen = NetworkAddress(host: "127.0.0.1", port: 8080)
+    var dataDirectory = "tollgate-data"
+    /// Event loops.
+    var threads = 1
+    var durability = Durability.memory
+    /// nil: no limits file.
+    var limitsFile: String?
+    var insecureNoAuth = false
+    var logLevel = LogLevel.info
+
+    var drainTimeoutMilliseconds: Int64 = 10_000
+    var idempotencyRetentionMilliseconds: Int64 = 900_000
+    var maxReservationLifeMilliseconds: Int64 = 86_400_000
+
+    var maxTenants = 1_000_000
+    var maxProfiles = 1_000_000
+    var maxReservations = 20_000_000
+    var maxRemembered = 10_000_000
+
+    var maxConnections = 10_000
+    var maxConnectionsPerAddress = 1_024
+    var maxConcurrentStreams = 256
+}
+
+/// The names of the settings: `--grpc-listen`, `TOLLGATE_GRPC_LISTEN`, `grpc-listen:` in the file.
+enum ServeKey: String, CaseIterable, Sendable {
+    case grpcListen = "grpc-listen"
+    case httpListen = "http-listen"
+    case dataDirectory = "data-dir"
+    case threads
+    case durability
+    case limitsFile = "limits"
+    case insecureNoAuth = "insecure-no-auth"
+    case logLevel = "log-level"
+    case drainTimeout = "drain-timeout"
+    case idempotencyRetention = "idempotency-retention"
+    case maxReservationLife = "max-reservation-life"
+    case maxTenants = "max-tenants"
+    case maxProfiles = "max-profiles"
+    case maxReservations = "max-reservations"
+    case maxRemembered = "max-remembered"
+    case maxConnections = "max-connections"
+    case maxConnectionsPerAddress = "max-connections-per-address"
+    case maxConcurrentStreams = "max-concurrent-streams"
+
+    var environmentName: String {
+        "TOLLGATE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+    }
+}

@@ -1,0 +1,137 @@
+internal import Configuration
+internal import Foundation
+internal import SystemPackage
+internal import Yams
+
+/// What is wrong with a setting, as a sentence that names the setting and where it was set.
+struct SettingsError: Error, Equatable, CustomStringConvertible {
+    var description: String
+}
+
+/// Reads typed settings from flags, environment and file, the first of them that has the setting.
+struct SettingsReader {
+    private let sources: [(name: @Sendable (ServeKey) -> String, provider: any ConfigProvider)]
+    private let reader: ConfigReader
+
+    /// - Parameters:
+    ///   - flags: What the command line says; only what it names.
+    ///   - environment: The process's environment; only names that begin with `TOLLGATE_` count.
+    ///   - file: Path of a YAML file with flat keys; nil: none.
+    init(
+        flags: [ServeKey: String], environment: [String: String], file: String?
+    ) async throws(SettingsError) {
+        let values = flags.map { key, value in
+            (AbsoluteConfigKey([key.rawValue]), ConfigValue(.string(value), isSecret: false))
+        }
+        var sources: [(name: @Sendable (ServeKey) -> String, provider: any ConfigProvider)] = [
+            (
+                { "--\($0.rawValue)" },
+                InMemoryProvider(name: "flags", values: Dictionary(uniqueKeysWithValues: values))
+            ),
+            (
+                { $0.environmentName },
+                EnvironmentVariablesProvider(environmentVariables: environment)
+                    .prefixKeys(with: "tollgate")
+            ),
+        ]
+        if let file {
+            sources.append(({ "\($0.rawValue) in \(file)" }, try await Self.provider(file: file)))
+        }
+        self.sources = sources
+        reader = ConfigReader(providers: sources.map(\.provider))
+    }
+
+    /// The text of a setting; nil: nobody set it.
+    func text(_ key: ServeKey) -> String? {
+        reader.string(forKey: ConfigKey([key.rawValue]))
+    }
+
+    func address(_ key: ServeKey) throws(SettingsError) -> NetworkAddress? {
+        try value(key, "HOST:PORT, like 127.0.0.1:50051 or [::1]:0") { NetworkAddress($0) }
+    }
+
+    func count(_ key: ServeKey, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+        try value(key, "a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
+            Int(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// Milliseconds.
+    func duration(_ key: ServeKey, _ range: ClosedRange<Int64>) throws(SettingsError) -> Int64? {
+        let bounds =
+            "\(DurationText.text(range.lowerBound)) to \(DurationText.text(range.upperBound))"
+        return try value(key, "a duration from \(bounds), like 500ms, 10s, 15m or 24h") { text in
+            DurationText.milliseconds(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ key: ServeKey, _ type: Choice.Type
+    ) throws(SettingsError) -> Choice? {
+        let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+        return try value(key, "one of \(names)") { Choice(rawValue: $0) }
+    }
+
+    func flag(_ key: ServeKey) throws(SettingsError) -> Bool? {
+        try value(key, "true or false") { text in
+            switch text.lowercased() {
+            case "true", "yes", "on", "1": true
+            case "false", "no", "off", "0": false
+            default: nil
+            }
+        }
+    }
+
+    private func value<Value>(
+        _ key: ServeKey, _ expected: String, _ parse: (String) -> Value?
+    ) throws(SettingsError) -> Value? {
+        guard let text = text(key) else { return nil }
+        if let value = parse(text) { return value }
+        throw SettingsError(
+            description: "\(source(of: key)) must be \(expected), not \"\(text)\"")
+    }
+
+    /// Who said it: for errors only.
+    private func source(of key: ServeKey) -> String {
+        let absolute = AbsoluteConfigKey([key.rawValue])
+        let source = sources.first { source in
+            (try? source.provider.value(forKey: absolute, type: .string).value) != nil
+        }
+        return source?.name(key) ?? key.rawValue
+    }
+}
+
+// MARK: - The file
+
+extension SettingsReader {
+    private static func provider(
+        file: String
+    ) async throws(SettingsError) -> any ConfigProvider {
+        do {
+            let provider = try await FileProvider<YAMLSnapshot>(filePath: FilePath(file))
+            try checkKeys(file: file)
+            return provider
+        } catch let error as SettingsError {
+            throw error
+        } catch {
+            throw SettingsError(description: "\(file) cannot be used: \(error)")
+        }
+    }
+
+    /// A misspelt key must not silently leave a default in force.
+    private static func checkKeys(file: String) throws {
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        for (key, value) in try Yams.compose(yaml: text)?.mapping ?? [:] {
+            let place = "\(file):\(key.mark.map(\.description) ?? "")"
+            guard let name = key.string, ServeKey(rawValue: name) != nil else {
+                let names = ServeKey.allCases.map(\.rawValue).joined(separator: ", ")
+                throw SettingsError(
+                    description:
+                        "\(place): \"\(key.string ?? "")\" is no setting; there are \(names)")
+            }
+            guard value.scalar != nil else {
+                throw SettingsError(description: "\(place): \"\(name)\" must be a single value")
+            }
+        }
+    }
+}

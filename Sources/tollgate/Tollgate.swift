@@ -1,0 +1,33 @@
+internal import ArgumentParser
+
+/// The one command: the service and its client.
+@main
+struct Tollgate: AsyncParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "tollgate",
+        abstract: "Answers \"does this fit?\" for tenants' limits, at memory speed.",
+        discussion: """
+            `tollgate serve` runs the service. The other commands ask a running one.
+
+            Exit status: 0 allowed or done, 3 denied, 64 wrong usage, 65 input that the service \
+            refused, 69 service unavailable or deadline passed, 77 not permitted, 70 anything else.
+            """,
+        version: version,
+        subcommands: [ServeCommand.self, VersionCommand.self])
+}
+
+/// `tollgate version`
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version", abstract: "Prints the version.")
+
+    @Flag(help: "Print one JSON object: {\"version\":\"…\"}.")
+    var json = false
+
+    func run() {
+        let text = Tollgate.version
+        print(json ? JSONValue.object([("version", .string(text))]).line : "tollgate \(text)")
+    }
+}
