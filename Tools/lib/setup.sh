@@ -1,0 +1,107 @@
+# Sourced by the scripts under Tools/: everything a bare Debian 12 machine with the Swift toolchain still needs.
+# Safe to run again and again: what is there is left alone.
+
+# The repository's root, whatever the working directory.
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# Where builds go; the Python environments of the tests live here too.
+SCRATCH=${TOLLGATE_SCRATCH:-$ROOT/.build}
+
+say() { printf '\n== %s\n' "$*"; }
+fail() {
+    printf '\n%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Earlier builds of libnghttp2 lack security fixes.
+NGHTTP2_MINIMUM=1.52.0-1+deb12u3
+BUILD_PACKAGES=(
+    ca-certificates git pkg-config libc6-dev libstdc++-12-dev binutils tzdata
+    libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+)
+TEST_PACKAGES=(python3 python3-venv)
+
+# As root if we are not: for apt-get only.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "this needs root once, to install packages: run it as root, or install sudo"
+    fi
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Is libnghttp2 there and recent enough?
+nghttp2_is_safe() {
+    local version
+    version=$(dpkg-query -W -f='${Version}' libnghttp2-14 2>/dev/null) || return 1
+    dpkg --compare-versions "$version" ge "$NGHTTP2_MINIMUM"
+}
+
+# install_packages NAME...: installs the missing ones, and says so.
+install_packages() {
+    command -v apt-get >/dev/null ||
+        fail "there is no apt-get here: on another system than Debian 12 install $* yourself"
+    local missing=() package
+    for package in "$@"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    nghttp2_is_safe || missing+=(libnghttp2-14 libnghttp2-dev)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "Installing Debian packages: ${missing[*]}"
+    as_root apt-get update -q ||
+        fail "apt-get update failed: check the network and /etc/apt/sources.list"
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "${missing[@]}" ||
+        fail "apt-get could not install ${missing[*]}: see its message above"
+    nghttp2_is_safe ||
+        fail "libnghttp2 is older than $NGHTTP2_MINIMUM, which lacks security fixes: add Debian's \
+bookworm-security to /etc/apt/sources.list and run this again"
+}
+
+need_swift() {
+    command -v swift >/dev/null ||
+        fail "there is no Swift toolchain on PATH: install Swift 6.2 or later (https://www.swift.org/install)"
+    local version
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -1)
+    [ -n "$version" ] || fail "swift --version does not answer: is the toolchain complete?"
+    dpkg --compare-versions "$version" ge 6.2 ||
+        fail "Swift $version is too old: 6.2 or later is needed"
+}
+
+# Everything that a build needs.
+setup_build() {
+    install_packages "${BUILD_PACKAGES[@]}"
+    need_swift
+}
+
+# A Python environment with the foreign client; sets PYTHON.
+setup_python() {
+    install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+    local requirements=$ROOT/Tools/tests/requirements.txt
+    local environment=$SCRATCH/python
+    PYTHON=$environment/bin/python
+    if ! cmp -s "$requirements" "$environment/requirements.txt"; then
+        say "Installing Python packages into $environment: $(tr '\n' ' ' <"$requirements")"
+        mkdir -p "$SCRATCH"
+        rm -rf "$environment"
+        python3 -m venv "$environment" ||
+            fail "python3 -m venv failed: install python3-venv"
+        "$PYTHON" -m pip install -q --disable-pip-version-check -r "$requirements" ||
+            fail "pip could not install the packages of $requirements: check the network"
+        cp "$requirements" "$environment/requirements.txt"
+    fi
+}
+
+# build CONFIGURATION [ARGUMENT...]: sets BINARIES to the directory of the products.
+build() {
+    local configuration=$1
+    shift
+    (cd "$ROOT" && swift build -c "$configuration" --scratch-path "$SCRATCH" "$@") ||
+        fail "the build failed: see the compiler's messages above"
+    BINARIES=$(cd "$ROOT" && swift build -c "$configuration" --scratch-path "$SCRATCH" --show-bin-path)
+}
