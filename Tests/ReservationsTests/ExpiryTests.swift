@@ -1,0 +1,99 @@
+import Limits
+import Testing
+
+@testable import Reservations
+
+@Suite struct ExpiryTests {
+    @Test(arguments: [1_000, 1_001, 2_049, 59_999, 600_000, 3_600_000, 86_400_000] as [Int64])
+    func neverEarlyAndSoonAfter(_ ttl: Int64) throws {
+        let world = try World(limits: TenantLimits())
+        let lane = world.lanes[0]
+        let start = world.now
+        let id = lane.reserve("acme", Operation.spend(5), ttl: UInt32(ttl), now: start).answer
+            .reservationID
+        let command = CommitCommand(reservationID: id)
+        // The lane that made the world's own hold has stopped; it is expired by the walk.
+        for now in [start + ttl / 2, start + ttl - 1] {
+            lane.tick(now: now)
+            world.now = now
+            #expect(world.usage().contains("+\(now < start + 10_300 ? 7 : 5)"), "at \(now - start)")
+        }
+        world.now = start + ttl + 2 * TimerWheel.tickMilliseconds
+        lane.tick(now: world.now)
+        var answer = CommitAnswer()
+        #expect(lane.commit(command, now: world.now, answer: &answer) == nil)
+        #expect(answer.late)
+    }
+
+    @Test func chargesWhereThePolicySaysSo() throws {
+        let world = try World(limits: TenantLimits())
+        let lane = world.lanes[0]
+        let id = lane.reserve(
+            "acme", Operation.spend(5), ttl: 1_000, onExpiry: .commit, now: world.now
+        ).answer.reservationID
+        world.now += 1_100
+        lane.tick(now: world.now)
+        #expect(world.usage().hasPrefix("active 0+2 5+2"))
+        var released = ReleaseAnswer()
+        #expect(
+            lane.release(id, now: world.now, answer: &released)?.code == .alreadySettled)
+        // The late commit replaces the provisional charge, once.
+        var answer = CommitAnswer()
+        let command = CommitCommand(reservationID: id, actual: Operation.spend(3))
+        #expect(lane.commit(command, now: world.now, answer: &answer) == nil)
+        #expect(answer.late && !answer.replayed)
+        #expect(world.usage().hasPrefix("active 0+2 3+2"))
+        #expect(lane.commit(command, now: world.now, answer: &answer) == nil)
+        #expect(answer.late && answer.replayed)
+        let other = CommitCommand(reservationID: id, actual: Operation.spend(4))
+        #expect(lane.commit(other, now: world.now, answer: &answer)?.code == .alreadySettled)
+        #expect(world.usage().hasPrefix("active 0+2 3+2"))
+    }
+
+    /// The lane that made a hold never ticks again: the others expire it within a second.
+    @Test func aStoppedLaneDelaysNoExpiry() throws {
+        let world = try World(limits: TenantLimits())
+        _ = world.lanes[1].reserve("acme", Operation.spend(5), ttl: 1_000, now: world.now)
+        let due = world.now + 1_000
+        while world.now < due + 1_000 {
+            world.now += 10
+            world.lanes[0].tick(now: world.now)
+            if world.now < due { #expect(world.usage().contains("+7"), "never early") }
+        }
+        #expect(world.usage().hasPrefix("active 0+2 0+2"))
+    }
+
+    @Test func anExtensionMovesTheExpiry() throws {
+        let world = try World(limits: TenantLimits())
+        let lane = world.lanes[0]
+        let id = lane.reserve("acme", Operation.spend(5), ttl: 1_000, now: world.now).answer
+            .reservationID
+        world.now += 900
+        let extended = lane.extend(id, Amounts(), ttl: 5_000, now: world.now)
+        #expect(extended.answer.expiresAt == world.now + 5_000)
+        world.now += 4_990
+        lane.tick(now: world.now)
+        #expect(world.usage().contains("+7"))
+        world.now += 30
+        lane.tick(now: world.now)
+        #expect(world.usage().hasPrefix("active 0+2 0+2"))
+        #expect(
+            lane.extend(id, Amounts(), ttl: 5_000, now: world.now).failure?.code
+                == .reservationExpired)
+    }
+
+    @Test func aReservationLivesNoLongerThanItsLife() throws {
+        let world = try World(
+            capacity: TableCapacity(
+                tenants: 8, profiles: 8, reservations: 1_024, bodies: 64, keys: 128, lanes: 8,
+                maxLife: 10_000),
+            limits: TenantLimits())
+        let lane = world.lanes[0]
+        let made = world.now
+        let id = lane.reserve("acme", Operation.spend(5), ttl: 8_000, now: made).answer
+            .reservationID
+        world.now += 5_000
+        let extended = lane.extend(id, Amounts(), ttl: 60_000, now: world.now)
+        #expect(extended.answer.expiresAt == made + 10_000)
+    }
+}

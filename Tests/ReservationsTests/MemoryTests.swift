@@ -1,0 +1,142 @@
+import Limits
+import Testing
+
+@testable import Reservations
+
+/// Bounded memory: a full table says so, does nothing by halves, and recovers.
+@Suite struct MemoryTests {
+    static let minute: Int64 = 60_000
+
+    func table(
+        reservations: Int = 128, bodies: Int = 8, keys: Int = 128, retention: Int64 = 900_000
+    ) throws -> World {
+        try World(
+            capacity: TableCapacity(
+                tenants: 64, profiles: 64, reservations: reservations, bodies: bodies, keys: keys,
+                lanes: 8, retention: retention),
+            limits: TenantLimits())
+    }
+
+    @Test func aFullTableRefusesAndRecovers() throws {
+        // One block of 64 slots belongs to the lane that made the hold, the other to this one.
+        let world = try table(retention: 1_000)
+        let lane = world.lanes[0]
+        var ids: [UInt64] = []
+        while true {
+            let (failure, answer) = lane.reserve("acme", Operation.spend(1), now: world.now)
+            if failure != nil {
+                #expect(failure?.code == .unavailable)
+                break
+            }
+            ids.append(answer.reservationID)
+        }
+        #expect(ids.count == 64)
+        #expect(Set(ids).count == ids.count)
+        let before = world.usage()
+        #expect(
+            lane.reserve("acme", Operation.spend(1), now: world.now).failure?.code == .unavailable)
+        #expect(world.usage() == before, "a refusal for want of memory changes nothing")
+
+        for id in ids {
+            var answer = ReleaseAnswer()
+            #expect(lane.release(id, now: world.now, answer: &answer) == nil)
+        }
+        // Released, but still remembered: the slots come back when they may be forgotten.
+        #expect(lane.reserve("acme", Operation.spend(1), now: world.now).failure != nil)
+        world.now += 2 * Self.minute
+        lane.tick(now: world.now)
+        world.now += 2_000
+        lane.tick(now: world.now)
+        let again = lane.reserve("acme", Operation.spend(1), now: world.now)
+        #expect(again.failure == nil)
+        #expect(!ids.contains(again.answer.reservationID), "ids are never reused")
+    }
+
+    @Test func settledReservationsAreRememberedForTheRetention() throws {
+        let world = try table(retention: 5_000)
+        let lane = world.lanes[0]
+        let id = lane.reserve("acme", Operation.spend(1), ttl: 1_000, now: world.now).answer
+            .reservationID
+        var answer = ReleaseAnswer()
+        #expect(lane.release(id, now: world.now, answer: &answer) == nil)
+        for _ in 0..<5 {
+            world.now += 1_000
+            lane.tick(now: world.now)
+            #expect(lane.release(id, now: world.now, answer: &answer) == nil)
+            #expect(answer.replayed)
+        }
+        world.now += 5_000
+        lane.tick(now: world.now)
+        #expect(lane.release(id, now: world.now, answer: &answer)?.code == .notFound)
+    }
+
+    @Test func aSpentBudgetOfKeysRefusesOnlyKeyedRequests() throws {
+        let world = try table(reservations: 1_024, keys: 128)
+        let lane = world.lanes[0]
+        var stored = 0
+        while lane.reserve(
+            "acme", Operation.spend(0), key: "key-\(stored)", mode: .commit, now: world.now
+        )
+        .failure == nil {
+            stored += 1
+        }
+        #expect(stored == 128)
+        #expect(lane.reserve("acme", Operation.spend(1), now: world.now).failure == nil)
+        let full = lane.reserve("acme", Operation.spend(1), key: "one more", now: world.now)
+        #expect(full.failure?.code == .unavailable)
+        // Nothing is forgotten early, and what is remembered still answers.
+        let replay = lane.reserve(
+            "acme", Operation.spend(0), key: "key-0", mode: .commit, now: world.now)
+        #expect(replay.failure == nil && replay.answer.replayed)
+        world.now += 900_000 + KeySupply.clockMargin + 1
+        let fresh = lane.reserve("acme", Operation.spend(1), key: "one more", now: world.now)
+        #expect(fresh.failure == nil && !fresh.answer.replayed)
+        let forgotten = lane.reserve(
+            "acme", Operation.spend(0), key: "key-0", mode: .commit, now: world.now)
+        #expect(forgotten.failure == nil && !forgotten.answer.replayed)
+    }
+
+    @Test func extensionsGiveTheirBodiesBack() throws {
+        let world = try table(bodies: 4)
+        let lane = world.lanes[0]
+        let id = lane.reserve("acme", Operation.spend(1), ttl: 60_000, now: world.now).answer
+            .reservationID
+        for round in 0..<100 {
+            let (failure, answer) = lane.extend(id, Operation.spend(1), now: world.now)
+            #expect(failure == nil && answer.decision == .allowed, "round \(round)")
+        }
+        var answer = CommitAnswer()
+        let command = CommitCommand(reservationID: id)
+        #expect(lane.commit(command, now: world.now, answer: &answer) == nil)
+        #expect(answer.committed.spendNanos == 101)
+    }
+
+    @Test func newTenantsAndProfilesAreBounded() throws {
+        let world = try table()
+        let lane = world.lanes[0]
+        var made = 1
+        do {
+            while made < 1_000 {
+                _ = try lane.setTenant(
+                    "tenant-\(made)", TenantPolicy(limits: TenantLimits()), now: world.now)
+                made += 1
+            }
+        } catch {
+            #expect(error == .full("tenants"))
+        }
+        #expect(made == 64)
+        #expect(lane.reserve("tenant-5", Operation.spend(1), now: world.now).failure == nil)
+    }
+
+    @Test func longIDsAreKept() throws {
+        let world = try table()
+        let lane = world.lanes[0]
+        for length in [1, 8, 38, 39, 40, 63, 64] {
+            let id = String(repeating: "x", count: length)
+            _ = try lane.setTenant(id, TenantPolicy(limits: TenantLimits()), now: world.now)
+            #expect(lane.reserve(id, Operation.spend(1), now: world.now).failure == nil)
+        }
+        let other = String(repeating: "x", count: 41)
+        #expect(lane.reserve(other, Operation.spend(1), now: world.now).failure?.code == .notFound)
+    }
+}
