@@ -52,6 +52,11 @@ package final class EngineLane {
         lane.usage(query, now: now, answer: &answer)
     }
 
+    /// Whose reservation the last commit, release or extend was about.
+    package var reservationSubjects: (tenantID: BorrowedBytes, profileID: BorrowedBytes) {
+        lane.reservationSubjects
+    }
+
     /// Takes back what an unkeyed CheckAndReserve did whose caller is gone (semantics §3, "Deadlines").
     package func withdraw(_ command: CheckCommand, _ answer: CheckAnswer) {
         lane.withdraw(command, answer, now: now)

@@ -15,7 +15,8 @@ enum CellID {
     static func hash(_ area: Words) -> UInt64 { area[0] }
 
     static func write(
-        _ id: BorrowedBytes, hash: UInt64, to area: Words, longIDs: Region, nextLong: Words
+        _ id: BorrowedBytes, hash: UInt64, to area: Words, longIDs: Region<CacheLine>,
+        nextLong: Words
     ) throws(TableError) {
         precondition((1...longestID).contains(id.count), "id length")
         guard let source = id.baseAddress else { return }
@@ -33,7 +34,7 @@ enum CellID {
     }
 
     @inline(__always)
-    static func bytes(_ area: Words, _ longIDs: Region) -> BorrowedBytes {
+    static func bytes(_ area: Words, _ longIDs: Region<CacheLine>) -> BorrowedBytes {
         let start = UnsafeRawPointer(area.base + 1)
         let count = Int(start.load(as: UInt8.self))
         if count <= inlineBytes { return BorrowedBytes(start: start + 1, count: count) }
@@ -41,7 +42,7 @@ enum CellID {
     }
 
     @inline(__always)
-    static func matches(_ area: Words, _ id: BorrowedBytes, _ longIDs: Region) -> Bool {
+    static func matches(_ area: Words, _ id: BorrowedBytes, _ longIDs: Region<CacheLine>) -> Bool {
         let own = bytes(area, longIDs)
         guard own.count == id.count, let a = own.baseAddress, let b = id.baseAddress else {
             return false

@@ -19,12 +19,14 @@ import Synchronization
 /// every slot of its table is frozen or copied.
 ///
 /// Old tables are kept: together they are as large as the present one.
-final class Directory: Sendable {
-    private static let frozen = UInt64.max
-    private static let stretch = 64
+// SAFETY: all shared state is atomic; tables are never freed while the directory lives.
+final class Directory<Cell: RecordLayout>: @unchecked Sendable {
+    private static var frozen: UInt64 { .max }
+    private static var stretch: Int { 64 }
 
-    private final class Table: Sendable {
-        let region: Region
+    /// One table; never moved, freed with the directory.
+    private struct Table: ~Copyable {
+        let region: Region<Word>
         let mask: Int
         /// Filled slots; approximate, decides when to grow.
         let count = Atomic<Int>(0)
@@ -32,127 +34,159 @@ final class Directory: Sendable {
         let cursor = Atomic<Int>(0)
         /// Slots moved.
         let moved = Atomic<Int>(0)
-        let next = AtomicLazyReference<Table>()
+        let next = Atomic<TablePointer?>(nil)
 
         init(size: Int) throws(TableError) {
-            region = try Region(stride: 1, capacity: size)
+            region = try Region(capacity: size)
             mask = size - 1
         }
 
         deinit { region.unmap() }
     }
+    private typealias TablePointer = UnsafeMutablePointer<Table>
 
-    // SAFETY: `Region` is a pointer to memory that lives as long as the table and is accessed atomically only.
-    private let current: Atomic<Unmanaged<Table>>
-    private let cells: Region
-    private let idOffset: Int
-    private let longIDs: Region
+    private let first: TablePointer
+    private let current: Atomic<TablePointer>
+    private let cells: Region<Cell>
+    private let longIDs: Region<CacheLine>
 
-    /// - Parameters:
-    ///   - cells: where ids stand, from word `CellID.firstWord` of a cell on.
-    init(cells: Region, longIDs: Region, idOffset: Int = CellID.firstWord, initialSize: Int = 16)
+    /// - Parameter cells: where ids stand, from word `CellID.firstWord` of a cell on.
+    init(cells: Region<Cell>, longIDs: Region<CacheLine>, initialSize: Int = 16)
         throws(TableError)
     {
         self.cells = cells
         self.longIDs = longIDs
-        self.idOffset = idOffset
-        current = Atomic(Unmanaged.passRetained(try Table(size: initialSize)))
+        first = try Self.makeTable(size: initialSize)
+        current = Atomic(first)
+    }
+
+    deinit {
+        var table: TablePointer? = first
+        while let pointer = table {
+            // ORDERING: relaxed because nobody else is left.
+            table = pointer.pointee.next.load(ordering: .relaxed)
+            pointer.deinitialize(count: 1)
+            pointer.deallocate()
+        }
+    }
+
+    private static func makeTable(size: Int) throws(TableError) -> TablePointer {
+        let table = try Table(size: size)
+        let pointer = TablePointer.allocate(capacity: 1)
+        pointer.initialize(to: table)
+        return pointer
+    }
+
+    /// The table that takes over from this one, if it is outgrown.
+    @inline(__always)
+    private func successor(_ table: TablePointer) -> TablePointer? {
+        // ORDERING: acquire; pairs with the release in `added`. Publishes the successor's fields.
+        table.pointee.next.load(ordering: .acquiring)
     }
 
     /// The cell of an id, or nil. Allocates nothing.
     @inline(__always)
     func find(_ id: BorrowedBytes, hash: UInt64) -> Int? {
         // ORDERING: acquire; pairs with the release in `finishMoving`.
-        let unmanaged = current.load(ordering: .acquiring)
-        return unmanaged._withUnsafeGuaranteedRef { table in
-            find(id, hash: hash, in: table)
-        }
+        find(id, hash: hash, in: current.load(ordering: .acquiring))
     }
 
     @inline(__always)
-    private func find(_ id: BorrowedBytes, hash: UInt64, in table: Table) -> Int? {
-        var slot = Int(truncatingIfNeeded: hash) & table.mask
+    private func find(_ id: BorrowedBytes, hash: UInt64, in table: TablePointer) -> Int? {
+        let mask = table.pointee.mask
+        let region = table.pointee.region
+        var slot = Int(truncatingIfNeeded: hash) & mask
         let fragment = hash &>> 32
         while true {
-            let word = table.region[slot][0]
-            if word == 0 { return nil }
-            if word == Self.frozen { return findMoved(id, hash: hash, after: table) }
-            if word &>> 32 == fragment {
+            let word = region[slot][0]
+            if word &>> 32 == fragment && word != Self.frozen && word != 0 {
                 let cell = Int(truncatingIfNeeded: word & 0xffff_ffff) &- 1
                 if matches(cell, id) { return cell }
+            } else if word == 0 {
+                return nil
+            } else if word == Self.frozen {
+                return findMoved(id, hash: hash, after: table)
             }
-            slot = (slot &+ 1) & table.mask
+            slot = (slot &+ 1) & mask
         }
     }
 
     @inline(never)
-    private func findMoved(_ id: BorrowedBytes, hash: UInt64, after table: Table) -> Int? {
-        guard let next = table.next.load() else { return nil }
+    private func findMoved(_ id: BorrowedBytes, hash: UInt64, after table: TablePointer) -> Int? {
+        guard let next = successor(table) else { return nil }
         return find(id, hash: hash, in: next)
     }
 
     @inline(__always)
     private func matches(_ cell: Int, _ id: BorrowedBytes) -> Bool {
-        CellID.matches(cells[cell].advanced(idOffset), id, longIDs)
+        CellID.matches(cells[cell].advanced(CellID.firstWord), id, longIDs)
     }
 
     /// Adds an id whose cell is filled. Returns its cell: `cell`, or the one that was there before.
     func insert(_ id: BorrowedBytes, hash: UInt64, cell: Int) throws(TableError) -> Int {
-        var table = current.load(ordering: .acquiring).takeUnretainedValue()
+        var table = current.load(ordering: .acquiring)
         let word = (hash &>> 32) &<< 32 | UInt64(cell + 1)
         probe: while true {
-            if table.next.load() != nil { move(table) }
-            var slot = Int(truncatingIfNeeded: hash) & table.mask
+            if successor(table) != nil { move(table) }
+            var slot = Int(truncatingIfNeeded: hash) & table.pointee.mask
             while true {
-                let found = table.region[slot][0]
+                let found = table.pointee.region[slot][0]
                 if found == 0 {
-                    let successor = table.next.load()
-                    let desired = successor == nil ? word : Self.frozen
-                    guard table.region[slot].compareExchange(0, 0, desired) else { continue }
-                    if let successor {
-                        table = successor
+                    let next = successor(table)
+                    let desired = next == nil ? word : Self.frozen
+                    guard table.pointee.region[slot].compareExchange(0, 0, desired) else {
+                        continue
+                    }
+                    if let next {
+                        table = next
                         continue probe
                     }
                     try added(to: table)
                     return cell
                 }
                 if found == Self.frozen {
-                    guard let successor = table.next.load() else {
+                    guard let next = successor(table) else {
                         preconditionFailure("a frozen slot without a successor")
                     }
-                    table = successor
+                    table = next
                     continue probe
                 }
                 if found &>> 32 == hash &>> 32 {
                     let other = Int(truncatingIfNeeded: found & 0xffff_ffff) &- 1
                     if matches(other, id) { return other }
                 }
-                slot = (slot &+ 1) & table.mask
+                slot = (slot &+ 1) & table.pointee.mask
             }
         }
     }
 
     /// Counts an insert and starts growing at a load of five eighths.
-    private func added(to table: Table) throws(TableError) {
+    private func added(to table: TablePointer) throws(TableError) {
         // ORDERING: relaxed because the count only decides when to grow.
-        let count = table.count.wrappingAdd(1, ordering: .relaxed).newValue
-        if count * 8 > (table.mask + 1) * 5 && table.next.load() == nil {
-            _ = table.next.storeIfNil(try Table(size: (table.mask + 1) * 2))
+        let count = table.pointee.count.wrappingAdd(1, ordering: .relaxed).newValue
+        let size = table.pointee.mask + 1
+        guard count * 8 > size * 5, successor(table) == nil else { return }
+        let made = try Self.makeTable(size: size * 2)
+        // ORDERING: release; pairs with the acquire in `successor`.
+        let published = table.pointee.next.compareExchange(
+            expected: nil, desired: made, ordering: .acquiringAndReleasing
+        ).exchanged
+        if !published {
+            made.deinitialize(count: 1)
+            made.deallocate()
         }
     }
 
     /// Moves a stretch of a table that has a successor.
-    private func move(_ table: Table) {
-        guard let next = table.next.load() else { return }
-        let size = table.mask + 1
+    private func move(_ table: TablePointer) {
+        guard let next = successor(table) else { return }
+        let size = table.pointee.mask + 1
         // ORDERING: relaxed because a claim only divides the work.
-        let start = table.cursor.wrappingAdd(Self.stretch, ordering: .relaxed).oldValue
+        let start = table.pointee.cursor.wrappingAdd(Self.stretch, ordering: .relaxed).oldValue
         let stretch: Range<Int>
         if start < size {
             stretch = start..<min(start + Self.stretch, size)
-        } else if current.load(ordering: .acquiring).toOpaque()
-            == Unmanaged.passUnretained(table).toOpaque()
-        {
+        } else if current.load(ordering: .acquiring) == table {
             // Everything is claimed, but a claimer may have stopped: do it all again rather than wait.
             // Moving is idempotent.
             stretch = 0..<size
@@ -161,45 +195,43 @@ final class Directory: Sendable {
         }
         for slot in stretch { moveSlot(slot, of: table, to: next) }
         // ORDERING: acquire-release; the last one to add sees every move before it publishes `next`.
-        let moved = table.moved.wrappingAdd(stretch.count, ordering: .acquiringAndReleasing)
+        let moved = table.pointee.moved.wrappingAdd(stretch.count, ordering: .acquiringAndReleasing)
             .newValue
         if moved >= size && (stretch.count == size || moved == size) {
             finishMoving(table, next)
         }
     }
 
-    private func moveSlot(_ slot: Int, of table: Table, to next: Table) {
+    private func moveSlot(_ slot: Int, of table: TablePointer, to next: TablePointer) {
         while true {
-            let word = table.region[slot][0]
+            let word = table.pointee.region[slot][0]
             if word == Self.frozen { return }
             if word == 0 {
-                if table.region[slot].compareExchange(0, 0, Self.frozen) { return }
+                if table.pointee.region[slot].compareExchange(0, 0, Self.frozen) { return }
                 continue
             }
             let cell = Int(truncatingIfNeeded: word & 0xffff_ffff) - 1
-            let hash = CellID.hash(cells[cell].advanced(idOffset))
-            var target = Int(truncatingIfNeeded: hash) & next.mask
+            let hash = CellID.hash(cells[cell].advanced(CellID.firstWord))
+            var target = Int(truncatingIfNeeded: hash) & next.pointee.mask
             while true {
-                let found = next.region[target][0]
+                let found = next.pointee.region[target][0]
                 if found == word { return }
                 if found == 0 {
-                    if next.region[target].compareExchange(0, 0, word) {
-                        next.count.wrappingAdd(1, ordering: .relaxed)
+                    if next.pointee.region[target].compareExchange(0, 0, word) {
+                        next.pointee.count.wrappingAdd(1, ordering: .relaxed)
                         return
                     }
                     continue
                 }
                 precondition(found != Self.frozen, "a successor cannot be moved before its turn")
-                target = (target + 1) & next.mask
+                target = (target + 1) & next.pointee.mask
             }
         }
     }
 
-    private func finishMoving(_ table: Table, _ next: Table) {
+    private func finishMoving(_ table: TablePointer, _ next: TablePointer) {
         // ORDERING: release; pairs with the acquire in `find`. Publishes the moved words.
-        // The reference from `table.next` keeps `next` alive; old tables are kept by the first.
         _ = current.compareExchange(
-            expected: Unmanaged.passUnretained(table), desired: Unmanaged.passUnretained(next),
-            ordering: .acquiringAndReleasing)
+            expected: table, desired: next, ordering: .acquiringAndReleasing)
     }
 }

@@ -45,7 +45,11 @@ struct StoredAnswer {
 ///
 /// **Progress.** Lookups are bounded by the list; a push that fails means that another push succeeded.
 struct KeyMemory {
-    static let entryWords = 12
+    /// An entry's words.
+    enum Entry: RecordLayout {
+        static let words = 12
+    }
+
     static let chunkEntries = 128
     private static let high = 0
     private static let low = 1
@@ -58,16 +62,16 @@ struct KeyMemory {
     private static let expiresAt = 7
     private static let granted = 8
 
-    let entries: Region
-    let buckets: Region
+    let entries: Region<Entry>
+    let buckets: Region<Word>
 
     /// - Parameter capacity: entries; rounded up to whole chunks.
     init(capacity: Int) throws(TableError) {
         let chunks = (capacity + Self.chunkEntries - 1) / Self.chunkEntries
-        entries = try Region(stride: Self.entryWords, capacity: chunks * Self.chunkEntries)
+        entries = try Region(capacity: chunks * Self.chunkEntries)
         var size = 1024
         while size < capacity / 2 { size *= 2 }
-        buckets = try Region(stride: 1, capacity: size)
+        buckets = try Region(capacity: size)
     }
 
     func unmap() {

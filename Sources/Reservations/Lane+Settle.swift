@@ -31,11 +31,26 @@ extension Lane {
             guard word.generation == id.generation, word.phase != .free,
                 words[Slot.birth] == id.generation &<< 1 | 1
             else { return nil }
+            own.pointee.reservationTenant = tenant
             openProfile(profile < 0 ? nil : profile)
             loadHold(words, word, hasProfile: profile >= 0)
             guard isCurrent(tenant, head), words[Slot.state] == word.word else { continue }
             return OpenSlot(slot: id.slot, word: word, tenant: tenant, head: head)
         }
+    }
+
+    /// The ids of the tenant and the messaging profile (or none) of the reservation that this lane's last commit,
+    /// release or extend was about; they stay where they are as long as the table lives.
+    package var reservationSubjects: (tenantID: BorrowedBytes, profileID: BorrowedBytes) {
+        let none = BorrowedBytes(start: nil, count: 0)
+        guard let tenant = own.pointee.reservationTenant else { return (none, none) }
+        let cell = table.tenantCells[tenant].advanced(CellID.firstWord)
+        var profileID = none
+        if own.pointee.subjects.hasProfile {
+            let cell = table.profileCells[own.pointee.profile].advanced(CellID.firstWord)
+            profileID = CellID.bytes(cell, table.longIDs)
+        }
+        return (CellID.bytes(cell, table.longIDs), profileID)
     }
 
     /// Copies a reservation into `own.hold`.

@@ -37,6 +37,8 @@ package final class Lane {
         /// Free slots: index + 1; linked by `Slot.link`.
         var freeSlots: UInt32 = 0
         var madeReservations = false
+        /// The tenant of the reservation that was opened last.
+        var reservationTenant: Int?
         /// Where the search for overdue holds of stopped lanes goes on.
         var scanCursor = 0
     }

@@ -18,7 +18,7 @@ struct Head: Equatable {
 }
 
 /// A tenant's 64-byte cell.
-enum TenantCell {
+enum TenantCell: RecordLayout {
     static let words = 8
     static let head = 0
     /// The version whose satellites its author completed: a hint that saves the next operation the work.
@@ -26,7 +26,7 @@ enum TenantCell {
 }
 
 /// A messaging profile's 64-byte cell.
-enum ProfileCell {
+enum ProfileCell: RecordLayout {
     static let words = 8
     static let head = 0
     static let tenant = 1
@@ -53,7 +53,7 @@ struct Pending {
 }
 
 /// The immutable state of a tenant in one version: 24 words.
-enum TenantNode {
+enum TenantNode: RecordLayout {
     static let words = 24
 
     @inline(__always)
@@ -116,7 +116,7 @@ enum TenantNode {
 }
 
 /// The immutable state of a profile in one version: 8 words.
-enum ProfileNode {
+enum ProfileNode: RecordLayout {
     static let words = 8
 
     @inline(__always)
@@ -211,7 +211,7 @@ struct SlotWord: Equatable {
 
 /// A reservation's slot: 16 words. All but `state` and `birth` are written by the owning lane before the slot is
 /// visible; `link` ... `forgetPhase` are the owner's alone.
-enum Slot {
+enum Slot: RecordLayout {
     static let words = 16
     static let state = 0
     /// generation << 1 | visible. A slot is known to nobody before it is visible.
@@ -233,7 +233,7 @@ enum Slot {
 }
 
 /// What does not fit a slot: the segments of an extended hold, or what a commit charged. 32 words.
-enum Body {
+enum Body: RecordLayout {
     static let words = 32
     /// Free list; else the expiry of an extended hold.
     static let link = 0
@@ -260,4 +260,14 @@ enum Body {
         amounts.present = UInt8(truncatingIfNeeded: words[offset] & 0xf)
         return amounts
     }
+}
+
+/// Single words: hash buckets.
+enum Word: RecordLayout {
+    static let words = 1
+}
+
+/// A cache line: shared counters, heartbeats, ids that do not fit a cell.
+enum CacheLine: RecordLayout {
+    static let words = 8
 }

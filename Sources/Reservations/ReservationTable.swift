@@ -86,19 +86,19 @@ package final class ReservationTable: @unchecked Sendable {
     /// Called with every record, by the lane that caused it, before its answer.
     let recordSink: (@Sendable (borrowing Record) -> Void)?
 
-    let tenantCells: Region
-    let tenantNodes: Region
-    let profileCells: Region
-    let profileNodes: Region
-    let slots: Region
-    let bodies: Region
-    let longIDs: Region
+    let tenantCells: Region<TenantCell>
+    let tenantNodes: Region<TenantNode>
+    let profileCells: Region<ProfileCell>
+    let profileNodes: Region<ProfileNode>
+    let slots: Region<Slot>
+    let bodies: Region<Body>
+    let longIDs: Region<CacheLine>
     let keys: KeyMemory
-    let tenants: Directory
-    let profiles: Directory
+    let tenants: Directory<TenantCell>
+    let profiles: Directory<ProfileCell>
 
     /// Shared counters, a cache line each.
-    private let counters: Region
+    private let counters: Region<CacheLine>
     enum Counter: Int, CaseIterable {
         case tenants, tenantNodes, profiles, profileNodes, slots, freeBodies, bodies, keyChunks
         case longIDs, lanes
@@ -106,7 +106,7 @@ package final class ReservationTable: @unchecked Sendable {
     func counter(_ counter: Counter) -> Words { counters[counter.rawValue] }
 
     /// Heartbeats of lanes, a cache line each: engine time of the last tick.
-    let heartbeats: Region
+    let heartbeats: Region<CacheLine>
 
     /// Reserves the address space. Fails when the system refuses it or a bound is out of range.
     package init(
@@ -124,29 +124,30 @@ package final class ReservationTable: @unchecked Sendable {
         self.schedules = schedules
         self.secret = secret
         self.recordSink = recordSink
-        tenantCells = try Region(stride: TenantCell.words, capacity: capacity.tenants)
-        tenantNodes = try Region(
-            stride: TenantNode.words, capacity: capacity.tenants + capacity.lanes)
-        profileCells = try Region(stride: ProfileCell.words, capacity: capacity.profiles)
-        profileNodes = try Region(
-            stride: ProfileNode.words, capacity: capacity.profiles + capacity.lanes)
-        slots = try Region(stride: Slot.words, capacity: capacity.reservations)
-        bodies = try Region(stride: Body.words, capacity: capacity.bodies)
-        longIDs = try Region(stride: 8, capacity: capacity.tenants + capacity.profiles)
+        tenantCells = try Region(capacity: capacity.tenants)
+        tenantNodes = try Region(capacity: capacity.tenants + capacity.lanes)
+        profileCells = try Region(capacity: capacity.profiles)
+        profileNodes = try Region(capacity: capacity.profiles + capacity.lanes)
+        slots = try Region(capacity: capacity.reservations)
+        bodies = try Region(capacity: capacity.bodies)
+        longIDs = try Region(capacity: capacity.tenants + capacity.profiles)
         keys = try KeyMemory(capacity: capacity.keys)
-        counters = try Region(stride: 8, capacity: Counter.allCases.count)
-        heartbeats = try Region(stride: 8, capacity: capacity.lanes)
+        counters = try Region(capacity: Counter.allCases.count)
+        heartbeats = try Region(capacity: capacity.lanes)
         tenants = try Directory(cells: tenantCells, longIDs: longIDs)
         profiles = try Directory(cells: profileCells, longIDs: longIDs)
     }
 
     deinit {
-        for region in [
-            tenantCells, tenantNodes, profileCells, profileNodes, slots, bodies, longIDs, counters,
-            heartbeats,
-        ] {
-            region.unmap()
-        }
+        tenantCells.unmap()
+        tenantNodes.unmap()
+        profileCells.unmap()
+        profileNodes.unmap()
+        slots.unmap()
+        bodies.unmap()
+        longIDs.unmap()
+        counters.unmap()
+        heartbeats.unmap()
         keys.unmap()
     }
 

@@ -7,7 +7,7 @@ struct TimerWheel {
     private static let levels = 4
     private static let buckets = 256
 
-    private let slots: Region
+    private let slots: Region<Slot>
     /// Heads by level and bucket: slot index + 1; 0: empty.
     private let heads: UnsafeMutablePointer<UInt32>
     /// Ticks already worked off.
@@ -15,7 +15,7 @@ struct TimerWheel {
     /// A due bucket that the last call did not finish: slot index + 1.
     private var unfinished: UInt32 = 0
 
-    init(slots: Region, now: Int64) {
+    init(slots: Region<Slot>, now: Int64) {
         self.slots = slots
         heads = .allocate(capacity: Self.levels * Self.buckets)
         heads.initialize(repeating: 0, count: Self.levels * Self.buckets)

@@ -45,24 +45,26 @@ struct Words: @unchecked Sendable {
     func advanced(_ words: Int) -> Words { Words(base: base + words) }
 }
 
-/// Records of a fixed number of words in memory that is reserved whole and backed page by page as it is touched.
+/// What a `Region` holds: records of a fixed number of words.
+protocol RecordLayout {
+    static var words: Int { get }
+}
+
+/// Records of one layout in memory that is reserved whole and backed page by page as it is touched.
 ///
 /// Growing needs no copy and no pause; nothing is ever given back, so a stale index always points at a record of
 /// the same type. Fresh memory reads zero.
 // SAFETY: as `Words`.
-struct Region: @unchecked Sendable {
-    /// Words of a record.
-    let stride: Int
+struct Region<Layout: RecordLayout>: @unchecked Sendable {
+    let base: UnsafeMutablePointer<Atomic<UInt64>>
     /// Records.
     let capacity: Int
-    let base: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Reserves address space for `capacity` records of `stride` words. Fails when the system refuses it.
-    init(stride: Int, capacity: Int) throws(TableError) {
-        precondition(stride > 0 && capacity > 0)
-        self.stride = stride
+    /// Reserves address space. Fails when the system refuses it.
+    init(capacity: Int) throws(TableError) {
+        precondition(capacity > 0)
         self.capacity = capacity
-        let bytes = stride * capacity * 8
+        let bytes = Layout.words * capacity * 8
         let memory = mmap(
             nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         guard let memory, memory != MAP_FAILED else {
@@ -72,9 +74,9 @@ struct Region: @unchecked Sendable {
     }
 
     @inline(__always)
-    subscript(index: Int) -> Words { Words(base: base + index &* stride) }
+    subscript(index: Int) -> Words { Words(base: base + index &* Layout.words) }
 
-    func unmap() { munmap(base, stride * capacity * 8) }
+    func unmap() { munmap(base, Layout.words * capacity * 8) }
 }
 
 /// Why a table cannot be made or a tenant or profile cannot be added.
