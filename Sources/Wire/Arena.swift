@@ -2,9 +2,10 @@ import CTollgate
 
 /// Bounded bump memory for one message at a time, handed to protobuf-c as its allocator.
 ///
-/// Allocation moves an offset, release does nothing, `reset` frees everything at once; when the bound of the present
-/// message is reached, allocation answers NULL and protobuf-c gives the message up. So a hostile message costs at
-/// most the bound, whatever it expands to, and no request allocates in the steady state.
+/// Allocation moves an offset, release does nothing, `reset` frees everything at once; when the
+/// bound of the present message is reached, allocation answers NULL and protobuf-c gives the
+/// message up. So a hostile message costs at most the bound, whatever it expands to, and no request
+/// allocates in the steady state.
 ///
 /// The memory is taken once and touched only as far as messages need it.
 /// Thread safety: none; one arena belongs to one thread at a time.

@@ -4,9 +4,9 @@ package import Limits
 package enum Disclosure: Sendable {
     /// Every limit.
     case full
-    /// The limits of messaging profiles, which are the tenant's own setting. The tenant's limits are its provider's:
-    /// their codes read as the generic 20012, their warnings are left out, their caps, windows and whether they block
-    /// are not told.
+    /// The limits of messaging profiles, which are the tenant's own setting. The tenant's limits
+    /// are its provider's: their codes read as the generic 20012, their warnings are left out,
+    /// their caps, windows and whether they block are not told.
     case profilesOnly
 
     func shows(_ row: LimitRow) -> Bool {
@@ -73,7 +73,8 @@ package struct Denial: Sendable {
         self.init(bySuspension: answer.refusedBySuspension, refused: answer.refused)
     }
 
-    /// The code that the reader sees first: that of the first limit it may see, else the generic 20012.
+    /// The code that the reader sees first: that of the first limit it may see, else the generic
+    /// 20012.
     package func code(_ disclosure: Disclosure) -> ErrorCode {
         if bySuspension { return .suspended }
         for row in LimitKind.catalogue where refused.contains(row.kind) && disclosure.shows(row) {

@@ -46,7 +46,8 @@ struct QuantityRule {
     }
 }
 
-// Each function checks one field, reports what is wrong, and returns a value that is only used when nothing is.
+// Each function checks one field, reports what is wrong, and returns a value that is only used when
+// nothing is.
 extension RequestDecoder {
     func report(
         _ code: ErrorCode, _ pointer: StaticString, _ detail: StaticString, position: Int = -1

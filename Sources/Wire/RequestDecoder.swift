@@ -1,23 +1,25 @@
 import CTollgate
 package import Limits
 
-/// Turns request messages into commands: decoding, and every check that needs the message alone (presence, ranges,
-/// known values, UTF-8). What needs state (does the tenant exist?) is the engine's.
+/// Turns request messages into commands: decoding, and every check that needs the message alone
+/// (presence, ranges, known values, UTF-8). What needs state (does the tenant exist?) is the
+/// engine's.
 ///
-/// A wrong request is a `Failure` with the catalogue's code: 10023 where the bytes are no such message or would take
-/// more memory than a request may, 10004 for a missing field, 10015 for a bad one. The failure is the first finding
-/// in field order; `violations` holds all of them (up to eight) until the next call.
+/// A wrong request is a `Failure` with the catalogue's code: 10023 where the bytes are no such
+/// message or would take more memory than a request may, 10004 for a missing field, 10015 for a bad
+/// one. The failure is the first finding in field order; `violations` holds all of them (up to
+/// eight) until the next call.
 ///
-/// What a command borrows lies in the decoder's own memory, not in the bytes that were decoded, and is valid until
-/// the next call of this decoder. No call allocates.
+/// What a command borrows lies in the decoder's own memory, not in the bytes that were decoded, and
+/// is valid until the next call of this decoder. No call allocates.
 ///
 /// Thread safety: none; one decoder belongs to one event loop.
 package final class RequestDecoder {
     /// Findings about the last message or batch entry; empty when it was fine or malformed.
     package var violations: Violations { findings.pointee }
 
-    /// Behind a pointer, because the run-time exclusivity checks of a class's own variables would be a tenth of the
-    /// cost of a message.
+    /// Behind a pointer, because the run-time exclusivity checks of a class's own variables would
+    /// be a tenth of the cost of a message.
     let findings: UnsafeMutablePointer<Violations>
     let arena = Arena(capacity: WireLimits.batchArenaBytes)
     private let checkDescriptor = Tollgate__V1__CheckAndReserveRequest.descriptor
@@ -77,10 +79,11 @@ package final class RequestDecoder {
         }
     }
 
-    /// An entry of the batch that was decoded last; pointers of its failure are relative to the entry.
+    /// An entry of the batch that was decoded last; pointers of its failure are relative to the
+    /// entry.
     ///
-    /// Entries may be read in any order; their commands stay valid until the next message. No other message may be
-    /// decoded between `batch` and its entries.
+    /// Entries may be read in any order; their commands stay valid until the next message. No other
+    /// message may be decoded between `batch` and its entries.
     /// - Parameter index: 0 ..< the count that `batch` returned.
     package func batchEntry(_ index: Int) -> Result<CheckCommand, Failure> {
         guard let batch, index >= 0, index < batch.pointee.n_requests,

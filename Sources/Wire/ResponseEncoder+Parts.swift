@@ -116,7 +116,8 @@ extension ResponseEncoder {
 
     // MARK: - Errors
 
-    /// Every limit that refused and may be seen; those that may not be seen are together one generic 20012.
+    /// Every limit that refused and may be seen; those that may not be seen are together one
+    /// generic 20012.
     func errors(
         _ denial: Denial, _ states: borrowing LimitStates, _ subjects: Subjects,
         _ disclosure: Disclosure

@@ -3,8 +3,8 @@ package import Limits
 
 // google.rpc.Status, the bytes of grpc-status-details-bin (before base64).
 extension ResponseEncoder {
-    /// The status of a failure: ErrorInfo; BadRequest where fields are to blame; RetryInfo where a retry can help
-    /// (10011, 10037). Its code is `failure.code.row.status`.
+    /// The status of a failure: ErrorInfo; BadRequest where fields are to blame; RetryInfo where a
+    /// retry can help (10011, 10037). Its code is `failure.code.row.status`.
     ///
     /// - Parameters:
     ///   - violations: the decoder's findings; empty: the failure alone is told.
@@ -25,8 +25,9 @@ extension ResponseEncoder {
             status(row.status, message: statusText(failure), details), into: buffer)
     }
 
-    /// The status of a denial for a caller that sent `tollgate-deny: status`: ErrorInfo and QuotaFailure. Its code is
-    /// `denial.code(disclosure).row.status`: RESOURCE_EXHAUSTED, or FAILED_PRECONDITION for 20012.
+    /// The status of a denial for a caller that sent `tollgate-deny: status`: ErrorInfo and
+    /// QuotaFailure. Its code is `denial.code(disclosure).row.status`: RESOURCE_EXHAUSTED, or
+    /// FAILED_PRECONDITION for 20012.
     package func status(
         _ denial: Denial, _ subjects: Subjects, disclosure: Disclosure = .full,
         into buffer: UnsafeMutableRawBufferPointer
@@ -40,7 +41,8 @@ extension ResponseEncoder {
             status(row.status, message: ProtobufCBinaryData(row.detail), details), into: buffer)
     }
 
-    /// The text of grpc-message for a failure, in ASCII, before percent-encoding: "/ttl_ms: what is wrong".
+    /// The text of grpc-message for a failure, in ASCII, before percent-encoding: "/ttl_ms: what is
+    /// wrong".
     ///
     /// Returns the number of bytes; when that is more than the buffer holds, nothing was written.
     package func statusMessage(

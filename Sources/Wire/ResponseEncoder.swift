@@ -3,9 +3,9 @@ package import Limits
 
 /// Turns answers into response messages, written straight into the caller's buffer.
 ///
-/// Every method returns the number of bytes of the message. When that is more than the buffer holds, nothing was
-/// written: make room and call again. A buffer of `sufficientBytes` always does, and spares the sizing pass.
-/// No call allocates.
+/// Every method returns the number of bytes of the message. When that is more than the buffer
+/// holds, nothing was written: make room and call again. A buffer of `sufficientBytes` always does,
+/// and spares the sizing pass. No call allocates.
 ///
 /// Thread safety: none; one encoder belongs to one event loop.
 package final class ResponseEncoder {
@@ -49,7 +49,8 @@ package final class ResponseEncoder {
         return pack(response, into: buffer)
     }
 
-    /// The next result of a CheckAndReserveBatchResponse: the results' bytes, one after the other, are the response.
+    /// The next result of a CheckAndReserveBatchResponse: the results' bytes, one after the other,
+    /// are the response.
     package func batchResult(
         _ answer: borrowing CheckAnswer, _ subjects: Subjects, disclosure: Disclosure = .full,
         into buffer: UnsafeMutableRawBufferPointer

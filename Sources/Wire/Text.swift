@@ -9,8 +9,8 @@ extension UInt64 {
     /// All eight bytes are 0x20 ... 0x7E.
     fileprivate var isPrintableASCII: Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
-        // Bytes below 0x20 borrow into their high bit; 0x7F becomes 0 and borrows likewise. A borrow may spill
-        // upwards, but only from a byte that is a hit itself.
+        // Bytes below 0x20 borrow into their high bit; 0x7F becomes 0 and borrows likewise. A
+        // borrow may spill upwards, but only from a byte that is a hit itself.
         let low = (self &- ones &* 0x20) & ~self
         let flipped = self ^ (ones &* 0x7F)
         let delete = (flipped &- ones) & ~flipped
@@ -19,8 +19,8 @@ extension UInt64 {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Finds the first fault of a text that must be UTF-8 (RFC 3629: no overlong forms, no surrogates, at most
-    /// U+10FFFF) without control characters; nil when there is none.
+    /// Finds the first fault of a text that must be UTF-8 (RFC 3629: no overlong forms, no
+    /// surrogates, at most U+10FFFF) without control characters; nil when there is none.
     ///
     /// - Complexity: O(count); eight bytes at a time while the text is printable ASCII.
     var textFault: TextFault? {
@@ -49,7 +49,8 @@ extension UnsafeRawBufferPointer {
         return nil
     }
 
-    /// Length (2 ... 4) of the well-formed sequence that starts with a byte >= 0x80; nil: there is none.
+    /// Length (2 ... 4) of the well-formed sequence that starts with a byte >= 0x80; nil: there is
+    /// none.
     private func multibyteLength(at offset: Int) -> Int? {
         let length: Int
         let second: ClosedRange<UInt8>

@@ -18,8 +18,8 @@ package enum WireLimits {
     /// Largest reservation id.
     package static let maximumReservationID = UInt64(Int64.max)
 
-    /// Memory that a decoded message may take. The largest message within all ranges takes under 2 KiB; the rest is
-    /// room for fields that this version does not know.
+    /// Memory that a decoded message may take. The largest message within all ranges takes under 2
+    /// KiB; the rest is room for fields that this version does not know.
     static let messageArenaBytes = 256 * 1024
     /// The same for a batch: 1 000 entries within all ranges take under 1 MiB.
     static let batchArenaBytes = 4 * 1024 * 1024

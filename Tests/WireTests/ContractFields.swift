@@ -6,8 +6,8 @@ enum ContractFields {
     static func all() throws -> [String: [String: Int]] {
         var fields: [String: [String: Int]] = [:]
         let set = Array(ContractDescriptor.fileDescriptorSet)
-        // FileDescriptorSet.file = 1, FileDescriptorProto.message_type = 4, DescriptorProto.name = 1 and field = 2,
-        // FieldDescriptorProto.name = 1 and number = 3.
+        // FileDescriptorSet.file = 1, FileDescriptorProto.message_type = 4, DescriptorProto.name =
+        // 1 and field = 2, FieldDescriptorProto.name = 1 and number = 3.
         for file in try entries(set) where file.field == 1 {
             for message in try entries(file.bytes) where message.field == 4 {
                 let parts = try entries(message.bytes)

@@ -1,5 +1,5 @@
-// Bytes that protoc 3.21.12 (`protoc --encode`) made from the public contract and from Google's own definitions of
-// google.rpc: what stands here does not depend on our encoder.
+// Bytes that protoc 3.21.12 (`protoc --encode`) made from the public contract and from Google's own
+// definitions of google.rpc: what stands here does not depend on our encoder.
 
 enum GoldenBytes {
     private static func hex(_ text: String) -> [UInt8] {

@@ -260,8 +260,8 @@ func borrowed(_ text: StaticString) -> BorrowedBytes {
     BorrowedBytes(start: text.utf8Start, count: text.utf8CodeUnitCount)
 }
 
-/// Encodes with room to spare, with exactly enough room, and with too little: the first two agree, the last writes
-/// nothing.
+/// Encodes with room to spare, with exactly enough room, and with too little: the first two agree,
+/// the last writes nothing.
 func encoded(_ encode: (UnsafeMutableRawBufferPointer) -> Int) -> [UInt8] {
     func attempt(_ count: Int) -> (needed: Int, buffer: [UInt8]) {
         var buffer = [UInt8](repeating: 0xEE, count: count)

@@ -26,9 +26,11 @@ package struct WireDecodingError: Error, Equatable {
 struct ClientWriter: ~Copyable {
     let arena: Arena
 
-    /// - Parameter textBytes: bytes of all texts, `messages`: number of messages and of list entries.
+    /// - Parameter textBytes: bytes of all texts, `messages`: number of messages and of list
+    ///   entries.
     init(textBytes: Int, messages: Int) {
-        // 256 bytes hold any message of the contract and its place in a list; a text is padded to 8.
+        // 256 bytes hold any message of the contract and its place in a list; a text is padded to
+        // 8.
         arena = Arena(capacity: (textBytes + messages * 256 + 7) & ~7)
     }
 
@@ -85,7 +87,8 @@ struct ClientWriter: ~Copyable {
 
 /// Decodes a message and lets `read` make values of it.
 ///
-/// The memory is bounded by the size of the message, as the service is trusted less than this process.
+/// The memory is bounded by the size of the message, as the service is trusted less than this
+/// process.
 func readMessage<Message: CMessage, Value>(
     _ type: Message.Type, _ bytes: UnsafeRawBufferPointer, _ read: (Message) -> Value
 ) throws(WireDecodingError) -> Value {

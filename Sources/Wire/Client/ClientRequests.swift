@@ -1,7 +1,7 @@
 public import Limits
 
-// Requests as a caller writes them: the contract's messages as plain Swift values. Nothing is checked here; the
-// service checks every range and says what is wrong.
+// Requests as a caller writes them: the contract's messages as plain Swift values. Nothing is
+// checked here; the service checks every range and says what is wrong.
 
 /// An amount of one resource.
 public struct Quantity: Sendable, Hashable {

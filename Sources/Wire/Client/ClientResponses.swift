@@ -24,7 +24,8 @@ public struct LimitReport: Sendable, Hashable {
     public var asOfMilliseconds: Int64
 }
 
-/// One thing that is wrong: an entry of the error catalogue, and the limit or field that it is about.
+/// One thing that is wrong: an entry of the error catalogue, and the limit or field that it is
+/// about.
 public struct ErrorEntry: Sendable, Hashable {
     /// A code of the catalogue: "40333".
     public var code: String
@@ -140,7 +141,8 @@ public struct UsageUpdate: Sendable, Hashable {
     public var isSnapshotComplete: Bool
 }
 
-/// What grpc-status-details-bin said about a failed call: google.rpc.Status and the details that Tollgate sends.
+/// What grpc-status-details-bin said about a failed call: google.rpc.Status and the details that
+/// Tollgate sends.
 public struct StatusDetails: Sendable, Hashable {
     /// A field that is wrong.
     public struct FieldViolation: Sendable, Hashable {
