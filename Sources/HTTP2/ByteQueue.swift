@@ -57,6 +57,18 @@ package struct ByteQueue: ~Copyable {
         }
     }
 
+    /// Drops all but the first `byteCount` bytes.
+    package mutating func truncate(to byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= count, "more than can be read")
+        tail = head + byteCount
+    }
+
+    /// Overwrites four bytes, `offset` behind the head, with a number in network order.
+    package mutating func store(_ value: UInt32, at offset: Int) {
+        precondition(offset >= 0 && offset + 4 <= count, "outside of what can be read")
+        base?.storeBytes(of: value.bigEndian, toByteOffset: head + offset, as: UInt32.self)
+    }
+
     /// Drops everything, and the memory too if it is larger than `retainedBytes`.
     package mutating func reset(retaining retainedBytes: Int) {
         head = 0

@@ -65,11 +65,11 @@ enum FieldText {
 }
 
 /// The class of a `content-type`.
-package enum ContentType: UInt8, Sendable {
+package enum ContentType: Sendable {
     case absent, grpc, other
 }
 
 /// A `grpc-encoding`.
-package enum MessageEncoding: UInt8, Sendable {
+package enum MessageEncoding: Sendable {
     case absent, identity, gzip, unknown
 }

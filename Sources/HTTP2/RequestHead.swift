@@ -16,6 +16,8 @@ package struct RequestHead {
     package internal(set) var isMalformed = false
     /// `grpc-timeout` in nanoseconds; -1: none.
     package internal(set) var timeoutNanoseconds: Int64 = -1
+    /// When the read came that brought the request's first bytes.
+    package internal(set) var receivedNanoseconds: UInt64 = 0
     /// Length of `authorization` in the stream's metadata bytes; -1: none.
     var authorizationLength: Int32 = -1
 

@@ -48,6 +48,9 @@ package struct ServerSession: ~Copyable {
     /// Body bytes that wait for the peer's windows or for `nextOutput`.
     package var queuedOutputBytes: Int { core.state.pointee.queuedOutput }
 
+    /// Body bytes that have gone to the transport, ever.
+    package var sentBodyBytes: UInt64 { core.state.pointee.sentBody }
+
     /// Body bytes that have come in and were not yet consumed.
     package var bufferedInputBytes: Int { core.state.pointee.bufferedInput }
 
@@ -176,6 +179,14 @@ package struct ServerSession: ~Copyable {
     /// `isFinished` turns true after the last of them.
     package func refuseNewStreams() { core.refuseNewStreams() }
 
+    /// Resets every stream whose request began before `limitNanoseconds` and is not complete yet.
+    /// Streamed requests count only until their head is complete.
+    ///
+    /// - Complexity: O(streams that were ever open at once).
+    package func resetIncompleteRequests(openedBefore limitNanoseconds: UInt64) {
+        core.resetIncompleteRequests(openedBefore: limitNanoseconds)
+    }
+
     /// Tears the connection down with a GOAWAY.
     package func terminate(code: UInt32) { core.terminate(code) }
 
@@ -192,6 +203,19 @@ extension SessionCore {
             state.pointee.handle, record.pointee.id,
             headers.fields.assumingMemoryBound(to: nghttp2_nv.self), headers.count, &provider)
         if nghttp2_is_fatal(result) != 0 { fail(result) }
+    }
+
+    fileprivate func resetIncompleteRequests(openedBefore limitNanoseconds: UInt64) {
+        guard state.pointee.failure == nil else { return }
+        for index in 0..<state.pointee.streams.count {
+            let record = state.pointee.streams.record(at: index)
+            let flags = record.pointee.flags
+            guard flags.contains(.open), !flags.contains(.remoteEnded), !flags.contains(.held),
+                !flags.contains(.released),
+                record.pointee.request.receivedNanoseconds < limitNanoseconds
+            else { continue }
+            submitReset(record.pointee.id, HTTP2ErrorCode.cancel)
+        }
     }
 
     fileprivate func finishBody(_ record: StreamPointer) {

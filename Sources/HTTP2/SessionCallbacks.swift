@@ -65,6 +65,7 @@ enum SessionCallbacks {
         }
         record.pointee.id = id
         record.pointee.flags = .open
+        record.pointee.request.receivedNanoseconds = core.state.pointee.nowNanoseconds
         core.state.pointee.openStreams += 1
         core.state.pointee.currentStream = record
         // 0, or NGHTTP2_ERR_INVALID_ARGUMENT for a stream that does not exist: this one does.

@@ -44,6 +44,7 @@ extension SessionCore {
             record.pointee.output.pointee.consume(count)
             record.pointee.accountedOutput -= count
             state.pointee.queuedOutput -= count
+            state.pointee.sentBody += UInt64(count)
         }
         guard record.pointee.output.pointee.isEmpty else { return count }
         if record.pointee.flags.contains(.finished) {

@@ -5,12 +5,16 @@ package struct SessionEvents: OptionSet, Sendable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
+    package func contains(_ other: SessionEvents) -> Bool {
+        rawValue & other.rawValue == other.rawValue
+    }
+
     /// The peer's (first or changed) SETTINGS are in force.
-    package static let settings = SessionEvents(rawValue: 1)
+    package static var settings: SessionEvents { SessionEvents(rawValue: 1) }
     /// The peer acknowledged our PING.
-    package static let pingAcknowledged = SessionEvents(rawValue: 2)
+    package static var pingAcknowledged: SessionEvents { SessionEvents(rawValue: 2) }
     /// The peer sent GOAWAY.
-    package static let goAway = SessionEvents(rawValue: 4)
+    package static var goAway: SessionEvents { SessionEvents(rawValue: 4) }
 }
 
 /// HTTP/2 error codes (RFC 9113 §7) in use here.
@@ -56,6 +60,7 @@ struct SessionState: ~Copyable {
     /// Bytes in all `input` queues, and in all `output` queues.
     var bufferedInput = 0
     var queuedOutput = 0
+    var sentBody: UInt64 = 0
     /// Streams whose response ends before their request has.
     var earlyEnds = 0
     var openStreams = 0

@@ -5,6 +5,9 @@ package struct StreamHandle: Hashable, Sendable {
     /// state of the stream in an array under this index.
     package let index: Int32
     let generation: UInt32
+
+    /// Names no stream.
+    package static var none: StreamHandle { StreamHandle(index: -1, generation: 0) }
 }
 
 /// What has happened on a stream since it was last reported. Several happenings are one report.
@@ -12,18 +15,23 @@ package struct StreamEvents: OptionSet, Sendable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
+    /// As the protocol's, but not generic: callers in other targets need no witness table.
+    package func contains(_ other: StreamEvents) -> Bool {
+        rawValue & other.rawValue == other.rawValue
+    }
+
     /// The header fields are complete.
-    package static let head = StreamEvents(rawValue: 1)
+    package static var head: StreamEvents { StreamEvents(rawValue: 1) }
     /// Body bytes have arrived (server: on routes that stream requests).
-    package static let data = StreamEvents(rawValue: 2)
+    package static var data: StreamEvents { StreamEvents(rawValue: 2) }
     /// The peer has sent its last byte; on a client the trailers are complete.
-    package static let end = StreamEvents(rawValue: 4)
+    package static var end: StreamEvents { StreamEvents(rawValue: 4) }
     /// The stream was reset by either side, or the session went down.
-    package static let closed = StreamEvents(rawValue: 8)
+    package static var closed: StreamEvents { StreamEvents(rawValue: 8) }
     /// The body passed the route's limit or the session's; the rest is thrown away.
-    package static let overflow = StreamEvents(rawValue: 16)
+    package static var overflow: StreamEvents { StreamEvents(rawValue: 16) }
     /// Queued output has been handed to the transport: there is room for more.
-    package static let writable = StreamEvents(rawValue: 32)
+    package static var writable: StreamEvents { StreamEvents(rawValue: 32) }
 }
 
 /// The state of one stream. Records are never freed before their session: they go round a free list

@@ -1,0 +1,170 @@
+internal import HTTP2
+package import NIOCore
+internal import NIOPosix
+internal import Synchronization
+
+/// A gRPC server over HTTP/2: listens, spreads connections over its event loops, and drains.
+///
+/// Thread safety: all members may be used from any thread.
+package final class GRPCServer: Sendable {
+    /// Where it listens; the real port if 0 was asked for.
+    package let host: String
+    package let port: Int
+    /// The event loops, in the order of their indices.
+    package let loops: [ServerLoop]
+
+    private let group: MultiThreadedEventLoopGroup
+    private let listener: any Channel
+
+    private init(
+        group: MultiThreadedEventLoopGroup, listener: any Channel, loops: [ServerLoop],
+        host: String
+    ) {
+        self.group = group
+        self.listener = listener
+        self.loops = loops
+        self.host = host
+        port = listener.localAddress?.port ?? 0
+    }
+
+    /// Starts listening.
+    ///
+    /// - Parameters:
+    ///   - methods: what is served; a method's index is its id.
+    ///   - makeService: called once on each event loop.
+    /// - Throws: what NIO reports if the address cannot be bound.
+    package static func start(
+        _ configuration: ServerConfiguration, methods: [MethodDescriptor],
+        makeService: @escaping @Sendable (ServerLoop) -> any GRPCService
+    ) async throws -> GRPCServer {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
+        let routes = RouteTable(methods: methods)
+        let loops = group.makeIterator().enumerated().map { index, eventLoop in
+            ServerLoop(
+                index: index, eventLoop: eventLoop, configuration: configuration,
+                methods: methods, routes: routes)
+        }
+        do {
+            for loop in loops {
+                try await loop.eventLoop.submit { loop.start(makeService(loop)) }.get()
+            }
+            let listener = try await listen(configuration, group, loops)
+            return GRPCServer(
+                group: group, listener: listener, loops: loops, host: configuration.host)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private static func listen(
+        _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup,
+        _ loops: [ServerLoop]
+    ) async throws -> any Channel {
+        let quota = ConnectionQuota(
+            total: configuration.maximumConnections,
+            perAddress: configuration.maximumConnectionsPerAddress)
+        let loopsByID = Dictionary(
+            uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
+        let noDelay = ChannelOptions.socketOption(.tcp_nodelay)
+        return try await ServerBootstrap(group: group)
+            .serverChannelOption(ChannelOptions.backlog, value: 1_024)
+            .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(noDelay, value: 1)
+            .childChannelOption(ChannelOptions.maxMessagesPerRead, value: 4)
+            .childChannelOption(
+                ChannelOptions.recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 4 * 1024, initial: 16 * 1024, maximum: 64 * 1024)
+            )
+            .childChannelOption(
+                ChannelOptions.writeBufferWaterMark,
+                value: ChannelOptions.Types.WriteBufferWaterMark(
+                    low: 64 * 1024, high: 256 * 1024)
+            )
+            .childChannelInitializer { channel in
+                accept(channel, configuration, quota, loopsByID)
+            }
+            .bind(host: configuration.host, port: configuration.port).get()
+    }
+
+    private static func accept(
+        _ channel: any Channel, _ configuration: ServerConfiguration, _ quota: ConnectionQuota,
+        _ loops: [ObjectIdentifier: ServerLoop]
+    ) -> EventLoopFuture<Void> {
+        let address = channel.remoteAddress
+        let key = address?.ipAddress ?? ""
+        guard let loop = loops[ObjectIdentifier(channel.eventLoop)], quota.take(key) else {
+            return channel.eventLoop.makeFailedFuture(NotAccepted())
+        }
+        channel.closeFuture.whenComplete { _ in quota.give(key) }
+        let peer = "\(key):\(address?.port ?? 0)"
+        let prepared =
+            configuration.prepareChannel?(channel) ?? channel.eventLoop.makeSucceededVoidFuture()
+        return prepared.flatMapThrowing {
+            guard let service = loop.service else { throw NotAccepted() }
+            let handler = ConnectionHandler(loop: loop, service: service, peer: peer)
+            try channel.pipeline.syncOperations.addHandler(handler)
+        }
+    }
+
+    /// Stops: no new connections, then no new calls, then nothing.
+    ///
+    /// Connections are told (GOAWAY, PING, final GOAWAY); calls that run finish.
+    ///
+    /// - Parameter timeout: what has not finished by then is cut off.
+    package func shutdown(within timeout: TimeAmount) async {
+        try? await listener.close().get()
+        let loops = loops
+        let cut = loops[0].eventLoop.scheduleTask(in: timeout) {
+            for loop in loops { loop.eventLoop.execute { loop.closeAll() } }
+        }
+        for loop in loops {
+            let drained = loop.eventLoop.makePromise(of: Void.self)
+            loop.eventLoop.execute { loop.drain { drained.succeed() } }
+            try? await drained.futureResult.get()
+        }
+        cut.cancel()
+        try? await group.shutdownGracefully()
+    }
+}
+
+/// Why a connection is closed on arrival.
+struct NotAccepted: Error {}
+
+/// Counts connections, in all and by address. Touched when one opens or closes.
+final class ConnectionQuota: Sendable {
+    private struct Counts {
+        var total = 0
+        var byAddress: [String: Int] = [:]
+    }
+
+    private let total: Int
+    private let perAddress: Int
+    private let counts = Mutex(Counts())
+
+    init(total: Int, perAddress: Int) {
+        self.total = total
+        self.perAddress = perAddress
+    }
+
+    /// Takes a place; false: there is none.
+    func take(_ address: String) -> Bool {
+        counts.withLock { counts in
+            guard counts.total < total, counts.byAddress[address, default: 0] < perAddress else {
+                return false
+            }
+            counts.total += 1
+            counts.byAddress[address, default: 0] += 1
+            return true
+        }
+    }
+
+    func give(_ address: String) {
+        counts.withLock { counts in
+            counts.total -= 1
+            let rest = counts.byAddress[address, default: 0] - 1
+            counts.byAddress[address] = rest > 0 ? rest : nil
+        }
+    }
+}

@@ -1,0 +1,171 @@
+internal import HTTP2
+
+/// How many messages go each way.
+package enum MethodKind: Sendable {
+    case unary
+    /// Many requests, one answer after the client's half-close.
+    case clientStreaming
+    /// One request, answers pushed by the service whenever it has any.
+    case serverStreaming
+    /// One answer to each request, in order.
+    case bidirectional
+}
+
+/// A method as the transport must know it. Its id is its index in the server's list.
+package struct MethodDescriptor: Sendable {
+    /// "/package.Service/Method".
+    package var path: String
+    package var kind: MethodKind
+    /// Bytes of one request message; a larger one is RESOURCE_EXHAUSTED.
+    package var maximumRequestBytes: Int
+
+    package init(path: String, kind: MethodKind = .unary, maximumRequestBytes: Int = 64 * 1024) {
+        self.path = path
+        self.kind = kind
+        self.maximumRequestBytes = maximumRequestBytes
+    }
+}
+
+/// gRPC status codes.
+package enum GRPCCode: UInt8, Sendable {
+    case ok, cancelled, unknown, invalidArgument, deadlineExceeded, notFound, alreadyExists
+    case permissionDenied, resourceExhausted, failedPrecondition, aborted, outOfRange
+    case unimplemented, `internal`, unavailable, dataLoss, unauthenticated
+}
+
+/// A call that ends with a status other than OK. A class, so that the common outcome stays one word.
+package final class GRPCFailure: Sendable {
+    package let code: GRPCCode
+    /// For people; percent-encoded on the wire.
+    package let message: String
+    /// A serialized google.rpc.Status for `grpc-status-details-bin`; empty: none.
+    package let details: [UInt8]
+
+    package init(_ code: GRPCCode, _ message: String, details: [UInt8] = []) {
+        self.code = code
+        self.message = message
+        self.details = details
+    }
+}
+
+/// What became of a request.
+package enum CallOutcome {
+    /// The answer stands in the response buffer.
+    case done
+    /// The answer follows through `ServerLoop.complete` with this request's token.
+    case pending
+    /// The call (with all its messages) ends with a status.
+    case failed(GRPCFailure)
+}
+
+/// Names one request of one call on one event loop, for an answer that comes later. A plain value
+/// of 20 bytes; it names nothing any more once the call is over.
+package struct CallToken: Hashable, Sendable {
+    let connection: UInt32
+    let connectionGeneration: UInt32
+    let stream: StreamHandle
+    /// The request's place in its call; 0 for unary ones.
+    let sequence: UInt32
+}
+
+/// What the transport knows about a request. One object serves all requests of a loop: it is valid
+/// during the service's call only, and so are the bytes that it shows.
+package final class CallContext {
+    /// All of it in one piece, so that filling it is one store.
+    struct Values {
+        var method = 0
+        var token: CallToken
+        var nowNanoseconds: UInt64 = 0
+        var deadlineNanoseconds = UInt64.max
+        var authorization = UnsafeRawBufferPointer(start: nil, count: 0)
+        var denyAsStatus = false
+        /// Unretained, for the hot path's sake: the connection calls, so it is there.
+        unowned(unsafe) var connection: ConnectionHandler?
+    }
+
+    var values: Values
+
+    init(token: CallToken) {
+        values = Values(token: token)
+    }
+
+    /// The method's index in the server's list.
+    package var method: Int { values.method }
+
+    /// Names this request for `ServerLoop`.
+    package var token: CallToken { values.token }
+
+    /// When the read that completed this request returned, on the monotonic clock.
+    package var nowNanoseconds: UInt64 { values.nowNanoseconds }
+
+    /// The caller's deadline on the monotonic clock; `UInt64.max`: none.
+    package var deadlineNanoseconds: UInt64 { values.deadlineNanoseconds }
+
+    /// The value of `authorization`; empty: none.
+    package var authorization: UnsafeRawBufferPointer { values.authorization }
+
+    /// `tollgate-deny: status` was sent.
+    package var denyAsStatus: Bool { values.denyAsStatus }
+
+    /// The caller's address, for logs and audits: "127.0.0.1:50123".
+    package var peer: String { values.connection?.peer ?? "" }
+}
+
+/// The methods behind the transport; one instance per event loop, called on it and never
+/// concurrently. Requests and buffers are valid during the call only.
+///
+/// Deadlines: a request whose deadline has passed before it is decided never reaches the service.
+package protocol GRPCService: AnyObject {
+    /// Decides one unary call in place, writing the encoded message to `response`.
+    func unary(
+        _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
+    ) -> CallOutcome
+
+    /// A client or bidirectional stream begins. `call.token` with sequence 0 names the call.
+    ///
+    /// - Returns: why it is refused; nil: it is not. After nil, `streamClosed` follows in the end.
+    func streamOpened(_ call: CallContext) -> GRPCFailure?
+
+    /// One request of a client or bidirectional stream. A bidirectional one is answered as a unary
+    /// call is; answers that are pending may be completed in any order, and leave in the order of
+    /// their requests.
+    func message(
+        _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
+    ) -> CallOutcome
+
+    /// The client of a client stream has sent everything: the answer, as for a unary call.
+    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome
+
+    /// A server stream begins with its one request. From now on `ServerLoop.push` may be called.
+    ///
+    /// - Returns: why it is refused; nil: it is not. After nil, `streamClosed` follows in the end.
+    func watch(_ call: CallContext, request: UnsafeRawBufferPointer) -> GRPCFailure?
+
+    /// A server stream that was congested has room again.
+    func streamWritable(_ token: CallToken)
+
+    /// A streaming call is over, whoever ended it.
+    func streamClosed(_ token: CallToken)
+}
+
+extension GRPCService {
+    package func streamOpened(_ call: CallContext) -> GRPCFailure? {
+        GRPCFailure(.unimplemented, "not implemented")
+    }
+
+    package func message(
+        _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
+    ) -> CallOutcome { .failed(GRPCFailure(.unimplemented, "not implemented")) }
+
+    package func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
+        .failed(GRPCFailure(.unimplemented, "not implemented"))
+    }
+
+    package func watch(_ call: CallContext, request: UnsafeRawBufferPointer) -> GRPCFailure? {
+        GRPCFailure(.unimplemented, "not implemented")
+    }
+
+    package func streamWritable(_ token: CallToken) {}
+
+    package func streamClosed(_ token: CallToken) {}
+}

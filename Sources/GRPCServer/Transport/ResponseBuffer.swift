@@ -1,0 +1,51 @@
+internal import HTTP2
+
+/// Where a service writes one encoded message: straight into the stream's output, behind the length
+/// prefix that the transport fills in.
+package struct ResponseBuffer {
+    private let output: UnsafeMutablePointer<ByteQueue>
+    /// Where this message's prefix begins, counted from the head of the queue.
+    private let start: Int
+
+    /// Opens a message at the end of `output`.
+    init(_ output: UnsafeMutablePointer<ByteQueue>) {
+        self.output = output
+        start = output.pointee.count
+        _ = output.pointee.reserve(256)
+        withUnsafeBytes(of: (UInt32(0), UInt8(0))) {
+            output.pointee.append(UnsafeRawBufferPointer(rebasing: $0[..<GRPCFraming.prefixBytes]))
+        }
+    }
+
+    /// Bytes written so far.
+    package var count: Int { output.pointee.count - start - GRPCFraming.prefixBytes }
+
+    /// Room for at least `byteCount` bytes; `commit` takes them into the message.
+    package mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
+        output.pointee.reserve(byteCount)
+    }
+
+    /// Takes the first `byteCount` bytes of the last reservation into the message.
+    package mutating func commit(_ byteCount: Int) {
+        output.pointee.commit(byteCount)
+    }
+
+    package mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        output.pointee.append(bytes)
+    }
+
+    /// Takes back everything written.
+    package mutating func removeAll() {
+        output.pointee.truncate(to: start + GRPCFraming.prefixBytes)
+    }
+
+    /// Completes the message.
+    func close() {
+        output.pointee.store(UInt32(truncatingIfNeeded: count), at: start + 1)
+    }
+
+    /// Takes back the message, prefix and all.
+    func cancel() {
+        output.pointee.truncate(to: start)
+    }
+}
