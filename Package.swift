@@ -21,7 +21,8 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(
+            url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
@@ -48,7 +49,9 @@ let package = Package(
 
         // The wire.
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
-        .target(name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"], swiftSettings: strict),
+        .target(
+            name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"], swiftSettings: strict
+        ),
         .target(
             name: "GRPCServer",
             dependencies: [
@@ -74,6 +77,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
+                "HTTP2", "Reservations",
                 "Limits", "LimitsFile", "Engine", "GRPCServer", "TollgateClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),

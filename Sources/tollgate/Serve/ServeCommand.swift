@@ -31,6 +31,11 @@ struct ServeCommand: AsyncParsableCommand {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code
         }
-        _ = (settings, limits)
+        do {
+            try await Service(settings, limits: limits).run()
+        } catch {
+            StandardError.print("The service cannot start: \(error)")
+            throw ExitStatus.unavailable.code
+        }
     }
 }

@@ -1,0 +1,318 @@
+package import Engine
+internal import Limits
+package import NIOCore
+internal import Wire
+
+/// `tollgate.v1.LimitService` on one event loop: decodes, asks the engine, encodes. Decides in place; allocates only
+/// for calls that fail.
+///
+/// Thread safety: belongs to its event loop.
+package final class LimitService: GRPCService {
+    /// The methods in the order of their ids.
+    package static let methods: [MethodDescriptor] = LimitServiceMethod.allCases.map { method in
+        MethodDescriptor(
+            path: "\(method.path)", kind: kind(of: method),
+            maximumRequestBytes: method.maximumRequestBytes)
+    }
+
+    /// How often time passes for reservations.
+    private static let tick = TimeAmount.milliseconds(10)
+    /// Room that an answer without errors, warnings and limits needs at most.
+    private static let plainBytes = 256
+
+    private let lane: EngineLane
+    private let decoder = RequestDecoder()
+    private let encoder = ResponseEncoder()
+    private var timer: RepeatedTask?
+    /// When the batch that is being worked off was read.
+    private var batch: UInt64 = 0
+    /// What the batch in hand has done without keys, while its caller has a deadline.
+    private var revocable: [Revocable] = []
+    // Answers are reused: they are large, and filled in place.
+    private var checkAnswer = CheckAnswer()
+    private var commitAnswer = CommitAnswer()
+    private var extendAnswer = ExtendAnswer()
+    private var recordAnswer = RecordAnswer()
+    private var usageAnswer = UsageAnswer()
+
+    /// An entry of a batch that is taken back should the caller's deadline pass before the answer leaves.
+    private struct Revocable {
+        var entry: Int
+        var answer: CheckAnswer
+    }
+
+    /// - Parameter eventLoop: the loop that this service belongs to; nil: nobody lets time pass but `tick`.
+    package init(lane: EngineLane, eventLoop: (any EventLoop)?) {
+        self.lane = lane
+        // SAFETY: the task runs on the service's own event loop.
+        nonisolated(unsafe) let lane = lane
+        timer = eventLoop?.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
+            lane.tick()
+        }
+    }
+
+    deinit { timer?.cancel() }
+
+    private static func kind(of method: LimitServiceMethod) -> MethodKind {
+        switch (method.clientStreams, method.serverStreams) {
+        case (false, false): .unary
+        case (false, true): .serverStreaming
+        case (true, false): .clientStreaming
+        case (true, true): .bidirectional
+        }
+    }
+
+    // MARK: GRPCService
+
+    package func unary(
+        _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
+    ) -> CallOutcome {
+        beginBatch(call)
+        switch LimitServiceMethod.allCases[call.method] {
+        case .checkAndReserve: return check(call, request, &response)
+        case .checkAndReserveBatch: return checkBatch(call, request, &response)
+        case .commit: return commit(request, &response)
+        case .release: return release(request, &response)
+        case .extend: return extend(call, request, &response)
+        case .recordUsage: return record(request, &response)
+        case .getUsage: return usage(request, &response)
+        case .checkAndReserveStream, .watchUsage:
+            return .failed(GRPCFailure(.unimplemented, "not a unary method"))
+        }
+    }
+
+    package func streamOpened(_ call: CallContext) -> GRPCFailure? { nil }
+
+    /// One request of CheckAndReserveStream: a bad one is answered with `status_code`, and the stream goes on.
+    package func message(
+        _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
+    ) -> CallOutcome {
+        beginBatch(call)
+        switch decoder.check(request) {
+        case .failure(let failure):
+            let violations = decoder.violations
+            write(&response) { encoder.failedCheck(failure, violations: violations, into: $0) }
+        case .success(let command):
+            if let failure = lane.check(command, answer: &checkAnswer) {
+                write(&response) { encoder.failedCheck(failure, into: $0) }
+            } else {
+                if call.hasExpired {
+                    lane.withdraw(command, checkAnswer)
+                    return .failed(.deadlineExceeded)
+                }
+                write(&response) { encoder.check(checkAnswer, Subjects(command), into: $0) }
+            }
+        }
+        return .done
+    }
+
+    // MARK: Methods
+
+    private func check(
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        let command: CheckCommand
+        switch decoder.check(request) {
+        case .success(let decoded): command = decoded
+        case .failure(let failure): return refused(failure)
+        }
+        if let failure = lane.check(command, answer: &checkAnswer) { return failed(failure) }
+        if call.hasExpired {
+            lane.withdraw(command, checkAnswer)
+            return .failed(.deadlineExceeded)
+        }
+        if call.denyAsStatus, let denial = Denial(checkAnswer) {
+            return denied(denial, Subjects(command))
+        }
+        write(&response) { encoder.check(checkAnswer, Subjects(command), into: $0) }
+        return .done
+    }
+
+    private func checkBatch(
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        let count: Int
+        switch decoder.batch(request) {
+        case .success(let decoded): count = decoded
+        case .failure(let failure): return refused(failure)
+        }
+        revocable.removeAll(keepingCapacity: true)
+        for index in 0..<count {
+            switch decoder.batchEntry(index) {
+            case .failure(let failure):
+                let violations = decoder.violations
+                write(&response) {
+                    encoder.failedBatchResult(failure, violations: violations, into: $0)
+                }
+            case .success(let command):
+                if let failure = lane.check(command, answer: &checkAnswer) {
+                    write(&response) { encoder.failedBatchResult(failure, into: $0) }
+                } else {
+                    if call.hasDeadline {
+                        revocable.append(Revocable(entry: index, answer: checkAnswer))
+                    }
+                    write(&response) {
+                        encoder.batchResult(checkAnswer, Subjects(command), into: $0)
+                    }
+                }
+            }
+        }
+        guard call.hasExpired else { return .done }
+        // Nobody will learn of the holds: they are given back. What is keyed stands, for the retry to collect.
+        for made in revocable {
+            if case .success(let command) = decoder.batchEntry(made.entry) {
+                lane.withdraw(command, made.answer)
+            }
+        }
+        return .failed(.deadlineExceeded)
+    }
+
+    private func commit(
+        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        switch decoder.commit(request) {
+        case .failure(let failure): return refused(failure)
+        case .success(let command):
+            if let failure = lane.commit(command, answer: &commitAnswer) { return failed(failure) }
+            write(&response) { encoder.commit(commitAnswer, reservationSubjects, into: $0) }
+            return .done
+        }
+    }
+
+    private func release(
+        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        switch decoder.release(request) {
+        case .failure(let failure): return refused(failure)
+        case .success(let reservationID):
+            var answer = ReleaseAnswer()
+            if let failure = lane.release(reservationID, answer: &answer) {
+                return failed(failure)
+            }
+            write(&response) { encoder.release(answer, into: $0) }
+            return .done
+        }
+    }
+
+    private func extend(
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        switch decoder.extend(request) {
+        case .failure(let failure): return refused(failure)
+        case .success(let command):
+            if let failure = lane.extend(command, answer: &extendAnswer) { return failed(failure) }
+            if call.denyAsStatus, let denial = Denial(extendAnswer) {
+                return denied(denial, reservationSubjects)
+            }
+            write(&response) { encoder.extend(extendAnswer, reservationSubjects, into: $0) }
+            return .done
+        }
+    }
+
+    private func record(
+        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        switch decoder.record(request) {
+        case .failure(let failure): return refused(failure)
+        case .success(let command):
+            if let failure = lane.record(command, answer: &recordAnswer) { return failed(failure) }
+            write(&response) { encoder.record(recordAnswer, Subjects(command), into: $0) }
+            return .done
+        }
+    }
+
+    private func usage(
+        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        switch decoder.usage(request) {
+        case .failure(let failure): return refused(failure)
+        case .success(let query):
+            if let failure = lane.usage(query, answer: &usageAnswer) { return failed(failure) }
+            write(&response) { encoder.usage(usageAnswer, Subjects(query), into: $0) }
+            return .done
+        }
+    }
+
+    // MARK: Parts
+
+    /// Reads the clock once for all requests that one read brought.
+    private func beginBatch(_ call: CallContext) {
+        guard call.nowNanoseconds != batch else { return }
+        batch = call.nowNanoseconds
+        lane.beginBatch()
+    }
+
+    private var reservationSubjects: Subjects {
+        let ids = lane.reservationSubjects
+        return Subjects(tenantID: ids.tenantID, profileID: ids.profileID)
+    }
+
+    @inline(__always)
+    private func write(
+        _ response: inout ResponseBuffer, _ encode: (UnsafeMutableRawBufferPointer) -> Int
+    ) {
+        var room = response.reserve(Self.plainBytes)
+        var count = encode(room)
+        if count > room.count {
+            room = response.reserve(max(count, ResponseEncoder.sufficientBytes))
+            count = encode(room)
+            precondition(count <= room.count, "a message outgrew its own size")
+        }
+        response.commit(count)
+    }
+
+    /// A request that the decoder refused, with all its findings.
+    private func refused(_ failure: Failure) -> CallOutcome {
+        self.failure(failure, decoder.violations)
+    }
+
+    /// A request that the engine refused as a whole.
+    private func failed(_ failure: Failure) -> CallOutcome {
+        self.failure(failure, Violations())
+    }
+
+    private func failure(_ failure: Failure, _ violations: Violations) -> CallOutcome {
+        let details = bytes { encoder.status(failure, violations: violations, into: $0) }
+        let message = bytes { encoder.statusMessage(failure, into: $0) }
+        return .failed(
+            GRPCFailure(
+                GRPCCode(failure.code.row.status), String(decoding: message, as: UTF8.self),
+                details: details))
+    }
+
+    /// A denial for a caller that wants it as a status.
+    private func denied(_ denial: Denial, _ subjects: Subjects) -> CallOutcome {
+        let row = denial.code(.full).row
+        let details = bytes { encoder.status(denial, subjects, into: $0) }
+        return .failed(GRPCFailure(GRPCCode(row.status), "\(row.detail)", details: details))
+    }
+
+    private func bytes(_ encode: (UnsafeMutableRawBufferPointer) -> Int) -> [UInt8] {
+        withUnsafeTemporaryAllocation(
+            byteCount: ResponseEncoder.sufficientBytes, alignment: 8
+        ) { buffer in
+            let count = encode(buffer)
+            precondition(count <= buffer.count, "a status outgrew its bound")
+            return Array(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
+        }
+    }
+}
+
+extension GRPCFailure {
+    static let deadlineExceeded = GRPCFailure(
+        .deadlineExceeded, "the deadline passed before the answer left; nothing is held")
+}
+
+extension GRPCCode {
+    /// The two enumerations carry the same numbers.
+    init(_ status: StatusCode) { self = GRPCCode(rawValue: status.rawValue) ?? .unknown }
+}
+
+extension CallContext {
+    var hasDeadline: Bool { deadlineNanoseconds != .max }
+
+    /// Whether the caller's deadline has passed by now.
+    var hasExpired: Bool {
+        hasDeadline && NIODeadline.now().uptimeNanoseconds >= deadlineNanoseconds
+    }
+}

@@ -1,0 +1,170 @@
+internal import Dispatch
+internal import Engine
+internal import Foundation
+internal import GRPCServer
+internal import HTTP2
+internal import Limits
+internal import LimitsFile
+internal import Logging
+internal import NIOCore
+internal import Reservations
+internal import Synchronization
+
+/// The running service: engine, gRPC server, signals. One per process.
+struct Service {
+    private let settings: ServeSettings
+    private let logger: Logger
+    private let engine: Engine
+
+    /// Makes the engine and applies the limits file.
+    init(_ settings: ServeSettings, limits: LimitsFile?) throws {
+        self.settings = settings
+        var logger = Logger(label: "tollgate") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        self.logger = logger
+        let capacity = TableCapacity(
+            tenants: settings.maxTenants, profiles: settings.maxProfiles,
+            reservations: settings.maxReservations, keys: settings.maxRemembered,
+            // One for each event loop, one for configuration, one to spare.
+            lanes: settings.threads + 2,
+            retention: settings.idempotencyRetentionMilliseconds,
+            maxLife: settings.maxReservationLifeMilliseconds)
+        engine = try Engine(configuration: EngineConfiguration(capacity: capacity))
+        if let limits { try apply(limits) }
+        let seconds = settings.idempotencyRetentionMilliseconds / 1_000
+        logger.info(
+            "remembering keys",
+            metadata: [
+                "keys": "\(settings.maxRemembered)", "bytes": "\(settings.maxRemembered * 96)",
+                "retention": "\(seconds)s",
+                "sustained": "\(Int64(settings.maxRemembered) / max(1, seconds)) keys/s",
+            ])
+    }
+
+    /// Sets what a limits file says; says what it sets.
+    private func apply(_ limits: LimitsFile) throws {
+        for tenant in limits.tenants {
+            if let present = engine.tenant(tenant.id), present != tenant {
+                logger.notice(
+                    "the limits file overrides a tenant", metadata: ["id": "\(tenant.id)"])
+            }
+            try report(tenant.id, engine.setTenant(tenant))
+        }
+        for profile in limits.profiles {
+            if let present = engine.profile(profile.id), present != profile {
+                logger.notice(
+                    "the limits file overrides a messaging profile",
+                    metadata: ["id": "\(profile.id)"])
+            }
+            try report(profile.id, engine.setProfile(profile))
+        }
+        logger.info(
+            "limits applied",
+            metadata: [
+                "tenants": "\(limits.tenants.count)", "profiles": "\(limits.profiles.count)",
+                "hash": "\(limits.contentHash)",
+            ])
+    }
+
+    private func report(_ id: String, _ change: ChangeResult) {
+        for (limit, amount) in change.overBy {
+            logger.warning(
+                "usage is over the cap that was just set",
+                metadata: ["id": "\(id)", "limit": "\(limit.row.name)", "over_by": "\(amount)"])
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT; returns when running calls are finished or the drain time is over.
+    func run() async throws {
+        // Lanes are made before the first event loop starts, so that want of memory is told at once.
+        let lanes = try (0..<settings.threads).map { _ in LaneHandover(try engine.makeLane()) }
+        let server = try await GRPCServer.start(
+            serverConfiguration, methods: LimitService.methods
+        ) { loop in
+            LimitService(lane: lanes[loop.index].lane, eventLoop: loop.eventLoop)
+        }
+        let clock = watchClock()
+        let grpc = NetworkAddress(host: server.host, port: server.port)
+        // Unbuffered: whoever started the service waits for this line.
+        FileHandle.standardOutput.write(
+            Data("tollgate ready grpc=\(grpc) http=\(settings.httpListen)\n".utf8))
+        await stopSignal()
+        clock.cancel()
+        logger.info("draining")
+        await server.shutdown(within: .milliseconds(settings.drainTimeoutMilliseconds))
+        logger.info("stopped")
+    }
+
+    private var serverConfiguration: ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.host = settings.grpcListen.host
+        configuration.port = settings.grpcListen.port
+        configuration.threads = settings.threads
+        configuration.maximumConnections = settings.maxConnections
+        configuration.maximumConnectionsPerAddress = settings.maxConnectionsPerAddress
+        configuration.session.maximumConcurrentStreams = settings.maxConcurrentStreams
+        return configuration
+    }
+
+    /// Follows the wall clock and reports leaps.
+    private func watchClock() -> any DispatchSourceTimer {
+        let timer = DispatchSource.makeTimerSource(queue: .global())
+        timer.schedule(deadline: .now() + 1, repeating: 1)
+        timer.setEventHandler { [engine, logger] in
+            switch engine.clock.follow() {
+            case .steady: break
+            case .doubted(let lead):
+                logger.warning(
+                    "the wall clock leapt ahead; believed if it stands for 60 s",
+                    metadata: ["lead_ms": "\(lead)"])
+            case .believed(let lead):
+                logger.warning("following the wall clock", metadata: ["lead_ms": "\(lead)"])
+            }
+        }
+        timer.resume()
+        return timer
+    }
+
+    /// Returns at the first SIGTERM or SIGINT. SIGHUP reads the limits file again.
+    private func stopSignal() async {
+        for number in [SIGTERM, SIGINT, SIGHUP] { signal(number, SIG_IGN) }
+        let sources = [SIGTERM, SIGINT, SIGHUP].map {
+            DispatchSource.makeSignalSource(signal: $0, queue: .global())
+        }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let stopped = Once()
+            for source in sources.prefix(2) {
+                source.setEventHandler { if stopped.first() { continuation.resume() } }
+            }
+            sources[2].setEventHandler { reload() }
+            for source in sources { source.resume() }
+        }
+        for source in sources { source.cancel() }
+    }
+
+    private func reload() {
+        guard let path = settings.limitsFile else { return }
+        do {
+            try apply(LimitsFile.load(path: path))
+        } catch {
+            logger.error("the limits file was not applied", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+/// Hands a lane to the event loop that will use it, and to no other.
+// SAFETY: made on one thread, taken over by one event loop; never used by both.
+private struct LaneHandover: @unchecked Sendable {
+    let lane: EngineLane
+    init(_ lane: EngineLane) { self.lane = lane }
+}
+
+/// Something that happens once.
+private final class Once: Sendable {
+    private let happened = Atomic<Bool>(false)
+    /// True for the first caller.
+    func first() -> Bool {
+        // ORDERING: relaxed because nothing else is published with it.
+        !happened.exchange(true, ordering: .relaxed)
+    }
+}
