@@ -100,7 +100,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
 
-        .testTarget(name: "LimitsTests", dependencies: ["Limits"], swiftSettings: strict),
+        .target(name: "TestKit", dependencies: ["Limits"], swiftSettings: strict),
+        .testTarget(
+            name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LimitsTests", dependencies: ["Limits", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits"],
             swiftSettings: strict),
@@ -108,7 +113,7 @@ let package = Package(
             name: "ReservationsTests", dependencies: ["Reservations", "Limits"],
             swiftSettings: strict + stepPoints),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "Reservations", "Limits"],
+            name: "EngineTests", dependencies: ["Engine", "Reservations", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Limits"], swiftSettings: strict),

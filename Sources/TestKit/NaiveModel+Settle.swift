@@ -1,0 +1,354 @@
+import Limits
+
+// Holds, what becomes of them, and usage that needed no permission (semantics §2 and §3).
+extension NaiveModel {
+    /// What was held at one instant, in the windows of that instant.
+    struct Slice {
+        /// Without zeros.
+        var amounts: ModelAmounts
+        /// Window start by limit; 0 for standing counts. All limits of the hold, held or not.
+        var windows: [LimitKind: Int64]
+    }
+
+    struct Reservation {
+        enum State {
+            case open
+            /// Expired by RELEASE: free again; a late commit may follow.
+            case expired
+            /// Expired by COMMIT: charged in full, provisionally.
+            case expiredCharged
+            /// `actual` is the request's content after defaults.
+            case committed(actual: ModelAmounts, ModelCommitAnswer)
+            /// `afterExpiry`: there was nothing left to free.
+            case released(afterExpiry: Bool)
+        }
+
+        var tenantID: String
+        var profileID: String
+        var action: Action
+        var onExpiry: ExpiryPolicy
+        var overage: OveragePolicy
+        var expiresAt: Int64
+        /// The total life of a reservation is bounded.
+        var latestExpiry: Int64
+        var state = State.open
+        /// When it left the open state for good or for now; it is remembered from then on.
+        var settledAt: Int64 = 0
+        /// Oldest first.
+        var slices: [Slice] = []
+
+        init(_ operation: CheckOperation, now: Int64, _ model: NaiveModel) {
+            tenantID = operation.tenantID
+            profileID = operation.profileID
+            action = operation.action
+            onExpiry = operation.onExpiry
+            overage = operation.overage
+            latestExpiry = now + model.maximumLifeMilliseconds
+            expiresAt = min(now + operation.ttlMilliseconds, latestExpiry)
+        }
+
+        var isOpen: Bool {
+            if case .open = state { true } else { false }
+        }
+
+        func held(_ resource: Resource) -> Int64 {
+            slices.reduce(0) { $0 + ($1.amounts[resource] ?? 0) }
+        }
+
+        /// What was held, by resource, without zeros.
+        var held: ModelAmounts {
+            var result: ModelAmounts = [:]
+            for resource in Resource.allCases { result[resource] = held(resource) }
+            return result.withoutZeros
+        }
+    }
+
+    /// Open, or settled no longer ago than the retention.
+    package func isRemembered(reservation ordinal: Int) -> Bool {
+        guard (1...max(1, reservations.count)).contains(ordinal), reservations.isEmpty == false
+        else { return false }
+        let reservation = reservations[ordinal - 1]
+        return reservation.isOpen || now < reservation.settledAt + retentionMilliseconds
+    }
+
+    private func limits(_ reservation: Reservation, _ resource: Resource) -> [LimitReference] {
+        limits(
+            counting: resource, tenantID: reservation.tenantID, profileID: reservation.profileID)
+    }
+
+    // MARK: Holding
+
+    /// Holds amounts in the then-current windows.
+    mutating func addSlice(_ amounts: ModelAmounts, to ordinal: Int) {
+        let reservation = reservations[ordinal - 1]
+        var windows: [LimitKind: Int64] = [:]
+        for resource in Resource.allCases {
+            for limit in limits(reservation, resource) {
+                let key = currentTotal(limit)
+                windows[limit.kind] = key.windowStart
+                totals[key, default: Total()].held += amounts[resource] ?? 0
+            }
+        }
+        // Choice: an extension by time alone leaves no trace in the list of windows.
+        let slice = Slice(amounts: amounts.withoutZeros, windows: windows)
+        if reservation.slices.isEmpty || slice.amounts.isEmpty == false {
+            reservations[ordinal - 1].slices.append(slice)
+        }
+    }
+
+    /// Gives everything back that a reservation holds.
+    private mutating func free(_ ordinal: Int) {
+        let reservation = reservations[ordinal - 1]
+        for slice in reservation.slices {
+            for (resource, amount) in slice.amounts {
+                for limit in limits(reservation, resource) {
+                    let key = TotalKey(limit: limit, windowStart: slice.windows[limit.kind] ?? 0)
+                    totals[key, default: Total()].held -= amount
+                }
+            }
+        }
+    }
+
+    // MARK: Charging
+
+    /// What to add to committed totals; negative for a correction.
+    typealias Charges = [TotalKey: Int128]
+
+    /// Spreads an amount over the slices of a hold: "a commit fills the oldest first, an excess
+    /// goes to the newest".
+    ///
+    /// Choice: the newest that held this resource; of a resource that was never held, the newest
+    /// of all.
+    private func spread(_ actual: ModelAmounts, _ reservation: Reservation) -> Charges {
+        var charges: Charges = [:]
+        for (resource, amount) in actual {
+            let slices = reservation.slices
+            let newest =
+                slices.lastIndex { ($0.amounts[resource] ?? 0) > 0 } ?? slices.count - 1
+            var rest = amount
+            for (index, slice) in slices.enumerated() {
+                let part = index == newest ? rest : min(rest, slice.amounts[resource] ?? 0)
+                rest -= part
+                for limit in limits(reservation, resource) {
+                    let key = TotalKey(limit: limit, windowStart: slice.windows[limit.kind] ?? 0)
+                    charges[key, default: 0] += Int128(part)
+                }
+            }
+        }
+        return charges
+    }
+
+    /// Whether every committed and used total stays countable, and none falls below zero.
+    private func isCountable(_ charges: Charges) -> Bool {
+        charges.allSatisfy { key, amount in
+            let committed = Int128(total(key).committed) + amount
+            return committed >= 0 && committed + Int128(total(key).held) <= Int128(Int64.max)
+        }
+    }
+
+    /// Adds charges that are countable.
+    ///
+    /// - Returns: The limits whose present total was raised. Charges to a closed window neither
+    ///   alert nor suspend, so they are not among them.
+    private mutating func charge(_ charges: Charges) -> Set<LimitReference> {
+        var raised: Set<LimitReference> = []
+        for (key, amount) in charges {
+            totals[key, default: Total()].committed += Int64(amount)
+            if amount > 0 && key == currentTotal(key.limit) { raised.insert(key.limit) }
+        }
+        return raised
+    }
+
+    private func chargesNow(
+        _ amounts: ModelAmounts, tenantID: String, profileID: String
+    ) -> Charges {
+        var charges: Charges = [:]
+        for (resource, amount) in amounts {
+            for limit in limits(counting: resource, tenantID: tenantID, profileID: profileID) {
+                charges[currentTotal(limit)] = Int128(amount)
+            }
+        }
+        return charges
+    }
+
+    /// Charges amounts that fit to the current windows.
+    mutating func chargeNow(
+        _ amounts: ModelAmounts, tenantID: String, profileID: String
+    ) -> Set<LimitReference> {
+        charge(chargesNow(amounts, tenantID: tenantID, profileID: profileID))
+    }
+
+    // MARK: Commit
+
+    mutating func commit(_ ordinal: Int, actual: ModelAmounts) -> ModelAnswer {
+        guard isRemembered(reservation: ordinal) else { return .failure(.notFound) }
+        guard actual.values.allSatisfy({ $0 >= 0 }) else { return .failure(.badField) }
+        let reservation = reservations[ordinal - 1]
+        // "Empty `actual` = what was held; otherwise an absent resource is 0."
+        let wanted = actual.isEmpty ? reservation.held : actual.withoutZeros
+        switch reservation.state {
+        case .released:
+            return .failure(.alreadySettled)
+        case .committed(let earlier, var answer):
+            guard earlier == wanted else { return .failure(.alreadySettled) }
+            answer.replayed = true
+            return .commit(answer)
+        case .open:
+            return commitInTime(ordinal, wanted)
+        case .expired:
+            return settle(
+                ordinal, wanted: wanted, charged: wanted, isLate: true,
+                spread(wanted, reservation))
+        case .expiredCharged:
+            // It replaces the provisional charge: actual − charged.
+            var corrections = spread(wanted, reservation)
+            for (key, amount) in spread(reservation.held, reservation) {
+                corrections[key, default: 0] -= amount
+            }
+            return settle(
+                ordinal, wanted: wanted, charged: wanted, isLate: true, corrections)
+        }
+    }
+
+    private mutating func commitInTime(_ ordinal: Int, _ wanted: ModelAmounts) -> ModelAnswer {
+        let reservation = reservations[ordinal - 1]
+        var charged = wanted
+        for (resource, amount) in wanted {
+            let held = reservation.held(resource)
+            guard amount > held else { continue }
+            switch reservation.overage {
+            case .record: break
+            case .reject: return .failure(.exceedsReservation)
+            case .cap:
+                let room = leastRoom(for: resource, reservation)
+                charged[resource] = held + min(amount - held, room)
+            }
+        }
+        let before = totals
+        free(ordinal)
+        let answer = settle(
+            ordinal, wanted: wanted, charged: charged, isLate: false,
+            spread(charged, reservation))
+        if case .failure = answer { totals = before }
+        return answer
+    }
+
+    /// What the blocking limits leave above everything that is used, in the window to which an
+    /// excess is charged. A closed window has a room too: its own.
+    private func leastRoom(for resource: Resource, _ reservation: Reservation) -> Int64 {
+        let newest =
+            reservation.slices.last { ($0.amounts[resource] ?? 0) > 0 } ?? reservation.slices.last
+        let rooms = limits(reservation, resource).filter(isBlocking).compactMap {
+            limit -> Int128? in
+            guard let cap = cap(of: limit) else { return nil }
+            let total = total(
+                TotalKey(limit: limit, windowStart: newest?.windows[limit.kind] ?? 0))
+            return max(0, Int128(cap) - Int128(total.committed) - Int128(total.held))
+        }
+        return rooms.min().map { Int64($0) } ?? Int64.max
+    }
+
+    private mutating func settle(
+        _ ordinal: Int, wanted: ModelAmounts, charged: ModelAmounts, isLate: Bool,
+        _ charges: Charges
+    ) -> ModelAnswer {
+        guard isCountable(charges) else { return .failure(.badField) }
+        let tenantID = reservations[ordinal - 1].tenantID
+        let raised = charge(charges)
+        raiseAlarms(tenantID: tenantID, Touched(raised: raised))
+        var answer = ModelCommitAnswer()
+        answer.committed = charged.withoutZeros
+        for (resource, amount) in wanted {
+            answer.uncharged[resource] = amount - (charged[resource] ?? 0)
+        }
+        answer.uncharged = answer.uncharged.withoutZeros
+        answer.late = isLate
+        answer.warnings = reachedOrPassed(raised)
+        answer.tenantStatus = tenants[tenantID]?.status ?? .closed
+        reservations[ordinal - 1].state = .committed(actual: wanted, answer)
+        reservations[ordinal - 1].settledAt = now
+        return .commit(answer)
+    }
+
+    // MARK: Release and expiry
+
+    mutating func release(_ ordinal: Int) -> ModelAnswer {
+        guard isRemembered(reservation: ordinal) else { return .failure(.notFound) }
+        var answer = ModelReleaseAnswer()
+        switch reservations[ordinal - 1].state {
+        case .committed, .expiredCharged:
+            return .failure(.alreadySettled)
+        case .released(let isAfterExpiry):
+            answer.replayed = true
+            answer.expired = isAfterExpiry
+            return .release(answer)
+        case .open:
+            free(ordinal)
+        case .expired:
+            // Choice: the caller has settled it; a commit afterwards is one after a release.
+            answer.expired = true
+        }
+        reservations[ordinal - 1].state = .released(afterExpiry: answer.expired)
+        reservations[ordinal - 1].settledAt = now
+        return .release(answer)
+    }
+
+    /// Choice: in the order of their expiry, then of their creation.
+    mutating func expireOverdue() {
+        let overdue = reservations.indices.filter {
+            reservations[$0].isOpen && reservations[$0].expiresAt <= now
+        }
+        for index in overdue.sorted(by: {
+            (reservations[$0].expiresAt, $0) < (reservations[$1].expiresAt, $1)
+        }) {
+            expire(index + 1)
+        }
+    }
+
+    private mutating func expire(_ ordinal: Int) {
+        let reservation = reservations[ordinal - 1]
+        free(ordinal)
+        reservations[ordinal - 1].settledAt = now
+        switch reservation.onExpiry {
+        case .release:
+            reservations[ordinal - 1].state = .expired
+        case .commit:
+            reservations[ordinal - 1].state = .expiredCharged
+            let raised = charge(spread(reservation.held, reservation))
+            raiseAlarms(tenantID: reservation.tenantID, Touched(raised: raised))
+        }
+    }
+
+    // MARK: RecordUsage
+
+    mutating func record(_ operation: RecordOperation) -> ModelAnswer {
+        let tenantID = operation.tenantID
+        guard let tenant = tenants[tenantID], tenant.status != .closed else {
+            return .failure(.notFound)
+        }
+        let content = """
+            record \(operation.profileID)|\(operation.action)|\(Self.sorted(operation.amounts))|\
+            \(operation.reference)
+            """
+        if let stored = storedAnswer(tenantID: tenantID, key: operation.key, content: content) {
+            return stored
+        }
+        guard isUsable(profileID: operation.profileID, tenantID: tenantID) else {
+            return .failure(.notFound)
+        }
+        for (resource, amount) in operation.amounts {
+            let isCount = resource == .extensions || resource == .dids
+            if amount < 0 && isCount == false { return .failure(.badField) }
+        }
+        let charges = chargesNow(
+            operation.amounts, tenantID: tenantID, profileID: operation.profileID)
+        guard isCountable(charges) else { return .failure(.badField) }
+        let raised = charge(charges)
+        raiseAlarms(tenantID: tenantID, Touched(raised: raised))
+        var answer = ModelRecordAnswer()
+        answer.warnings = reachedOrPassed(raised)
+        answer.tenantStatus = tenants[tenantID]?.status ?? .closed
+        store(.record(answer), tenantID: tenantID, key: operation.key, content: content)
+        return .record(answer)
+    }
+}
