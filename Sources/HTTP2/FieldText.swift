@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// Comparisons and parsers on the bytes of header fields.
 enum FieldText {

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// A method that a server session knows by its `:path`.
 package struct Route: Sendable {

@@ -1,8 +1,5 @@
 import CNGHTTP2
-
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// The allocator that nghttp2's sessions of one thread share: size classes with free lists.
 ///

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HTTP2
 internal import NIOCore
 
@@ -198,6 +199,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
 
+    /// Closes at once and drops what the kernel still holds for a peer that takes nothing.
+    private func abort() {
+        guard let context else { return }
+        let channel = context.channel
+        guard let options = channel as? any SocketOptionProvider else { return close() }
+        options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+            .whenComplete { _ in channel.close(promise: nil) }
+    }
+
     /// Closes at once.
     func close() {
         context?.close(promise: nil)
@@ -217,7 +227,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if isStalled(now), let since = stalledSinceNanoseconds,
             isOver(configuration.writeStallTimeout, since: since)
         {
-            return close()
+            return abort()
         }
         let requestTimeout = UInt64(max(0, configuration.requestTimeout.nanoseconds))
         if session.openStreamCount > 0, now > requestTimeout {

@@ -1,0 +1,139 @@
+import HTTP2
+import NIOCore
+import Testing
+
+@testable import GRPCServer
+
+@Suite struct StreamTests {
+    @Test func chatAnswersInOrderThoughTheyAreCompletedInReverse() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let requests = (0..<20).map { text($0 % 3 == 0 ? "i\($0)" : "p\($0)") }
+        let stream = try client.begin(
+            "/t.T/Chat", body: requests.flatMap { TestClient.framed($0) })
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        #expect(client.reply(stream).messages == [text("i0")])
+        let parked = test.journal.now.parked
+        let answers = requests.filter { $0[0] == UInt8(ascii: "p") }
+        #expect(parked.count == answers.count)
+        for index in parked.indices.reversed() {
+            #expect(try await test.complete(parked[index], answers[index]) == .delivered)
+        }
+        let reply = try await client.finish(stream)
+        #expect(reply.messages == requests)
+        #expect(reply.status == 0)
+        #expect(test.journal.now.closed == 1)
+        await test.stop()
+    }
+
+    @Test func readingStopsAtTheBoundOfUnansweredRequests() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let stream = try client.begin(
+            "/t.T/Chat", body: (0..<1_000).flatMap { _ in TestClient.framed(text("p")) })
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        #expect(test.journal.now.parked.count == 256)
+
+        var answered = 0
+        while answered < 1_000 {
+            let tokens = Array(test.journal.now.parked[answered...])
+            #expect(tokens.count > 0 && tokens.count <= 256)
+            for token in tokens { _ = try await test.complete(token, text("a")) }
+            answered += tokens.count
+        }
+        let reply = try await client.finish(stream)
+        #expect(reply.messages.count == 1_000 && reply.status == 0)
+        await test.stop()
+    }
+
+    @Test func failureEndsTheChat() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let stream = try client.begin(
+            "/t.T/Chat", body: TestClient.framed(text("i")) + TestClient.framed(text("f")),
+            finished: false)
+        let reply = try await client.finish(stream)
+        #expect(reply.messages == [text("i")])
+        #expect(reply.status == Int32(GRPCCode.aborted.rawValue))
+        #expect(test.journal.now.closed == 1)
+        #expect(try await client.call("/t.T/Echo", text("x")).status == 0)
+        await test.stop()
+    }
+
+    @Test func chatCutShortIsInternal() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let stream = try client.begin("/t.T/Chat", body: TestClient.framed(text("i")) + [0, 0])
+        let reply = try await client.finish(stream)
+        #expect(reply.messages == [text("i")])
+        #expect(reply.status == Int32(GRPCCode.internal.rawValue))
+        await test.stop()
+    }
+
+    @Test func clientStreamIsAnsweredOnceAtItsEnd() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let stream = try client.begin(
+            "/t.T/Sum", body: TestClient.framed(text("abc")), finished: false)
+        for _ in 0..<100 {
+            try client.flush()
+            client.send(stream, TestClient.framed(text("1234567")))
+        }
+        client.send(stream, [], finished: true)
+        let reply = try await client.finish(stream)
+        #expect(reply.messages == [text("703")] && reply.status == 0)
+        await test.stop()
+    }
+
+    @Test func watcherIsPushedToAndHeldBackWhenItReadsSlowly() async throws {
+        let test = try await TestServer()
+        var narrow = SessionConfiguration()
+        narrow.streamWindowBytes = 1_000
+        let client = try TestClient(port: test.server.port, configuration: narrow)
+        let stream = try client.begin("/t.T/Watch", body: TestClient.framed([]))
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        let token = try #require(test.journal.now.watcher)
+        let message = [UInt8](repeating: 3, count: 995)
+        // The client's window takes 1 000 bytes; the rest waits until the stream's bound is reached.
+        var sent = 0
+        while sent < 1_000,
+            try await test.onLoop({ loop in
+                loop.push(token) { buffer in message.withUnsafeBytes { buffer.append($0) } }
+            }) == .sent
+        {
+            sent += 1
+        }
+        #expect(sent >= 65 && sent <= 68)
+        #expect(test.journal.now.writableCalls == 0)
+        try await client.pump { client.reply(stream).messages.count == sent }
+        try await client.pump { test.journal.now.writableCalls == 1 }
+
+        _ = try await test.onLoop { $0.end(token, nil) }
+        let reply = try await client.finish(stream)
+        #expect(reply.messages.count == sent && reply.status == 0)
+        #expect(test.journal.now.closed == 1)
+        await test.stop()
+    }
+
+    @Test func watcherThatLeavesIsReported() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let stream = try client.begin("/t.T/Watch", body: TestClient.framed([]))
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        let token = try #require(test.journal.now.watcher)
+        client.cancel(stream)
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        #expect(test.journal.now.closed == 1)
+        #expect(try await test.onLoop { $0.push(token) { _ in } } == .gone)
+        await test.stop()
+    }
+
+    @Test func watchMayBeRefused() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let reply = try await client.call("/t.T/Watch", [1])
+        #expect(reply.status == Int32(GRPCCode.permissionDenied.rawValue))
+        #expect(test.journal.now.closed == 0)
+        await test.stop()
+    }
+}
