@@ -119,7 +119,7 @@ extension Decide {
         _ subjects: inout Subjects, _ hold: inout HoldState, _ resource: Int,
         _ rules: LimitRules
     ) -> Int64 {
-        let newest = hold[hold.moreCount]
+        let newest = hold[hold.newest(resource)]
         var room = Int64.max - subjects.tenant.committed[resource] - subjects.tenant.held[resource]
         if subjects.tenant.caps[resource] >= 0 && subjects.tenant.blocks(resource, rules) {
             if rules.cyclic.hasBit(resource) && newest.cycleStart != subjects.tenant.cycleStart {
@@ -150,14 +150,14 @@ extension Decide {
         var left = charge
         for index in 0..<hold.segmentCount {
             let segment = hold[index]
-            let isNewest = index == hold.moreCount
             let cycleOpen = segment.cycleStart == subjects.tenant.cycleStart
             let dayOpen = subjects.hasProfile && segment.dayStart == subjects.profile.dayStart
             var late = ClosedCharges.Charge(
                 cycleStart: segment.cycleStart, dayStart: segment.dayStart, amounts: Amounts(),
                 profileSpend: 0)
-            for resource in 0..<4
-            where segment.amounts.contains(resource) || (isNewest && left.contains(resource)) {
+            for resource in BitIndexes(segment.amounts.present | left.present) {
+                let isNewest = index == hold.newest(resource)
+                guard isNewest || segment.amounts.contains(resource) else { continue }
                 let held = segment.amounts[resource]
                 let charged = isNewest ? left[resource] : min(left[resource], held)
                 left[resource] -= charged

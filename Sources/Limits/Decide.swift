@@ -37,6 +37,7 @@ public enum Decide {
         /// Refused also if nothing were held: the refusal trips these.
         var tripped: LimitSet = []
         var warned: LimitSet = []
+        /// A total would leave 64 bits, and nothing refused.
         var overflow = false
     }
 
@@ -59,22 +60,22 @@ public enum Decide {
         var fit = Fit(granted: amounts)
         forEachLimit(&subjects, amounts, rules) { limit in
             let asked = amounts[limit.resource]
-            let (used, overflow) = limit.committed.addingReportingOverflow(limit.held)
-            let (total, overflow2) = used.addingReportingOverflow(asked)
-            if overflow || overflow2 {
-                fit.overflow = true
-            } else if limit.cap >= 0 && total > limit.cap {
-                if limit.blocks {
-                    fit.refused.insert(limit.kind)
-                    if limit.committed + asked > limit.cap { fit.tripped.insert(limit.kind) }
-                } else {
-                    fit.warned.insert(limit.kind)
-                }
+            // Committed and held never exceed 64 bits together (`overflow` keeps it so).
+            let used = limit.committed + limit.held
+            let (total, overflow) = used.addingReportingOverflow(asked)
+            guard overflow || (limit.cap >= 0 && total > limit.cap) else { return }
+            if limit.cap >= 0 && limit.blocks {
+                fit.refused.insert(limit.kind)
+                if asked > limit.cap - limit.committed { fit.tripped.insert(limit.kind) }
+            } else {
+                if limit.cap >= 0 { fit.warned.insert(limit.kind) }
+                if overflow { fit.overflow = true }
             }
         }
-        if partial && !fit.refused.isEmpty && !fit.overflow {
+        if partial && !fit.refused.isEmpty {
             shrink(&fit, &subjects, amounts, minimums, rules)
         }
+        if !fit.refused.isEmpty { fit.overflow = false }
         return fit
     }
 
@@ -107,10 +108,14 @@ public enum Decide {
         }
         // A smaller grant may stay under a cap that is set to alert only.
         fit.warned = []
+        fit.overflow = false
         let granted = fit.granted
         forEachLimit(&subjects, granted, rules) { limit in
-            let total = limit.committed + limit.held + granted[limit.resource]
-            if limit.cap >= 0 && total > limit.cap && !limit.blocks {
+            let (total, overflow) = (limit.committed + limit.held)
+                .addingReportingOverflow(granted[limit.resource])
+            if overflow {
+                fit.overflow = true
+            } else if limit.cap >= 0 && total > limit.cap && !limit.blocks {
                 fit.warned.insert(limit.kind)
             }
         }

@@ -26,6 +26,8 @@
         case reversed = 27
         /// A settled reservation is no longer remembered.
         case forgotten = 28
+        /// Released after it had expired: no usage may be recorded for it any more.
+        case releasedLate = 29
     }
 
     public var kind: Kind

@@ -21,6 +21,7 @@
     /// | 8 ... 14 | alert threshold, percent |
     /// | 16 ... 19 | threshold raised, by resource |
     /// | 20 ... 23 | limit reached raised, by resource |
+    /// | 24 ... 31 | percent epoch |
     /// | 32 ... 63 | billing schedule |
     public var flags: UInt64
 
@@ -76,6 +77,11 @@
     public var reachedRaised: UInt8 {
         @inlinable get { UInt8(truncatingIfNeeded: flags &>> 20 & 0xf) }
         @inlinable set { flags = flags & ~(0xf << 20) | UInt64(newValue & 0xf) &<< 20 }
+    }
+    /// One further with every change of the percent: profiles raised their alerts under it, or anew.
+    public var percentEpoch: UInt8 {
+        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 24) }
+        @inlinable set { flags = flags & ~(0xff << 24) | UInt64(newValue) &<< 24 }
     }
     /// The billing schedule in force, an index that the shell understands.
     public var schedule: UInt32 {
@@ -134,6 +140,8 @@
     public var closed: Bool
     public var thresholdRaised: Bool
     public var reachedRaised: Bool
+    /// The tenant's `percentEpoch` in which the alerts were raised.
+    public var percentEpoch: UInt8
 
     @inlinable public init() {
         cap = -1
@@ -142,6 +150,15 @@
         dayStart = 0
         enabled = false
         closed = false
+        thresholdRaised = false
+        reachedRaised = false
+        percentEpoch = 0
+    }
+
+    /// Takes over the percent that the tenant has now; a changed one re-arms the alerts.
+    @inlinable public mutating func follow(percentEpoch epoch: UInt8) {
+        guard percentEpoch != epoch else { return }
+        percentEpoch = epoch
         thresholdRaised = false
         reachedRaised = false
     }
@@ -234,6 +251,16 @@
     @inlinable public subscript(segment: Int) -> HoldSegment {
         get { segment == 0 ? first : more[segment - 1] }
         set { if segment == 0 { first = newValue } else { more[segment - 1] = newValue } }
+    }
+
+    /// The newest segment that holds a resource; of one that was never held, the newest of all. An excess goes there.
+    @inlinable public func newest(_ resource: Int) -> Int {
+        var segment = moreCount
+        while segment >= 0 {
+            if self[segment].amounts.contains(resource) { return segment }
+            segment -= 1
+        }
+        return moreCount
     }
 
     /// What is held in all segments together.

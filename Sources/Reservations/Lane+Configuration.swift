@@ -111,6 +111,7 @@ extension Lane {
             state.thresholdPercent = policy.limits.alertThresholdPercent
             state.thresholdRaised = 0
             state.reachedRaised = 0
+            state.percentEpoch &+= 1
         }
         state.autoSuspend = policy.limits.autoSuspend
         state.onLimit = policy.onLimit
@@ -150,8 +151,8 @@ extension Lane {
             openProfile(nil)
             let present = own.pointee.subjects.tenant.status
             guard isCurrent(tenant, head) else { continue }
-            if present == status { return }
             if present == .closed { throw TableError.closed(id) }
+            if present == status { return }
             begin(now: now)
             switch status {
             case .suspended:
@@ -221,7 +222,7 @@ extension Lane {
             let head = open(tenant)
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
-            if own.pointee.subjects.profile.closed { return }
+            if own.pointee.subjects.profile.closed { throw TableError.closed(id) }
             begin(now: now)
             own.pointee.subjects.profile.closed = true
             beginRecord(.profileClosed, KeyRequest())

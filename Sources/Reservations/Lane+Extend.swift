@@ -13,6 +13,8 @@ extension Lane {
             guard let open = openReservation(command.reservationID) else {
                 return .unknownReservation
             }
+            // To ask for room or time is a new request, not a settlement.
+            if own.pointee.subjects.tenant.status == .closed { return .unknownReservation }
             if keyed {
                 if key.reference == 0 {
                     key.hash = table.secret.keyHash(
@@ -25,12 +27,14 @@ extension Lane {
                     return nil
                 }
             }
+            if own.pointee.subjects.hasProfile && own.pointee.subjects.profile.closed {
+                return .unknownProfile
+            }
             switch open.word.phase {
             case .held: break
-            case .expiredReleased, .expiredCharged, .committedLate:
-                return Failure(.reservationExpired)
-            case .released, .committed, .committedOther: return Failure(.alreadySettled)
-            default: return .unknownReservation
+            case .expiredReleased, .expiredCharged: return Failure(.reservationExpired)
+            case .free: return .unknownReservation
+            default: return Failure(.alreadySettled)
             }
             begin(now: now)
             let verdict = Decide.extend(

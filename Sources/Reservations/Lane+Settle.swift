@@ -85,16 +85,21 @@ extension Lane {
     /// Swings the head with the slot moving on to another phase. The body that the slot no longer names is given back.
     @inline(__always)
     func settle(_ open: OpenSlot, _ phase: SlotWord.Phase, body: Int?, now: Int64) -> Bool {
+        settle(open, as: open.word.next(phase, body: body), now: now)
+    }
+
+    @inline(__always)
+    func settle(_ open: OpenSlot, as word: SlotWord, now: Int64) -> Bool {
         own.pointee.next.flags |= Pending.swing
         own.pointee.next.slot = open.slot
         own.pointee.next.slotOld = open.word.word
-        own.pointee.next.slotNew = open.word.next(phase, body: body).word
+        own.pointee.next.slotNew = word.word
         own.pointee.record.reservationID =
             ReservationID(slot: open.slot, generation: open.word.generation).raw
         own.pointee.record.action = own.pointee.hold.action
         step(.satellitesFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
-        if let old = open.word.body, old != body { table.giveBody(old) }
+        if let old = open.word.body, old != word.body { table.giveBody(old) }
         return true
     }
 
@@ -110,7 +115,14 @@ extension Lane {
             case .released:
                 answer.replayed = true
                 return nil
+            case .releasedLate:
+                answer.replayed = true
+                answer.expired = true
+                return nil
             case .expiredReleased:
+                begin(now: now)
+                beginRecord(.releasedLate, KeyRequest())
+                guard settle(open, .releasedLate, body: open.word.body, now: now) else { continue }
                 answer.expired = true
                 return nil
             case .free: return .unknownReservation
@@ -145,7 +157,7 @@ extension Lane {
             case .committed, .committedOther, .committedLate:
                 guard let result = repeatCommit(command, open, answer: &answer) else { continue }
                 return result
-            case .released: return Failure(.alreadySettled)
+            case .released, .releasedLate: return Failure(.alreadySettled)
             default: return .unknownReservation
             }
             begin(now: now)
@@ -173,17 +185,21 @@ extension Lane {
             }
             beginRecord(late ? .committedLate : .committed, KeyRequest())
             own.pointee.record.amounts = settlement.committed
-            let next: SlotWord.Phase = late ? .committedLate : asHeld ? .committed : .committedOther
-            guard settle(open, next, body: asHeld ? open.word.body : body, now: now) else {
-                continue
-            }
+            let suspends = own.pointee.transition.events.contains(.suspended)
+            let status =
+                suspends ? TenantStatus.suspended : own.pointee.subjects.tenant.status
+            let next = open.word.settled(
+                late ? .committedLate : asHeld ? .committed : .committedOther,
+                body: asHeld ? open.word.body : body, warnings: settlement.reached,
+                tenantStatus: status)
+            guard settle(open, as: next, now: now) else { continue }
             body = nil
             answer.committed = settlement.committed
             answer.uncharged = settlement.uncharged
             answer.late = late
             answer.replayed = false
             answer.warnings = settlement.reached
-            answer.tenantStatus = own.pointee.subjects.tenant.status.visible
+            answer.tenantStatus = status
             Decide.describe(
                 settlement.reached, &own.pointee.subjects, table.rules, asOf: now,
                 into: &answer.limits)
@@ -214,17 +230,11 @@ extension Lane {
         answer.uncharged = uncharged
         answer.late = open.word.phase == .committedLate
         answer.replayed = true
-        answer.warnings = []
-        answer.tenantStatus = own.pointee.subjects.tenant.status.visible
+        answer.warnings = open.word.warnings
+        answer.tenantStatus = open.word.tenantStatus
         answer.limits.present = []
         return .some(nil)
     }
-}
-
-extension TenantStatus {
-    /// As callers see it: a closed tenant's holds may settle, and nothing more is said about it.
-    @inline(__always)
-    var visible: TenantStatus { self == .closed ? .active : self }
 }
 
 extension SlotWord {
@@ -232,7 +242,7 @@ extension SlotWord {
     @inline(__always)
     var holdsBody: Bool {
         switch phase {
-        case .held, .released, .committed, .expiredReleased, .expiredCharged: true
+        case .held, .released, .releasedLate, .committed, .expiredReleased, .expiredCharged: true
         default: false
         }
     }

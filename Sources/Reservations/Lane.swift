@@ -129,6 +129,8 @@ package final class Lane {
         own.pointee.openedDay = false
         if now >= own.pointee.subjects.tenant.cycleEnd { openCycle(now: now) }
         if own.pointee.subjects.hasProfile {
+            own.pointee.subjects.profile.follow(
+                percentEpoch: own.pointee.subjects.tenant.percentEpoch)
             let day = ProfileState.dayStart(of: now)
             if day > own.pointee.subjects.profile.dayStart {
                 own.pointee.subjects.profile.openDay(day)

@@ -130,6 +130,7 @@ enum ProfileNode: RecordLayout {
         state.closed = bits & 2 != 0
         state.thresholdRaised = bits & 4 != 0
         state.reachedRaised = bits & 8 != 0
+        state.percentEpoch = UInt8(truncatingIfNeeded: bits &>> 8)
     }
 
     @inline(__always)
@@ -140,7 +141,7 @@ enum ProfileNode: RecordLayout {
         node.setSigned(3, state.dayStart)
         node[4] =
             (state.enabled ? 1 : 0) | (state.closed ? 2 : 0) | (state.thresholdRaised ? 4 : 0)
-            | (state.reachedRaised ? 8 : 0)
+            | (state.reachedRaised ? 8 : 0) | UInt64(state.percentEpoch) &<< 8
     }
 }
 
@@ -163,7 +164,7 @@ struct ReservationID {
 /// |---|---|
 /// | 40 ... 63 | generation |
 /// | 36 ... 39 | phase |
-/// | 22 ... 35 | sequence: one higher with every change |
+/// | 22 ... 35 | while open or expired: sequence, one higher with every change; settled: what the commit answered |
 /// | 0 ... 21 | body index + 1; 0: none |
 struct SlotWord: Equatable {
     /// What a reservation has come to.
@@ -182,6 +183,8 @@ struct SlotWord: Equatable {
         @inline(__always) static var expiredCharged: Phase { Phase(rawValue: 6) }
         /// Committed after it had expired; the body says what.
         @inline(__always) static var committedLate: Phase { Phase(rawValue: 7) }
+        /// Released after it had expired.
+        @inline(__always) static var releasedLate: Phase { Phase(rawValue: 8) }
     }
 
     var word: UInt64
@@ -199,7 +202,25 @@ struct SlotWord: Equatable {
         return index == 0 ? nil : index &- 1
     }
 
-    /// The word after a change.
+    /// The word of a committed reservation, which changes no more: it keeps what a repeat is answered.
+    @inline(__always)
+    func settled(
+        _ phase: Phase, body: Int?, warnings: LimitSet, tenantStatus: TenantStatus
+    ) -> SlotWord {
+        let result = UInt64(warnings.rawValue) | UInt64(tenantStatus.rawValue) &<< 5
+        return SlotWord(
+            word: generation &<< 40 | phase.rawValue &<< 36 | result &<< 22
+                | UInt64(truncatingIfNeeded: (body ?? -1) &+ 1))
+    }
+    /// What a repeat of the commit is answered.
+    @inline(__always)
+    var warnings: LimitSet { LimitSet(rawValue: UInt8(truncatingIfNeeded: word &>> 22 & 0x1f)) }
+    @inline(__always)
+    var tenantStatus: TenantStatus {
+        TenantStatus(rawValue: UInt8(truncatingIfNeeded: word &>> 27 & 0x3)) ?? .active
+    }
+
+    /// The word after any other change.
     @inline(__always)
     func next(_ phase: Phase, body: Int?) -> SlotWord {
         let sequence = (word &>> 22 &+ 1) & 0x3fff

@@ -1,0 +1,35 @@
+import BillingCalendar
+import Limits
+import TestKit
+import Testing
+
+@testable import Engine
+
+/// Random histories: the engine answers, counts and raises what the naive model does, operation by operation.
+@Suite struct EngineModelTests {
+    /// 2026-03-27 22:13:20 UTC: two days before the clocks change in Berlin, five before a month's end.
+    static let start: Int64 = 1_774_649_600_000
+
+    static func model() -> NaiveModel {
+        NaiveModel(now: start) { day, zone, instant, previousEnd in
+            do {
+                let schedule = try BillingSchedule(
+                    cycleDay: Int(day), timeZone: zone, around: instant)
+                return schedule.window(containing: instant, notBefore: previousEnd)
+                    ?? CycleWindow(start: instant, end: instant + 1)
+            } catch {
+                preconditionFailure("\(error)")
+            }
+        }
+    }
+
+    @Test(arguments: Array(1...40) as [UInt64])
+    func randomHistories(_ seed: UInt64) throws {
+        var options = OperationGenerator.Options()
+        options.timeZones = ["UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu"]
+        var subject = try EngineSubject(now: Self.start)
+        try Differential.run(
+            seed: seed, steps: 4_000, options: options, model: Self.model(), subject: &subject)
+        #expect(subject.log.gaps == 0, "each tenant's records have one version after the other")
+    }
+}

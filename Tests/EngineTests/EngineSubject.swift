@@ -1,0 +1,212 @@
+import BillingCalendar
+import Foundation
+import Limits
+import Synchronization
+import TestKit
+
+@testable import Engine
+@testable import Reservations
+
+/// The real engine, living through the model's histories.
+struct EngineSubject: ModelSubject {
+    /// A clock that only the history moves.
+    final class SimulatedTime: Sendable {
+        let milliseconds: Atomic<Int64>
+        init(_ start: Int64) { milliseconds = Atomic(start) }
+    }
+
+    /// Events in the order of the records that raised them.
+    final class EventLog: @unchecked Sendable {
+        // SAFETY: filled by the history's one thread.
+        var events: [ModelEvent] = []
+        var tenants: [UInt32: String] = [:]
+        var profiles: [UInt32: String] = [:]
+        /// For every tenant, the version of its last record: records have no gaps.
+        var versions: [UInt32: UInt64] = [:]
+        var gaps = 0
+
+        func note(_ record: borrowing Record) {
+            if let last = versions[record.tenant], record.version != last + 1 { gaps += 1 }
+            versions[record.tenant] = record.version
+            let raised = record.transition.events
+            let tenant = tenants[record.tenant] ?? "?"
+            let profile = record.profile.flatMap { profiles[$0] } ?? "?"
+            func subject(_ kind: LimitKind) -> String {
+                kind == .profileDailySpend ? profile : tenant
+            }
+            for kind in LimitKind.allCases where raised.thresholds.contains(kind) {
+                events.append(.thresholdReached(kind, subject: subject(kind)))
+            }
+            for kind in LimitKind.allCases where raised.reached.contains(kind) {
+                events.append(.limitReached(kind, subject: subject(kind)))
+            }
+            if raised.contains(.suspended) { events.append(.suspended(tenantID: tenant)) }
+            if raised.contains(.reinstated) { events.append(.reinstated(tenantID: tenant)) }
+        }
+    }
+
+    let engine: Engine
+    let lanes: [EngineLane]
+    let time: SimulatedTime
+    let log: EventLog
+    /// Reservation ids by ordinal − 1.
+    private var ids: [UInt64] = []
+    private var turn = 0
+
+    init(now: Int64) throws {
+        let time = SimulatedTime(now)
+        let log = EventLog()
+        self.time = time
+        self.log = log
+        let read: @Sendable () -> Int64 = { time.milliseconds.load(ordering: .relaxed) }
+        engine = try Engine(
+            configuration: EngineConfiguration(
+                capacity: TableCapacity(
+                    tenants: 1_000, profiles: 1_000, reservations: 200_000, bodies: 100_000,
+                    keys: 200_000, lanes: 8)),
+            clock: EngineClock(EngineClock.Source(boot: read, wall: read)),
+            recordSink: { log.note($0) })
+        let engine = engine
+        lanes = try (0..<3).map { _ in try engine.makeLane() }
+    }
+
+    mutating func perform(_ operation: ModelOperation) -> ModelOutcome {
+        log.events = []
+        // Whoever asks comes by another event loop than the last one.
+        turn = (turn + 1) % lanes.count
+        let lane = lanes[turn]
+        lane.beginBatch()
+        let answer = answer(operation, lane)
+        return ModelOutcome(answer, events: log.events)
+    }
+
+    private mutating func answer(_ operation: ModelOperation, _ lane: EngineLane) -> ModelAnswer {
+        switch operation {
+        case .setTenant(let settings):
+            if engine.tenant(settings.id) == nil {
+                log.tenants[UInt32(engine.tenantCount)] = settings.id
+            }
+            return configured { try engine.setTenant(settings) }
+        case .setProfile(let settings):
+            if engine.profile(settings.id) == nil {
+                log.profiles[UInt32(log.profiles.count)] = settings.id
+            }
+            let answer = configured { try engine.setProfile(settings) }
+            if engine.profile(settings.id) == nil {
+                log.profiles[UInt32(log.profiles.count - 1)] = nil
+            }
+            return answer
+        case .closeTenant(let id): return configured { try engine.setStatus(ofTenant: id, .closed) }
+        case .closeProfile(let id): return configured { try engine.closeProfile(id) }
+        case .reinstate(let id): return configured { try engine.setStatus(ofTenant: id, .active) }
+        case .check(let check): return answer(check, lane)
+        case .commit(let ordinal, let actual):
+            var answer = CommitAnswer()
+            let command = CommitCommand(reservationID: id(ordinal), actual: Amounts(actual))
+            let failure = lane.commit(command, answer: &answer)
+            return failure.map { .failure($0.code) } ?? .commit(ModelCommitAnswer(answer))
+        case .release(let ordinal):
+            var answer = ReleaseAnswer()
+            let failure = lane.release(id(ordinal), answer: &answer)
+            return failure.map { .failure($0.code) } ?? .release(ModelReleaseAnswer(answer))
+        case .extend(let extend): return answer(extend, lane)
+        case .record(let record): return answer(record, lane)
+        case .usage(let tenantID, let profileID):
+            var answer = UsageAnswer()
+            let failure = tenantID.withBorrowedBytes { tenant in
+                profileID.withBorrowedBytes { profile in
+                    lane.usage(UsageQuery(tenantID: tenant, profileID: profile), answer: &answer)
+                }
+            }
+            return failure.map { .failure($0.code) } ?? .usage(ModelUsageAnswer(answer))
+        case .advance(let milliseconds):
+            time.milliseconds.wrappingAdd(milliseconds, ordering: .relaxed)
+            return .done
+        case .expire:
+            // By id rather than by the wheel, whose ticks are 8 ms wide: the model expires to the millisecond.
+            for id in ids {
+                let id = ReservationID(raw: id)
+                let word = SlotWord(word: lane.lane.table.slots[id.slot][Slot.state])
+                lane.lane.expire(id.slot, word, now: lane.now)
+            }
+            return .done
+        }
+    }
+
+    private func id(_ ordinal: Int) -> UInt64 {
+        ids.indices.contains(ordinal - 1) ? ids[ordinal - 1] : 987_654_321
+    }
+
+    private mutating func ordinal(_ id: UInt64) -> Int {
+        if id == 0 { return 0 }
+        if let index = ids.firstIndex(of: id) { return index + 1 }
+        ids.append(id)
+        return ids.count
+    }
+
+    private func configured(_ change: () throws -> some Any) -> ModelAnswer {
+        do {
+            _ = try change()
+            return .done
+        } catch {
+            return .failure(.notFound)
+        }
+    }
+
+    private mutating func answer(_ check: CheckOperation, _ lane: EngineLane) -> ModelAnswer {
+        var answer = CheckAnswer()
+        let failure = borrowing(check.tenantID, check.profileID, check.key, check.reference) {
+            var command = CheckCommand(
+                tenantID: $0, action: check.action, amounts: Amounts(check.amounts))
+            command.profileID = $1
+            command.idempotencyKey = $2
+            command.reference = $3
+            command.minimums = Amounts(check.minimums)
+            command.ttlMilliseconds = UInt32(check.ttlMilliseconds)
+            command.mode = check.mode
+            command.onExpiry = check.onExpiry
+            command.overage = check.overage
+            return lane.check(command, answer: &answer)
+        }
+        if let failure { return .failure(failure.code) }
+        return .check(ModelCheckAnswer(answer, reservation: ordinal(answer.reservationID)))
+    }
+
+    private func answer(_ extend: ExtendOperation, _ lane: EngineLane) -> ModelAnswer {
+        var answer = ExtendAnswer()
+        let failure = extend.key.withBorrowedBytes { key in
+            var command = ExtendCommand(reservationID: id(extend.reservation))
+            command.ttlMilliseconds = UInt32(extend.ttlMilliseconds)
+            command.additional = Amounts(extend.additional)
+            command.minimums = Amounts(extend.minimums)
+            command.idempotencyKey = key
+            command.mode = extend.mode
+            return lane.extend(command, answer: &answer)
+        }
+        return failure.map { .failure($0.code) } ?? .extend(ModelExtendAnswer(answer))
+    }
+
+    private func answer(_ record: RecordOperation, _ lane: EngineLane) -> ModelAnswer {
+        var answer = RecordAnswer()
+        let failure = borrowing(record.tenantID, record.profileID, record.key, record.reference) {
+            var command = RecordCommand(tenantID: $0, amounts: Amounts(record.amounts))
+            command.profileID = $1
+            command.idempotencyKey = $2
+            command.reference = $3
+            command.action = record.action
+            return lane.record(command, answer: &answer)
+        }
+        return failure.map { .failure($0.code) } ?? .record(ModelRecordAnswer(answer))
+    }
+
+    private func borrowing<T>(
+        _ a: String, _ b: String, _ c: String, _ d: String,
+        _ body: (BorrowedBytes, BorrowedBytes, BorrowedBytes, BorrowedBytes) -> T
+    ) -> T {
+        a.withBorrowedBytes { a in
+            b.withBorrowedBytes { b in
+                c.withBorrowedBytes { c in d.withBorrowedBytes { d in body(a, b, c, d) } }
+            }
+        }
+    }
+}
