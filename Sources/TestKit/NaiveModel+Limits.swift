@@ -101,10 +101,12 @@ extension NaiveModel {
 
     /// Thresholds, caps reached and suspension, after a transition of a tenant (§4).
     ///
-    /// Choice: limits in the order of their numbers; the suspension, if any, comes last.
+    /// Choice: all thresholds, then all caps reached, limits in the order of their numbers; the
+    /// suspension, if any, comes last.
     mutating func raiseAlarms(tenantID: String, _ touched: Touched) {
         guard let settings = tenants[tenantID]?.settings else { return }
         var isSuspending = false
+        var reached: [ModelEvent] = []
         let limits = touched.raised.union(touched.refused)
         for limit in limits.sorted(by: { $0.kind.rawValue < $1.kind.rawValue }) {
             // "Nothing is raised for a disabled limit."
@@ -121,7 +123,7 @@ extension NaiveModel {
                 && committed >= cap
             guard isTrippedByUsage || touched.trippedByRefusal.contains(limit) else { continue }
             if latch(.reached, limit) {
-                events.append(.limitReached(limit.kind, subject: limit.subject))
+                reached.append(.limitReached(limit.kind, subject: limit.subject))
             }
             if limit.kind != .profileDailySpend, settings.limits.autoSuspend,
                 settings.onLimit != .alert
@@ -129,6 +131,7 @@ extension NaiveModel {
                 isSuspending = true
             }
         }
+        events += reached
         // Choice: a closed tenant stays closed.
         if isSuspending, tenants[tenantID]?.status == .active {
             tenants[tenantID]?.status = .suspended

@@ -234,15 +234,18 @@ extension NaiveModel {
     }
 
     /// What the blocking limits leave above everything that is used, in the window to which an
-    /// excess is charged. A closed window has a room too: its own.
+    /// excess is charged.
+    ///
+    /// Choice: a closed window leaves nothing.
     private func leastRoom(for resource: Resource, _ reservation: Reservation) -> Int64 {
         let newest =
             reservation.slices.last { ($0.amounts[resource] ?? 0) > 0 } ?? reservation.slices.last
         let rooms = limits(reservation, resource).filter(isBlocking).compactMap {
             limit -> Int128? in
             guard let cap = cap(of: limit) else { return nil }
-            let total = total(
-                TotalKey(limit: limit, windowStart: newest?.windows[limit.kind] ?? 0))
+            let key = TotalKey(limit: limit, windowStart: newest?.windows[limit.kind] ?? 0)
+            guard key == currentTotal(limit) else { return 0 }
+            let total = total(key)
             return max(0, Int128(cap) - Int128(total.committed) - Int128(total.held))
         }
         return rooms.min().map { Int64($0) } ?? Int64.max
@@ -296,7 +299,7 @@ extension NaiveModel {
     /// Choice: in the order of their expiry, then of their creation.
     mutating func expireOverdue() {
         let overdue = reservations.indices.filter {
-            reservations[$0].isOpen && reservations[$0].expiresAt <= now
+            reservations[$0].isOpen && isOverdue(reservations[$0].expiresAt, now)
         }
         for index in overdue.sorted(by: {
             (reservations[$0].expiresAt, $0) < (reservations[$1].expiresAt, $1)

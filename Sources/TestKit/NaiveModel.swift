@@ -13,6 +13,9 @@ package struct NaiveModel: Sendable {
     /// before or nil). All instants in Unix milliseconds.
     package typealias Calendar = @Sendable (UInt8, String, Int64, Int64?) -> CycleWindow
 
+    /// Whether a hold that is open may, and then must, expire: (its expiry, now).
+    package typealias Overdue = @Sendable (Int64, Int64) -> Bool
+
     struct Tenant {
         var settings: TenantSettings
         var status = TenantStatus.active
@@ -68,6 +71,7 @@ package struct NaiveModel: Sendable {
     /// Unix milliseconds; only `.advance` moves it.
     package private(set) var now: Int64
     let calendar: Calendar
+    let isOverdue: Overdue
     package let retentionMilliseconds: Int64
     package let maximumLifeMilliseconds: Int64
 
@@ -85,13 +89,18 @@ package struct NaiveModel: Sendable {
     ///   - now: Unix milliseconds at which the history begins.
     ///   - retentionMilliseconds: How long keys and settled reservations are remembered.
     ///   - maximumLifeMilliseconds: Bound on the whole life of a reservation.
+    ///   - isOverdue: What `.expire` takes; a subject with a coarse timer says here how coarse it is.
+    ///     Never true before the expiry.
     package init(
         now: Int64, retentionMilliseconds: Int64 = 900_000,
-        maximumLifeMilliseconds: Int64 = 86_400_000, calendar: @escaping Calendar
+        maximumLifeMilliseconds: Int64 = 86_400_000,
+        isOverdue: @escaping Overdue = { expiresAt, now in expiresAt <= now },
+        calendar: @escaping Calendar
     ) {
         self.now = now
         self.retentionMilliseconds = retentionMilliseconds
         self.maximumLifeMilliseconds = maximumLifeMilliseconds
+        self.isOverdue = isOverdue
         self.calendar = calendar
     }
 

@@ -77,6 +77,19 @@ struct CapStories {
         #expect(story.events.isEmpty)
     }
 
+    @Test("One charge against two limits raises thresholds, then caps reached, then the suspension")
+    func eventOrder() throws {
+        var story = Story(
+            TenantLimits(monthlySpendNanos: 10, autoSuspend: true), dailyCap: 10)
+        try story.record([.spend: 10], profileID: "promo")
+        #expect(
+            story.eventsSinceLast() == [
+                .thresholdReached(.profileDailySpend, subject: "promo"), Self.spendThreshold,
+                .limitReached(.profileDailySpend, subject: "promo"), Self.spendReached,
+                Self.suspended,
+            ])
+    }
+
     @Test("Counts trip by a refusal only, however much usage is recorded")
     func countsTripByRefusal() throws {
         var story = Story(TenantLimits(maxExtensions: 10, autoSuspend: true))

@@ -52,6 +52,16 @@ struct SettlementStories {
         #expect(try story.commit(lowered.reservation, [.spend: 9]).committed == [.spend: 4])
     }
 
+    @Test("Overage CAP: a closed window leaves no room")
+    func capInClosedWindow() throws {
+        var story = Story(dailyCap: 100)
+        story.wait(until: Story.midnight - 1_000)
+        let hold = try story.check([.spend: 5], profileID: "promo") { $0.overage = .cap }
+        story.wait(2_000)
+        let answer = try story.commit(hold.reservation, [.spend: 7])
+        #expect(answer.committed == [.spend: 5] && answer.uncharged == [.spend: 2])
+    }
+
     @Test("Overage REJECT: 49204, the hold stands")
     func reject() throws {
         var story = Story()
