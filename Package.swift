@@ -63,7 +63,7 @@ let package = Package(
         .target(
             name: "TollgateClient",
             dependencies: [
-                "HTTP2", "Wire",
+                "HTTP2", "Limits", "Wire",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -89,9 +89,10 @@ let package = Package(
         .executableTarget(
             name: "tollgate-loadtest",
             dependencies: [
-                "TollgateClient",
+                "TollgateClient", "Limits", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ], path: "Tools/LoadTest", swiftSettings: strict),
         .executableTarget(
             name: "tollgate-benchmarks",
@@ -120,6 +121,13 @@ let package = Package(
         .testTarget(
             name: "GRPCServerTests", dependencies: ["GRPCServer", "TollgateClient"],
             swiftSettings: strict),
+        .testTarget(
+            name: "TollgateClientTests",
+            dependencies: [
+                "TollgateClient", "GRPCServer", "Wire",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "LimitsFileTests", dependencies: ["LimitsFile", "Limits"], swiftSettings: strict),
         .testTarget(name: "TollgateTests", dependencies: ["tollgate"], swiftSettings: strict),

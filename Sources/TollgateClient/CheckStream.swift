@@ -1,0 +1,73 @@
+internal import NIOCore
+public import Wire
+
+/// A long-lived stream of checks: answers come in the order of the requests, each entry on its own.
+///
+/// Send from one task and read `responses` in another; the service stops reading at 256 unanswered requests.
+/// An entry that failed answers with `statusCode` and leaves the stream unharmed. Nothing is repeated: when the
+/// stream fails, requests without an answer may have been processed.
+public final class CheckStream: Sendable {
+    private let call: StreamCall
+    private let connection: Connection
+
+    init(_ call: StreamCall, _ connection: Connection) {
+        self.call = call
+        self.connection = connection
+    }
+
+    deinit { cancel() }
+
+    /// Sends a request; waits while the service takes no more.
+    ///
+    /// - Throws: `TollgateError` when the stream has ended.
+    public func send(_ request: CheckRequest) async throws(TollgateError) {
+        let message = request.encoded()
+        let error: TollgateError? = await withCheckedContinuation { continuation in
+            connection.loop.execute { [call] in
+                call.send(message) { continuation.resume(returning: $0) }
+            }
+        }
+        if let error { throw error }
+    }
+
+    /// Says that no more requests come. Everything sent is still answered.
+    public func finish() {
+        connection.loop.execute { [call] in call.finish() }
+    }
+
+    /// Ends the stream at once; the reader gets CANCELLED.
+    public func cancel() {
+        connection.loop.execute { [call] in call.cancel() }
+    }
+
+    /// The answers, in the order of the requests. One reader at a time.
+    public var responses: Responses { Responses(stream: self) }
+
+    /// See `CheckStream.responses`.
+    public struct Responses: AsyncSequence, AsyncIteratorProtocol, Sendable {
+        let stream: CheckStream
+
+        public func makeAsyncIterator() -> Responses { self }
+
+        /// The next answer; nil: all have come. A cancelled task cancels the stream.
+        public func next() async throws(TollgateError) -> CheckResponse? {
+            let stream = stream
+            let answer: StreamCall.Answer = await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    stream.connection.loop.execute {
+                        stream.call.receive { continuation.resume(returning: $0) }
+                    }
+                }
+            } onCancel: {
+                stream.cancel()
+            }
+            return try answer.get()
+        }
+
+        public func next(
+            isolation actor: isolated (any Actor)?
+        ) async throws(TollgateError) -> CheckResponse? {
+            try await next()
+        }
+    }
+}

@@ -1,0 +1,80 @@
+internal import HTTP2
+internal import Wire
+
+extension ClientHandler {
+    /// Why a stream that has ended failed; nil: it ended with OK.
+    func error(of stream: StreamHandle, _ events: StreamEvents) -> TollgateError? {
+        let head = session.response(stream)
+        if let head, head.grpcStatus >= 0 {
+            return head.grpcStatus == 0 ? nil : statusError(stream, head.grpcStatus)
+        }
+        if events.contains(.overflow) {
+            return TollgateError(.resourceExhausted, "The answer is larger than this client takes")
+        }
+        let reset = session.errorCode(stream)
+        if reset == HTTP2ErrorCode.refusedStream {
+            return TollgateError(
+                .unavailable, "The service takes no new calls on this connection",
+                wasNotProcessed: true)
+        }
+        if let head, events.contains(.end), head.httpStatus != 0 {
+            let status = head.httpStatus
+            return TollgateError(
+                Self.code(ofHTTPStatus: status), "The peer answered HTTP status \(status), not gRPC"
+            )
+        }
+        if reset == HTTP2ErrorCode.enhanceYourCalm {
+            return TollgateError(
+                .unavailable, "The service closed a connection that asked too much")
+        }
+        return TollgateError(.unavailable, "The connection was lost before an answer came")
+    }
+
+    private func statusError(_ stream: StreamHandle, _ status: Int32) -> TollgateError {
+        let details = FieldCoding.base64Decoded(session.details(stream)).flatMap { bytes in
+            bytes.isEmpty ? nil : bytes.withUnsafeBytes { try? StatusDetails(decoding: $0) }
+        }
+        let message = FieldCoding.percentDecoded(session.message(stream))
+        return TollgateError(TollgateError.Code(status), message, details: details)
+    }
+
+    /// The mapping of the gRPC specification, for peers that speak no gRPC.
+    private static func code(ofHTTPStatus status: Int32) -> TollgateError.Code {
+        switch status {
+        case 400: .internal
+        case 401: .unauthenticated
+        case 403: .permissionDenied
+        case 404: .unimplemented
+        case 429, 502, 503, 504: .unavailable
+        default: .unknown
+        }
+    }
+
+    /// The first whole message at the front of a stream's input, without its prefix; nil: none yet.
+    ///
+    /// - Throws: when the bytes are no uncompressed gRPC message of at most 8 MiB.
+    func message(_ stream: StreamHandle) throws(TollgateError) -> UnsafeRawBufferPointer? {
+        let input = session.input(stream)
+        guard input.count >= 5 else { return nil }
+        let length = Int(UInt32(bigEndian: input.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
+        guard input[0] == 0, length <= 8 << 20 else {
+            throw TollgateError(.internal, "The answer is no uncompressed message of at most 8 MiB")
+        }
+        guard input.count >= 5 + length else { return nil }
+        return UnsafeRawBufferPointer(rebasing: input[5..<5 + length])
+    }
+}
+
+extension ByteQueue {
+    /// Appends a message with its gRPC prefix: not compressed, length in four bytes.
+    mutating func appendMessage(_ message: [UInt8]) {
+        var prefix: (UInt8, UInt8, UInt8, UInt8, UInt8) = (
+            0, UInt8(truncatingIfNeeded: message.count >> 24),
+            UInt8(truncatingIfNeeded: message.count >> 16),
+            UInt8(truncatingIfNeeded: message.count >> 8),
+            UInt8(truncatingIfNeeded: message.count)
+        )
+        withUnsafeBytes(of: &prefix) { append($0) }
+        message.withUnsafeBytes { append($0) }
+    }
+}

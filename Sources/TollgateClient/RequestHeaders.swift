@@ -1,0 +1,34 @@
+internal import HTTP2
+internal import Wire
+
+/// The header fields that are the same for every call of a client, one block for each method.
+final class RequestHeaders: Sendable {
+    private let blocks: [HeaderBlock]
+
+    init(_ configuration: TollgateClient.Configuration) {
+        let host =
+            configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+        blocks = LimitServiceMethod.allCases.map { method in
+            var fields = [
+                (name: ":method", value: "POST"), (name: ":scheme", value: "http"),
+                (name: ":path", value: "\(method.path)"),
+                (name: ":authority", value: "\(host):\(configuration.port)"),
+                (name: "te", value: "trailers"),
+                (name: "content-type", value: "application/grpc"),
+                (name: "user-agent", value: "tollgate-swift/0.1.0"),
+            ]
+            if let token = configuration.token {
+                fields.append((name: "authorization", value: "Bearer \(token)"))
+            }
+            if configuration.deniesAsFailures {
+                fields.append((name: "tollgate-deny", value: "status"))
+            }
+            return HeaderBlock(fields)
+        }
+    }
+
+    /// The fields of a method. Valid as long as this object.
+    func view(_ method: LimitServiceMethod) -> HeaderView {
+        blocks[LimitServiceMethod.allCases.firstIndex(of: method) ?? 0].view
+    }
+}

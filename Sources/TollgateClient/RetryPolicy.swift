@@ -1,0 +1,20 @@
+/// When a failed attempt may be repeated (the contract's rules, not a guess).
+enum RetryPolicy {
+    /// How long to wait before the next attempt; nil: none is allowed.
+    ///
+    /// - Parameters:
+    ///   - attempt: The attempt that failed, from 1.
+    ///   - isRepeatable: A second processing can do no harm: keyed, or idempotent by itself.
+    static func delay(
+        after error: TollgateError, attempt: Int, isRepeatable: Bool
+    ) -> Duration? {
+        guard error.code == .unavailable, error.wasNotProcessed || isRepeatable else { return nil }
+        if let milliseconds = error.details?.retryDelayMilliseconds {
+            return .milliseconds(milliseconds)
+        }
+        // A service that answered UNAVAILABLE without RetryInfo says that a retry does not help.
+        if error.details != nil { return nil }
+        let backoff = 10 << min(attempt, 7)
+        return .milliseconds(Int.random(in: backoff / 2...backoff))
+    }
+}
