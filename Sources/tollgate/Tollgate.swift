@@ -15,7 +15,10 @@ struct Tollgate: AsyncParsableCommand {
             refused, 69 service unavailable or deadline passed, 77 not permitted, 70 anything else.
             """,
         version: version,
-        subcommands: [ServeCommand.self, VersionCommand.self])
+        subcommands: [
+            ServeCommand.self, CheckCommand.self, CommitCommand.self, ReleaseCommand.self,
+            ExtendCommand.self, RecordCommand.self, UsageCommand.self, VersionCommand.self,
+        ])
 }
 
 /// `tollgate version`

@@ -1,0 +1,123 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Limits
+internal import TollgateClient
+
+/// The flags that every command has which asks a running service.
+struct ClientOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "The service (environment TOLLGATE_ENDPOINT; default 127.0.0.1:50051).",
+            valueName: "host:port"))
+    var endpoint: String?
+
+    @Option(help: .init("Access token (environment TOLLGATE_TOKEN).", valueName: "token"))
+    var token: String?
+
+    @Option(
+        help: .init("How long to wait for the answer, like 500ms or 10s.", valueName: "duration"))
+    var timeout = "1s"
+
+    @Flag(help: "Print one JSON object on one line, with the field names of the REST API.")
+    var json = false
+
+    /// Asks the service, prints what it says, and ends with the exit status that belongs to it.
+    ///
+    /// - Parameter ask: makes the call; returns what to print and the exit status.
+    func run(_ ask: (TollgateClient) async throws(TollgateError) -> Outcome) async throws {
+        let client = TollgateClient(try configuration())
+        defer { client.shutdown() }
+        let outcome: Outcome
+        do {
+            outcome = try await ask(client)
+        } catch {
+            outcome = Outcome(error)
+        }
+        if json {
+            print(outcome.json.line)
+        } else if outcome.isFailure {
+            StandardError.print(outcome.text)
+        } else {
+            print(outcome.text)
+        }
+        if outcome.status != .done { throw outcome.status.code }
+    }
+
+    private func configuration() throws -> TollgateClient.Configuration {
+        let environment = ProcessInfo.processInfo.environment
+        let text = endpoint ?? environment["TOLLGATE_ENDPOINT"] ?? "127.0.0.1:50051"
+        guard let address = NetworkAddress(text), address.port > 0 else {
+            throw ValidationError(
+                "The endpoint must be HOST:PORT, like 127.0.0.1:50051, not \"\(text)\".")
+        }
+        guard let milliseconds = DurationText.milliseconds(timeout), milliseconds > 0 else {
+            throw ValidationError("--timeout must be a duration like 500ms or 10s.")
+        }
+        let token = token ?? environment["TOLLGATE_TOKEN"]
+        if let token, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) == false {
+            throw ValidationError("The token must be printable ASCII without spaces.")
+        }
+        return TollgateClient.Configuration(
+            host: address.host, port: address.port, token: token,
+            timeout: .milliseconds(milliseconds), connectTimeout: .milliseconds(milliseconds))
+    }
+}
+
+/// What a command found out: for people, for scripts, and as an exit status.
+struct Outcome: Sendable {
+    var text: String
+    var json: JSONValue
+    var status: ExitStatus
+    /// `text` explains a failure rather than an answer.
+    var isFailure = false
+
+    init(text: String, json: JSONValue, status: ExitStatus = .done) {
+        self.text = text
+        self.json = json
+        self.status = status
+    }
+
+    /// A call that failed as a whole.
+    init(_ error: TollgateError) {
+        isFailure = true
+        status = ExitStatus(error.code)
+        text = error.description
+        let row = error.catalogueCode.flatMap { UInt32($0) }
+            .flatMap(ErrorCode.init(rawValue:))?.row
+        let fields = error.details?.fieldViolations ?? []
+        let entries =
+            fields.isEmpty ? [(nil, error.message)] : fields.map { ($0.field, $0.description) }
+        if entries.count > 1 {
+            text += entries.map { "\n  \($0.0 ?? ""): \($0.1)" }.joined()
+        }
+        json = .object([
+            ("status", .string("\(error.code)")),
+            (
+                "errors",
+                .array(entries.map { Self.entry(row, pointer: $0, detail: $1) })
+            ),
+        ])
+    }
+
+    /// An entry of `errors`; without a row of the catalogue the title is the sentence.
+    private static func entry(_ row: ErrorRow?, pointer: String?, detail: String) -> JSONValue {
+        guard let row else { return .object([("title", .string(detail))]) }
+        var members: [(String, JSONValue)] = [
+            ("code", .string("\(row.text)")), ("title", .string("\(row.title)")),
+            ("detail", .string(detail)), ("meta", .object([("url", .string("\(row.url)"))])),
+        ]
+        if let pointer { members.append(("source", .object([("pointer", .string(pointer))]))) }
+        return .object(members)
+    }
+}
+
+extension ExitStatus {
+    init(_ code: TollgateError.Code) {
+        switch code {
+        case .invalidArgument, .notFound, .failedPrecondition: self = .refusedInput
+        case .unavailable, .deadlineExceeded: self = .unavailable
+        case .unauthenticated, .permissionDenied: self = .notPermitted
+        default: self = .failure
+        }
+    }
+}

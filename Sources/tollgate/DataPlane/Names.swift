@@ -1,0 +1,112 @@
+internal import ArgumentParser
+internal import TollgateClient
+
+// How the contract's numbers are named on the command line (with dashes) and in JSON (with underscores).
+
+enum ActionName: String, ExpressibleByArgument, CaseIterable {
+    case sendMessage = "send-message"
+    case provisionExtension = "provision-extension"
+    case assignDID = "assign-did"
+    case outboundCall = "outbound-call"
+    case inboundCall = "inbound-call"
+    case charge
+
+    var action: Action {
+        switch self {
+        case .sendMessage: .sendMessage
+        case .provisionExtension: .provisionExtension
+        case .assignDID: .assignDID
+        case .outboundCall: .outboundCall
+        case .inboundCall: .inboundCall
+        case .charge: .charge
+        }
+    }
+}
+
+enum ModeName: String, ExpressibleByArgument, CaseIterable {
+    case reserve
+    case checkOnly = "check-only"
+    case commit
+    case partial
+
+    var mode: Mode {
+        switch self {
+        case .reserve: .reserve
+        case .checkOnly: .checkOnly
+        case .commit: .commit
+        case .partial: .partial
+        }
+    }
+}
+
+/// The modes of an extension.
+enum ExtendModeName: String, ExpressibleByArgument, CaseIterable {
+    case reserve, partial
+    var mode: Mode { self == .reserve ? .reserve : .partial }
+}
+
+enum ExpiryName: String, ExpressibleByArgument, CaseIterable {
+    case release, commit
+    var policy: ExpiryPolicy { self == .release ? .release : .commit }
+}
+
+enum OverageName: String, ExpressibleByArgument, CaseIterable {
+    case record, cap, reject
+
+    var policy: OveragePolicy {
+        switch self {
+        case .record: .record
+        case .cap: .cap
+        case .reject: .reject
+        }
+    }
+}
+
+extension Treatment {
+    /// nil: nothing to do.
+    var name: String? {
+        switch self {
+        case .none: nil
+        case .reject: "reject"
+        case .serviceInterrupted: "service_interrupted"
+        case .blockCall: "block_call"
+        case .billingSuspended: "billing_suspended"
+        }
+    }
+}
+
+extension TenantStatus {
+    var name: String {
+        switch self {
+        case .active: "active"
+        case .suspended: "suspended"
+        case .closed: "closed"
+        }
+    }
+}
+
+extension Resource {
+    var name: String {
+        switch self {
+        case .spend: "spend"
+        case .extensions: "extensions"
+        case .dids: "dids"
+        case .callSeconds: "call_seconds"
+        }
+    }
+
+    /// An amount for people: "12.50 USD", "3 extensions", "60 s".
+    func text(_ amount: Int64) -> String {
+        switch self {
+        case .spend: "\(Money.format(amount)) USD"
+        case .extensions: "\(amount) extensions"
+        case .dids: "\(amount) DIDs"
+        case .callSeconds: "\(amount) s"
+        }
+    }
+
+    /// An amount in JSON: money as a decimal string, counts and seconds as numbers.
+    func json(_ amount: Int64) -> JSONValue {
+        self == .spend ? .string(Money.format(amount)) : .integer(amount)
+    }
+}

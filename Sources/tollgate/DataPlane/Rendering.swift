@@ -1,0 +1,212 @@
+internal import Foundation
+internal import Limits
+internal import TollgateClient
+
+// Answers as JSON with the REST API's field names, and as lines for people.
+
+enum InstantText {
+    /// RFC 3339 with milliseconds, "2026-11-21T10:00:00.000Z".
+    static func text(_ milliseconds: Int64) -> String {
+        let (seconds, rest) = milliseconds.quotientAndRemainder(dividingBy: 1_000)
+        let date = Date(timeIntervalSince1970: Double(seconds))
+        let whole = date.formatted(.iso8601.dateTimeSeparator(.standard))
+        let digits = String(1_000 + rest).dropFirst()
+        return whole.dropLast() + ".\(digits)Z"
+    }
+
+    /// null where there is no such instant.
+    static func json(_ milliseconds: Int64) -> JSONValue {
+        milliseconds == 0 ? .null : .string(text(milliseconds))
+    }
+}
+
+extension Array where Element == Quantity {
+    var json: JSONValue {
+        .object(map { ($0.resource.name, $0.resource.json($0.amount)) })
+    }
+
+    /// "0.004 USD, 60 s"; "nothing".
+    var text: String {
+        isEmpty ? "nothing" : map { $0.resource.text($0.amount) }.joined(separator: ", ")
+    }
+}
+
+extension LimitReport {
+    var json: JSONValue {
+        let row = limit?.row
+        let amount: (Int64) -> JSONValue = { row?.resource.json($0) ?? .integer($0) }
+        var members: [(String, JSONValue)] = [
+            ("limit", row.map { .string($0.name) } ?? .null),
+            ("subject_id", .string(subjectID)),
+            ("cap", cap.map(amount) ?? .null),
+        ]
+        if limit == .tenantMonthlyMinutes, let cap {
+            members.append(("cap_minutes", .integer(cap / 60)))
+        }
+        if capIsHidden { members.append(("cap_hidden", .bool(true))) }
+        members += [
+            ("committed", amount(committed)), ("held", amount(held)),
+            ("window_start", InstantText.json(windowStartMilliseconds)),
+            ("resets_at", InstantText.json(resetsAtMilliseconds)),
+            ("blocking", .bool(isBlocking)),
+        ]
+        return .object(members)
+    }
+
+    /// "tenant_extensions initech: 20 of 20 extensions, 0 held".
+    var text: String {
+        let resource = limit?.row.resource
+        let cap =
+            capIsHidden
+            ? "of a hidden cap"
+            : cap.map { "of \(resource?.text($0) ?? String($0))" } ?? "without limit"
+        var line = "\(limit?.row.name ?? "unknown limit") of \(subjectID): "
+        line += "\(resource?.text(committed) ?? String(committed)) \(cap)"
+        if held != 0 { line += ", \(resource?.text(held) ?? String(held)) held" }
+        if resetsAtMilliseconds != 0 {
+            line += ", resets \(InstantText.text(resetsAtMilliseconds))"
+        }
+        if isBlocking == false && self.cap != nil { line += ", alerts only" }
+        return line
+    }
+}
+
+extension ErrorEntry {
+    /// An entry of the REST API's `errors`.
+    var json: JSONValue {
+        var members: [(String, JSONValue)] = [
+            ("code", .string(code)), ("title", .string(title)),
+        ]
+        if detail.isEmpty == false { members.append(("detail", .string(detail))) }
+        if url.isEmpty == false {
+            members.append(("meta", .object([("url", .string(url))])))
+        }
+        if pointer.isEmpty == false {
+            members.append(("source", .object([("pointer", .string(pointer))])))
+        }
+        return .object(members)
+    }
+
+    /// One line, and a second with the limit's numbers where they are shown.
+    var text: String {
+        var text = "  \(code) \(title)"
+        if detail.isEmpty == false { text += ": \(detail)" }
+        if let state { text += "\n        \(state.text)" }
+        return text
+    }
+}
+
+extension Outcome {
+    init(_ answer: CheckResponse) {
+        let isAllowed = answer.decision == .allowed
+        var members: [(String, JSONValue)] = [
+            ("record_type", .string("reservation")),
+            ("id", answer.reservationID == 0 ? .null : .string(String(answer.reservationID))),
+            ("decision", .string(isAllowed ? "allowed" : "denied")),
+            ("expires_at", InstantText.json(answer.expiresAtMilliseconds)),
+            ("granted", answer.granted.json),
+            ("limits", .array(answer.limits.map(\.json))),
+            ("warnings", .array(answer.warnings.map(\.json))),
+            ("tenant_status", answer.tenantStatus.map { .string($0.name) } ?? .null),
+            ("replayed", .bool(answer.isReplayed)),
+        ]
+        if isAllowed == false {
+            members.append(("errors", .array(answer.errors.map(\.json))))
+            members.append(("treatment", answer.treatment.name.map { .string($0) } ?? .null))
+        }
+        var lines = [isAllowed ? "ALLOWED" : "DENIED"]
+        if answer.reservationID != 0 {
+            lines[0] += " reservation \(answer.reservationID)"
+            lines[0] += ", expires \(InstantText.text(answer.expiresAtMilliseconds))"
+        }
+        if answer.isReplayed { lines[0] += " (replayed)" }
+        if answer.granted.isEmpty == false { lines.append("  granted \(answer.granted.text)") }
+        lines += answer.errors.map(\.text)
+        if let treatment = answer.treatment.name { lines.append("  treatment: \(treatment)") }
+        lines += answer.warnings.map { "  warning\($0.text)" }
+        if answer.tenantStatus == .suspended { lines.append("  the tenant is suspended") }
+        lines += answer.limits.map { "  \($0.text)" }
+        self.init(
+            text: lines.joined(separator: "\n"), json: .object(members),
+            status: isAllowed ? .done : .denied)
+    }
+
+    init(_ answer: CommitResponse) {
+        var lines = ["COMMITTED \(answer.committed.text)"]
+        if answer.isLate { lines[0] += " (late)" }
+        if answer.isReplayed { lines[0] += " (replayed)" }
+        if answer.uncharged.isEmpty == false {
+            lines.append("  not charged: \(answer.uncharged.text)")
+        }
+        lines += answer.warnings.map { "  warning\($0.text)" }
+        if answer.tenantStatus == .suspended { lines.append("  the tenant is suspended") }
+        self.init(
+            text: lines.joined(separator: "\n"),
+            json: .object([
+                ("committed", answer.committed.json), ("uncharged", answer.uncharged.json),
+                ("late", .bool(answer.isLate)), ("replayed", .bool(answer.isReplayed)),
+                ("warnings", .array(answer.warnings.map(\.json))),
+                ("tenant_status", answer.tenantStatus.map { .string($0.name) } ?? .null),
+            ]))
+    }
+
+    init(_ answer: ReleaseResponse) {
+        var text = answer.isExpired ? "RELEASED: it had expired already" : "RELEASED"
+        if answer.isReplayed { text += " (replayed)" }
+        self.init(
+            text: text,
+            json: .object([
+                ("replayed", .bool(answer.isReplayed)), ("expired", .bool(answer.isExpired)),
+            ]))
+    }
+
+    init(_ answer: ExtendResponse) {
+        let isAllowed = answer.decision == .allowed
+        var lines = [isAllowed ? "EXTENDED" : "DENIED"]
+        lines[0] += ", expires \(InstantText.text(answer.expiresAtMilliseconds))"
+        if answer.isReplayed { lines[0] += " (replayed)" }
+        if answer.granted.isEmpty == false { lines.append("  granted \(answer.granted.text)") }
+        lines += answer.errors.map(\.text)
+        if let treatment = answer.treatment.name { lines.append("  treatment: \(treatment)") }
+        lines += answer.warnings.map { "  warning\($0.text)" }
+        var members: [(String, JSONValue)] = [
+            ("decision", .string(isAllowed ? "allowed" : "denied")),
+            ("expires_at", InstantText.json(answer.expiresAtMilliseconds)),
+            ("granted", answer.granted.json),
+            ("warnings", .array(answer.warnings.map(\.json))),
+            ("replayed", .bool(answer.isReplayed)),
+        ]
+        if isAllowed == false {
+            members.append(("errors", .array(answer.errors.map(\.json))))
+            members.append(("treatment", answer.treatment.name.map { .string($0) } ?? .null))
+        }
+        self.init(
+            text: lines.joined(separator: "\n"), json: .object(members),
+            status: isAllowed ? .done : .denied)
+    }
+
+    init(_ answer: RecordUsageResponse) {
+        var lines = [answer.isReplayed ? "RECORDED (replayed)" : "RECORDED"]
+        lines += answer.warnings.map { "  warning\($0.text)" }
+        if answer.tenantStatus == .suspended { lines.append("  the tenant is suspended") }
+        self.init(
+            text: lines.joined(separator: "\n"),
+            json: .object([
+                ("replayed", .bool(answer.isReplayed)),
+                ("warnings", .array(answer.warnings.map(\.json))),
+                ("tenant_status", answer.tenantStatus.map { .string($0.name) } ?? .null),
+            ]))
+    }
+
+    init(_ answer: UsageResponse, tenantID: String) {
+        let status = answer.tenantStatus?.name ?? "unknown"
+        let lines = ["\(tenantID) is \(status)"] + answer.limits.map { "  \($0.text)" }
+        self.init(
+            text: lines.joined(separator: "\n"),
+            json: .object([
+                ("record_type", .string("usage")), ("tenant_id", .string(tenantID)),
+                ("tenant_status", .string(status)),
+                ("limits", .array(answer.limits.map(\.json))),
+            ]))
+    }
+}
