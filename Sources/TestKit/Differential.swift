@@ -21,10 +21,19 @@ package enum Differential {
         mutating func note(_ what: String) { counts[what, default: 0] += 1 }
     }
 
+    private struct Step: CustomStringConvertible {
+        var number: Int
+        var now: Int64
+        var operation: ModelOperation
+        var expected: ModelOutcome
+
+        var description: String { "\(number) at \(now): \(operation)\n    → \(expected)" }
+    }
+
     /// - Parameters:
     ///   - seed: Repeats the history.
     ///   - steps: Operations.
-    ///   - states: Also compare the usage of the tenant touched, after each operation on it.
+    ///   - model: As it is before the first operation, like the subject.
     /// - Returns: What the history held.
     /// - Throws: `Mismatch` at the first difference; it names the seed, the step and the
     ///   operations before it.
@@ -36,12 +45,13 @@ package enum Differential {
         var model = start
         var generator = OperationGenerator(seed: seed, options: options)
         var coverage = Coverage()
-        var trace: [String] = []
+        var trace: [Step] = []
         for step in 0..<steps {
             let operation = generator.next(model)
             let expected = model.perform(operation)
             let actual = subject.perform(operation)
-            trace.append("\(step) at \(model.now): \(operation)\n    → \(expected)")
+            trace.append(
+                Step(number: step, now: model.now, operation: operation, expected: expected))
             coverage.note(operation, expected)
             if let difference = difference(operation, expected, actual) {
                 throw mismatch(seed, step, difference, trace)
@@ -72,13 +82,13 @@ package enum Differential {
     }
 
     private static func mismatch(
-        _ seed: UInt64, _ step: Int, _ difference: String, _ trace: [String]
+        _ seed: UInt64, _ step: Int, _ difference: String, _ trace: [Step]
     ) -> Mismatch {
         Mismatch(
             description: """
                 seed \(seed), step \(step): \(difference)
                 after:
-                \(trace.suffix(40).joined(separator: "\n"))
+                \(trace.suffix(40).map(\.description).joined(separator: "\n"))
                 """)
     }
 
