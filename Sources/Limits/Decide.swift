@@ -247,9 +247,11 @@ public enum Decide {
     }
 
     /// Events that a profile's latches remember.
-    static let profileEvents: EventSet = [
-        .threshold(LimitKind.profileDailySpend.index), .reached(LimitKind.profileDailySpend.index),
-    ]
+    static var profileEvents: EventSet {
+        EventSet(
+            rawValue: EventSet.threshold(LimitKind.profileDailySpend.index).rawValue
+                | EventSet.reached(LimitKind.profileDailySpend.index).rawValue)
+    }
 
     /// Fills in the states of a set of limits.
     public static func describe(

@@ -6,8 +6,8 @@
     public var rawValue: UInt16
     @inlinable public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    public static let suspended = EventSet(rawValue: 1 << 10)
-    public static let reinstated = EventSet(rawValue: 1 << 11)
+    @inlinable public static var suspended: EventSet { EventSet(rawValue: 1 << 10) }
+    @inlinable public static var reinstated: EventSet { EventSet(rawValue: 1 << 11) }
 
     @inlinable public static func threshold(_ index: Int) -> EventSet {
         EventSet(rawValue: 1 &<< UInt16(truncatingIfNeeded: index))

@@ -248,9 +248,24 @@
     }
 
     @inlinable public var segmentCount: Int { moreCount + 1 }
+    // By cases: an index that is not known in advance would copy the whole array.
     @inlinable public subscript(segment: Int) -> HoldSegment {
-        get { segment == 0 ? first : more[segment - 1] }
-        set { if segment == 0 { first = newValue } else { more[segment - 1] = newValue } }
+        get {
+            switch segment {
+            case 0: first
+            case 1: more[0]
+            case 2: more[1]
+            default: more[2]
+            }
+        }
+        set {
+            switch segment {
+            case 0: first = newValue
+            case 1: more[0] = newValue
+            case 2: more[1] = newValue
+            default: more[2] = newValue
+            }
+        }
     }
 
     /// The newest segment that holds a resource; of one that was never held, the newest of all. An excess goes there.
@@ -266,9 +281,10 @@
     /// What is held in all segments together.
     @inlinable public var total: Amounts {
         var sum = first.amounts
-        for segment in 0..<moreCount {
-            for resource in 0..<4 where more[segment].amounts.contains(resource) {
-                sum.set(resource, sum[resource] + more[segment].amounts[resource])
+        for segment in 1..<segmentCount {
+            let amounts = self[segment].amounts
+            for resource in amounts.resources {
+                sum.set(resource, sum[resource] + amounts[resource])
             }
         }
         return sum

@@ -19,8 +19,8 @@ import Synchronization
 /// every slot of its table is frozen or copied.
 ///
 /// Old tables are kept: together they are as large as the present one.
-// SAFETY: all shared state is atomic; tables are never freed while the directory lives.
-final class Directory<Cell: RecordLayout>: @unchecked Sendable {
+// SAFETY: all shared state is atomic; tables are freed by `deallocate` alone. A struct, so that a look-up counts no references.
+struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     private static var frozen: UInt64 { .max }
     private static var stretch: Int { 64 }
 
@@ -46,7 +46,7 @@ final class Directory<Cell: RecordLayout>: @unchecked Sendable {
     private typealias TablePointer = UnsafeMutablePointer<Table>
 
     private let first: TablePointer
-    private let current: Atomic<TablePointer>
+    private let current: UnsafeMutablePointer<Atomic<TablePointer>>
     private let cells: Region<Cell>
     private let longIDs: Region<CacheLine>
 
@@ -57,10 +57,14 @@ final class Directory<Cell: RecordLayout>: @unchecked Sendable {
         self.cells = cells
         self.longIDs = longIDs
         first = try Self.makeTable(size: initialSize)
-        current = Atomic(first)
+        current = .allocate(capacity: 1)
+        current.initialize(to: Atomic(first))
     }
 
-    deinit {
+    /// Frees everything; nobody may use the directory any more.
+    func deallocate() {
+        current.deinitialize(count: 1)
+        current.deallocate()
         var table: TablePointer? = first
         while let pointer = table {
             // ORDERING: relaxed because nobody else is left.
@@ -88,7 +92,7 @@ final class Directory<Cell: RecordLayout>: @unchecked Sendable {
     @inline(__always)
     func find(_ id: BorrowedBytes, hash: UInt64) -> Int? {
         // ORDERING: acquire; pairs with the release in `finishMoving`.
-        find(id, hash: hash, in: current.load(ordering: .acquiring))
+        find(id, hash: hash, in: current.pointee.load(ordering: .acquiring))
     }
 
     @inline(__always)
@@ -124,7 +128,7 @@ final class Directory<Cell: RecordLayout>: @unchecked Sendable {
 
     /// Adds an id whose cell is filled. Returns its cell: `cell`, or the one that was there before.
     func insert(_ id: BorrowedBytes, hash: UInt64, cell: Int) throws(TableError) -> Int {
-        var table = current.load(ordering: .acquiring)
+        var table = current.pointee.load(ordering: .acquiring)
         let word = (hash &>> 32) &<< 32 | UInt64(cell + 1)
         probe: while true {
             if successor(table) != nil { move(table) }
@@ -186,7 +190,7 @@ final class Directory<Cell: RecordLayout>: @unchecked Sendable {
         let stretch: Range<Int>
         if start < size {
             stretch = start..<min(start + Self.stretch, size)
-        } else if current.load(ordering: .acquiring) == table {
+        } else if current.pointee.load(ordering: .acquiring) == table {
             // Everything is claimed, but a claimer may have stopped: do it all again rather than wait.
             // Moving is idempotent.
             stretch = 0..<size
@@ -231,7 +235,7 @@ final class Directory<Cell: RecordLayout>: @unchecked Sendable {
 
     private func finishMoving(_ table: TablePointer, _ next: TablePointer) {
         // ORDERING: release; pairs with the acquire in `find`. Publishes the moved words.
-        _ = current.compareExchange(
+        _ = current.pointee.compareExchange(
             expected: table, desired: next, ordering: .acquiringAndReleasing)
     }
 }

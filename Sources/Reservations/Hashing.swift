@@ -32,16 +32,22 @@ extension HashSecret {
     /// 64-bit keyed hash of a short id; fast, for directories that only operators fill. O(bytes).
     @inline(__always)
     func directoryHash(_ bytes: BorrowedBytes) -> UInt64 {
-        var hash = k0 ^ UInt64(truncatingIfNeeded: bytes.count)
+        let count = bytes.count
+        var hash = k0 ^ UInt64(truncatingIfNeeded: count)
+        guard let start = bytes.baseAddress else { return hash }
         var offset = 0
-        while offset &+ 8 <= bytes.count {
+        while offset &+ 8 <= count {
             hash = Self.mix(
-                hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
+                hash ^ (start + offset).loadUnaligned(as: UInt64.self),
                 k1 ^ 0x9e37_79b9_7f4a_7c15)
             offset &+= 8
         }
-        if offset < bytes.count {
-            hash = Self.mix(hash ^ bytes.tail(from: offset), k1 ^ 0xa076_1d64_78bd_642f)
+        if offset < count {
+            // The last eight bytes, some of them for the second time, where there are eight.
+            let tail =
+                count >= 8
+                ? (start + (count &- 8)).loadUnaligned(as: UInt64.self) : bytes.tail(from: 0)
+            hash = Self.mix(hash ^ tail, k1 ^ 0xa076_1d64_78bd_642f)
         }
         return Self.mix(hash, k1 ^ 0xe703_7ed1_a0b4_28db)
     }

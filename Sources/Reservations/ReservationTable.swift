@@ -149,6 +149,8 @@ package final class ReservationTable: @unchecked Sendable {
         counters.unmap()
         heartbeats.unmap()
         keys.unmap()
+        tenants.deallocate()
+        profiles.deallocate()
     }
 
     /// A lane for one more thread. Its clock starts at `now`.

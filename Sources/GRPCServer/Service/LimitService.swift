@@ -51,7 +51,10 @@ package final class LimitService: GRPCService {
         }
     }
 
-    deinit { timer?.cancel() }
+    package func stopped() {
+        timer?.cancel()
+        timer = nil
+    }
 
     private static func kind(of method: LimitServiceMethod) -> MethodKind {
         switch (method.clientStreams, method.serverStreams) {

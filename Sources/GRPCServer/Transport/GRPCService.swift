@@ -146,6 +146,9 @@ package protocol GRPCService: AnyObject {
 
     /// A streaming call is over, whoever ended it.
     func streamClosed(_ token: CallToken)
+
+    /// The last connection of a draining loop is gone, and the loop is about to end: timers stop here.
+    func stopped()
 }
 
 extension GRPCService {
@@ -168,4 +171,6 @@ extension GRPCService {
     package func streamWritable(_ token: CallToken) {}
 
     package func streamClosed(_ token: CallToken) {}
+
+    package func stopped() {}
 }

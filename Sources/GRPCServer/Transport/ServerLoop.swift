@@ -211,6 +211,7 @@ package final class ServerLoop: @unchecked Sendable {
     private func finishDrain() {
         timer?.cancel()
         timer = nil
+        service?.stopped()
         let drained = onDrained
         onDrained = nil
         drained?()
