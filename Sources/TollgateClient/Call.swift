@@ -38,6 +38,8 @@ package final class Call: @unchecked Sendable {
         completion(outcome)
     }
 
+    // Not inlined: the optimizer of Swift 6.3.1 crashes when it inlines this into `progress`.
+    @inline(never)
     func fail(_ error: TollgateError) {
         complete(CallOutcome(error: error, message: UnsafeRawBufferPointer(start: nil, count: 0)))
     }
