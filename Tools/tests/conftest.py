@@ -1,0 +1,207 @@
+"""The real binary over a real socket, seen by a foreign client: Python grpcio, generated from Protos/ at test time.
+
+TOLLGATE_BINARY names the binary; without it the debug build under .build is taken.
+"""
+
+import importlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_tools import protoc
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("TOLLGATE_BINARY", str(ROOT / ".build/debug/tollgate"))
+EXAMPLE = ROOT / "Tools/examples/limits.yaml"
+USD = 1_000_000_000
+
+
+@pytest.fixture(scope="session")
+def contract(tmp_path_factory):
+    """The generated module of tollgate.v1, with the service's stub as `Stub`."""
+    out = tmp_path_factory.mktemp("contract")
+    protos = ROOT / "Protos"
+    status = protoc.main(
+        [
+            "protoc",
+            f"-I{protos}",
+            f"--python_out={out}",
+            f"--grpc_python_out={out}",
+            str(protos / "tollgate/v1/tollgate.proto"),
+        ]
+    )
+    assert status == 0, "the contract does not compile"
+    sys.path.insert(0, str(out))
+    messages = importlib.import_module("tollgate.v1.tollgate_pb2")
+    messages.Stub = importlib.import_module("tollgate.v1.tollgate_pb2_grpc").LimitServiceStub
+    return messages
+
+
+class Server:
+    """A running `tollgate serve` on a free port, its logs kept for failures."""
+
+    def __init__(self, *arguments, limits=EXAMPLE, environment=None):
+        self.process = subprocess.Popen(
+            [
+                BINARY, "serve", "--insecure-no-auth",
+                "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+                "--limits", str(limits), *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+        self.log = []
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        guard = threading.Timer(60, self.process.kill)
+        guard.start()
+        self.ready = self.process.stdout.readline()
+        guard.cancel()
+        match = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)\n", self.ready)
+        if not match:
+            self.process.wait(10)
+            raise AssertionError(f"not ready: {self.ready!r}\n{''.join(self.log)}")
+        self.endpoint = match[1]
+        self.port = int(self.endpoint.rsplit(":", 1)[1])
+
+    def _read_log(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+
+    def stop(self, number=signal.SIGTERM, timeout=20):
+        """Signals it; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            raise AssertionError("did not stop in time:\n" + "".join(self.log))
+        self._reader.join(5)
+        return status
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """serve(*arguments, limits=YAML or path): a server that is stopped, and must stop well, after the test."""
+    servers = []
+
+    def start(*arguments, limits=EXAMPLE, environment=None):
+        if isinstance(limits, str):
+            path = tmp_path / f"limits-{len(servers)}.yaml"
+            path.write_text(limits)
+            limits = path
+        server = Server(*arguments, limits=limits, environment=environment)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        status = server.stop()
+        assert status == 0, f"exit status {status}:\n{''.join(server.log)}"
+
+
+@pytest.fixture
+def server(serve):
+    """A server with the example's tenants."""
+    return serve()
+
+
+@pytest.fixture
+def channel(server):
+    with grpc.insecure_channel(server.endpoint) as channel:
+        yield channel
+
+
+@pytest.fixture
+def stub(contract, channel):
+    return contract.Stub(channel)
+
+
+@pytest.fixture
+def check(contract, stub):
+    """check(tenant, resource amounts..., **fields): CheckAndReserve in the shortest form."""
+
+    def ask(tenant_id="globex", stub=stub, **fields):
+        return stub.CheckAndReserve(request(contract, tenant_id, **fields), timeout=10)
+
+    return ask
+
+
+def quantities(contract, spend=None, extensions=None, dids=None, call_seconds=None):
+    named = [(1, spend), (2, extensions), (3, dids), (4, call_seconds)]
+    return [contract.Quantity(resource=number, amount=amount) for number, amount in named if amount is not None]
+
+
+def request(contract, tenant_id="globex", spend=None, extensions=None, dids=None, call_seconds=None, **fields):
+    fields.setdefault("action", contract.ACTION_CHARGE)
+    fields.setdefault("quantities", quantities(contract, spend, extensions, dids, call_seconds))
+    return contract.CheckAndReserveRequest(tenant_id=tenant_id, **fields)
+
+
+def usage(contract, stub, tenant_id, profile=""):
+    """{limit kind: (committed, held)}"""
+    answer = stub.GetUsage(
+        contract.GetUsageRequest(tenant_id=tenant_id, messaging_profile_id=profile), timeout=10
+    )
+    return {state.limit: (state.committed, state.held) for state in answer.limits}
+
+
+class Failure:
+    """A failed call: its status and what grpc-status-details-bin says."""
+
+    def __init__(self, error):
+        self.code = error.code()
+        self.message = error.details()
+        raw = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+        self.details = {}
+        if raw is not None:
+            status = status_pb2.Status.FromString(raw)
+            assert status.code == self.code.value[0]
+            for any_detail in status.details:
+                name = any_detail.type_url.removeprefix("type.googleapis.com/google.rpc.")
+                detail = getattr(error_details_pb2, name)()
+                assert any_detail.Unpack(detail)
+                self.details[name] = detail
+
+    @property
+    def catalogue(self):
+        return self.details["ErrorInfo"].metadata["code"]
+
+    @property
+    def pointers(self):
+        return [violation.field for violation in self.details["BadRequest"].field_violations]
+
+
+def failure(call, *arguments, **options):
+    """The failure of a call that must fail."""
+    options.setdefault("timeout", 10)
+    with pytest.raises(grpc.RpcError) as caught:
+        call(*arguments, **options)
+    return Failure(caught.value)
+
+
+def tollgate(server, *arguments, environment=None):
+    """Runs the command against a server."""
+    return subprocess.run(
+        [BINARY, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **({"TOLLGATE_ENDPOINT": server.endpoint} if server else {}), **(environment or {})},
+    )

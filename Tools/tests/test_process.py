@@ -1,0 +1,179 @@
+"""The process: its ready line, its settings, its end."""
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import grpc
+import pytest
+from conftest import BINARY, EXAMPLE, Server, failure, request
+
+
+def refused(*arguments, environment=None):
+    """`tollgate serve` that must not start: its exit status and its sentence."""
+    done = subprocess.run(
+        [BINARY, "serve", "--grpc-listen", "127.0.0.1:0", *arguments],
+        capture_output=True, text=True, timeout=30, env=environment,
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+def test_ready_line_names_a_free_port(server):
+    assert server.port > 0
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_well(serve, number):
+    assert serve().stop(number) == 0
+
+
+def test_running_calls_are_finished(contract, serve):
+    server = serve()
+    with grpc.insecure_channel(server.endpoint) as channel:
+        stub = contract.Stub(channel)
+        go_on = threading.Event()
+
+        def requests():
+            yield request(contract, spend=1)
+            assert go_on.wait(30)
+            yield request(contract, spend=1)
+
+        call = stub.CheckAndReserveStream(requests(), timeout=30)
+        assert next(call).decision == contract.DECISION_ALLOWED
+        server.process.send_signal(signal.SIGTERM)
+        # The port closes first; the stream that runs is served to its end.
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+                time.sleep(0.02)
+            except OSError:
+                break
+        else:
+            pytest.fail("the listener stayed open")
+        go_on.set()
+        assert next(call).decision == contract.DECISION_ALLOWED
+        assert list(call) == []
+    assert server.stop() == 0
+
+
+def test_drain_has_an_end(contract, serve):
+    server = serve("--drain-timeout", "1s")
+    with grpc.insecure_channel(server.endpoint) as channel:
+        stop = threading.Event()
+
+        def requests():
+            yield request(contract, spend=1)
+            stop.wait(60)
+
+        call = contract.Stub(channel).CheckAndReserveStream(requests())
+        next(call)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 8
+        stop.set()
+
+
+def test_nobody_is_served_by_accident():
+    status, sentence = refused()
+    assert status == 64 and "--insecure-no-auth" in sentence
+    status, sentence = refused("--insecure-no-auth", "--http-listen", "0.0.0.0:0")
+    assert status == 64 and "loopback" in sentence
+
+
+def test_bad_settings_are_named(tmp_path):
+    status, sentence = refused("--insecure-no-auth", "--threads", "many")
+    assert status == 64 and "--threads" in sentence
+    config = tmp_path / "tollgate.yaml"
+    config.write_text("insecure-no-auth: true\nmax-tenantz: 1\n")
+    status, sentence = refused("--config", str(config))
+    assert status == 64 and f"{config}:2:1" in sentence
+    status, sentence = refused("--nonsense")
+    assert status == 64
+
+
+def test_bad_limits_file_is_named(tmp_path):
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("tenants:\n  - id: a\n    max_dids: -1\n  - id: a\n")
+    status, sentence = refused("--insecure-no-auth", "--limits", str(limits))
+    assert status == 64
+    assert f"{limits}:3:15" in sentence and f"{limits}:4:9" in sentence
+
+
+def test_a_taken_port_is_named(server):
+    done = subprocess.run(
+        [BINARY, "serve", "--insecure-no-auth", "--grpc-listen", server.endpoint],
+        capture_output=True, text=True, timeout=30,
+    )
+    assert done.returncode == 69 and done.stderr
+
+
+def test_settings_from_environment_and_file(contract, serve, tmp_path):
+    config = tmp_path / "tollgate.yaml"
+    config.write_text("max-tenants: 1000\nmax-profiles: 1000\nmax-reservations: 100\nmax-remembered: 2\n")
+    server = serve("--config", str(config), environment={"TOLLGATE_MAX_REMEMBERED": "3"})
+    with grpc.insecure_channel(server.endpoint) as channel:
+        stub = contract.Stub(channel)
+        kept = 0
+        for index in range(20):
+            try:
+                stub.CheckAndReserve(request(contract, spend=1, idempotency_key=f"k{index}"), timeout=10)
+                kept += 1
+            except grpc.RpcError as error:
+                # A key is never forgotten early: the budget is spent.
+                assert error.code() == grpc.StatusCode.UNAVAILABLE
+                break
+        assert 3 <= kept < 20
+        answer = failure(stub.CheckAndReserve, request(contract, spend=1, idempotency_key="one-more"))
+        assert answer.code == grpc.StatusCode.UNAVAILABLE and answer.catalogue == "10037"
+        assert "RetryInfo" in answer.details
+        # Requests without a key go on.
+        assert stub.CheckAndReserve(request(contract, spend=1), timeout=10).decision == contract.DECISION_ALLOWED
+
+
+def test_reservations_run_out_clearly(contract, serve):
+    server = serve("--max-reservations", "100")
+    with grpc.insecure_channel(server.endpoint) as channel:
+        stub = contract.Stub(channel)
+        held = 0
+        while held < 10_000:
+            try:
+                stub.CheckAndReserve(request(contract, "initech", dids=1), timeout=10)
+                held += 1
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.UNAVAILABLE
+                break
+        assert 1 <= held < 10_000
+        usage = stub.GetUsage(contract.GetUsageRequest(tenant_id="initech"), timeout=10)
+        dids = [state.held for state in usage.limits if state.limit == contract.LIMIT_KIND_TENANT_DIDS]
+        # Nothing half done: what was refused holds nothing.
+        assert dids == [held]
+
+
+def test_reload_applies_the_limits_file_again(contract, serve, tmp_path):
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("tenants: [{id: a, max_dids: 1}]")
+    server = serve(limits=limits)
+    with grpc.insecure_channel(server.endpoint) as channel:
+        stub = contract.Stub(channel)
+        message = request(contract, "a", dids=2, mode=contract.MODE_CHECK_ONLY)
+        assert stub.CheckAndReserve(message, timeout=10).decision == contract.DECISION_DENIED
+        limits.write_text("tenants: [{id: a, max_dids: 2}]")
+        server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while stub.CheckAndReserve(message, timeout=10).decision == contract.DECISION_DENIED:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def test_example_limits_are_served_to_ipv6():
+    server = Server("--grpc-listen", "[::1]:0", limits=EXAMPLE) if socket.has_ipv6 else None
+    if server is None:
+        pytest.skip("no IPv6 here")
+    assert server.endpoint.startswith("[::1]:")
+    assert server.stop() == 0
