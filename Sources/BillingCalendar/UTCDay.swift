@@ -1,6 +1,7 @@
 public import Limits
 
-/// Days of 00:00:00 UTC to the next (semantics §2): plain arithmetic, since Unix time has no leap seconds.
+/// Days of 00:00:00 UTC to the next (semantics §2): plain arithmetic, since Unix time has no leap
+/// seconds.
 public enum UTCDay {
     /// Milliseconds in a day.
     public static let milliseconds: Int64 = 86_400_000

@@ -5,7 +5,8 @@ struct ZoneOffsets {
     private let zone: TimeZone
 
     /// - Returns: nil unless `name` is an IANA name. Foundation takes more than those (offsets like
-    ///   "GMT+5", ambiguous abbreviations like "IST", anything after an embedded NUL); they are refused.
+    ///   "GMT+5", ambiguous abbreviations like "IST", anything after an embedded NUL); they are
+    ///   refused.
     init?(name: String) {
         guard name.utf8.allSatisfy(Self.isAllowed) else { return nil }
         if name.utf8.contains(UInt8(ascii: "/")) {

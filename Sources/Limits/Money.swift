@@ -14,7 +14,7 @@
         switch self {
         case .empty: "The amount is empty"
         case .notADecimal:
-            "The amount must be digits with an optional decimal point between digits, like \"12.50\""
+            "The amount must be digits with an optional decimal point between them, like \"12.50\""
         case .leadingZero: "The amount must not start with a superfluous zero"
         case .tooManyDecimals: "The amount must have at most 9 decimals"
         case .negative: "The amount must not be negative"
@@ -30,7 +30,8 @@ extension MoneyError: CustomStringConvertible {
 /// Decimal texts of US dollars and nano-USD (1 USD = 1 000 000 000), converted exactly or refused.
 ///
 /// The grammar is a JSON number without exponent and with at most nine decimals:
-/// `-?(0|[1-9][0-9]*)(\.[0-9]{1,9})?`. Hence no spaces, no `+`, no `.5`, no `1.`, no `007`, no `1e3`.
+/// `-?(0|[1-9][0-9]*)(\.[0-9]{1,9})?`. Hence no spaces, no `+`, no `.5`, no `1.`, no `007`,
+/// no `1e3`.
 public enum Money {
     /// Nano-USD in a dollar.
     public static let nanosPerUSD: Int64 = 1_000_000_000
@@ -86,7 +87,8 @@ public enum Money {
         try parse(text.utf8, allowsNegative: allowsNegative)
     }
 
-    /// The decimal text of an amount: 2 to 9 decimals, zeros beyond two trimmed ("0.12", "1.00", "0.004").
+    /// The decimal text of an amount: 2 to 9 decimals, zeros beyond two trimmed ("0.12", "1.00",
+    /// "0.004").
     ///
     /// `parse(_:allowsNegative: true)` gives the amount back.
     /// - Parameter nanos: Nano-USD, any value.

@@ -1,10 +1,11 @@
 package import Limits
 
-/// Amounts by resource. A resource that is named with 0 and one that is absent differ in content only.
+/// Amounts by resource. A resource that is named with 0 and one that is absent differ in content
+/// only.
 package typealias ModelAmounts = [Resource: Int64]
 
-/// What a random or hand-written history consists of: the data plane's calls, the operator's changes
-/// and the passing of time.
+/// What a random or hand-written history consists of: the data plane's calls, the operator's
+/// changes and the passing of time.
 ///
 /// Reservations are named by ordinal: the n-th that the history created, from 1. An ordinal that
 /// was never created names an unknown reservation.

@@ -89,8 +89,8 @@ package struct NaiveModel: Sendable {
     ///   - now: Unix milliseconds at which the history begins.
     ///   - retentionMilliseconds: How long keys and settled reservations are remembered.
     ///   - maximumLifeMilliseconds: Bound on the whole life of a reservation.
-    ///   - isOverdue: What `.expire` takes; a subject with a coarse timer says here how coarse it is.
-    ///     Never true before the expiry.
+    ///   - isOverdue: What `.expire` takes; a subject with a coarse timer says here how coarse it
+    ///     is. Never true before the expiry.
     package init(
         now: Int64, retentionMilliseconds: Int64 = 900_000,
         maximumLifeMilliseconds: Int64 = 86_400_000,
@@ -133,7 +133,8 @@ package struct NaiveModel: Sendable {
         return ModelOutcome(answer, events: events)
     }
 
-    /// "Only a rollover resets a total": a tenant whose cycle is over enters the one that holds `now`.
+    /// "Only a rollover resets a total": a tenant whose cycle is over enters the one that holds
+    /// `now`.
     ///
     /// Done before every operation, so a change of the cycle day or zone meets the window of the
     /// old setting and takes effect at its end. Totals need no reset: each window has its own.

@@ -1,5 +1,5 @@
-/// Random numbers that a seed repeats: SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom
-/// Number Generators", OOPSLA 2014).
+/// Random numbers that a seed repeats: SplitMix64 (Steele, Lea, Flood: "Fast Splittable
+/// Pseudorandom Number Generators", OOPSLA 2014).
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

@@ -67,7 +67,7 @@ struct CapStories {
         let hold = try story.check([.spend: 10]).reservation
         #expect(story.events.isEmpty)
         let answer = try story.commit(hold)
-        // A charge that passes both raises threshold, then reached; the suspension is the same step.
+        // A charge that passes both raises threshold, then reached; it suspends in the same step.
         #expect(
             story.eventsSinceLast() == [Self.spendThreshold, Self.spendReached, Self.suspended])
         #expect(answer.tenantStatus == .suspended)
