@@ -120,7 +120,7 @@ extension Decide {
         _ rules: LimitRules
     ) -> Int64 {
         let newest = hold[hold.newest(resource)]
-        var room = Int64.max - subjects.tenant.committed[resource] - subjects.tenant.held[resource]
+        var room = Int64.max
         if subjects.tenant.caps[resource] >= 0 && subjects.tenant.blocks(resource, rules) {
             if rules.cyclic.hasBit(resource) && newest.cycleStart != subjects.tenant.cycleStart {
                 return 0

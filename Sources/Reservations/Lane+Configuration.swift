@@ -134,8 +134,10 @@ extension Lane {
             var result = ChangeResult()
             for resource in 0..<4 {
                 let cap = own.pointee.subjects.tenant.caps[resource]
-                let over = own.pointee.subjects.tenant.committed[resource] - cap
-                if cap >= 0 && over > 0 { result.overBy[.tenant(resource)] = over }
+                let committed = own.pointee.subjects.tenant.committed[resource]
+                if cap >= 0 && committed > cap {
+                    result.overBy[.tenant(resource)] = committed - cap
+                }
             }
             return .success(result)
         }
@@ -204,8 +206,8 @@ extension Lane {
             beginRecord(.profileChanged, KeyRequest())
             guard swing(tenant, head, now: now) else { continue }
             var result = ChangeResult(created: created)
-            let over = own.pointee.subjects.profile.committed - cap
-            if cap >= 0 && over > 0 { result.overBy[.profileDailySpend] = over }
+            let committed = own.pointee.subjects.profile.committed
+            if cap >= 0 && committed > cap { result.overBy[.profileDailySpend] = committed - cap }
             return result
         }
     }

@@ -6,6 +6,8 @@ struct TimerWheel {
     static let tickMilliseconds: Int64 = 8
     private static let levels = 4
     private static let buckets = 256
+    /// Ticks that are walked one by one: nine minutes.
+    private static let longestWalk: Int64 = 1 << 16
 
     private let slots: Region<Slot>
     /// Heads by level and bucket: slot index + 1; 0: empty.
@@ -43,9 +45,12 @@ struct TimerWheel {
     }
 
     /// Works off what is due, at most `limit` slots; the rest comes with the next call.
+    ///
+    /// - Complexity: O(ticks passed + slots due), or O(slots) after more than nine minutes.
     mutating func advance(to now: Int64, limit: Int, _ due: (Int, inout TimerWheel) -> Void) {
         var left = limit
         let target = now / Self.tickMilliseconds
+        if target - present > Self.longestWalk { leap(to: target - 1) }
         while true {
             while unfinished != 0 {
                 if left == 0 { return }
@@ -62,6 +67,29 @@ struct TimerWheel {
             let head = Int(present & 0xff)
             unfinished = heads[head]
             heads[head] = 0
+        }
+    }
+
+    /// Goes on at a tick far ahead (the process was stopped, the clock was moved): places every slot anew instead of
+    /// walking the ticks between. O(slots).
+    private mutating func leap(to tick: Int64) {
+        var all = unfinished
+        unfinished = 0
+        for head in 0..<Self.levels * Self.buckets {
+            var link = heads[head]
+            heads[head] = 0
+            while link != 0 {
+                let slot = Int(link) - 1
+                link = UInt32(truncatingIfNeeded: slots[slot][Slot.link])
+                slots[slot][Slot.link] = UInt64(all)
+                all = UInt32(truncatingIfNeeded: slot + 1)
+            }
+        }
+        present = tick
+        while all != 0 {
+            let slot = Int(all) - 1
+            all = UInt32(truncatingIfNeeded: slots[slot][Slot.link])
+            place(slot, tick: slots[slot].signed(Slot.timer) / Self.tickMilliseconds + 1)
         }
     }
 

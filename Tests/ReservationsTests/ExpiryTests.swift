@@ -82,6 +82,23 @@ import Testing
                 == .reservationExpired)
     }
 
+    /// A clock that was moved by years, or a process that slept for them: nothing is walked tick by tick.
+    @Test func aLeapOfTheClock() throws {
+        let world = try World(limits: TenantLimits())
+        let lane = world.lanes[0]
+        for ttl in [1_000, 90_000, 3_600_000, 86_400_000] as [UInt32] {
+            _ = lane.reserve("acme", Operation.spend(1), ttl: ttl, now: world.now)
+        }
+        world.now += 3_600_000 / 2
+        lane.tick(now: world.now)
+        #expect(
+            world.usage().contains("0+2 0+0"), "the hour and the day are held: \(world.usage())")
+        world.now += 20 * 365 * 86_400_000
+        lane.tick(now: world.now)
+        lane.tick(now: world.now + 16)
+        #expect(world.usage().hasPrefix("active 0+0 0+0"))
+    }
+
     @Test func aReservationLivesNoLongerThanItsLife() throws {
         let world = try World(
             capacity: TableCapacity(

@@ -28,12 +28,16 @@ package final class LimitService: GRPCService {
     private var batch: UInt64 = 0
     /// What the batch in hand has done without keys, while its caller has a deadline.
     private var revocable: [Revocable] = []
-    // Answers are reused: they are large, and filled in place.
-    private var checkAnswer = CheckAnswer()
-    private var commitAnswer = CommitAnswer()
-    private var extendAnswer = ExtendAnswer()
-    private var recordAnswer = RecordAnswer()
-    private var usageAnswer = UsageAnswer()
+    /// Answers are large, reused and filled in place; outside the object, so that no access pays for an exclusivity
+    /// check at run time.
+    private struct Answers {
+        var check = CheckAnswer()
+        var commit = CommitAnswer()
+        var extend = ExtendAnswer()
+        var record = RecordAnswer()
+        var usage = UsageAnswer()
+    }
+    private let answers: UnsafeMutablePointer<Answers>
 
     /// An entry of a batch that is taken back should the caller's deadline pass before the answer leaves.
     private struct Revocable {
@@ -44,11 +48,18 @@ package final class LimitService: GRPCService {
     /// - Parameter eventLoop: the loop that this service belongs to; nil: nobody lets time pass but `tick`.
     package init(lane: EngineLane, eventLoop: (any EventLoop)?) {
         self.lane = lane
+        answers = .allocate(capacity: 1)
+        answers.initialize(to: Answers())
         // SAFETY: the task runs on the service's own event loop.
         nonisolated(unsafe) let lane = lane
         timer = eventLoop?.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
             lane.tick()
         }
+    }
+
+    deinit {
+        answers.deinitialize(count: 1)
+        answers.deallocate()
     }
 
     package func stopped() {
@@ -96,14 +107,16 @@ package final class LimitService: GRPCService {
             let violations = decoder.violations
             write(&response) { encoder.failedCheck(failure, violations: violations, into: $0) }
         case .success(let command):
-            if let failure = lane.check(command, answer: &checkAnswer) {
+            if let failure = lane.check(command, answer: &answers.pointee.check) {
                 write(&response) { encoder.failedCheck(failure, into: $0) }
             } else {
                 if call.hasExpired {
-                    lane.withdraw(command, checkAnswer)
+                    lane.withdraw(command, answers.pointee.check)
                     return .failed(.deadlineExceeded)
                 }
-                write(&response) { encoder.check(checkAnswer, Subjects(command), into: $0) }
+                write(&response) {
+                    encoder.check(answers.pointee.check, Subjects(command), into: $0)
+                }
             }
         }
         return .done
@@ -119,15 +132,17 @@ package final class LimitService: GRPCService {
         case .success(let decoded): command = decoded
         case .failure(let failure): return refused(failure)
         }
-        if let failure = lane.check(command, answer: &checkAnswer) { return failed(failure) }
+        if let failure = lane.check(command, answer: &answers.pointee.check) {
+            return failed(failure)
+        }
         if call.hasExpired {
-            lane.withdraw(command, checkAnswer)
+            lane.withdraw(command, answers.pointee.check)
             return .failed(.deadlineExceeded)
         }
-        if call.denyAsStatus, let denial = Denial(checkAnswer) {
+        if call.denyAsStatus, let denial = Denial(answers.pointee.check) {
             return denied(denial, Subjects(command))
         }
-        write(&response) { encoder.check(checkAnswer, Subjects(command), into: $0) }
+        write(&response) { encoder.check(answers.pointee.check, Subjects(command), into: $0) }
         return .done
     }
 
@@ -148,14 +163,14 @@ package final class LimitService: GRPCService {
                     encoder.failedBatchResult(failure, violations: violations, into: $0)
                 }
             case .success(let command):
-                if let failure = lane.check(command, answer: &checkAnswer) {
+                if let failure = lane.check(command, answer: &answers.pointee.check) {
                     write(&response) { encoder.failedBatchResult(failure, into: $0) }
                 } else {
                     if call.hasDeadline {
-                        revocable.append(Revocable(entry: index, answer: checkAnswer))
+                        revocable.append(Revocable(entry: index, answer: answers.pointee.check))
                     }
                     write(&response) {
-                        encoder.batchResult(checkAnswer, Subjects(command), into: $0)
+                        encoder.batchResult(answers.pointee.check, Subjects(command), into: $0)
                     }
                 }
             }
@@ -176,8 +191,12 @@ package final class LimitService: GRPCService {
         switch decoder.commit(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = lane.commit(command, answer: &commitAnswer) { return failed(failure) }
-            write(&response) { encoder.commit(commitAnswer, reservationSubjects, into: $0) }
+            if let failure = lane.commit(command, answer: &answers.pointee.commit) {
+                return failed(failure)
+            }
+            write(&response) {
+                encoder.commit(answers.pointee.commit, reservationSubjects, into: $0)
+            }
             return .done
         }
     }
@@ -203,11 +222,15 @@ package final class LimitService: GRPCService {
         switch decoder.extend(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = lane.extend(command, answer: &extendAnswer) { return failed(failure) }
-            if call.denyAsStatus, let denial = Denial(extendAnswer) {
+            if let failure = lane.extend(command, answer: &answers.pointee.extend) {
+                return failed(failure)
+            }
+            if call.denyAsStatus, let denial = Denial(answers.pointee.extend) {
                 return denied(denial, reservationSubjects)
             }
-            write(&response) { encoder.extend(extendAnswer, reservationSubjects, into: $0) }
+            write(&response) {
+                encoder.extend(answers.pointee.extend, reservationSubjects, into: $0)
+            }
             return .done
         }
     }
@@ -218,8 +241,10 @@ package final class LimitService: GRPCService {
         switch decoder.record(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = lane.record(command, answer: &recordAnswer) { return failed(failure) }
-            write(&response) { encoder.record(recordAnswer, Subjects(command), into: $0) }
+            if let failure = lane.record(command, answer: &answers.pointee.record) {
+                return failed(failure)
+            }
+            write(&response) { encoder.record(answers.pointee.record, Subjects(command), into: $0) }
             return .done
         }
     }
@@ -230,8 +255,10 @@ package final class LimitService: GRPCService {
         switch decoder.usage(request) {
         case .failure(let failure): return refused(failure)
         case .success(let query):
-            if let failure = lane.usage(query, answer: &usageAnswer) { return failed(failure) }
-            write(&response) { encoder.usage(usageAnswer, Subjects(query), into: $0) }
+            if let failure = lane.usage(query, answer: &answers.pointee.usage) {
+                return failed(failure)
+            }
+            write(&response) { encoder.usage(answers.pointee.usage, Subjects(query), into: $0) }
             return .done
         }
     }
