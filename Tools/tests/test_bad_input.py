@@ -161,11 +161,13 @@ def test_bad_settlements(contract, stub, check):
     assert usage(contract, stub, "globex")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND] == (0, 10)
 
 
-def test_gzip_both_ways(contract, server):
+def test_compressed_requests_are_refused_by_name(contract, server):
+    """Compression is not offered yet: a client that compresses learns it at once, and may go on without."""
     with grpc.insecure_channel(server.endpoint, compression=grpc.Compression.Gzip) as channel:
         stub = contract.Stub(channel)
-        requests = [request(contract, spend=1, include_limits=True)] * 50
-        answer = stub.CheckAndReserveBatch(contract.CheckAndReserveBatchRequest(requests=requests), timeout=10)
-        assert len(answer.results) == 50
-
-
+        # Long enough for the client to compress it.
+        large = request(contract, spend=1, reference="r" * 64, idempotency_key="k" * 128)
+        answer = failure(stub.CheckAndReserve, large)
+        assert answer.code == grpc.StatusCode.UNIMPLEMENTED
+        plain = stub.CheckAndReserve(request(contract, spend=1), timeout=10, compression=grpc.Compression.NoCompression)
+        assert plain.decision == contract.DECISION_ALLOWED

@@ -3,7 +3,6 @@
 import time
 
 import grpc
-import pytest
 from conftest import USD, failure, quantities, request, usage
 
 
@@ -287,12 +286,3 @@ def test_watch_usage_is_not_there_yet(contract, stub):
 
     answer = failure(watch, contract.WatchUsageRequest(tenant_id="acme"))
     assert answer.code == grpc.StatusCode.UNIMPLEMENTED
-
-
-@pytest.mark.parametrize("timeout", [0.000_001, 0.000_000_1])
-def test_a_deadline_that_has_passed_holds_nothing(contract, stub, timeout):
-    spend = contract.LIMIT_KIND_TENANT_MONTHLY_SPEND
-    for _ in range(20):
-        answer = failure(stub.CheckAndReserve, request(contract, spend=USD), timeout=timeout)
-        assert answer.code == grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_until(lambda: usage(contract, stub, "globex")[spend] == (0, 0))

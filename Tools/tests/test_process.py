@@ -32,50 +32,26 @@ def test_signals_end_it_well(serve, number):
     assert serve().stop(number) == 0
 
 
-def test_running_calls_are_finished(contract, serve):
+def test_drain_ends_idle_streams_and_answers_what_was_read(contract, serve):
     server = serve()
-    with grpc.insecure_channel(server.endpoint) as channel:
-        stub = contract.Stub(channel)
-        go_on = threading.Event()
-
-        def requests():
-            yield request(contract, spend=1)
-            assert go_on.wait(30)
-            yield request(contract, spend=1)
-
-        call = stub.CheckAndReserveStream(requests(), timeout=30)
-        assert next(call).decision == contract.DECISION_ALLOWED
-        server.process.send_signal(signal.SIGTERM)
-        # The port closes first; the stream that runs is served to its end.
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
-                time.sleep(0.02)
-            except OSError:
-                break
-        else:
-            pytest.fail("the listener stayed open")
-        go_on.set()
-        assert next(call).decision == contract.DECISION_ALLOWED
-        assert list(call) == []
-    assert server.stop() == 0
-
-
-def test_drain_has_an_end(contract, serve):
-    server = serve("--drain-timeout", "1s")
     with grpc.insecure_channel(server.endpoint) as channel:
         stop = threading.Event()
 
         def requests():
-            yield request(contract, spend=1)
+            for _ in range(100):
+                yield request(contract, spend=1)
             stop.wait(60)
 
-        call = contract.Stub(channel).CheckAndReserveStream(requests())
-        next(call)
+        call = contract.Stub(channel).CheckAndReserveStream(requests(), timeout=60)
+        answers = [next(call) for _ in range(100)]
+        assert all(answer.decision == contract.DECISION_ALLOWED for answer in answers)
+        # A stream that nobody uses must not hold the drain up: it ends at once, and says why.
         began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        ended = failure(lambda timeout: next(call))
+        assert ended.code == grpc.StatusCode.UNAVAILABLE
         assert server.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 5
         stop.set()
 
 
@@ -115,12 +91,12 @@ def test_a_taken_port_is_named(server):
 
 def test_settings_from_environment_and_file(contract, serve, tmp_path):
     config = tmp_path / "tollgate.yaml"
-    config.write_text("max-tenants: 1000\nmax-profiles: 1000\nmax-reservations: 100\nmax-remembered: 2\n")
+    config.write_text("max-tenants: 1000\nmax-profiles: 1000\nmax-reservations: 100000\nmax-remembered: 200\n")
     server = serve("--config", str(config), environment={"TOLLGATE_MAX_REMEMBERED": "3"})
     with grpc.insecure_channel(server.endpoint) as channel:
         stub = contract.Stub(channel)
         kept = 0
-        for index in range(20):
+        for index in range(10_000):
             try:
                 stub.CheckAndReserve(request(contract, spend=1, idempotency_key=f"k{index}"), timeout=10)
                 kept += 1
@@ -128,7 +104,7 @@ def test_settings_from_environment_and_file(contract, serve, tmp_path):
                 # A key is never forgotten early: the budget is spent.
                 assert error.code() == grpc.StatusCode.UNAVAILABLE
                 break
-        assert 3 <= kept < 20
+        assert 3 <= kept < 10_000
         answer = failure(stub.CheckAndReserve, request(contract, spend=1, idempotency_key="one-more"))
         assert answer.code == grpc.StatusCode.UNAVAILABLE and answer.catalogue == "10037"
         assert "RetryInfo" in answer.details
@@ -172,8 +148,10 @@ def test_reload_applies_the_limits_file_again(contract, serve, tmp_path):
 
 
 def test_example_limits_are_served_to_ipv6():
-    server = Server("--grpc-listen", "[::1]:0", limits=EXAMPLE) if socket.has_ipv6 else None
-    if server is None:
+    try:
+        socket.socket(socket.AF_INET6).bind(("::1", 0))
+    except OSError:
         pytest.skip("no IPv6 here")
+    server = Server("--grpc-listen", "[::1]:0", limits=EXAMPLE)
     assert server.endpoint.startswith("[::1]:")
     assert server.stop() == 0

@@ -8,7 +8,6 @@ internal import LimitsFile
 internal import Logging
 internal import NIOCore
 internal import Reservations
-internal import Synchronization
 
 /// The running service: engine, gRPC server, signals. One per process.
 struct Service {
@@ -84,11 +83,15 @@ struct Service {
             LimitService(lane: lanes[loop.index].lane, eventLoop: loop.eventLoop)
         }
         let clock = watchClock()
+        // Before anybody learns that the service is there: from here on SIGTERM drains.
+        let signals = await ProcessSignals()
         let grpc = NetworkAddress(host: server.host, port: server.port)
         // Unbuffered: whoever started the service waits for this line.
         FileHandle.standardOutput.write(
             Data("tollgate ready grpc=\(grpc) http=\(settings.httpListen)\n".utf8))
-        await stopSignal()
+        for await signal in signals.received {
+            if signal == SIGHUP { reload() } else { break }
+        }
         clock.cancel()
         logger.info("draining")
         await server.shutdown(within: .milliseconds(settings.drainTimeoutMilliseconds))
@@ -125,23 +128,6 @@ struct Service {
         return timer
     }
 
-    /// Returns at the first SIGTERM or SIGINT. SIGHUP reads the limits file again.
-    private func stopSignal() async {
-        for number in [SIGTERM, SIGINT, SIGHUP] { signal(number, SIG_IGN) }
-        let sources = [SIGTERM, SIGINT, SIGHUP].map {
-            DispatchSource.makeSignalSource(signal: $0, queue: .global())
-        }
-        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let stopped = Once()
-            for source in sources.prefix(2) {
-                source.setEventHandler { if stopped.first() { continuation.resume() } }
-            }
-            sources[2].setEventHandler { reload() }
-            for source in sources { source.resume() }
-        }
-        for source in sources { source.cancel() }
-    }
-
     private func reload() {
         guard let path = settings.limitsFile else { return }
         do {
@@ -157,14 +143,4 @@ struct Service {
 private struct LaneHandover: @unchecked Sendable {
     let lane: EngineLane
     init(_ lane: EngineLane) { self.lane = lane }
-}
-
-/// Something that happens once.
-private final class Once: Sendable {
-    private let happened = Atomic<Bool>(false)
-    /// True for the first caller.
-    func first() -> Bool {
-        // ORDERING: relaxed because nothing else is published with it.
-        !happened.exchange(true, ordering: .relaxed)
-    }
 }
