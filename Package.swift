@@ -119,12 +119,16 @@ let package = Package(
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Limits"], swiftSettings: strict),
         .testTarget(
-            name: "GRPCServerTests", dependencies: ["GRPCServer", "TollgateClient"],
-            swiftSettings: strict),
+            name: "GRPCServerTests",
+            dependencies: [
+                "GRPCServer", "HTTP2",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "TollgateClientTests",
             dependencies: [
-                "TollgateClient", "GRPCServer", "Wire",
+                "TollgateClient", "Wire",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
