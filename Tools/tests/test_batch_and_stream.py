@@ -63,6 +63,20 @@ def test_stream_is_interactive_and_survives_bad_entries(contract, stub):
     assert call.code() == grpc.StatusCode.OK
 
 
+def test_long_streams_are_no_attack(contract, stub):
+    """A gRPC library sends window updates and pings all the time: they must not count against a busy stream."""
+    outgoing = queue.Queue()
+    call = stub.CheckAndReserveStream(iter(outgoing.get, None), timeout=60)
+    message = request(contract, spend=1, include_limits=True)
+    for _ in range(3_000):
+        outgoing.put(message)
+        assert next(call).decision == contract.DECISION_ALLOWED
+    outgoing.put(None)
+    assert list(call) == []
+    answers = stub.CheckAndReserveStream(iter([message] * 5_000), timeout=60)
+    assert sum(answer.decision == contract.DECISION_ALLOWED for answer in answers) == 5_000
+
+
 def test_cancelled_stream_leaves_the_connection_unharmed(contract, stub):
     outgoing = queue.Queue()
     call = stub.CheckAndReserveStream(iter(outgoing.get, None))
