@@ -25,4 +25,9 @@ struct ProcessSignals {
         var waiting = ready.makeAsyncIterator()
         for _ in numbers { await waiting.next() }
     }
+
+    /// Ends the sequence. Until then the sources must live: a signal whose source is gone is ignored for good.
+    func cancel() {
+        for source in sources { source.cancel() }
+    }
 }

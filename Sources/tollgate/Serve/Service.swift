@@ -92,6 +92,7 @@ struct Service {
         for await signal in signals.received {
             if signal == SIGHUP { reload() } else { break }
         }
+        signals.cancel()
         clock.cancel()
         logger.info("draining")
         await server.shutdown(within: .milliseconds(settings.drainTimeoutMilliseconds))
