@@ -42,8 +42,7 @@ struct AliasTable {
             threshold[more] -= 1 - threshold[less]
             if threshold[more] < 1 { small.append(large.removeLast()) }
         }
-        // What rounding left over stands for itself.
-        for index in small + large where alias[index] == UInt32(index) { threshold[index] = 1 }
+        // What rounding left over has itself as its alias.
     }
 
     func draw(_ random: inout SeededGenerator) -> Int {
