@@ -34,7 +34,11 @@ final class Driver: @unchecked Sendable {
 
     private let connections: [Connection]
     private var hasUnsent: [Bool]
-    private var nextConnection = 0
+    /// The connection whose turn it is, and how many calls it has had.
+    private var connection = 0
+    private var turns = 0
+    /// Calls that are due together go out together.
+    private static let callsPerTurn = 16
     let loop: any EventLoop
 
     private var start: UInt64 = 0
@@ -134,6 +138,7 @@ final class Driver: @unchecked Sendable {
             send(journey, now)
         }
         if inFlight == settings.maximumInFlight { noteQueue(now) }
+        if turns > 0 { takeTurns() }
         for index in connections.indices where hasUnsent[index] {
             hasUnsent[index] = false
             connections[index].flush()
@@ -232,9 +237,15 @@ final class Driver: @unchecked Sendable {
             method: method, message: message,
             deadline: .uptimeNanoseconds(now + settings.timeoutNanoseconds)
         ) { outcome in self.ended(journey, outcome) }
-        connections[nextConnection].start(call)
-        hasUnsent[nextConnection] = true
-        nextConnection = (nextConnection + 1) % connections.count
+        connections[connection].start(call)
+        hasUnsent[connection] = true
+        turns += 1
+        if turns == Self.callsPerTurn { takeTurns() }
+    }
+
+    private func takeTurns() {
+        connection = (connection + 1) % connections.count
+        turns = 0
     }
 
     /// Long enough that no hold expires in a run unless the service stands still for minutes.

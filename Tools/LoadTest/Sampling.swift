@@ -17,9 +17,9 @@ struct SeededGenerator: RandomNumberGenerator {
     /// Evenly in 0 ..< 1.
     mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
 
-    /// Evenly in 0 ..< `count`; the bias of 2^-32 does not matter here.
+    /// Evenly in 0 ..< `count`, but for a bias of at most 2^-44 for a million.
     mutating func index(below count: Int) -> Int {
-        Int((next() >> 32) &* UInt64(count) >> 32)
+        Int(next().multipliedFullWidth(by: UInt64(count)).high)
     }
 }
 
