@@ -56,6 +56,9 @@ final class ClientHandler: ChannelInboundHandler {
         configuration.streamWindowBytes = 8 << 20
         configuration.connectionWindowBytes = 16 << 20
         configuration.maximumBufferedInputBytes = 64 << 20
+        // Budgets against hostile peers, not against this client's own cancellations and a busy service.
+        configuration.ownResets = .init(burst: 1_000_000, perSecond: 1_000_000)
+        configuration.controlFrames = .init(burst: 100_000, perSecond: 100_000)
         session = ClientSession(configuration: configuration, memory: SessionMemory())
         owners = Array(repeating: nil, count: Self.table)
     }
