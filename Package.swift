@@ -135,6 +135,12 @@ let package = Package(
         .testTarget(
             name: "LimitsFileTests", dependencies: ["LimitsFile", "Limits"], swiftSettings: strict),
         .testTarget(name: "TollgateTests", dependencies: ["tollgate"], swiftSettings: strict),
+        .testTarget(
+            name: "LoadTestTests",
+            dependencies: [
+                "TollgateClient", "tollgate-loadtest",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

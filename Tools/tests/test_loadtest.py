@@ -12,7 +12,7 @@ import grpc
 import pytest
 from conftest import BINARY, USD
 
-LOADTEST = str(pathlib.Path(BINARY).resolve().parent / "tollgate-loadtest")
+LOADTEST = str(pathlib.Path(BINARY).absolute().parent / "tollgate-loadtest")
 
 
 class LoadTest:
