@@ -52,6 +52,8 @@
     /// What was asked of the limits, or charged.
     public var amounts: Amounts
     public var refused: LimitSet
+    /// Charges to windows that were over: for the books.
+    public var closed: ClosedCharges
     /// The key's 128-bit keyed hash and the content's hash; all 0: no key.
     public var keyHigh: UInt64
     public var keyLow: UInt64
@@ -74,6 +76,7 @@
         action = .unspecified
         amounts = Amounts()
         refused = []
+        closed = ClosedCharges()
         keyHigh = 0
         keyLow = 0
         contentHash = 0

@@ -115,6 +115,13 @@ struct ContentHasher {
         }
     }
 
+    /// The least acceptable amounts of what is asked: 0 means 1.
+    mutating func add(_ minimums: Amounts, of asked: Amounts) {
+        for resource in asked.resources where asked[resource] > 0 {
+            add(UInt64(bitPattern: max(1, minimums[resource])))
+        }
+    }
+
     @inline(__always)
     mutating func add(_ bytes: BorrowedBytes) {
         add(secret.directoryHash(bytes))

@@ -131,6 +131,14 @@ struct KeyMemory {
         while true {
             let first = head[0]
             entry[Self.link] = first
+            if first != 0 {
+                // Remembered at least as long as what is behind it, however old this lane's clock is.
+                let behind = self.entry(first)
+                let until = behind.signed(Self.until)
+                if behind[Self.state] &>> 32 == first &>> 32 && until > entry.signed(Self.until) {
+                    entry.setSigned(Self.until, until)
+                }
+            }
             if head.compareExchange(0, first, reference) { return }
         }
     }

@@ -48,7 +48,7 @@ extension Lane {
                 &own.pointee.subjects, action: command.action, amounts: command.amounts,
                 minimums: command.minimums, mode: command.mode, table.rules, answer: &answer,
                 transition: &own.pointee.transition, evaluated: &evaluated)
-            if verdict == .overflow { return .overflow }
+            if verdict == .overflow { return .overflow(of: "/quantities") }
             let holds = verdict == .allowed && command.mode != .checkOnly && command.mode != .commit
             let changes = !own.pointee.transition.isEmpty || keyed || holds
             if changes && command.mode != .checkOnly {
@@ -65,7 +65,8 @@ extension Lane {
                 fillRecord(command, verdict: verdict, key: key, answer)
                 guard swing(tenant, head, now: now) else { continue }
                 if holds, let taken = slot {
-                    wheel.pointee.insert(taken, deadline: answer.expiresAt)
+                    wheel.pointee.insert(
+                        taken, deadline: min(answer.expiresAt, now + Self.longestWait))
                     slot = nil
                 }
             }
@@ -155,6 +156,7 @@ extension Lane {
                 closed: &own.pointee.closed)
             guard verdict == .allowed else { return }
             beginRecord(.reversed, KeyRequest())
+            recordClosedCharges()
             own.pointee.record.amounts = command.amounts
             if swing(tenant, head, now: now) { return }
         }
@@ -179,7 +181,7 @@ extension Lane {
         var hasher = ContentHasher(table.secret, method: 1)
         hasher.add(command.profileID)
         hasher.add(command.amounts)
-        if command.mode == .partial { hasher.add(command.minimums) }
+        if command.mode == .partial { hasher.add(command.minimums, of: command.amounts) }
         hasher.add(
             UInt64(command.action.rawValue) | UInt64(command.mode.rawValue) &<< 8
                 | UInt64(command.onExpiry.rawValue) &<< 16
@@ -255,6 +257,12 @@ extension Lane {
         return nil
     }
 
+    /// Puts charges to windows that are over into the record in hand.
+    @inline(__always)
+    func recordClosedCharges() {
+        if own.pointee.closed.count > 0 { own.pointee.record.closed = own.pointee.closed }
+    }
+
     /// Starts the record of the operation in hand.
     @inline(__always)
     func beginRecord(_ kind: Record.Kind, _ key: KeyRequest) {
@@ -264,6 +272,7 @@ extension Lane {
         own.pointee.record.action = .unspecified
         own.pointee.record.amounts = Amounts()
         own.pointee.record.refused = []
+        own.pointee.record.closed.count = 0
         own.pointee.record.keyHigh = key.hash.high
         own.pointee.record.keyLow = key.hash.low
         own.pointee.record.contentHash = key.content

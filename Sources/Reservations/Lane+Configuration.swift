@@ -2,7 +2,7 @@ package import Limits
 
 /// What a change of a tenant's or profile's settings came to: by how much present usage is over each new cap.
 package struct ChangeResult: Sendable, Equatable {
-    /// The limits whose present committed usage exceeds the cap, and by how much.
+    /// The limits whose present usage, committed and held, exceeds the cap, and by how much.
     package var overBy: [LimitKind: Int64] = [:]
     package var created = false
 }
@@ -134,10 +134,10 @@ extension Lane {
             var result = ChangeResult()
             for resource in 0..<4 {
                 let cap = own.pointee.subjects.tenant.caps[resource]
-                let committed = own.pointee.subjects.tenant.committed[resource]
-                if cap >= 0 && committed > cap {
-                    result.overBy[.tenant(resource)] = committed - cap
-                }
+                let used =
+                    own.pointee.subjects.tenant.committed[resource]
+                    + own.pointee.subjects.tenant.held[resource]
+                if cap >= 0 && used > cap { result.overBy[.tenant(resource)] = used - cap }
             }
             return .success(result)
         }
@@ -183,6 +183,9 @@ extension Lane {
             table.profiles.find($0, hash: table.secret.directoryHash($0))
         }
         if profile == nil {
+            // An id is used up by its first owner: not for a tenant that was deleted.
+            _ = open(tenant)
+            if own.pointee.subjects.tenant.status == .closed { throw TableError.closed(tenantID) }
             let result = id.withBorrowedBytes { createProfile($0, tenant, policy, now: now) }
             (profile, created) = try result.get()
         }
@@ -206,8 +209,9 @@ extension Lane {
             beginRecord(.profileChanged, KeyRequest())
             guard swing(tenant, head, now: now) else { continue }
             var result = ChangeResult(created: created)
-            let committed = own.pointee.subjects.profile.committed
-            if cap >= 0 && committed > cap { result.overBy[.profileDailySpend] = committed - cap }
+            let used =
+                own.pointee.subjects.profile.committed + own.pointee.subjects.profile.held
+            if cap >= 0 && used > cap { result.overBy[.profileDailySpend] = used - cap }
             return result
         }
     }

@@ -3,8 +3,13 @@ import Limits
 extension Lane {
     /// How long a lane may be silent before others look after its reservations.
     static var silence: Int64 { 300 }
-    /// Work of one tick at most, so that no request waits long behind it.
-    static var dueLimit: Int { 512 }
+    /// Work of one tick at most, so that no request waits long behind it: a look at a settled reservation counts 1.
+    static var dueLimit: Int { 16_384 }
+    /// What an expiry counts: it is a transition of its tenant.
+    static var expiryWork: Int { 32 }
+    /// How long a timer runs at most: a reservation that is settled early is noticed, and begins to be forgotten,
+    /// within this time.
+    static var longestWait: Int64 { 60_000 }
 
     /// Lets time pass: expires what is due and forgets what was settled long enough ago. To be called by the lane's
     /// thread every 10 ms or so; requests need not wait for it.
@@ -32,16 +37,19 @@ extension Lane {
     }
 
     /// A slot's timer is due.
-    private func comesUp(_ slot: Int, _ wheel: inout TimerWheel, now: Int64) {
+    /// - Returns: the work that it was.
+    private func comesUp(_ slot: Int, _ wheel: inout TimerWheel, now: Int64) -> Int {
+        var work = 1
         let words = table.slots[slot]
         let word = SlotWord(word: words[Slot.state])
         if word.phase == .held {
             let expiresAt = expiry(words, word)
             if now < expiresAt {
-                wheel.insert(slot, deadline: expiresAt)
-                return
+                wheel.insert(slot, deadline: min(expiresAt, now + Self.longestWait))
+                return work
             }
             expire(slot, word, now: now)
+            work = Self.expiryWork
         }
         let settled = SlotWord(word: words[Slot.state])
         let phase = settled.phase
@@ -60,6 +68,7 @@ extension Lane {
             words[Slot.forgetAt] = 0
             wheel.insert(slot, deadline: now)
         }
+        return work
     }
 
     /// When a held slot expires. The body may be replaced meanwhile: then the result is too early or too late by
@@ -85,6 +94,7 @@ extension Lane {
                     closed: &own.pointee.closed)
                 precondition(settlement.verdict == .allowed, "a hold is within the totals")
                 beginRecord(.expiredCharged, KeyRequest())
+                recordClosedCharges()
                 own.pointee.record.amounts = settlement.committed
                 if settle(open, .expiredCharged, body: open.word.body, now: now) { return }
             } else {

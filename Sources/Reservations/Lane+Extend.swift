@@ -41,13 +41,14 @@ extension Lane {
                 &own.pointee.subjects, action: own.pointee.hold.action,
                 additional: command.additional, minimums: command.minimums, mode: command.mode,
                 table.rules, answer: &answer, transition: &own.pointee.transition)
-            if verdict == .overflow { return .overflow }
+            if verdict == .overflow || outgrows() { return .overflow(of: "/additional") }
             let oldExpiry = own.pointee.hold.expiresAt
             answer.expiresAt = verdict == .allowed ? newExpiry(command, now: now) : oldExpiry
             let grows = verdict == .allowed && !own.pointee.transition.held.isEmpty
             let moves = grows || answer.expiresAt != oldExpiry
             if moves || keyed || !own.pointee.transition.isEmpty {
                 if moves {
+                    guard !open.word.isExhausted else { return .tooManyExtensions }
                     if grows, !addSegment() { return .tooManyWindows }
                     if body == nil { body = table.takeBody() }
                     guard let body else { return .tableFull }
@@ -58,9 +59,13 @@ extension Lane {
                 own.pointee.record.amounts = command.additional
                 own.pointee.record.expiresAt = answer.expiresAt
                 own.pointee.record.refused = answer.refused
-                let next = moves ? body : open.word.body
-                guard settle(open, .held, body: next, now: now) else { continue }
-                if moves { body = nil }
+                if moves {
+                    guard settle(open, .held, body: body, now: now) else { continue }
+                    body = nil
+                } else {
+                    own.pointee.record.reservationID = command.reservationID
+                    guard swing(open.tenant, open.head, now: now) else { continue }
+                }
             }
             Decide.describe(
                 answer.refused.union(answer.warnings), &own.pointee.subjects, table.rules,
@@ -75,6 +80,15 @@ extension Lane {
         guard command.ttlMilliseconds > 0 else { return old }
         let latest = own.pointee.hold.createdAt + table.capacity.maxLife
         return max(old, min(now + Int64(command.ttlMilliseconds), latest))
+    }
+
+    /// Whether the reservation would hold more than 64 bits in all its windows together.
+    private func outgrows() -> Bool {
+        let granted = own.pointee.transition.held
+        let total = own.pointee.hold.total
+        return granted.resources.contains {
+            total[$0].addingReportingOverflow(granted[$0]).overflow
+        }
     }
 
     /// Adds the room that was just granted to the newest segment, or as a new one where a window has changed.
@@ -140,12 +154,14 @@ extension Lane {
         hasher.add(command.reservationID)
         hasher.add(UInt64(command.ttlMilliseconds) | UInt64(command.mode.rawValue) &<< 32)
         hasher.add(command.additional)
-        if command.mode == .partial { hasher.add(command.minimums) }
+        if command.mode == .partial { hasher.add(command.minimums, of: command.additional) }
         return hasher.finish()
     }
 }
 
 extension Failure {
+    static let tooManyExtensions = Failure(
+        .unavailable, detail: "The reservation was extended too often; commit it and take another")
     static let tooManyWindows = Failure(
         .unavailable, detail: "The reservation holds room in too many windows; commit it first")
 }

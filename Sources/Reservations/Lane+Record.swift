@@ -37,8 +37,8 @@ extension Lane {
                 &own.pointee.subjects, amounts: command.amounts, table.rules,
                 transition: &own.pointee.transition, reached: &reached)
             {
-            case .overflow: return .overflow
-            case .belowZero: return .belowZero
+            case .overflow: return .overflow(of: "/quantities")
+            case .belowZero: return .belowZero(of: "/quantities")
             case .allowed, .denied, .exceedsHold: break
             }
             let suspends = own.pointee.transition.events.contains(.suspended)

@@ -34,7 +34,10 @@ extension Lane {
             own.pointee.reservationTenant = tenant
             openProfile(profile < 0 ? nil : profile)
             loadHold(words, word, hasProfile: profile >= 0)
-            guard isCurrent(tenant, head), words[Slot.state] == word.word else { continue }
+            // The slot may have begun this life after its subjects were read: then they were another's.
+            guard isCurrent(tenant, head), words[Slot.state] == word.word,
+                words[Slot.subjects] == subjects
+            else { continue }
             return OpenSlot(slot: id.slot, word: word, tenant: tenant, head: head)
         }
     }
@@ -166,8 +169,8 @@ extension Lane {
                 table.rules, transition: &own.pointee.transition, closed: &own.pointee.closed)
             switch settlement.verdict {
             case .exceedsHold: return Failure(.exceedsReservation, pointer: "/actual")
-            case .overflow: return .overflow
-            case .belowZero: return .belowZero
+            case .overflow: return .overflow(of: "/actual")
+            case .belowZero: return .belowZero(of: "/actual")
             case .allowed, .denied: break
             }
             let late = phase != .open
@@ -185,6 +188,7 @@ extension Lane {
             }
             beginRecord(late ? .committedLate : .committed, KeyRequest())
             own.pointee.record.amounts = settlement.committed
+            recordClosedCharges()
             let suspends = own.pointee.transition.events.contains(.suspended)
             let status =
                 suspends ? TenantStatus.suspended : own.pointee.subjects.tenant.status
@@ -193,7 +197,8 @@ extension Lane {
                 body: asHeld ? open.word.body : body, warnings: settlement.reached,
                 tenantStatus: status)
             guard settle(open, as: next, now: now) else { continue }
-            body = nil
+            // What an earlier attempt took stays for `defer` to give back.
+            if !asHeld { body = nil }
             answer.committed = settlement.committed
             answer.uncharged = settlement.uncharged
             answer.late = late

@@ -291,10 +291,12 @@ extension Failure {
         .unavailable, detail: "The table of reservations is full; settle some or try again later")
     static let keysFull = Failure(
         .unavailable, detail: "The budget of remembered idempotency keys is spent")
-    static let overflow = Failure(
-        .badField, pointer: "/quantities", detail: "A total would exceed 64 bits")
-    static let belowZero = Failure(
-        .badField, pointer: "/quantities", detail: "More would be taken away than is in use")
+    static func overflow(of field: StaticString) -> Failure {
+        Failure(.badField, pointer: field, detail: "A total would exceed 64 bits")
+    }
+    static func belowZero(of field: StaticString) -> Failure {
+        Failure(.badField, pointer: field, detail: "More would be taken away than is in use")
+    }
     static let unknownTenant = Failure(.notFound, pointer: "/tenant_id", detail: "No such tenant")
     static let unknownProfile = Failure(
         .notFound, pointer: "/messaging_profile_id", detail: "No such messaging profile")

@@ -220,6 +220,10 @@ struct SlotWord: Equatable {
         TenantStatus(rawValue: UInt8(truncatingIfNeeded: word &>> 27 & 0x3)) ?? .active
     }
 
+    /// No change more would have a sequence of its own: a helper that comes too late could mistake one for another.
+    @inline(__always)
+    var isExhausted: Bool { word &>> 22 & 0x3fff >= 0x3ff0 }
+
     /// The word after any other change.
     @inline(__always)
     func next(_ phase: Phase, body: Int?) -> SlotWord {

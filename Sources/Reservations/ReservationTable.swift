@@ -21,7 +21,7 @@ package struct TableCapacity: Sendable {
 
     package init(
         tenants: Int = 1_000_000, profiles: Int = 1_000_000, reservations: Int = 20_000_000,
-        bodies: Int = 1_000_000, keys: Int = 10_000_000, lanes: Int = 64,
+        bodies: Int = 4_000_000, keys: Int = 10_000_000, lanes: Int = 64,
         retention: Int64 = 900_000, maxLife: Int64 = 86_400_000
     ) {
         self.tenants = tenants

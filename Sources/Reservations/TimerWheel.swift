@@ -44,20 +44,19 @@ struct TimerWheel {
         heads[head] = UInt32(truncatingIfNeeded: slot &+ 1)
     }
 
-    /// Works off what is due, at most `limit` slots; the rest comes with the next call.
+    /// Works off what is due until the work that `due` tells comes to `limit`; the rest comes with the next call.
     ///
     /// - Complexity: O(ticks passed + slots due), or O(slots) after more than nine minutes.
-    mutating func advance(to now: Int64, limit: Int, _ due: (Int, inout TimerWheel) -> Void) {
+    mutating func advance(to now: Int64, limit: Int, _ due: (Int, inout TimerWheel) -> Int) {
         var left = limit
         let target = now / Self.tickMilliseconds
         if target - present > Self.longestWalk { leap(to: target - 1) }
         while true {
             while unfinished != 0 {
-                if left == 0 { return }
-                left -= 1
+                if left <= 0 { return }
                 let slot = Int(unfinished) - 1
                 unfinished = UInt32(truncatingIfNeeded: slots[slot][Slot.link])
-                due(slot, &self)
+                left -= due(slot, &self)
             }
             guard present < target else { return }
             present += 1
