@@ -11,6 +11,8 @@ struct FrameMeter {
         var charged = 0
         /// Whether the last of them was a PING.
         var endsWithPing = false
+        /// DATA frames that carry something: they are what control frames are there for.
+        var carrying = 0
     }
 
     private enum FrameType {
@@ -74,8 +76,9 @@ struct FrameMeter {
         switch type {
         case FrameType.headers, FrameType.resetStream:
             return  // requests are bounded by concurrency, resets by their own limiter
-        case FrameType.data where length > 0 && flags & Self.padded == 0,
-            FrameType.data where flags & Self.endStream != 0:
+        case FrameType.data where length > 0 && flags & Self.padded == 0:
+            count.carrying += 1
+        case FrameType.data where flags & Self.endStream != 0:
             return
         default:
             count.charged += 1

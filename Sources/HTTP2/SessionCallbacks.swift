@@ -236,14 +236,15 @@ extension SessionCore {
         let route = routes.entries + Int(record.pointee.request.route)
         record.pointee.inputLimit = route.pointee.maximumBodyBytes
         if route.pointee.streamsRequests { record.pointee.flags.insert(.streaming) }
-        guard route.pointee.maximumBodyBytes > state.pointee.configuration.streamWindowBytes,
+        guard route.pointee.maximumBodyBytes >= state.pointee.configuration.streamWindowBytes,
             !record.pointee.flags.contains(.remoteEnded)
         else { return }
-        // A whole body must fit the window, since credit is returned only as it is consumed.
+        // A whole body must fit the window, since credit is returned only as it is consumed; and a byte more, or a
+        // body that is too long would stand still at the limit and never be refused.
         // 0 or NGHTTP2_ERR_NOMEM.
         let result = nghttp2_session_set_local_window_size(
             state.pointee.handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), record.pointee.id,
-            Int32(clamping: route.pointee.maximumBodyBytes))
+            Int32(clamping: route.pointee.maximumBodyBytes + 1))
         if result != 0 { fail(result) }
     }
 

@@ -17,7 +17,7 @@ package struct SessionConfiguration: Sendable {
     /// Bytes of one stream that the peer may send ahead of their consumption.
     package var streamWindowBytes = 128 * 1024
     /// Bytes of the whole connection that may be under way to us.
-    package var connectionWindowBytes = 1024 * 1024
+    package var connectionWindowBytes = 2 * 1024 * 1024
     /// Request bytes buffered over all streams; a stream that would pass it is cut off
     /// (`StreamEvents.overflow`).
     package var maximumBufferedInputBytes = 4 * 1024 * 1024
@@ -38,6 +38,9 @@ package struct SessionConfiguration: Sendable {
     /// PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA, CONTINUATION and unknown frames
     /// (CVE-2019-9511 ... 9518).
     package var controlFrames = Rate(burst: 1_000, perSecond: 200)
+    /// Control frames that each DATA frame with content earns on top: gRPC peers acknowledge windows and probe the
+    /// connection (PING) as often as messages come.
+    package var controlFramesPerDataFrame = 4
     /// Control frames that each stream which ends well earns on top.
     package var controlFramesPerStream = 4
     /// A stream buffer above this size is given back when its stream ends.

@@ -189,6 +189,10 @@ struct SessionCore {
         guard state.pointee.failure == nil else { return }
         state.pointee.nowNanoseconds = nowNanoseconds
         let count = state.pointee.meter.scan(bytes)
+        if count.carrying > 0 {
+            state.pointee.controlFrames.earn(
+                count.carrying * state.pointee.configuration.controlFramesPerDataFrame)
+        }
         if count.charged > 0, !pay(count.charged) {
             return terminate(
                 HTTP2ErrorCode.enhanceYourCalm, reason: count.endsWithPing ? "too_many_pings" : nil)

@@ -29,6 +29,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let session: ServerSession
     let peer: String
     private(set) var place: (index: UInt32, generation: UInt32) = (0, 0)
+    /// Whether `place` is taken.
+    private var isPlaced = false
     private var context: ChannelHandlerContext?
     private var isWritable = true
     private var isReadPaused = false
@@ -70,11 +72,21 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         place = loop.add(self)
+        isPlaced = true
         if context.channel.isActive { begin() }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        // A channel that dies before it is active is removed without becoming inactive.
+        leave()
+    }
+
+    /// Gives the place in the loop back, once.
+    private func leave() {
+        guard isPlaced else { return }
+        isPlaced = false
+        loop.remove(place.index)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -91,7 +103,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         session.abandon()
         while let (stream, _) = session.nextReady() { closed(stream) }
         loop.call.values.connection = nil  // it may be this one
-        loop.remove(place.index)
+        leave()
         context.fireChannelInactive()
     }
 
