@@ -30,18 +30,26 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
         let mask: Int
         /// Filled slots; approximate, decides when to grow.
         let count = Atomic<Int>(0)
-        /// Next slot to move.
+        /// Next stretch to move.
         let cursor = Atomic<Int>(0)
-        /// Slots moved.
+        /// Stretches moved, by number: 1 when every slot of it is frozen or copied.
+        let isMoved: Region<Word>
+        /// Stretches moved.
         let moved = Atomic<Int>(0)
         let next = Atomic<TablePointer?>(nil)
 
         init(size: Int) throws(TableError) {
-            region = try Region(capacity: size)
+            let words = try Region<Word>(capacity: size)
+            let flags = try Region<Word>(capacity: (size + stretch - 1) / stretch)
+            region = words
+            isMoved = flags
             mask = size - 1
         }
 
-        deinit { region.unmap() }
+        deinit {
+            region.unmap()
+            isMoved.unmap()
+        }
     }
     private typealias TablePointer = UnsafeMutablePointer<Table>
 
@@ -184,26 +192,29 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     /// Moves a stretch of a table that has a successor.
     private func move(_ table: TablePointer) {
         guard let next = successor(table) else { return }
-        let size = table.pointee.mask + 1
+        let stretches = table.pointee.isMoved.capacity
         // ORDERING: relaxed because a claim only divides the work.
-        let start = table.pointee.cursor.wrappingAdd(Self.stretch, ordering: .relaxed).oldValue
-        let stretch: Range<Int>
-        if start < size {
-            stretch = start..<min(start + Self.stretch, size)
+        let claimed = table.pointee.cursor.wrappingAdd(1, ordering: .relaxed).oldValue
+        if claimed < stretches {
+            moveStretch(claimed, of: table, to: next)
         } else if current.pointee.load(ordering: .acquiring) == table {
-            // Everything is claimed, but a claimer may have stopped: do it all again rather than wait.
-            // Moving is idempotent.
-            stretch = 0..<size
-        } else {
-            return
+            // Everything is claimed, but a claimer may have stopped: move what is not moved yet rather than wait.
+            for stretch in 0..<stretches where table.pointee.isMoved[stretch][0] == 0 {
+                moveStretch(stretch, of: table, to: next)
+            }
         }
-        for slot in stretch { moveSlot(slot, of: table, to: next) }
+    }
+
+    /// Moves a stretch; anybody, any number of times. Who completes the last one publishes the successor.
+    private func moveStretch(_ stretch: Int, of table: TablePointer, to next: TablePointer) {
+        let start = stretch * Self.stretch
+        for slot in start..<min(start + Self.stretch, table.pointee.mask + 1) {
+            moveSlot(slot, of: table, to: next)
+        }
+        guard table.pointee.isMoved[stretch].compareExchange(0, 0, 1) else { return }
         // ORDERING: acquire-release; the last one to add sees every move before it publishes `next`.
-        let moved = table.pointee.moved.wrappingAdd(stretch.count, ordering: .acquiringAndReleasing)
-            .newValue
-        if moved >= size && (stretch.count == size || moved == size) {
-            finishMoving(table, next)
-        }
+        let moved = table.pointee.moved.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
+        if moved == table.pointee.isMoved.capacity { finishMoving(table, next) }
     }
 
     private func moveSlot(_ slot: Int, of table: TablePointer, to next: TablePointer) {
