@@ -15,6 +15,8 @@ fail() {
 # Earlier builds of libnghttp2 lack security fixes.
 NGHTTP2_MINIMUM=1.52.0-1+deb12u3
 BUILD_PACKAGES=(
+    # What the Swift toolchain itself loads.
+    libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 zlib1g
     ca-certificates git pkg-config libc6-dev libstdc++-12-dev binutils tzdata
     libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 )
@@ -67,7 +69,7 @@ need_swift() {
     command -v swift >/dev/null ||
         fail "there is no Swift toolchain on PATH: install Swift 6.2 or later (https://www.swift.org/install)"
     local version
-    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -1)
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -1) || true
     [ -n "$version" ] || fail "swift --version does not answer: is the toolchain complete?"
     dpkg --compare-versions "$version" ge 6.2 ||
         fail "Swift $version is too old: 6.2 or later is needed"
