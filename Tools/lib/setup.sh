@@ -18,7 +18,7 @@ BUILD_PACKAGES=(
     # What the Swift toolchain itself loads.
     libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 zlib1g
     ca-certificates git pkg-config libc6-dev libstdc++-12-dev binutils tzdata
-    libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+    libnghttp2-dev libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler protobuf-compiler
 )
 TEST_PACKAGES=(python3 python3-venv)
 
