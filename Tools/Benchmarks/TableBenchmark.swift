@@ -59,17 +59,34 @@ struct TableBenchmark {
         return prefix + String(repeating: "0", count: 12 - digits.count) + digits
     }
 
-    /// Calls of one thread on the tenants `offset, offset + stride, …`.
-    func run(_ lane: Lane, offset: Int, stride: Int) -> Int {
-        let count = oneTenant ? 1 : tenants / stride
-        let ids = IDs(count: count) { Self.tenantID(oneTenant ? 0 : $0 * stride + offset) }
-        let profiles = IDs(count: withProfile ? count : 0) {
-            Self.profileID(oneTenant ? 0 : $0 * stride + offset)
-        }
-        defer {
+    /// What one thread asks about; made before the clock runs.
+    struct Workload {
+        let ids: IDs
+        let profiles: IDs
+        let count: Int
+        let offset: Int
+
+        func deallocate() {
             ids.deallocate()
             profiles.deallocate()
         }
+    }
+
+    /// The tenants `offset, offset + stride, …`, or the one that all threads share.
+    func workload(offset: Int, stride: Int) -> Workload {
+        let count = oneTenant ? 1 : tenants / stride
+        let number = { (index: Int) in oneTenant ? 0 : index * stride + offset }
+        return Workload(
+            ids: IDs(count: count) { Self.tenantID(number($0)) },
+            profiles: IDs(count: withProfile ? count : 0) { Self.profileID(number($0)) },
+            count: count, offset: offset)
+    }
+
+    /// One thread's calls. Returns how many were not admitted.
+    func run(_ lane: Lane, _ workload: Workload) -> Int {
+        let (ids, profiles, count, offset) = (
+            workload.ids, workload.profiles, workload.count, workload.offset
+        )
         var amounts = Amounts()
         amounts.set(Resource.spend.index, 4_000_000)
         var command = CheckCommand(tenantID: ids[0], action: .sendMessage, amounts: amounts)

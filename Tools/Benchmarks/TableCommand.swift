@@ -71,13 +71,18 @@ struct TableCommand: ParsableCommand {
         _ benchmark: TableBenchmark, _ name: String, table: ReservationTable? = nil
     ) throws -> Double {
         var best = Double.infinity
-        for _ in 0..<rounds.rounds {
+        // A table that is handed in serves one round: keys of earlier rounds would still be remembered.
+        for _ in 0..<(table == nil ? rounds.rounds : 1) {
             let table = try table ?? benchmark.makeTable()
             let lanes = try (0..<benchmark.threads).map { _ in
                 try table.makeLane(now: TableBenchmark.start)
             }
+            let workloads = lanes.indices.map {
+                benchmark.workload(offset: $0, stride: lanes.count)
+            }
             var refused = 0
-            let time = seconds { refused = Self.run(benchmark, lanes) }
+            let time = seconds { refused = Self.run(benchmark, lanes, workloads) }
+            for workload in workloads { workload.deallocate() }
             for lane in lanes { lane.retire() }
             precondition(refused == 0, "every call was to be admitted, \(refused) were not")
             best = min(best, time)
@@ -88,10 +93,12 @@ struct TableCommand: ParsableCommand {
     }
 
     /// Runs each lane on a thread of its own; a single one on this thread.
-    private static func run(_ benchmark: TableBenchmark, _ lanes: [Lane]) -> Int {
-        guard lanes.count > 1 else { return benchmark.run(lanes[0], offset: 0, stride: 1) }
-        let works = lanes.enumerated().map { index, lane in
-            Work(benchmark: benchmark, lane: lane, offset: index, stride: lanes.count)
+    private static func run(
+        _ benchmark: TableBenchmark, _ lanes: [Lane], _ workloads: [TableBenchmark.Workload]
+    ) -> Int {
+        guard lanes.count > 1 else { return benchmark.run(lanes[0], workloads[0]) }
+        let works = zip(lanes, workloads).map { lane, workload in
+            Work(benchmark: benchmark, lane: lane, workload: workload)
         }
         var threads: [pthread_t] = []
         for work in works {
@@ -101,8 +108,7 @@ struct TableCommand: ParsableCommand {
                 { argument in
                     guard let argument else { return nil }
                     let work = Unmanaged<Work>.fromOpaque(argument).takeUnretainedValue()
-                    work.refused = work.benchmark.run(
-                        work.lane, offset: work.offset, stride: work.stride)
+                    work.refused = work.benchmark.run(work.lane, work.workload)
                     return nil
                 }, Unmanaged.passUnretained(work).toOpaque())
             threads.append(thread)
@@ -114,15 +120,13 @@ struct TableCommand: ParsableCommand {
     private final class Work {
         let benchmark: TableBenchmark
         let lane: Lane
-        let offset: Int
-        let stride: Int
+        let workload: TableBenchmark.Workload
         var refused = 0
 
-        init(benchmark: TableBenchmark, lane: Lane, offset: Int, stride: Int) {
+        init(benchmark: TableBenchmark, lane: Lane, workload: TableBenchmark.Workload) {
             self.benchmark = benchmark
             self.lane = lane
-            self.offset = offset
-            self.stride = stride
+            self.workload = workload
         }
     }
 

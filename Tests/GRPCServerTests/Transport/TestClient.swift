@@ -116,7 +116,7 @@ final class TestClient {
 
     /// Moves bytes until `done`; throws after ten seconds.
     func pump(_ done: () -> Bool) async throws {
-        let limit = Self.milliseconds() + 10_000
+        let limit = Self.milliseconds() + 120_000
         while true {
             try flush()
             if done() { return }
