@@ -114,7 +114,7 @@ final class TestClient {
 
     // MARK: Input and output
 
-    /// Moves bytes until `done`; throws after ten seconds.
+    /// Moves bytes until `done`; throws after two minutes: the machine may be busy.
     func pump(_ done: () -> Bool) async throws {
         let limit = Self.milliseconds() + 120_000
         while true {
