@@ -42,9 +42,14 @@ let package = Package(
         .target(name: "Limits", swiftSettings: strict),
         .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
         .target(
-            name: "Reservations", dependencies: ["Limits"], swiftSettings: strict + stepPoints),
+            name: "Journal", dependencies: ["Limits", "CLinux"],
+            swiftSettings: strict + stepPoints),
         .target(
-            name: "Engine", dependencies: ["Limits", "BillingCalendar", "Reservations", "CLinux"],
+            name: "Reservations", dependencies: ["Limits", "Journal"],
+            swiftSettings: strict + stepPoints),
+        .target(
+            name: "Engine",
+            dependencies: ["Limits", "BillingCalendar", "Reservations", "Journal", "CLinux"],
             swiftSettings: strict + stepPoints),
 
         // The wire.
@@ -101,7 +106,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
 
-        .target(name: "TestKit", dependencies: ["Limits"], swiftSettings: strict),
+        .target(
+            name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
         .testTarget(
             name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
             swiftSettings: strict),
@@ -111,10 +117,14 @@ let package = Package(
             name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits"],
             swiftSettings: strict),
         .testTarget(
-            name: "ReservationsTests", dependencies: ["Reservations", "Limits"],
+            name: "JournalTests", dependencies: ["Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "Reservations", "Limits", "TestKit"],
+            name: "ReservationsTests", dependencies: ["Reservations", "Journal", "Limits"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "EngineTests",
+            dependencies: ["Engine", "Reservations", "Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Limits"], swiftSettings: strict),

@@ -19,6 +19,24 @@ package final class EngineLane {
 
     deinit { lane.retire() }
 
+    // MARK: Durability
+
+    /// Whether the answer or failure that the last call gave reflects something that is not on disk yet. It must wait
+    /// for the ticket that `takeTicket` hands out after it.
+    package var answerWaits: Bool { false }
+
+    /// The ticket of all answers given so far. To be taken once after a batch of calls of which one or more must
+    /// wait; wakes the journal. Tickets never fall; the answers may leave as soon as `durableTicket` is the same or
+    /// higher.
+    package func takeTicket() -> UInt64 { 0 }
+
+    /// The highest ticket whose answers may leave. Any thread.
+    package var durableTicket: UInt64 { 0 }
+
+    /// Has `notify` called, on the journal's thread, each time `durableTicket` has risen while tickets of this lane
+    /// are due. To be set before the first call.
+    package func onDurable(_ notify: @escaping @Sendable () -> Void) {}
+
     /// Reads the clock. To be called once before a batch of requests that were read together.
     package func beginBatch() { now = max(now, clock.now) }
 

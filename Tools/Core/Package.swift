@@ -21,15 +21,21 @@ let package = Package(
         .target(name: "Limits", swiftSettings: strict),
         .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
         .target(
-            name: "Reservations", dependencies: ["Limits"], swiftSettings: strict + stepPoints),
+            name: "Journal", dependencies: ["Limits", "CLinux"],
+            swiftSettings: strict + stepPoints),
         .target(
-            name: "Engine", dependencies: ["Limits", "BillingCalendar", "Reservations", "CLinux"],
+            name: "Reservations", dependencies: ["Limits", "Journal"],
+            swiftSettings: strict + stepPoints),
+        .target(
+            name: "Engine",
+            dependencies: ["Limits", "BillingCalendar", "Reservations", "Journal", "CLinux"],
             swiftSettings: strict + stepPoints),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
         .target(
             name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"],
             swiftSettings: strict),
-        .target(name: "TestKit", dependencies: ["Limits"], swiftSettings: strict),
+        .target(
+            name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
         .testTarget(
             name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
             swiftSettings: strict),
@@ -39,10 +45,14 @@ let package = Package(
             name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits"],
             swiftSettings: strict),
         .testTarget(
-            name: "ReservationsTests", dependencies: ["Reservations", "Limits"],
+            name: "JournalTests", dependencies: ["Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(
-            name: "EngineTests", dependencies: ["Engine", "Reservations", "Limits", "TestKit"],
+            name: "ReservationsTests", dependencies: ["Reservations", "Journal", "Limits"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "EngineTests",
+            dependencies: ["Engine", "Reservations", "Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Limits"], swiftSettings: strict),
