@@ -1,3 +1,4 @@
+package import Journal
 package import Limits
 package import Reservations
 
@@ -18,28 +19,27 @@ package final class Engine: Sendable {
     package let configuration: EngineConfiguration
     package let clock: EngineClock
     private let table: ReservationTable
-    private let schedules: Schedules
-    private let control: Lock<Control>
+    let schedules: Schedules
+    let control: Lock<Control>
 
     /// What configuration needs besides the table.
-    private struct Control {
+    struct Control {
         let lane: Lane
         var tenants: [String: TenantSettings] = [:]
         var profiles: [String: ProfileSettings] = [:]
     }
 
-    /// - Parameter recordSink: called with every record by the thread that caused it, before its answer leaves.
+    /// - Parameter secret: of the hashes of idempotency keys; kept with the journal.
     package init(
         configuration: EngineConfiguration = EngineConfiguration(),
-        clock: EngineClock = EngineClock(),
-        recordSink: (@Sendable (borrowing Record) -> Void)? = nil
+        clock: EngineClock = EngineClock(), secret: HashSecret = .random()
     ) throws(EngineError) {
         self.configuration = configuration
         self.clock = clock
         schedules = Schedules()
         do throws(TableError) {
             table = try ReservationTable(
-                capacity: configuration.capacity, schedules: schedules, recordSink: recordSink)
+                capacity: configuration.capacity, schedules: schedules, secret: secret)
             let lane = try table.makeLane(now: clock.now)
             // The configuration's lane makes no reservations, so it keeps no time.
             lane.retire()
@@ -58,12 +58,16 @@ package final class Engine: Sendable {
         }
     }
 
+    /// Where the lanes' records go, by lane; empty: nothing is recorded.
+    package var rings: [RecordRing] { table.rings }
+
     // MARK: Configuration
 
     /// Makes a tenant or changes its settings. The result says by how much present usage is over each cap.
     @discardableResult
     package func setTenant(_ settings: TenantSettings) throws(EngineError) -> ChangeResult {
         try validate(id: settings.id, "tenant id")
+        try validate(name: settings.name)
         try validate(settings.limits)
         guard (1...31).contains(settings.billingCycleDay) else {
             throw EngineError(.invalid, "billing_cycle_day must be 1 ... 31")
@@ -72,11 +76,11 @@ package final class Engine: Sendable {
         return try control.withLock { control throws(EngineError) in
             let schedule = try schedules.number(
                 cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: now)
-            let policy = TenantPolicy(
-                limits: settings.limits, onLimit: settings.onLimit,
-                disclosesLimits: settings.disclosesLimits, schedule: schedule)
+            let policy = TenantPolicy(settings, schedule: schedule)
             do throws(TableError) {
-                let result = try control.lane.setTenant(settings.id, policy, now: now)
+                let result = try withBytes(settings.encoded) { (text) throws(TableError) in
+                    try control.lane.setTenant(settings.id, policy, text: text, now: now)
+                }
                 control.tenants[settings.id] = settings
                 return result
             } catch {
@@ -89,15 +93,16 @@ package final class Engine: Sendable {
     @discardableResult
     package func setProfile(_ settings: ProfileSettings) throws(EngineError) -> ChangeResult {
         try validate(id: settings.id, "messaging profile id")
+        try validate(name: settings.name)
         try validate(cap: settings.dailySpendLimitNanos, "daily_spend_limit")
         let now = clock.now
         return try control.withLock { control throws(EngineError) in
-            let policy = ProfilePolicy(
-                enabled: settings.dailySpendLimitEnabled,
-                dailySpendNanos: settings.dailySpendLimitNanos)
             do throws(TableError) {
-                let result = try control.lane.setProfile(
-                    settings.id, of: settings.tenantID, policy, now: now)
+                let result = try withBytes(settings.encoded) { (text) throws(TableError) in
+                    try control.lane.setProfile(
+                        settings.id, of: settings.tenantID, ProfilePolicy(settings), text: text,
+                        now: now)
+                }
                 control.profiles[settings.id] = settings
                 return result
             } catch {
@@ -149,6 +154,21 @@ package final class Engine: Sendable {
         else {
             throw EngineError(.invalid, "\(what) must be 1 ... 64 bytes without control characters")
         }
+    }
+
+    private func validate(name: String) throws(EngineError) {
+        guard name.utf8.count <= TenantSettings.longestName else {
+            throw EngineError(
+                .invalid, "a name must be at most \(TenantSettings.longestName) bytes")
+        }
+    }
+
+    private func withBytes<T>(
+        _ bytes: [UInt8], _ body: (BorrowedBytes) throws(TableError) -> T
+    ) throws(TableError) -> T {
+        try bytes.withUnsafeBytes { (text: UnsafeRawBufferPointer) in
+            Result { () throws(TableError) in try body(text) }
+        }.get()
     }
 
     private func validate(_ limits: TenantLimits) throws(EngineError) {

@@ -22,7 +22,8 @@ public import Synchronization
     /// Places within `control`, a cache line each.
     @usableFromInline static var publishedPlace: Int { 0 }
     @usableFromInline static var durablePlace: Int { 8 }
-    @usableFromInline static var controlWords: Int { 16 }
+    @usableFromInline static var shutPlace: Int { 16 }
+    @usableFromInline static var controlWords: Int { 24 }
 
     /// - Parameter capacity: words, at least 1 024; rounded up to a power of two.
     public init(capacity wanted: Int) {
@@ -86,6 +87,18 @@ public import Synchronization
     @inlinable public func setDurable(_ position: UInt64) {
         // ORDERING: release; pairs with `durable`.
         control[Self.durablePlace].store(position, ordering: .releasing)
+    }
+
+    /// False: the disk has no room for what the rings could still bring, or has failed. What was written before
+    /// may be published all the same.
+    @inlinable public var isOpen: Bool {
+        // ORDERING: relaxed because room for everything that is let in meanwhile is kept.
+        control[Self.shutPlace].load(ordering: .relaxed) == 0
+    }
+
+    /// Writer only.
+    @inlinable public func setOpen(_ open: Bool) {
+        control[Self.shutPlace].store(open ? 0 : 1, ordering: .relaxed)
     }
 
     /// Whether the producer may write this many words more.

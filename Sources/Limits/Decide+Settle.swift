@@ -7,6 +7,13 @@
         public var dayStart: Int64
         public var amounts: Amounts
         public var profileSpend: Int64
+
+        public init(cycleStart: Int64, dayStart: Int64, amounts: Amounts, profileSpend: Int64) {
+            self.cycleStart = cycleStart
+            self.dayStart = dayStart
+            self.amounts = amounts
+            self.profileSpend = profileSpend
+        }
     }
     public var count: Int
     public var charges: InlineArray<4, Charge>

@@ -1,6 +1,9 @@
 /// What happened: one operation with all its effects. The journal keeps it; `Transition.apply` plays it back.
+///
+/// Together with the state before it a record says everything that the table remembers of an operation: counters,
+/// windows, alerts, status, the reservation, and the answer that a retry gets.
 @frozen public struct Record {
-    /// What an operation was.
+    /// What an operation was. Raw values stand in the journal and never change their meaning.
     @frozen public enum Kind: UInt8, Sendable, CaseIterable {
         case tenantCreated = 1
         case tenantChanged = 2
@@ -10,6 +13,8 @@
         case profileClosed = 6
         case tenantSuspended = 7
         case tenantReinstated = 8
+        /// A setting of the whole service; belongs to no tenant.
+        case settingChanged = 9
         case reserved = 16
         case charged = 17
         /// A denial that changed something: an alert, a suspension, a remembered answer.
@@ -35,7 +40,7 @@
     public var tenant: UInt32
     /// The profile's number, or nil.
     public var profile: UInt32?
-    /// The tenant's version after the operation.
+    /// The tenant's version after the operation; of a setting: its own count.
     public var version: UInt64
     /// Engine time, Unix milliseconds.
     public var time: Int64
@@ -47,19 +52,37 @@
     public var openedDay: Int64
     /// 0: none.
     public var reservationID: UInt64
+    /// The reservation's expiry after the operation, Unix milliseconds; 0: none.
     public var expiresAt: Int64
     public var action: Action
-    /// What was asked of the limits, or charged.
-    public var amounts: Amounts
+    public var mode: Mode
+    public var onExpiry: ExpiryPolicy
+    public var overage: OveragePolicy
+    /// What was asked for. Of a commit: empty where it was what was held.
+    public var asked: Amounts
+    /// Of a commit with `OveragePolicy.cap` that could not charge all that was asked: what it charged; else empty.
+    public var charged: Amounts
+    /// The answer, as far as a retry gets it again.
+    public var decision: Decision
+    public var treatment: Treatment
+    public var tenantStatus: TenantStatus
+    public var refusedBySuspension: Bool
     public var refused: LimitSet
+    public var warnings: LimitSet
     /// Charges to windows that were over: for the books.
     public var closed: ClosedCharges
     /// The key's 128-bit keyed hash and the content's hash; all 0: no key.
     public var keyHigh: UInt64
     public var keyLow: UInt64
     public var contentHash: UInt64
-    /// The caller's own id; borrowed, valid while the record is handed over.
-    public var reference: BorrowedBytes
+    /// Until when the key is remembered, Unix milliseconds.
+    public var keyUntil: Int64
+    /// The caller's own id; of a configuration change: the settings, encoded. At most `longestText` bytes. Borrowed,
+    /// valid while the record is handed over.
+    public var text: BorrowedBytes
+
+    /// Bytes.
+    @inlinable public static var longestText: Int { 6_144 }
 
     public init(_ kind: Kind) {
         self.kind = kind
@@ -74,12 +97,41 @@
         reservationID = 0
         expiresAt = 0
         action = .unspecified
-        amounts = Amounts()
+        mode = .reserve
+        onExpiry = .release
+        overage = .record
+        asked = Amounts()
+        charged = Amounts()
+        decision = .allowed
+        treatment = .none
+        tenantStatus = .active
+        refusedBySuspension = false
         refused = []
+        warnings = []
         closed = ClosedCharges()
         keyHigh = 0
         keyLow = 0
         contentHash = 0
-        reference = BorrowedBytes(start: nil, count: 0)
+        keyUntil = 0
+        text = BorrowedBytes(start: nil, count: 0)
+    }
+
+    @inlinable public var hasKey: Bool { keyHigh | keyLow != 0 }
+
+    /// What `asked` is unless the record says otherwise: what the operation added.
+    @inlinable public var added: Amounts {
+        switch kind {
+        case .reserved, .extended: transition.held
+        case .charged, .usageRecorded: transition.committed
+        default: Amounts()
+        }
+    }
+
+    /// `Mode.partial`: what was granted of each quantity asked for; else empty.
+    @inlinable public var granted: Amounts {
+        guard mode == .partial, decision == .allowed else { return Amounts() }
+        var granted = asked
+        for resource in 0..<4 { granted[resource] = transition.held[resource] }
+        return granted
     }
 }

@@ -26,6 +26,7 @@ extension Lane {
         _ keyed: Bool, _ slot: inout Int?, _ answer: inout CheckAnswer
     ) -> Failure? {
         while true {
+            guard command.mode == .checkOnly ? canRead : isReady else { return .journalFull }
             let head = open(tenant)
             if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
             if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
@@ -88,17 +89,28 @@ extension Lane {
         _ slot: Int, _ command: CheckCommand, _ tenant: Int, _ profile: Int?, _ now: Int64,
         _ answer: inout CheckAnswer
     ) {
+        let generation = SlotWord(word: table.slots[slot][Slot.state]).generation
+        answer.reservationID = ReservationID(slot: slot, generation: generation).raw
+        answer.expiresAt = now + min(Int64(command.ttlMilliseconds), table.capacity.maxLife)
+        fill(
+            slot, generation: generation, tenant: tenant, profile: profile,
+            policy: HoldState.policy(command.action, command.onExpiry, command.overage),
+            createdAt: now, expiresAt: answer.expiresAt)
+    }
+
+    /// Fills a slot that nobody knows with what the transition in hand holds, to be born with it.
+    @inline(__always)
+    func fill(
+        _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, policy: UInt64,
+        createdAt: Int64, expiresAt: Int64
+    ) {
         let words = table.slots[slot]
-        let generation = SlotWord(word: words[Slot.state]).generation
-        let expiresAt = now + min(Int64(command.ttlMilliseconds), table.capacity.maxLife)
         let amounts = own.pointee.transition.held
         words[Slot.subjects] =
             UInt64(truncatingIfNeeded: tenant)
             | UInt64(truncatingIfNeeded: (profile ?? -1) &+ 1) &<< 32
-        words[Slot.policy] =
-            HoldState.policy(command.action, command.onExpiry, command.overage)
-            | UInt64(amounts.present) &<< 24
-        words.setSigned(Slot.createdAt, now)
+        words[Slot.policy] = policy | UInt64(amounts.present) &<< 24
+        words.setSigned(Slot.createdAt, createdAt)
         words.setSigned(Slot.expiresAt, expiresAt)
         for resource in 0..<4 { words.setSigned(Slot.amounts + resource, amounts[resource]) }
         words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
@@ -108,23 +120,30 @@ extension Lane {
         own.pointee.next.slot = slot
         own.pointee.next.slotOld = generation &<< 1
         own.pointee.next.slotNew = generation &<< 1 | 1
-        answer.reservationID = ReservationID(slot: slot, generation: generation).raw
-        answer.expiresAt = expiresAt
     }
 
     @inline(__always)
     private func fillRecord(
         _ command: CheckCommand, verdict: Decide.Verdict, key: KeyRequest, _ answer: CheckAnswer
     ) {
+        guard records else { return }
         let kind: Record.Kind =
             verdict == .denied ? .denied : command.mode == .commit ? .charged : .reserved
         beginRecord(kind, key)
         own.pointee.record.reservationID = answer.reservationID
         own.pointee.record.expiresAt = answer.expiresAt
         own.pointee.record.action = command.action
-        own.pointee.record.amounts = command.amounts
+        own.pointee.record.mode = command.mode
+        own.pointee.record.onExpiry = command.onExpiry
+        own.pointee.record.overage = command.overage
+        own.pointee.record.asked = command.amounts
+        own.pointee.record.decision = answer.decision
+        own.pointee.record.treatment = answer.treatment
+        own.pointee.record.tenantStatus = answer.tenantStatus
+        own.pointee.record.refusedBySuspension = answer.refusedBySuspension
         own.pointee.record.refused = answer.refused
-        own.pointee.record.reference = command.reference
+        own.pointee.record.warnings = answer.warnings
+        own.pointee.record.text = command.reference
     }
 
     /// Takes back what an unkeyed CheckAndReserve did whose caller is gone: releases the hold, or reverses the charge
@@ -147,6 +166,8 @@ extension Lane {
         let profile =
             command.profileID.count > 0 ? findProfile(command.profileID, of: tenant) : nil
         while true {
+            // Without room the charge stands: it was allowed, and is on record.
+            guard isReady else { return }
             let head = open(tenant)
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
@@ -155,9 +176,11 @@ extension Lane {
                 &own.pointee.subjects, charged, table.rules, transition: &own.pointee.transition,
                 closed: &own.pointee.closed)
             guard verdict == .allowed else { return }
-            beginRecord(.reversed, KeyRequest())
+            beginRecord(.reversed)
             recordClosedCharges()
-            own.pointee.record.amounts = command.amounts
+            own.pointee.record.action = command.action
+            own.pointee.record.asked = command.amounts
+            own.pointee.record.text = command.reference
             if swing(tenant, head, now: now) { return }
         }
     }
@@ -200,6 +223,7 @@ extension Lane {
             if profile == nil { return .unknownProfile }
         }
         while true {
+            guard canRead else { return .journalFull }
             let head = open(tenant)
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
@@ -220,6 +244,8 @@ extension Lane {
 struct KeyRequest {
     var hash = KeyHash(high: 0, low: 0)
     var content: UInt64 = 0
+    /// Until when it is remembered, Unix milliseconds.
+    var until: Int64 = 0
     /// The entry in the key's bucket, once it was pushed.
     var reference: UInt64 = 0
 }
@@ -244,8 +270,9 @@ extension Lane {
     func remember(_ stored: StoredAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
         if key.reference == 0 {
             guard let index = keySupply.pointee.next(now: now) else { return .keysFull }
+            if key.until == 0 { key.until = now + table.capacity.retention }
             key.reference = table.keys.renew(
-                index, key.hash, content: key.content, until: now + table.capacity.retention)
+                index, key.hash, content: key.content, until: key.until)
             table.keys.fill(key.reference, stored)
             table.keys.push(key.reference, key.hash)
             step(.keyPushed)
@@ -260,22 +287,35 @@ extension Lane {
     /// Puts charges to windows that are over into the record in hand.
     @inline(__always)
     func recordClosedCharges() {
-        if own.pointee.closed.count > 0 { own.pointee.record.closed = own.pointee.closed }
+        if records && own.pointee.closed.count > 0 {
+            own.pointee.record.closed = own.pointee.closed
+        }
     }
 
     /// Starts the record of the operation in hand.
     @inline(__always)
-    func beginRecord(_ kind: Record.Kind, _ key: KeyRequest) {
+    func beginRecord(_ kind: Record.Kind, _ key: KeyRequest = KeyRequest()) {
+        guard records else { return }
         own.pointee.record.kind = kind
         own.pointee.record.reservationID = 0
         own.pointee.record.expiresAt = 0
         own.pointee.record.action = .unspecified
-        own.pointee.record.amounts = Amounts()
+        own.pointee.record.mode = .reserve
+        own.pointee.record.onExpiry = .release
+        own.pointee.record.overage = .record
+        own.pointee.record.asked = Amounts()
+        own.pointee.record.charged = Amounts()
+        own.pointee.record.decision = .allowed
+        own.pointee.record.treatment = .none
+        own.pointee.record.tenantStatus = .active
+        own.pointee.record.refusedBySuspension = false
         own.pointee.record.refused = []
+        own.pointee.record.warnings = []
         own.pointee.record.closed.count = 0
         own.pointee.record.keyHigh = key.hash.high
         own.pointee.record.keyLow = key.hash.low
         own.pointee.record.contentHash = key.content
-        own.pointee.record.reference = BorrowedBytes(start: nil, count: 0)
+        own.pointee.record.keyUntil = key.until
+        own.pointee.record.text = BorrowedBytes(start: nil, count: 0)
     }
 }

@@ -1,3 +1,4 @@
+internal import Journal
 package import Limits
 
 /// What a change of a tenant's or profile's settings came to: by how much present usage is over each new cap.
@@ -40,64 +41,86 @@ package struct ProfilePolicy: Sendable {
 // Configuration changes are transitions like any other: the next decision that starts after their return obeys them.
 extension Lane {
     /// Makes a tenant or changes its settings. A cap or percent that changes re-arms its alerts; totals stay.
-    package func setTenant(_ id: String, _ policy: TenantPolicy, now: Int64) throws(TableError)
-        -> ChangeResult
-    {
+    ///
+    /// - Parameter text: the settings as the record keeps them, at most `Record.longestText` bytes.
+    package func setTenant(
+        _ id: String, _ policy: TenantPolicy, text: BorrowedBytes = .none, now: Int64
+    ) throws(TableError) -> ChangeResult {
         let result: Result<ChangeResult, TableError> = id.withBorrowedBytes { bytes in
             if let tenant = findTenant(bytes) {
-                return change(tenant, id, policy, now: now)
+                return change(tenant, id, policy, text, now: now)
             }
-            return create(bytes, policy, now: now).flatMap { tenant, created in
+            return create(bytes, policy, text, now: now).flatMap { tenant, created in
                 created
                     ? .success(ChangeResult(created: true))
-                    : change(tenant, id, policy, now: now)
+                    : change(tenant, id, policy, text, now: now)
             }
         }
         return try result.get()
     }
 
-    private func create(_ id: BorrowedBytes, _ policy: TenantPolicy, now: Int64)
-        -> Result<(Int, Bool), TableError>
-    {
+    private func create(
+        _ id: BorrowedBytes, _ policy: TenantPolicy, _ text: BorrowedBytes, now: Int64
+    ) -> Result<(Int, Bool), TableError> {
         do throws(TableError) {
-            let hash = table.secret.directoryHash(id)
+            guard isReady else { throw TableError.full("the journal") }
             let tenant = Int(table.counter(.tenants).add(0, 1))
-            guard tenant < table.capacity.tenants else { throw TableError.full("tenants") }
-            let buffer = Int(table.counter(.tenantNodes).add(0, 1))
-            guard buffer < table.tenantNodes.capacity else { throw TableError.full("tenants") }
             var state = TenantState()
             state.version = 1
-            apply(policy, to: &state)
+            Self.apply(policy, to: &state)
             let cycle = table.schedules.cycle(
                 schedule: policy.schedule, containing: now, notBefore: nil)
             state.cycleStart = cycle.start
             state.cycleEnd = cycle.end
-            let node = table.tenantNodes[buffer]
-            TenantNode.store(state, to: node)
-            TenantNode.store(Pending(), to: node)
-            let cell = table.tenantCells[tenant]
-            cell[TenantCell.head] = Head(version: 1, buffer: buffer).word
-            cell[TenantCell.completed] = 1
-            try CellID.write(
-                id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
-                nextLong: table.counter(.longIDs))
-            let standing = try table.tenants.insert(id, hash: hash, cell: tenant)
-            if standing == tenant, let sink = table.recordSink {
-                var record = Record(.tenantCreated)
-                record.tenant = UInt32(tenant)
-                record.version = 1
-                record.time = now
-                record.openedCycleStart = cycle.start
-                record.openedCycleEnd = cycle.end
-                sink(record)
+            own.pointee.origin = .none
+            var recordEnd: UInt64?
+            if let ring {
+                beginRecord(.tenantCreated)
+                own.pointee.record.transition = Transition()
+                own.pointee.record.tenant = UInt32(truncatingIfNeeded: tenant)
+                own.pointee.record.profile = nil
+                own.pointee.record.version = 1
+                own.pointee.record.time = now
+                own.pointee.record.openedCycleStart = cycle.start
+                own.pointee.record.openedCycleEnd = cycle.end
+                own.pointee.record.openedDay = 0
+                own.pointee.record.text = text
+                own.pointee.origin = Origin(lane: index, position: ring.end)
+                recordEnd = ring.write(own.pointee.record)
             }
+            let standing = try place(id, state, at: tenant)
+            // Two may make one tenant at a time; the loser's record is overwritten.
+            if standing == tenant, let recordEnd { ring?.publish(to: recordEnd) }
             return .success((standing, standing == tenant))
         } catch {
             return .failure(error)
         }
     }
 
-    private func apply(_ policy: TenantPolicy, to state: inout TenantState) {
+    /// Puts a tenant into a cell that nobody knows and the cell into the directory. Returns the tenant's number: the
+    /// cell's, or that of a tenant with this id that was there before. The record's place is `own.origin`.
+    func place(_ id: BorrowedBytes, _ state: TenantState, at tenant: Int) throws(TableError) -> Int
+    {
+        guard tenant < table.capacity.tenants else { throw TableError.full("tenants") }
+        let buffer = Int(table.counter(.tenantNodes).add(0, 1))
+        guard buffer < table.tenantNodes.capacity else { throw TableError.full("tenants") }
+        let node = table.tenantNodes[buffer]
+        TenantNode.store(state, to: node)
+        TenantNode.store(Pending(), to: node)
+        node[TenantNode.origin] = own.pointee.origin.word
+        let cell = table.tenantCells[tenant]
+        let hash = table.secret.directoryHash(id)
+        cell[TenantCell.head] = Head(version: state.version, buffer: buffer).word
+        // Whoever comes before the record is published appends it.
+        cell[TenantCell.completed] = own.pointee.origin == .none ? state.version : 0
+        try CellID.write(
+            id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
+            nextLong: table.counter(.longIDs))
+        return try table.tenants.insert(id, hash: hash, cell: tenant)
+    }
+
+    /// Takes settings over into a tenant's state. What changes of a cap or the percent re-arms its alerts.
+    static func apply(_ policy: TenantPolicy, to state: inout TenantState) {
         for resource in Resource.allCases {
             let cap = policy.limits.cap(resource) ?? -1
             let bit: UInt8 = 1 << UInt8(resource.index)
@@ -120,16 +143,18 @@ extension Lane {
         state.schedule = policy.schedule
     }
 
-    private func change(_ tenant: Int, _ id: String, _ policy: TenantPolicy, now: Int64)
-        -> Result<ChangeResult, TableError>
-    {
+    private func change(
+        _ tenant: Int, _ id: String, _ policy: TenantPolicy, _ text: BorrowedBytes, now: Int64
+    ) -> Result<ChangeResult, TableError> {
         while true {
+            guard isReady else { return .failure(.full("the journal")) }
             let head = open(tenant)
             openProfile(nil)
             if own.pointee.subjects.tenant.status == .closed { return .failure(.closed(id)) }
             begin(now: now)
-            apply(policy, to: &own.pointee.subjects.tenant)
-            beginRecord(.tenantChanged, KeyRequest())
+            Self.apply(policy, to: &own.pointee.subjects.tenant)
+            beginRecord(.tenantChanged)
+            own.pointee.record.text = text
             guard swing(tenant, head, now: now) else { continue }
             var result = ChangeResult()
             for resource in 0..<4 {
@@ -149,6 +174,7 @@ extension Lane {
             throw TableError.notFound(id)
         }
         while true {
+            guard isReady else { throw TableError.full("the journal") }
             let head = open(tenant)
             openProfile(nil)
             let present = own.pointee.subjects.tenant.status
@@ -159,26 +185,28 @@ extension Lane {
             switch status {
             case .suspended:
                 own.pointee.transition.events = .suspended
-                beginRecord(.tenantSuspended, KeyRequest())
+                beginRecord(.tenantSuspended)
             case .active:
                 own.pointee.transition.events = .reinstated
-                beginRecord(.tenantReinstated, KeyRequest())
+                beginRecord(.tenantReinstated)
             case .closed:
                 own.pointee.subjects.tenant.status = .closed
-                beginRecord(.tenantClosed, KeyRequest())
+                beginRecord(.tenantClosed)
             }
             if swing(tenant, head, now: now) { return }
         }
     }
 
     /// Makes a messaging profile or changes its settings. It belongs to its tenant for ever.
+    ///
+    /// - Parameter text: the settings as the record keeps them.
     package func setProfile(
-        _ id: String, of tenantID: String, _ policy: ProfilePolicy, now: Int64
+        _ id: String, of tenantID: String, _ policy: ProfilePolicy, text: BorrowedBytes = .none,
+        now: Int64
     ) throws(TableError) -> ChangeResult {
         guard let tenant = tenantID.withBorrowedBytes({ findTenant($0) }) else {
             throw TableError.notFound(tenantID)
         }
-        var created = false
         var profile = id.withBorrowedBytes {
             table.profiles.find($0, hash: table.secret.directoryHash($0))
         }
@@ -186,29 +214,33 @@ extension Lane {
             // An id is used up by its first owner: not for a tenant that was deleted.
             _ = open(tenant)
             if own.pointee.subjects.tenant.status == .closed { throw TableError.closed(tenantID) }
-            let result = id.withBorrowedBytes { createProfile($0, tenant, policy, now: now) }
-            (profile, created) = try result.get()
+            let result = id.withBorrowedBytes { bytes in
+                Result { () throws(TableError) in
+                    try placeProfile(bytes, at: Int(table.counter(.profiles).add(0, 1)), of: tenant)
+                }
+            }
+            profile = try result.get()
         }
         guard let profile, table.profileCells[profile][ProfileCell.tenant] == UInt64(tenant) else {
             throw TableError.notFound(id)
         }
         while true {
+            guard isReady else { throw TableError.full("the journal") }
             let head = open(tenant)
             openProfile(profile)
             if own.pointee.subjects.tenant.status == .closed { throw TableError.closed(tenantID) }
             guard isCurrent(tenant, head) else { continue }
-            if own.pointee.subjects.profile.closed { throw TableError.closed(id) }
+            // Its first version makes it; before, nobody finds it.
+            let isNew = Head(word: own.pointee.profileHead).version == 0
+            if own.pointee.subjects.profile.closed && !isNew { throw TableError.closed(id) }
             begin(now: now)
-            let cap = policy.dailySpendNanos ?? -1
-            if own.pointee.subjects.profile.cap != cap {
-                own.pointee.subjects.profile.cap = cap
-                own.pointee.subjects.profile.thresholdRaised = false
-                own.pointee.subjects.profile.reachedRaised = false
-            }
-            own.pointee.subjects.profile.enabled = policy.enabled
-            beginRecord(.profileChanged, KeyRequest())
+            Self.apply(policy, to: &own.pointee.subjects.profile)
+            own.pointee.transition.touchesProfile = true
+            beginRecord(isNew ? .profileCreated : .profileChanged)
+            own.pointee.record.text = text
             guard swing(tenant, head, now: now) else { continue }
-            var result = ChangeResult(created: created)
+            var result = ChangeResult(created: isNew)
+            let cap = own.pointee.subjects.profile.cap
             let used =
                 own.pointee.subjects.profile.committed + own.pointee.subjects.profile.held
             if cap >= 0 && used > cap { result.overBy[.profileDailySpend] = used - cap }
@@ -225,43 +257,56 @@ extension Lane {
         else { throw TableError.notFound(id) }
         let tenant = Int(table.profileCells[profile][ProfileCell.tenant])
         while true {
+            guard isReady else { throw TableError.full("the journal") }
             let head = open(tenant)
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
             if own.pointee.subjects.profile.closed { throw TableError.closed(id) }
             begin(now: now)
             own.pointee.subjects.profile.closed = true
-            beginRecord(.profileClosed, KeyRequest())
+            own.pointee.transition.touchesProfile = true
+            beginRecord(.profileClosed)
             if swing(tenant, head, now: now) { return }
         }
     }
 
-    private func createProfile(
-        _ id: BorrowedBytes, _ tenant: Int, _ policy: ProfilePolicy, now: Int64
-    ) -> Result<(Int?, Bool), TableError> {
-        do throws(TableError) {
-            let hash = table.secret.directoryHash(id)
-            let profile = Int(table.counter(.profiles).add(0, 1))
-            guard profile < table.capacity.profiles else { throw TableError.full("profiles") }
-            let buffer = Int(table.counter(.profileNodes).add(0, 1))
-            guard buffer < table.profileNodes.capacity else { throw TableError.full("profiles") }
-            var state = ProfileState()
-            state.cap = policy.dailySpendNanos ?? -1
-            state.enabled = policy.enabled
-            state.dayStart = ProfileState.dayStart(of: now)
-            ProfileNode.store(state, to: table.profileNodes[buffer])
-            let cell = table.profileCells[profile]
-            cell[ProfileCell.head] = Head(version: 0, buffer: buffer).word
-            cell[ProfileCell.tenant] = UInt64(tenant)
-            try CellID.write(
-                id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
-                nextLong: table.counter(.longIDs))
-            let standing = try table.profiles.insert(id, hash: hash, cell: profile)
-            return .success((standing, standing == profile))
-        } catch {
-            return .failure(error)
-        }
+    /// Puts a profile that does not exist yet into a cell that nobody knows and the cell into the directory. Returns
+    /// the profile's number: the cell's, or that of a profile with this id that was there before.
+    func placeProfile(_ id: BorrowedBytes, at profile: Int, of tenant: Int) throws(TableError)
+        -> Int
+    {
+        guard profile < table.capacity.profiles else { throw TableError.full("profiles") }
+        let buffer = Int(table.counter(.profileNodes).add(0, 1))
+        guard buffer < table.profileNodes.capacity else { throw TableError.full("profiles") }
+        var state = ProfileState()
+        state.closed = true
+        ProfileNode.store(state, to: table.profileNodes[buffer])
+        let cell = table.profileCells[profile]
+        let hash = table.secret.directoryHash(id)
+        cell[ProfileCell.head] = Head(version: 0, buffer: buffer).word
+        cell[ProfileCell.tenant] = UInt64(tenant)
+        try CellID.write(
+            id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
+            nextLong: table.counter(.longIDs))
+        return try table.profiles.insert(id, hash: hash, cell: profile)
     }
+
+    /// Takes settings over into a profile's state. A cap that changes re-arms its alerts.
+    static func apply(_ policy: ProfilePolicy, to state: inout ProfileState) {
+        let cap = policy.dailySpendNanos ?? -1
+        if state.cap != cap {
+            state.cap = cap
+            state.thresholdRaised = false
+            state.reachedRaised = false
+        }
+        state.enabled = policy.enabled
+        state.closed = false
+    }
+}
+
+extension BorrowedBytes {
+    /// No bytes.
+    package static var none: BorrowedBytes { BorrowedBytes(start: nil, count: 0) }
 }
 
 extension String {

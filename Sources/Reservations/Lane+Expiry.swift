@@ -61,6 +61,9 @@ extension Lane {
             words.setSigned(Slot.forgetAt, forgetAt)
             words[Slot.forgetPhase] = phase.rawValue
             wheel.insert(slot, deadline: forgetAt)
+        } else if now < words.signed(Slot.forgetAt) {
+            // Set when it was played back.
+            wheel.insert(slot, deadline: words.signed(Slot.forgetAt))
         } else if forget(slot, now: now) {
             giveSlot(slot)
         } else {
@@ -83,7 +86,8 @@ extension Lane {
     /// Expires a hold if it is still open and due. Anybody may; it happens once.
     func expire(_ slot: Int, _ word: SlotWord, now: Int64) {
         let id = ReservationID(slot: slot, generation: word.generation)
-        while let open = openReservation(id.raw), open.word.phase == .held,
+        // Without room in the journal it comes up again with the next tick.
+        while isReady, let open = openReservation(id.raw), open.word.phase == .held,
             own.pointee.hold.expiresAt <= now
         {
             begin(now: now)
@@ -93,15 +97,14 @@ extension Lane {
                     table.rules, transition: &own.pointee.transition,
                     closed: &own.pointee.closed)
                 precondition(settlement.verdict == .allowed, "a hold is within the totals")
-                beginRecord(.expiredCharged, KeyRequest())
+                beginRecord(.expiredCharged)
                 recordClosedCharges()
-                own.pointee.record.amounts = settlement.committed
                 if settle(open, .expiredCharged, body: open.word.body, now: now) { return }
             } else {
                 Decide.release(
                     &own.pointee.subjects, &own.pointee.hold, table.rules,
                     transition: &own.pointee.transition)
-                beginRecord(.expired, KeyRequest())
+                beginRecord(.expired)
                 if settle(open, .expiredReleased, body: open.word.body, now: now) { return }
             }
         }
@@ -118,9 +121,9 @@ extension Lane {
             return false
         case .expiredReleased, .expiredCharged:
             let id = ReservationID(slot: slot, generation: word.generation)
-            while let open = openReservation(id.raw), open.word == word {
+            while isReady, let open = openReservation(id.raw), open.word == word {
                 begin(now: now)
-                beginRecord(.forgotten, KeyRequest())
+                beginRecord(.forgotten)
                 if settle(open, .free, body: nil, now: now) { return true }
             }
             return false

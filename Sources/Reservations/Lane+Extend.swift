@@ -10,6 +10,7 @@ extension Lane {
         var key = KeyRequest()
         let keyed = command.idempotencyKey.count > 0
         while true {
+            guard isReady else { return .journalFull }
             guard let open = openReservation(command.reservationID) else {
                 return .unknownReservation
             }
@@ -56,9 +57,7 @@ extension Lane {
                 }
                 if keyed, let failure = remember(stored(answer), &key, now: now) { return failure }
                 beginRecord(verdict == .denied ? .extensionDenied : .extended, key)
-                own.pointee.record.amounts = command.additional
-                own.pointee.record.expiresAt = answer.expiresAt
-                own.pointee.record.refused = answer.refused
+                describe(command, answer)
                 if moves {
                     guard settle(open, .held, body: body, now: now) else { continue }
                     body = nil
@@ -72,6 +71,18 @@ extension Lane {
                 asOf: now, into: &answer.limits)
             return nil
         }
+    }
+
+    private func describe(_ command: ExtendCommand, _ answer: ExtendAnswer) {
+        guard records else { return }
+        own.pointee.record.asked = command.additional
+        own.pointee.record.mode = command.mode
+        own.pointee.record.expiresAt = answer.expiresAt
+        own.pointee.record.decision = answer.decision
+        own.pointee.record.treatment = answer.treatment
+        own.pointee.record.refusedBySuspension = answer.refusedBySuspension
+        own.pointee.record.refused = answer.refused
+        own.pointee.record.warnings = answer.warnings
     }
 
     /// max(old, now + ttl), within the reservation's longest life.
@@ -93,7 +104,7 @@ extension Lane {
 
     /// Adds the room that was just granted to the newest segment, or as a new one where a window has changed.
     /// False: the reservation has room in too many windows already.
-    private func addSegment() -> Bool {
+    func addSegment() -> Bool {
         let granted = own.pointee.transition.held
         let day = own.pointee.subjects.hasProfile ? own.pointee.subjects.profile.dayStart : 0
         let cycle = own.pointee.subjects.tenant.cycleStart
@@ -113,7 +124,7 @@ extension Lane {
         return true
     }
 
-    private func storeSegments(to body: Words, expiresAt: Int64) {
+    func storeSegments(to body: Words, expiresAt: Int64) {
         body.setSigned(Body.expiresAt, expiresAt)
         body[Body.segmentCount] = UInt64(own.pointee.hold.segmentCount)
         for index in 0..<own.pointee.hold.segmentCount {

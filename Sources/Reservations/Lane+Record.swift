@@ -13,6 +13,7 @@ extension Lane {
             key.content = contentHash(command)
         }
         while true {
+            guard isReady else { return .journalFull }
             let head = open(tenant)
             if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
             if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
@@ -51,9 +52,13 @@ extension Lane {
                 if let failure = remember(stored, &key, now: now) { return failure }
             }
             beginRecord(.usageRecorded, key)
-            own.pointee.record.action = command.action
-            own.pointee.record.amounts = command.amounts
-            own.pointee.record.reference = command.reference
+            if records {
+                own.pointee.record.action = command.action
+                own.pointee.record.asked = command.amounts
+                own.pointee.record.warnings = reached
+                own.pointee.record.tenantStatus = status
+                own.pointee.record.text = command.reference
+            }
             step(.satellitesFilled)
             guard swing(tenant, head, now: now) else { continue }
             answer.warnings = reached

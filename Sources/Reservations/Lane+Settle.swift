@@ -57,7 +57,7 @@ extension Lane {
     }
 
     /// Copies a reservation into `own.hold`.
-    private func loadHold(_ words: Words, _ word: SlotWord, hasProfile: Bool) {
+    func loadHold(_ words: Words, _ word: SlotWord, hasProfile: Bool) {
         let policy = words[Slot.policy]
         var amounts = Amounts()
         for resource in 0..<4 { amounts[resource] = words.signed(Slot.amounts + resource) }
@@ -97,9 +97,11 @@ extension Lane {
         own.pointee.next.slot = open.slot
         own.pointee.next.slotOld = open.word.word
         own.pointee.next.slotNew = word.word
-        own.pointee.record.reservationID =
-            ReservationID(slot: open.slot, generation: open.word.generation).raw
-        own.pointee.record.action = own.pointee.hold.action
+        if records {
+            own.pointee.record.reservationID =
+                ReservationID(slot: open.slot, generation: open.word.generation).raw
+            own.pointee.record.action = own.pointee.hold.action
+        }
         step(.satellitesFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
         if let old = open.word.body, old != word.body { table.giveBody(old) }
@@ -112,6 +114,7 @@ extension Lane {
     package func release(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer) -> Failure? {
         answer = ReleaseAnswer()
         while true {
+            guard isReady else { return .journalFull }
             guard let open = openReservation(id) else { return .unknownReservation }
             switch open.word.phase {
             case .held: break
@@ -124,7 +127,7 @@ extension Lane {
                 return nil
             case .expiredReleased:
                 begin(now: now)
-                beginRecord(.releasedLate, KeyRequest())
+                beginRecord(.releasedLate)
                 guard settle(open, .releasedLate, body: open.word.body, now: now) else { continue }
                 answer.expired = true
                 return nil
@@ -135,7 +138,7 @@ extension Lane {
             Decide.release(
                 &own.pointee.subjects, &own.pointee.hold, table.rules,
                 transition: &own.pointee.transition)
-            beginRecord(.released, KeyRequest())
+            beginRecord(.released)
             if settle(open, .released, body: open.word.body, now: now) { return nil }
         }
     }
@@ -149,6 +152,7 @@ extension Lane {
         var body: Int?
         defer { if let unused = body { table.giveBody(unused) } }
         while true {
+            guard isReady else { return .journalFull }
             guard let open = openReservation(command.reservationID) else {
                 return .unknownReservation
             }
@@ -180,18 +184,23 @@ extension Lane {
             if !asHeld {
                 if body == nil { body = table.takeBody() }
                 guard let body else { return .tableFull }
-                let words = table.bodies[body]
-                Body.store(total, to: words, at: Body.held)
-                Body.store(asked, to: words, at: Body.asked)
-                Body.store(settlement.committed, to: words, at: Body.charged)
-                Body.store(settlement.uncharged, to: words, at: Body.uncharged)
+                fill(
+                    body, held: total, asked: asked, charged: settlement.committed,
+                    uncharged: settlement.uncharged)
             }
-            beginRecord(late ? .committedLate : .committed, KeyRequest())
-            own.pointee.record.amounts = settlement.committed
-            recordClosedCharges()
             let suspends = own.pointee.transition.events.contains(.suspended)
             let status =
                 suspends ? TenantStatus.suspended : own.pointee.subjects.tenant.status
+            beginRecord(late ? .committedLate : .committed)
+            if records {
+                if !asHeld { own.pointee.record.asked = asked }
+                if !settlement.uncharged.isEmpty {
+                    own.pointee.record.charged = settlement.committed
+                }
+                own.pointee.record.warnings = settlement.reached
+                own.pointee.record.tenantStatus = status
+                recordClosedCharges()
+            }
             let next = open.word.settled(
                 late ? .committedLate : asHeld ? .committed : .committedOther,
                 body: asHeld ? open.word.body : body, warnings: settlement.reached,
@@ -210,6 +219,17 @@ extension Lane {
                 into: &answer.limits)
             return nil
         }
+    }
+
+    /// Fills a body that nobody knows with what a commit came to.
+    func fill(
+        _ body: Int, held: Amounts, asked: Amounts, charged: Amounts, uncharged: Amounts
+    ) {
+        let words = table.bodies[body]
+        Body.store(held, to: words, at: Body.held)
+        Body.store(asked, to: words, at: Body.asked)
+        Body.store(charged, to: words, at: Body.charged)
+        Body.store(uncharged, to: words, at: Body.uncharged)
     }
 
     /// A commit of what was committed: the same answer, or 49203. nil: the slot changed meanwhile.

@@ -1,3 +1,4 @@
+import Journal
 import Limits
 
 /// One thread's access to a `ReservationTable`: its calls run to completion on the calling thread and never wait.
@@ -11,6 +12,8 @@ package final class Lane {
     let own: UnsafeMutablePointer<Own>
     let wheel: UnsafeMutablePointer<TimerWheel>
     let keySupply: UnsafeMutablePointer<KeySupply>
+    /// Where the lane's records go; nil: nowhere.
+    let ring: RecordRing?
 
     #if STEP_POINTS
         /// A test's hook: called at every step point of this lane's operations.
@@ -32,6 +35,10 @@ package final class Lane {
         var hold = HoldState(first: HoldSegment(amounts: Amounts(), dayStart: 0, cycleStart: 0))
         var closed = ClosedCharges()
         var record = Record(.reserved)
+        /// Where the record of the present snapshot stands.
+        var origin = Origin.none
+        /// Records are being played back: they are on disk already.
+        var replays = false
         var spareNode: Int
         var spareProfileNode: Int
         /// Free slots: index + 1; linked by `Slot.link`.
@@ -55,6 +62,7 @@ package final class Lane {
         keySupply = .allocate(capacity: 1)
         keySupply.initialize(to: KeySupply(table.keys, used: table.counter(.keyChunks)))
         table.heartbeats[index].setSigned(0, now)
+        ring = table.rings.isEmpty ? nil : table.rings[index]
     }
 
     deinit {
@@ -86,15 +94,58 @@ package final class Lane {
             TenantNode.load(node, into: &own.pointee.subjects.tenant)
             let completed = cell[TenantCell.completed] == own.pointee.subjects.tenant.version
             if !completed { TenantNode.load(node, into: &own.pointee.found) }
+            let origin = ring == nil ? Origin.none : Origin(word: node[TenantNode.origin])
             step(.headRead)
             let again = cell[TenantCell.head]
             if again == word {
-                if !completed { table.complete(own.pointee.found) }
+                own.pointee.origin = origin
+                if !completed {
+                    table.complete(own.pointee.found)
+                    appendPredecessor(origin)
+                }
                 step(.predecessorCompleted)
                 return Head(word: word)
             }
             word = again
         }
+    }
+
+    /// Sees to it that the record of the version that was found is published by somebody: nothing that depends on a
+    /// version is published before it, whatever its author does. There must be room (`isReady`).
+    @inline(never)
+    private func appendPredecessor(_ origin: Origin) {
+        guard let ring, origin != .none, origin.lane != index else { return }
+        if let end = ring.copyUnpublished(from: table.rings[origin.lane], at: origin.position) {
+            ring.publish(to: end)
+        }
+    }
+
+    // MARK: Durability
+
+    /// Whether there is room for the record of an operation and for its predecessor's. To be asked before every
+    /// attempt: afterwards it is too late to refuse.
+    @inline(__always)
+    var isReady: Bool {
+        guard let ring else { return true }
+        return ring.hasRoom(2 &* RecordWords.most) && ring.isOpen
+    }
+
+    /// Whether there is room for a predecessor's record: reading goes on while the disk is full.
+    @inline(__always)
+    var canRead: Bool { ring?.hasRoom(RecordWords.most) ?? true }
+
+    /// Whether operations are recorded.
+    @inline(__always)
+    var records: Bool { ring != nil }
+
+    /// Starts a call: its answer reflects nothing yet.
+    @inline(__always)
+    func beginCall() { own.pointee.origin = .none }
+
+    /// Whether the answer or failure of the last call reflects a version whose record is not on disk yet.
+    package var answerWaits: Bool {
+        let origin = own.pointee.origin
+        return origin != .none && table.rings[origin.lane].durable <= origin.position
     }
 
     /// Copies a profile's node into `own.subjects.profile`; consistent if the tenant's head is unchanged afterwards.
@@ -154,12 +205,9 @@ package final class Lane {
     /// The caller has put slot and key into `own.next` and kind and content into `own.record`.
     @inline(__always)
     func swing(_ tenant: Int, _ head: Head, now: Int64) -> Bool {
-        var touchesProfile =
+        let touchesProfile =
             own.pointee.subjects.hasProfile
             && (own.pointee.transition.touchesProfile || own.pointee.openedDay)
-        if own.pointee.record.kind == .profileChanged || own.pointee.record.kind == .profileClosed {
-            touchesProfile = true
-        }
         own.pointee.transition.apply(
             to: &own.pointee.subjects.tenant, &own.pointee.subjects.profile)
         let version = own.pointee.subjects.tenant.version
@@ -174,13 +222,17 @@ package final class Lane {
         let node = table.tenantNodes[own.pointee.spareNode]
         TenantNode.store(own.pointee.subjects.tenant, to: node)
         TenantNode.store(own.pointee.next, to: node)
-        describe(tenant, version: version, now: now)
+        let recordEnd = describe(tenant, version: version, now: now, node)
         step(.nodeWritten)
         let desired = Head(version: version, buffer: own.pointee.spareNode)
         guard table.tenantCells[tenant].compareExchange(TenantCell.head, head.word, desired.word)
         else { return false }
         own.pointee.spareNode = head.buffer
         step(.headSwung)
+        if let ring, let recordEnd {
+            ring.publish(to: recordEnd)
+            step(.recordPublished)
+        }
         finish(tenant, version: version)
         return true
     }
@@ -211,13 +263,18 @@ package final class Lane {
             step(.keyUpdated)
         }
         table.tenantCells[tenant][TenantCell.completed] = version
-        if let sink = table.recordSink { sink(own.pointee.record) }
         step(.completed)
     }
 
-    /// Completes the record with what `swing` knows.
+    /// Completes the record with what `swing` knows, writes it behind what the ring has published, and its place into
+    /// the node. Returns the position behind it; nil: nothing is recorded.
     @inline(__always)
-    private func describe(_ tenant: Int, version: UInt64, now: Int64) {
+    private func describe(_ tenant: Int, version: UInt64, now: Int64, _ node: Words) -> UInt64? {
+        guard let ring else { return nil }
+        if own.pointee.replays {
+            node[TenantNode.origin] = Origin.none.word
+            return nil
+        }
         own.pointee.record.tenant = UInt32(truncatingIfNeeded: tenant)
         own.pointee.record.profile =
             own.pointee.subjects.hasProfile
@@ -231,6 +288,9 @@ package final class Lane {
             own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleEnd : 0
         own.pointee.record.openedDay =
             own.pointee.openedDay ? own.pointee.subjects.profile.dayStart : 0
+        own.pointee.origin = Origin(lane: index, position: ring.end)
+        node[TenantNode.origin] = own.pointee.origin.word
+        return ring.write(own.pointee.record)
     }
 
     // MARK: Look-ups
@@ -259,8 +319,9 @@ package final class Lane {
         let slot = Int(own.pointee.freeSlots) &- 1
         let words = table.slots[slot]
         own.pointee.freeSlots = UInt32(truncatingIfNeeded: words[Slot.link])
+        let floor = table.counter(.generationFloor)[0]
         var generation =
-            (SlotWord(word: words[Slot.state]).generation &+ 1)
+            (max(SlotWord(word: words[Slot.state]).generation, floor) &+ 1)
             & ReservationID.generationMask
         if generation == 0 { generation = 1 }
         words[Slot.state] = SlotWord(generation: generation, phase: .held).word
@@ -270,7 +331,7 @@ package final class Lane {
 
     @inline(never)
     private func takeSlotBlock() -> Bool {
-        let block = 64
+        let block = ReservationTable.slotBlock
         let start = Int(table.counter(.slots).add(0, UInt64(block)))
         guard start + block <= table.slots.capacity else { return false }
         for slot in (start..<start + block).reversed() { giveSlot(slot) }
@@ -289,6 +350,8 @@ package final class Lane {
 extension Failure {
     static let tableFull = Failure(
         .unavailable, detail: "The table of reservations is full; settle some or try again later")
+    static let journalFull = Failure(
+        .unavailable, detail: "The journal has no room: its disk is full, failed or too slow")
     static let keysFull = Failure(
         .unavailable, detail: "The budget of remembered idempotency keys is spent")
     static func overflow(of field: StaticString) -> Failure {

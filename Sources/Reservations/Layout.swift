@@ -15,6 +15,8 @@ struct Head: Equatable {
         word = version &<< Self.bufferBits | UInt64(truncatingIfNeeded: buffer)
     }
     @inline(__always) var buffer: Int { Int(truncatingIfNeeded: word & 0xff_ffff) }
+    /// Its low 40 bits.
+    @inline(__always) var version: UInt64 { word &>> Self.bufferBits }
 }
 
 /// A tenant's 64-byte cell.
@@ -52,9 +54,28 @@ struct Pending {
     var key: UInt64 = 0
 }
 
+/// Where the record of a tenant's version stands: the lane that wrote it and the position in its ring.
+struct Origin: Equatable {
+    var word: UInt64
+    private static let positionBits: UInt64 = 56
+    static let maxLanes = 255
+
+    /// On disk since before this process, or never to be.
+    static var none: Origin { Origin(word: .max) }
+
+    @inline(__always) init(word: UInt64) { self.word = word }
+    @inline(__always) init(lane: Int, position: UInt64) {
+        word = UInt64(truncatingIfNeeded: lane) &<< Self.positionBits | position
+    }
+    @inline(__always) var lane: Int { Int(truncatingIfNeeded: word &>> Self.positionBits) }
+    @inline(__always) var position: UInt64 { word & (1 &<< Self.positionBits &- 1) }
+}
+
 /// The immutable state of a tenant in one version: 24 words.
 enum TenantNode: RecordLayout {
     static let words = 24
+    /// `Origin` of the version's record.
+    static let origin = 23
 
     @inline(__always)
     static func load(_ node: Words, into state: inout TenantState) {

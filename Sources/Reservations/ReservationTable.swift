@@ -1,3 +1,4 @@
+package import Journal
 package import Limits
 
 /// The bounds of a table. Memory is reserved for all of it and used as it is needed.
@@ -18,11 +19,13 @@ package struct TableCapacity: Sendable {
     package var retention: Int64
     /// Milliseconds that a reservation may live in all.
     package var maxLife: Int64
+    /// 64-bit words of each lane's ring of records; 0: nothing is recorded.
+    package var ringWords: Int
 
     package init(
         tenants: Int = 1_000_000, profiles: Int = 1_000_000, reservations: Int = 20_000_000,
         bodies: Int = 4_000_000, keys: Int = 10_000_000, lanes: Int = 64,
-        retention: Int64 = 900_000, maxLife: Int64 = 86_400_000
+        retention: Int64 = 900_000, maxLife: Int64 = 86_400_000, ringWords: Int = 0
     ) {
         self.tenants = tenants
         self.profiles = profiles
@@ -32,6 +35,7 @@ package struct TableCapacity: Sendable {
         self.lanes = lanes
         self.retention = retention
         self.maxLife = maxLife
+        self.ringWords = ringWords
     }
 }
 
@@ -83,8 +87,8 @@ package final class ReservationTable: @unchecked Sendable {
     let rules = LimitRules()
     let secret: HashSecret
     let schedules: any CycleSchedules
-    /// Called with every record, by the lane that caused it, before its answer.
-    let recordSink: (@Sendable (borrowing Record) -> Void)?
+    /// Where lanes put their records, one for each lane; empty: nothing is recorded.
+    package let rings: [RecordRing]
 
     let tenantCells: Region<TenantCell>
     let tenantNodes: Region<TenantNode>
@@ -102,6 +106,8 @@ package final class ReservationTable: @unchecked Sendable {
     enum Counter: Int, CaseIterable {
         case tenants, tenantNodes, profiles, profileNodes, slots, freeBodies, bodies, keyChunks
         case longIDs, lanes
+        /// The latest generation of any slot before this process; 0: none.
+        case generationFloor
     }
     func counter(_ counter: Counter) -> Words { counters[counter.rawValue] }
 
@@ -111,19 +117,19 @@ package final class ReservationTable: @unchecked Sendable {
     /// Reserves the address space. Fails when the system refuses it or a bound is out of range.
     package init(
         capacity: TableCapacity, schedules: any CycleSchedules,
-        secret: HashSecret = .random(), recordSink: (@Sendable (borrowing Record) -> Void)? = nil
+        secret: HashSecret = .random()
     ) throws(TableError) {
         let buffers = Head.maxBuffers - capacity.lanes
         guard (1...buffers).contains(capacity.tenants), (1...buffers).contains(capacity.profiles)
         else { throw TableError.invalid("tenants and profiles: 1 ... \(buffers)") }
         guard (64...0xffff_fffe).contains(capacity.reservations), capacity.keys > 0,
             (1...SlotWord.maxBodies).contains(capacity.bodies), capacity.lanes > 0,
-            capacity.retention > 0, capacity.maxLife >= 1_000
+            capacity.retention > 0, capacity.maxLife >= 1_000,
+            capacity.lanes <= Origin.maxLanes, capacity.ringWords >= 0
         else { throw TableError.invalid("capacity out of range") }
         self.capacity = capacity
         self.schedules = schedules
         self.secret = secret
-        self.recordSink = recordSink
         tenantCells = try Region(capacity: capacity.tenants)
         tenantNodes = try Region(capacity: capacity.tenants + capacity.lanes)
         profileCells = try Region(capacity: capacity.profiles)
@@ -136,6 +142,9 @@ package final class ReservationTable: @unchecked Sendable {
         heartbeats = try Region(capacity: capacity.lanes)
         tenants = try Directory(cells: tenantCells, longIDs: longIDs)
         profiles = try Directory(cells: profileCells, longIDs: longIDs)
+        rings = (0..<(capacity.ringWords > 0 ? capacity.lanes : 0)).map { _ in
+            RecordRing(capacity: capacity.ringWords)
+        }
     }
 
     deinit {
@@ -151,6 +160,7 @@ package final class ReservationTable: @unchecked Sendable {
         keys.unmap()
         tenants.deallocate()
         profiles.deallocate()
+        for ring in rings { ring.deallocate() }
     }
 
     /// A lane for one more thread. Its clock starts at `now`.
@@ -164,6 +174,17 @@ package final class ReservationTable: @unchecked Sendable {
 
     /// Tenants that exist, closed ones included.
     package var tenantCount: Int { Int(counter(.tenants)[0]) }
+
+    /// Says that a slot was in use before this process: the next reservation in any slot gets a later generation.
+    func noteUsed(_ slot: Int, generation: UInt64) {
+        let used = counter(.slots)
+        used[0] = max(used[0], UInt64((slot / Self.slotBlock + 1) * Self.slotBlock))
+        let floor = counter(.generationFloor)
+        floor[0] = max(floor[0], generation)
+    }
+
+    /// Slots that a lane takes at a time.
+    static let slotBlock = 64
 
     // MARK: Bodies
 

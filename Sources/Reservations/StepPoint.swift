@@ -17,6 +17,8 @@ package enum StepPoint: CaseIterable, Sendable {
     case nodeWritten
     /// The head was swung: the operation has happened. Nothing else is written yet.
     case headSwung
+    /// The record is published.
+    case recordPublished
     /// The profile's head was swung.
     case profileSwung
     /// The reservation's slot was brought up to date.

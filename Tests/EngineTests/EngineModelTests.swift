@@ -31,5 +31,18 @@ import Testing
         try Differential.run(
             seed: seed, steps: 4_000, options: options, model: Self.model(), subject: &subject)
         #expect(subject.log.gaps == 0, "each tenant's records have one version after the other")
+        #expect(subject.log.unreadable == 0)
+    }
+
+    /// Every so often the process dies and goes on with nothing but its records: no answer, total or event differs.
+    @Test(arguments: [(7, 3), (8, 50), (9, 500), (10, 1_000)] as [(UInt64, Int)])
+    func restarts(_ seed: UInt64, life: Int) throws {
+        var subject = try EngineSubject(now: Self.start)
+        subject.life = life
+        try Differential.run(
+            seed: seed, steps: life == 3 ? 300 : 4_000, options: OperationGenerator.Options(),
+            model: Self.model(), subject: &subject)
+        #expect(subject.restarts > 3)
+        #expect(subject.log.gaps == 0 && subject.log.unreadable == 0)
     }
 }

@@ -1,8 +1,10 @@
 import BillingCalendar
 import Foundation
+import Journal
 import Limits
 import Synchronization
 import TestKit
+import Testing
 
 @testable import Engine
 @testable import Reservations
@@ -25,7 +27,29 @@ struct EngineSubject: ModelSubject {
         var versions: [UInt32: UInt64] = [:]
         var gaps = 0
 
-        func note(_ record: borrowing Record) {
+        /// All records, as they stood in the rings.
+        var journal: [[UInt64]] = []
+        private var record = Record(.reserved)
+        var unreadable = 0
+
+        /// Takes what a ring has published.
+        func drain(_ ring: RecordRing) {
+            while ring.durable < ring.published {
+                let start = ring.durable
+                let count = UInt64(RecordWords.count(ring[start]))
+                journal.append((0..<count).map { ring[start + $0] })
+                ring.setDurable(start + count)
+                let words = journal[journal.count - 1]
+                do {
+                    try words.withUnsafeBufferPointer { try record.read($0) }
+                    note(record)
+                } catch {
+                    unreadable += 1
+                }
+            }
+        }
+
+        private func note(_ record: borrowing Record) {
             if let last = versions[record.tenant], record.version != last + 1 { gaps += 1 }
             versions[record.tenant] = record.version
             let raised = record.transition.events
@@ -45,38 +69,68 @@ struct EngineSubject: ModelSubject {
         }
     }
 
-    let engine: Engine
-    let lanes: [EngineLane]
+    private(set) var engine: Engine
+    private(set) var lanes: [EngineLane]
     let time: SimulatedTime
     let log: EventLog
     /// Reservation ids by ordinal − 1.
     private var ids: [UInt64] = []
     private var turn = 0
+    /// Operations between restarts; 0: never.
+    var life = 0
+    private(set) var restarts = 0
 
     init(now: Int64) throws {
         let time = SimulatedTime(now)
         let log = EventLog()
         self.time = time
         self.log = log
-        let read: @Sendable () -> Int64 = { time.milliseconds.load(ordering: .relaxed) }
-        engine = try Engine(
-            configuration: EngineConfiguration(
-                capacity: TableCapacity(
-                    tenants: 1_000, profiles: 1_000, reservations: 200_000, bodies: 100_000,
-                    keys: 200_000, lanes: 8)),
-            clock: EngineClock(EngineClock.Source(boot: read, wall: read)),
-            recordSink: { log.note($0) })
+        engine = try Self.makeEngine(time)
         let engine = engine
         lanes = try (0..<3).map { _ in try engine.makeLane() }
     }
 
+    private static func makeEngine(_ time: SimulatedTime) throws -> Engine {
+        let read: @Sendable () -> Int64 = { time.milliseconds.load(ordering: .relaxed) }
+        return try Engine(
+            configuration: EngineConfiguration(
+                capacity: TableCapacity(
+                    tenants: 1_000, profiles: 1_000, reservations: 200_000, bodies: 100_000,
+                    keys: 200_000, lanes: 8, ringWords: 1 << 14)),
+            clock: EngineClock(EngineClock.Source(boot: read, wall: read)),
+            secret: HashSecret(k0: 1, k1: 2))
+    }
+
+    /// Goes on with an engine that knows nothing but the records.
+    mutating func restart() throws {
+        let fresh = try Self.makeEngine(time)
+        let journal = log.journal
+        let played = try fresh.recover(now: time.milliseconds.load(ordering: .relaxed)) {
+            (replayer) throws(EngineError) in
+            for words in journal {
+                try words.withUnsafeBufferPointer { (buffer) throws(EngineError) in
+                    try replayer.play(buffer)
+                }
+            }
+            replayer.beginProcess()
+        }
+        #expect(played.records == journal.count && played.dropped == 0 && played.known == 0)
+        lanes = try (0..<3).map { _ in try fresh.makeLane() }
+        engine = fresh
+        restarts += 1
+    }
+
     mutating func perform(_ operation: ModelOperation) -> ModelOutcome {
         log.events = []
+        if life > 0 && turn % life == life - 1 {
+            do { try restart() } catch { Issue.record("no restart: \(error)") }
+        }
         // Whoever asks comes by another event loop than the last one.
-        turn = (turn + 1) % lanes.count
-        let lane = lanes[turn]
+        turn += 1
+        let lane = lanes[turn % lanes.count]
         lane.beginBatch()
         let answer = answer(operation, lane)
+        for ring in engine.rings { log.drain(ring) }
         return ModelOutcome(answer, events: log.events)
     }
 

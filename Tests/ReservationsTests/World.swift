@@ -28,11 +28,10 @@ final class World {
             tenants: 64, profiles: 64, reservations: 1_024, bodies: 256, keys: 1_024, lanes: 8),
         limits: TenantLimits = TenantLimits(
             monthlySpendNanos: 10, maxExtensions: 3, alertThresholdPercent: 80, autoSuspend: true),
-        onLimit: OnLimit = .auto, sink: (@Sendable (borrowing Record) -> Void)? = nil
+        onLimit: OnLimit = .auto
     ) throws {
         table = try ReservationTable(
-            capacity: capacity, schedules: ThirtyDays(), secret: HashSecret(k0: 1, k1: 2),
-            recordSink: sink)
+            capacity: capacity, schedules: ThirtyDays(), secret: HashSecret(k0: 1, k1: 2))
         let first = try table.makeLane(now: now)
         lanes = try (0..<3).map { [table, now] _ in try table.makeLane(now: now) }
         _ = try first.setTenant("acme", TenantPolicy(limits: limits, onLimit: onLimit), now: now)

@@ -1,0 +1,152 @@
+import Journal
+import Limits
+import Reservations
+
+/// Plays a journal back into a table that nobody serves from yet: what recovery and the checkpoint's fold have in common.
+///
+/// Records of one tenant take effect in the order of their versions, wherever they stand: one that comes before its
+/// predecessor waits for it. What still waits when a process' records end was never acknowledged, and is dropped.
+struct Replayer {
+    /// What was played back.
+    struct Statistics: Sendable, Equatable {
+        var records = 0
+        /// Second copies.
+        var known = 0
+        /// Without a predecessor when their process had ended: never acknowledged.
+        var dropped = 0
+        /// The latest engine time of any record, Unix milliseconds.
+        var time: Int64 = 0
+    }
+
+    let lane: Lane
+    let schedules: Schedules
+    /// Keys that are over by then are left out; Unix milliseconds.
+    let now: Int64
+    var tenants: [String: TenantSettings] = [:]
+    var profiles: [String: ProfileSettings] = [:]
+    private(set) var statistics = Statistics()
+    /// Records that wait for a predecessor, by tenant.
+    private var early: [UInt32: [[UInt64]]] = [:]
+    private var record = Record(.reserved)
+
+    init(_ lane: Lane, _ schedules: Schedules, now: Int64) {
+        self.lane = lane
+        self.schedules = schedules
+        self.now = now
+    }
+
+    /// Plays one record back. O(1) but for those that waited for it.
+    mutating func play(_ words: UnsafeBufferPointer<UInt64>) throws(EngineError) {
+        statistics.records += 1
+        guard try apply(words) else {
+            early[record.tenant, default: []].append(Array(words))
+            return
+        }
+        if !early.isEmpty { try playEarly(record.tenant) }
+    }
+
+    /// A process begins: nothing that still waits will find its predecessor.
+    mutating func beginProcess() {
+        statistics.dropped += early.values.reduce(0) { $0 + $1.count }
+        early.removeAll()
+    }
+
+    /// What waits for a predecessor, for a checkpoint to carry on.
+    var waiting: [[UInt64]] { early.keys.sorted().flatMap { early[$0] ?? [] } }
+
+    private mutating func playEarly(_ tenant: UInt32) throws(EngineError) {
+        while var waiting = early[tenant], !waiting.isEmpty {
+            waiting.sort { $0[1] < $1[1] }
+            let first = waiting[0]
+            let played = try first.withUnsafeBufferPointer { words throws(EngineError) in
+                try apply(words)
+            }
+            guard played else { return }
+            waiting.removeFirst()
+            early[tenant] = waiting.isEmpty ? nil : waiting
+        }
+    }
+
+    /// False: its predecessor is missing so far.
+    private mutating func apply(_ words: UnsafeBufferPointer<UInt64>) throws(EngineError) -> Bool {
+        do throws(RecordError) {
+            try record.read(words)
+        } catch {
+            throw EngineError(.invalid, "a record cannot be read: \(error)")
+        }
+        statistics.time = max(statistics.time, record.time)
+        let replayed: Replayed
+        switch record.kind {
+        case .tenantCreated, .tenantChanged: replayed = try applyTenant()
+        case .profileCreated, .profileChanged: replayed = try applyProfile()
+        case .settingChanged: replayed = .applied
+        default: replayed = lane.replay(record, now: now)
+        }
+        switch replayed {
+        case .applied: return true
+        case .known:
+            statistics.known += 1
+            return true
+        case .early: return false
+        case .contradiction(let what):
+            throw EngineError(
+                .invalid,
+                "version \(record.version) of tenant \(record.tenant) (\(record.kind)): \(what)")
+        }
+    }
+
+    private mutating func applyTenant() throws(EngineError) -> Replayed {
+        guard let settings = TenantSettings(encoded: record.text) else {
+            throw EngineError(.invalid, "the settings of tenant \(record.tenant) cannot be read")
+        }
+        let policy = TenantPolicy(
+            settings,
+            schedule: try schedules.number(
+                cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: record.time))
+        let replayed = try played(settings.id) { (id) throws(TableError) in
+            try lane.replay(record, id, policy)
+        }
+        if replayed == .applied { tenants[settings.id] = settings }
+        return replayed
+    }
+
+    private mutating func applyProfile() throws(EngineError) -> Replayed {
+        guard let settings = ProfileSettings(encoded: record.text) else {
+            throw EngineError(.invalid, "the settings of a profile cannot be read")
+        }
+        let replayed = try played(settings.id) { (id) throws(TableError) in
+            try lane.replay(record, id, ProfilePolicy(settings))
+        }
+        if replayed == .applied { profiles[settings.id] = settings }
+        return replayed
+    }
+
+    private func played(
+        _ id: String, _ play: (BorrowedBytes) throws(TableError) -> Replayed
+    ) throws(EngineError) -> Replayed {
+        let result = id.withBorrowedBytes { bytes in
+            Result { () throws(TableError) in try play(bytes) }
+        }
+        do throws(TableError) {
+            return try result.get()
+        } catch {
+            throw EngineError(error)
+        }
+    }
+}
+
+extension TenantPolicy {
+    init(_ settings: TenantSettings, schedule: UInt32) {
+        self.init(
+            limits: settings.limits, onLimit: settings.onLimit,
+            disclosesLimits: settings.disclosesLimits, schedule: schedule)
+    }
+}
+
+extension ProfilePolicy {
+    init(_ settings: ProfileSettings) {
+        self.init(
+            enabled: settings.dailySpendLimitEnabled,
+            dailySpendNanos: settings.dailySpendLimitNanos)
+    }
+}

@@ -1,0 +1,122 @@
+import Limits
+
+// Settings as records keep them: little-endian integers, strings with two bytes of length in front. The first byte is
+// the format; fields are added at the end, and what an older version did not write reads as its default.
+
+extension TenantSettings {
+    /// Bytes that a name may have.
+    package static let longestName = 256
+
+    var encoded: [UInt8] {
+        var out = SettingsWriter()
+        out.put(UInt8(1))
+        out.put(limits.alertThresholdPercent)
+        out.put(UInt8(limits.autoSuspend ? 1 : 0))
+        out.put(onLimit.rawValue)
+        out.put(billingCycleDay)
+        out.put(UInt8(disclosesLimits ? 1 : 0))
+        for resource in Resource.allCases { out.put(limits.cap(resource) ?? -1) }
+        out.put(id)
+        out.put(name)
+        out.put(timeZone)
+        return out.bytes
+    }
+
+    /// nil: not settings of a tenant, or of a newer format.
+    init?(encoded: BorrowedBytes) {
+        var input = SettingsReader(encoded)
+        guard input.byte() == 1 else { return nil }
+        var limits = TenantLimits()
+        limits.alertThresholdPercent = input.byte()
+        limits.autoSuspend = input.byte() != 0
+        guard let onLimit = OnLimit(rawValue: input.byte()) else { return nil }
+        let day = input.byte()
+        let discloses = input.byte() != 0
+        limits.monthlySpendNanos = input.cap()
+        limits.maxExtensions = input.cap()
+        limits.maxDIDs = input.cap()
+        limits.monthlyCallSeconds = input.cap()
+        let id = input.string()
+        let name = input.string()
+        let timeZone = input.string()
+        guard input.isWhole, (1...31).contains(day), (1...64).contains(id.utf8.count) else {
+            return nil
+        }
+        self.init(
+            id: id, name: name, limits: limits, onLimit: onLimit, billingCycleDay: day,
+            timeZone: timeZone, disclosesLimits: discloses)
+    }
+}
+
+extension ProfileSettings {
+    var encoded: [UInt8] {
+        var out = SettingsWriter()
+        out.put(UInt8(1))
+        out.put(UInt8(dailySpendLimitEnabled ? 1 : 0))
+        out.put(dailySpendLimitNanos ?? -1)
+        out.put(id)
+        out.put(tenantID)
+        out.put(name)
+        return out.bytes
+    }
+
+    /// nil: not settings of a profile, or of a newer format.
+    init?(encoded: BorrowedBytes) {
+        var input = SettingsReader(encoded)
+        guard input.byte() == 1 else { return nil }
+        let enabled = input.byte() != 0
+        let cap = input.cap()
+        let id = input.string()
+        let tenantID = input.string()
+        let name = input.string()
+        guard input.isWhole, (1...64).contains(id.utf8.count) else { return nil }
+        self.init(
+            id: id, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
+            dailySpendLimitNanos: cap)
+    }
+}
+
+private struct SettingsWriter {
+    var bytes: [UInt8] = []
+
+    mutating func put(_ byte: UInt8) { bytes.append(byte) }
+
+    mutating func put(_ value: Int64) {
+        for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: value >> Int64(8 * shift))) }
+    }
+
+    mutating func put(_ string: String) {
+        let count = string.utf8.count
+        bytes.append(UInt8(truncatingIfNeeded: count))
+        bytes.append(UInt8(truncatingIfNeeded: count >> 8))
+        bytes.append(contentsOf: string.utf8)
+    }
+}
+
+/// Past the end everything reads zero or empty, and `isWhole` is false.
+private struct SettingsReader {
+    private let bytes: BorrowedBytes
+    private var position = 0
+
+    init(_ bytes: BorrowedBytes) { self.bytes = bytes }
+
+    var isWhole: Bool { position <= bytes.count }
+
+    mutating func byte() -> UInt8 {
+        defer { position += 1 }
+        return position < bytes.count ? bytes[position] : 0
+    }
+
+    mutating func cap() -> Int64? {
+        var value: Int64 = 0
+        for shift in 0..<8 { value |= Int64(byte()) << Int64(8 * shift) }
+        return value < 0 ? nil : value
+    }
+
+    mutating func string() -> String {
+        let count = Int(byte()) | Int(byte()) << 8
+        defer { position += count }
+        guard position + count <= bytes.count else { return "" }
+        return String(decoding: bytes[position..<position + count], as: UTF8.self)
+    }
+}

@@ -1,0 +1,295 @@
+package import Limits
+
+/// What playing a record back came to.
+package enum Replayed: Sendable, Equatable {
+    case applied
+    /// The tenant is at this version or further: a second copy.
+    case known
+    /// A record of this tenant that comes before it is missing so far.
+    case early
+    /// The record contradicts what came before it; nothing was changed.
+    case contradiction(String)
+}
+
+// Recovery and the checkpoint's fold: records are played back into a table that nobody serves from yet, by one
+// thread, through the steps of a live operation. Nothing is decided again: windows, amounts and events are the
+// record's.
+extension Lane {
+    /// Plays a record back that changes neither a tenant's nor a profile's settings.
+    ///
+    /// Records of one tenant are to come in the order of their versions; those of different tenants in any order.
+    ///
+    /// - Parameter now: idempotency keys that are over by then are left out.
+    package func replay(_ record: borrowing Record, now: Int64) -> Replayed {
+        let tenant = Int(record.tenant)
+        guard tenant < table.tenantCount else { return .early }
+        own.pointee.replays = true
+        defer { own.pointee.replays = false }
+        let head = open(tenant)
+        let version = own.pointee.subjects.tenant.version
+        if record.version <= version { return .known }
+        if record.version > version + 1 { return .early }
+        if let contradiction = openWindows(record) { return .contradiction(contradiction) }
+        switch record.kind {
+        case .reserved:
+            guard bear(record, tenant) else {
+                return .contradiction("reservation \(record.reservationID) cannot be in its slot")
+            }
+        case .committed, .committedLate, .released, .releasedLate, .expired, .expiredCharged,
+            .forgotten, .extended:
+            if let contradiction = moveSlot(record) { return .contradiction(contradiction) }
+        case .tenantClosed: own.pointee.subjects.tenant.status = .closed
+        case .profileClosed: own.pointee.subjects.profile.closed = true
+        default: break
+        }
+        if record.hasKey, record.keyUntil >= now, !rememberAgain(record) {
+            return .contradiction("more idempotency keys than the table has room for")
+        }
+        let swung = swing(tenant, head, now: record.time)
+        precondition(swung, "a table that is played back has one thread")
+        return .applied
+    }
+
+    /// Plays a tenant's creation or change of settings back.
+    package func replay(
+        _ record: borrowing Record, _ id: BorrowedBytes, _ policy: TenantPolicy
+    ) throws(TableError) -> Replayed {
+        own.pointee.replays = true
+        defer { own.pointee.replays = false }
+        let tenant = Int(record.tenant)
+        if record.kind == .tenantCreated {
+            if tenant < table.tenantCount && table.tenantCells[tenant][TenantCell.head] != 0 {
+                return .known
+            }
+            var state = TenantState()
+            state.version = 1
+            Self.apply(policy, to: &state)
+            state.cycleStart = record.openedCycleStart
+            state.cycleEnd = record.openedCycleEnd
+            try placeAgain(id, state, at: tenant)
+            return .applied
+        }
+        guard tenant < table.tenantCount, table.tenantCells[tenant][TenantCell.head] != 0 else {
+            return .early
+        }
+        let head = open(tenant)
+        let version = own.pointee.subjects.tenant.version
+        if record.version <= version { return .known }
+        if record.version > version + 1 { return .early }
+        if let contradiction = openWindows(record) { return .contradiction(contradiction) }
+        Self.apply(policy, to: &own.pointee.subjects.tenant)
+        let swung = swing(tenant, head, now: record.time)
+        precondition(swung, "a table that is played back has one thread")
+        return .applied
+    }
+
+    /// Plays a profile's creation or change of settings back.
+    package func replay(
+        _ record: borrowing Record, _ id: BorrowedBytes, _ policy: ProfilePolicy
+    ) throws(TableError) -> Replayed {
+        let tenant = Int(record.tenant)
+        guard let number = record.profile else {
+            return .contradiction("a profile's settings without a profile")
+        }
+        let profile = Int(number)
+        guard tenant < table.tenantCount, table.tenantCells[tenant][TenantCell.head] != 0 else {
+            return .early
+        }
+        own.pointee.replays = true
+        defer { own.pointee.replays = false }
+        let head = open(tenant)
+        let version = own.pointee.subjects.tenant.version
+        if record.version <= version { return .known }
+        if record.version > version + 1 { return .early }
+        if record.kind == .profileCreated { try placeProfileAgain(id, at: profile, of: tenant) }
+        if let contradiction = openWindows(record) { return .contradiction(contradiction) }
+        Self.apply(policy, to: &own.pointee.subjects.profile)
+        let swung = swing(tenant, head, now: record.time)
+        precondition(swung, "a table that is played back has one thread")
+        return .applied
+    }
+
+    /// Puts a tenant into the cell that it had, and sees to it that the next one gets another.
+    func placeAgain(_ id: BorrowedBytes, _ state: TenantState, at tenant: Int) throws(TableError) {
+        guard tenant < table.capacity.tenants else { throw TableError.full("tenants") }
+        table.counter(.tenants)[0] = max(table.counter(.tenants)[0], UInt64(tenant + 1))
+        own.pointee.origin = .none
+        guard try place(id, state, at: tenant) == tenant else {
+            throw TableError.invalid("two tenants have one id")
+        }
+    }
+
+    func placeProfileAgain(_ id: BorrowedBytes, at profile: Int, of tenant: Int) throws(TableError)
+    {
+        guard profile < table.capacity.profiles else { throw TableError.full("profiles") }
+        table.counter(.profiles)[0] = max(table.counter(.profiles)[0], UInt64(profile + 1))
+        guard try placeProfile(id, at: profile, of: tenant) == profile else {
+            throw TableError.invalid("two messaging profiles have one id")
+        }
+    }
+
+    /// Opens the profile and the windows that the record opened, and takes its transition over. Returns what
+    /// contradicts the state.
+    private func openWindows(_ record: borrowing Record) -> String? {
+        if let profile = record.profile {
+            guard Int(profile) < table.profileCells.capacity,
+                table.profileCells[Int(profile)][ProfileCell.head] != 0,
+                table.profileCells[Int(profile)][ProfileCell.tenant] == UInt64(record.tenant)
+            else { return "profile \(profile) is not the tenant's" }
+            openProfile(Int(profile))
+        } else {
+            openProfile(nil)
+        }
+        own.pointee.next.flags = 0
+        own.pointee.transition = record.transition
+        own.pointee.openedCycle = record.openedCycleEnd != 0
+        own.pointee.openedDay = record.openedDay != 0
+        if record.openedCycleEnd != 0 {
+            own.pointee.subjects.tenant.openCycle(
+                start: record.openedCycleStart, end: record.openedCycleEnd, table.rules)
+        }
+        if own.pointee.subjects.hasProfile {
+            own.pointee.subjects.profile.follow(
+                percentEpoch: own.pointee.subjects.tenant.percentEpoch)
+            if record.openedDay != 0 { own.pointee.subjects.profile.openDay(record.openedDay) }
+        }
+        return record.transition.fits(own.pointee.subjects) ? nil : "its totals leave their range"
+    }
+
+    /// Fills the slot of a reservation that the record made.
+    private func bear(_ record: borrowing Record, _ tenant: Int) -> Bool {
+        let id = ReservationID(raw: record.reservationID)
+        guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
+            id.generation <= ReservationID.generationMask
+        else { return false }
+        own.pointee.madeReservations = true
+        let words = table.slots[id.slot]
+        let before = SlotWord(word: words[Slot.state])
+        if let body = before.body { table.giveBody(body) }
+        words[Slot.state] = SlotWord(generation: id.generation, phase: .held).word
+        words[Slot.birth] = id.generation &<< 1
+        table.noteUsed(id.slot, generation: id.generation)
+        fill(
+            id.slot, generation: id.generation, tenant: tenant,
+            profile: own.pointee.subjects.hasProfile ? own.pointee.profile : nil,
+            policy: HoldState.policy(record.action, record.onExpiry, record.overage),
+            createdAt: record.time, expiresAt: record.expiresAt)
+        return true
+    }
+
+    /// Moves the slot of the record's reservation on. Returns what contradicts it.
+    private func moveSlot(_ record: borrowing Record) -> String? {
+        let id = ReservationID(raw: record.reservationID)
+        guard id.slot >= 0, id.slot < table.slots.capacity else { return "no such slot" }
+        let words = table.slots[id.slot]
+        let word = SlotWord(word: words[Slot.state])
+        // Forgotten, and its slot used again by another tenant, whose record was written first.
+        if word.generation != id.generation || word.phase == .free { return nil }
+        guard Int(truncatingIfNeeded: words[Slot.subjects] & 0xffff_ffff) == Int(record.tenant)
+        else { return "reservation \(record.reservationID) is another tenant's" }
+        loadHold(words, word, hasProfile: own.pointee.subjects.hasProfile)
+        guard let next = nextWord(record, word, words) else {
+            return "more reservations with other amounts than the table has room for"
+        }
+        own.pointee.next.flags |= Pending.swing
+        own.pointee.next.slot = id.slot
+        own.pointee.next.slotOld = word.word
+        own.pointee.next.slotNew = next.word
+        if let old = word.body, old != next.body { table.giveBody(old) }
+        return nil
+    }
+
+    /// The slot's word after the record; nil: no body is left.
+    private func nextWord(_ record: borrowing Record, _ word: SlotWord, _ words: Words) -> SlotWord?
+    {
+        switch record.kind {
+        case .released: return settled(words, record, word.next(.released, body: word.body))
+        case .releasedLate: return settled(words, record, word.next(.releasedLate, body: word.body))
+        case .expired: return settled(words, record, word.next(.expiredReleased, body: word.body))
+        case .expiredCharged:
+            return settled(words, record, word.next(.expiredCharged, body: word.body))
+        case .forgotten: return word.next(.free, body: nil)
+        case .extended:
+            let grows = !record.transition.held.isEmpty
+            let expiresAt = record.expiresAt
+            if !grows && expiresAt == own.pointee.hold.expiresAt { return word }
+            if grows { _ = addSegment() }
+            guard let body = table.takeBody() else { return nil }
+            storeSegments(to: table.bodies[body], expiresAt: record.expiresAt)
+            return word.next(.held, body: body)
+        default:
+            let late = record.kind == .committedLate
+            let asHeld = record.asked.isEmpty
+            if asHeld && !late {
+                let next = word.settled(
+                    .committed, body: word.body, warnings: record.warnings,
+                    tenantStatus: record.tenantStatus)
+                return settled(words, record, next)
+            }
+            guard let body = table.takeBody() else { return nil }
+            fillSettlement(body, record)
+            let next = word.settled(
+                late ? .committedLate : .committedOther, body: body, warnings: record.warnings,
+                tenantStatus: record.tenantStatus)
+            return settled(words, record, next)
+        }
+    }
+
+    /// Notes when the settled reservation is forgotten.
+    private func settled(_ words: Words, _ record: borrowing Record, _ word: SlotWord) -> SlotWord {
+        words.setSigned(Slot.forgetAt, record.time + table.capacity.retention)
+        words[Slot.forgetPhase] = word.phase.rawValue
+        return word
+    }
+
+    private func fillSettlement(_ body: Int, _ record: borrowing Record) {
+        let held = own.pointee.hold.total
+        var charged = record.asked
+        var uncharged = Amounts()
+        charged.present |= held.present
+        if !record.charged.isEmpty {
+            for resource in 0..<4 where charged[resource] > held[resource] {
+                uncharged.set(resource, charged[resource] - record.charged[resource])
+            }
+            charged = record.charged
+        }
+        fill(body, held: held, asked: record.asked, charged: charged, uncharged: uncharged)
+    }
+
+    /// Puts the record's answer under its key again.
+    private func rememberAgain(_ record: borrowing Record) -> Bool {
+        var stored = StoredAnswer()
+        stored.decision = record.decision
+        stored.refusedBySuspension = record.refusedBySuspension
+        stored.refused = record.refused
+        stored.warnings = record.warnings
+        stored.treatment = record.treatment
+        stored.tenantStatus = record.tenantStatus
+        stored.reservationID = record.reservationID
+        stored.expiresAt = record.expiresAt
+        stored.granted = record.granted
+        var key = KeyRequest()
+        key.hash = KeyHash(high: record.keyHigh, low: record.keyLow)
+        key.content = record.contentHash
+        key.until = record.keyUntil
+        return remember(stored, &key, now: record.time) == nil
+    }
+}
+
+extension Transition {
+    /// Whether applying it leaves every total within its range: a record from a disk may say anything.
+    func fits(_ subjects: Decide.Subjects) -> Bool {
+        func sum(_ total: Int64, _ delta: Int64) -> Bool {
+            let (sum, overflow) = total.addingReportingOverflow(delta)
+            return !overflow && sum >= 0
+        }
+        for resource in 0..<4 {
+            guard sum(subjects.tenant.committed[resource], committed[resource]),
+                sum(subjects.tenant.held[resource], held[resource])
+            else { return false }
+        }
+        guard touchesProfile else { return true }
+        return subjects.hasProfile && sum(subjects.profile.committed, profileCommitted)
+            && sum(subjects.profile.held, profileHeld)
+    }
+}
