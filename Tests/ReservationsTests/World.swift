@@ -17,6 +17,12 @@ final class World {
     /// The first instant of a cycle and of a day.
     static let start: Int64 = 600 * ThirtyDays.length
 
+    static let policy = TenantPolicy(
+        limits: TenantLimits(
+            monthlySpendNanos: 10, maxExtensions: 3, alertThresholdPercent: 80, autoSuspend: true))
+    static let loweredPolicy = TenantPolicy(
+        limits: TenantLimits(monthlySpendNanos: 5, maxExtensions: 3, autoSuspend: true))
+
     let table: ReservationTable
     let lanes: [Lane]
     /// An open hold of 2 spend and 1 extension with profile "sms", made by a lane that has stopped since.
@@ -26,14 +32,17 @@ final class World {
     init(
         capacity: TableCapacity = TableCapacity(
             tenants: 64, profiles: 64, reservations: 1_024, bodies: 256, keys: 1_024, lanes: 8),
-        limits: TenantLimits = TenantLimits(
-            monthlySpendNanos: 10, maxExtensions: 3, alertThresholdPercent: 80, autoSuspend: true),
-        onLimit: OnLimit = .auto
+        limits: TenantLimits = World.policy.limits,
+        onLimit: OnLimit = .auto, empty: Bool = false
     ) throws {
         table = try ReservationTable(
             capacity: capacity, schedules: ThirtyDays(), secret: HashSecret(k0: 1, k1: 2))
         let first = try table.makeLane(now: now)
         lanes = try (0..<3).map { [table, now] _ in try table.makeLane(now: now) }
+        guard !empty else {
+            hold = 0
+            return
+        }
         _ = try first.setTenant("acme", TenantPolicy(limits: limits, onLimit: onLimit), now: now)
         _ = try first.setProfile(
             "sms", of: "acme", ProfilePolicy(enabled: true, dailySpendNanos: 8), now: now)
@@ -45,11 +54,11 @@ final class World {
     }
 
     /// Totals as GetUsage gives them, to compare worlds.
-    func usage() -> String {
+    func usage(by lane: Int = 0) -> String {
         var answer = UsageAnswer()
         let failure = "acme".withBorrowedBytes { tenant in
             "sms".withBorrowedBytes { profile in
-                lanes[0].usage(
+                lanes[lane].usage(
                     UsageQuery(tenantID: tenant, profileID: profile), now: now, answer: &answer)
             }
         }
@@ -201,9 +210,7 @@ struct Operation: Sendable, CustomStringConvertible {
             return "recorded \(answer.warnings.rawValue) \(answer.tenantStatus)"
         },
         Operation(name: "lower the cap") { world, lane in
-            let policy = TenantPolicy(
-                limits: TenantLimits(monthlySpendNanos: 5, maxExtensions: 3, autoSuspend: true))
-            let result = try? lane.setTenant("acme", policy, now: world.now)
+            let result = try? lane.setTenant("acme", World.loweredPolicy, now: world.now)
             return "changed \(result?.overBy.values.sorted() ?? [-1])"
         },
         Operation(name: "disable the profile") { world, lane in
