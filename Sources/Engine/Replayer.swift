@@ -38,6 +38,10 @@ struct Replayer {
     /// Plays one record back. O(1) but for those that waited for it.
     mutating func play(_ words: UnsafeBufferPointer<UInt64>) throws(EngineError) {
         statistics.records += 1
+        if let kind = ImageKind(rawValue: words.recordKind) {
+            try restore(kind, words)
+            return
+        }
         guard try apply(words) else {
             early[record.tenant, default: []].append(Array(words))
             return
@@ -53,6 +57,21 @@ struct Replayer {
 
     /// What waits for a predecessor, for a checkpoint to carry on.
     var waiting: [[UInt64]] { early.keys.sorted().flatMap { early[$0] ?? [] } }
+
+    /// Hands over everything that was played back as entries of a checkpoint, and the records that still wait.
+    func forEachImage<E: Error>(
+        now: Int64, _ body: (UnsafeBufferPointer<UInt64>) throws(E) -> Void
+    ) throws(E) {
+        try lane.table.forEachImage(
+            now: now, tenantText: { tenants[$0]?.encoded ?? [] },
+            profileText: { profiles[$0]?.encoded ?? [] }
+        ) { (image) throws(E) in
+            try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
+        }
+        for words in waiting {
+            try words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
+        }
+    }
 
     private mutating func playEarly(_ tenant: UInt32) throws(EngineError) {
         while var waiting = early[tenant], !waiting.isEmpty {
@@ -92,6 +111,42 @@ struct Replayer {
             throw EngineError(
                 .invalid,
                 "version \(record.version) of tenant \(record.tenant) (\(record.kind)): \(what)")
+        }
+    }
+
+    /// Takes an entry of a checkpoint over.
+    private mutating func restore(
+        _ kind: ImageKind, _ words: UnsafeBufferPointer<UInt64>
+    ) throws(EngineError) {
+        guard words.count >= 5 else { throw EngineError(.invalid, "an entry is too short") }
+        statistics.time = max(statistics.time, Int64(bitPattern: words[2]))
+        switch kind {
+        case .tenant:
+            guard let text = RecordImage.text(words, at: 19),
+                let settings = TenantSettings(encoded: text)
+            else { throw EngineError(.invalid, "a tenant's settings cannot be read") }
+            let schedule = try schedules.number(
+                cycleDay: settings.billingCycleDay, timeZone: settings.timeZone,
+                now: statistics.time)
+            _ = try played(settings.id) { (id) throws(TableError) in
+                try lane.restoreTenant(words, id, schedule: schedule)
+                return .applied
+            }
+            tenants[settings.id] = settings
+        case .profile:
+            guard let text = RecordImage.text(words, at: 10),
+                let settings = ProfileSettings(encoded: text)
+            else { throw EngineError(.invalid, "a profile's settings cannot be read") }
+            _ = try played(settings.id) { (id) throws(TableError) in
+                try lane.restoreProfile(words, id)
+                return .applied
+            }
+            profiles[settings.id] = settings
+        case .setting: break
+        case .table, .reservation, .key:
+            guard lane.restore(kind, words, now: now) else {
+                throw EngineError(.invalid, "an entry (\(kind)) makes no sense or does not fit")
+            }
         }
     }
 

@@ -169,6 +169,28 @@ struct KeyMemory {
         entries[Int(truncatingIfNeeded: reference & 0xffff_ffff) &- 1]
     }
 
+    /// Hands over the words of every visible entry that is within its time: high, low, content, until, answer bits,
+    /// reservation, expiry, granted. One thread, nobody else works with the memory.
+    func forEach<E: Error>(now: Int64, _ body: ([UInt64]) throws(E) -> Void) throws(E) {
+        for bucket in 0..<buckets.capacity {
+            var reference = buckets[bucket][0]
+            while reference != 0 {
+                let entry = self.entry(reference)
+                let state = entry[Self.state]
+                guard state &>> 32 == reference &>> 32 else { break }
+                if state & 1 != 0 && now <= entry.signed(Self.until) {
+                    try body([
+                        entry[Self.high], entry[Self.low], entry[Self.content], entry[Self.until],
+                        state &>> 1 & 0x7fff_ffff, entry[Self.reservation], entry[Self.expiresAt],
+                        entry[Self.granted], entry[Self.granted + 1], entry[Self.granted + 2],
+                        entry[Self.granted + 3],
+                    ])
+                }
+                reference = entry[Self.link]
+            }
+        }
+    }
+
     /// Whether an entry, and whatever stands behind it in its list, is past its time.
     func isForgotten(_ index: Int, now: Int64) -> Bool {
         let entry = entries[index]

@@ -35,10 +35,13 @@ import Testing
     }
 
     /// Every so often the process dies and goes on with nothing but its records: no answer, total or event differs.
-    @Test(arguments: [(7, 3), (8, 50), (9, 500), (10, 1_000)] as [(UInt64, Int)])
-    func restarts(_ seed: UInt64, life: Int) throws {
+    @Test(
+        arguments: [(7, 3), (8, 50), (9, 500), (10, 1_000)] as [(UInt64, Int)], [false, true])
+    func restarts(_ life: (seed: UInt64, operations: Int), folding: Bool) throws {
+        let (seed, life) = life
         var subject = try EngineSubject(now: Self.start)
         subject.life = life
+        subject.foldsJournal = folding
         try Differential.run(
             seed: seed, steps: life == 3 ? 300 : 4_000, options: OperationGenerator.Options(),
             model: Self.model(), subject: &subject)

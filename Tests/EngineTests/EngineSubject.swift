@@ -79,6 +79,8 @@ struct EngineSubject: ModelSubject {
     /// Operations between restarts; 0: never.
     var life = 0
     private(set) var restarts = 0
+    /// Restarts go by a checkpoint and what came after it, instead of all records.
+    var foldsJournal = false
 
     init(now: Int64) throws {
         let time = SimulatedTime(now)
@@ -105,6 +107,8 @@ struct EngineSubject: ModelSubject {
     mutating func restart() throws {
         let fresh = try Self.makeEngine(time)
         let journal = log.journal
+        var tenants: [String: TenantSettings] = [:]
+        var profiles: [String: ProfileSettings] = [:]
         let played = try fresh.recover(now: time.milliseconds.load(ordering: .relaxed)) {
             (replayer) throws(EngineError) in
             for words in journal {
@@ -113,8 +117,21 @@ struct EngineSubject: ModelSubject {
                 }
             }
             replayer.beginProcess()
+            tenants = replayer.tenants
+            profiles = replayer.profiles
         }
         #expect(played.records == journal.count && played.dropped == 0 && played.known == 0)
+        if foldsJournal {
+            // The next restart begins with a checkpoint: what stands now, instead of how it came about.
+            log.journal = []
+            let log = log
+            try fresh.recover(now: time.milliseconds.load(ordering: .relaxed)) {
+                (replayer) throws(EngineError) in
+                for (id, settings) in tenants { replayer.tenants[id] = settings }
+                for (id, settings) in profiles { replayer.profiles[id] = settings }
+                replayer.forEachImage(now: replayer.now) { log.journal.append(Array($0)) }
+            }
+        }
         lanes = try (0..<3).map { _ in try fresh.makeLane() }
         engine = fresh
         restarts += 1
