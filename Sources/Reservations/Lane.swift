@@ -115,6 +115,9 @@ package final class Lane {
     @inline(never)
     private func appendPredecessor(_ origin: Origin) {
         guard let ring, origin != .none, origin.lane != index else { return }
+        #if STEP_POINTS
+            if PlantedBug.planted == .lostPredecessor { return }
+        #endif
         if let end = ring.copyUnpublished(from: table.rings[origin.lane], at: origin.position) {
             ring.publish(to: end)
         }
@@ -225,6 +228,12 @@ package final class Lane {
         let recordEnd = describe(tenant, version: version, now: now, node)
         step(.nodeWritten)
         let desired = Head(version: version, buffer: own.pointee.spareNode)
+        var head = head
+        #if STEP_POINTS
+            if PlantedBug.planted == .doubleGrant {
+                head = Head(word: table.tenantCells[tenant][TenantCell.head])
+            }
+        #endif
         guard table.tenantCells[tenant].compareExchange(TenantCell.head, head.word, desired.word)
         else { return false }
         own.pointee.spareNode = head.buffer

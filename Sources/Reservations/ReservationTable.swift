@@ -222,6 +222,9 @@ package final class ReservationTable: @unchecked Sendable {
     /// time. Each compare-exchange goes from the exact old word, so only the first of each does anything.
     @inline(never)
     func complete(_ pending: Pending) {
+        #if STEP_POINTS
+            if PlantedBug.planted == .lostSatellite { return }
+        #endif
         if pending.flags & Pending.hasProfile != 0 {
             _ = profileCells[pending.profile].compareExchange(
                 ProfileCell.head, pending.profileOld, pending.profileNew)
