@@ -78,10 +78,11 @@ extension Lane {
             let cell = table.tenantCells[tenant]
             cell[TenantCell.head] = Head(version: 1, buffer: buffer).word
             cell[TenantCell.completed] = 1
+            step(.cellFilled)
             try CellID.write(
                 id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
                 nextLong: table.counter(.longIDs))
-            let standing = try table.tenants.insert(id, hash: hash, cell: tenant)
+            let standing = try table.tenants.insert(id, hash: hash, cell: tenant, steps)
             if standing == tenant, let sink = table.recordSink {
                 var record = Record(.tenantCreated)
                 record.tenant = UInt32(tenant)
@@ -253,10 +254,11 @@ extension Lane {
             let cell = table.profileCells[profile]
             cell[ProfileCell.head] = Head(version: 0, buffer: buffer).word
             cell[ProfileCell.tenant] = UInt64(tenant)
+            step(.cellFilled)
             try CellID.write(
                 id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
                 nextLong: table.counter(.longIDs))
-            let standing = try table.profiles.insert(id, hash: hash, cell: profile)
+            let standing = try table.profiles.insert(id, hash: hash, cell: profile, steps)
             return .success((standing, standing == profile))
         } catch {
             return .failure(error)

@@ -102,7 +102,7 @@ extension Lane {
         own.pointee.record.action = own.pointee.hold.action
         step(.satellitesFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
-        if let old = open.word.body, old != word.body { table.giveBody(old) }
+        if let old = open.word.body, old != word.body { table.giveBody(old, steps) }
         return true
     }
 
@@ -147,7 +147,7 @@ extension Lane {
         -> Failure?
     {
         var body: Int?
-        defer { if let unused = body { table.giveBody(unused) } }
+        defer { if let unused = body { table.giveBody(unused, steps) } }
         while true {
             guard let open = openReservation(command.reservationID) else {
                 return .unknownReservation
@@ -178,7 +178,7 @@ extension Lane {
             let asked = command.actual.isEmpty ? total : command.actual
             let asHeld = !late && asked.sameAmounts(as: total)
             if !asHeld {
-                if body == nil { body = table.takeBody() }
+                if body == nil { body = table.takeBody(steps) }
                 guard let body else { return .tableFull }
                 let words = table.bodies[body]
                 Body.store(total, to: words, at: Body.held)
