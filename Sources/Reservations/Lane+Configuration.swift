@@ -116,7 +116,8 @@ extension Lane {
         try CellID.write(
             id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
             nextLong: table.counter(.longIDs))
-        return try table.tenants.insert(id, hash: hash, cell: tenant)
+        step(.cellFilled)
+        return try table.tenants.insert(id, hash: hash, cell: tenant, steps)
     }
 
     /// Takes settings over into a tenant's state. What changes of a cap or the percent re-arms its alerts.
@@ -288,7 +289,8 @@ extension Lane {
         try CellID.write(
             id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
             nextLong: table.counter(.longIDs))
-        return try table.profiles.insert(id, hash: hash, cell: profile)
+        step(.cellFilled)
+        return try table.profiles.insert(id, hash: hash, cell: profile, steps)
     }
 
     /// Takes settings over into a profile's state. A cap that changes re-arms its alerts.
