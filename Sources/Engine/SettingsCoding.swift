@@ -120,3 +120,41 @@ private struct SettingsReader {
         return String(decoding: bytes[position..<position + count], as: UTF8.self)
     }
 }
+
+/// Encoded settings as names and values, for people.
+package enum SettingsText {
+    /// nil: not settings of a tenant.
+    package static func tenant(_ encoded: BorrowedBytes) -> [(String, String)]? {
+        guard let settings = TenantSettings(encoded: encoded) else { return nil }
+        var pairs = [("id", settings.id), ("name", settings.name)]
+        let limits = settings.limits
+        if let cap = limits.monthlySpendNanos {
+            pairs.append(("monthly_spend_limit", Money.format(cap)))
+        }
+        if let cap = limits.maxExtensions { pairs.append(("max_extensions", "\(cap)")) }
+        if let cap = limits.maxDIDs { pairs.append(("max_dids", "\(cap)")) }
+        if let cap = limits.monthlyCallSeconds {
+            pairs.append(("max_monthly_seconds", "\(cap)"))
+        }
+        pairs.append(("alert_threshold", "\(limits.alertThresholdPercent)"))
+        pairs.append(("auto_suspend", "\(limits.autoSuspend)"))
+        pairs.append(("on_limit", "\(settings.onLimit)"))
+        pairs.append(("billing_cycle_day", "\(settings.billingCycleDay)"))
+        pairs.append(("time_zone", settings.timeZone))
+        pairs.append(("discloses_limits", "\(settings.disclosesLimits)"))
+        return pairs
+    }
+
+    /// nil: not settings of a messaging profile.
+    package static func profile(_ encoded: BorrowedBytes) -> [(String, String)]? {
+        guard let settings = ProfileSettings(encoded: encoded) else { return nil }
+        var pairs = [
+            ("id", settings.id), ("tenant_id", settings.tenantID), ("name", settings.name),
+            ("daily_spend_limit_enabled", "\(settings.dailySpendLimitEnabled)"),
+        ]
+        if let cap = settings.dailySpendLimitNanos {
+            pairs.append(("daily_spend_limit", Money.format(cap)))
+        }
+        return pairs
+    }
+}
