@@ -11,6 +11,8 @@ extension Engine {
             try play(&replayer)
             control.tenants = replayer.tenants
             control.profiles = replayer.profiles
+            control.settings = replayer.settings
+            control.settingsVersion = replayer.settingsVersion
             return replayer.statistics
         }
     }

@@ -27,6 +27,8 @@ package final class Engine: Sendable {
         let lane: Lane
         var tenants: [String: TenantSettings] = [:]
         var profiles: [String: ProfileSettings] = [:]
+        var settings: [String: String] = [:]
+        var settingsVersion: UInt64 = 0
     }
 
     /// - Parameter secret: of the hashes of idempotency keys; kept with the journal.
@@ -56,6 +58,14 @@ package final class Engine: Sendable {
         } catch {
             throw EngineError(error)
         }
+    }
+
+    /// The lanes of all event loops. They share the timekeeping of what stood in the table before.
+    package func makeLanes(_ count: Int) throws(EngineError) -> [EngineLane] {
+        var lanes: [EngineLane] = []
+        for _ in 0..<count { lanes.append(try makeLane()) }
+        for lane in lanes { lane.lane.adoptSlots(sharedBy: count, now: clock.now) }
+        return lanes
     }
 
     /// Where the lanes' records go, by lane; empty: nothing is recorded.
@@ -133,6 +143,30 @@ package final class Engine: Sendable {
                 throw EngineError(error)
             }
         }
+    }
+
+    /// Keeps a setting of the whole service; it is on record when this returns, and on disk after `awaitDurable`.
+    package func setSetting(_ name: String, _ value: String) throws(EngineError) {
+        guard (1...64).contains(name.utf8.count), value.utf8.count <= 4_096 else {
+            throw EngineError(.invalid, "a setting's name or value is too long")
+        }
+        let now = clock.now
+        try control.withLock { control throws(EngineError) in
+            guard control.settings[name] != value else { return }
+            let text = ServiceSetting(name: name, value: value).encoded
+            let version = control.settingsVersion + 1
+            let recorded = text.withUnsafeBytes {
+                control.lane.recordSetting($0, version: version, now: now)
+            }
+            guard recorded else { throw EngineError(.full, "the journal has no room") }
+            control.settings[name] = value
+            control.settingsVersion = version
+        }
+    }
+
+    /// A setting of the whole service as it was last set.
+    package func setting(_ name: String) -> String? {
+        control.withLock { $0.settings[name] }
     }
 
     /// A tenant's settings as they were last set.

@@ -1,4 +1,4 @@
-import Limits
+package import Limits
 
 // Settings as records keep them: little-endian integers, strings with two bytes of length in front. The first byte is
 // the format; fields are added at the end, and what an older version did not write reads as its default.
@@ -73,6 +73,34 @@ extension ProfileSettings {
         self.init(
             id: id, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
             dailySpendLimitNanos: cap)
+    }
+}
+
+/// A setting of the whole service: a name of up to 64 bytes and a value.
+struct ServiceSetting {
+    var name: String
+    var value: String
+
+    var encoded: [UInt8] {
+        var out = SettingsWriter()
+        out.put(UInt8(1))
+        out.put(name)
+        out.put(value)
+        return out.bytes
+    }
+
+    init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+
+    /// nil: not a setting, or of a newer format.
+    init?(encoded: BorrowedBytes) {
+        var input = SettingsReader(encoded)
+        guard input.byte() == 1 else { return nil }
+        name = input.string()
+        value = input.string()
+        guard input.isWhole, !name.isEmpty else { return nil }
     }
 }
 

@@ -198,6 +198,28 @@ extension Lane {
         }
     }
 
+    /// Puts a setting of the whole service on record. False: the journal has no room.
+    ///
+    /// - Parameters:
+    ///   - version: one higher with every setting.
+    ///   - text: the setting, encoded, at most `Record.longestText` bytes.
+    package func recordSetting(_ text: BorrowedBytes, version: UInt64, now: Int64) -> Bool {
+        guard let ring else { return true }
+        guard isReady else { return false }
+        beginRecord(.settingChanged)
+        own.pointee.record.transition = Transition()
+        own.pointee.record.tenant = .max
+        own.pointee.record.profile = nil
+        own.pointee.record.version = version
+        own.pointee.record.time = now
+        own.pointee.record.openedCycleStart = 0
+        own.pointee.record.openedCycleEnd = 0
+        own.pointee.record.openedDay = 0
+        own.pointee.record.text = text
+        ring.publish(to: ring.write(own.pointee.record))
+        return true
+    }
+
     /// Makes a messaging profile or changes its settings. It belongs to its tenant for ever.
     ///
     /// - Parameter text: the settings as the record keeps them.
