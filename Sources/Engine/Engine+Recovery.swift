@@ -65,6 +65,24 @@ extension Engine {
         }
     }
 
+    /// Plays what a directory holds back into a table of its own, and lets go of it. The directory is unchanged.
+    ///
+    /// - Parameter disk: locked by the caller.
+    package static func verify(disk: any Disk) throws(EngineError) -> RecoveryReport {
+        let recovery = try Recovery(disk, removesTemporaries: false)
+        let schedules = Schedules()
+        var capacity = TableCapacity()
+        capacity.tenants = 16_000_000
+        capacity.profiles = 16_000_000
+        capacity.reservations = 4_000_000_000
+        capacity.keys = 100_000_000
+        capacity.lanes = 1
+        let (_, lane) = try makeTable(capacity, schedules, recovery.secret, now: 0)
+        var replayer = Replayer(lane, schedules, now: .min)
+        try recovery.play(into: &replayer)
+        return recovery.report(replayer.statistics)
+    }
+
     /// Rings that fit a segment many times over, so that it never takes more than one segment to write them out.
     private static func ringWords(_ lanes: Int, _ settings: DurabilitySettings) -> Int {
         var words = 1 << 17
@@ -164,9 +182,9 @@ struct Recovery {
         var epoch: UInt64 = 0
     }
 
-    init(_ disk: any Disk) throws(EngineError) {
+    init(_ disk: any Disk, removesTemporaries: Bool = true) throws(EngineError) {
         do throws(JournalError) {
-            try disk.removeTemporaries()
+            if removesTemporaries { try disk.removeTemporaries() }
             let id = try JournalReader.id(disk)
             self.disk = disk
             self.id = id ?? .random()
