@@ -127,7 +127,7 @@ package struct Simulation {
         time.advance(Int64(chance(3_000)))
         let time = time
         var settings = DurabilitySettings()
-        settings.journal.segmentBytes = JournalConfiguration.leastSegmentBytes
+        settings.journal.segmentBytes = 256 << 10
         settings.journal.maximumBytes = 64 << 20
         settings.retention = 0
         settings.hasThreads = false
