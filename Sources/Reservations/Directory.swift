@@ -135,17 +135,20 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     }
 
     /// Adds an id whose cell is filled. Returns its cell: `cell`, or the one that was there before.
-    func insert(_ id: BorrowedBytes, hash: UInt64, cell: Int) throws(TableError) -> Int {
+    func insert(
+        _ id: BorrowedBytes, hash: UInt64, cell: Int, _ steps: Steps
+    ) throws(TableError) -> Int {
         var table = current.pointee.load(ordering: .acquiring)
         let word = (hash &>> 32) &<< 32 | UInt64(cell + 1)
         probe: while true {
-            if successor(table) != nil { move(table) }
+            if successor(table) != nil { move(table, steps) }
             var slot = Int(truncatingIfNeeded: hash) & table.pointee.mask
             while true {
                 let found = table.pointee.region[slot][0]
                 if found == 0 {
                     let next = successor(table)
                     let desired = next == nil ? word : Self.frozen
+                    steps(.placeFound)
                     guard table.pointee.region[slot].compareExchange(0, 0, desired) else {
                         continue
                     }
@@ -153,7 +156,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
                         table = next
                         continue probe
                     }
-                    try added(to: table)
+                    try added(to: table, steps)
                     return cell
                 }
                 if found == Self.frozen {
@@ -173,12 +176,13 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     }
 
     /// Counts an insert and starts growing at a load of five eighths.
-    private func added(to table: TablePointer) throws(TableError) {
+    private func added(to table: TablePointer, _ steps: Steps) throws(TableError) {
         // ORDERING: relaxed because the count only decides when to grow.
         let count = table.pointee.count.wrappingAdd(1, ordering: .relaxed).newValue
         let size = table.pointee.mask + 1
         guard count * 8 > size * 5, successor(table) == nil else { return }
         let made = try Self.makeTable(size: size * 2)
+        steps(.successorMade)
         // ORDERING: release; pairs with the acquire in `successor`.
         let published = table.pointee.next.compareExchange(
             expected: nil, desired: made, ordering: .acquiringAndReleasing
@@ -190,36 +194,42 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     }
 
     /// Moves a stretch of a table that has a successor.
-    private func move(_ table: TablePointer) {
+    private func move(_ table: TablePointer, _ steps: Steps) {
         guard let next = successor(table) else { return }
         let stretches = table.pointee.isMoved.capacity
         // ORDERING: relaxed because a claim only divides the work.
         let claimed = table.pointee.cursor.wrappingAdd(1, ordering: .relaxed).oldValue
         if claimed < stretches {
-            moveStretch(claimed, of: table, to: next)
+            moveStretch(claimed, of: table, to: next, steps)
         } else if current.pointee.load(ordering: .acquiring) == table {
             // Everything is claimed, but a claimer may have stopped: move what is not moved yet rather than wait.
             for stretch in 0..<stretches where table.pointee.isMoved[stretch][0] == 0 {
-                moveStretch(stretch, of: table, to: next)
+                moveStretch(stretch, of: table, to: next, steps)
             }
         }
     }
 
     /// Moves a stretch; anybody, any number of times. Who completes the last one publishes the successor.
-    private func moveStretch(_ stretch: Int, of table: TablePointer, to next: TablePointer) {
+    private func moveStretch(
+        _ stretch: Int, of table: TablePointer, to next: TablePointer, _ steps: Steps
+    ) {
         let start = stretch * Self.stretch
         for slot in start..<min(start + Self.stretch, table.pointee.mask + 1) {
-            moveSlot(slot, of: table, to: next)
+            moveSlot(slot, of: table, to: next, steps)
         }
+        steps(.stretchMoved)
         guard table.pointee.isMoved[stretch].compareExchange(0, 0, 1) else { return }
         // ORDERING: acquire-release; the last one to add sees every move before it publishes `next`.
         let moved = table.pointee.moved.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
         if moved == table.pointee.isMoved.capacity { finishMoving(table, next) }
     }
 
-    private func moveSlot(_ slot: Int, of table: TablePointer, to next: TablePointer) {
+    private func moveSlot(
+        _ slot: Int, of table: TablePointer, to next: TablePointer, _ steps: Steps
+    ) {
         while true {
             let word = table.pointee.region[slot][0]
+            steps(.moving)
             if word == Self.frozen { return }
             if word == 0 {
                 if table.pointee.region[slot].compareExchange(0, 0, Self.frozen) { return }

@@ -64,11 +64,14 @@ struct KeyMemory {
 
     let entries: Region<Entry>
     let buckets: Region<Word>
+    /// Chunks whose entries have all been given out, the oldest in front.
+    let filled: ChunkQueue
 
     /// - Parameter capacity: entries; rounded up to whole chunks.
     init(capacity: Int) throws(TableError) {
         let chunks = (capacity + Self.chunkEntries - 1) / Self.chunkEntries
         entries = try Region(capacity: chunks * Self.chunkEntries)
+        filled = try ChunkQueue(capacity: chunks)
         var size = 1024
         while size < capacity / 2 { size *= 2 }
         buckets = try Region(capacity: size)
@@ -77,6 +80,7 @@ struct KeyMemory {
     func unmap() {
         entries.unmap()
         buckets.unmap()
+        filled.unmap()
     }
 
     @inline(__always)
@@ -113,10 +117,13 @@ struct KeyMemory {
     }
 
     /// Begins an entry's next life, undecided and in no list. Returns its reference.
-    func renew(_ index: Int, _ key: KeyHash, content: UInt64, until: Int64) -> UInt64 {
+    func renew(
+        _ index: Int, _ key: KeyHash, content: UInt64, until: Int64, _ steps: Steps
+    ) -> UInt64 {
         let entry = entries[index]
         let generation = (entry[Self.state] &>> 32 &+ 1) & 0xffff_ffff
         entry[Self.state] = generation &<< 32
+        steps(.keyRenewed)
         entry[Self.high] = key.high
         entry[Self.low] = key.low
         entry[Self.content] = content
@@ -125,7 +132,7 @@ struct KeyMemory {
     }
 
     /// Puts an undecided entry in front of its bucket's list.
-    func push(_ reference: UInt64, _ key: KeyHash) {
+    func push(_ reference: UInt64, _ key: KeyHash, _ steps: Steps) {
         let entry = self.entry(reference)
         let head = bucket(key)
         while true {
@@ -139,6 +146,7 @@ struct KeyMemory {
                     entry.setSigned(Self.until, until)
                 }
             }
+            steps(.keyLinked)
             if head.compareExchange(0, first, reference) { return }
         }
     }
@@ -199,70 +207,5 @@ struct KeyMemory {
         guard next != 0 else { return true }
         let behind = self.entry(next)
         return behind[Self.state] &>> 32 != next &>> 32 || behind.signed(Self.until) < now
-    }
-}
-
-/// One lane's supply of key entries: chunks in the order in which they were filled, so that the oldest is at the
-/// front. A chunk is filled anew when all its entries are forgotten.
-struct KeySupply {
-    /// Clocks of different lanes differ by less than this.
-    static let clockMargin: Int64 = 2_000
-
-    private let memory: KeyMemory
-    private let used: Words
-    private let chunkLimit: Int
-    /// Ring of chunk numbers.
-    private var ring: [UInt32] = []
-    private var first = 0
-    private var current = 0
-    private var offset = KeyMemory.chunkEntries
-
-    /// - Parameter used: the shared counter of chunks that lanes have taken.
-    init(_ memory: KeyMemory, used: Words) {
-        self.memory = memory
-        self.used = used
-        chunkLimit = memory.entries.capacity / KeyMemory.chunkEntries
-    }
-
-    /// An entry to renew, or nil when the budget is spent: a key is never forgotten early.
-    ///
-    /// Allocates only when it takes a chunk that was never used.
-    mutating func next(now: Int64) -> Int? {
-        if offset == KeyMemory.chunkEntries {
-            guard advance(now: now) else { return nil }
-        }
-        offset += 1
-        return current * KeyMemory.chunkEntries + offset - 1
-    }
-
-    private mutating func advance(now: Int64) -> Bool {
-        if first < ring.count && isForgotten(Int(ring[first]), now: now) {
-            current = Int(ring[first])
-            first += 1
-            if first == ring.count { first = 0 }
-            offset = 0
-            return true
-        }
-        let chunk = Int(used.add(0, 1))
-        guard chunk < chunkLimit else {
-            // The counter stays above the limit; it is read nowhere else.
-            return false
-        }
-        // The new chunk comes after the newest, in front of the oldest.
-        ring.insert(UInt32(chunk), at: first)
-        first += 1
-        if first == ring.count { first = 0 }
-        current = chunk
-        offset = 0
-        return true
-    }
-
-    private func isForgotten(_ chunk: Int, now: Int64) -> Bool {
-        let start = chunk * KeyMemory.chunkEntries
-        for index in start..<start + KeyMemory.chunkEntries
-        where !memory.isForgotten(index, now: now - Self.clockMargin) {
-            return false
-        }
-        return true
     }
 }

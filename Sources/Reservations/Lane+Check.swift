@@ -54,7 +54,7 @@ extension Lane {
             let changes = !own.pointee.transition.isEmpty || keyed || holds
             if changes && command.mode != .checkOnly {
                 if holds {
-                    if slot == nil { slot = takeSlot() }
+                    if slot == nil { slot = takeSlot(now: now) }
                     guard let slot else { return .tableFull }
                     hold(slot, command, tenant, profile, now, &answer)
                 }
@@ -65,9 +65,11 @@ extension Lane {
                 step(.satellitesFilled)
                 fillRecord(command, verdict: verdict, key: key, answer)
                 guard swing(tenant, head, now: now) else { continue }
-                if holds, let taken = slot {
+                if holds {
+                    step(.notYetTimed)
                     wheel.pointee.insert(
-                        taken, deadline: min(answer.expiresAt, now + Self.longestWait))
+                        ReservationID(raw: answer.reservationID),
+                        deadline: min(answer.expiresAt, now + Self.longestWait))
                     slot = nil
                 }
             }
@@ -115,7 +117,7 @@ extension Lane {
         for resource in 0..<4 { words.setSigned(Slot.amounts + resource, amounts[resource]) }
         words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
         words.setSigned(Slot.cycleStart, own.pointee.subjects.tenant.cycleStart)
-        words[Slot.forgetAt] = 0
+        words[Slot.forgetting] = 0
         own.pointee.next.flags |= Pending.birth
         own.pointee.next.slot = slot
         own.pointee.next.slotOld = generation &<< 1
@@ -269,12 +271,12 @@ extension Lane {
 
     func remember(_ stored: StoredAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
         if key.reference == 0 {
-            guard let index = keySupply.pointee.next(now: now) else { return .keysFull }
+            guard let index = keySupply.pointee.next(now: now, steps) else { return .keysFull }
             if key.until == 0 { key.until = now + table.capacity.retention }
             key.reference = table.keys.renew(
-                index, key.hash, content: key.content, until: key.until)
+                index, key.hash, content: key.content, until: key.until, steps)
             table.keys.fill(key.reference, stored)
-            table.keys.push(key.reference, key.hash)
+            table.keys.push(key.reference, key.hash, steps)
             step(.keyPushed)
         } else {
             table.keys.fill(key.reference, stored)

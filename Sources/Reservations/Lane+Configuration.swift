@@ -113,10 +113,11 @@ extension Lane {
         cell[TenantCell.head] = Head(version: state.version, buffer: buffer).word
         // Whoever comes before the record is published appends it.
         cell[TenantCell.completed] = own.pointee.origin == .none ? state.version : 0
+        step(.cellFilled)
         try CellID.write(
             id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
             nextLong: table.counter(.longIDs))
-        return try table.tenants.insert(id, hash: hash, cell: tenant)
+        return try table.tenants.insert(id, hash: hash, cell: tenant, steps)
     }
 
     /// Takes settings over into a tenant's state. What changes of a cap or the percent re-arms its alerts.
@@ -285,10 +286,11 @@ extension Lane {
         let hash = table.secret.directoryHash(id)
         cell[ProfileCell.head] = Head(version: 0, buffer: buffer).word
         cell[ProfileCell.tenant] = UInt64(tenant)
+        step(.cellFilled)
         try CellID.write(
             id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
             nextLong: table.counter(.longIDs))
-        return try table.profiles.insert(id, hash: hash, cell: profile)
+        return try table.profiles.insert(id, hash: hash, cell: profile, steps)
     }
 
     /// Takes settings over into a profile's state. A cap that changes re-arms its alerts.

@@ -11,67 +11,81 @@ extension Lane {
     /// within this time.
     static var longestWait: Int64 { 60_000 }
 
+    /// How soon a reservation is looked at again that was taken over before it was decided.
+    static var undecidedWait: Int64 { 200 }
+
     /// Lets time pass: expires what is due and forgets what was settled long enough ago. To be called by the lane's
     /// thread every 10 ms or so; requests need not wait for it.
     ///
-    /// Each lane times the reservations it made. Where a lane has been silent for 300 ms, the others walk the
-    /// slots themselves: a thread that stops delays no expiry.
+    /// Each lane times the reservations it made. Those of a lane that has been silent for 300 ms are taken over by
+    /// another one (`Lane+Takeover`): a thread that stops delays no expiry.
     package func tick(now: Int64) {
-        table.heartbeats[index].setSigned(0, now)
-        wheel.pointee.advance(to: now, limit: Self.dueLimit) { slot, wheel in
-            comesUp(slot, &wheel, now: now)
+        table.heartbeats[index].setSigned(Heartbeat.time, now)
+        wheel.pointee.advance(to: now, limit: Self.dueLimit) { id, wheel in
+            comesUp(id, &wheel, now: now)
         }
-        let lanes = min(Int(table.counter(.lanes)[0]), table.capacity.lanes)
-        for lane in 0..<lanes where lane != index {
-            let beat = table.heartbeats[lane].signed(0)
-            if beat != 0 && beat + Self.silence < now {
-                walkSlots(now: now)
-                return
-            }
-        }
+        shareSpareSlots()
+        lookAfterOthers(now: now)
     }
 
-    /// Ends the lane's timekeeping for good; the others take over the reservations it made, if any.
+    /// Ends the lane's timekeeping for good: its free memory goes to the others, who take over the reservations it
+    /// made, if any.
     package func retire() {
-        table.heartbeats[index].setSigned(0, own.pointee.madeReservations ? 1 : 0)
+        shareAllSlots()
+        keySupply.pointee.retire(steps)
+        wheel.pointee.clear()
+        let beat = table.heartbeats[index]
+        beat.setSigned(Heartbeat.walkBegun, 0)
+        beat.setSigned(Heartbeat.walkDone, 0)
+        beat.setSigned(Heartbeat.time, own.pointee.hasTimed ? 1 : 0)
     }
 
-    /// A slot's timer is due.
+    /// A reservation's timer is due. What another lane times by now is left to it; expiring is anybody's.
     /// - Returns: the work that it was.
-    private func comesUp(_ slot: Int, _ wheel: inout TimerWheel, now: Int64) -> Int {
+    private func comesUp(_ id: ReservationID, _ wheel: inout TimerWheel, now: Int64) -> Int {
+        let words = table.slots[id.slot]
+        var word = SlotWord(word: words[Slot.state])
+        guard word.generation == id.generation else { return 1 }
         var work = 1
-        let words = table.slots[slot]
-        let word = SlotWord(word: words[Slot.state])
-        if word.phase == .held {
-            let expiresAt = expiry(words, word)
-            if now < expiresAt {
-                wheel.insert(slot, deadline: min(expiresAt, now + Self.longestWait))
-                return work
-            }
-            expire(slot, word, now: now)
+        if word.phase == .held && isVisible(words, word) && expiry(words, word) <= now {
+            expire(id.slot, word, now: now)
             work = Self.expiryWork
+            word = SlotWord(word: words[Slot.state])
+            guard word.generation == id.generation else { return work }
         }
-        let settled = SlotWord(word: words[Slot.state])
-        let phase = settled.phase
-        if phase == .held {
-            // Extended in the last instant.
-            wheel.insert(slot, deadline: expiry(words, settled))
-        } else if words[Slot.forgetAt] == 0 || words[Slot.forgetPhase] != phase.rawValue {
-            let forgetAt = now + table.capacity.retention
-            words.setSigned(Slot.forgetAt, forgetAt)
-            words[Slot.forgetPhase] = phase.rawValue
-            wheel.insert(slot, deadline: forgetAt)
-        } else if now < words.signed(Slot.forgetAt) {
-            // Set when it was played back.
-            wheel.insert(slot, deadline: words.signed(Slot.forgetAt))
-        } else if forget(slot, now: now) {
-            giveSlot(slot)
+        let mine = SlotOwner(generation: id.generation, lane: index)
+        guard words[Slot.owner] == mine.word else { return work }
+        if word.phase == .free {
+            reclaim(id)
+        } else if let time = nextLook(words, word, now: now), time > now {
+            wheel.insert(id, deadline: time)
+        } else if word.phase == .held {
+            // Extended, or not, in the last instant.
+            wheel.insert(id, deadline: now)
+        } else if ForgetTime(word: words[Slot.forgetting]).time(of: word) == nil {
+            let time = now + table.capacity.retention
+            words[Slot.forgetting] = ForgetTime(time, word).word
+            wheel.insert(id, deadline: time)
+        } else if forget(id.slot, word, now: now) {
+            reclaim(id)
         } else {
-            // Committed late in the last instant: remembered anew.
-            words[Slot.forgetAt] = 0
-            wheel.insert(slot, deadline: now)
+            // Committed or released late in the last instant: remembered anew.
+            wheel.insert(id, deadline: now)
         }
         return work
+    }
+
+    /// When the lane that times a reservation has to look at it, as things stand; nil: at once.
+    func nextLook(_ words: Words, _ word: SlotWord, now: Int64) -> Int64? {
+        guard word.phase == .held else {
+            return ForgetTime(word: words[Slot.forgetting]).time(of: word)
+        }
+        guard isVisible(words, word) else { return now + Self.undecidedWait }
+        return min(expiry(words, word), now + Self.longestWait)
+    }
+
+    private func isVisible(_ words: Words, _ word: SlotWord) -> Bool {
+        words[Slot.birth] == word.generation &<< 1 | 1
     }
 
     /// When a held slot expires. The body may be replaced meanwhile: then the result is too early or too late by
@@ -110,47 +124,29 @@ extension Lane {
         }
     }
 
-    /// Ends the memory of a settled reservation. Only its owner may. False: it was committed late just now.
+    /// Ends the memory of a settled reservation, once. False: it was settled anew just now.
     ///
     /// Where a late commit could still come, forgetting is a transition of the tenant, so that the two have an order.
-    private func forget(_ slot: Int, now: Int64) -> Bool {
+    private func forget(_ slot: Int, _ word: SlotWord, now: Int64) -> Bool {
         let words = table.slots[slot]
-        let word = SlotWord(word: words[Slot.state])
+        step(.forgetting)
         switch word.phase {
-        case .held:
-            return false
         case .expiredReleased, .expiredCharged:
             let id = ReservationID(slot: slot, generation: word.generation)
             while isReady, let open = openReservation(id.raw), open.word == word {
                 begin(now: now)
                 beginRecord(.forgotten)
-                if settle(open, .free, body: nil, now: now) { return true }
+                if settle(open, .free, body: nil, now: now) { break }
             }
-            return false
         default:
-            words[Slot.state] = SlotWord(generation: word.generation, phase: .free).word
-            if let body = word.body { table.giveBody(body) }
-            return true
-        }
-    }
-
-    /// Expires overdue holds of any lane, a stretch of slots at a time; the whole table in 50 ticks.
-    private func walkSlots(now: Int64) {
-        let used = min(Int(table.counter(.slots)[0]), table.slots.capacity)
-        guard used > 0 else { return }
-        var left = max(1_024, used / 50)
-        while left > 0 {
-            left -= 1
-            let slot = own.pointee.scanCursor
-            own.pointee.scanCursor = slot + 1 < used ? slot + 1 : 0
-            let words = table.slots[slot]
-            let word = SlotWord(word: words[Slot.state])
-            if word.phase == .held && words[Slot.birth] == word.generation &<< 1 | 1
-                && expiry(words, word) + Self.silence < now
-            {
-                expire(slot, word, now: now)
+            let free = SlotWord(generation: word.generation, phase: .free)
+            // Losing means that a lane that this one was taken over from forgot it.
+            if words.compareExchange(Slot.state, word.word, free.word), let body = word.body {
+                table.giveBody(body, steps)
             }
-            if own.pointee.scanCursor == 0 && used <= 1_024 { return }
         }
+        step(.forgotten)
+        let now = SlotWord(word: words[Slot.state])
+        return now.generation == word.generation && now.phase == .free
     }
 }

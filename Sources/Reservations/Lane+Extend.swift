@@ -6,7 +6,7 @@ extension Lane {
         -> Failure?
     {
         var body: Int?
-        defer { if let unused = body { table.giveBody(unused) } }
+        defer { if let unused = body { table.giveBody(unused, steps) } }
         var key = KeyRequest()
         let keyed = command.idempotencyKey.count > 0
         while true {
@@ -51,7 +51,7 @@ extension Lane {
                 if moves {
                     guard !open.word.isExhausted else { return .tooManyExtensions }
                     if grows, !addSegment() { return .tooManyWindows }
-                    if body == nil { body = table.takeBody() }
+                    if body == nil { body = table.takeBody(steps) }
                     guard let body else { return .tableFull }
                     storeSegments(to: table.bodies[body], expiresAt: answer.expiresAt)
                 }

@@ -162,13 +162,13 @@ extension Lane {
         guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
             id.generation <= ReservationID.generationMask
         else { return false }
-        own.pointee.madeReservations = true
+        own.pointee.hasTimed = true
         let words = table.slots[id.slot]
         let before = SlotWord(word: words[Slot.state])
-        if let body = before.body { table.giveBody(body) }
+        if let body = before.body { table.giveBody(body, steps) }
         words[Slot.state] = SlotWord(generation: id.generation, phase: .held).word
         words[Slot.birth] = id.generation &<< 1
-        table.noteUsed(id.slot, generation: id.generation)
+        table.noteUsed(id.slot, generation: id.generation, by: index)
         fill(
             id.slot, generation: id.generation, tenant: tenant,
             profile: own.pointee.subjects.hasProfile ? own.pointee.profile : nil,
@@ -195,7 +195,7 @@ extension Lane {
         own.pointee.next.slot = id.slot
         own.pointee.next.slotOld = word.word
         own.pointee.next.slotNew = next.word
-        if let old = word.body, old != next.body { table.giveBody(old) }
+        if let old = word.body, old != next.body { table.giveBody(old, steps) }
         return nil
     }
 
@@ -214,7 +214,7 @@ extension Lane {
             let expiresAt = record.expiresAt
             if !grows && expiresAt == own.pointee.hold.expiresAt { return word }
             if grows { _ = addSegment() }
-            guard let body = table.takeBody() else { return nil }
+            guard let body = table.takeBody(steps) else { return nil }
             storeSegments(to: table.bodies[body], expiresAt: record.expiresAt)
             return word.next(.held, body: body)
         default:
@@ -226,7 +226,7 @@ extension Lane {
                     tenantStatus: record.tenantStatus)
                 return settled(words, record, next)
             }
-            guard let body = table.takeBody() else { return nil }
+            guard let body = table.takeBody(steps) else { return nil }
             fillSettlement(body, record)
             let next = word.settled(
                 late ? .committedLate : .committedOther, body: body, warnings: record.warnings,
@@ -237,8 +237,7 @@ extension Lane {
 
     /// Notes when the settled reservation is forgotten.
     private func settled(_ words: Words, _ record: borrowing Record, _ word: SlotWord) -> SlotWord {
-        words.setSigned(Slot.forgetAt, record.time + table.capacity.retention)
-        words[Slot.forgetPhase] = word.phase.rawValue
+        words[Slot.forgetting] = ForgetTime(record.time + table.capacity.retention, word).word
         return word
     }
 

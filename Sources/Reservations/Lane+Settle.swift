@@ -104,7 +104,7 @@ extension Lane {
         }
         step(.satellitesFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
-        if let old = open.word.body, old != word.body { table.giveBody(old) }
+        if let old = open.word.body, old != word.body { table.giveBody(old, steps) }
         return true
     }
 
@@ -150,7 +150,7 @@ extension Lane {
         -> Failure?
     {
         var body: Int?
-        defer { if let unused = body { table.giveBody(unused) } }
+        defer { if let unused = body { table.giveBody(unused, steps) } }
         while true {
             guard isReady else { return .journalFull }
             guard let open = openReservation(command.reservationID) else {
@@ -182,7 +182,7 @@ extension Lane {
             let asked = command.actual.isEmpty ? total : command.actual
             let asHeld = !late && asked.sameAmounts(as: total)
             if !asHeld {
-                if body == nil { body = table.takeBody() }
+                if body == nil { body = table.takeBody(steps) }
                 guard let body else { return .tableFull }
                 fill(
                     body, held: total, asked: asked, charged: settlement.committed,

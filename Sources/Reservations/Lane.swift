@@ -41,13 +41,12 @@ package final class Lane {
         var replays = false
         var spareNode: Int
         var spareProfileNode: Int
-        /// Free slots: index + 1; linked by `Slot.link`.
-        var freeSlots: UInt32 = 0
-        var madeReservations = false
+        var freeSlots = FreeSlots()
+        /// Whether this lane has ever timed a reservation.
+        var hasTimed = false
         /// The tenant of the reservation that was opened last.
         var reservationTenant: Int?
-        /// Where the search for overdue holds of stopped lanes goes on.
-        var scanCursor = 0
+        var walk: Walk
     }
 
     init(
@@ -56,16 +55,20 @@ package final class Lane {
         self.table = table
         self.index = index
         own = .allocate(capacity: 1)
-        own.initialize(to: Own(spareNode: spareNode, spareProfileNode: spareProfileNode))
+        own.initialize(
+            to: Own(
+                spareNode: spareNode, spareProfileNode: spareProfileNode,
+                walk: Walk(lanes: table.capacity.lanes)))
         wheel = .allocate(capacity: 1)
-        wheel.initialize(to: TimerWheel(slots: table.slots, now: now))
+        wheel.initialize(to: TimerWheel(pool: table.timers, now: now))
         keySupply = .allocate(capacity: 1)
         keySupply.initialize(to: KeySupply(table.keys, used: table.counter(.keyChunks)))
-        table.heartbeats[index].setSigned(0, now)
+        table.heartbeats[index].setSigned(Heartbeat.time, now)
         ring = table.rings.isEmpty ? nil : table.rings[index]
     }
 
     deinit {
+        own.pointee.walk.deallocate()
         wheel.pointee.deallocate()
         wheel.deinitialize(count: 1)
         wheel.deallocate()
@@ -79,6 +82,16 @@ package final class Lane {
     func step(_ point: @autoclosure () -> StepPoint) {
         #if STEP_POINTS
             onStep?(point())
+        #endif
+    }
+
+    /// The step points of shared memory, while it works for this lane.
+    @inline(__always)
+    var steps: Steps {
+        #if STEP_POINTS
+            Steps(self)
+        #else
+            Steps()
         #endif
     }
 
@@ -100,7 +113,7 @@ package final class Lane {
             if again == word {
                 own.pointee.origin = origin
                 if !completed {
-                    table.complete(own.pointee.found)
+                    table.complete(own.pointee.found, steps)
                     appendPredecessor(origin)
                 }
                 step(.predecessorCompleted)
@@ -308,42 +321,6 @@ package final class Lane {
             table.profileCells[profile][ProfileCell.tenant] == UInt64(tenant)
         else { return nil }
         return profile
-    }
-
-    // MARK: Slots
-
-    /// A slot for a new reservation, its next generation begun; nil: all are in use or remembered.
-    @inline(__always)
-    func takeSlot() -> Int? {
-        if own.pointee.freeSlots == 0 && !takeSlotBlock() { return nil }
-        let slot = Int(own.pointee.freeSlots) &- 1
-        let words = table.slots[slot]
-        own.pointee.freeSlots = UInt32(truncatingIfNeeded: words[Slot.link])
-        let floor = table.counter(.generationFloor)[0]
-        var generation =
-            (max(SlotWord(word: words[Slot.state]).generation, floor) &+ 1)
-            & ReservationID.generationMask
-        if generation == 0 { generation = 1 }
-        words[Slot.state] = SlotWord(generation: generation, phase: .held).word
-        words[Slot.birth] = generation &<< 1
-        return slot
-    }
-
-    @inline(never)
-    private func takeSlotBlock() -> Bool {
-        let block = ReservationTable.slotBlock
-        let start = Int(table.counter(.slots).add(0, UInt64(block)))
-        guard start + block <= table.slots.capacity else { return false }
-        for slot in (start..<start + block).reversed() { giveSlot(slot) }
-        own.pointee.madeReservations = true
-        return true
-    }
-
-    /// Puts a slot that nobody knows back on the lane's free list.
-    @inline(__always)
-    func giveSlot(_ slot: Int) {
-        table.slots[slot][Slot.link] = UInt64(own.pointee.freeSlots)
-        own.pointee.freeSlots = UInt32(truncatingIfNeeded: slot &+ 1)
     }
 }
 

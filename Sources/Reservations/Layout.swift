@@ -255,8 +255,8 @@ struct SlotWord: Equatable {
     }
 }
 
-/// A reservation's slot: 16 words. All but `state` and `birth` are written by the owning lane before the slot is
-/// visible; `link` ... `forgetPhase` are the owner's alone.
+/// A reservation's slot: 16 words. All but `state`, `birth`, `owner` and `forgetting` are written by the lane that
+/// takes the slot before it is visible.
 enum Slot: RecordLayout {
     static let words = 16
     static let state = 0
@@ -271,11 +271,52 @@ enum Slot: RecordLayout {
     static let amounts = 6
     static let dayStart = 10
     static let cycleStart = 11
+    /// The lane's list of free slots: index + 1.
     static let link = 12
-    static let timer = 13
-    /// When the owner forgets the settled reservation, and the phase it had when that was set; 0: not set.
-    static let forgetAt = 14
-    static let forgetPhase = 15
+    /// The lane that times the reservation, see `SlotOwner`; 0: the slot is in a list of free ones.
+    static let owner = 13
+    /// When the settled reservation is forgotten, see `ForgetTime`.
+    static let forgetting = 14
+    /// The shared stack of free blocks; high half: slots in the block.
+    static let block = 15
+}
+
+/// Which lane times a reservation: generation << 16 | lane + 1. It changes by compare-exchange, so that of an owner
+/// that was stopped and the lane that takes over exactly one goes on, and exactly one puts the slot on a free list.
+struct SlotOwner {
+    static let maxLanes = 0xffff
+    let word: UInt64
+    @inline(__always) init(word: UInt64) { self.word = word }
+    @inline(__always) init(generation: UInt64, lane: Int) {
+        word = generation &<< 16 | UInt64(truncatingIfNeeded: lane &+ 1)
+    }
+    @inline(__always) var generation: UInt64 { word &>> 16 }
+    /// nil: the slot is free.
+    @inline(__always)
+    var lane: Int? { word == 0 ? nil : Int(truncatingIfNeeded: word & 0xffff) &- 1 }
+}
+
+/// When a settled reservation is forgotten, and for which life and phase that was set: what was settled anew since
+/// (a late commit) is remembered anew, and a lane that comes too late sets nothing.
+///
+/// | bits | meaning |
+/// |---|---|
+/// | 22 ... 63 | Unix milliseconds |
+/// | 18 ... 21 | phase |
+/// | 0 ... 17 | generation, low bits |
+struct ForgetTime {
+    let word: UInt64
+    @inline(__always) init(word: UInt64) { self.word = word }
+    init(_ time: Int64, _ state: SlotWord) {
+        word = UInt64(bitPattern: time) &<< 22 | Self.life(state)
+    }
+    private static func life(_ state: SlotWord) -> UInt64 {
+        state.phase.rawValue &<< 18 | state.generation & 0x3_ffff
+    }
+    /// The time, if it was set for this life and phase.
+    func time(of state: SlotWord) -> Int64? {
+        word & 0x3f_ffff == Self.life(state) ? Int64(word &>> 22) : nil
+    }
 }
 
 /// What does not fit a slot: the segments of an extended hold, or what a commit charged. 32 words.
@@ -316,4 +357,14 @@ enum Word: RecordLayout {
 /// A cache line: shared counters, heartbeats, ids that do not fit a cell.
 enum CacheLine: RecordLayout {
     static let words = 8
+}
+
+/// A lane's heartbeat: a cache line.
+enum Heartbeat {
+    /// Engine time of the lane's last tick. 0: it times nothing; 1: it has retired.
+    static let time = 0
+    /// The time at which it was found silent when a walk of the slots began. Set by the walker.
+    static let walkBegun = 1
+    /// The same, when that walk had taken over all that it found. Set by the walker.
+    static let walkDone = 2
 }

@@ -64,13 +64,14 @@ extension ReservationTable {
                 continue
             }
             let isSettled = word.phase != .held
-            if isSettled && words.signed(Slot.forgetAt) < now { continue }
+            let forgetAt = ForgetTime(word: words[Slot.forgetting]).time(of: word) ?? 0
+            if isSettled && forgetAt < now { continue }
             image.begin(
                 .reservation, version: UInt64(slot), time: now,
                 tenant: UInt32(truncatingIfNeeded: words[Slot.subjects]))
             image.append(word.word)
             for index in Slot.subjects...Slot.cycleStart { image.append(words[index]) }
-            image.append(isSettled ? words[Slot.forgetAt] : 0)
+            image.append(isSettled ? UInt64(bitPattern: forgetAt) : 0)
             if let body = word.body {
                 for index in 0..<Body.words { image.append(bodies[body][index]) }
             }
@@ -164,18 +165,17 @@ extension Lane {
         guard words.count >= 16, slot >= 0, slot < table.slots.capacity else { return false }
         var word = SlotWord(word: words[4])
         if word.body != nil {
-            guard words.count == 16 + Body.words, let body = table.takeBody() else { return false }
+            guard words.count == 16 + Body.words, let body = table.takeBody(steps) else { return false }
             for index in 0..<Body.words { table.bodies[body][index] = words[16 + index] }
             word = word.replacingBody(body)
         }
         let own = table.slots[slot]
         for index in Slot.subjects...Slot.cycleStart { own[index] = words[3 + index] }
-        own[Slot.forgetAt] = words[15]
-        own[Slot.forgetPhase] = word.phase.rawValue
+        own[Slot.forgetting] = ForgetTime(Int64(bitPattern: words[15]), word).word
         own[Slot.birth] = word.generation << 1 | 1
         own[Slot.state] = word.word
-        self.own.pointee.madeReservations = true
-        table.noteUsed(slot, generation: word.generation)
+        self.own.pointee.hasTimed = true
+        table.noteUsed(slot, generation: word.generation, by: index)
         return true
     }
 }

@@ -13,7 +13,7 @@ package struct TableCapacity: Sendable {
     package var bodies: Int
     /// Idempotency keys that are remembered, 96 bytes each.
     package var keys: Int
-    /// Lanes, each used by one thread at a time.
+    /// Lanes, each used by one thread at a time; at most 65 535.
     package var lanes: Int
     /// Milliseconds for which keys and settled reservations are remembered.
     package var retention: Int64
@@ -104,14 +104,19 @@ package final class ReservationTable: @unchecked Sendable {
     /// Shared counters, a cache line each.
     private let counters: Region<CacheLine>
     enum Counter: Int, CaseIterable {
-        case tenants, tenantNodes, profiles, profileNodes, slots, freeBodies, bodies, keyChunks
-        case longIDs, lanes
+        case tenants, tenantNodes, profiles, profileNodes, slots, freeSlots, freeBodies, bodies
+        case keyChunks, longIDs, lanes, timerChunks, idleTimerChunks, freeTimerChunks, walker
         /// The latest generation of any slot before this process; 0: none.
         case generationFloor
     }
     func counter(_ counter: Counter) -> Words { counters[counter.rawValue] }
 
-    /// Heartbeats of lanes, a cache line each: engine time of the last tick.
+    /// Blocks of free slots, a list through `Slot.link` each.
+    let freeSlots: SharedStack<Slot>
+    private let freeBodies: SharedStack<Body>
+    let timers: TimerPool
+
+    /// Heartbeats of lanes, see `Heartbeat`.
     let heartbeats: Region<CacheLine>
 
     /// Reserves the address space. Fails when the system refuses it or a bound is out of range.
@@ -123,9 +128,9 @@ package final class ReservationTable: @unchecked Sendable {
         guard (1...buffers).contains(capacity.tenants), (1...buffers).contains(capacity.profiles)
         else { throw TableError.invalid("tenants and profiles: 1 ... \(buffers)") }
         guard (64...0xffff_fffe).contains(capacity.reservations), capacity.keys > 0,
-            (1...SlotWord.maxBodies).contains(capacity.bodies), capacity.lanes > 0,
-            capacity.retention > 0, capacity.maxLife >= 1_000,
-            capacity.lanes <= Origin.maxLanes, capacity.ringWords >= 0
+            (1...SlotWord.maxBodies).contains(capacity.bodies),
+            (1...Origin.maxLanes).contains(capacity.lanes), capacity.ringWords >= 0,
+            capacity.retention > 0, capacity.maxLife >= 1_000
         else { throw TableError.invalid("capacity out of range") }
         self.capacity = capacity
         self.schedules = schedules
@@ -140,6 +145,14 @@ package final class ReservationTable: @unchecked Sendable {
         keys = try KeyMemory(capacity: capacity.keys)
         counters = try Region(capacity: Counter.allCases.count)
         heartbeats = try Region(capacity: capacity.lanes)
+        let line = { [counters] (counter: Counter) in counters[counter.rawValue] }
+        freeSlots = SharedStack(
+            head: line(.freeSlots), records: slots, link: Slot.block, indexBits: 32)
+        freeBodies = SharedStack(
+            head: line(.freeBodies), records: bodies, link: Body.link, indexBits: 24)
+        timers = try TimerPool(
+            capacity: capacity, fresh: line(.timerChunks), free: line(.idleTimerChunks),
+            head: line(.freeTimerChunks))
         tenants = try Directory(cells: tenantCells, longIDs: longIDs)
         profiles = try Directory(cells: profileCells, longIDs: longIDs)
         rings = (0..<(capacity.ringWords > 0 ? capacity.lanes : 0)).map { _ in
@@ -157,6 +170,7 @@ package final class ReservationTable: @unchecked Sendable {
         longIDs.unmap()
         counters.unmap()
         heartbeats.unmap()
+        timers.chunks.unmap()
         keys.unmap()
         tenants.deallocate()
         profiles.deallocate()
@@ -175,62 +189,56 @@ package final class ReservationTable: @unchecked Sendable {
     /// Tenants that exist, closed ones included.
     package var tenantCount: Int { Int(counter(.tenants)[0]) }
 
-    /// Says that a slot was in use before this process: the next reservation in any slot gets a later generation.
-    func noteUsed(_ slot: Int, generation: UInt64) {
+    /// Says that a slot was in use before this process, and that a lane times it: the next reservation in any slot gets
+    /// a later generation.
+    func noteUsed(_ slot: Int, generation: UInt64, by lane: Int) {
         let used = counter(.slots)
-        used[0] = max(used[0], UInt64((slot / Self.slotBlock + 1) * Self.slotBlock))
+        let end = (slot / FreeSlots.blockSize + 1) * FreeSlots.blockSize
+        // Those between that are free are the lane's as well: who takes them over puts them on a list.
+        for free in Int(used[0])..<max(end, Int(used[0])) {
+            slots[free][Slot.owner] = SlotOwner(generation: 0, lane: lane).word
+        }
+        used[0] = max(used[0], UInt64(end))
+        slots[slot][Slot.owner] = SlotOwner(generation: generation, lane: lane).word
         let floor = counter(.generationFloor)
         floor[0] = max(floor[0], generation)
     }
 
-    /// Slots that a lane takes at a time.
-    static let slotBlock = 64
-
     // MARK: Bodies
 
-    /// Takes a body from the shared list, or a fresh one; nil when all are in use.
-    ///
-    /// The list is Treiber's stack with a 32-bit tag in its head. Lock-free.
-    func takeBody() -> Int? {
-        let head = counter(.freeBodies)
-        while true {
-            let word = head[0]
-            let index = Int(truncatingIfNeeded: word & 0xffff_ffff)
-            if index == 0 { break }
-            let next = bodies[index - 1][Body.link] & 0xffff_ffff
-            if head.compareExchange(0, word, (word &>> 32 &+ 1) &<< 32 | next) { return index - 1 }
-        }
+    /// Takes a body from the shared stack, or a fresh one; nil when all are in use. Lock-free.
+    func takeBody(_ steps: Steps) -> Int? {
+        if let body = freeBodies.pop(steps) { return body }
+        guard counter(.bodies)[0] < capacity.bodies else { return nil }
         let fresh = Int(counter(.bodies).add(0, 1))
         return fresh < capacity.bodies ? fresh : nil
     }
 
     /// Gives a body back that no slot names any more.
-    func giveBody(_ index: Int) {
-        let head = counter(.freeBodies)
-        while true {
-            let word = head[0]
-            bodies[index][Body.link] = word & 0xffff_ffff
-            if head.compareExchange(0, word, (word &>> 32 &+ 1) &<< 32 | UInt64(index + 1)) {
-                return
-            }
-        }
-    }
+    func giveBody(_ index: Int, _ steps: Steps) { freeBodies.push(index, steps) }
 
     // MARK: Satellites
 
     /// Completes what a version of a tenant says about its satellites: anybody, any number of times, at any later
     /// time. Each compare-exchange goes from the exact old word, so only the first of each does anything.
     @inline(never)
-    func complete(_ pending: Pending) {
+    func complete(_ pending: Pending, _ steps: Steps) {
+        steps(.helping)
         if pending.flags & Pending.hasProfile != 0 {
             _ = profileCells[pending.profile].compareExchange(
                 ProfileCell.head, pending.profileOld, pending.profileNew)
+            steps(.helpedProfile)
         }
         if pending.flags & Pending.birth != 0 {
             _ = slots[pending.slot].compareExchange(Slot.birth, pending.slotOld, pending.slotNew)
+            steps(.helpedSlot)
         } else if pending.flags & Pending.swing != 0 {
             _ = slots[pending.slot].compareExchange(Slot.state, pending.slotOld, pending.slotNew)
+            steps(.helpedSlot)
         }
-        if pending.flags & Pending.hasKey != 0 { keys.reveal(pending.key) }
+        if pending.flags & Pending.hasKey != 0 {
+            keys.reveal(pending.key)
+            steps(.helpedKey)
+        }
     }
 }

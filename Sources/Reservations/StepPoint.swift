@@ -1,7 +1,7 @@
 /// The places between the atomic steps of an operation, where a test can hold a thread.
 ///
 /// They are called in builds with STEP_POINTS (debug) only. A release build contains the type, but no hook and no call:
-/// `nm tollgate | grep -c onStep` and `objdump -d tollgate | grep -c 'call.*StepPoint'` both print 0.
+/// `Tools/check-step-points` looks.
 package enum StepPoint: CaseIterable, Sendable {
     /// The head and the node were read, nothing was completed yet.
     case headRead
@@ -27,4 +27,70 @@ package enum StepPoint: CaseIterable, Sendable {
     case keyUpdated
     /// All satellites are complete, and the tenant says so.
     case completed
+    // MARK: Helping
+
+    /// A helper is about to complete what a version says, and between its compare-exchanges.
+    case helping
+    case helpedProfile
+    case helpedSlot
+    case helpedKey
+
+    // MARK: Memory
+
+    /// A slot was taken; nothing but its generation is written.
+    case slotTaken
+    /// The head was swung and the satellites are complete; the hold stands in no wheel yet.
+    case notYetTimed
+    /// A key's entry has begun its next life and stands in no list.
+    case keyRenewed
+    /// The entry links to the first of its bucket; the bucket does not name it yet.
+    case keyLinked
+    /// The head of a shared stack and the link behind it were read, or written for a push.
+    case stackRead
+    /// The ends of the queue of key chunks were read.
+    case queueRead
+    /// A chunk was linked; the queue's tail is behind.
+    case queueLinked
+
+    // MARK: Forgetting and taking over
+
+    /// A reservation is about to be forgotten.
+    case forgetting
+    /// It is forgotten; its slot is in no free list yet.
+    case forgotten
+    /// The walk is this lane's.
+    case walkClaimed
+    /// A stopped lane's reservation is timed by this lane, but stands in no wheel yet.
+    case takenOver
+
+    // MARK: Directory
+
+    /// A new tenant's or profile's cell is filled; no directory names it.
+    case cellFilled
+    /// An empty slot of the directory was found for it.
+    case placeFound
+    /// A larger directory is made but not published.
+    case successorMade
+    /// A word of the outgrown directory is about to be moved.
+    case moving
+    /// A stretch was moved; the count of moved stretches does not say so.
+    case stretchMoved
+}
+
+/// What shared memory calls at its step points: the hook of the lane that works on it. Nothing in a release build.
+struct Steps {
+    #if STEP_POINTS
+        private let lane: Lane?
+        init(_ lane: Lane?) { self.lane = lane }
+        static var none: Steps { Steps(nil) }
+    #else
+        static var none: Steps { Steps() }
+    #endif
+
+    @inline(__always)
+    func callAsFunction(_ point: @autoclosure () -> StepPoint) {
+        #if STEP_POINTS
+            lane?.onStep?(point())
+        #endif
+    }
 }

@@ -14,7 +14,7 @@ import Testing
         let command = CommitCommand(reservationID: id)
         // The lane that made the world's own hold has stopped; it is expired by the walk.
         for now in [start + ttl / 2, start + ttl - 1] {
-            lane.tick(now: now)
+            lane.pass(to: now)
             world.now = now
             #expect(world.usage().contains("+\(now < start + 10_300 ? 7 : 5)"), "at \(now - start)")
         }
@@ -90,7 +90,7 @@ import Testing
             _ = lane.reserve("acme", Operation.spend(1), ttl: ttl, now: world.now)
         }
         world.now += 3_600_000 / 2
-        lane.tick(now: world.now)
+        lane.pass(to: world.now)
         #expect(
             world.usage().contains("0+2 0+0"), "the hour and the day are held: \(world.usage())")
         world.now += 20 * 365 * 86_400_000

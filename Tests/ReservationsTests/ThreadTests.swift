@@ -126,6 +126,89 @@ import Testing
 
     private func mode(_ call: Int) -> Amounts { Operation.spend(1 + Int64(call % 3)) }
 
+    /// Two lanes on two threads fill the table and let it go, over and over: no slot, no key is lost or given twice.
+    @Test func slotsAndKeysGoRound() throws {
+        let world = try World(
+            capacity: TableCapacity(
+                tenants: 8, profiles: 8, reservations: 4_096, bodies: 1_024, keys: 4_096, lanes: 8,
+                retention: 1_000),
+            limits: TenantLimits())
+        let lanes = world.lanes.map { Handover(value: $0) }
+        let start = world.now
+        let made = (0..<2).map { _ in Atomic64() }
+        Self.threads(2) { index in
+            let lane = lanes[index].value
+            for round in 0..<12 {
+                let now = start + Int64(round) * 20_000
+                for call in 0..<4_000 {
+                    let (failure, answer) = lane.reserve(
+                        "acme", Operation.spend(1), key: "\(index)-\(round)-\(call)", ttl: 1_000,
+                        now: now)
+                    guard failure == nil, !answer.replayed else { continue }
+                    made[index].value.wrappingAdd(1, ordering: .relaxed)
+                    if call % 3 == 0 {
+                        _ = lane.extend(answer.reservationID, Operation.spend(1), now: now)
+                    }
+                }
+                for later in stride(from: 0, to: 20_000, by: 10) {
+                    lane.tick(now: now + Int64(later))
+                }
+            }
+        }
+        // The thread whose time is ahead can have all that is settled by then.
+        let sum = made.reduce(0) { $0 + $1.value.load(ordering: .relaxed) }
+        #expect(sum > 6 * 4_096)
+        world.now = start + 300_000
+        for _ in 0..<200 {
+            world.now += 10
+            for lane in world.lanes { lane.tick(now: world.now) }
+        }
+        #expect(world.usage().hasPrefix("active 0+0 0+0"))
+        for _ in 0..<200 {
+            world.now += 10
+            for lane in world.lanes { lane.tick(now: world.now) }
+        }
+        #expect(world.table.takenSlots() == 0)
+        #expect(world.table.freeSlotsAreDistinct(in: world.lanes))
+    }
+
+    /// One thread makes reservations and stops now and then, as if the system had stopped it; the other takes over
+    /// while it goes on again.
+    @Test func takingOverUnderLoad() throws {
+        let world = try World(
+            capacity: TableCapacity(
+                tenants: 8, profiles: 8, reservations: 16_384, bodies: 1_024, keys: 1_024, lanes: 8,
+                retention: 500),
+            limits: TenantLimits())
+        let lanes = world.lanes.map { Handover(value: $0) }
+        let clock = Atomic<Int64>(world.now)
+        let done = Atomic<Bool>(false)
+        Self.threads(2) { index in
+            let lane = lanes[index].value
+            if index == 0 {
+                while !done.load(ordering: .acquiring) {
+                    lane.tick(now: clock.wrappingAdd(10, ordering: .relaxed).newValue)
+                }
+            } else {
+                for call in 0..<60_000 {
+                    let now = clock.load(ordering: .relaxed)
+                    _ = lane.reserve("acme", Operation.spend(1), ttl: 1_000, now: now)
+                    // Its clock runs away from it between two ticks, so that it is found silent.
+                    if call % 1_000 == 0 { lane.tick(now: now) }
+                }
+                done.store(true, ordering: .releasing)
+            }
+        }
+        world.now = clock.load(ordering: .relaxed)
+        for _ in 0..<400 {
+            world.now += 10
+            for lane in world.lanes { lane.tick(now: world.now) }
+        }
+        #expect(world.usage().hasPrefix("active 0+0 0+0"))
+        #expect(world.table.takenSlots() == 0)
+        #expect(world.table.freeSlotsAreDistinct(in: world.lanes))
+    }
+
     /// From 16 directory slots on, two threads: every tenant is found at once and for ever; the longest call is told.
     @Test func growthStopsNobody() throws {
         let count = 20_000

@@ -1,0 +1,196 @@
+/// A lane's walk over the slots, to take over what stopped lanes time.
+struct Walk {
+    /// The claim under which this lane walks; 0: it does not.
+    var claim: UInt64 = 0
+    /// Slots of the walk, nil until its first stretch.
+    var end: Int?
+    var cursor = 0
+    /// Something could not be taken over for want of memory.
+    var isIncomplete = false
+    /// By lane: the heartbeat at which it was found silent; 0: it was not.
+    let beats: UnsafeMutablePointer<Int64>
+
+    init(lanes: Int) {
+        beats = .allocate(capacity: lanes)
+        beats.initialize(repeating: 0, count: lanes)
+    }
+
+    func deallocate() { beats.deallocate() }
+}
+
+// A lane that has been silent for 300 ms (its thread stopped, or the lane retired) times nothing. One of the others
+// claims the walk and takes over every slot whose owner is silent: owner by compare-exchange, then an entry in its own
+// wheel. One walk is enough for a silence, however long it lasts, because what a lane makes afterwards it makes after
+// a heartbeat:
+//
+// - The walker says that a walk begins (`Heartbeat.walkBegun`) a tick before it reads the first slot. A lane that takes
+//   a slot writes the slot's owner, then reads that word. Either the walk sees the owner, or the lane sees the word,
+//   and beats before it decides: then it is silent anew, if it stops again, and there is another walk.
+// - The walk that has come to its end says so (`walkDone`). A walker that stops loses its claim after 100 ms, and the
+//   next one starts from the beginning.
+//
+// A lane that was stopped and goes on finds its entries in its own wheel: those that another lane has taken over are
+// dropped as they come up. Expiring is safe for anybody; forgetting is a compare-exchange of the slot's state (or a
+// transition of the tenant), and who puts the slot on a free list is settled by a compare-exchange of its owner.
+extension Lane {
+    /// How long a walker may be silent before another one walks.
+    static var walkPatience: Int64 { 100 }
+    /// Ticks in which a walk comes round.
+    static var walkTicks: Int { 32 }
+
+    /// Beats if somebody has begun to take over what this lane times.
+    @inline(__always)
+    func noticeWalk(now: Int64) {
+        let beat = table.heartbeats[index]
+        if beat[Heartbeat.walkBegun] == beat[Heartbeat.time] { comeBack(now: now) }
+    }
+
+    @inline(never)
+    private func comeBack(now: Int64) {
+        let beat = table.heartbeats[index]
+        beat.setSigned(
+            Heartbeat.time, max(now, beat.signed(Heartbeat.time) + 1))
+    }
+
+    func lookAfterOthers(now: Int64) {
+        let word = table.counter(.walker)
+        let claim = word[0]
+        let mine = UInt64(bitPattern: now) &<< 16 | UInt64(index + 1)
+        if claim != 0 && claim == own.pointee.walk.claim {
+            // Losing means that this lane was silent for too long: somebody else has begun a walk.
+            guard word.compareExchange(0, claim, mine) else {
+                own.pointee.walk.claim = 0
+                return
+            }
+            own.pointee.walk.claim = mine
+            walk(now: now)
+        } else {
+            own.pointee.walk.claim = 0
+            guard claim == 0 || Int64(claim &>> 16) + Self.walkPatience < now,
+                isSomebodyStopped(now: now), word.compareExchange(0, claim, mine)
+            else { return }
+            own.pointee.walk.claim = mine
+            step(.walkClaimed)
+            beginWalk(now: now)
+        }
+    }
+
+    private var lanes: Int { min(Int(table.counter(.lanes)[0]), table.capacity.lanes) }
+
+    private func isSilent(_ lane: Int, now: Int64) -> Bool {
+        let beat = table.heartbeats[lane].signed(Heartbeat.time)
+        return beat != 0 && beat + Self.silence < now
+    }
+
+    /// Whether a lane is silent and its slots have not been taken over since.
+    private func isSomebodyStopped(now: Int64) -> Bool {
+        (0..<lanes).contains { lane in
+            let beat = table.heartbeats[lane]
+            return lane != index && isSilent(lane, now: now)
+                && beat[Heartbeat.walkDone] != beat[Heartbeat.time]
+        }
+    }
+
+    private func beginWalk(now: Int64) {
+        own.pointee.walk.end = nil
+        own.pointee.walk.cursor = 0
+        own.pointee.walk.isIncomplete = false
+        for lane in 0..<table.capacity.lanes {
+            let silent = lane < lanes && lane != index && isSilent(lane, now: now)
+            let beat = table.heartbeats[lane]
+            own.pointee.walk.beats[lane] = silent ? beat.signed(Heartbeat.time) : 0
+            if silent { beat.setSigned(Heartbeat.walkBegun, own.pointee.walk.beats[lane]) }
+        }
+    }
+
+    /// Walks a stretch of the slots.
+    private func walk(now: Int64) {
+        let used = min(Int(table.counter(.slots)[0]), table.slots.capacity)
+        let end = own.pointee.walk.end ?? used
+        own.pointee.walk.end = end
+        let stop = min(end, own.pointee.walk.cursor + max(1_024, end / Self.walkTicks))
+        for slot in own.pointee.walk.cursor..<max(stop, own.pointee.walk.cursor) {
+            let owner = SlotOwner(word: table.slots[slot][Slot.owner])
+            if let lane = owner.lane, lane != index, isSilent(lane, now: now) {
+                takeOver(slot, owner, now: now)
+            }
+        }
+        own.pointee.walk.cursor = stop
+        guard stop == end else { return }
+        for lane in 0..<table.capacity.lanes where own.pointee.walk.beats[lane] != 0 {
+            if !own.pointee.walk.isIncomplete {
+                table.heartbeats[lane].setSigned(
+                    Heartbeat.walkDone, own.pointee.walk.beats[lane])
+            }
+        }
+        // Losing means that somebody else has begun a walk.
+        _ = table.counter(.walker).compareExchange(0, own.pointee.walk.claim, 0)
+        own.pointee.walk.claim = 0
+    }
+
+    /// Makes this lane the one that times a reservation.
+    private func takeOver(_ slot: Int, _ owner: SlotOwner, now: Int64) {
+        let words = table.slots[slot]
+        let word = SlotWord(word: words[Slot.state])
+        // Else its lane is about to begin the slot's next life: see `noticeWalk`.
+        guard word.generation == owner.generation else { return }
+        if word.phase == .free {
+            // Losing means that its lane goes on, or that another walker was first.
+            if words.compareExchange(Slot.owner, owner.word, 0) { free(slot) }
+            return
+        }
+        guard table.timers.hasRoomToSpare else {
+            own.pointee.walk.isIncomplete = true
+            if word.phase == .held { expire(slot, word, now: now) }
+            return
+        }
+        let mine = SlotOwner(generation: word.generation, lane: index)
+        guard words.compareExchange(Slot.owner, owner.word, mine.word) else { return }
+        step(.takenOver)
+        adopt(slot, word, now: now)
+    }
+
+    private func adopt(_ slot: Int, _ word: SlotWord, now: Int64) {
+        own.pointee.hasTimed = true
+        wheel.pointee.insert(
+            ReservationID(slot: slot, generation: word.generation),
+            deadline: nextLook(table.slots[slot], word, now: now) ?? now)
+    }
+
+    /// Begins to time a share of the reservations that stood in the table before there were lanes: the slots whose
+    /// index is this lane's number modulo the number of lanes. Free ones go to its free list.
+    ///
+    /// For recovery: at start, after `ReservationTable.setRecovered` and before the lane's first request. A settled
+    /// reservation's `Slot.forgetting` may be set. Each lane may do so in its own thread.
+    /// - Parameter lanes: how many lanes with successive numbers share the slots.
+    /// - Complexity: O(slots / lanes)
+    package func adoptSlots(sharedBy lanes: Int, now: Int64) {
+        precondition(lanes > 0)
+        let used = min(Int(table.counter(.slots)[0]), table.slots.capacity)
+        for slot in stride(from: index % lanes, to: used, by: lanes) {
+            let words = table.slots[slot]
+            let word = SlotWord(word: words[Slot.state])
+            if word.phase == .free {
+                words[Slot.owner] = 0
+                free(slot)
+            } else {
+                words[Slot.owner] = SlotOwner(generation: word.generation, lane: index).word
+                adopt(slot, word, now: now)
+            }
+        }
+    }
+}
+
+extension ReservationTable {
+    /// Says that recovery has filled the first `slots` slots and the first `keyChunks` chunks of 128 keys, the oldest
+    /// first. To be called once, before there are lanes; then each lane calls `adoptSlots`.
+    ///
+    /// A recovered slot needs its words 0 ... 11 and 14, with `birth` visible; a free one the generation it has used.
+    package func setRecovered(slots: Int, keyChunks: Int) {
+        precondition(slots <= self.slots.capacity && counter(.slots)[0] == 0)
+        precondition(keyChunks * KeyMemory.chunkEntries <= keys.entries.capacity)
+        counter(.slots)[0] = UInt64(slots)
+        counter(.keyChunks)[0] = UInt64(keyChunks)
+        for chunk in 0..<keyChunks { keys.filled.enqueue(keys.filled.fresh(chunk), Steps.none) }
+    }
+}
