@@ -10,4 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crc32c.h"
+
 #endif

@@ -4,8 +4,8 @@ import CNGHTTP2
 /// (`receive`), works off what happened (`nextReady`), answers, and sends what comes out
 /// (`nextOutput`).
 ///
-/// Each stream that `nextReady` hands out must be ended exactly once: by `finish`, `reject`, `reset`
-/// or `release`. Until then it keeps its place among `maximumConcurrentStreams`, even if the peer has
+/// Each stream that `nextReady` hands out must be ended exactly once: by `finish` or `reject` (unless told
+/// to keep it), `reset` or `release`. Until then it keeps its place among `maximumConcurrentStreams`, even if the peer has
 /// reset it. Calls with the handle of a stream that is over do nothing.
 ///
 /// In the steady state no call allocates memory of ours; nghttp2 allocates its frames.
@@ -115,17 +115,21 @@ package struct ServerSession: ~Copyable {
     }
 
     /// Ends the stream: trailers follow the last byte of `output`. Releases it.
-    package func finish(_ stream: StreamHandle, trailers: HeaderView) {
+    ///
+    /// - Parameter keep: work for the stream goes on: it keeps its place until `release`.
+    package func finish(_ stream: StreamHandle, trailers: HeaderView, keep: Bool = false) {
         guard let record = core.state.pointee.streams.find(stream) else { return }
         record.pointee.trailers = trailers
-        core.finishBody(record)
+        core.finishBody(record, keep: keep)
     }
 
     /// As above, with trailers made for this call.
-    package func finish(_ stream: StreamHandle, trailers: borrowing HeaderFields) {
+    package func finish(
+        _ stream: StreamHandle, trailers: borrowing HeaderFields, keep: Bool = false
+    ) {
         guard let record = core.state.pointee.streams.find(stream) else { return }
         record.pointee.trailerFields.replace(with: trailers)
-        core.finishBody(record)
+        core.finishBody(record, keep: keep)
     }
 
     /// The unary answer in one call: head, the body in `output`, trailers. Releases the stream.
@@ -138,9 +142,12 @@ package struct ServerSession: ~Copyable {
 
     /// Answers with a head alone (a gRPC Trailers-Only response, or plain HTTP). Releases the stream.
     ///
-    /// - Parameter fields: fields that follow those of `headers`.
+    /// - Parameters:
+    ///   - fields: fields that follow those of `headers`.
+    ///   - keep: work for the stream goes on: it keeps its place until `release`.
     package func reject(
-        _ stream: StreamHandle, headers: HeaderView, fields: borrowing HeaderFields
+        _ stream: StreamHandle, headers: HeaderView, fields: borrowing HeaderFields,
+        keep: Bool = false
     ) {
         guard let record = core.state.pointee.streams.find(stream) else { return }
         if core.canStart(record) {
@@ -154,7 +161,7 @@ package struct ServerSession: ~Copyable {
             if nghttp2_is_fatal(result) != 0 { core.fail(result) }
             core.noteEarlyEnd(record)
         }
-        core.release(record)
+        if !keep { core.release(record) }
     }
 
     /// Ends the stream with RST_STREAM. Releases it.
@@ -218,13 +225,13 @@ extension SessionCore {
         }
     }
 
-    fileprivate func finishBody(_ record: StreamPointer) {
+    fileprivate func finishBody(_ record: StreamPointer, keep: Bool = false) {
         record.pointee.flags.insert(.finished)
         if record.pointee.flags.contains(.open) {
             bodyChanged(record)
             noteEarlyEnd(record)
         }
-        release(record)
+        if !keep { release(record) }
     }
 
     /// A response that ends before its request: the rest of the request is then asked to stop by

@@ -1,6 +1,6 @@
 /// Names a stream of one session. A handle whose stream is over names nothing any more, even when
 /// its place has been taken by another stream.
-package struct StreamHandle: Hashable, Sendable {
+package struct StreamHandle: Hashable, Sendable, BitwiseCopyable {
     /// The place in the session's table, 0..<maximumConcurrentStreams: a caller may keep its own
     /// state of the stream in an array under this index.
     package let index: Int32

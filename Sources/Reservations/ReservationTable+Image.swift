@@ -165,7 +165,9 @@ extension Lane {
         guard words.count >= 16, slot >= 0, slot < table.slots.capacity else { return false }
         var word = SlotWord(word: words[4])
         if word.body != nil {
-            guard words.count == 16 + Body.words, let body = table.takeBody(steps) else { return false }
+            guard words.count == 16 + Body.words, let body = table.takeBody(steps) else {
+                return false
+            }
             for index in 0..<Body.words { table.bodies[body][index] = words[16 + index] }
             word = word.replacingBody(body)
         }

@@ -6,6 +6,8 @@ internal import Wire
 /// `tollgate.v1.LimitService` on one event loop: decodes, asks the engine, encodes. Decides in place; allocates only
 /// for calls that fail.
 ///
+/// Durability: an answer or failure that reflects what is not on disk yet is held by the transport, encoded as it is.
+///
 /// Thread safety: belongs to its event loop.
 package final class LimitService: GRPCService {
     /// The methods in the order of their ids.
@@ -21,13 +23,12 @@ package final class LimitService: GRPCService {
     private static let plainBytes = 256
 
     private let lane: EngineLane
+    private let gate: any AnswerGate
     private let decoder = RequestDecoder()
     private let encoder = ResponseEncoder()
     private var timer: RepeatedTask?
     /// When the batch that is being worked off was read.
     private var batch: UInt64 = 0
-    /// What the batch in hand has done without keys, while its caller has a deadline.
-    private var revocable: [Revocable] = []
     /// Answers are large, reused and filled in place; outside the object, so that no access pays for an exclusivity
     /// check at run time.
     private struct Answers {
@@ -39,15 +40,12 @@ package final class LimitService: GRPCService {
     }
     private let answers: UnsafeMutablePointer<Answers>
 
-    /// An entry of a batch that is taken back should the caller's deadline pass before the answer leaves.
-    private struct Revocable {
-        var entry: Int
-        var answer: CheckAnswer
-    }
-
-    /// - Parameter eventLoop: the loop that this service belongs to; nil: nobody lets time pass but `tick`.
-    package init(lane: EngineLane, eventLoop: (any EventLoop)?) {
+    /// - Parameters:
+    ///   - eventLoop: the loop that this service belongs to; nil: nobody lets time pass but `tick`.
+    ///   - gate: what says which answers wait, and how long; nil: the lane.
+    package init(lane: EngineLane, eventLoop: (any EventLoop)?, gate: (any AnswerGate)? = nil) {
         self.lane = lane
+        self.gate = gate ?? lane
         answers = .allocate(capacity: 1)
         answers.initialize(to: Answers())
         // SAFETY: the task runs on the service's own event loop.
@@ -65,6 +63,32 @@ package final class LimitService: GRPCService {
     package func stopped() {
         timer?.cancel()
         timer = nil
+    }
+
+    // MARK: Durability
+
+    package func takeTicket() -> UInt64 { gate.takeTicket() }
+
+    package var durableTicket: UInt64 { gate.durableTicket }
+
+    package func onDurable(_ notify: @escaping @Sendable () -> Void) { gate.onDurable(notify) }
+
+    package func withdraw(_ undo: UnsafeRawBufferPointer) {
+        lane.beginBatch()
+        Withdrawal.forEach(in: undo) { command, answer in lane.withdraw(command, answer) }
+    }
+
+    /// Has the answer wait that the engine has just given, if it must.
+    @inline(__always)
+    private func holdIfNeeded(_ call: CallContext) {
+        if gate.answerWaits { call.hold() }
+    }
+
+    /// Notes how to take back the CheckAndReserve that was just decided. Keyed ones stand, for the retry to collect.
+    @inline(__always)
+    private func noteWithdrawal(_ call: CallContext, _ command: CheckCommand) {
+        guard call.mayBeLate else { return }
+        Withdrawal.note(command, answers.pointee.check, in: call)
     }
 
     private static func kind(of method: LimitServiceMethod) -> MethodKind {
@@ -85,11 +109,11 @@ package final class LimitService: GRPCService {
         switch LimitServiceMethod.allCases[call.method] {
         case .checkAndReserve: return check(call, request, &response)
         case .checkAndReserveBatch: return checkBatch(call, request, &response)
-        case .commit: return commit(request, &response)
-        case .release: return release(request, &response)
+        case .commit: return commit(call, request, &response)
+        case .release: return release(call, request, &response)
         case .extend: return extend(call, request, &response)
-        case .recordUsage: return record(request, &response)
-        case .getUsage: return usage(request, &response)
+        case .recordUsage: return record(call, request, &response)
+        case .getUsage: return usage(call, request, &response)
         case .checkAndReserveStream, .watchUsage:
             return .failed(GRPCFailure(.unimplemented, "not a unary method"))
         }
@@ -107,13 +131,12 @@ package final class LimitService: GRPCService {
             let violations = decoder.violations
             write(&response) { encoder.failedCheck(failure, violations: violations, into: $0) }
         case .success(let command):
-            if let failure = lane.check(command, answer: &answers.pointee.check) {
+            let failure = lane.check(command, answer: &answers.pointee.check)
+            holdIfNeeded(call)
+            if let failure {
                 write(&response) { encoder.failedCheck(failure, into: $0) }
             } else {
-                if call.hasExpired {
-                    lane.withdraw(command, answers.pointee.check)
-                    return .failed(.deadlineExceeded)
-                }
+                noteWithdrawal(call, command)
                 write(&response) {
                     encoder.check(answers.pointee.check, Subjects(command), into: $0)
                 }
@@ -132,13 +155,10 @@ package final class LimitService: GRPCService {
         case .success(let decoded): command = decoded
         case .failure(let failure): return refused(failure)
         }
-        if let failure = lane.check(command, answer: &answers.pointee.check) {
-            return failed(failure)
-        }
-        if call.hasExpired {
-            lane.withdraw(command, answers.pointee.check)
-            return .failed(.deadlineExceeded)
-        }
+        let failure = lane.check(command, answer: &answers.pointee.check)
+        holdIfNeeded(call)
+        if let failure { return failed(failure) }
+        noteWithdrawal(call, command)
         if call.denyAsStatus, let denial = Denial(answers.pointee.check) {
             return denied(denial, Subjects(command))
         }
@@ -154,7 +174,6 @@ package final class LimitService: GRPCService {
         case .success(let decoded): count = decoded
         case .failure(let failure): return refused(failure)
         }
-        revocable.removeAll(keepingCapacity: true)
         for index in 0..<count {
             switch decoder.batchEntry(index) {
             case .failure(let failure):
@@ -163,37 +182,31 @@ package final class LimitService: GRPCService {
                     encoder.failedBatchResult(failure, violations: violations, into: $0)
                 }
             case .success(let command):
-                if let failure = lane.check(command, answer: &answers.pointee.check) {
+                let failure = lane.check(command, answer: &answers.pointee.check)
+                holdIfNeeded(call)
+                if let failure {
                     write(&response) { encoder.failedBatchResult(failure, into: $0) }
                 } else {
-                    if call.hasDeadline {
-                        revocable.append(Revocable(entry: index, answer: answers.pointee.check))
-                    }
+                    // Even if this entry need not wait: a later one may make the whole answer late.
+                    Withdrawal.note(command, answers.pointee.check, in: call)
                     write(&response) {
                         encoder.batchResult(answers.pointee.check, Subjects(command), into: $0)
                     }
                 }
             }
         }
-        guard call.hasExpired else { return .done }
-        // Nobody will learn of the holds: they are given back. What is keyed stands, for the retry to collect.
-        for made in revocable {
-            if case .success(let command) = decoder.batchEntry(made.entry) {
-                lane.withdraw(command, made.answer)
-            }
-        }
-        return .failed(.deadlineExceeded)
+        return .done
     }
 
     private func commit(
-        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.commit(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = lane.commit(command, answer: &answers.pointee.commit) {
-                return failed(failure)
-            }
+            let failure = lane.commit(command, answer: &answers.pointee.commit)
+            holdIfNeeded(call)
+            if let failure { return failed(failure) }
             write(&response) {
                 encoder.commit(answers.pointee.commit, reservationSubjects, into: $0)
             }
@@ -202,15 +215,15 @@ package final class LimitService: GRPCService {
     }
 
     private func release(
-        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.release(request) {
         case .failure(let failure): return refused(failure)
         case .success(let reservationID):
             var answer = ReleaseAnswer()
-            if let failure = lane.release(reservationID, answer: &answer) {
-                return failed(failure)
-            }
+            let failure = lane.release(reservationID, answer: &answer)
+            holdIfNeeded(call)
+            if let failure { return failed(failure) }
             write(&response) { encoder.release(answer, into: $0) }
             return .done
         }
@@ -222,9 +235,9 @@ package final class LimitService: GRPCService {
         switch decoder.extend(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = lane.extend(command, answer: &answers.pointee.extend) {
-                return failed(failure)
-            }
+            let failure = lane.extend(command, answer: &answers.pointee.extend)
+            holdIfNeeded(call)
+            if let failure { return failed(failure) }
             if call.denyAsStatus, let denial = Denial(answers.pointee.extend) {
                 return denied(denial, reservationSubjects)
             }
@@ -236,28 +249,28 @@ package final class LimitService: GRPCService {
     }
 
     private func record(
-        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.record(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = lane.record(command, answer: &answers.pointee.record) {
-                return failed(failure)
-            }
+            let failure = lane.record(command, answer: &answers.pointee.record)
+            holdIfNeeded(call)
+            if let failure { return failed(failure) }
             write(&response) { encoder.record(answers.pointee.record, Subjects(command), into: $0) }
             return .done
         }
     }
 
     private func usage(
-        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.usage(request) {
         case .failure(let failure): return refused(failure)
         case .success(let query):
-            if let failure = lane.usage(query, answer: &answers.pointee.usage) {
-                return failed(failure)
-            }
+            let failure = lane.usage(query, answer: &answers.pointee.usage)
+            holdIfNeeded(call)
+            if let failure { return failed(failure) }
             write(&response) { encoder.usage(answers.pointee.usage, Subjects(query), into: $0) }
             return .done
         }
@@ -328,21 +341,7 @@ package final class LimitService: GRPCService {
     }
 }
 
-extension GRPCFailure {
-    static let deadlineExceeded = GRPCFailure(
-        .deadlineExceeded, "the deadline passed before the answer left; nothing is held")
-}
-
 extension GRPCCode {
     /// The two enumerations carry the same numbers.
     init(_ status: StatusCode) { self = GRPCCode(rawValue: status.rawValue) ?? .unknown }
-}
-
-extension CallContext {
-    var hasDeadline: Bool { deadlineNanoseconds != .max }
-
-    /// Whether the caller's deadline has passed by now.
-    var hasExpired: Bool {
-        hasDeadline && NIODeadline.now().uptimeNanoseconds >= deadlineNanoseconds
-    }
 }

@@ -5,10 +5,9 @@ internal import NIOCore
 extension ConnectionHandler {
     func handle(_ stream: StreamHandle, _ events: StreamEvents) {
         if events.contains(.closed) { return closed(stream) }
-        let index = Int(stream.index)
-        if index < calls.count, let active = calls[index] {
-            if active.streaming != nil { continueStream(stream, events) }
-            return  // a unary call that waits for its answer
+        if let call = calls[stream] {
+            if call.pointee.streaming != nil { continueStream(stream, events) }
+            return  // a unary call whose answer is held
         }
         guard let head = session.request(stream) else { return }
         if let failure = refusal(stream, head, events) { return fail(stream, failure) }
@@ -74,20 +73,18 @@ extension ConnectionHandler {
 
     /// Fills the loop's call context for a request of `stream`.
     func prepareCall(
-        _ stream: StreamHandle, _ head: RequestHead, method: Int, deadline: UInt64,
-        sequence: UInt32 = 0
+        _ stream: StreamHandle, _ head: RequestHead, method: Int, deadline: UInt64
     ) {
         loop.call.values = CallContext.Values(
-            method: method, token: token(stream, sequence: sequence),
+            method: method, token: token(stream),
             nowNanoseconds: nowNanoseconds, deadlineNanoseconds: deadline,
             authorization: session.authorization(stream), denyAsStatus: head.denyAsStatus,
             connection: self)
     }
 
-    func token(_ stream: StreamHandle, sequence: UInt32 = 0) -> CallToken {
+    func token(_ stream: StreamHandle) -> CallToken {
         CallToken(
-            connection: place.index, connectionGeneration: place.generation, stream: stream,
-            sequence: sequence)
+            connection: place.index, connectionGeneration: place.generation, stream: stream)
     }
 
     /// The one message of a request; nil: there is not exactly one, and the call has been failed.
@@ -115,76 +112,123 @@ extension ConnectionHandler {
         _ stream: StreamHandle, _ request: UnsafeRawBufferPointer, method: Int, deadline: UInt64
     ) {
         guard let output = session.output(stream) else { return }
+        let mark = loop.undoMark
         var response = ResponseBuffer(output)
+        let failure: GRPCFailure?
         switch service.unary(loop.call, request: request, response: &response) {
         case .done:
             response.close()
-            session.respond(stream, headers: loop.okHeaders, trailers: loop.okTrailers)
-        case .pending:
+            failure = nil
+        case .failed(let reason):
             response.cancel()
-            activate(
-                ActiveCall(
-                    stream: stream, method: method, deadlineNanoseconds: deadline, streaming: nil))
-        case .failed(let failure):
-            response.cancel()
-            fail(stream, failure)
+            failure = reason
         }
-    }
-
-    // MARK: Answers that come later
-
-    func complete(
-        _ token: CallToken, _ encode: (inout ResponseBuffer) -> GRPCFailure?
-    ) -> Delivery {
-        guard let active = activeCall(token.stream) else { return .gone }
-        guard active.deadlineNanoseconds > NIODeadline.now().uptimeNanoseconds else {
-            finishCall(token.stream, Self.deadlineExceeded)
-            return .expired
-        }
-        if let streaming = active.streaming {
-            return completeMessage(token, streaming, encode)
-        }
-        guard let output = session.output(token.stream), session.isOpen(token.stream) else {
-            return .gone
-        }
-        var response = ResponseBuffer(output)
-        if let failure = encode(&response) {
-            response.cancel()
-            finishCall(token.stream, failure)
+        if loop.call.values.isHeld {
+            hold(stream, failure, method: method, deadline: deadline, undoSince: mark)
+        } else if isLate(deadline) {
+            loop.withdraw(since: mark)
+            fail(stream, Self.deadlineExceeded)
         } else {
-            response.close()
-            deactivate(token.stream)
-            session.respond(token.stream, headers: loop.okHeaders, trailers: loop.okTrailers)
+            loop.forgetUndo(since: mark)
+            answer(stream, failure)
         }
-        return .delivered
     }
 
-    func activeCall(_ stream: StreamHandle) -> ActiveCall? {
-        let index = Int(stream.index)
-        guard index >= 0, index < calls.count, let active = calls[index], active.stream == stream
-        else { return nil }
-        return active
+    private func answer(_ stream: StreamHandle, _ failure: GRPCFailure?) {
+        if let failure { return fail(stream, failure) }
+        session.respond(stream, headers: loop.okHeaders, trailers: loop.okTrailers)
     }
 
-    func activate(_ call: ActiveCall) {
-        let index = Int(call.stream.index)
-        while calls.count <= index { calls.append(nil) }
-        calls[index] = call
-        activeCalls += 1
+    /// Whether a deadline has passed by now.
+    @inline(__always)
+    func isLate(_ deadlineNanoseconds: UInt64) -> Bool {
+        deadlineNanoseconds != .max && loop.clock() >= deadlineNanoseconds
     }
 
-    func deactivate(_ stream: StreamHandle) {
-        guard activeCall(stream) != nil else { return }
-        calls[Int(stream.index)] = nil
-        activeCalls -= 1
+    // MARK: Held answers
+
+    /// Keeps the answer that stands in a unary call's output, or its failure, until its ticket.
+    private func hold(
+        _ stream: StreamHandle, _ failure: GRPCFailure?, method: Int, deadline: UInt64,
+        undoSince mark: Int
+    ) {
+        session.consume(stream, byteCount: session.input(stream).count)
+        var call = ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline)
+        if let failure { call.ending = .failed(failure) }
+        let answerBytes = session.output(stream)?.pointee.count ?? 0
+        _ = hold(calls.add(call), answerBytes: answerBytes, undoSince: mark)
     }
 
-    /// Ends the calls whose deadline has passed.
+    /// Files an answer of `call` among those of the loop.
+    ///
+    /// - Returns: the answer's number.
+    func hold(
+        _ call: UnsafeMutablePointer<ActiveCall>, answerBytes: Int, undoSince mark: Int
+    ) -> UInt64 {
+        let undoBytes = loop.undoMark - mark
+        call.pointee.heldAnswers += 1
+        heldAnswers += 1
+        heldBytes += answerBytes + undoBytes
+        return loop.hold(
+            HeldAnswer(
+                connection: Unmanaged.passUnretained(self), stream: call.pointee.stream,
+                answerBytes: UInt32(answerBytes), undoBytes: UInt32(undoBytes)))
+    }
+
+    /// The ticket of one of this connection's answers is reached: it leaves, or is taken back.
+    ///
+    /// - Parameter isCut: nobody waits any longer for what is still held.
+    /// - Returns: whether it left; if not, what the service did is to be withdrawn.
+    func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) -> Bool {
+        heldAnswers -= 1
+        heldBytes -= Int(answer.answerBytes) + Int(answer.undoBytes)
+        guard let call = calls[answer.stream] else { return false }
+        call.pointee.heldAnswers -= 1
+        let isGone = isCut || call.pointee.isOver || !session.isOpen(answer.stream)
+        let isLate = !isGone && call.pointee.deadlineNanoseconds <= now
+        if call.pointee.streaming != nil {
+            if isGone {
+                if !call.pointee.isOver { service.streamClosed(token(answer.stream)) }
+                call.pointee.isOver = true
+            } else if isLate {
+                finishCall(call, Self.deadlineExceeded)
+            } else {
+                letGoMessages(call, answer)
+            }
+            endIfOver(answer.stream)
+        } else {
+            let ending = call.pointee.ending
+            calls.remove(call)
+            if isGone {
+                session.release(answer.stream)
+            } else if isLate {
+                fail(answer.stream, Self.deadlineExceeded)
+            } else if case .failed(let failure) = ending {
+                self.answer(answer.stream, failure)
+            } else {
+                self.answer(answer.stream, nil)
+            }
+        }
+        return !isGone && !isLate
+    }
+
+    /// Lets go of a call that is over when its last held answer is gone.
+    private func endIfOver(_ stream: StreamHandle) {
+        guard let call = calls[stream], call.pointee.isOver, call.pointee.heldAnswers == 0 else {
+            return
+        }
+        calls.remove(call)
+        session.release(stream)
+    }
+
+    /// Ends the calls whose deadline has passed. What they hold is taken back when its turn comes.
     func expireCalls(nowNanoseconds now: UInt64) {
         var anyExpired = false
-        for index in calls.indices {
-            guard let active = calls[index], active.deadlineNanoseconds <= now else { continue }
-            finishCall(active.stream, Self.deadlineExceeded)
+        for index in 0..<calls.limit {
+            guard let call = calls.call(at: index), !call.pointee.isOver,
+                call.pointee.deadlineNanoseconds <= now
+            else { continue }
+            finishCall(call, Self.deadlineExceeded)
             anyExpired = true
         }
         if anyExpired { run() }
@@ -192,46 +236,56 @@ extension ConnectionHandler {
 
     // MARK: Ends
 
-    /// Ends an active call with a status.
+    /// Ends an active call with a status, now: answers that are held will not leave.
     ///
     /// - Parameter failure: nil: OK.
-    func finishCall(_ stream: StreamHandle, _ failure: GRPCFailure?) {
-        guard let active = activeCall(stream) else { return }
-        deactivate(stream)
-        guard let streaming = active.streaming else {
-            return fail(stream, failure ?? GRPCFailure(.internal, "no answer"))
+    func finishCall(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure?) {
+        let stream = call.pointee.stream
+        let keep = call.pointee.heldAnswers > 0
+        let streaming = call.pointee.streaming
+        if keep { call.pointee.isOver = true } else { calls.remove(call) }
+        guard let streaming else {
+            return fail(stream, failure ?? GRPCFailure(.internal, "no answer"), keep: keep)
         }
         if let failure {
             if streaming.isStarted {
                 ReplyHeaders.fill(&loop.fields, with: failure)
-                session.finish(stream, trailers: loop.fields)
+                session.finish(stream, trailers: loop.fields, keep: keep)
             } else {
-                fail(stream, failure)
+                fail(stream, failure, keep: keep)
             }
         } else {
             startAnswers(stream, streaming)
-            session.finish(stream, trailers: loop.okTrailers)
+            session.finish(stream, trailers: loop.okTrailers, keep: keep)
         }
         service.streamClosed(token(stream))
     }
 
     /// Answers with a status alone (Trailers-Only).
-    func fail(_ stream: StreamHandle, _ failure: GRPCFailure) {
+    ///
+    /// - Parameter keep: the call keeps its stream.
+    func fail(_ stream: StreamHandle, _ failure: GRPCFailure, keep: Bool = false) {
         ReplyHeaders.fill(&loop.fields, with: failure)
         if failure.code == .unimplemented {
             [UInt8]("identity".utf8).withUnsafeBytes {
                 loop.fields.append(name: "grpc-accept-encoding", value: $0)
             }
         }
-        session.reject(stream, headers: loop.okHeaders, fields: loop.fields)
+        session.reject(stream, headers: loop.okHeaders, fields: loop.fields, keep: keep)
     }
 
-    /// The peer has reset the stream, or the connection is gone.
+    /// The peer has reset the stream, or the connection is gone, or the stream was kept and is done.
     func closed(_ stream: StreamHandle) {
-        let active = activeCall(stream)
-        deactivate(stream)
-        session.release(stream)
-        if active?.streaming != nil { service.streamClosed(token(stream)) }
+        guard let call = calls[stream] else { return session.release(stream) }
+        let wasOver = call.pointee.isOver
+        let isStreaming = call.pointee.streaming != nil
+        if call.pointee.heldAnswers > 0 {
+            call.pointee.isOver = true
+        } else {
+            calls.remove(call)
+            session.release(stream)
+        }
+        if isStreaming, !wasOver { service.streamClosed(token(stream)) }
     }
 
     static let deadlineExceeded = GRPCFailure(.deadlineExceeded, "the deadline has passed")

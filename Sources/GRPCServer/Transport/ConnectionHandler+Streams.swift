@@ -3,23 +3,32 @@ internal import HTTP2
 /// The state of a streaming call.
 final class StreamCall {
     let kind: MethodKind
-    /// The next request's place in the call.
-    var nextRequest: UInt32 = 0
-    /// The place of the next answer that may leave.
-    var nextAnswer: UInt32 = 0
-    /// Answers that are complete before their turn, prefix included.
-    var early: [UInt32: [UInt8]] = [:]
+    /// Answers in the order of their requests, prefix included, from the first that is held on.
+    let waiting: UnsafeMutablePointer<ByteQueue>
+    /// Requests whose answers are in `waiting`.
+    var unanswered = 0
+    /// The number of its last held answer; while that is held, what follows stands behind it.
+    var lastHeld: UInt64 = 0
     /// The response's head was sent.
     var isStarted = false
     var isHalfClosed = false
-    /// Messages are being handed to the service, which may complete earlier ones meanwhile.
+    /// Messages are being handed to the service.
     var isTaking = false
+    /// A client stream: its answer must wait because one of its requests had to.
+    var isHeld = false
     /// A client stream's one answer was asked for.
-    var isConcluding = false
+    var isConcluded = false
 
-    init(kind: MethodKind) { self.kind = kind }
+    init(kind: MethodKind) {
+        self.kind = kind
+        waiting = .allocate(capacity: 1)
+        waiting.initialize(to: ByteQueue())
+    }
 
-    var unanswered: Int { Int(nextRequest &- nextAnswer) }
+    deinit {
+        waiting.deinitialize(count: 1)
+        waiting.deallocate()
+    }
 }
 
 /// Streaming calls.
@@ -30,15 +39,15 @@ extension ConnectionHandler {
         _ stream: StreamHandle, _ request: UnsafeRawBufferPointer, method: Int, deadline: UInt64
     ) {
         let streaming = StreamCall(kind: .serverStreaming)
-        activate(
+        calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
                 streaming: streaming))
         if let failure = service.watch(loop.call, request: request) {
-            deactivate(stream)
+            if let call = calls[stream] { calls.remove(call) }
             return fail(stream, failure)
         }
-        guard activeCall(stream) != nil else { return }  // ended within `watch`
+        guard calls[stream] != nil else { return }  // ended within `watch`
         startAnswers(stream, streaming)
     }
 
@@ -47,7 +56,7 @@ extension ConnectionHandler {
     ) {
         if let failure = service.streamOpened(loop.call) { return fail(stream, failure) }
         let streaming = StreamCall(kind: loop.limits[method].kind)
-        activate(
+        calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
                 streaming: streaming))
@@ -65,42 +74,57 @@ extension ConnectionHandler {
     // MARK: Requests
 
     func continueStream(_ stream: StreamHandle, _ events: StreamEvents) {
-        guard let active = activeCall(stream), let streaming = active.streaming else { return }
-        if events.contains(.overflow) { return finishCall(stream, Self.tooLarge) }
+        guard let call = calls[stream], !call.pointee.isOver,
+            let streaming = call.pointee.streaming
+        else { return }
         if events.contains(.end) { streaming.isHalfClosed = true }
+        if events.contains(.overflow) { return endInTurn(call, Self.tooLarge) }
         guard streaming.kind != .serverStreaming else {
             if events.contains(.writable) { service.streamWritable(token(stream)) }
             return
         }
-        takeMessages(stream, active, streaming)
+        takeMessages(stream, streaming)
+    }
+
+    /// Ends a stream after the answers that are held.
+    private func endInTurn(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure) {
+        if call.pointee.heldAnswers == 0 { return finishCall(call, failure) }
+        if case .open = call.pointee.ending { call.pointee.ending = .failed(failure) }
+    }
+
+    /// The call of a stream from which messages may still be taken.
+    private func openCall(_ stream: StreamHandle) -> UnsafeMutablePointer<ActiveCall>? {
+        guard let call = calls[stream], !call.pointee.isOver, case .open = call.pointee.ending
+        else { return nil }
+        return call
     }
 
     /// Hands the messages that have come to the service, as many as may be unanswered.
-    private func takeMessages(
-        _ stream: StreamHandle, _ active: ActiveCall, _ streaming: StreamCall
-    ) {
-        guard !streaming.isTaking else { return }
+    private func takeMessages(_ stream: StreamHandle, _ streaming: StreamCall) {
+        guard !streaming.isTaking, !streaming.isConcluded else { return }
         streaming.isTaking = true
         defer { streaming.isTaking = false }
-        while activeCall(stream) != nil, let output = session.output(stream) {
-            guard streaming.unanswered < loop.configuration.maximumUnanswered else { break }
+        while let call = openCall(stream), let output = session.output(stream) {
+            guard streaming.unanswered < loop.configuration.maximumUnanswered,
+                streaming.waiting.pointee.count <= loop.configuration.maximumStreamOutputBytes
+            else { break }
             guard output.pointee.count <= loop.configuration.maximumStreamOutputBytes else {
                 return session.push(stream, notify: true)
             }
             let body = session.input(stream)
-            let limit = loop.limits[active.method].maximumRequestBytes
+            let limit = loop.limits[call.pointee.method].maximumRequestBytes
             switch GRPCFraming.parse(body, maximumBytes: limit) {
             case .complete(let request, let consumed):
-                take(stream, active, streaming, request)
+                take(call, streaming, request, output)
                 session.consume(stream, byteCount: consumed)
             case .incomplete:
-                if streaming.isHalfClosed { conclude(stream, active, streaming, body) }
-                if activeCall(stream) != nil { session.push(stream) }
+                if streaming.isHalfClosed { conclude(call, streaming, body, output) }
+                if calls[stream] != nil { session.push(stream) }
                 return
             case .compressed:
-                return finishCall(stream, Self.compressed)
+                return endInTurn(call, Self.compressed)
             case .tooLarge:
-                return finishCall(stream, Self.tooLarge)
+                return endInTurn(call, Self.tooLarge)
             }
         }
         session.push(stream)
@@ -108,108 +132,135 @@ extension ConnectionHandler {
 
     /// One request of a stream.
     private func take(
-        _ stream: StreamHandle, _ active: ActiveCall, _ streaming: StreamCall,
-        _ request: UnsafeRawBufferPointer
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ request: UnsafeRawBufferPointer, _ output: UnsafeMutablePointer<ByteQueue>
     ) {
+        let stream = call.pointee.stream
         guard let head = session.request(stream) else { return }
-        let sequence = streaming.nextRequest
-        streaming.nextRequest &+= 1
         prepareCall(
-            stream, head, method: active.method, deadline: active.deadlineNanoseconds,
-            sequence: sequence)
-        let isInTurn = sequence == streaming.nextAnswer
-        guard let output = isInTurn ? session.output(stream) : loop.scratch else { return }
-        if !isInTurn { output.pointee.reset(retaining: 64 * 1024) }
-        var response = ResponseBuffer(output)
-        switch service.message(loop.call, request: request, response: &response) {
+            stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
+        let mark = loop.undoMark
+        // Whether this answer must wait is known only when it is there; most either all do or none.
+        let target = call.pointee.heldAnswers > 0 ? streaming.waiting : output
+        let start = target.pointee.count
+        var response = ResponseBuffer(target)
+        let outcome = service.message(loop.call, request: request, response: &response)
+        let isHeld = loop.call.values.isHeld
+        if !isHeld, isLate(call.pointee.deadlineNanoseconds) {
+            response.cancel()
+            loop.withdraw(since: mark)
+            return finishCall(call, Self.deadlineExceeded)
+        }
+        switch outcome {
         case .done where streaming.kind == .clientStreaming:
             response.cancel()
-            streaming.nextAnswer &+= 1
+            streaming.isHeld = streaming.isHeld || isHeld
+            return loop.forgetUndo(since: mark)
         case .done:
             response.close()
-            if isInTurn {
-                streaming.nextAnswer &+= 1
-            } else {
-                streaming.early[sequence] = Array(output.pointee.readable)
-            }
-        case .pending:
-            response.cancel()
         case .failed(let failure):
             response.cancel()
-            finishCall(stream, failure)
+            if !isHeld {
+                loop.forgetUndo(since: mark)
+                return endInTurn(call, failure)
+            }
+            call.pointee.ending = .failed(failure)
+        }
+        file(call, streaming, from: target, start: start, isHeld: isHeld, undoSince: mark)
+    }
+
+    /// Puts an answer that was written to `source` where it waits, if it must.
+    private func file(
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        from source: UnsafeMutablePointer<ByteQueue>, start: Int, isHeld: Bool, undoSince mark: Int
+    ) {
+        let waiting = streaming.waiting
+        if isHeld, source != waiting {
+            let answer = source.pointee.readable[start...]
+            waiting.pointee.append(UnsafeRawBufferPointer(rebasing: answer))
+            source.pointee.truncate(to: start)
+        }
+        if isHeld {
+            streaming.unanswered += 1
+            let bytes = waiting.pointee.count - (source == waiting ? start : 0)
+            streaming.lastHeld = hold(call, answerBytes: bytes, undoSince: mark)
+        } else {
+            loop.forgetUndo(since: mark)
+            guard source == waiting else { return }
+            streaming.unanswered += 1
+            let bytes = waiting.pointee.count - start
+            heldBytes += bytes
+            loop.extendHeld(streaming.lastHeld, answerBytes: bytes)
         }
     }
 
     /// The client has sent its last message.
     private func conclude(
-        _ stream: StreamHandle, _ active: ActiveCall, _ streaming: StreamCall,
-        _ rest: UnsafeRawBufferPointer
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ rest: UnsafeRawBufferPointer, _ output: UnsafeMutablePointer<ByteQueue>
     ) {
-        guard rest.isEmpty else { return finishCall(stream, Self.cutShort) }
-        guard streaming.unanswered == 0 else { return }
-        guard streaming.kind == .clientStreaming else { return finishCall(stream, nil) }
-        guard !streaming.isConcluding, let head = session.request(stream),
-            let output = session.output(stream)
-        else { return }
-        streaming.isConcluding = true
+        guard rest.isEmpty else { return endInTurn(call, Self.cutShort) }
+        guard call.pointee.heldAnswers == 0 else { return }
+        guard streaming.kind == .clientStreaming else { return finishCall(call, nil) }
+        let stream = call.pointee.stream
+        guard let head = session.request(stream) else { return }
+        streaming.isConcluded = true
         prepareCall(
-            stream, head, method: active.method, deadline: active.deadlineNanoseconds,
-            sequence: streaming.nextRequest)
+            stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
+        if streaming.isHeld { loop.call.hold() }
+        let mark = loop.undoMark
         var response = ResponseBuffer(output)
+        var failure: GRPCFailure?
         switch service.halfClosed(loop.call, response: &response) {
-        case .done:
-            response.close()
-            finishCall(stream, nil)
-        case .pending:
+        case .done: response.close()
+        case .failed(let reason):
             response.cancel()
-            streaming.nextRequest &+= 1
-        case .failed(let failure):
+            failure = reason
+        }
+        if loop.call.values.isHeld {
+            if let failure { call.pointee.ending = .failed(failure) }
+            // The head was not sent, so nothing of the output leaves.
+            streaming.lastHeld = hold(call, answerBytes: output.pointee.count, undoSince: mark)
+        } else if isLate(call.pointee.deadlineNanoseconds) {
             response.cancel()
-            finishCall(stream, failure)
+            loop.withdraw(since: mark)
+            finishCall(call, Self.deadlineExceeded)
+        } else {
+            loop.forgetUndo(since: mark)
+            finishCall(call, failure)
         }
     }
 
     // MARK: Answers
 
-    /// An answer to one request of a stream has come; it leaves in its turn.
-    func completeMessage(
-        _ token: CallToken, _ streaming: StreamCall,
-        _ encode: (inout ResponseBuffer) -> GRPCFailure?
-    ) -> Delivery {
-        let stream = token.stream
-        let ahead = token.sequence &- streaming.nextAnswer
-        guard session.isOpen(stream), Int(ahead) < streaming.unanswered,
-            streaming.early[token.sequence] == nil
-        else { return .gone }
-        let isInTurn = ahead == 0
-        guard let output = isInTurn ? session.output(stream) : loop.scratch else { return .gone }
-        if !isInTurn { output.pointee.reset(retaining: 64 * 1024) }
-        var response = ResponseBuffer(output)
-        if let failure = encode(&response) {
-            response.cancel()
-            finishCall(stream, failure)
-            return .delivered
+    /// The ticket of a held answer of a stream is reached.
+    func letGoMessages(_ call: UnsafeMutablePointer<ActiveCall>, _ answer: HeldAnswer) {
+        guard let streaming = call.pointee.streaming else { return }
+        let stream = call.pointee.stream
+        let isLast = call.pointee.heldAnswers == 0
+        if !streaming.isConcluded, let output = session.output(stream) {
+            let waiting = streaming.waiting
+            let count = Int(answer.answerBytes)
+            output.pointee.append(
+                UnsafeRawBufferPointer(rebasing: waiting.pointee.readable[..<count]))
+            waiting.pointee.consume(count)
+            streaming.unanswered -= Int(answer.messages)
         }
-        response.close()
-        guard isInTurn else {
-            streaming.early[token.sequence] = Array(output.pointee.readable)
-            return .delivered
+        if isLast {
+            if case .failed(let failure) = call.pointee.ending {
+                return finishCall(call, failure)
+            }
+            if streaming.isConcluded { return finishCall(call, nil) }
         }
-        streaming.nextAnswer &+= 1
-        while let next = streaming.early.removeValue(forKey: streaming.nextAnswer) {
-            next.withUnsafeBytes { output.pointee.append($0) }
-            streaming.nextAnswer &+= 1
-        }
-        if streaming.isConcluding {
-            finishCall(stream, nil)
-        } else {
+        session.push(stream)
+        if isLast || streaming.unanswered <= loop.configuration.maximumUnanswered / 2 {
             continueStream(stream, [])
         }
-        return .delivered
+        if isLast { endIfIdle(stream) }
     }
 
     func push(_ token: CallToken, _ encode: (inout ResponseBuffer) -> Void) -> PushResult {
-        guard let active = activeCall(token.stream), let streaming = active.streaming,
+        guard let call = calls[token.stream], let streaming = call.pointee.streaming,
             streaming.kind == .serverStreaming, session.isOpen(token.stream),
             let output = session.output(token.stream)
         else { return .gone }
@@ -226,19 +277,27 @@ extension ConnectionHandler {
     }
 
     func end(_ token: CallToken, _ failure: GRPCFailure?) {
-        guard activeCall(token.stream)?.streaming?.kind == .serverStreaming else { return }
-        finishCall(token.stream, failure)
+        guard let call = calls[token.stream],
+            call.pointee.streaming?.kind == .serverStreaming
+        else { return }
+        finishCall(call, failure)
     }
 
     // MARK: Drain
 
     /// Ends the streams that would never end by themselves.
     func endIdleStreams() {
-        for index in calls.indices {
-            guard let active = calls[index], let streaming = active.streaming,
-                streaming.unanswered == 0
-            else { continue }
-            finishCall(active.stream, GRPCFailure(.unavailable, "the server is shutting down"))
+        for index in 0..<calls.limit {
+            guard let call = calls.call(at: index) else { continue }
+            endIfIdle(call.pointee.stream)
         }
+    }
+
+    /// Ends a stream that owes nothing, if no more is wanted of this connection.
+    private func endIfIdle(_ stream: StreamHandle) {
+        guard isLastGoAwaySent, let call = calls[stream], call.pointee.streaming != nil,
+            call.pointee.heldAnswers == 0
+        else { return }
+        finishCall(call, GRPCFailure(.unavailable, "the server is shutting down"))
     }
 }

@@ -12,15 +12,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// The state of a call that outlives the read that brought it.
-    struct ActiveCall {
-        var stream: StreamHandle
-        var method: Int
-        var deadlineNanoseconds: UInt64
-        /// nil: a unary call whose answer is pending.
-        var streaming: StreamCall?
-    }
-
     /// Output is handed to the channel in pieces of about this size.
     private static let writeBytes = 128 * 1024
 
@@ -28,24 +19,30 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let service: any GRPCService
     let session: ServerSession
     let peer: String
+    /// Its part of the server's connections, given back with this object.
+    private let admission: Admission
     private(set) var place: (index: UInt32, generation: UInt32) = (0, 0)
     /// Whether `place` is taken.
     private var isPlaced = false
     private var context: ChannelHandlerContext?
+    /// Whether the channel is there.
+    var isOpen: Bool { context != nil }
     private var isWritable = true
     private var isReadPaused = false
     private var readWanted = false
     private var isClosing = false
     private var hasSettings = false
-    private var isLastGoAwaySent = false
+    private(set) var isLastGoAwaySent = false
     /// Set by `ServerLoop` while this connection waits in its list.
     var isDirty = false
     /// While the connection is being worked on: it will write by itself.
     private(set) var isRunning = false
 
-    /// Calls by stream index; nil: none, or one that is decided within its read.
-    var calls: [ActiveCall?] = []
-    var activeCalls = 0
+    /// All but those that are answered within their read.
+    var calls = CallTable()
+    /// This connection's part of the answers that the loop holds, and the bytes they keep.
+    var heldAnswers = 0
+    var heldBytes = 0
     /// The clock of the read that is being worked on.
     private(set) var nowNanoseconds: UInt64
 
@@ -56,13 +53,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var stalledSinceNanoseconds: UInt64?
     private var stalledSentBytes: UInt64 = 0
 
-    init(loop: ServerLoop, service: any GRPCService, peer: String) {
+    init(loop: ServerLoop, service: any GRPCService, peer: String, admission: Admission) {
         self.loop = loop
         self.service = service
         self.peer = peer
+        self.admission = admission
         session = ServerSession(
             configuration: loop.configuration.session, memory: loop.memory, routes: loop.routes)
-        nowNanoseconds = NIODeadline.now().uptimeNanoseconds
+        nowNanoseconds = loop.clock()
         openedNanoseconds = nowNanoseconds
         lastActivityNanoseconds = nowNanoseconds
     }
@@ -82,9 +80,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         leave()
     }
 
-    /// Gives the place in the loop back, once.
-    private func leave() {
-        guard isPlaced else { return }
+    /// Gives the place in the loop back, once, when the channel and all held answers are gone.
+    func leave() {
+        guard isPlaced, context == nil, heldAnswers == 0 else { return }
         isPlaced = false
         loop.remove(place.index)
     }
@@ -108,7 +106,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        nowNanoseconds = NIODeadline.now().uptimeNanoseconds
+        nowNanoseconds = loop.clock()
         unwrapInboundIn(data).withUnsafeReadableBytes {
             session.receive($0, nowNanoseconds: nowNanoseconds)
         }
@@ -156,7 +154,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private var hasOutputRoom: Bool {
-        session.queuedOutputBytes <= loop.configuration.maximumConnectionOutputBytes
+        session.queuedOutputBytes + heldBytes
+            <= loop.configuration.maximumConnectionOutputBytes
     }
 
     /// Works off what the session reports.
@@ -229,6 +228,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Called every second.
     func checkTimers(nowNanoseconds now: UInt64) {
+        guard context != nil else { return }
         let configuration = loop.configuration
         func isOver(_ timeout: TimeAmount, since start: UInt64) -> Bool {
             now > start && now - start > UInt64(max(0, timeout.nanoseconds))
@@ -272,8 +272,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Says that the end is near; the last GOAWAY follows when the peer has read it.
     func beginDrain() {
-        guard drainBeganNanoseconds == nil else { return }
-        drainBeganNanoseconds = NIODeadline.now().uptimeNanoseconds
+        guard drainBeganNanoseconds == nil, context != nil else { return }
+        drainBeganNanoseconds = loop.clock()
         session.announceShutdown()
         run()
     }

@@ -94,16 +94,16 @@ package final class GRPCServer: Sendable {
     ) -> EventLoopFuture<Void> {
         let address = channel.remoteAddress
         let key = address?.ipAddress ?? ""
-        guard let loop = loops[ObjectIdentifier(channel.eventLoop)], quota.take(key) else {
-            return channel.eventLoop.makeFailedFuture(NotAccepted())
-        }
-        channel.closeFuture.whenComplete { _ in quota.give(key) }
+        guard let loop = loops[ObjectIdentifier(channel.eventLoop)],
+            let admission = Admission(quota, address: key)
+        else { return channel.eventLoop.makeFailedFuture(NotAccepted()) }
         let peer = "\(key):\(address?.port ?? 0)"
         let prepared =
             configuration.prepareChannel?(channel) ?? channel.eventLoop.makeSucceededVoidFuture()
         return prepared.flatMapThrowing {
             guard let service = loop.service else { throw NotAccepted() }
-            let handler = ConnectionHandler(loop: loop, service: service, peer: peer)
+            let handler = ConnectionHandler(
+                loop: loop, service: service, peer: peer, admission: admission)
             try channel.pipeline.syncOperations.addHandler(handler)
         }
     }
@@ -131,6 +131,21 @@ package final class GRPCServer: Sendable {
 
 /// Why a connection is closed on arrival.
 struct NotAccepted: Error {}
+
+/// A connection's place among those that the server takes, given back when nobody needs it any more.
+final class Admission: Sendable {
+    private let quota: ConnectionQuota
+    private let address: String
+
+    /// - Returns: nil: there is no place.
+    init?(_ quota: ConnectionQuota, address: String) {
+        guard quota.take(address) else { return nil }
+        self.quota = quota
+        self.address = address
+    }
+
+    deinit { quota.give(address) }
+}
 
 /// Counts connections, in all and by address. Touched when one opens or closes.
 final class ConnectionQuota: Sendable {

@@ -48,24 +48,20 @@ package final class GRPCFailure: Sendable {
     }
 }
 
-/// What became of a request.
+/// What became of a request. Either may have to wait for the disk: see `CallContext.hold`.
 package enum CallOutcome {
     /// The answer stands in the response buffer.
     case done
-    /// The answer follows through `ServerLoop.complete` with this request's token.
-    case pending
     /// The call (with all its messages) ends with a status.
     case failed(GRPCFailure)
 }
 
-/// Names one request of one call on one event loop, for an answer that comes later. A plain value
-/// of 20 bytes; it names nothing any more once the call is over.
+/// Names one call of one event loop. A plain value of 16 bytes; it names nothing any more once the
+/// call is over.
 package struct CallToken: Hashable, Sendable {
     let connection: UInt32
     let connectionGeneration: UInt32
     let stream: StreamHandle
-    /// The request's place in its call; 0 for unary ones.
-    let sequence: UInt32
 }
 
 /// What the transport knows about a request. One object serves all requests of a loop: it is valid
@@ -79,14 +75,25 @@ package final class CallContext {
         var deadlineNanoseconds = UInt64.max
         var authorization = UnsafeRawBufferPointer(start: nil, count: 0)
         var denyAsStatus = false
+        /// The answer must wait for the disk.
+        var isHeld = false
         /// Unretained, for the hot path's sake: the connection calls, so it is there.
         unowned(unsafe) var connection: ConnectionHandler?
     }
 
     var values: Values
+    /// What would take back the answers of the loop that have not left; the present one's at the end.
+    let undo: UnsafeMutablePointer<ByteQueue>
 
     init(token: CallToken) {
         values = Values(token: token)
+        undo = .allocate(capacity: 1)
+        undo.initialize(to: ByteQueue())
+    }
+
+    deinit {
+        undo.deinitialize(count: 1)
+        undo.deallocate()
     }
 
     /// The method's index in the server's list.
@@ -109,12 +116,29 @@ package final class CallContext {
 
     /// The caller's address, for logs and audits: "127.0.0.1:50123".
     package var peer: String { values.connection?.peer ?? "" }
+
+    // MARK: What becomes of the answer
+
+    /// The answer or failure that the service is about to give reflects what is not on disk yet: it
+    /// leaves when the next ticket of the service is durable, and not before an earlier one of the
+    /// same call.
+    package func hold() { values.isHeld = true }
+
+    /// Whether the answer may turn out to come too late: the service must say then, by `undo`, what
+    /// it did on the strength of it.
+    package var mayBeLate: Bool { values.isHeld || deadlineNanoseconds != .max }
+
+    /// Adds bytes that are given to the service's `withdraw` should the answer not leave: its
+    /// caller's deadline passed, or the call was cancelled, or the connection broke.
+    package func undo(_ bytes: UnsafeRawBufferPointer) { undo.pointee.append(bytes) }
 }
 
 /// The methods behind the transport; one instance per event loop, called on it and never
 /// concurrently. Requests and buffers are valid during the call only.
 ///
-/// Deadlines: a request whose deadline has passed before it is decided never reaches the service.
+/// Deadlines: a request whose deadline has passed before it is decided never reaches the service; one
+/// whose deadline passes before its answer leaves is told DEADLINE_EXCEEDED, and `withdraw` follows
+/// if the service asked for it.
 package protocol GRPCService: AnyObject {
     /// Decides one unary call in place, writing the encoded message to `response`.
     func unary(
@@ -127,8 +151,8 @@ package protocol GRPCService: AnyObject {
     func streamOpened(_ call: CallContext) -> GRPCFailure?
 
     /// One request of a client or bidirectional stream. A bidirectional one is answered as a unary
-    /// call is; answers that are pending may be completed in any order, and leave in the order of
-    /// their requests.
+    /// call is; the answers leave in the order of their requests. A client stream's one answer is
+    /// held if that to any of its requests would have been.
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome
@@ -149,6 +173,24 @@ package protocol GRPCService: AnyObject {
 
     /// The last connection of a draining loop is gone, and the loop is about to end: timers stop here.
     func stopped()
+
+    // MARK: Durability
+
+    /// The ticket of all answers given so far; asked for once after a batch of requests of which at
+    /// least one answer was held. Tickets never fall.
+    func takeTicket() -> UInt64
+
+    /// The highest ticket whose answers may leave.
+    var durableTicket: UInt64 { get }
+
+    /// Has `notify` called, on any thread, each time `durableTicket` has risen. Called once, before
+    /// the first request.
+    func onDurable(_ notify: @escaping @Sendable () -> Void)
+
+    /// The answer for which the service noted `undo` did not leave: what it did is to be taken back.
+    ///
+    /// - Parameter undo: everything that was noted for one answer; valid during the call.
+    func withdraw(_ undo: UnsafeRawBufferPointer)
 }
 
 extension GRPCService {
@@ -173,4 +215,12 @@ extension GRPCService {
     package func streamClosed(_ token: CallToken) {}
 
     package func stopped() {}
+
+    package func takeTicket() -> UInt64 { 0 }
+
+    package var durableTicket: UInt64 { 0 }
+
+    package func onDurable(_ notify: @escaping @Sendable () -> Void) {}
+
+    package func withdraw(_ undo: UnsafeRawBufferPointer) {}
 }

@@ -32,6 +32,9 @@ package struct ServerConfiguration: Sendable {
     /// Answers of one connection that may wait to be sent; nothing is decided beyond.
     package var maximumConnectionOutputBytes = 1024 * 1024
 
+    /// The monotonic clock of deadlines and time-outs, in nanoseconds; a test brings its own.
+    package var clock: @Sendable () -> UInt64 = { NIODeadline.now().uptimeNanoseconds }
+
     /// Put into each connection's pipeline ahead of HTTP/2: the place of TLS.
     package var prepareChannel: (@Sendable (any Channel) -> EventLoopFuture<Void>)?
 

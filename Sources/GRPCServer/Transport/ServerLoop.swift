@@ -1,16 +1,6 @@
 internal import HTTP2
 package import NIOCore
 
-/// What became of an answer that came later.
-package enum Delivery: Sendable {
-    /// It is on its way.
-    case delivered
-    /// The caller's deadline had passed: DEADLINE_EXCEEDED was sent in its place.
-    case expired
-    /// The call was over: nobody was told anything.
-    case gone
-}
-
 /// What became of a message pushed on a server stream.
 package enum PushResult: Sendable {
     case sent
@@ -20,8 +10,7 @@ package enum PushResult: Sendable {
     case gone
 }
 
-/// One event loop of the server: its service, its connections, and the way for answers that come
-/// later.
+/// One event loop of the server: its service, its connections, and the answers that wait for the disk.
 ///
 /// Thread safety: every member belongs to the event loop's thread.
 package final class ServerLoop: @unchecked Sendable {
@@ -48,14 +37,18 @@ package final class ServerLoop: @unchecked Sendable {
     let okTrailers: HeaderView
     /// Filled for each request; see `CallContext`.
     let call = CallContext(
-        token: CallToken(
-            connection: 0, connectionGeneration: 0, stream: .none, sequence: 0))
+        token: CallToken(connection: 0, connectionGeneration: 0, stream: .none))
     /// Bytes on their way into a channel; empty between uses, nil while in use.
     var outbound: ByteBuffer?
     /// Fields of a failed status; reused.
     var fields = HeaderFields()
-    /// For answers that must wait for their turn.
-    let scratch: UnsafeMutablePointer<ByteQueue>
+    /// The monotonic clock.
+    let clock: @Sendable () -> UInt64
+    private var held = HeldAnswers()
+    private var isFilingScheduled = false
+    /// Made once, so that no turn of the loop allocates a closure.
+    private var fileAtEndOfTurn: @Sendable () -> Void = {}
+    private var durableSignal: DurableSignal?
     private(set) var service: (any GRPCService)?
     private var slots: [Slot] = []
     private var freeSlots: [Int] = []
@@ -80,13 +73,7 @@ package final class ServerLoop: @unchecked Sendable {
         okHeaders = ReplyHeaders.ok.view
         okTrailers = ReplyHeaders.okTrailers.view
         outbound = ByteBufferAllocator().buffer(capacity: 64 * 1024)
-        scratch = .allocate(capacity: 1)
-        scratch.initialize(to: ByteQueue())
-    }
-
-    deinit {
-        scratch.deinitialize(count: 1)
-        scratch.deallocate()
+        clock = configuration.clock
     }
 
     /// Starts the loop's timer and takes its service. On the loop.
@@ -95,24 +82,16 @@ package final class ServerLoop: @unchecked Sendable {
         timer = eventLoop.scheduleRepeatedTask(
             initialDelay: .milliseconds(100), delay: .milliseconds(100)
         ) { [weak self] _ in self?.tick() }
+        fileAtEndOfTurn = { [weak self] in self?.fileHeldAnswers() }
+        let signal = DurableSignal(eventLoop: eventLoop) { [weak self] in
+            self?.durableSignal?.lower()
+            self?.letGo()
+        }
+        durableSignal = signal
+        service.onDurable { signal.raise() }
     }
 
     // MARK: For the service
-
-    /// Answers a request that was `.pending`. `flush` must follow, once for many of them.
-    ///
-    /// - Parameter encode: writes the answer, or says why there is none; not called unless the answer
-    ///   can still be sent in time.
-    /// - Returns: whether the caller gets it; if not, what was done for it is the service's to undo.
-    @discardableResult
-    package func complete(
-        _ token: CallToken, _ encode: (inout ResponseBuffer) -> GRPCFailure?
-    ) -> Delivery {
-        guard let handler = handler(token) else { return .gone }
-        let delivery = handler.complete(token, encode)
-        if delivery != .gone { markDirty(handler) }
-        return delivery
-    }
 
     /// Sends one message on a server stream. `flush` must follow, once for many of them.
     package func push(_ token: CallToken, _ encode: (inout ResponseBuffer) -> Void) -> PushResult {
@@ -136,12 +115,17 @@ package final class ServerLoop: @unchecked Sendable {
         handler(token)?.session.isOpen(token.stream) ?? false
     }
 
-    /// Writes out what `complete`, `push` and `end` have produced.
+    /// Writes out what `push` and `end` have produced.
     package func flush() {
-        while let handler = dirty.popLast() {
+        // What is written may bring more to write.
+        var index = 0
+        while index < dirty.count {
+            let handler = dirty[index]
+            index += 1
             handler.isDirty = false
             handler.run()
         }
+        dirty.removeAll(keepingCapacity: true)
     }
 
     private func markDirty(_ handler: ConnectionHandler) {
@@ -157,6 +141,85 @@ package final class ServerLoop: @unchecked Sendable {
             return nil
         }
         return slots[index].handler
+    }
+
+    // MARK: Held answers
+
+    /// Where the undo bytes of the next answer begin.
+    @inline(__always)
+    var undoMark: Int { call.undo.pointee.count }
+
+    /// The answer whose undo bytes these are has left.
+    @inline(__always)
+    func forgetUndo(since mark: Int) {
+        if call.undo.pointee.count > mark { call.undo.pointee.truncate(to: mark) }
+    }
+
+    /// The answer whose undo bytes these are will not leave.
+    func withdraw(since mark: Int) {
+        let undo = call.undo.pointee.readable[mark...]
+        if !undo.isEmpty { service?.withdraw(UnsafeRawBufferPointer(rebasing: undo)) }
+        forgetUndo(since: mark)
+    }
+
+    /// Keeps an answer until the ticket that the service gives out at the end of this turn of the
+    /// loop: everything that was read in one turn, on whatever connection, shares a ticket.
+    ///
+    /// - Returns: the answer's number.
+    func hold(_ answer: HeldAnswer) -> UInt64 {
+        if !isFilingScheduled {
+            isFilingScheduled = true
+            eventLoop.execute(fileAtEndOfTurn)
+        }
+        return held.append(answer)
+    }
+
+    /// Lets an answer that need not wait leave together with the held one that it stands behind.
+    func extendHeld(_ number: UInt64, answerBytes: Int) {
+        held.extend(number, answerBytes: answerBytes)
+    }
+
+    /// Answers that wait.
+    var heldCount: Int { held.count }
+
+    /// Calls that are neither answered nor being decided.
+    var activeCallCount: Int { slots.reduce(0) { $0 + ($1.handler?.calls.count ?? 0) } }
+
+    /// Connections whose channel is open.
+    var openConnectionCount: Int { slots.count { $0.handler?.isOpen ?? false } }
+
+    private func fileHeldAnswers() {
+        isFilingScheduled = false
+        guard let service, held.unfiled > 0 else { return }
+        held.file(under: service.takeTicket())
+        letGo()
+    }
+
+    /// Sends what has become durable, with one flush for each connection.
+    private func letGo() {
+        guard let service, held.count > 0 else { return }
+        let durableTicket = service.durableTicket
+        let now = clock()
+        while let answer = held.take(upTo: durableTicket) {
+            letGo(answer, nowNanoseconds: now, isCut: false)
+        }
+        flush()
+    }
+
+    private func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) {
+        let handler = answer.connection.takeUnretainedValue()
+        let hasLeft = handler.letGo(answer, nowNanoseconds: now, isCut: isCut)
+        let undoBytes = Int(answer.undoBytes)
+        if undoBytes > 0 {
+            if !hasLeft {
+                service?.withdraw(
+                    UnsafeRawBufferPointer(
+                        rebasing: call.undo.pointee.readable[..<undoBytes]))
+            }
+            call.undo.pointee.consume(undoBytes)
+        }
+        markDirty(handler)
+        handler.leave()
     }
 
     // MARK: For connections
@@ -183,10 +246,10 @@ package final class ServerLoop: @unchecked Sendable {
 
     private func tick() {
         ticks += 1
-        let now = NIODeadline.now().uptimeNanoseconds
+        let now = clock()
         for index in slots.indices {
             guard let handler = slots[index].handler else { continue }
-            if handler.activeCalls > 0 { handler.expireCalls(nowNanoseconds: now) }
+            if handler.calls.count > 0 { handler.expireCalls(nowNanoseconds: now) }
             if ticks % 10 == 0 { handler.checkTimers(nowNanoseconds: now) }
         }
     }
@@ -203,12 +266,16 @@ package final class ServerLoop: @unchecked Sendable {
         for index in slots.indices { slots[index].handler?.beginDrain() }
     }
 
-    /// Closes whatever is left. On the loop.
+    /// Closes whatever is left; what is still held is taken back. On the loop.
     func closeAll() {
         for index in slots.indices { slots[index].handler?.close() }
+        let now = clock()
+        while let answer = held.takeAny() { letGo(answer, nowNanoseconds: now, isCut: true) }
+        flush()
     }
 
     private func finishDrain() {
+        durableSignal?.stop()
         timer?.cancel()
         timer = nil
         service?.stopped()

@@ -9,19 +9,18 @@ import Testing
     @Test func drainFinishesWhatRunsAndEndsWatchers() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
-        let parked = try client.begin("/t.T/Park", body: TestClient.framed([]))
+        let held = try client.begin("/t.T/Hold", body: TestClient.framed(text("done")))
         let watcher = try client.begin("/t.T/Watch", body: TestClient.framed([]))
         #expect(try await client.call("/t.T/Echo", []).status == 0)
-        let token = try #require(test.journal.now.parked.first)
 
         let server = test.server
         let stopping = Task { await server.shutdown(within: .seconds(10)) }
         #expect(
             try await client.finish(watcher).status == Int32(GRPCCode.unavailable.rawValue))
         #expect(client.sawGoAway)
-        #expect(!client.reply(parked).isEnded)
-        #expect(try await test.complete(token, text("done")) == .delivered)
-        #expect(try await client.finish(parked).messages == [text("done")])
+        #expect(!client.reply(held).isEnded)
+        try await test.makeDurable()
+        #expect(try await client.finish(held).messages == [text("done")])
         try await client.waitForClose()
         await stopping.value
         #expect(throws: ClientError.self) { try TestClient(port: server.port) }
@@ -30,12 +29,13 @@ import Testing
     @Test func drainCutsOffWhatDoesNotFinish() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
-        _ = try client.begin("/t.T/Park", body: TestClient.framed([]))
+        _ = try client.begin("/t.T/Hold", body: TestClient.framed(text("cut")))
         #expect(try await client.call("/t.T/Echo", []).status == 0)
         let server = test.server
         let stopping = Task { await server.shutdown(within: .milliseconds(300)) }
         try await client.waitForClose()
         await stopping.value
+        #expect(test.journal.now.withdrawn == [text("cut")], "nobody learnt of it")
     }
 
     @Test func connectionsPerAddressAreBounded() async throws {

@@ -5,47 +5,6 @@ import Testing
 @testable import GRPCServer
 
 @Suite struct StreamTests {
-    @Test func chatAnswersInOrderThoughTheyAreCompletedInReverse() async throws {
-        let test = try await TestServer()
-        let client = try TestClient(port: test.server.port)
-        let requests = (0..<20).map { text($0 % 3 == 0 ? "i\($0)" : "p\($0)") }
-        let stream = try client.begin(
-            "/t.T/Chat", body: requests.flatMap { TestClient.framed($0) })
-        #expect(try await client.call("/t.T/Echo", []).status == 0)
-        #expect(client.reply(stream).messages == [text("i0")])
-        let parked = test.journal.now.parked
-        let answers = requests.filter { $0[0] == UInt8(ascii: "p") }
-        #expect(parked.count == answers.count)
-        for index in parked.indices.reversed() {
-            #expect(try await test.complete(parked[index], answers[index]) == .delivered)
-        }
-        let reply = try await client.finish(stream)
-        #expect(reply.messages == requests)
-        #expect(reply.status == 0)
-        #expect(test.journal.now.closed == 1)
-        await test.stop()
-    }
-
-    @Test func readingStopsAtTheBoundOfUnansweredRequests() async throws {
-        let test = try await TestServer()
-        let client = try TestClient(port: test.server.port)
-        let stream = try client.begin(
-            "/t.T/Chat", body: (0..<1_000).flatMap { _ in TestClient.framed(text("p")) })
-        #expect(try await client.call("/t.T/Echo", []).status == 0)
-        #expect(test.journal.now.parked.count == 256)
-
-        var answered = 0
-        while answered < 1_000 {
-            let tokens = Array(test.journal.now.parked[answered...])
-            #expect(tokens.count > 0 && tokens.count <= 256)
-            for token in tokens { _ = try await test.complete(token, text("a")) }
-            answered += tokens.count
-        }
-        let reply = try await client.finish(stream)
-        #expect(reply.messages.count == 1_000 && reply.status == 0)
-        await test.stop()
-    }
-
     @Test func failureEndsTheChat() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)

@@ -132,6 +132,14 @@ final class TestClient {
         }
     }
 
+    /// Moves what can be moved within a few milliseconds.
+    func poll() throws {
+        try flush()
+        var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = Glibc.poll(&poll, 1, 5)
+        readAvailable()
+    }
+
     /// Waits for the server to close the connection.
     func waitForClose() async throws {
         do {

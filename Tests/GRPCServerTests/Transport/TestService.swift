@@ -3,18 +3,26 @@ import Synchronization
 
 @testable import GRPCServer
 
-/// What a test and the service on its loop share.
+/// What a test and the service on its loop share: a log, the test's disk, and its clock.
 final class Journal: Sendable {
     struct State {
-        var parked: [CallToken] = []
         var opened = 0
         var closed = 0
         var unaryCalls = 0
+        var messages = 0
         var answeredBytes = 0
         var watcher: CallToken?
         var writableCalls = 0
         var authorization: [UInt8] = []
         var peer = ""
+        /// What was taken back, in order.
+        var withdrawn: [[UInt8]] = []
+        /// The last ticket that was taken, and the last that is durable.
+        var ticket: UInt64 = 0
+        var durableTicket: UInt64 = 0
+        var notify: (@Sendable () -> Void)?
+        /// How far the server's clock is ahead of the machine's.
+        var leadNanoseconds: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -24,24 +32,31 @@ final class Journal: Sendable {
     }
 
     var now: State { state.withLock { $0 } }
+
+    var clock: UInt64 { NIODeadline.now().uptimeNanoseconds + now.leadNanoseconds }
+
+    func advance(_ amount: TimeAmount) {
+        change { $0.leadNanoseconds += UInt64(amount.nanoseconds) }
+    }
 }
 
 /// A service that does what its requests say.
 final class TestService: GRPCService {
     static let methods = [
         MethodDescriptor(path: "/t.T/Echo"),
-        MethodDescriptor(path: "/t.T/Park"),
+        MethodDescriptor(path: "/t.T/Hold"),
         MethodDescriptor(path: "/t.T/Fail"),
         MethodDescriptor(path: "/t.T/Big"),
         MethodDescriptor(path: "/t.T/Chat", kind: .bidirectional),
         MethodDescriptor(path: "/t.T/Sum", kind: .clientStreaming),
         MethodDescriptor(path: "/t.T/Watch", kind: .serverStreaming),
         MethodDescriptor(path: "/t.T/Batch", maximumRequestBytes: 1024 * 1024),
+        MethodDescriptor(path: "/t.T/HoldFail"),
+        MethodDescriptor(path: "/t.T/HoldBig"),
+        MethodDescriptor(path: "/t.T/Slow"),
     ]
 
     private let journal: Journal
-    private var sums: [CallToken: Int] = [:]
-    private var openStream: CallToken?
     private var sum = 0
 
     init(_ journal: Journal) { self.journal = journal }
@@ -56,23 +71,33 @@ final class TestService: GRPCService {
             $0.authorization = authorization
             $0.peer = peer
         }
-        switch call.method {
-        case 1:
-            let token = call.token
-            journal.change { $0.parked.append(token) }
-            return .pending
-        case 2:
+        switch Self.methods[call.method].path {
+        case "/t.T/Hold":
+            call.hold()
+            call.undo(request)
+            response.append(request)
+        case "/t.T/HoldFail":
+            call.hold()
+            return .failed(GRPCFailure(.failedPrecondition, "held"))
+        case "/t.T/Fail":
             return .failed(
                 GRPCFailure(.failedPrecondition, "100 % wrong: ü", details: [8, 9, 255]))
-        case 3:
+        case "/t.T/HoldBig":
+            call.hold()
+            fallthrough
+        case "/t.T/Big":
             let bytes = [UInt8](repeating: 7, count: 64 * 1024)
             bytes.withUnsafeBytes { response.append($0) }
             journal.change { $0.answeredBytes += bytes.count }
-            return .done
+        case "/t.T/Slow":
+            // Takes ten seconds.
+            if call.mayBeLate { call.undo(request) }
+            journal.advance(.seconds(10))
+            response.append(request)
         default:
             response.append(request)
-            return .done
         }
+        return .done
     }
 
     func streamOpened(_ call: CallContext) -> GRPCFailure? {
@@ -81,25 +106,25 @@ final class TestService: GRPCService {
         return nil
     }
 
-    /// "i…" is answered at once, "p…" later, "f…" fails.
+    /// "i…" is answered at once, "h…" when it is durable, "f…" fails at once, "g…" when it is durable.
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
-        if call.method == 5 {
+        journal.change { $0.messages += 1 }
+        let first = request.first
+        if first == UInt8(ascii: "h") || first == UInt8(ascii: "g") {
+            call.hold()
+            call.undo(request)
+        }
+        if Self.methods[call.method].kind == .clientStreaming {
             sum += request.count
             return .done
         }
-        switch request.first {
-        case UInt8(ascii: "p"):
-            let token = call.token
-            journal.change { $0.parked.append(token) }
-            return .pending
-        case UInt8(ascii: "f"):
+        if first == UInt8(ascii: "f") || first == UInt8(ascii: "g") {
             return .failed(GRPCFailure(.aborted, "as you wish"))
-        default:
-            response.append(request)
-            return .done
         }
+        response.append(request)
+        return .done
     }
 
     func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
@@ -121,6 +146,26 @@ final class TestService: GRPCService {
     func streamClosed(_ token: CallToken) {
         journal.change { $0.closed += 1 }
     }
+
+    // MARK: Durability
+
+    func takeTicket() -> UInt64 {
+        journal.change {
+            $0.ticket += 1
+            return $0.ticket
+        }
+    }
+
+    var durableTicket: UInt64 { journal.now.durableTicket }
+
+    func onDurable(_ notify: @escaping @Sendable () -> Void) {
+        journal.change { $0.notify = notify }
+    }
+
+    func withdraw(_ undo: UnsafeRawBufferPointer) {
+        let bytes = Array(undo)
+        journal.change { $0.withdrawn.append(bytes) }
+    }
 }
 
 /// A running server of one loop, and its journal.
@@ -131,8 +176,9 @@ struct TestServer {
     init(_ change: (inout ServerConfiguration) -> Void = { _ in }) async throws {
         var configuration = ServerConfiguration()
         configuration.port = 0
-        change(&configuration)
         let journal = journal
+        configuration.clock = { journal.clock }
+        change(&configuration)
         server = try await GRPCServer.start(configuration, methods: TestService.methods) { _ in
             TestService(journal)
         }
@@ -147,13 +193,34 @@ struct TestServer {
         }.get()
     }
 
-    /// Answers a parked request with `bytes`.
-    func complete(_ token: CallToken, _ bytes: [UInt8]) async throws -> Delivery {
-        try await onLoop { loop in
-            loop.complete(token) { response in
-                bytes.withUnsafeBytes { response.append($0) }
-                return nil
+    /// The ticket of everything that was decided so far.
+    func ticket() async throws -> UInt64 {
+        // What the loop does at the end of a turn comes before this.
+        let journal = journal
+        return try await onLoop { _ in journal.now.ticket }
+    }
+
+    /// Makes everything up to a ticket durable (or all that was decided so far), as a journal's thread would, and
+    /// waits until the loop has seen it.
+    func makeDurable(_ ticket: UInt64? = nil) async throws {
+        var upTo = try await self.ticket()
+        if let ticket { upTo = ticket }
+        let notify = journal.change { state in
+            state.durableTicket = upTo
+            return state.notify
+        }
+        notify?()
+        _ = try await onLoop { _ in }
+    }
+
+    /// Waits until `condition`, which the loop brings about by itself.
+    func until(_ condition: @escaping @Sendable (ServerLoop) -> Bool) async throws {
+        let limit = TestClient.milliseconds() + 120_000
+        while try await !onLoop(condition) {
+            guard TestClient.milliseconds() < limit else {
+                throw ClientError(description: "timeout")
             }
+            await Task.yield()
         }
     }
 

@@ -147,41 +147,18 @@ import Testing
         await test.stop()
     }
 
-    @Test func answersMayComeLater() async throws {
+    /// The deadline is looked at again when the answer is there.
+    @Test func answerThatComesTooLateIsWithdrawn() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
-        let parked = try client.begin("/t.T/Park", body: TestClient.framed([]))
-        // The connection is worked off in order: once this is answered, the other one is parked.
-        #expect(try await client.call("/t.T/Echo", text("n")).status == 0)
-        let token = try #require(test.journal.now.parked.first)
-        #expect(try await test.onLoop { $0.isOpen(token) })
-        #expect(try await test.complete(token, text("late")) == .delivered)
-        #expect(try await client.finish(parked).messages == [text("late")])
-        #expect(try await test.complete(token, text("again")) == .gone)
-        await test.stop()
-    }
-
-    @Test func deadlinePassesWhileTheAnswerIsPending() async throws {
-        let test = try await TestServer()
-        let client = try TestClient(port: test.server.port)
-        let parked = try client.begin(
-            "/t.T/Park", body: TestClient.framed([]), extra: [("grpc-timeout", "50m")])
-        let reply = try await client.finish(parked)
-        #expect(reply.status == Int32(GRPCCode.deadlineExceeded.rawValue))
-        let token = try #require(test.journal.now.parked.first)
-        #expect(try await test.complete(token, text("late")) != .delivered)
-        await test.stop()
-    }
-
-    @Test func answerToACancelledCallIsGone() async throws {
-        let test = try await TestServer()
-        let client = try TestClient(port: test.server.port)
-        let parked = try client.begin("/t.T/Park", body: TestClient.framed([]))
-        #expect(try await client.call("/t.T/Echo", text("n")).status == 0)
-        client.cancel(parked)
-        #expect(try await client.call("/t.T/Echo", text("n")).status == 0)
-        let token = try #require(test.journal.now.parked.first)
-        #expect(try await test.complete(token, text("late")) == .gone)
+        let late = try await client.call(
+            "/t.T/Slow", text("s"), extra: [("grpc-timeout", "5S")])
+        #expect(late.status == Int32(GRPCCode.deadlineExceeded.rawValue))
+        #expect(late.messages.isEmpty)
+        #expect(test.journal.now.withdrawn == [text("s")])
+        let patient = try await client.call("/t.T/Slow", text("t"))
+        #expect(patient.messages == [text("t")])
+        #expect(test.journal.now.withdrawn == [text("s")])
         await test.stop()
     }
 }
