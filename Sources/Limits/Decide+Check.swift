@@ -3,6 +3,7 @@ extension Decide {
     ///
     /// Fills decision, refusals, warnings, treatment and granted of `answer`; ids, expiry and limit states are the
     /// caller's. `evaluated` is the set of limits that applied.
+    @inlinable @inline(__always)
     public static func check(
         _ subjects: inout Subjects, action: Action, amounts: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout CheckAnswer, transition: inout Transition,
@@ -53,7 +54,7 @@ extension Decide {
     }
 
     /// The limits that apply to a set of resources.
-    static func applicable(
+    @inlinable static func applicable(
         _ amounts: Amounts, hasProfile: Bool, _ rules: LimitRules
     ) -> LimitSet {
         var set = LimitSet(rawValue: amounts.present &<< 1)
@@ -63,7 +64,7 @@ extension Decide {
         return set
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     static func hold(
         _ amounts: Amounts, _ transition: inout Transition, hasProfile: Bool, _ rules: LimitRules
     ) {

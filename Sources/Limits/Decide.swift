@@ -30,29 +30,42 @@ public enum Decide {
     }
 
     /// What fits: the result of holding the asked amounts against every limit that applies, at one instant.
-    struct Fit {
+    @usableFromInline struct Fit {
         /// What may be taken; meaningful unless something refused.
-        var granted: Amounts
-        var refused: LimitSet = []
+        @usableFromInline var granted: Amounts
+        @usableFromInline var refused: LimitSet = []
         /// Refused also if nothing were held: the refusal trips these.
-        var tripped: LimitSet = []
-        var warned: LimitSet = []
+        @usableFromInline var tripped: LimitSet = []
+        @usableFromInline var warned: LimitSet = []
         /// A total would leave 64 bits, and nothing refused.
-        var overflow = false
+        @usableFromInline var overflow = false
+
+        @inlinable init(granted: Amounts) { self.granted = granted }
     }
 
     /// One limit, as `fit` looks at it.
-    private struct Limit {
-        let kind: LimitKind
-        let resource: Int
-        let cap: Int64
-        let committed: Int64
-        let held: Int64
-        let blocks: Bool
+    @usableFromInline struct Limit {
+        @usableFromInline let kind: LimitKind
+        @usableFromInline let resource: Int
+        @usableFromInline let cap: Int64
+        @usableFromInline let committed: Int64
+        @usableFromInline let held: Int64
+        @usableFromInline let blocks: Bool
+
+        @inlinable init(
+            kind: LimitKind, resource: Int, cap: Int64, committed: Int64, held: Int64, blocks: Bool
+        ) {
+            self.kind = kind
+            self.resource = resource
+            self.cap = cap
+            self.committed = committed
+            self.held = held
+            self.blocks = blocks
+        }
     }
 
     /// Holds amounts against every limit. An amount of zero is never refused.
-    @inline(__always)
+    @inlinable @inline(__always)
     static func fit(
         _ subjects: inout Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
         _ rules: LimitRules
@@ -73,17 +86,19 @@ public enum Decide {
             }
         }
         if partial && !fit.refused.isEmpty {
-            shrink(&fit, &subjects, amounts, minimums, rules)
+            fit = shrunk(fit, &subjects, amounts, minimums, rules)
         }
         if !fit.refused.isEmpty { fit.overflow = false }
         return fit
     }
 
     /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down.
-    private static func shrink(
-        _ fit: inout Fit, _ subjects: inout Subjects, _ amounts: Amounts, _ minimums: Amounts,
+    @usableFromInline @inline(never)
+    static func shrunk(
+        _ fit: Fit, _ subjects: inout Subjects, _ amounts: Amounts, _ minimums: Amounts,
         _ rules: LimitRules
-    ) {
+    ) -> Fit {
+        var fit = fit
         let over = fit.refused
         fit.refused = []
         fit.tripped = []
@@ -102,7 +117,7 @@ public enum Decide {
             }
             if room < fraction { fraction = room }
         }
-        guard fit.refused.isEmpty else { return }
+        guard fit.refused.isEmpty else { return fit }
         for resource in amounts.resources {
             fit.granted[resource] = fraction.of(amounts[resource])
         }
@@ -119,15 +134,17 @@ public enum Decide {
                 fit.warned.insert(limit.kind)
             }
         }
+        return fit
     }
 
     /// Visits every limit that an amount above zero counts against.
-    @inline(__always)
-    private static func forEachLimit(
+    @inlinable @inline(__always)
+    static func forEachLimit(
         _ subjects: inout Subjects, _ amounts: Amounts, _ rules: LimitRules,
         _ visit: (Limit) -> Void
     ) {
-        for resource in amounts.resources where amounts[resource] > 0 {
+        amounts.forEachResource { resource in
+            guard amounts[resource] > 0 else { return }
             visit(
                 Limit(
                     kind: .tenant(resource), resource: resource,
@@ -160,7 +177,7 @@ public enum Decide {
 
     /// Events of totals that a transition raises, in windows that are open. To be called with the transition's
     /// deltas complete; returns the limits that this usage reached or passed.
-    static func raise(
+    @usableFromInline static func raise(
         _ transition: inout Transition, _ subjects: inout Subjects, _ rules: LimitRules
     ) -> LimitSet {
         var reached: LimitSet = []
@@ -207,7 +224,7 @@ public enum Decide {
     }
 
     /// Events of a refusal: a threshold that stands, a limit that it trips, a suspension.
-    static func refuse(
+    @usableFromInline static func refuse(
         _ transition: inout Transition, _ fit: Fit, _ subjects: inout Subjects
     ) {
         for resource in 0..<4 {
@@ -254,12 +271,20 @@ public enum Decide {
     }
 
     /// Fills in the states of a set of limits.
+    @inlinable @inline(__always)
     public static func describe(
         _ set: LimitSet, _ subjects: inout Subjects, _ rules: LimitRules, asOf now: Int64,
         into states: inout LimitStates
     ) {
         states.present = []
-        guard !set.isEmpty else { return }
+        if !set.isEmpty { fill(&states, set, &subjects, rules, asOf: now) }
+    }
+
+    @usableFromInline @inline(never)
+    static func fill(
+        _ states: inout LimitStates, _ set: LimitSet, _ subjects: inout Subjects,
+        _ rules: LimitRules, asOf now: Int64
+    ) {
         states.asOf = now
         for resource in 0..<4 where set.contains(.tenant(resource)) {
             states[.tenant(resource)] = subjects.tenant.limitState(resource, rules)

@@ -31,14 +31,15 @@
     /// Adds the effects. Windows were opened before. Complexity: O(1).
     ///
     /// Asserts, also in release, that no counter becomes negative.
-    @inlinable public func apply(to tenant: inout TenantState, _ profile: inout ProfileState) {
+    @inlinable @inline(__always)
+    public func apply(to tenant: inout TenantState, _ profile: inout ProfileState) {
         tenant.version &+= 1
-        for resource in committed.resources {
+        committed.forEachResource { resource in
             let total = tenant.committed[resource] + committed[resource]
             precondition(total >= 0, "committed below zero")
             tenant.committed[resource] = total
         }
-        for resource in held.resources {
+        held.forEachResource { resource in
             let total = tenant.held[resource] + held[resource]
             precondition(total >= 0, "held below zero")
             tenant.held[resource] = total
