@@ -81,13 +81,15 @@ extension Decide {
             &subjects, &hold, charge: charge, freesHold: phase == .open,
             replacesCharge: phase == .expiredCharged, rules, &transition, &closed)
         guard settlement.verdict == .allowed else { return settlement }
-        settlement.reached = raise(&transition, &subjects, rules)
+        let alerts = alerts(of: transition, &subjects, rules)
+        transition.raise(alerts.events)
+        settlement.reached = alerts.reached
         return settlement
     }
 
     /// Release, or expiry with `ExpiryPolicy.release`: gives the whole hold back. What was held in a window that is
     /// over went with it.
-    @inlinable @inline(__always)
+    @inlinable @inline(always)
     public static func release(
         _ subjects: inout Subjects, _ hold: inout HoldState, _ rules: LimitRules,
         transition: inout Transition
@@ -105,7 +107,7 @@ extension Decide {
         for index in 1..<hold.segmentCount { release(hold[index], &subjects, rules, &transition) }
     }
 
-    @inlinable @inline(__always)
+    @inlinable @inline(always)
     static func release(
         _ segment: HoldSegment, _ subjects: inout Subjects, _ rules: LimitRules,
         _ transition: inout Transition
