@@ -39,8 +39,10 @@ extension Decide {
         switch mode {
         case .checkOnly:
             break
-        case .reserve, .partial:
-            if mode == .partial { answer.granted = fit.granted }
+        case .reserve:
+            hold(amounts, &transition, hasProfile: subjects.hasProfile, rules)
+        case .partial:
+            answer.granted = fit.granted
             hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules)
         case .commit:
             transition.committed = amounts

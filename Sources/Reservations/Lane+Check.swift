@@ -15,57 +15,57 @@ extension Lane {
         }
         var slot: Int?
         while true {
-            if let failure = attempt(command, tenant, now, &key, keyed, &slot, &answer) {
-                if let unused = slot { giveSlot(unused) }
-                return failure
-            }
+            let attempted = attempt(command, tenant, now, &key, keyed, &slot, &answer)
+            if attempted == .again { continue }
+            if let unused = slot { giveSlot(unused) }
+            return attempted == .done ? nil : own.pointee.failure
         }
     }
 
-    /// An attempt at `check`; nil: another operation was first. Leaves in `slot` one that was taken and not used.
+    /// An attempt at `check`. Leaves in `slot` one that was taken and not used.
     ///
     /// No loop: the compiler would compute in front of it what only rare ways through it need.
     @inline(never)
     private func attempt(
         _ command: CheckCommand, _ tenant: Int, _ now: Int64, _ key: inout KeyRequest,
         _ keyed: Bool, _ slot: inout Int?, _ answer: inout CheckAnswer
-    ) -> Failure?? {
-        guard command.mode == .checkOnly ? canRead : isReady else { return .some(.journalFull) }
+    ) -> Attempted {
+        guard command.mode == .checkOnly ? canRead : isReady else { return fail(.journalFull) }
         let head = open(tenant)
-        if own.pointee.subjects.tenant.status == .closed { return .some(.unknownTenant) }
+        if own.pointee.subjects.tenant.status == .closed { return fail(.unknownTenant) }
         if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
-            guard found.same else { return .some(.keyReused) }
+            guard found.same else { return fail(.keyReused) }
             replay(found.answer, into: &answer)
-            return .some(nil)
+            return .done
         }
         var profile: Int?
         if command.profileID.count > 0 {
             profile = findProfile(command.profileID, of: tenant)
-            if profile == nil { return .some(.unknownProfile) }
+            if profile == nil { return fail(.unknownProfile) }
         }
         openProfile(profile)
-        guard isCurrent(tenant, head) else { return nil }
-        if profile != nil && own.pointee.subjects.profile.closed { return .some(.unknownProfile) }
+        guard isCurrent(tenant, head) else { return .again }
+        if profile != nil && own.pointee.subjects.profile.closed { return fail(.unknownProfile) }
         begin(now: now)
 
         var evaluated: LimitSet = []
         let verdict = decide(command, &answer, &evaluated)
-        if verdict == .overflow { return .some(.overflow(of: "/quantities")) }
+        if verdict == .overflow { return fail(.overflow(of: "/quantities")) }
         let holds = verdict == .allowed && command.mode != .checkOnly && command.mode != .commit
         let changes = !own.pointee.transition.isEmpty || keyed || holds
         if changes && command.mode != .checkOnly {
             if holds {
                 guard hold(&slot, command, tenant, profile, now, &answer) else {
-                    return .some(.tableFull)
+                    return fail(.tableFull)
                 }
             }
             answer.tenantStatus =
                 own.pointee.transition.events.contains(.suspended)
                 ? .suspended : own.pointee.subjects.tenant.status
-            if keyed, let failure = remember(answer, &key, now: now) { return .some(failure) }
+            if keyed, let failure = remember(answer, &key, now: now) { return fail(failure) }
             step(.satellitesFilled)
             if records { fillRecord(command, verdict: verdict, key: key, answer) }
-            guard swing(tenant, head, now: now) else { return nil }
+            guard swing(tenant, head, now: now) else { return .again }
             if holds {
                 step(.notYetTimed)
                 wheel.pointee.insert(
@@ -82,7 +82,7 @@ extension Lane {
         if command.includeLimits { described.formUnion(evaluated) }
         Decide.describe(
             described, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
-        return .some(nil)
+        return .done
     }
 
     // What an attempt is made of. Calls, since the compiler stops inlining the smallest things in a function that has

@@ -115,17 +115,21 @@ extension Lane {
     package func release(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer) -> Failure? {
         answer = ReleaseAnswer()
         while true {
-            if let failure = attemptRelease(id, now: now, answer: &answer) { return failure }
+            switch attemptRelease(id, now: now, answer: &answer) {
+            case .done: return nil
+            case .failed: return own.pointee.failure
+            case .again: continue
+            }
         }
     }
 
-    /// An attempt at `release`; nil: another operation was first.
+    /// An attempt at `release`.
     @inline(never)
     private func attemptRelease(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer)
-        -> Failure??
+        -> Attempted
     {
-        guard isReady else { return .some(.journalFull) }
-        guard let open = openReservation(id) else { return .some(.unknownReservation) }
+        guard isReady else { return fail(.journalFull) }
+        guard let open = openReservation(id) else { return fail(.unknownReservation) }
         if open.word.phase == .held {
             begin(now: now)
             Decide.release(
@@ -133,7 +137,7 @@ extension Lane {
                 transition: &own.pointee.transition)
             beginRecord(.released)
             let swung = settle(open, .released, body: open.word.body, now: now)
-            return swung ? .some(nil) : nil
+            return swung ? .done : .again
         }
         return releaseSettled(open, now: now, answer: &answer)
     }
@@ -141,24 +145,24 @@ extension Lane {
     /// Release of what is settled or expired: nothing is freed.
     @inline(never)
     private func releaseSettled(_ open: OpenSlot, now: Int64, answer: inout ReleaseAnswer)
-        -> Failure??
+        -> Attempted
     {
         switch open.word.phase {
         case .released:
             answer.replayed = true
-            return .some(nil)
+            return .done
         case .releasedLate:
             answer.replayed = true
             answer.expired = true
-            return .some(nil)
+            return .done
         case .expiredReleased:
             begin(now: now)
             beginRecord(.releasedLate)
-            guard settle(open, .releasedLate, body: open.word.body, now: now) else { return nil }
+            guard settle(open, .releasedLate, body: open.word.body, now: now) else { return .again }
             answer.expired = true
-            return .some(nil)
-        case .free: return .some(.unknownReservation)
-        default: return .some(Failure(.alreadySettled))
+            return .done
+        case .free: return fail(.unknownReservation)
+        default: return fail(Failure(.alreadySettled))
         }
     }
 

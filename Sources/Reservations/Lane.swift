@@ -47,6 +47,23 @@ package final class Lane {
         /// The tenant of the reservation that was opened last.
         var reservationTenant: Int?
         var walk: Walk
+        /// Why the last attempt failed.
+        var failure: Failure?
+    }
+
+    /// What an attempt at an operation came to. A byte: a failure itself is large, and copied where there is one.
+    enum Attempted {
+        case done
+        /// Another operation was first.
+        case again
+        /// See `own.failure`.
+        case failed
+    }
+
+    @inline(never)
+    func fail(_ failure: Failure) -> Attempted {
+        own.pointee.failure = failure
+        return .failed
     }
 
     init(
