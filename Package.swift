@@ -82,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "HTTP2", "Reservations",
+                "HTTP2", "Journal", "Reservations",
                 "Limits", "LimitsFile", "Engine", "GRPCServer", "TollgateClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -108,6 +108,14 @@ let package = Package(
 
         .target(
             name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
+        .target(
+            name: "Simulator",
+            dependencies: ["Engine", "Journal", "Reservations", "Limits", "TestKit"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "SimulatorTests",
+            dependencies: ["Simulator", "Engine", "Journal", "Reservations", "Limits", "TestKit"],
+            swiftSettings: strict + stepPoints),
         .testTarget(
             name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
             swiftSettings: strict),

@@ -18,32 +18,56 @@ package struct EngineConfiguration: Sendable {
 package final class Engine: Sendable {
     package let configuration: EngineConfiguration
     package let clock: EngineClock
-    private let table: ReservationTable
+    let table: ReservationTable
     let schedules: Schedules
     let control: Lock<Control>
+    /// nil: nothing is kept.
+    let journal: EngineJournal?
 
     /// What configuration needs besides the table.
     struct Control {
         let lane: Lane
         var tenants: [String: TenantSettings] = [:]
         var profiles: [String: ProfileSettings] = [:]
+        var settings: [String: String] = [:]
+        var settingsVersion: UInt64 = 0
     }
 
+    /// An engine in memory: what it knows ends with the process.
+    ///
     /// - Parameter secret: of the hashes of idempotency keys; kept with the journal.
-    package init(
+    package convenience init(
         configuration: EngineConfiguration = EngineConfiguration(),
         clock: EngineClock = EngineClock(), secret: HashSecret = .random()
     ) throws(EngineError) {
+        let schedules = Schedules()
+        let (table, lane) = try Self.makeTable(
+            configuration.capacity, schedules, secret, now: clock.now)
+        self.init(configuration, clock, table, schedules, Control(lane: lane), nil)
+    }
+
+    init(
+        _ configuration: EngineConfiguration, _ clock: EngineClock, _ table: ReservationTable,
+        _ schedules: Schedules, _ control: sending Control, _ journal: EngineJournal?
+    ) {
         self.configuration = configuration
         self.clock = clock
-        schedules = Schedules()
+        self.table = table
+        self.schedules = schedules
+        self.control = Lock(control)
+        self.journal = journal
+    }
+
+    /// A table, and the lane of the configuration: it makes no reservations, so it keeps no time.
+    static func makeTable(
+        _ capacity: TableCapacity, _ schedules: Schedules, _ secret: HashSecret, now: Int64
+    ) throws(EngineError) -> (ReservationTable, Lane) {
         do throws(TableError) {
-            table = try ReservationTable(
-                capacity: configuration.capacity, schedules: schedules, secret: secret)
-            let lane = try table.makeLane(now: clock.now)
-            // The configuration's lane makes no reservations, so it keeps no time.
+            let table = try ReservationTable(
+                capacity: capacity, schedules: schedules, secret: secret)
+            let lane = try table.makeLane(now: now)
             lane.retire()
-            control = Lock(Control(lane: lane))
+            return (table, lane)
         } catch {
             throw EngineError(error)
         }
@@ -52,10 +76,18 @@ package final class Engine: Sendable {
     /// A lane for one more event loop.
     package func makeLane() throws(EngineError) -> EngineLane {
         do {
-            return EngineLane(try table.makeLane(now: clock.now), clock)
+            return EngineLane(try table.makeLane(now: clock.now), clock, journal)
         } catch {
             throw EngineError(error)
         }
+    }
+
+    /// The lanes of all event loops. They share the timekeeping of what stood in the table before.
+    package func makeLanes(_ count: Int) throws(EngineError) -> [EngineLane] {
+        var lanes: [EngineLane] = []
+        for _ in 0..<count { lanes.append(try makeLane()) }
+        for lane in lanes { lane.lane.adoptSlots(sharedBy: count, now: clock.now) }
+        return lanes
     }
 
     /// Where the lanes' records go, by lane; empty: nothing is recorded.
@@ -133,6 +165,30 @@ package final class Engine: Sendable {
                 throw EngineError(error)
             }
         }
+    }
+
+    /// Keeps a setting of the whole service; it is on record when this returns, and on disk after `awaitDurable`.
+    package func setSetting(_ name: String, _ value: String) throws(EngineError) {
+        guard (1...64).contains(name.utf8.count), value.utf8.count <= 4_096 else {
+            throw EngineError(.invalid, "a setting's name or value is too long")
+        }
+        let now = clock.now
+        try control.withLock { control throws(EngineError) in
+            guard control.settings[name] != value else { return }
+            let text = ServiceSetting(name: name, value: value).encoded
+            let version = control.settingsVersion + 1
+            let recorded = text.withUnsafeBytes {
+                control.lane.recordSetting($0, version: version, now: now)
+            }
+            guard recorded else { throw EngineError(.full, "the journal has no room") }
+            control.settings[name] = value
+            control.settingsVersion = version
+        }
+    }
+
+    /// A setting of the whole service as it was last set.
+    package func setting(_ name: String) -> String? {
+        control.withLock { $0.settings[name] }
     }
 
     /// A tenant's settings as they were last set.

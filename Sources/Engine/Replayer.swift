@@ -24,6 +24,9 @@ struct Replayer {
     let now: Int64
     var tenants: [String: TenantSettings] = [:]
     var profiles: [String: ProfileSettings] = [:]
+    /// Settings of the whole service, and how often one was changed.
+    var settings: [String: String] = [:]
+    var settingsVersion: UInt64 = 0
     private(set) var statistics = Statistics()
     /// Records that wait for a predecessor, by tenant.
     private var early: [UInt32: [[UInt64]]] = [:]
@@ -68,6 +71,13 @@ struct Replayer {
         ) { (image) throws(E) in
             try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
         }
+        var image = RecordImage()
+        for (name, value) in settings {
+            image.begin(.setting, version: settingsVersion, time: now, tenant: .max)
+            image.append(ServiceSetting(name: name, value: value).encoded)
+            image.seal()
+            try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
+        }
         for words in waiting {
             try words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
         }
@@ -98,7 +108,7 @@ struct Replayer {
         switch record.kind {
         case .tenantCreated, .tenantChanged: replayed = try applyTenant()
         case .profileCreated, .profileChanged: replayed = try applyProfile()
-        case .settingChanged: replayed = .applied
+        case .settingChanged: replayed = try applySetting(record.text, version: record.version)
         default: replayed = lane.replay(record, now: now)
         }
         switch replayed {
@@ -142,12 +152,29 @@ struct Replayer {
                 return .applied
             }
             profiles[settings.id] = settings
-        case .setting: break
+        case .setting:
+            guard let text = RecordImage.text(words, at: 4) else {
+                throw EngineError(.invalid, "a setting cannot be read")
+            }
+            _ = try applySetting(text, version: words[1])
         case .table, .reservation, .key:
             guard lane.restore(kind, words, now: now) else {
                 throw EngineError(.invalid, "an entry (\(kind)) makes no sense or does not fit")
             }
         }
+    }
+
+    private mutating func applySetting(
+        _ text: BorrowedBytes, version: UInt64
+    ) throws(EngineError) -> Replayed {
+        guard let setting = ServiceSetting(encoded: text) else {
+            throw EngineError(.invalid, "a setting of the service cannot be read")
+        }
+        // Entries of a checkpoint share a version; of records, one lane writes them all.
+        guard version >= settingsVersion else { return .known }
+        settingsVersion = version
+        settings[setting.name] = setting.value
+        return .applied
     }
 
     private mutating func applyTenant() throws(EngineError) -> Replayed {

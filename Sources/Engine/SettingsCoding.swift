@@ -1,4 +1,4 @@
-import Limits
+package import Limits
 
 // Settings as records keep them: little-endian integers, strings with two bytes of length in front. The first byte is
 // the format; fields are added at the end, and what an older version did not write reads as its default.
@@ -76,6 +76,34 @@ extension ProfileSettings {
     }
 }
 
+/// A setting of the whole service: a name of up to 64 bytes and a value.
+struct ServiceSetting {
+    var name: String
+    var value: String
+
+    var encoded: [UInt8] {
+        var out = SettingsWriter()
+        out.put(UInt8(1))
+        out.put(name)
+        out.put(value)
+        return out.bytes
+    }
+
+    init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
+
+    /// nil: not a setting, or of a newer format.
+    init?(encoded: BorrowedBytes) {
+        var input = SettingsReader(encoded)
+        guard input.byte() == 1 else { return nil }
+        name = input.string()
+        value = input.string()
+        guard input.isWhole, !name.isEmpty else { return nil }
+    }
+}
+
 private struct SettingsWriter {
     var bytes: [UInt8] = []
 
@@ -118,5 +146,43 @@ private struct SettingsReader {
         defer { position += count }
         guard position + count <= bytes.count else { return "" }
         return String(decoding: bytes[position..<position + count], as: UTF8.self)
+    }
+}
+
+/// Encoded settings as names and values, for people.
+package enum SettingsText {
+    /// nil: not settings of a tenant.
+    package static func tenant(_ encoded: BorrowedBytes) -> [(String, String)]? {
+        guard let settings = TenantSettings(encoded: encoded) else { return nil }
+        var pairs = [("id", settings.id), ("name", settings.name)]
+        let limits = settings.limits
+        if let cap = limits.monthlySpendNanos {
+            pairs.append(("monthly_spend_limit", Money.format(cap)))
+        }
+        if let cap = limits.maxExtensions { pairs.append(("max_extensions", "\(cap)")) }
+        if let cap = limits.maxDIDs { pairs.append(("max_dids", "\(cap)")) }
+        if let cap = limits.monthlyCallSeconds {
+            pairs.append(("max_monthly_seconds", "\(cap)"))
+        }
+        pairs.append(("alert_threshold", "\(limits.alertThresholdPercent)"))
+        pairs.append(("auto_suspend", "\(limits.autoSuspend)"))
+        pairs.append(("on_limit", "\(settings.onLimit)"))
+        pairs.append(("billing_cycle_day", "\(settings.billingCycleDay)"))
+        pairs.append(("time_zone", settings.timeZone))
+        pairs.append(("discloses_limits", "\(settings.disclosesLimits)"))
+        return pairs
+    }
+
+    /// nil: not settings of a messaging profile.
+    package static func profile(_ encoded: BorrowedBytes) -> [(String, String)]? {
+        guard let settings = ProfileSettings(encoded: encoded) else { return nil }
+        var pairs = [
+            ("id", settings.id), ("tenant_id", settings.tenantID), ("name", settings.name),
+            ("daily_spend_limit_enabled", "\(settings.dailySpendLimitEnabled)"),
+        ]
+        if let cap = settings.dailySpendLimitNanos {
+            pairs.append(("daily_spend_limit", Money.format(cap)))
+        }
+        return pairs
     }
 }

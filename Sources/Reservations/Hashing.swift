@@ -34,7 +34,7 @@ extension HashSecret {
     func directoryHash(_ bytes: BorrowedBytes) -> UInt64 {
         let count = bytes.count
         var hash = k0 ^ UInt64(truncatingIfNeeded: count)
-        guard let start = bytes.baseAddress else { return hash }
+        guard count > 0, let start = bytes.baseAddress else { return hash }
         // Two words at a time; the last two take up again some bytes of those before.
         if count >= 16 {
             let last = count &- 16

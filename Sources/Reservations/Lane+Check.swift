@@ -1,3 +1,5 @@
+import Glibc
+import Journal
 package import Limits
 
 extension Lane {
@@ -51,6 +53,11 @@ extension Lane {
         var evaluated: LimitSet = []
         let verdict = decide(command, &answer, &evaluated)
         if verdict == .overflow { return fail(.overflow(of: "/quantities")) }
+        #if STEP_POINTS
+            if PlantedBug.planted == .rollBackRace && verdict == .denied && !keyed {
+                takeAndGiveBack(command, tenant, head, now)
+            }
+        #endif
         let holds = verdict == .allowed && command.mode != .checkOnly && command.mode != .commit
         let changes = !own.pointee.transition.isEmpty || keyed || holds
         if changes && command.mode != .checkOnly {
@@ -139,6 +146,30 @@ extension Lane {
         own.pointee.next.slotOld = generation &<< 1
         own.pointee.next.slotNew = generation &<< 1 | 1
     }
+
+    #if STEP_POINTS
+        /// `PlantedBug.rollBackRace`
+        private func takeAndGiveBack(
+            _ command: CheckCommand, _ tenant: Int, _ head: Head, _ now: Int64
+        ) {
+            let decided = own.pointee.transition
+            own.pointee.transition = Transition()
+            own.pointee.transition.held = command.amounts
+            beginRecord(.denied)
+            guard swing(tenant, head, now: now) else { return }
+            for _ in 0..<1_000 where own.pointee.subjects.hasProfile == false { sched_yield() }
+            while true {
+                let head = open(tenant)
+                begin(now: now)
+                for resource in command.amounts.resources {
+                    own.pointee.transition.held.set(resource, -command.amounts[resource])
+                }
+                beginRecord(.denied)
+                if swing(tenant, head, now: now) { break }
+            }
+            own.pointee.transition = decided
+        }
+    #endif
 
     @inline(never)
     private func fillRecord(

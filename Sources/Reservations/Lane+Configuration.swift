@@ -115,10 +115,10 @@ extension Lane {
         cell[TenantCell.head] = Head(version: state.version, buffer: buffer).word
         // Whoever comes before the record is published appends it.
         cell[TenantCell.completed] = own.pointee.origin == .none ? state.version : 0
-        step(.cellFilled)
         try CellID.write(
             id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
             nextLong: table.counter(.longIDs))
+        step(.cellFilled)
         return try table.tenants.insert(id, hash: hash, cell: tenant, steps)
     }
 
@@ -198,6 +198,28 @@ extension Lane {
             }
             if swing(tenant, head, now: now) { return }
         }
+    }
+
+    /// Puts a setting of the whole service on record. False: the journal has no room.
+    ///
+    /// - Parameters:
+    ///   - version: one higher with every setting.
+    ///   - text: the setting, encoded, at most `Record.longestText` bytes.
+    package func recordSetting(_ text: BorrowedBytes, version: UInt64, now: Int64) -> Bool {
+        guard let ring else { return true }
+        guard isReady else { return false }
+        beginRecord(.settingChanged)
+        own.pointee.record.transition = Transition()
+        own.pointee.record.tenant = .max
+        own.pointee.record.profile = nil
+        own.pointee.record.version = version
+        own.pointee.record.time = now
+        own.pointee.record.openedCycleStart = 0
+        own.pointee.record.openedCycleEnd = 0
+        own.pointee.record.openedDay = 0
+        own.pointee.record.text = text
+        ring.publish(to: ring.write(own.pointee.record))
+        return true
     }
 
     /// Makes a messaging profile or changes its settings. It belongs to its tenant for ever.
@@ -288,10 +310,10 @@ extension Lane {
         let hash = table.secret.directoryHash(id)
         cell[ProfileCell.head] = Head(version: 0, buffer: buffer).word
         cell[ProfileCell.tenant] = UInt64(tenant)
-        step(.cellFilled)
         try CellID.write(
             id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
             nextLong: table.counter(.longIDs))
+        step(.cellFilled)
         return try table.profiles.insert(id, hash: hash, cell: profile, steps)
     }
 

@@ -90,6 +90,12 @@ extension Lane {
         words[Slot.birth] == word.generation &<< 1 | 1
     }
 
+    /// Whether a hold that is visible is past its expiry.
+    func isDue(_ slot: Int, _ word: SlotWord, now: Int64) -> Bool {
+        let words = table.slots[slot]
+        return isVisible(words, word) && expiry(words, word) <= now
+    }
+
     /// When a held slot expires. The body may be replaced meanwhile: then the result is too early or too late by
     /// nobody's harm, since `expire` looks again and the timer was never later than the first expiry.
     @inline(always)

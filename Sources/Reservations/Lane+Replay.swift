@@ -109,6 +109,20 @@ extension Lane {
         return .applied
     }
 
+    /// Expires every hold that is due, whoever times it: after recovery, before anybody is served.
+    ///
+    /// - Parameter waitForRoom: called when the journal has no room; returns when it may have some.
+    /// - Complexity: O(slots)
+    package func expireOverdue(now: Int64, waitForRoom: () -> Void) {
+        for slot in 0..<min(Int(table.counter(.slots)[0]), table.slots.capacity) {
+            while true {
+                let word = SlotWord(word: table.slots[slot][Slot.state])
+                guard word.phase == .held, isDue(slot, word, now: now) else { break }
+                if isReady { expire(slot, word, now: now) } else { waitForRoom() }
+            }
+        }
+    }
+
     /// Puts a tenant into the cell that it had, and sees to it that the next one gets another.
     func placeAgain(_ id: BorrowedBytes, _ state: TenantState, at tenant: Int) throws(TableError) {
         guard tenant < table.capacity.tenants else { throw TableError.full("tenants") }
@@ -162,13 +176,12 @@ extension Lane {
         guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
             id.generation <= ReservationID.generationMask
         else { return false }
-        own.pointee.hasTimed = true
         let words = table.slots[id.slot]
         let before = SlotWord(word: words[Slot.state])
         if let body = before.body { table.giveBody(body, steps) }
         words[Slot.state] = SlotWord(generation: id.generation, phase: .held).word
         words[Slot.birth] = id.generation &<< 1
-        table.noteUsed(id.slot, generation: id.generation, by: index)
+        table.noteUsed(id.slot, generation: id.generation)
         fill(
             id.slot, generation: id.generation, tenant: tenant,
             profile: own.pointee.subjects.hasProfile ? own.pointee.profile : nil,

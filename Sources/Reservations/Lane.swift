@@ -147,6 +147,9 @@ package final class Lane {
     /// version is published before it, whatever its author does. There must be room (`isReady`).
     private func appendPredecessor(_ origin: Origin) {
         guard let ring, origin != .none, origin.lane != index else { return }
+        #if STEP_POINTS
+            if PlantedBug.planted == .lostPredecessor { return }
+        #endif
         if let end = ring.copyUnpublished(from: table.rings[origin.lane], at: origin.position) {
             ring.publish(to: end)
         }
@@ -170,9 +173,11 @@ package final class Lane {
     @inline(always)
     var records: Bool { ring != nil }
 
+    /// Whether something that this lane published is not on disk yet.
+    package var hasUnwritten: Bool { ring.map { $0.end != $0.durable } ?? false }
+
     /// Starts a call: its answer reflects nothing yet.
-    @inline(always)
-    func beginCall() { own.pointee.origin = .none }
+    package func beginCall() { own.pointee.origin = .none }
 
     /// Whether the answer or failure of the last call reflects a version whose record is not on disk yet.
     package var answerWaits: Bool {
@@ -214,7 +219,7 @@ package final class Lane {
         if own.pointee.subjects.hasProfile {
             own.pointee.subjects.profile.follow(
                 percentEpoch: own.pointee.subjects.tenant.percentEpoch)
-            if now >= own.pointee.subjects.profile.dayStart + ProfileState.dayLength {
+            if now &- own.pointee.subjects.profile.dayStart >= ProfileState.dayLength {
                 own.pointee.subjects.profile.openDay(ProfileState.dayStart(of: now))
                 own.pointee.openedDay = true
             }
@@ -256,6 +261,12 @@ package final class Lane {
         let recordEnd = records ? describe(tenant, version: version, now: now, node) : nil
         step(.nodeWritten)
         let desired = Head(version: version, buffer: own.pointee.spareNode)
+        var head = head
+        #if STEP_POINTS
+            if PlantedBug.planted == .doubleGrant {
+                head = Head(word: table.tenantCells[tenant][TenantCell.head])
+            }
+        #endif
         guard table.tenantCells[tenant].compareExchange(TenantCell.head, head.word, desired.word)
         else { return false }
         own.pointee.spareNode = head.buffer

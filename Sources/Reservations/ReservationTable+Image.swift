@@ -64,14 +64,14 @@ extension ReservationTable {
                 continue
             }
             let isSettled = word.phase != .held
-            let forgetAt = ForgetTime(word: words[Slot.forgetting]).time(of: word) ?? 0
-            if isSettled && forgetAt < now { continue }
+            let forgetTime = ForgetTime(word: words[Slot.forgetting]).time(of: word)
+            if isSettled, let forgetTime, forgetTime < now { continue }
             image.begin(
                 .reservation, version: UInt64(slot), time: now,
                 tenant: UInt32(truncatingIfNeeded: words[Slot.subjects]))
             image.append(word.word)
             for index in Slot.subjects...Slot.cycleStart { image.append(words[index]) }
-            image.append(isSettled ? UInt64(bitPattern: forgetAt) : 0)
+            image.append(isSettled ? words[Slot.forgetting] : 0)
             if let body = word.body {
                 for index in 0..<Body.words { image.append(bodies[body][index]) }
             }
@@ -173,11 +173,10 @@ extension Lane {
         }
         let own = table.slots[slot]
         for index in Slot.subjects...Slot.cycleStart { own[index] = words[3 + index] }
-        own[Slot.forgetting] = ForgetTime(Int64(bitPattern: words[15]), word).word
+        own[Slot.forgetting] = words[15]
         own[Slot.birth] = word.generation << 1 | 1
         own[Slot.state] = word.word
-        self.own.pointee.hasTimed = true
-        table.noteUsed(slot, generation: word.generation, by: index)
+        table.noteUsed(slot, generation: word.generation)
         return true
     }
 }

@@ -129,8 +129,8 @@ package final class ReservationTable: @unchecked Sendable {
         else { throw TableError.invalid("tenants and profiles: 1 ... \(buffers)") }
         guard (64...0xffff_fffe).contains(capacity.reservations), capacity.keys > 0,
             (1...SlotWord.maxBodies).contains(capacity.bodies),
-            (1...Origin.maxLanes).contains(capacity.lanes), capacity.ringWords >= 0,
-            capacity.retention > 0, capacity.maxLife >= 1_000
+            (1...Origin.maxLanes).contains(capacity.lanes),
+            capacity.retention > 0, capacity.maxLife >= 1_000, capacity.ringWords >= 0
         else { throw TableError.invalid("capacity out of range") }
         self.capacity = capacity
         self.schedules = schedules
@@ -189,17 +189,10 @@ package final class ReservationTable: @unchecked Sendable {
     /// Tenants that exist, closed ones included.
     package var tenantCount: Int { Int(counter(.tenants)[0]) }
 
-    /// Says that a slot was in use before this process, and that a lane times it: the next reservation in any slot gets
-    /// a later generation.
-    func noteUsed(_ slot: Int, generation: UInt64, by lane: Int) {
+    /// Says that a slot was in use before this process: the next reservation in any slot gets a later generation.
+    func noteUsed(_ slot: Int, generation: UInt64) {
         let used = counter(.slots)
-        let end = (slot / FreeSlots.blockSize + 1) * FreeSlots.blockSize
-        // Those between that are free are the lane's as well: who takes them over puts them on a list.
-        for free in Int(used[0])..<max(end, Int(used[0])) {
-            slots[free][Slot.owner] = SlotOwner(generation: 0, lane: lane).word
-        }
-        used[0] = max(used[0], UInt64(end))
-        slots[slot][Slot.owner] = SlotOwner(generation: generation, lane: lane).word
+        used[0] = max(used[0], UInt64((slot / FreeSlots.blockSize + 1) * FreeSlots.blockSize))
         let floor = counter(.generationFloor)
         floor[0] = max(floor[0], generation)
     }
@@ -223,6 +216,9 @@ package final class ReservationTable: @unchecked Sendable {
     /// time. Each compare-exchange goes from the exact old word, so only the first of each does anything.
     @inline(never)
     func complete(_ pending: Pending, _ steps: Steps) {
+        #if STEP_POINTS
+            if PlantedBug.planted == .lostSatellite { return }
+        #endif
         steps(.helping)
         if pending.flags & Pending.hasProfile != 0 {
             _ = profileCells[pending.profile].compareExchange(

@@ -2,7 +2,7 @@
 ///
 /// They are called in builds with STEP_POINTS (debug) only. A release build contains the type, but no hook and no call:
 /// `Tools/check-step-points` looks.
-package enum StepPoint: CaseIterable, Sendable {
+package enum StepPoint: Sendable {
     /// The head and the node were read, nothing was completed yet.
     case headRead
     /// The predecessor's satellites are complete.
@@ -76,6 +76,10 @@ package enum StepPoint: CaseIterable, Sendable {
     /// A stretch was moved; the count of moved stretches does not say so.
     case stretchMoved
 }
+
+#if STEP_POINTS
+    extension StepPoint: CaseIterable {}
+#endif
 
 /// What shared memory calls at its step points: the hook of the lane that works on it. Nothing in a release build.
 struct Steps {

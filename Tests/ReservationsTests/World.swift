@@ -12,7 +12,8 @@ struct ThirtyDays: CycleSchedules {
     }
 }
 
-/// A small table with three lanes, a tenant "acme" with caps, a profile "sms" and one open hold.
+/// A small table with three lanes, a tenant "acme" with caps, a profile "sms", one open hold and whatever else can
+/// happen to a reservation: those are of DIDs, which have no cap.
 final class World {
     /// The first instant of a cycle and of a day.
     static let start: Int64 = 600 * ThirtyDays.length
@@ -27,20 +28,30 @@ final class World {
     let lanes: [Lane]
     /// An open hold of 2 spend and 1 extension with profile "sms", made by a lane that has stopped since.
     let hold: UInt64
+    /// The answer that the hold was.
+    let answer: CheckAnswer
+    /// One DID, with the expiry policy COMMIT: open, and expired.
+    let charging: UInt64
+    let charged: UInt64
+    /// One DID each: expired, and released.
+    let expired: UInt64
+    let released: UInt64
+    /// One DID that was charged at once.
+    let charge: CheckAnswer
     var now = World.start + 1_000
 
     init(
         capacity: TableCapacity = TableCapacity(
             tenants: 64, profiles: 64, reservations: 1_024, bodies: 256, keys: 1_024, lanes: 8),
-        limits: TenantLimits = World.policy.limits,
-        onLimit: OnLimit = .auto, empty: Bool = false
+        limits: TenantLimits = World.policy.limits, onLimit: OnLimit = .auto, empty: Bool = false
     ) throws {
         table = try ReservationTable(
             capacity: capacity, schedules: ThirtyDays(), secret: HashSecret(k0: 1, k1: 2))
-        let first = try table.makeLane(now: now)
+        let first = try table.makeLane(now: World.start)
         lanes = try (0..<3).map { [table, now] _ in try table.makeLane(now: now) }
         guard !empty else {
-            hold = 0
+            (hold, charging, charged, expired, released) = (0, 0, 0, 0, 0)
+            (answer, charge) = (CheckAnswer(), CheckAnswer())
             return
         }
         _ = try first.setTenant("acme", TenantPolicy(limits: limits, onLimit: onLimit), now: now)
@@ -48,9 +59,20 @@ final class World {
             "sms", of: "acme", ProfilePolicy(enabled: true, dailySpendNanos: 8), now: now)
         var amounts = Amounts(.spend, 2)
         amounts.set(Resource.extensions.index, 1)
-        hold =
-            first.reserve("acme", profile: "sms", amounts, ttl: 10_000, now: now).answer
-            .reservationID
+        let did = Amounts(.dids, 1)
+        func reserve(_ ttl: UInt32, _ onExpiry: ExpiryPolicy, now: Int64) -> UInt64 {
+            first.reserve("acme", did, ttl: ttl, onExpiry: onExpiry, now: now).answer.reservationID
+        }
+        charged = reserve(100, .commit, now: World.start)
+        expired = reserve(100, .release, now: World.start)
+        released = reserve(100, .release, now: World.start)
+        var answer = ReleaseAnswer()
+        _ = first.release(released, now: World.start, answer: &answer)
+        first.tick(now: World.start + 500)
+        charge = first.reserve("acme", did, mode: .commit, now: now).answer
+        self.answer = first.reserve("acme", profile: "sms", amounts, ttl: 10_000, now: now).answer
+        hold = self.answer.reservationID
+        charging = reserve(12_000, .commit, now: now)
     }
 
     /// Totals as GetUsage gives them, to compare worlds.
@@ -69,20 +91,42 @@ final class World {
         return "\(answer.tenantStatus) \(states.joined(separator: " "))"
     }
 
-    /// What must hold at every instant.
+    /// All of the tenant and its profile as they stand when what these operations made has come up, too, to compare
+    /// worlds. A reservation that was decided while a walk went by is found by the next one.
+    func state(after operations: [Operation]) -> String {
+        let lane = lanes[0]
+        let advance = operations.map(\.advance).max() ?? 0
+        if advance > 0 {
+            for wait in 1...3 { lane.pass(to: now + advance + 300 * Int64(wait)) }
+        }
+        let own = lane.own
+        _ = lane.open(0)
+        lane.openProfile(0)
+        let tenant = own.pointee.subjects.tenant
+        let profile = own.pointee.subjects.profile
+        let totals = (0..<4).map { "\(tenant.committed[$0])+\(tenant.held[$0])" }
+        return
+            "\(tenant.status) \(totals.joined(separator: " ")) caps \((0..<4).map { tenant.caps[$0] })"
+            + " cycle \(tenant.cycleStart - World.start)"
+            + " raised \(tenant.thresholdRaised) \(tenant.reachedRaised)"
+            + " profile \(profile.committed)+\(profile.held) day \(profile.dayStart - World.start)"
+            + " \(profile.enabled) \(profile.closed) \(profile.thresholdRaised) \(profile.reachedRaised)"
+            + " tenants \(findable("new", lane))"
+    }
+
+    private func findable(_ id: String, _ lane: Lane) -> Bool {
+        id.withBorrowedBytes { lane.findTenant($0) != nil }
+    }
+
+    /// What must hold at every instant, read by a lane that does nothing else.
     func checkInvariants() -> Bool {
-        var answer = UsageAnswer()
-        let failure = "acme".withBorrowedBytes { tenant in
-            "sms".withBorrowedBytes { profile in
-                lanes[2].usage(
-                    UsageQuery(tenantID: tenant, profileID: profile), now: now, answer: &answer)
-            }
-        }
-        guard failure == nil else { return false }
-        return LimitKind.allCases.allSatisfy { kind in
-            let state = answer.limits[kind]
-            return state.committed >= 0 && state.held >= 0
-        }
+        let lane = lanes[2]
+        _ = lane.open(0)
+        lane.openProfile(0)
+        let subjects = lane.own.pointee.subjects
+        return (0..<4).allSatisfy {
+            subjects.tenant.committed[$0] >= 0 && subjects.tenant.held[$0] >= 0
+        } && subjects.profile.committed >= 0 && subjects.profile.held >= 0
     }
 }
 
@@ -150,118 +194,5 @@ extension Lane {
             return extend(command, now: now, answer: &answer)
         }
         return (failure, answer)
-    }
-}
-
-/// An operation of a world, and its answer as text without what depends on memory (ids).
-struct Operation: Sendable, CustomStringConvertible {
-    let name: String
-    let run: @Sendable (World, Lane) -> String
-    var description: String { name }
-
-    static func text(_ failure: Failure?, _ answer: CheckAnswer) -> String {
-        if let failure { return "failed \(failure.code)" }
-        return
-            "\(answer.decision) suspended=\(answer.refusedBySuspension) refused=\(answer.refused.rawValue)"
-            + " warnings=\(answer.warnings.rawValue) granted=\(answer.granted.spendNanos)"
-            + " replayed=\(answer.replayed) held=\(answer.reservationID != 0) \(answer.tenantStatus)"
-    }
-
-    static func spend(_ amount: Int64, extensions: Int64? = nil) -> Amounts {
-        var amounts = Amounts(.spend, amount)
-        if let extensions { amounts.set(Resource.extensions.index, extensions) }
-        return amounts
-    }
-
-    /// Of each kind, some that compete for the same room and some that could be refused by another limit only.
-    static let all: [Operation] = [
-        check("reserve 6 with the profile: fits once") {
-            $1.reserve("acme", profile: "sms", spend(6), now: $0.now)
-        },
-        check("reserve 2 without a profile") { $1.reserve("acme", spend(2), now: $0.now) },
-        check("fits spend, never extensions") {
-            $1.reserve("acme", spend(1, extensions: 4), now: $0.now)
-        },
-        check("one extension") {
-            $1.reserve("acme", Amounts(.extensions, 1), now: $0.now)
-        },
-        check("keyed") { $1.reserve("acme", profile: "sms", spend(3), key: "k", now: $0.now) },
-        check("keyed, other content") { $1.reserve("acme", spend(4), key: "k", now: $0.now) },
-        check("commit at once: trips the cap") {
-            $1.reserve("acme", spend(8), mode: .commit, now: $0.now)
-        },
-        check("partial") {
-            $1.reserve("acme", profile: "sms", spend(20), mode: .partial, now: $0.now)
-        },
-        check("check only") {
-            $1.reserve("acme", profile: "sms", spend(5), mode: .checkOnly, now: $0.now)
-        },
-        Operation(name: "commit the hold") { world, lane in
-            commit(world, lane, Amounts())
-        },
-        Operation(name: "commit the hold with more") { world, lane in
-            commit(world, lane, spend(5, extensions: 1))
-        },
-        Operation(name: "release the hold") { world, lane in
-            var answer = ReleaseAnswer()
-            let failure = lane.release(world.hold, now: world.now, answer: &answer)
-            if let failure { return "failed \(failure.code)" }
-            return "released replayed=\(answer.replayed) expired=\(answer.expired)"
-        },
-        extend("extend by 1", key: ""),
-        extend("extend by 1, keyed", key: "e"),
-        Operation(name: "record 1 with the profile") { world, lane in
-            let (failure, answer) = lane.record("acme", profile: "sms", spend(1), now: world.now)
-            if let failure { return "failed \(failure.code)" }
-            return "recorded \(answer.warnings.rawValue) \(answer.tenantStatus)"
-        },
-        Operation(name: "lower the cap") { world, lane in
-            let result = try? lane.setTenant("acme", World.loweredPolicy, now: world.now)
-            return "changed \(result?.overBy.values.sorted() ?? [-1])"
-        },
-        Operation(name: "disable the profile") { world, lane in
-            let policy = ProfilePolicy(enabled: false, dailySpendNanos: 8)
-            let result = try? lane.setProfile("sms", of: "acme", policy, now: world.now)
-            return "changed \(result?.overBy.values.sorted() ?? [-1])"
-        },
-        Operation(name: "suspend") { world, lane in
-            let done: Void? = try? lane.setStatus("acme", .suspended, now: world.now)
-            return "suspended \(done != nil)"
-        },
-        Operation(name: "expire the hold") { world, lane in
-            lane.pass(to: world.now + 11_000)
-            return "ticked"
-        },
-    ]
-
-    private static func check(
-        _ name: String,
-        _ run: @escaping @Sendable (World, Lane) -> (failure: Failure?, answer: CheckAnswer)
-    ) -> Operation {
-        Operation(name: name) { world, lane in
-            let result = run(world, lane)
-            return text(result.failure, result.answer)
-        }
-    }
-
-    private static func commit(_ world: World, _ lane: Lane, _ actual: Amounts) -> String {
-        var answer = CommitAnswer()
-        let command = CommitCommand(reservationID: world.hold, actual: actual)
-        let failure = lane.commit(command, now: world.now, answer: &answer)
-        if let failure { return "failed \(failure.code)" }
-        return "committed \(answer.committed.spendNanos) \(answer.committed.extensions)"
-            + " late=\(answer.late) replayed=\(answer.replayed)"
-            + " warnings=\(answer.warnings.rawValue) \(answer.tenantStatus)"
-    }
-
-    private static func extend(_ name: String, key: String) -> Operation {
-        Operation(name: name) { world, lane in
-            let (failure, answer) = lane.extend(
-                world.hold, spend(1), ttl: 90_000, key: key, now: world.now)
-            if let failure { return "failed \(failure.code)" }
-            return "\(answer.decision) suspended=\(answer.refusedBySuspension)"
-                + " refused=\(answer.refused.rawValue) replayed=\(answer.replayed)"
-                + " expires=\(answer.expiresAt - world.now)"
-        }
     }
 }

@@ -22,7 +22,10 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: .init(
-            "When an answer is safe: sync, interval or memory (default memory, the only one yet).",
+            """
+            When an answer leaves: sync, once it is on disk (default); interval, at once, with the \
+            disk behind by --journal-interval; memory, at once, and nothing is kept.
+            """,
             valueName: "mode"))
     var durability: String?
 
@@ -68,6 +71,35 @@ struct ServeOptions: ParsableArguments {
             valueName: "duration"))
     var maxReservationLife: String?
 
+    @Option(
+        help: .init(
+            "With --durability interval: what a crash may take back, 1ms to 10s (default 10ms).",
+            valueName: "duration"))
+    var journalInterval: String?
+
+    @Option(
+        help: .init(
+            "Size of a journal segment, 1MiB to 4GiB (default 64MiB).", valueName: "size"))
+    var journalSegment: String?
+
+    @Option(
+        help: .init(
+            "Disk that all segments may take; beyond it requests are refused (default 64GiB).",
+            valueName: "size"))
+    var journalMaximum: String?
+
+    @Option(
+        help: .init(
+            "How long segments are kept that nobody needs any more (default 1h).",
+            valueName: "duration"))
+    var journalRetention: String?
+
+    @Option(
+        help: .init(
+            "Journal after which a checkpoint is made, 1MiB to 1TiB (default 256MiB).",
+            valueName: "size"))
+    var checkpointEvery: String?
+
     @Option(help: .init("Tenants at most, 1 to 16000000 (default 1000000).", valueName: "n"))
     var maxTenants: String?
 
@@ -86,6 +118,15 @@ struct ServeOptions: ParsableArguments {
             "Idempotency keys remembered at most (default 10000000; 96 bytes each when used).",
             valueName: "n"))
     var maxRemembered: String?
+
+    @Option(
+        help: .init(
+            """
+            Reservations extended, or committed with other amounts than held, at most (default \
+            4000000; 256 bytes each when used).
+            """,
+            valueName: "n"))
+    var maxAmended: String?
 
     @Option(help: .init("Connections at most, 1 to 1000000 (default 10000).", valueName: "n"))
     var maxConnections: String?
@@ -106,7 +147,10 @@ struct ServeOptions: ParsableArguments {
             (.threads, threads), (.durability, durability), (.limitsFile, limits),
             (.insecureNoAuth, insecureNoAuth ? "true" : nil), (.logLevel, logLevel),
             (.drainTimeout, drainTimeout), (.idempotencyRetention, idempotencyRetention),
-            (.maxReservationLife, maxReservationLife), (.maxTenants, maxTenants),
+            (.maxReservationLife, maxReservationLife), (.journalInterval, journalInterval),
+            (.journalSegment, journalSegment), (.journalMaximum, journalMaximum),
+            (.journalRetention, journalRetention), (.checkpointEvery, checkpointEvery),
+            (.maxAmended, maxAmended), (.maxTenants, maxTenants),
             (.maxProfiles, maxProfiles), (.maxReservations, maxReservations),
             (.maxRemembered, maxRemembered), (.maxConnections, maxConnections),
             (.maxConnectionsPerAddress, maxConnectionsPerAddress),

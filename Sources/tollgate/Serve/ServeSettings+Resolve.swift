@@ -17,6 +17,7 @@ extension ServeSettings {
         settings.threads = min(max(cores, 1), 62)
         try settings.readPlaces(reader)
         try settings.readTimes(reader)
+        try settings.readJournal(reader)
         try settings.readBounds(reader)
         try settings.checkSafety()
         return settings
@@ -44,12 +45,33 @@ extension ServeSettings {
             ?? maxReservationLifeMilliseconds
     }
 
+    private mutating func readJournal(_ reader: SettingsReader) throws(SettingsError) {
+        journalIntervalMilliseconds =
+            try reader.duration(.journalInterval, 1...10_000) ?? journalIntervalMilliseconds
+        journalSegmentBytes =
+            try reader.size(.journalSegment, 1 << 20...4 << 30) ?? journalSegmentBytes
+        journalMaximumBytes =
+            try reader.size(.journalMaximum, 8 << 20...64 << 40) ?? journalMaximumBytes
+        journalRetentionMilliseconds =
+            try reader.duration(.journalRetention, 0...31_536_000_000)
+            ?? journalRetentionMilliseconds
+        checkpointBytes = try reader.size(.checkpointEvery, 1 << 20...1 << 40) ?? checkpointBytes
+        guard journalMaximumBytes >= 4 * journalSegmentBytes else {
+            throw SettingsError(
+                description: """
+                    journal-maximum must be at least four segments: one that is written, one made \
+                    ready, and two that wait for a checkpoint
+                    """)
+        }
+    }
+
     private mutating func readBounds(_ reader: SettingsReader) throws(SettingsError) {
         maxTenants = try reader.count(.maxTenants, 1...16_000_000) ?? maxTenants
         maxProfiles = try reader.count(.maxProfiles, 1...16_000_000) ?? maxProfiles
         maxReservations =
             try reader.count(.maxReservations, 1...4_000_000_000) ?? maxReservations
         maxRemembered = try reader.count(.maxRemembered, 1...4_000_000_000) ?? maxRemembered
+        maxAmended = try reader.count(.maxAmended, 1...4_194_303) ?? maxAmended
         maxConnections = try reader.count(.maxConnections, 1...1_000_000) ?? maxConnections
         maxConnectionsPerAddress =
             try reader.count(.maxConnectionsPerAddress, 1...1_000_000) ?? maxConnectionsPerAddress
@@ -71,14 +93,6 @@ extension ServeSettings {
                 description: """
                     --insecure-no-auth is accepted on loopback only, and \(address) is not: \
                     listen on 127.0.0.1 or [::1]
-                    """)
-        }
-        guard durability == .memory else {
-            throw SettingsError(
-                description: """
-                    This version keeps its state in memory only: --durability \
-                    \(durability.rawValue) is a promise that it cannot keep yet; use \
-                    --durability memory
                     """)
         }
     }

@@ -17,7 +17,7 @@ struct ServeSettings: Sendable, Equatable {
     var dataDirectory = "tollgate-data"
     /// Event loops.
     var threads = 1
-    var durability = Durability.memory
+    var durability = Durability.sync
     /// nil: no limits file.
     var limitsFile: String?
     var insecureNoAuth = false
@@ -27,10 +27,20 @@ struct ServeSettings: Sendable, Equatable {
     var idempotencyRetentionMilliseconds: Int64 = 900_000
     var maxReservationLifeMilliseconds: Int64 = 86_400_000
 
+    /// Durability `interval`: how much time a crash of the machine may take back.
+    var journalIntervalMilliseconds: Int64 = 10
+    var journalSegmentBytes = 64 << 20
+    /// Of all segments together; more is refused until a checkpoint has made room.
+    var journalMaximumBytes = 64 << 30
+    var journalRetentionMilliseconds: Int64 = 3_600_000
+    /// Journal written since the last checkpoint that starts the next one.
+    var checkpointBytes = 256 << 20
+
     var maxTenants = 1_000_000
     var maxProfiles = 1_000_000
     var maxReservations = 20_000_000
     var maxRemembered = 10_000_000
+    var maxAmended = 4_000_000
 
     var maxConnections = 10_000
     var maxConnectionsPerAddress = 1_024
@@ -50,10 +60,16 @@ enum ServeKey: String, CaseIterable, Sendable {
     case drainTimeout = "drain-timeout"
     case idempotencyRetention = "idempotency-retention"
     case maxReservationLife = "max-reservation-life"
+    case journalInterval = "journal-interval"
+    case journalSegment = "journal-segment"
+    case journalMaximum = "journal-maximum"
+    case journalRetention = "journal-retention"
+    case checkpointEvery = "checkpoint-every"
     case maxTenants = "max-tenants"
     case maxProfiles = "max-profiles"
     case maxReservations = "max-reservations"
     case maxRemembered = "max-remembered"
+    case maxAmended = "max-amended"
     case maxConnections = "max-connections"
     case maxConnectionsPerAddress = "max-connections-per-address"
     case maxConcurrentStreams = "max-concurrent-streams"

@@ -65,6 +65,14 @@ struct SettingsReader {
         }
     }
 
+    /// Bytes.
+    func size(_ key: ServeKey, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+        let bounds = "\(SizeText.text(range.lowerBound)) to \(SizeText.text(range.upperBound))"
+        return try value(key, "a size from \(bounds), like 64MiB or 10GiB") { text in
+            SizeText.bytes(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
     func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ key: ServeKey, _ type: Choice.Type
     ) throws(SettingsError) -> Choice? {

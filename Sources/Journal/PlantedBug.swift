@@ -1,0 +1,25 @@
+#if STEP_POINTS
+    import Glibc
+
+    /// Mistakes that a debug build makes when it is told to, each one that somebody has made: `Tools/verify --planted`
+    /// shows that the tests find every one of them. A release build contains none of this.
+    package enum PlantedBug: String, CaseIterable, Sendable {
+        /// An answer may leave before its record is on disk.
+        case earlyAcknowledgement = "early-acknowledgement"
+        /// The journal writes, but does not sync.
+        case skippedSync = "skipped-sync"
+        /// A record is published without the one that it builds upon.
+        case lostPredecessor = "lost-predecessor"
+        /// Whoever comes next does not complete what a stopped thread left to be done.
+        case lostSatellite = "lost-satellite"
+        /// A decision is put in place without a look at whether the tenant has changed since it was read.
+        case doubleGrant = "double-grant"
+        /// A request that will be refused takes its room first and gives it back afterwards.
+        case rollBackRace = "roll-back-race"
+
+        /// The one that `TOLLGATE_PLANT` names; nil: none.
+        package static let planted: PlantedBug? = getenv("TOLLGATE_PLANT").flatMap {
+            PlantedBug(rawValue: String(cString: $0))
+        }
+    }
+#endif

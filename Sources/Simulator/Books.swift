@@ -1,0 +1,87 @@
+import Limits
+
+/// What a client knows: what it asked for, and what it was told. The truth that the service is held against.
+///
+/// Everything is asked under a key, so that the client can collect what it does not know the outcome of.
+struct Books {
+    struct Request: Equatable {
+        var tenant: Int
+        var profile: Bool
+        var amounts: Amounts
+        var mode: Mode
+        var onExpiry: ExpiryPolicy
+        var ttl: UInt32
+        var key: String
+    }
+
+    /// What became of a request, once it is known.
+    struct Told: Equatable {
+        var decision: Decision
+        var reservation: UInt64
+        var expiresAt: Int64
+    }
+
+    enum Settling: Equatable {
+        case commit(Int64)
+        case release
+    }
+
+    var requests: [Request] = []
+    /// By request: what the client was told.
+    var told: [Int: Told] = [:]
+    /// The request that made a reservation.
+    var maker: [UInt64: Int] = [:]
+    /// How the client settles a reservation, and whether it was told that it is done.
+    var settling: [UInt64: (how: Settling, done: Bool)] = [:]
+    /// Usage recorded: tenant, amounts, key, and whether the client was told.
+    var recorded: [(tenant: Int, amounts: Amounts, key: String, done: Bool)] = []
+    /// What went wrong, for the report.
+    var violations: [String] = []
+
+    mutating func tell(_ request: Int, _ answer: Told) {
+        if let before = told[request], before != answer {
+            violations.append("request \(request) was decided twice: \(before), \(answer)")
+        }
+        told[request] = answer
+        guard answer.reservation != 0 else { return }
+        if let other = maker[answer.reservation], other != request {
+            violations.append(
+                "reservation \(answer.reservation) was given to \(other) and \(request)")
+        }
+        maker[answer.reservation] = request
+    }
+
+    /// Reservations that the client may settle: told of, not being settled.
+    var settleable: [UInt64] { maker.keys.filter { settling[$0] == nil }.sorted() }
+
+    /// What a tenant's totals must be when everything is collected and what is due by `now` has expired.
+    func totals(tenant: Int, now: Int64) -> (committed: Amounts, held: Amounts) {
+        var committed = Amounts()
+        var held = Amounts()
+        func add(_ amounts: Amounts, to total: inout Amounts) {
+            for resource in amounts.resources {
+                total.set(resource, total[resource] + amounts[resource])
+            }
+        }
+        for (index, request) in requests.enumerated() where request.tenant == tenant {
+            guard let answer = told[index], answer.decision == .allowed else { continue }
+            if request.mode == .commit {
+                add(request.amounts, to: &committed)
+                continue
+            }
+            switch settling[answer.reservation]?.how {
+            case .commit(let actual):
+                add(Amounts(.extensions, actual), to: &committed)
+            case .release: break
+            case nil:
+                if answer.expiresAt > now {
+                    add(request.amounts, to: &held)
+                } else if request.onExpiry == .commit {
+                    add(request.amounts, to: &committed)
+                }
+            }
+        }
+        for usage in recorded where usage.tenant == tenant { add(usage.amounts, to: &committed) }
+        return (committed, held)
+    }
+}

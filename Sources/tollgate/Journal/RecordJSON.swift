@@ -1,0 +1,146 @@
+internal import Engine
+internal import Foundation
+internal import Journal
+internal import Limits
+
+/// A record as `tollgate journal dump --json` shows it: snake_case names, absent where there is nothing to say.
+struct RecordJSON {
+    private var members: [(String, JSONValue)] = []
+
+    /// An operation.
+    static func operation(_ record: borrowing Record) -> JSONValue {
+        var json = RecordJSON()
+        json.add("kind", .string(snakeCase("\(record.kind)")))
+        json.add("tenant", .integer(Int64(record.tenant)))
+        json.add("version", .integer(Int64(clamping: record.version)))
+        json.add("time", .string(instant(record.time)))
+        if let profile = record.profile { json.add("messaging_profile", .integer(Int64(profile))) }
+        if record.reservationID != 0 {
+            json.add("reservation_id", .string(String(record.reservationID)))
+        }
+        if record.expiresAt != 0 { json.add("expires_at", .string(instant(record.expiresAt))) }
+        if record.action != .unspecified {
+            json.add("action", .string(snakeCase("\(record.action)")))
+        }
+        json.add("asked", record.asked)
+        json.add("charged", record.charged)
+        json.add("committed_by", record.transition.committed)
+        json.add("held_by", record.transition.held)
+        json.addProfile(record)
+        json.addWindows(record)
+        json.addAnswer(record)
+        json.addText(record)
+        return .object(json.members)
+    }
+
+    /// An entry of a checkpoint.
+    static func image(_ kind: ImageKind, _ words: UnsafeBufferPointer<UInt64>) -> JSONValue {
+        var json = RecordJSON()
+        json.add("kind", .string("\(kind)_entry"))
+        json.add("tenant", .integer(Int64(UInt32(truncatingIfNeeded: words[3]))))
+        json.add("version", .integer(Int64(clamping: words[1])))
+        switch kind {
+        case .tenant:
+            json.addSettings(RecordImage.text(words, at: 19).flatMap(SettingsText.tenant))
+        case .profile:
+            json.addSettings(RecordImage.text(words, at: 10).flatMap(SettingsText.profile))
+        case .table, .reservation, .key, .setting: break
+        }
+        json.add("words", .array(words.dropFirst(4).map { .string(String($0, radix: 16)) }))
+        return .object(json.members)
+    }
+
+    private mutating func add(_ name: String, _ value: JSONValue) { members.append((name, value)) }
+
+    private mutating func add(_ name: String, _ amounts: Amounts) {
+        guard !amounts.isEmpty else { return }
+        var values: [(String, JSONValue)] = []
+        for resource in Resource.allCases where amounts.contains(resource.index) {
+            let amount = amounts[resource.index]
+            values.append(
+                (
+                    resource.name,
+                    resource == .spend ? .string(Money.format(amount)) : .integer(amount)
+                ))
+        }
+        add(name, .object(values))
+    }
+
+    private mutating func addProfile(_ record: borrowing Record) {
+        guard record.transition.touchesProfile else { return }
+        add(
+            "messaging_profile_committed_by",
+            .string(Money.format(record.transition.profileCommitted)))
+        add("messaging_profile_held_by", .string(Money.format(record.transition.profileHeld)))
+    }
+
+    private mutating func addWindows(_ record: borrowing Record) {
+        if record.openedCycleEnd != 0 {
+            add("cycle_start", .string(Self.instant(record.openedCycleStart)))
+            add("cycle_end", .string(Self.instant(record.openedCycleEnd)))
+        }
+        if record.openedDay != 0 { add("day", .string(Self.instant(record.openedDay))) }
+        guard record.closed.count > 0 else { return }
+        var closed: [JSONValue] = []
+        for index in 0..<record.closed.count {
+            let charge = record.closed.charges[index]
+            var json = RecordJSON()
+            json.add("cycle_start", .string(Self.instant(charge.cycleStart)))
+            json.add("day", .string(Self.instant(charge.dayStart)))
+            json.add("amounts", charge.amounts)
+            json.add("messaging_profile_spend", .string(Money.format(charge.profileSpend)))
+            closed.append(.object(json.members))
+        }
+        add("charged_to_closed_windows", .array(closed))
+    }
+
+    private mutating func addAnswer(_ record: borrowing Record) {
+        if record.decision == .denied { add("decision", .string("denied")) }
+        if record.refusedBySuspension { add("refused_by_suspension", .bool(true)) }
+        add("refused", record.refused)
+        add("warnings", record.warnings)
+        let events = record.transition.events
+        add("threshold_reached", events.thresholds)
+        add("limit_reached", events.reached)
+        if events.contains(.suspended) { add("suspended", .bool(true)) }
+        if events.contains(.reinstated) { add("reinstated", .bool(true)) }
+        if record.hasKey {
+            let key = String(record.keyHigh, radix: 16) + "-" + String(record.keyLow, radix: 16)
+            add("key_hash", .string(key))
+            add("key_until", .string(Self.instant(record.keyUntil)))
+        }
+    }
+
+    private mutating func add(_ name: String, _ limits: LimitSet) {
+        let names = LimitKind.allCases.filter { limits.contains($0) }
+        if !names.isEmpty { add(name, .array(names.map { .string($0.row.name) })) }
+    }
+
+    private mutating func addText(_ record: borrowing Record) {
+        guard record.text.count > 0 else { return }
+        switch record.kind {
+        case .tenantCreated, .tenantChanged: addSettings(SettingsText.tenant(record.text))
+        case .profileCreated, .profileChanged: addSettings(SettingsText.profile(record.text))
+        default: add("reference", .string(String(decoding: record.text, as: UTF8.self)))
+        }
+    }
+
+    private mutating func addSettings(_ settings: [(String, String)]?) {
+        guard let settings else { return }
+        add("settings", .object(settings.map { ($0.0, .string($0.1)) }))
+    }
+
+    /// RFC 3339 with milliseconds.
+    static func instant(_ milliseconds: Int64) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(
+            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    }
+
+    /// "tenantCreated" → "tenant_created".
+    static func snakeCase(_ name: String) -> String {
+        name.reduce(into: "") { text, letter in
+            if letter.isUppercase { text += "_" }
+            text += letter.lowercased()
+        }
+    }
+}
