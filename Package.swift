@@ -82,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "HTTP2", "Reservations",
+                "HTTP2", "Journal", "Reservations",
                 "Limits", "LimitsFile", "Engine", "GRPCServer", "TollgateClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),

@@ -2,14 +2,64 @@
 #define TOLLGATE_CLINUX_SHIM_H
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "crc32c.h"
+
+/// openat(2), which is variadic; -1 and errno.
+static inline int linux_openat(int directory, const char *name, int flags, mode_t mode) {
+    return openat(directory, name, flags | O_CLOEXEC, mode);
+}
+
+/// flock(2), whose name Swift gives to a struct: exclusive, without waiting; -1 and errno.
+static inline int linux_lock_exclusively(int descriptor) {
+    return flock(descriptor, LOCK_EX | LOCK_NB);
+}
+
+/// Bytes that an unprivileged writer may still use on a file system; -1 and errno.
+static inline int64_t linux_free_bytes(int descriptor) {
+    struct statvfs status;
+    if (fstatvfs(descriptor, &status) != 0) {
+        return -1;
+    }
+    return (int64_t)status.f_bavail * (int64_t)status.f_frsize;
+}
+
+/// Sleeps while the word is `expected`, until woken or for `nanoseconds`. May return early.
+static inline void linux_futex_wait(const void *word, uint32_t expected, int64_t nanoseconds) {
+    struct timespec timeout = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &timeout, NULL, 0);
+}
+
+/// Wakes everybody who sleeps on the word.
+static inline void linux_futex_wake(const void *word) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+/// Gives the calling thread the lowest priority.
+static inline void linux_lower_priority(void) {
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+}
+
+/// The monotonic clock in nanoseconds.
+static inline int64_t linux_monotonic_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 #endif

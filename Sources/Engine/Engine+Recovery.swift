@@ -1,6 +1,107 @@
+package import Journal
+import Limits
 import Reservations
 
+/// What recovery found.
+package struct RecoveryReport: Sendable, Equatable {
+    /// The first segment that the checkpoint does not cover; nil: there was no checkpoint.
+    package var checkpoint: UInt64?
+    /// A newer checkpoint was damaged: why.
+    package var passedOver: [String] = []
+    package var records = 0
+    /// Second copies, and records that were never acknowledged.
+    package var known = 0
+    package var dropped = 0
+    /// Bytes behind the journal's end that had not become durable; 0: none.
+    package var tornBytes = 0
+    package var tornAt = ""
+    /// Bytes of segments read.
+    package var bytes = 0
+}
+
 extension Engine {
+    /// Opens the journal in a directory, plays it back, expires what fell due meanwhile, and goes on writing.
+    ///
+    /// - Parameters:
+    ///   - disk: the directory; locked until `close`.
+    ///   - clock: wall and boot time.
+    /// - Throws: what is wrong with the journal, with file, offset and what to do; the directory is unchanged then,
+    ///   but for files half made.
+    package static func open(
+        configuration: EngineConfiguration, clock source: EngineClock.Source = .system,
+        disk: any Disk, settings: DurabilitySettings
+    ) throws(EngineError) -> (engine: Engine, report: RecoveryReport) {
+        var configuration = configuration
+        configuration.capacity.ringWords = ringWords(configuration.capacity.lanes, settings)
+        let clock = EngineClock(source)
+        do throws(JournalError) {
+            try disk.lock()
+        } catch {
+            throw EngineError(error)
+        }
+        do throws(EngineError) {
+            let schedules = Schedules()
+            let recovery = try Recovery(disk)
+            let (table, lane) = try makeTable(
+                configuration.capacity, schedules, recovery.secret, now: clock.now)
+            var replayer = Replayer(lane, schedules, now: clock.now)
+            try recovery.play(into: &replayer)
+            clock.start(noEarlierThan: replayer.statistics.time)
+            let journal = try recovery.go(on: table, settings, configuration.capacity)
+            var control = Control(lane: lane)
+            control.tenants = replayer.tenants
+            control.profiles = replayer.profiles
+            control.settings = replayer.settings
+            control.settingsVersion = replayer.settingsVersion
+            // SAFETY: nobody uses the lane from here on but under the engine's lock.
+            nonisolated(unsafe) let handed = control
+            let engine = Engine(configuration, clock, table, schedules, handed, journal)
+            journal.start()
+            engine.expireOverdue()
+            return (engine, recovery.report(replayer.statistics))
+        } catch {
+            disk.unlock()
+            throw error
+        }
+    }
+
+    /// Plays what a directory holds back into a table of its own, and lets go of it. The directory is unchanged.
+    ///
+    /// - Parameter disk: locked by the caller.
+    package static func verify(disk: any Disk) throws(EngineError) -> RecoveryReport {
+        let recovery = try Recovery(disk, removesTemporaries: false)
+        let schedules = Schedules()
+        var capacity = TableCapacity()
+        capacity.tenants = 16_000_000
+        capacity.profiles = 16_000_000
+        capacity.reservations = 4_000_000_000
+        capacity.keys = 100_000_000
+        capacity.lanes = 1
+        let (_, lane) = try makeTable(capacity, schedules, recovery.secret, now: 0)
+        var replayer = Replayer(lane, schedules, now: .min)
+        try recovery.play(into: &replayer)
+        return recovery.report(replayer.statistics)
+    }
+
+    /// Rings that fit a segment many times over, so that it never takes more than one segment to write them out.
+    private static func ringWords(_ lanes: Int, _ settings: DurabilitySettings) -> Int {
+        var words = 1 << 17
+        while words > 4 * RecordWords.most
+            && words * 8 * lanes * 8 > settings.journal.segmentBytes
+        {
+            words /= 2
+        }
+        return words
+    }
+
+    private func expireOverdue() {
+        let now = clock.now
+        control.withLock { control in
+            control.lane.expireOverdue(now: now) { [self] in runRound(waits: true) }
+        }
+        runRound(waits: true)
+    }
+
     /// Plays records back before the engine serves. Returns what was played.
     @discardableResult
     func recover(
@@ -15,5 +116,183 @@ extension Engine {
             control.settingsVersion = replayer.settingsVersion
             return replayer.statistics
         }
+    }
+
+    // MARK: Durability
+
+    /// Blocks until everything that was done so far is on disk.
+    package func awaitDurable() throws(EngineError) {
+        guard let journal else { return }
+        if journal.thread == nil { journal.writer.round() }
+        guard journal.rounds.wait() else {
+            throw EngineError(.system, "the journal has failed: nothing more can be kept")
+        }
+    }
+
+    private func runRound(waits: Bool) {
+        guard let journal else { return }
+        if journal.thread == nil {
+            journal.writer.prepareNext()
+            journal.writer.round()
+        } else {
+            _ = journal.rounds.wait()
+        }
+    }
+
+    /// Does a round of the journal; for engines without threads.
+    package func runJournal() {
+        journal?.writer.prepareNext()
+        journal?.writer.round()
+    }
+
+    /// Makes a checkpoint now. False: nothing was sealed since the last one.
+    @discardableResult
+    package func makeCheckpoint() throws(EngineError) -> Bool {
+        try journal?.checkpointer.make() ?? false
+    }
+
+    /// How the journal fares; nil: there is none.
+    package var journalStatus: JournalStatus? { journal?.writer.currentStatus }
+
+    /// Has a failure of the journal reported, once: from then on nothing is acknowledged, and the process had better
+    /// end.
+    package func onJournalFailure(_ report: @escaping @Sendable (JournalError) -> Void) {
+        journal?.writer.onFailure = report
+    }
+
+    /// Ends the journal in good order. Nobody may call any lane any more.
+    package func close() { journal?.close() }
+}
+
+/// Finds and plays back what a directory holds.
+struct Recovery {
+    let disk: any Disk
+    let id: JournalID
+    /// The id was found, not made up.
+    let exists: Bool
+    var secret: HashSecret { HashSecret(k0: id.low, k1: id.high) }
+    private let checkpoint: UInt64?
+    private let passedOver: [String]
+    private let found = Found()
+
+    /// What playing back found out.
+    private final class Found {
+        var end: JournalEnd?
+        var sequence: UInt64 = 0
+        var epoch: UInt64 = 0
+    }
+
+    init(_ disk: any Disk, removesTemporaries: Bool = true) throws(EngineError) {
+        do throws(JournalError) {
+            if removesTemporaries { try disk.removeTemporaries() }
+            let id = try JournalReader.id(disk)
+            self.disk = disk
+            self.id = id ?? .random()
+            exists = id != nil
+            var passedOver: [String] = []
+            var checkpoint: UInt64?
+            for number in try disk.checkpointNumbers().reversed() {
+                guard let error = CheckpointReader(disk, id: id).check(number) else {
+                    checkpoint = number
+                    break
+                }
+                if error.code == .newerFormat { throw error }
+                passedOver.append("\(error)")
+            }
+            if checkpoint == nil, let first = try disk.segmentNumbers().first, first != 1 {
+                throw JournalError(
+                    .missing, file: JournalFiles.checkpoint(first),
+                    reason: passedOver.first.map { "no checkpoint is whole (\($0))" }
+                        ?? "the journal begins with segment \(first), and there is no checkpoint",
+                    remedy: "restore the checkpoint from a copy")
+            }
+            self.checkpoint = checkpoint
+            self.passedOver = passedOver
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    /// Plays the checkpoint and everything after it back.
+    func play(into replayer: inout Replayer) throws(EngineError) {
+        guard exists else { return }
+        if let checkpoint {
+            let summary = try Self.play(checkpoint, disk, id, into: &replayer)
+            found.sequence = summary.sequence
+            found.epoch = summary.epoch
+        }
+        found.end = try Self.play(
+            from: checkpoint ?? 1, below: nil, disk, id, epoch: found.epoch, into: &replayer)
+        // What still waits was never acknowledged, and this process uses its versions anew.
+        replayer.beginProcess()
+    }
+
+    /// Plays a checkpoint back.
+    static func play(
+        _ checkpoint: UInt64, _ disk: any Disk, _ id: JournalID, into replayer: inout Replayer
+    ) throws(EngineError) -> CheckpointReader.Summary {
+        try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { EngineError($0) }) {
+            (block) throws(EngineError) in
+            try block.forEachRecord { (words) throws(EngineError) in try replayer.play(words) }
+        }
+    }
+
+    /// Plays segments back.
+    ///
+    /// - Parameter epoch: the process run that waiting records belong to.
+    static func play(
+        from first: UInt64, below limit: UInt64?, _ disk: any Disk, _ id: JournalID,
+        epoch: UInt64, into replayer: inout Replayer
+    ) throws(EngineError) -> JournalEnd {
+        try JournalReader(disk, id: id).read(
+            from: first, below: limit, wrapping: { EngineError($0) }
+        ) { (event) throws(EngineError) in
+            switch event {
+            case .start: replayer.beginProcess()
+            case .records(let payload, let place):
+                do throws(EngineError) {
+                    try payload.forEachRecord { (words) throws(EngineError) in
+                        try replayer.play(words)
+                    }
+                } catch {
+                    throw EngineError(
+                        error.code,
+                        """
+                        \(JournalFiles.segment(place.segment)), frame at offset \(place.offset): \
+                        \(error.message)
+                        """)
+                }
+            }
+        }
+    }
+
+    /// A writer behind what was found.
+    func go(
+        on table: ReservationTable, _ settings: DurabilitySettings, _ capacity: TableCapacity
+    ) throws(EngineError) -> EngineJournal {
+        do throws(JournalError) {
+            let writer = try JournalWriter(
+                disk, id: id, settings.journal, rings: table.rings, after: found.end)
+            let checkpointer = Checkpointer(
+                disk, id, writer, settings, capacity, last: checkpoint ?? 1)
+            return EngineJournal(disk, settings, writer, checkpointer)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    func report(_ statistics: Replayer.Statistics) -> RecoveryReport {
+        var report = RecoveryReport()
+        report.checkpoint = checkpoint
+        report.passedOver = passedOver
+        report.records = statistics.records
+        report.known = statistics.known
+        report.dropped = statistics.dropped
+        if let end = found.end {
+            report.tornBytes = end.tornEnd - end.offset
+            report.tornAt = "\(JournalFiles.segment(end.segment)), offset \(end.offset)"
+            report.bytes = end.bytes
+        }
+        return report
     }
 }

@@ -18,9 +18,11 @@ package struct EngineConfiguration: Sendable {
 package final class Engine: Sendable {
     package let configuration: EngineConfiguration
     package let clock: EngineClock
-    private let table: ReservationTable
+    let table: ReservationTable
     let schedules: Schedules
     let control: Lock<Control>
+    /// nil: nothing is kept.
+    let journal: EngineJournal?
 
     /// What configuration needs besides the table.
     struct Control {
@@ -31,21 +33,41 @@ package final class Engine: Sendable {
         var settingsVersion: UInt64 = 0
     }
 
+    /// An engine in memory: what it knows ends with the process.
+    ///
     /// - Parameter secret: of the hashes of idempotency keys; kept with the journal.
-    package init(
+    package convenience init(
         configuration: EngineConfiguration = EngineConfiguration(),
         clock: EngineClock = EngineClock(), secret: HashSecret = .random()
     ) throws(EngineError) {
+        let schedules = Schedules()
+        let (table, lane) = try Self.makeTable(
+            configuration.capacity, schedules, secret, now: clock.now)
+        self.init(configuration, clock, table, schedules, Control(lane: lane), nil)
+    }
+
+    init(
+        _ configuration: EngineConfiguration, _ clock: EngineClock, _ table: ReservationTable,
+        _ schedules: Schedules, _ control: sending Control, _ journal: EngineJournal?
+    ) {
         self.configuration = configuration
         self.clock = clock
-        schedules = Schedules()
+        self.table = table
+        self.schedules = schedules
+        self.control = Lock(control)
+        self.journal = journal
+    }
+
+    /// A table, and the lane of the configuration: it makes no reservations, so it keeps no time.
+    static func makeTable(
+        _ capacity: TableCapacity, _ schedules: Schedules, _ secret: HashSecret, now: Int64
+    ) throws(EngineError) -> (ReservationTable, Lane) {
         do throws(TableError) {
-            table = try ReservationTable(
-                capacity: configuration.capacity, schedules: schedules, secret: secret)
-            let lane = try table.makeLane(now: clock.now)
-            // The configuration's lane makes no reservations, so it keeps no time.
+            let table = try ReservationTable(
+                capacity: capacity, schedules: schedules, secret: secret)
+            let lane = try table.makeLane(now: now)
             lane.retire()
-            control = Lock(Control(lane: lane))
+            return (table, lane)
         } catch {
             throw EngineError(error)
         }
@@ -54,7 +76,7 @@ package final class Engine: Sendable {
     /// A lane for one more event loop.
     package func makeLane() throws(EngineError) -> EngineLane {
         do {
-            return EngineLane(try table.makeLane(now: clock.now), clock)
+            return EngineLane(try table.makeLane(now: clock.now), clock, journal)
         } catch {
             throw EngineError(error)
         }

@@ -60,6 +60,12 @@ package final class EngineClock: Sendable {
         source.boot() + offset.load(ordering: .relaxed)
     }
 
+    /// Goes on no earlier than at an instant that is known to have been used. Before anybody reads the clock.
+    func start(noEarlierThan highWater: Int64) {
+        let behind = highWater - now
+        if behind > 0 { offset.wrappingAdd(behind, ordering: .relaxed) }
+    }
+
     /// Compares engine time with the wall clock and follows it forwards. To be called every second or so.
     package func follow() -> Observation {
         let boot = source.boot()

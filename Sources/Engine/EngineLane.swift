@@ -11,9 +11,14 @@ package final class EngineLane {
     /// Engine time of the present batch, Unix milliseconds.
     package private(set) var now: Int64
 
-    init(_ lane: Lane, _ clock: EngineClock) {
+    private let journal: EngineJournal?
+    private let listener: DurableRounds.Listener?
+
+    init(_ lane: Lane, _ clock: EngineClock, _ journal: EngineJournal?) {
         self.lane = lane
         self.clock = clock
+        self.journal = journal
+        listener = journal?.rounds.makeListener()
         now = clock.now
     }
 
@@ -23,19 +28,24 @@ package final class EngineLane {
 
     /// Whether the answer or failure that the last call gave reflects something that is not on disk yet. It must wait
     /// for the ticket that `takeTicket` hands out after it.
-    package var answerWaits: Bool { false }
+    package var answerWaits: Bool {
+        guard let journal, journal.answersWait else { return false }
+        return lane.answerWaits
+    }
 
     /// The ticket of all answers given so far. To be taken once after a batch of calls of which one or more must
     /// wait; wakes the journal. Tickets never fall; the answers may leave as soon as `durableTicket` is the same or
     /// higher.
-    package func takeTicket() -> UInt64 { 0 }
+    package func takeTicket() -> UInt64 { journal?.rounds.takeTicket(listener) ?? 0 }
 
     /// The highest ticket whose answers may leave. Any thread.
-    package var durableTicket: UInt64 { 0 }
+    package var durableTicket: UInt64 { journal?.rounds.durable ?? 0 }
 
     /// Has `notify` called, on the journal's thread, each time `durableTicket` has risen while tickets of this lane
     /// are due. To be set before the first call.
-    package func onDurable(_ notify: @escaping @Sendable () -> Void) {}
+    package func onDurable(_ notify: @escaping @Sendable () -> Void) {
+        listener?.onDurable(notify)
+    }
 
     /// Reads the clock. To be called once before a batch of requests that were read together.
     package func beginBatch() { now = max(now, clock.now) }
@@ -44,30 +54,37 @@ package final class EngineLane {
     package func tick() {
         beginBatch()
         lane.tick(now: now)
+        if lane.hasUnwritten { journal?.rounds.wake() }
     }
 
     package func check(_ command: CheckCommand, answer: inout CheckAnswer) -> Failure? {
-        lane.check(command, now: now, answer: &answer)
+        lane.beginCall()
+        return lane.check(command, now: now, answer: &answer)
     }
 
     package func commit(_ command: CommitCommand, answer: inout CommitAnswer) -> Failure? {
-        lane.commit(command, now: now, answer: &answer)
+        lane.beginCall()
+        return lane.commit(command, now: now, answer: &answer)
     }
 
     package func release(_ reservationID: UInt64, answer: inout ReleaseAnswer) -> Failure? {
-        lane.release(reservationID, now: now, answer: &answer)
+        lane.beginCall()
+        return lane.release(reservationID, now: now, answer: &answer)
     }
 
     package func extend(_ command: ExtendCommand, answer: inout ExtendAnswer) -> Failure? {
-        lane.extend(command, now: now, answer: &answer)
+        lane.beginCall()
+        return lane.extend(command, now: now, answer: &answer)
     }
 
     package func record(_ command: RecordCommand, answer: inout RecordAnswer) -> Failure? {
-        lane.record(command, now: now, answer: &answer)
+        lane.beginCall()
+        return lane.record(command, now: now, answer: &answer)
     }
 
     package func usage(_ query: UsageQuery, answer: inout UsageAnswer) -> Failure? {
-        lane.usage(query, now: now, answer: &answer)
+        lane.beginCall()
+        return lane.usage(query, now: now, answer: &answer)
     }
 
     /// Whose reservation the last commit, release or extend was about.

@@ -154,9 +154,11 @@ package final class Lane {
     @inline(__always)
     var records: Bool { ring != nil }
 
+    /// Whether something that this lane published is not on disk yet.
+    package var hasUnwritten: Bool { ring.map { $0.end != $0.durable } ?? false }
+
     /// Starts a call: its answer reflects nothing yet.
-    @inline(__always)
-    func beginCall() { own.pointee.origin = .none }
+    package func beginCall() { own.pointee.origin = .none }
 
     /// Whether the answer or failure of the last call reflects a version whose record is not on disk yet.
     package var answerWaits: Bool {

@@ -17,7 +17,8 @@ struct Tollgate: AsyncParsableCommand {
         version: version,
         subcommands: [
             ServeCommand.self, CheckCommand.self, CommitCommand.self, ReleaseCommand.self,
-            ExtendCommand.self, RecordCommand.self, UsageCommand.self, VersionCommand.self,
+            ExtendCommand.self, RecordCommand.self, UsageCommand.self, JournalCommand.self,
+            VersionCommand.self,
         ])
 }
 

@@ -30,7 +30,7 @@ struct SettingsTests {
         #expect(settings.grpcListen.description == "127.0.0.1:50051")
         #expect(settings.httpListen.description == "127.0.0.1:8080")
         #expect(settings.threads == 2)
-        #expect(settings.durability == .memory)
+        #expect(settings.durability == .sync)
         #expect(settings.limitsFile == nil)
         #expect(settings.drainTimeoutMilliseconds == 10_000)
         #expect(settings.maxRemembered == 10_000_000)
@@ -129,11 +129,24 @@ struct SettingsTests {
         }
     }
 
-    @Test(arguments: ["sync", "interval"])
-    func noPromiseThatCannotBeKept(_ durability: String) async throws {
-        let error = await #expect(throws: SettingsError.self) {
-            _ = try await resolve([.durability: durability])
-        }
-        #expect(error?.description.contains("--durability \(durability)") == true)
+    @Test func theJournalHasItsBounds() async throws {
+        let settings = try await resolve([
+            .durability: "interval", .journalInterval: "50ms", .journalSegment: "4MiB",
+            .journalMaximum: "1GiB", .checkpointEvery: "16MiB",
+        ])
+        #expect(settings.durability == .interval)
+        #expect(settings.journalIntervalMilliseconds == 50)
+        #expect(settings.journalSegmentBytes == 4 << 20)
+        #expect(settings.journalMaximumBytes == 1 << 30)
+        #expect(settings.checkpointBytes == 16 << 20)
+    }
+
+    @Test(arguments: [
+        (ServeKey.journalSegment, "512KiB"), (.journalSegment, "64 MB"), (.journalSegment, "MiB"),
+        (.journalMaximum, "128MiB"), (.checkpointEvery, "0"), (.journalInterval, "0s"),
+    ])
+    func badJournalSettingsAreNamed(_ key: ServeKey, _ text: String) async throws {
+        let error = await #expect(throws: SettingsError.self) { _ = try await resolve([key: text]) }
+        #expect(error?.description.contains(key.rawValue) == true)
     }
 }

@@ -48,6 +48,8 @@ class Server:
     """A running `tollgate serve` on a free port, its logs kept for failures."""
 
     def __init__(self, *arguments, limits=EXAMPLE, environment=None):
+        if "--data-dir" not in arguments and "--durability" not in arguments:
+            arguments = ("--durability", "memory", *arguments)
         self.process = subprocess.Popen(
             [
                 BINARY, "serve", "--insecure-no-auth",

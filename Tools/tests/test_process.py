@@ -83,7 +83,7 @@ def test_bad_limits_file_is_named(tmp_path):
 
 def test_a_taken_port_is_named(server):
     done = subprocess.run(
-        [BINARY, "serve", "--insecure-no-auth", "--grpc-listen", server.endpoint],
+        [BINARY, "serve", "--insecure-no-auth", "--durability", "memory", "--grpc-listen", server.endpoint],
         capture_output=True, text=True, timeout=30,
     )
     assert done.returncode == 69 and done.stderr

@@ -3,6 +3,7 @@ internal import Engine
 internal import Foundation
 internal import GRPCServer
 internal import HTTP2
+internal import Journal
 internal import Limits
 internal import LimitsFile
 internal import Logging
@@ -23,13 +24,15 @@ struct Service {
         self.logger = logger
         let capacity = TableCapacity(
             tenants: settings.maxTenants, profiles: settings.maxProfiles,
-            reservations: settings.maxReservations, keys: settings.maxRemembered,
+            reservations: settings.maxReservations, bodies: settings.maxAmended,
+            keys: settings.maxRemembered,
             // One for each event loop, one for configuration, one to spare.
             lanes: settings.threads + 2,
             retention: settings.idempotencyRetentionMilliseconds,
             maxLife: settings.maxReservationLifeMilliseconds)
-        engine = try Engine(configuration: EngineConfiguration(capacity: capacity))
-        if let limits { try apply(limits) }
+        engine = try Self.openEngine(
+            settings, EngineConfiguration(capacity: capacity), logger)
+        if let limits { try applyIfNew(limits) }
         let seconds = settings.idempotencyRetentionMilliseconds / 1_000
         logger.info(
             "remembering keys",
@@ -38,6 +41,56 @@ struct Service {
                 "retention": "\(seconds)s",
                 "sustained": "\(Int64(settings.maxRemembered) / max(1, seconds)) keys/s",
             ])
+    }
+
+    /// The engine with what the data directory holds, or an empty one in memory.
+    private static func openEngine(
+        _ settings: ServeSettings, _ configuration: EngineConfiguration, _ logger: Logger
+    ) throws -> Engine {
+        guard settings.durability != .memory else {
+            return try Engine(configuration: configuration)
+        }
+        try FileManager.default.createDirectory(
+            atPath: settings.dataDirectory, withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
+        let began = ContinuousClock.now
+        let (engine, report) = try Engine.open(
+            configuration: configuration, disk: SystemDisk(path: settings.dataDirectory),
+            settings: settings.journal)
+        for reason in report.passedOver {
+            logger.error(
+                "a checkpoint is damaged; used an older one", metadata: ["reason": "\(reason)"])
+        }
+        if report.tornBytes > 0 {
+            logger.warning(
+                "cut what was never acknowledged off the journal's end",
+                metadata: ["at": "\(report.tornAt)", "bytes": "\(report.tornBytes)"])
+        }
+        logger.info(
+            "recovered",
+            metadata: [
+                "directory": "\(settings.dataDirectory)", "records": "\(report.records)",
+                "checkpoint": "\(report.checkpoint.map(String.init) ?? "none")",
+                "never_acknowledged": "\(report.dropped)", "took": "\(ContinuousClock.now - began)",
+            ])
+        engine.onJournalFailure { error in
+            // Nobody knows what is on disk now: whatever this process said next might be taken back by the next one.
+            StandardError.print("The journal has failed, and the service ends: \(error)")
+            exit(ExitStatus.failure.rawValue)
+        }
+        return engine
+    }
+
+    private static let appliedLimits = "limits_file_hash"
+
+    /// Applies a limits file unless it is the one that was applied last: what operators changed since stays.
+    private func applyIfNew(_ limits: LimitsFile) throws {
+        guard engine.setting(Self.appliedLimits) != limits.contentHash else {
+            logger.info(
+                "the limits file has not changed", metadata: ["hash": "\(limits.contentHash)"])
+            return
+        }
+        try apply(limits)
     }
 
     /// Sets what a limits file says; says what it sets.
@@ -57,6 +110,8 @@ struct Service {
             }
             try report(profile.id, engine.setProfile(profile))
         }
+        try engine.setSetting(Self.appliedLimits, limits.contentHash)
+        try engine.awaitDurable()
         logger.info(
             "limits applied",
             metadata: [
@@ -76,7 +131,7 @@ struct Service {
     /// Serves until SIGTERM or SIGINT; returns when running calls are finished or the drain time is over.
     func run() async throws {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
-        let lanes = try (0..<settings.threads).map { _ in LaneHandover(try engine.makeLane()) }
+        let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
         let server = try await GRPCServer.start(
             serverConfiguration, methods: LimitService.methods
         ) { loop in
@@ -96,6 +151,7 @@ struct Service {
         clock.cancel()
         logger.info("draining")
         await server.shutdown(within: .milliseconds(settings.drainTimeoutMilliseconds))
+        engine.close()
         logger.info("stopped")
     }
 
@@ -136,6 +192,21 @@ struct Service {
         } catch {
             logger.error("the limits file was not applied", metadata: ["error": "\(error)"])
         }
+    }
+}
+
+extension ServeSettings {
+    /// What the engine must know of the journal.
+    fileprivate var journal: DurabilitySettings {
+        var result = DurabilitySettings()
+        result.journal.segmentBytes = journalSegmentBytes & ~4_095
+        result.journal.maximumBytes = journalMaximumBytes
+        result.journal.intervalMilliseconds =
+            durability == .interval ? journalIntervalMilliseconds : 0
+        result.answersWait = durability == .sync
+        result.checkpointBytes = checkpointBytes
+        result.retention = journalRetentionMilliseconds
+        return result
     }
 }
 

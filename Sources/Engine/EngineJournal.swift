@@ -1,0 +1,73 @@
+package import Journal
+import Limits
+import Reservations
+import Synchronization
+
+/// When an answer may leave, and what the journal may take up.
+package struct DurabilitySettings: Sendable {
+    package var journal = JournalConfiguration()
+    /// Answers wait until what they reflect is on disk.
+    package var answersWait = true
+    /// Journal that is written before the next checkpoint is made, bytes.
+    package var checkpointBytes = 256 << 20
+    /// How long segments are kept that nobody needs any more, milliseconds.
+    package var retention: Int64 = 3_600_000
+    /// Whether threads do rounds, segments and checkpoints; else the owner does (a simulator).
+    package var hasThreads = true
+
+    package init() {}
+}
+
+/// The journal of an engine: the writer, who waits for it, and the checkpoints.
+final class EngineJournal: Sendable {
+    let disk: any Disk
+    let settings: DurabilitySettings
+    let writer: JournalWriter
+    let thread: JournalThread?
+    let rounds: DurableRounds
+    let checkpointer: Checkpointer
+    var answersWait: Bool {
+        #if STEP_POINTS
+            if PlantedBug.planted == .earlyAcknowledgement { return false }
+        #endif
+        return settings.answersWait
+    }
+
+    init(
+        _ disk: any Disk, _ settings: DurabilitySettings, _ writer: JournalWriter,
+        _ checkpointer: Checkpointer
+    ) {
+        self.disk = disk
+        self.settings = settings
+        self.writer = writer
+        self.checkpointer = checkpointer
+        let thread = settings.hasThreads ? JournalThread(writer) : nil
+        self.thread = thread
+        let rounds = DurableRounds(writer) { thread?.wake() }
+        self.rounds = rounds
+        writer.onRound = { rounds.roundDone() }
+    }
+
+    func start() {
+        thread?.start()
+        if settings.hasThreads { checkpointer.start() }
+    }
+
+    func close() {
+        checkpointer.stop()
+        if let thread { thread.stop() } else { writer.close() }
+        disk.unlock()
+    }
+}
+
+extension EngineError {
+    init(_ error: JournalError) {
+        let code: Code =
+            switch error.code {
+            case .noSpace: .full
+            case .system: .system
+            default: .invalid
+            }
+        self.init(code, "\(error)")
+    }
+}

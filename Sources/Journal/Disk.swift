@@ -1,0 +1,107 @@
+/// Files by name within one directory: everything that the journal asks of an operating system.
+///
+/// The journal's code runs on any of them: `SystemDisk`, or a simulated one with its faults.
+/// Every error names the file and the offset.
+///
+/// **Thread safety.** Several threads may use one disk, each with its own files.
+package protocol Disk: Sendable {
+    /// All names, in no order.
+    func list() throws(JournalError) -> [String]
+    /// Makes an empty file that must not exist.
+    func create(_ name: String) throws(JournalError) -> DiskFile
+    func open(_ name: String, isWritable: Bool) throws(JournalError) -> DiskFile
+    func close(_ file: DiskFile)
+    /// Bytes.
+    func size(of file: DiskFile) throws(JournalError) -> Int
+    /// Reads into the front of a buffer.
+    ///
+    /// - Returns: Bytes read: at least one, perhaps fewer than fit, 0 at the end of the file.
+    func read(
+        _ file: DiskFile, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(JournalError) -> Int
+    /// Writes all pieces, one behind the other.
+    func write(
+        _ file: DiskFile, at offset: Int, _ pieces: [UnsafeRawBufferPointer]
+    ) throws(JournalError)
+    /// Returns when everything written to the file, and its size, is on the disk.
+    func sync(_ file: DiskFile) throws(JournalError)
+    func truncate(_ file: DiskFile, to size: Int) throws(JournalError)
+    /// Gives a file a name that nobody has.
+    func rename(_ name: String, to newName: String) throws(JournalError)
+    func remove(_ name: String) throws(JournalError)
+    /// Returns when the names made, changed and removed are on the disk.
+    func syncDirectory() throws(JournalError)
+    func freeBytes() throws(JournalError) -> Int
+    /// Takes the directory for this process, until `unlock` or the process's end.
+    func lock() throws(JournalError)
+    func unlock()
+}
+
+/// An open file of a `Disk`, to be closed there.
+package struct DiskFile: Sendable {
+    package let descriptor: Int32
+    package let name: String
+
+    package init(descriptor: Int32, name: String) {
+        self.descriptor = descriptor
+        self.name = name
+    }
+}
+
+extension Disk {
+    /// Reads until the buffer is full or the file ends.
+    ///
+    /// - Returns: Bytes read.
+    func readFully(
+        _ file: DiskFile, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(JournalError) -> Int {
+        var done = 0
+        while done < buffer.count {
+            let count = try read(
+                file, at: offset + done,
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    func write(_ file: DiskFile, at offset: Int, _ words: [UInt64]) throws(JournalError) {
+        // `withUnsafeBytes` rethrows untyped, so the error takes a detour.
+        let result: Result<Void, JournalError> = words.withUnsafeBytes { bytes in
+            do throws(JournalError) {
+                return .success(try write(file, at: offset, [bytes]))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    /// Overwrites a stretch with zeros, a slice at a time.
+    func zero(_ file: DiskFile, from start: Int, to end: Int) throws(JournalError) {
+        var offset = start
+        while offset < end {
+            let count = min(end - offset, Zeros.count)
+            try write(file, at: offset, [Zeros.bytes(count)])
+            offset += count
+        }
+    }
+}
+
+/// A slice of zeros, made once and never freed.
+enum Zeros {
+    static let count = 1 << 20
+
+    // SAFETY: never written after it was made.
+    nonisolated(unsafe) private static let start: UnsafeRawPointer = {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 4_096)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: count)
+        return UnsafeRawPointer(memory)
+    }()
+
+    static func bytes(_ count: Int) -> UnsafeRawBufferPointer {
+        precondition(count <= Self.count)
+        return UnsafeRawBufferPointer(start: start, count: count)
+    }
+}

@@ -1,0 +1,63 @@
+/// What went wrong with a file of the journal, where, and what to do about it.
+package struct JournalError: Error, Sendable, Equatable {
+    package enum Code: Sendable {
+        /// The operating system refused; `errno` says why.
+        case system
+        /// No room on the disk, or `maximumBytes` is reached.
+        case noSpace
+        /// Bytes are not what was written.
+        case damaged
+        /// A file that must be there is not.
+        case missing
+        /// The file belongs to another journal.
+        case foreign
+        /// Written by a later release.
+        case newerFormat
+        /// Another process uses the directory.
+        case locked
+        /// Settings, or a place to repair, that make no sense.
+        case invalid
+    }
+
+    package var code: Code
+    /// A name within the journal's directory, or the directory's path.
+    package var file: String
+    /// Bytes from the file's start; nil where no place is to blame.
+    package var offset: Int?
+    /// Of the failed call; 0 where none failed.
+    package var errno: Int32 = 0
+    package var reason: String
+    /// What the operator can do.
+    package var remedy: String
+
+    package init(
+        _ code: Code, file: String, offset: Int? = nil, errno: Int32 = 0, reason: String,
+        remedy: String
+    ) {
+        self.code = code
+        self.file = file
+        self.offset = offset
+        self.errno = errno
+        self.reason = reason
+        self.remedy = remedy
+    }
+
+    /// Damage in a segment, behind which the journal could be cut.
+    static func damaged(_ file: String, offset: Int, reason: String) -> JournalError {
+        var remedy = "restore the file from a copy"
+        if let segment = JournalFiles.segmentNumber(file) {
+            remedy += """
+                , or give up everything behind this place with \
+                `tollgate journal repair --truncate-at \(segment):\(offset)`
+                """
+        }
+        return JournalError(.damaged, file: file, offset: offset, reason: reason, remedy: remedy)
+    }
+}
+
+extension JournalError: CustomStringConvertible {
+    package var description: String {
+        let place = offset.map { "\(file), offset \($0)" } ?? file
+        return "\(place): \(reason); \(remedy)"
+    }
+}

@@ -1,0 +1,55 @@
+/// Names within the journal's directory.
+package enum JournalFiles {
+    package static let lock = "LOCK"
+    /// A segment that is being prepared; it gets its name when it is complete.
+    static let nextSegment = "next-segment.tmp"
+    static let temporarySuffix = ".tmp"
+
+    package static func segment(_ number: UInt64) -> String {
+        "journal-\(padded(number)).log"
+    }
+
+    /// - Parameter number: The first segment that the checkpoint does not cover.
+    package static func checkpoint(_ number: UInt64) -> String {
+        "checkpoint-\(padded(number)).tgc"
+    }
+
+    package static func segmentNumber(_ name: String) -> UInt64? {
+        number(name, prefix: "journal-", suffix: ".log")
+    }
+
+    package static func checkpointNumber(_ name: String) -> UInt64? {
+        number(name, prefix: "checkpoint-", suffix: ".tgc")
+    }
+
+    private static func padded(_ number: UInt64) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: 20 - digits.count) + digits
+    }
+
+    private static func number(_ name: String, prefix: String, suffix: String) -> UInt64? {
+        guard name.hasPrefix(prefix), name.hasSuffix(suffix),
+            name.utf8.count == prefix.utf8.count + 20 + suffix.utf8.count
+        else { return nil }
+        return UInt64(name.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count))
+    }
+}
+
+extension Disk {
+    /// Numbers of the segments, ascending.
+    package func segmentNumbers() throws(JournalError) -> [UInt64] {
+        try list().compactMap(JournalFiles.segmentNumber).sorted()
+    }
+
+    /// Numbers of the checkpoints, ascending.
+    package func checkpointNumbers() throws(JournalError) -> [UInt64] {
+        try list().compactMap(JournalFiles.checkpointNumber).sorted()
+    }
+
+    /// Removes what a process left half made.
+    package func removeTemporaries() throws(JournalError) {
+        for name in try list() where name.hasSuffix(JournalFiles.temporarySuffix) {
+            try remove(name)
+        }
+    }
+}

@@ -1,0 +1,242 @@
+/// Where a journal ends, as a reader found it.
+package struct JournalEnd: Sendable, Equatable {
+    /// The segment that holds the last frame, or would hold the first.
+    package var segment: UInt64
+    /// Where the next frame would begin.
+    package var offset: Int
+    /// Where what was written behind `offset`, but never became durable, ends; `offset` if there is nothing.
+    package var tornEnd: Int
+    /// The last frame's number, 0 if there is none, and its process run.
+    package var sequence: UInt64
+    package var epoch: UInt64
+    /// The segment is sealed: the next frame belongs into its successor.
+    package var isSealed: Bool
+    /// Bytes of segments read.
+    package var bytes = 0
+}
+
+/// Reads segments in order and checks everything: magic, checksums, numbers, the unbroken sequence of frames.
+///
+/// What is wrong at the end of the journal is a torn tail; anywhere else it is damage, and refused: whether something
+/// valid with a later number follows, in the same segment or in a later one, tells the two apart.
+package struct JournalReader {
+    /// What a journal holds.
+    package enum Event {
+        /// A process run begins.
+        case start(epoch: UInt64)
+        /// Records, one behind the other.
+        case records(UnsafeBufferPointer<UInt64>, Place)
+    }
+
+    /// Where records stand.
+    package struct Place: Sendable, Equatable {
+        package var segment: UInt64
+        /// Bytes from the segment's start to the first record.
+        package var offset: Int
+        package var sequence: UInt64
+        package var epoch: UInt64
+    }
+
+    private let disk: any Disk
+    private let id: JournalID
+
+    package init(_ disk: any Disk, id: JournalID) {
+        self.disk = disk
+        self.id = id
+    }
+
+    /// The id of the journal in a directory: that of its first segment, or of its newest checkpoint; nil: there is
+    /// no journal.
+    package static func id(_ disk: any Disk) throws(JournalError) -> JournalID? {
+        if let number = try disk.segmentNumbers().last {
+            return try id(disk, JournalFiles.segment(number), .segment, number)
+        }
+        guard let number = try disk.checkpointNumbers().last else { return nil }
+        return try id(disk, JournalFiles.checkpoint(number), .checkpoint, number)
+    }
+
+    private static func id(
+        _ disk: any Disk, _ name: String, _ kind: FileHeader.Kind, _ number: UInt64
+    ) throws(JournalError) -> JournalID {
+        let file = try disk.open(name, isWritable: false)
+        defer { disk.close(file) }
+        return try FileHeader.read(disk, file, kind: kind, number: number, id: nil).id
+    }
+
+    /// Hands over everything from a segment on, in order.
+    ///
+    /// - Parameters:
+    ///   - first: the segment to begin with; it must be there.
+    ///   - limit: the first segment that is left out; all before it must be sealed. nil: to the end.
+    /// - Returns: where the journal, or the part that was read, ends.
+    /// - Complexity: O(bytes), one pass, a megabyte of memory and the largest frame.
+    package func read<E: Error>(
+        from first: UInt64, below limit: UInt64? = nil, wrapping wrap: (JournalError) -> E,
+        _ body: (Event) throws(E) -> Void
+    ) throws(E) -> JournalEnd {
+        let numbers: ArraySlice<UInt64>
+        do throws(JournalError) {
+            numbers = try contiguous(from: first, below: limit)
+        } catch {
+            throw wrap(error)
+        }
+        var end = JournalEnd(
+            segment: first, offset: FileHeader.bytes, tornEnd: FileHeader.bytes, sequence: 0,
+            epoch: 0, isSealed: false)
+        for (index, number) in numbers.enumerated() {
+            try read(number, later: numbers[(index + 1)...], &end, wrap, body)
+            if !end.isSealed {
+                // What follows is prepared and empty.
+                break
+            }
+            if index + 1 == numbers.count && limit == nil {
+                throw wrap(
+                    JournalError(
+                        .missing, file: JournalFiles.segment(number + 1),
+                        reason: "segment \(number) is sealed and its successor is missing",
+                        remedy: "restore it from a copy"))
+            }
+        }
+        return end
+    }
+
+    private func contiguous(
+        from first: UInt64, below limit: UInt64?
+    ) throws(JournalError) -> ArraySlice<UInt64> {
+        let all = try disk.segmentNumbers()
+        let numbers = all.filter { $0 >= first && $0 < limit ?? .max }
+        for (index, number) in numbers.enumerated() where number != first + UInt64(index) {
+            throw JournalError(
+                .missing, file: JournalFiles.segment(first + UInt64(index)),
+                reason: "the segment is missing, and later ones are there",
+                remedy: "restore it from a copy")
+        }
+        guard numbers.first == first else {
+            throw JournalError(
+                .missing, file: JournalFiles.segment(first),
+                reason: "the segment that comes after the checkpoint is missing",
+                remedy: "restore it from a copy")
+        }
+        if let limit, numbers.last != limit - 1 {
+            throw JournalError(
+                .missing, file: JournalFiles.segment(limit - 1), reason: "the segment is missing",
+                remedy: "restore it from a copy")
+        }
+        return numbers[...]
+    }
+
+    private func read<E: Error>(
+        _ number: UInt64, later: ArraySlice<UInt64>, _ end: inout JournalEnd,
+        _ wrap: (JournalError) -> E, _ body: (Event) throws(E) -> Void
+    ) throws(E) {
+        let file: FrameFile
+        do throws(JournalError) {
+            file = try open(number)
+        } catch {
+            throw wrap(error)
+        }
+        end.bytes += file.size
+        var offset = FileHeader.bytes
+        var isSealed = false
+        while !isSealed {
+            let outcome: FrameFile.Outcome
+            do throws(JournalError) {
+                outcome = try file.frame(at: offset)
+                if case .invalid(let place, let reason) = outcome {
+                    let torn = try tail(file, number, offset, place, reason, later, after: end)
+                    end.segment = number
+                    end.offset = offset
+                    end.tornEnd = torn
+                    end.isSealed = false
+                    return
+                }
+            } catch {
+                throw wrap(error)
+            }
+            guard case .frame(let frame, let payload) = outcome else { return }
+            if end.sequence != 0 && frame.sequence != end.sequence + 1 {
+                throw wrap(
+                    .damaged(
+                        file.file.name, offset: offset,
+                        reason: "frame \(frame.sequence) follows frame \(end.sequence)"))
+            }
+            switch frame.kind {
+            case .start: try body(.start(epoch: frame.epoch))
+            case .data:
+                try body(
+                    .records(
+                        payload,
+                        Place(
+                            segment: number, offset: offset + FrameHeader.bytes,
+                            sequence: frame.sequence, epoch: frame.epoch)))
+            case .seal: isSealed = true
+            case .mark: break
+            case .block, .trailer:
+                throw wrap(
+                    .damaged(file.file.name, offset: offset, reason: "a checkpoint's frame"))
+            }
+            end.sequence = frame.sequence
+            end.epoch = frame.epoch
+            offset += FrameHeader.bytes + frame.payloadBytes
+        }
+        end.segment = number
+        end.offset = offset
+        end.tornEnd = offset
+        end.isSealed = true
+    }
+
+    private func open(_ number: UInt64) throws(JournalError) -> FrameFile {
+        let file = try FrameFile(
+            disk, name: JournalFiles.segment(number), kind: .segment, number: number, id: id)
+        guard file.size == Int(file.header.size) else {
+            throw .damaged(
+                file.file.name, offset: file.size,
+                reason: "the file has \(file.size) bytes, and its header says \(file.header.size)")
+        }
+        return file
+    }
+
+    /// What begins at an invalid place: where the torn tail ends, or an error if the place is not the journal's end.
+    private func tail(
+        _ file: FrameFile, _ number: UInt64, _ offset: Int, _ place: Int, _ reason: String,
+        _ later: ArraySlice<UInt64>, after end: JournalEnd
+    ) throws(JournalError) -> Int {
+        let last = end.sequence
+        let remains = try file.remains(from: offset) { frame, at in
+            frame.file == number && frame.sequence > last && at > offset
+        }
+        var evidence = remains.frameOffset.map { "frame at offset \($0) of the same file" }
+        if evidence == nil {
+            for number in later {
+                let next = try open(number)
+                if case .frame(let frame, _) = try next.frame(at: FileHeader.bytes),
+                    frame.sequence > last
+                {
+                    evidence = "first frame of segment \(number)"
+                    break
+                }
+            }
+        }
+        if let evidence {
+            throw .damaged(
+                file.file.name, offset: place,
+                reason: "\(reason), and the journal goes on behind it (\(evidence))")
+        }
+        return remains.end
+    }
+}
+
+extension UnsafeBufferPointer<UInt64> {
+    /// Calls `body` for each of the records that lie one behind the other.
+    package func forEachRecord<E: Error>(
+        _ body: (UnsafeBufferPointer<UInt64>) throws(E) -> Void
+    ) throws(E) {
+        var place = 0
+        while place < count {
+            let length = RecordWords.count(self[place])
+            guard length > 0, place + length <= count else { return }
+            try body(UnsafeBufferPointer(rebasing: self[place..<place + length]))
+            place += length
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import CLinux
+import Glibc
+import Synchronization
+
+/// The threads around a `JournalWriter`: one does rounds while there is work, one prepares segments.
+///
+/// Thread safety: any thread may wake it; `start` and `stop` are for the owner.
+// SAFETY: atomics, and what is set before the threads start.
+package final class JournalThread: @unchecked Sendable {
+    /// How long nothing has to happen before the end of the journal is marked, nanoseconds.
+    private static let calm: Int64 = 100_000_000
+    private static let second: Int64 = 1_000_000_000
+
+    package let writer: JournalWriter
+    /// 1: a round is wanted. The thread sleeps on it.
+    private let wanted = FutexWord()
+    private let isAsleep = Atomic<Bool>(false)
+    private let isStopping = Atomic<Bool>(false)
+    /// Counts what the preparing thread is called for. It sleeps on it.
+    private let prepares = FutexWord()
+    private var threads: [pthread_t] = []
+
+    package init(_ writer: JournalWriter) { self.writer = writer }
+
+    package func start() {
+        threads = [Self.run { self.doRounds() }, Self.run { self.prepare() }]
+    }
+
+    /// Does what is left to do, closes the journal and ends the threads.
+    package func stop() {
+        guard !threads.isEmpty else { return }
+        isStopping.store(true, ordering: .sequentiallyConsistent)
+        wake()
+        wanted.wake()
+        prepares.increment()
+        prepares.wake()
+        for thread in threads { pthread_join(thread, nil) }
+        threads = []
+        writer.close()
+    }
+
+    /// Has a round done that begins after this call. Costs a store and a load while the thread is awake.
+    package func wake() {
+        // ORDERING: sequentially consistent; the thread says that it sleeps before it looks at the word again.
+        wanted.store(1)
+        if isAsleep.load(ordering: .sequentiallyConsistent) { wanted.wake() }
+    }
+
+    private func doRounds() {
+        while true {
+            if wanted.exchange(0) == 1 {
+                writer.round()
+                if !writer.isPrepared {
+                    prepares.increment()
+                    prepares.wake()
+                }
+                pause()
+                continue
+            }
+            if isStopping.load(ordering: .sequentiallyConsistent) { return }
+            isAsleep.store(true, ordering: .sequentiallyConsistent)
+            if wanted.load() == 0 {
+                wanted.wait(while: 0, nanoseconds: writer.needsMark ? Self.calm : Self.second)
+            }
+            isAsleep.store(false, ordering: .sequentiallyConsistent)
+            if wanted.load() == 0 { writer.mark() }
+        }
+    }
+
+    /// Policy `interval`: what comes meanwhile shares the next round.
+    private func pause() {
+        let milliseconds = writer.configuration.intervalMilliseconds
+        guard milliseconds > 0, !isStopping.load(ordering: .sequentiallyConsistent) else { return }
+        let until = linux_monotonic_nanoseconds() + milliseconds * 1_000_000
+        var left = until - linux_monotonic_nanoseconds()
+        while left > 0, !isStopping.load(ordering: .sequentiallyConsistent) {
+            var time = timespec(tv_sec: 0, tv_nsec: Int(min(left, 10_000_000)))
+            nanosleep(&time, nil)
+            left = until - linux_monotonic_nanoseconds()
+        }
+    }
+
+    private func prepare() {
+        while !isStopping.load(ordering: .sequentiallyConsistent) {
+            let count = prepares.load()
+            if !writer.isPrepared && writer.prepareNext() { continue }
+            prepares.wait(while: count, nanoseconds: Self.second)
+        }
+    }
+
+    private static func run(_ body: @escaping @Sendable () -> Void) -> pthread_t {
+        final class Box: Sendable {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+        var thread = pthread_t()
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            }, Unmanaged.passRetained(Box(body)).toOpaque())
+        precondition(status == 0, "the system has no thread left")
+        return thread
+    }
+}
+
+/// A word that a thread can sleep on.
+// SAFETY: an atomic at a fixed address.
+private final class FutexWord: @unchecked Sendable {
+    private let word: UnsafeMutablePointer<Atomic<UInt32>>
+
+    init() {
+        word = .allocate(capacity: 1)
+        word.initialize(to: Atomic(0))
+    }
+
+    deinit {
+        word.deinitialize(count: 1)
+        word.deallocate()
+    }
+
+    func load() -> UInt32 { word.pointee.load(ordering: .sequentiallyConsistent) }
+    func store(_ value: UInt32) { word.pointee.store(value, ordering: .sequentiallyConsistent) }
+    func exchange(_ value: UInt32) -> UInt32 {
+        word.pointee.exchange(value, ordering: .sequentiallyConsistent)
+    }
+    func increment() { word.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+    func wake() { linux_futex_wake(word) }
+    func wait(while expected: UInt32, nanoseconds: Int64) {
+        linux_futex_wait(word, expected, nanoseconds)
+    }
+}

@@ -1,0 +1,365 @@
+import CLinux
+import Synchronization
+
+/// Puts what lanes publish on disk, a round at a time.
+///
+/// **A round.** (1) The round's number is published. (2) How far each ring is published is read: T1. (3) The same
+/// again: T2. (4) Everything up to T2 is written as one frame. (5) One sync. (6) The round is done. An answer that
+/// was given before the round began depends only on records that were published before that answer's own, hence
+/// before T1 was read, hence below T2: so a frame on disk never holds an acknowledged record without what it builds
+/// on. An answer therefore waits for the round after the one that had begun when it was given (`roundsStarted` + 1).
+///
+/// **Room.** The next segment is prepared (written full of zeros and synced) before it is needed. The rings are shut
+/// when what is prepared is less than they could still bring, and opened when it is more again: nothing that was let
+/// in can fail for want of room.
+///
+/// **Failure.** A failed write or sync is final: nobody knows what is on disk. Nothing is retried, no further round
+/// is done, and `onFailure` is called.
+///
+/// Thread safety: `round`, `prepareNext` and `close` each by one thread at a time (`JournalThread`, or a simulator);
+/// the counters by any.
+// SAFETY: what is not atomic belongs to the thread that does rounds.
+package final class JournalWriter: @unchecked Sendable {
+    package let id: JournalID
+    package let configuration: JournalConfiguration
+    let disk: any Disk
+    let rings: [RecordRing]
+
+    private let started = Atomic<UInt64>(0)
+    private let done = Atomic<UInt64>(0)
+    private let failure = Atomic<Bool>(false)
+    /// The segment that is written, and the one that is prepared behind it; 0: none.
+    private let currentNumber = Atomic<UInt64>(0)
+    private let preparedNumber = Atomic<UInt64>(0)
+    /// The first segment that is still kept.
+    private let firstNumber: Atomic<UInt64>
+    /// Bytes left in the segment that is written.
+    private let room = Atomic<Int>(0)
+    private let status = Lock(JournalStatus())
+    /// Called after each round, by the thread that does rounds.
+    package var onRound: (@Sendable () -> Void)?
+    /// Called once, with why, by the thread that does rounds.
+    package var onFailure: (@Sendable (JournalError) -> Void)?
+
+    private var file: DiskFile
+    private var offset: Int
+    private var sequence: UInt64
+    package let epoch: UInt64
+    /// Behind the last frame with records nothing says that it was durable.
+    package private(set) var needsMark = false
+    private var ends: [UInt64]
+    private var taken: [UInt64]
+    private var headerWords: [UInt64] = []
+
+    /// Opens a journal to be written on, behind what a reader found, in a new process run; or a new one.
+    ///
+    /// A torn tail is overwritten with zeros and the segment sealed, so that nothing of it is ever taken for a frame.
+    /// - Parameter end: where the journal ends; nil: there is none, `id` is its name from now on.
+    package init(
+        _ disk: any Disk, id: JournalID, _ configuration: JournalConfiguration,
+        rings: [RecordRing], after end: JournalEnd?
+    ) throws(JournalError) {
+        self.disk = disk
+        self.id = id
+        self.configuration = configuration
+        self.rings = rings
+        ends = rings.map(\.published)
+        taken = ends
+        sequence = end?.sequence ?? 0
+        epoch = (end?.epoch ?? 0) + 1
+        let numbers = try disk.segmentNumbers()
+        firstNumber = Atomic(numbers.first ?? 1)
+        let number = (end?.segment ?? 0) + 1
+        if numbers.contains(number) {
+            // Prepared by a process that came no further. Its size may be another configuration's.
+            try disk.remove(JournalFiles.segment(number))
+            try disk.syncDirectory()
+        }
+        try Self.makeSegment(
+            number, disk, id, configuration, sequence: end?.sequence ?? 0, epoch: epoch)
+        if let end, !end.isSealed { try Self.seal(end, disk, id) }
+        file = try disk.open(JournalFiles.segment(number), isWritable: true)
+        offset = FileHeader.bytes
+        sequence += end.map { $0.isSealed ? 0 : 1 } ?? 0
+        currentNumber.store(number, ordering: .relaxed)
+        try writeFrame(.start, [])
+        try disk.sync(file)
+        updateGate()
+    }
+
+    deinit { disk.close(file) }
+
+    // MARK: Counters
+
+    /// The number of the round that began last.
+    package var roundsStarted: UInt64 {
+        // ORDERING: sequentially consistent; see `RecordRing.publish`.
+        started.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// The number of the last round that is done.
+    package var durableRound: UInt64 { done.load(ordering: .sequentiallyConsistent) }
+
+    /// Whether a write or a sync has failed: nothing more becomes durable.
+    package var hasFailed: Bool { failure.load(ordering: .acquiring) }
+
+    /// The segment that is written: all before it are sealed.
+    package var currentSegment: UInt64 { currentNumber.load(ordering: .acquiring) }
+
+    /// Whether the segment behind the one that is written is ready.
+    package var isPrepared: Bool {
+        preparedNumber.load(ordering: .acquiring) == currentSegment + 1
+    }
+
+    /// Bytes of the segments that are kept.
+    package var bytesKept: Int {
+        Int(currentSegment + 1 - firstNumber.load(ordering: .acquiring))
+            * configuration.segmentBytes
+    }
+
+    package var currentStatus: JournalStatus { status.withLock { $0 } }
+
+    /// Whether something is published that no round has taken. Any thread.
+    package var hasWork: Bool { rings.contains { $0.published != $0.durable } }
+
+    // MARK: A round
+
+    /// Does a round. Returns whether there was anything to write.
+    @discardableResult
+    package func round() -> Bool {
+        guard !hasFailed else { return false }
+        // ORDERING: sequentially consistent, before any ring is read; see `RecordRing.publish`.
+        let number = started.wrappingAdd(1, ordering: .sequentiallyConsistent).newValue
+        // The first collect. Nothing is done with it but to have been made: what is acknowledged by this round was
+        // published before it, and what that builds on lies below the second.
+        for index in rings.indices { ends[index] = rings[index].published }
+        for index in rings.indices { ends[index] = rings[index].published }
+        var hasRecords = false
+        do throws(JournalError) {
+            hasRecords = try writeRecords()
+        } catch {
+            fail(error)
+            return false
+        }
+        done.store(number, ordering: .sequentiallyConsistent)
+        onRound?()
+        return hasRecords
+    }
+
+    private func writeRecords() throws(JournalError) -> Bool {
+        var frame = FrameHeader(kind: .data, sequence: 0, epoch: epoch, file: 0)
+        var checksum = CRC32C()
+        for (index, ring) in rings.enumerated() {
+            var position = taken[index]
+            while position < ends[index] {
+                let head = ring[position]
+                checksum.add(head)
+                frame.recordCount += 1
+                position += UInt64(RecordWords.count(head))
+            }
+            frame.payloadWords += Int(ends[index] - taken[index])
+        }
+        guard frame.payloadWords > 0 else { return false }
+        frame.recordsChecksum = checksum.value
+        let began = linux_monotonic_nanoseconds()
+        try makeRoom(FrameHeader.bytes + frame.payloadBytes)
+        var pieces: [UnsafeRawBufferPointer] = []
+        for (index, ring) in rings.enumerated() {
+            var position = taken[index]
+            while position < ends[index] {
+                let piece = ring.bytes(from: position, count: Int(ends[index] - position))
+                pieces.append(piece)
+                position += UInt64(piece.count / 8)
+            }
+        }
+        try writeFrame(frame, pieces)
+        try sync()
+        for (index, ring) in rings.enumerated() {
+            ring.setDurable(ends[index])
+            taken[index] = ends[index]
+        }
+        needsMark = true
+        let elapsed = (linux_monotonic_nanoseconds() - began) / 1_000
+        status.withLock { status in
+            status.rounds += 1
+            status.records += UInt64(frame.recordCount)
+            status.bytes += UInt64(FrameHeader.bytes + frame.payloadBytes)
+            status.lastRoundMicroseconds = elapsed
+        }
+        updateGate()
+        return true
+    }
+
+    private func sync() throws(JournalError) {
+        #if STEP_POINTS
+            if PlantedBug.planted == .skippedSync { return }
+        #endif
+        try disk.sync(file)
+    }
+
+    private func writeFrame(
+        _ kind: FrameKind, _ pieces: [UnsafeRawBufferPointer]
+    ) throws(JournalError) {
+        try writeFrame(FrameHeader(kind: kind, sequence: 0, epoch: epoch, file: 0), pieces)
+    }
+
+    private func writeFrame(
+        _ template: FrameHeader, _ pieces: [UnsafeRawBufferPointer]
+    ) throws(JournalError) {
+        var frame = template
+        sequence += 1
+        frame.sequence = sequence
+        frame.file = currentSegment
+        headerWords = frame.encoded(id)
+        let result: Result<Void, JournalError> = headerWords.withUnsafeBytes { header in
+            Result { () throws(JournalError) in
+                try disk.write(file, at: offset, [header] + pieces)
+            }
+        }
+        try result.get()
+        offset += FrameHeader.bytes + frame.payloadBytes
+        room.store(configuration.segmentBytes - offset, ordering: .releasing)
+    }
+
+    /// Says that what was written is durable: damage to it can then be told from a torn tail. To be called when
+    /// nothing has happened for a while; not synced, because it promises nothing.
+    package func mark() {
+        guard needsMark, !hasFailed else { return }
+        needsMark = false
+        guard offset + 2 * FrameHeader.bytes <= configuration.segmentBytes else { return }
+        do throws(JournalError) {
+            try writeFrame(.mark, [])
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// Ends the journal in good order: nothing may be published any more.
+    package func close() {
+        round()
+        mark()
+        guard !hasFailed else { return }
+        do throws(JournalError) {
+            try disk.sync(file)
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func fail(_ error: JournalError) {
+        failure.store(true, ordering: .releasing)
+        for ring in rings { ring.setOpen(false) }
+        status.withLock { $0.trouble = error }
+        onFailure?(error)
+    }
+
+    // MARK: Segments
+
+    /// Goes on in the next segment if a frame, and the seal behind it, do not fit this one.
+    private func makeRoom(_ bytes: Int) throws(JournalError) {
+        guard offset + bytes + 2 * FrameHeader.bytes > configuration.segmentBytes else { return }
+        if !isPrepared { try prepareNextOrThrow() }
+        try writeFrame(.seal, [])
+        try sync()
+        let next = currentSegment + 1
+        let opened = try disk.open(JournalFiles.segment(next), isWritable: true)
+        disk.close(file)
+        file = opened
+        offset = FileHeader.bytes
+        room.store(configuration.segmentBytes - offset, ordering: .releasing)
+        currentNumber.store(next, ordering: .releasing)
+        status.withLock { $0.segment = next }
+    }
+
+    /// Prepares the next segment if it is not there. Another thread than that of the rounds, which goes on meanwhile.
+    ///
+    /// False: there is no room; the rings are shut if they must be, and it is worth another try in a second.
+    @discardableResult
+    package func prepareNext() -> Bool {
+        guard !isPrepared, !hasFailed else { return true }
+        do throws(JournalError) {
+            try prepareNextOrThrow()
+            status.withLock { $0.trouble = nil }
+        } catch {
+            status.withLock { $0.trouble = error }
+            updateGate()
+            return false
+        }
+        updateGate()
+        return true
+    }
+
+    private func prepareNextOrThrow() throws(JournalError) {
+        let next = currentSegment + 1
+        // ORDERING: acquire; pairs with the release in `removeSegments`.
+        let count = Int(next - firstNumber.load(ordering: .acquiring)) + 1
+        guard count * configuration.segmentBytes <= configuration.maximumBytes else {
+            throw JournalError(
+                .noSpace, file: JournalFiles.segment(next),
+                reason:
+                    "\(count - 1) segments fill the journal's \(configuration.maximumBytes) bytes",
+                remedy: "raise --journal-maximum, or see why checkpoints are not made")
+        }
+        try Self.makeSegment(next, disk, id, configuration, sequence: 0, epoch: epoch)
+        preparedNumber.store(next, ordering: .releasing)
+    }
+
+    /// Makes a segment full of zeros, synced, under its name.
+    private static func makeSegment(
+        _ number: UInt64, _ disk: any Disk, _ id: JournalID, _ configuration: JournalConfiguration,
+        sequence: UInt64, epoch: UInt64
+    ) throws(JournalError) {
+        let names = try disk.list()
+        if names.contains(JournalFiles.nextSegment) { try disk.remove(JournalFiles.nextSegment) }
+        let file = try disk.create(JournalFiles.nextSegment)
+        defer { disk.close(file) }
+        do throws(JournalError) {
+            let header = FileHeader(
+                kind: .segment, id: id, number: number,
+                size: UInt64(configuration.segmentBytes), sequenceFloor: sequence,
+                epochFloor: epoch)
+            try disk.write(file, at: 0, header.encoded)
+            try disk.zero(file, from: FileHeader.bytes, to: configuration.segmentBytes)
+            try disk.sync(file)
+            try disk.rename(JournalFiles.nextSegment, to: JournalFiles.segment(number))
+            try disk.syncDirectory()
+        } catch {
+            // Half of it would only take up room.
+            try? disk.remove(JournalFiles.nextSegment)
+            throw error
+        }
+    }
+
+    /// Ends a segment that an earlier process left open.
+    private static func seal(
+        _ end: JournalEnd, _ disk: any Disk, _ id: JournalID
+    ) throws(JournalError) {
+        let file = try disk.open(JournalFiles.segment(end.segment), isWritable: true)
+        defer { disk.close(file) }
+        try disk.zero(file, from: end.offset, to: (end.tornEnd + 7) & ~7)
+        try disk.sync(file)
+        let frame = FrameHeader(
+            kind: .seal, sequence: end.sequence + 1, epoch: end.epoch, file: end.segment)
+        try disk.write(file, at: end.offset, frame.encoded(id))
+        try disk.sync(file)
+    }
+
+    /// Removes the sealed segments below a number. Any thread.
+    package func removeSegments(below number: UInt64) throws(JournalError) {
+        for segment in try disk.segmentNumbers() where segment < min(number, currentSegment) {
+            try disk.remove(JournalFiles.segment(segment))
+            // ORDERING: release; pairs with the acquire in `prepareNextOrThrow`.
+            firstNumber.store(segment + 1, ordering: .releasing)
+        }
+        try disk.syncDirectory()
+    }
+
+    /// Lets lanes in if all that they could bring until they look again has its place on disk.
+    private func updateGate() {
+        // Every record might get a frame of its own, which at worst doubles it.
+        let possible = rings.reduce(0) { $0 + $1.capacity * 8 } * 2 + (64 << 10)
+        let isOpen =
+            !hasFailed && (isPrepared || room.load(ordering: .acquiring) >= possible)
+        for ring in rings where ring.isOpen != isOpen { ring.setOpen(isOpen) }
+    }
+}

@@ -1,0 +1,201 @@
+import CLinux
+import Glibc
+
+/// A directory of the operating system.
+package final class SystemDisk: Disk {
+    /// The directory's path, for messages.
+    package let path: String
+    private let directory: Int32
+    /// Descriptor of the lock file; -1 without the lock.
+    private let lockDescriptor = Lock<Int32>(-1)
+
+    /// Opens a directory that exists.
+    package init(path: String) throws(JournalError) {
+        self.path = path
+        directory = linux_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0)
+        if directory < 0 {
+            let code = errno
+            throw JournalError(
+                .system, file: path, errno: code,
+                reason: "the directory cannot be opened: \(Self.text(code))",
+                remedy: "make it, or name another")
+        }
+    }
+
+    deinit {
+        unlock()
+        _ = Glibc.close(directory)
+    }
+
+    package func list() throws(JournalError) -> [String] {
+        guard let stream = opendir(path) else { throw failure("list", path) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else {
+                if errno != 0 { throw failure("list", path) }
+                return names
+            }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+    }
+
+    package func create(_ name: String) throws(JournalError) -> DiskFile {
+        try openFile(name, flags: O_RDWR | O_CREAT | O_EXCL, verb: "create")
+    }
+
+    package func open(_ name: String, isWritable: Bool) throws(JournalError) -> DiskFile {
+        try openFile(name, flags: isWritable ? O_RDWR : O_RDONLY, verb: "open")
+    }
+
+    private func openFile(
+        _ name: String, flags: Int32, verb: String
+    ) throws(JournalError) -> DiskFile {
+        let descriptor = Self.uninterrupted { linux_openat(directory, name, flags, 0o600) }
+        if descriptor < 0 { throw failure(verb, name) }
+        return DiskFile(descriptor: descriptor, name: name)
+    }
+
+    package func close(_ file: DiskFile) {
+        _ = Glibc.close(file.descriptor)
+    }
+
+    package func size(of file: DiskFile) throws(JournalError) -> Int {
+        let end = lseek(file.descriptor, 0, SEEK_END)
+        if end < 0 { throw failure("find the size of", file.name) }
+        return end
+    }
+
+    package func read(
+        _ file: DiskFile, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(JournalError) -> Int {
+        let count = Self.uninterrupted {
+            pread(file.descriptor, buffer.baseAddress, buffer.count, offset)
+        }
+        if count < 0 { throw failure("read", file.name, offset) }
+        return count
+    }
+
+    package func write(
+        _ file: DiskFile, at offset: Int, _ pieces: [UnsafeRawBufferPointer]
+    ) throws(JournalError) {
+        var rest = pieces.filter { $0.isEmpty == false }.map {
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
+        }[...]
+        var place = offset
+        while rest.isEmpty == false {
+            let batch = rest.prefix(Int(UIO_MAXIOV))
+            var done = Self.uninterrupted {
+                batch.withUnsafeBufferPointer {
+                    pwritev(file.descriptor, $0.baseAddress, Int32($0.count), place)
+                }
+            }
+            if done < 0 { throw failure("write", file.name, place) }
+            place += done
+            // A short write goes on where it ended.
+            while let first = rest.first, done >= first.iov_len {
+                done -= first.iov_len
+                rest.removeFirst()
+            }
+            if done > 0, let first = rest.first {
+                rest[rest.startIndex] = iovec(
+                    iov_base: first.iov_base + done, iov_len: first.iov_len - done)
+            }
+        }
+    }
+
+    package func sync(_ file: DiskFile) throws(JournalError) {
+        // Not repeated, not even after EINTR: a second success would not speak for the first.
+        if fdatasync(file.descriptor) != 0 { throw failure("sync", file.name) }
+    }
+
+    package func truncate(_ file: DiskFile, to size: Int) throws(JournalError) {
+        if Self.uninterrupted({ ftruncate(file.descriptor, size) }) != 0 {
+            throw failure("truncate", file.name, size)
+        }
+    }
+
+    package func rename(_ name: String, to newName: String) throws(JournalError) {
+        if renameat(directory, name, directory, newName) != 0 {
+            throw failure("rename to \(newName)", name)
+        }
+    }
+
+    package func remove(_ name: String) throws(JournalError) {
+        if unlinkat(directory, name, 0) != 0 { throw failure("remove", name) }
+    }
+
+    package func syncDirectory() throws(JournalError) {
+        if fsync(directory) != 0 { throw failure("sync", path) }
+    }
+
+    package func freeBytes() throws(JournalError) -> Int {
+        let bytes = linux_free_bytes(directory)
+        if bytes < 0 { throw failure("find the free space of", path) }
+        return Int(bytes)
+    }
+
+    package func lock() throws(JournalError) {
+        let file = try openFile(JournalFiles.lock, flags: O_RDWR | O_CREAT, verb: "open")
+        if Self.uninterrupted({ linux_lock_exclusively(file.descriptor) }) != 0 {
+            let code = errno
+            close(file)
+            if code != EWOULDBLOCK {
+                errno = code
+                throw failure("lock", JournalFiles.lock)
+            }
+            throw JournalError(
+                .locked, file: "\(path)/\(JournalFiles.lock)", errno: code,
+                reason: "another process uses this directory",
+                remedy: "stop it, or name another directory")
+        }
+        lockDescriptor.withLock { held in
+            if held >= 0 { _ = Glibc.close(held) }
+            held = file.descriptor
+        }
+    }
+
+    package func unlock() {
+        lockDescriptor.withLock { held in
+            if held >= 0 { _ = Glibc.close(held) }
+            held = -1
+        }
+    }
+
+    /// Repeats a call that a signal interrupted.
+    private static func uninterrupted<T: SignedInteger>(_ call: () -> T) -> T {
+        while true {
+            let result = call()
+            if result != -1 || errno != EINTR { return result }
+        }
+    }
+
+    private static func text(_ code: Int32) -> String {
+        var buffer = [CChar](repeating: 0, count: 128)
+        if strerror_r(code, &buffer, buffer.count) != 0 { return "error \(code)" }
+        return buffer.withUnsafeBufferPointer { characters in
+            characters.baseAddress.map { String(cString: $0) } ?? "error \(code)"
+        }
+    }
+
+    /// From `errno`.
+    private func failure(_ verb: String, _ file: String, _ offset: Int? = nil) -> JournalError {
+        let code = errno
+        let isFull = code == ENOSPC || code == EDQUOT
+        let remedy =
+            switch code {
+            case ENOSPC, EDQUOT: "make room on the disk"
+            case EACCES, EPERM, EROFS: "give this process the right to it"
+            case EMFILE, ENFILE: "raise the limit of open files"
+            case ENOENT: "restore the file"
+            default: "look at the disk and the kernel's log"
+            }
+        return JournalError(
+            isFull ? .noSpace : .system, file: file, offset: offset, errno: code,
+            reason: "cannot \(verb) it: \(Self.text(code))", remedy: remedy)
+    }
+}

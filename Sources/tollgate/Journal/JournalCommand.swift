@@ -1,0 +1,228 @@
+internal import ArgumentParser
+internal import Engine
+internal import Foundation
+internal import Journal
+internal import Limits
+
+/// `tollgate journal`
+struct JournalCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "journal",
+        abstract: "Looks at a data directory whose service is stopped, or repairs it.",
+        discussion: """
+            Exit status: 0 whole or done, 64 wrong usage, 65 damaged or refused, 69 in use by a \
+            service, 70 anything else. The format is described in docs/journal-format.md.
+            """,
+        subcommands: [Verify.self, Dump.self, Stat.self, Repair.self])
+
+    /// Where the journal lies.
+    struct Directory: ParsableArguments {
+        @Option(help: .init("The data directory.", valueName: "dir"))
+        var dataDir = "tollgate-data"
+
+        /// The directory, locked, and the journal's id.
+        func open() throws -> (disk: SystemDisk, id: JournalID) {
+            let disk = try SystemDisk(path: dataDir)
+            try disk.lock()
+            guard let id = try JournalReader.id(disk) else {
+                throw JournalError(
+                    .missing, file: dataDir, reason: "there is no journal in it",
+                    remedy: "name the directory that `tollgate serve --data-dir` was given")
+            }
+            return (disk, id)
+        }
+    }
+
+    /// Runs a body and turns what is wrong into a sentence and an exit status.
+    static func reporting(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as JournalError {
+            StandardError.print("\(error)")
+            throw error.code == .locked ? ExitStatus.unavailable.code : ExitStatus.refusedInput.code
+        } catch let error as EngineError {
+            StandardError.print("\(error)")
+            throw ExitStatus.refusedInput.code
+        }
+    }
+
+    struct Verify: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Reads everything and plays it back; changes nothing.")
+        @OptionGroup var directory: Directory
+        @Flag(help: "One JSON object.") var json = false
+
+        func run() throws {
+            try JournalCommand.reporting {
+                let (disk, _) = try directory.open()
+                let report = try Engine.verify(disk: disk)
+                if json {
+                    print(
+                        JSONValue.object([
+                            ("records", .integer(Int64(report.records))),
+                            ("bytes", .integer(Int64(report.bytes))),
+                            ("second_copies", .integer(Int64(report.known))),
+                            ("never_acknowledged", .integer(Int64(report.dropped))),
+                            ("torn_bytes", .integer(Int64(report.tornBytes))),
+                            (
+                                "damaged_checkpoints",
+                                .array(report.passedOver.map { .string($0) })
+                            ),
+                        ]).line)
+                } else {
+                    print(
+                        """
+                        whole: \(report.records) records and entries in \(report.bytes) bytes of \
+                        segments, \(report.known) second copies, \(report.dropped) never acknowledged
+                        """)
+                    if report.tornBytes > 0 {
+                        print("torn tail of \(report.tornBytes) bytes at \(report.tornAt)")
+                    }
+                    for reason in report.passedOver { print("damaged checkpoint: \(reason)") }
+                }
+                if !report.passedOver.isEmpty { throw ExitStatus.refusedInput.code }
+            }
+        }
+    }
+
+    struct Dump: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints every record, one JSON object a line.")
+        @OptionGroup var directory: Directory
+        @Flag(help: "JSON; the only form there is.") var json = false
+        @Flag(help: "The newest checkpoint's entries before the records behind it.")
+        var checkpoint = false
+
+        func run() throws {
+            try JournalCommand.reporting {
+                let (disk, id) = try directory.open()
+                var record = Record(.reserved)
+                var first = try disk.segmentNumbers().first ?? 1
+                if checkpoint, let number = try disk.checkpointNumbers().last {
+                    first = number
+                    _ = try CheckpointReader(disk, id: id).read(number, wrapping: { $0 }) {
+                        (block) throws(JournalError) in
+                        block.forEachRecord { Self.show($0, nil, &record) }
+                    }
+                }
+                _ = try JournalReader(disk, id: id).read(from: first, wrapping: { $0 }) {
+                    (event) throws(JournalError) in
+                    switch event {
+                    case .start(let epoch):
+                        print(
+                            JSONValue.object([
+                                ("kind", .string("process_started")),
+                                ("epoch", .integer(Int64(clamping: epoch))),
+                            ]).line)
+                    case .records(let payload, let place):
+                        payload.forEachRecord { Self.show($0, place, &record) }
+                    }
+                }
+            }
+        }
+
+        private static func show(
+            _ words: UnsafeBufferPointer<UInt64>, _ place: JournalReader.Place?,
+            _ record: inout Record
+        ) {
+            var value: JSONValue
+            if let kind = ImageKind(rawValue: words.recordKind) {
+                value = RecordJSON.image(kind, words)
+            } else if (try? record.read(words)) != nil {
+                value = RecordJSON.operation(record)
+            } else {
+                value = .object([("kind", .string("unreadable"))])
+            }
+            if let place, case .object(let members) = value {
+                value = .object(
+                    [
+                        ("segment", .integer(Int64(clamping: place.segment))),
+                        ("frame", .integer(Int64(clamping: place.sequence))),
+                        ("epoch", .integer(Int64(clamping: place.epoch))),
+                    ] + members)
+            }
+            print(value.line)
+        }
+    }
+
+    struct Stat: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Files, sizes, records by kind.")
+        @OptionGroup var directory: Directory
+        @Flag(help: "One JSON object.") var json = false
+
+        func run() throws {
+            try JournalCommand.reporting {
+                let (disk, id) = try directory.open()
+                let segments = try disk.segmentNumbers()
+                let checkpoints = try disk.checkpointNumbers()
+                var kinds: [String: Int64] = [:]
+                var record = Record(.reserved)
+                var words: Int64 = 0
+                let end = try JournalReader(disk, id: id).read(
+                    from: segments.first ?? 1, wrapping: { $0 }
+                ) { (event) throws(JournalError) in
+                    guard case .records(let payload, _) = event else { return }
+                    payload.forEachRecord { one in
+                        words += Int64(one.count)
+                        let name = (try? record.read(one)) == nil ? "unreadable" : "\(record.kind)"
+                        kinds[RecordJSON.snakeCase(name), default: 0] += 1
+                    }
+                }
+                let count = kinds.values.reduce(0, +)
+                let counts = kinds.sorted { $0.key < $1.key }
+                if json {
+                    print(
+                        JSONValue.object([
+                            ("segments", .integer(Int64(segments.count))),
+                            ("first_segment", .integer(Int64(clamping: segments.first ?? 0))),
+                            (
+                                "checkpoints",
+                                .array(checkpoints.map { .integer(Int64(clamping: $0)) })
+                            ),
+                            ("frames", .integer(Int64(clamping: end.sequence))),
+                            ("process_runs", .integer(Int64(clamping: end.epoch))),
+                            ("records", .integer(count)),
+                            ("record_bytes", .integer(words * 8)),
+                            (
+                                "records_by_kind",
+                                .object(counts.map { ($0.key, .integer($0.value)) })
+                            ),
+                        ]).line)
+                    return
+                }
+                print("segments      \(segments.count), from \(segments.first ?? 0)")
+                print("checkpoints   \(checkpoints.map(String.init).joined(separator: ", "))")
+                print("frames        \(end.sequence) in \(end.epoch) process runs")
+                print("records       \(count), \(count == 0 ? 0 : words * 8 / count) bytes each")
+                for (kind, count) in counts { print("  \(kind): \(count)") }
+            }
+        }
+    }
+
+    struct Repair: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Cuts the journal behind a place, for good. Keeps a copy of what it changes.",
+            discussion: """
+                Everything behind SEGMENT:OFFSET is lost: what was acknowledged there will not be \
+                known any more. The place is the one that an error names.
+                """)
+        @OptionGroup var directory: Directory
+        @Option(help: .init("Where to cut.", valueName: "segment:offset"))
+        var truncateAt: String
+
+        func run() throws {
+            let parts = truncateAt.split(separator: ":")
+            guard parts.count == 2, let segment = UInt64(parts[0]), let offset = Int(parts[1])
+            else {
+                throw ValidationError("--truncate-at must be SEGMENT:OFFSET, like 12:40960")
+            }
+            try JournalCommand.reporting {
+                let (disk, id) = try directory.open()
+                for line in try JournalRepair(disk, id: id).truncate(at: segment, offset) {
+                    print(line)
+                }
+            }
+        }
+    }
+}
