@@ -8,7 +8,9 @@ public func initialize(_ count: UnsafeRawPointer, _ arguments: UnsafeRawPointer)
     Seeds.writeIfAsked {
         let amounts: [Int64] = [0, 1, -1, 4_000_000, 12_500_000_000, .max, .min, .max - 1]
         let texts =
-            amounts.map { Money.format($0) } + ["0.000000001", "1.0", "007", ".5", "1.", "1e3", "-0"]
+            amounts.map { Money.format($0) } + [
+                "0.000000001", "1.0", "007", ".5", "1.", "1e3", "-0",
+            ]
         return texts.flatMap { [[0] + Array($0.utf8), [1] + Array($0.utf8)] }
     }
     return 0
@@ -28,7 +30,8 @@ public func run(_ start: UnsafeRawPointer?, _ count: Int) -> Int32 {
         let again = try? Money.parse(written, allowsNegative: true)
         precondition(again == nanos, "\(nanos) is written \(written)")
     } catch {
-        precondition(expected == nil, "refused (\(error)), but it is \(String(describing: expected))")
+        precondition(
+            expected == nil, "refused (\(error)), but it is \(String(describing: expected))")
     }
     return 0
 }
