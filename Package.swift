@@ -108,6 +108,14 @@ let package = Package(
 
         .target(
             name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
+        .target(
+            name: "Simulator",
+            dependencies: ["Engine", "Journal", "Reservations", "Limits", "TestKit"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "SimulatorTests",
+            dependencies: ["Simulator", "Engine", "Journal", "Reservations", "Limits", "TestKit"],
+            swiftSettings: strict + stepPoints),
         .testTarget(
             name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
             swiftSettings: strict),

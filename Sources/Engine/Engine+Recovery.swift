@@ -154,6 +154,9 @@ extension Engine {
     /// How the journal fares; nil: there is none.
     package var journalStatus: JournalStatus? { journal?.writer.currentStatus }
 
+    /// Whether the journal has failed: nothing more is acknowledged.
+    package var hasFailed: Bool { journal?.writer.hasFailed ?? false }
+
     /// Has a failure of the journal reported, once: from then on nothing is acknowledged, and the process had better
     /// end.
     package func onJournalFailure(_ report: @escaping @Sendable (JournalError) -> Void) {

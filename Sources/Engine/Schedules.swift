@@ -34,13 +34,10 @@ final class Schedules: CycleSchedules {
 
     init() {
         entries = .allocate(capacity: Self.capacity)
-        for index in 0..<Self.capacity {
-            (entries + index).initialize(to: AtomicLazyReference())
-        }
     }
 
     deinit {
-        entries.deinitialize(count: Self.capacity)
+        entries.deinitialize(count: count.load(ordering: .acquiring))
         entries.deallocate()
     }
 
@@ -55,15 +52,19 @@ final class Schedules: CycleSchedules {
             }
         }
         guard used < Self.capacity else { throw EngineError(.full, "billing schedules") }
-        _ = entries[used].storeIfNil(
-            try Entry(cycleDay: cycleDay, timeZone: timeZone, around: now))
+        let entry = try Entry(cycleDay: cycleDay, timeZone: timeZone, around: now)
+        (entries + used).initialize(to: AtomicLazyReference())
+        _ = entries[used].storeIfNil(entry)
         // ORDERING: release; publishes the entry to readers that check the count.
         count.store(used + 1, ordering: .releasing)
         return UInt32(used)
     }
 
     func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
-        guard Int(schedule) < Self.capacity, let entry = entries[Int(schedule)].load() else {
+        // ORDERING: acquire; pairs with the release in `number`.
+        guard Int(schedule) < count.load(ordering: .acquiring),
+            let entry = entries[Int(schedule)].load()
+        else {
             preconditionFailure("a tenant names a schedule that does not exist")
         }
         if let cycle = entry.schedule.window(containing: now, notBefore: notBefore) { return cycle }

@@ -1,3 +1,4 @@
+import Glibc
 public import Synchronization
 
 /// One lane's way to the journal: a ring of 64-bit words with one producer and one consumer.
@@ -30,18 +31,22 @@ public import Synchronization
         var size = 1_024
         while size < wanted { size *= 2 }
         capacity = size
-        words = .allocate(capacity: size)
-        for index in 0..<size { (words + index).initialize(to: Atomic(0)) }
-        control = .allocate(capacity: Self.controlWords)
-        for index in 0..<Self.controlWords { (control + index).initialize(to: Atomic(0)) }
+        words = Self.zeros(size)
+        control = Self.zeros(Self.controlWords)
+    }
+
+    /// Page-aligned, so that no other lane's words share a cache line.
+    private static func zeros(_ count: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        let memory = aligned_alloc(4_096, (count * 8 + 4_095) & ~4_095)
+        guard let memory else { preconditionFailure("no memory for a ring of \(count) words") }
+        memset(memory, 0, count * 8)
+        return memory.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
     /// Frees the memory; nobody may use the ring any more.
     public func deallocate() {
-        words.deinitialize(count: capacity)
-        words.deallocate()
-        control.deinitialize(count: Self.controlWords)
-        control.deallocate()
+        free(words)
+        free(control)
     }
 
     /// The word at a position.

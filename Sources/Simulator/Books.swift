@@ -45,7 +45,8 @@ struct Books {
         told[request] = answer
         guard answer.reservation != 0 else { return }
         if let other = maker[answer.reservation], other != request {
-            violations.append("reservation \(answer.reservation) was given to \(other) and \(request)")
+            violations.append(
+                "reservation \(answer.reservation) was given to \(other) and \(request)")
         }
         maker[answer.reservation] = request
     }

@@ -14,7 +14,10 @@ struct TollgateBenchmarks: ParsableCommand {
             Every figure is the best of --rounds rounds; machines are noisy, so compare figures of one run with \
             each other. Build with -c release.
             """,
-        subcommands: [CoreCommand.self, TableCommand.self, WireCommand.self, GrowthCommand.self])
+        subcommands: [
+            CoreCommand.self, TableCommand.self, WireCommand.self, GrowthCommand.self,
+            ExpiryCommand.self,
+        ])
 }
 
 struct Rounds: ParsableArguments {
