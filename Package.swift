@@ -102,7 +102,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate-benchmarks",
             dependencies: [
-                "Limits", "Reservations", "Engine", "Wire",
+                "Limits", "Journal", "Reservations", "Engine", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
 

@@ -47,7 +47,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     private var open: [Int32: File] = [:]
     private var nextDescriptor: Int32 = 3
     private var isLocked = false
-    private var hasNoPower = false
+    /// The power is gone: everything fails until `crash`.
+    package private(set) var hasNoPower = false
 
     package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Journal
 internal import Limits
 internal import Reservations
 internal import Synchronization
@@ -138,13 +139,8 @@ struct ExpiryBenchmark {
         let table = try ReservationTable(
             capacity: TableCapacity(
                 tenants: 1_024, profiles: 16, reservations: slots, bodies: 1_024, keys: 1_024,
-                lanes: lanes + 2),
-            schedules: TableBenchmark.OneCycle()
-        ) { record in
-            guard record.kind == .expired else { return }
-            let entry = book.entry(record.reservationID)
-            lateness[entry.lane].note(clock.microseconds - entry.expiresAt * 1_000)
-        }
+                lanes: lanes + 2, ringWords: 1 << 17),
+            schedules: TableBenchmark.OneCycle())
         let maker = try table.makeLane(now: clock.milliseconds)
         for index in 0..<1_000 {
             _ = try maker.setTenant(
@@ -154,7 +150,9 @@ struct ExpiryBenchmark {
         let ids = IDs(count: 1_000) { TableBenchmark.tenantID($0) }
         defer { ids.deallocate() }
         let works = try (0..<lanes).map { index in
-            Work(self, try table.makeLane(now: clock.milliseconds), index, ids, book, clock)
+            Work(
+                self, try table.makeLane(now: clock.milliseconds), index, ids, book, clock, lateness
+            )
         }
         for work in works { work.stand(standing / lanes) }
         maker.retire()
@@ -170,13 +168,19 @@ struct ExpiryBenchmark {
         private let ids: IDs
         private let book: Book
         private let clock: Clock
+        private let lateness: [Lateness]
+        private let ring: RecordRing
+        private var record = Record(.reserved)
+        private var words: [UInt64] = []
         private var state: UInt64
         private(set) var made = 0
 
         init(
             _ benchmark: ExpiryBenchmark, _ lane: Lane, _ index: Int, _ ids: IDs, _ book: Book,
-            _ clock: Clock
+            _ clock: Clock, _ lateness: [Lateness]
         ) {
+            self.lateness = lateness
+            ring = lane.table.rings[lane.index]
             self.benchmark = benchmark
             self.lane = lane
             self.index = index
@@ -191,6 +195,22 @@ struct ExpiryBenchmark {
             for _ in 0..<count { reserve(ttl: 3_600_000, now: clock.milliseconds) }
             made = 0
             lane.tick(now: clock.milliseconds)
+            drain()
+        }
+
+        /// Reads what this lane has put on record, for the expiries among it.
+        private func drain() {
+            let now = clock.microseconds
+            while ring.durable < ring.published {
+                let start = ring.durable
+                let count = UInt64(RecordWords.count(ring[start]))
+                words = (0..<count).map { ring[start + $0] }
+                ring.setDurable(start + count)
+                let isRead = words.withUnsafeBufferPointer { (try? record.read($0)) != nil }
+                guard isRead, record.kind == .expired else { continue }
+                let entry = book.entry(record.reservationID)
+                lateness[entry.lane].note(now - entry.expiresAt * 1_000)
+            }
         }
 
         func run() {
@@ -217,6 +237,7 @@ struct ExpiryBenchmark {
                 }
                 if stop && time >= makesUntil { return }
                 lane.tick(now: clock.milliseconds)
+                drain()
             }
         }
 
@@ -231,6 +252,7 @@ struct ExpiryBenchmark {
             precondition(failure == nil && answer.decision == .allowed, "every hold is admitted")
             book.enter(answer.reservationID, expiresAt: answer.expiresAt, lane: index)
             made += 1
+            if made % 1_000 == 0 { drain() }
         }
     }
 }

@@ -1,0 +1,170 @@
+import Foundation
+import TestKit
+import Testing
+
+@testable import Journal
+
+/// Whatever happens to the bytes on the disk: a journal is read exactly, or refused with file and offset.
+/// `TOLLGATE_ALL_BITS` flips every bit and cuts at every byte, instead of a sample.
+@Suite struct DamageTests {
+    static let flipsAllBits = ProcessInfo.processInfo.environment["TOLLGATE_ALL_BITS"] != nil
+
+    /// A journal of several segments with a checkpoint in the middle.
+    private func make(closed: Bool) throws -> (disk: SimulatedDisk, count: UInt64) {
+        let disk = SimulatedDisk(seed: 3)
+        var random = SeededGenerator(seed: 11)
+        var journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        while journal.writer.currentSegment < 3 {
+            for _ in 0..<1 + random.next() % 40 { journal.publish(&random) }
+            let isDone = journal.round()
+            #expect(isDone)
+        }
+        // The checkpoint covers segment 1: its records, by their numbers.
+        var numbers: [UInt64] = []
+        _ = try JournalReader(disk, id: SmallJournal.id).read(
+            from: 1, below: 2, wrapping: { $0 }
+        ) { (event) throws(JournalError) in
+            if case .records(let payload, _) = event {
+                payload.forEachRecord { numbers.append($0[1]) }
+            }
+        }
+        let checkpoint = try CheckpointWriter(
+            disk, id: SmallJournal.id, number: 2, epoch: 1, sequence: 0, pace: { _ in })
+        for number in numbers {
+            var image = RecordImage()
+            image.begin(.setting, version: number, time: 0, tenant: 0)
+            image.seal()
+            try image.words.withUnsafeBufferPointer { try checkpoint.append($0) }
+        }
+        _ = try checkpoint.finish()
+        for _ in 0..<20 {
+            for _ in 0..<1 + random.next() % 20 { journal.publish(&random) }
+            let isDone = journal.round()
+            #expect(isDone)
+        }
+        if closed { journal.writer.close() }
+        return (disk, journal.published)
+    }
+
+    /// How many records a damaged copy gives; nil: it was refused, in the file's name.
+    private func outcome(
+        _ disk: SimulatedDisk, _ name: String, _ bytes: [UInt8], _ what: String
+    ) -> [UInt64]? {
+        let copy = disk.copy()
+        copy.setContents(name, bytes)
+        do throws(JournalError) {
+            return try SmallJournal.read(copy).numbers.sorted()
+        } catch {
+            let names = error.file == name || error.code == .missing
+            if !names || (error.offset == nil && error.code != .missing) || error.remedy.isEmpty {
+                Issue.record("\(what): \(error)")
+            }
+            return nil
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func everyBit(closed: Bool) throws {
+        let (disk, count) = try make(closed: closed)
+        let whole = Array(0..<count)
+        #expect(try SmallJournal.read(disk).numbers.sorted() == whole)
+        var random = SeededGenerator(seed: 5)
+        var refused = 0
+        var exact = 0
+        let last = try SmallJournal.read(disk).end
+        for name in try disk.list() where name != JournalFiles.segment(last.segment + 1) {
+            guard let original = disk.contents(name) else { continue }
+            // Nothing is read of a prepared segment's zeros, so a sample of them does.
+            for place in original.indices {
+                let isZeros = name == JournalFiles.segment(last.segment) && place > last.offset + 64
+                if isZeros && place % 97 != 0 { continue }
+                if !Self.flipsAllBits && random.next() % 8 != 0 { continue }
+                let one = Int(random.next() % 8)
+                for bit in Self.flipsAllBits && !isZeros ? Array(0..<8) : [one] {
+                    var bytes = original
+                    bytes[place] ^= 1 << UInt8(bit)
+                    guard
+                        let found = outcome(disk, name, bytes, "\(name), byte \(place), bit \(bit)")
+                    else {
+                        refused += 1
+                        continue
+                    }
+                    exact += 1
+                    // Of a journal that was not closed the last frame may be taken for a torn one.
+                    let isRight =
+                        found == whole
+                        || (!closed && name == JournalFiles.segment(last.segment)
+                            && found == Array(whole.prefix(found.count))
+                            && found.count + 20 >= whole.count)
+                    #expect(
+                        isRight, "\(name), byte \(place), bit \(bit): \(found.count) of \(count)")
+                }
+            }
+        }
+        #expect(refused > 500 && exact > 50)
+    }
+
+    @Test(arguments: [true, false])
+    func everyTruncation(closed: Bool) throws {
+        let (disk, count) = try make(closed: closed)
+        let last = try SmallJournal.read(disk).end
+        for name in try disk.list() where name != JournalFiles.segment(last.segment + 1) {
+            guard let original = disk.contents(name) else { continue }
+            let step = Self.flipsAllBits ? 1 : 61
+            for length in stride(from: 0, to: original.count, by: step) {
+                let found = outcome(
+                    disk, name, Array(original[..<length]), "\(name) cut at \(length)")
+                // A checkpoint that is not whole is passed over: the segments behind it are still there.
+                if JournalFiles.checkpointNumber(name) != nil {
+                    #expect(found == Array(0..<count), "\(name) cut at \(length)")
+                } else if let found {
+                    // A segment is never taken short: its header says how long it is. One that a whole checkpoint
+                    // covers is not looked at.
+                    #expect(found == Array(0..<count), "\(name) cut at \(length)")
+                }
+            }
+        }
+    }
+
+    @Test func aMissingSegmentIsNamed() throws {
+        let (disk, _) = try make(closed: true)
+        for number in [2, 3] as [UInt64] {
+            let copy = disk.copy()
+            try copy.remove(JournalFiles.segment(number))
+            do throws(JournalError) {
+                _ = try SmallJournal.read(copy)
+                Issue.record("segment \(number) is missing and nobody says so")
+            } catch {
+                #expect(error.file == JournalFiles.segment(number), "\(error)")
+            }
+        }
+    }
+
+    @Test func repairGivesUpWhatIsBehindAPlace() throws {
+        let (disk, count) = try make(closed: true)
+        let name = JournalFiles.segment(2)
+        var bytes = try #require(disk.contents(name))
+        bytes[9_000] ^= 1
+        disk.setContents(name, bytes)
+        do throws(JournalError) {
+            _ = try SmallJournal.read(disk)
+            Issue.record("damage is not seen")
+        } catch {
+            let offset = try #require(error.offset)
+            let done = try JournalRepair(disk, id: SmallJournal.id).truncate(at: 2, offset)
+            #expect(done.count >= 3)
+        }
+        let (numbers, end) = try SmallJournal.read(disk)
+        #expect(end.segment == 2 && !numbers.isEmpty && numbers.count < Int(count))
+        #expect(disk.contents(name + ".damaged") == bytes)
+        // And it can be written on.
+        var journal = try SmallJournal(disk, after: end, next: count)
+        defer { journal.deallocate() }
+        var random = SeededGenerator(seed: 1)
+        journal.publish(&random)
+        let isDone = journal.round()
+        #expect(isDone)
+        #expect(try SmallJournal.read(disk).numbers.last == count)
+    }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import Synchronization
+import TestKit
+import Testing
+
+@testable import Journal
+
+@Suite struct WriterTests {
+    @Test func aFailedSyncIsFinal() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var random = SeededGenerator(seed: 1)
+        var journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        let failures = Atomic<Int>(0)
+        journal.writer.onFailure = { _ in failures.wrappingAdd(1, ordering: .relaxed) }
+        journal.publish(&random)
+        let round1 = journal.round()
+        #expect(round1)
+        let durable = journal.writer.durableRound
+        disk.faults.failingSyncIn = 1
+        journal.publish(&random)
+        let round2 = journal.round()
+        #expect(!round2)
+        #expect(journal.rings.allSatisfy { !$0.isOpen })
+        // The disk is well again; the journal is not.
+        disk.faults.failingSyncIn = nil
+        let round3 = journal.round()
+        #expect(!round3)
+        #expect(journal.writer.durableRound == durable)
+        #expect(failures.load(ordering: .relaxed) == 1)
+        #expect(journal.writer.currentStatus.trouble != nil)
+    }
+
+    @Test func aFullDiskShutsTheDoorAndOpensItAgain() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var random = SeededGenerator(seed: 1)
+        var journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        disk.faults.capacity = 2 * SmallJournal.segmentBytes
+        var refused = false
+        for _ in 0..<400 where !refused {
+            let before = journal.published
+            journal.publish(&random)
+            refused = journal.published == before
+            let round4 = journal.round()
+            #expect(round4, "nothing that was let in fails")
+        }
+        #expect(refused)
+        #expect(journal.writer.currentStatus.trouble?.code == .noSpace)
+        disk.faults.capacity = nil
+        let round5 = journal.round()
+        #expect(round5)
+        let before = journal.published
+        journal.publish(&random)
+        let isDone = journal.round()
+        #expect(journal.published == before + 1 && isDone)
+        #expect(try SmallJournal.read(disk).numbers.count == Int(journal.published))
+    }
+
+    @Test func roundsWithNothingToWriteComeToAnEnd() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        let operations = disk.operations
+        let ticket = journal.writer.roundsStarted + 1
+        #expect(journal.writer.durableRound < ticket)
+        journal.writer.round()
+        #expect(journal.writer.durableRound == ticket)
+        #expect(disk.operations == operations, "nothing was written or synced")
+    }
+
+    @Test func theDirectoryIsLocked() throws {
+        let directory = FileManager.default.temporaryDirectory
+            .appendingPathComponent("tollgate-lock-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let first = try SystemDisk(path: directory.path)
+        let second = try SystemDisk(path: directory.path)
+        try first.lock()
+        let error = #expect(throws: JournalError.self) { try second.lock() }
+        #expect(error?.code == .locked)
+        first.unlock()
+        try second.lock()
+    }
+
+    /// Two lanes publish, take tickets and wait for them, with the real threads on a real directory: every ticket
+    /// comes due, and everything is there in the end.
+    @Test func wakeUpsLoseNothing() throws {
+        let directory = FileManager.default.temporaryDirectory
+            .appendingPathComponent("tollgate-journal-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let disk = try SystemDisk(path: directory.path)
+        let rings = [RecordRing(capacity: 4_096), RecordRing(capacity: 4_096)]
+        defer { rings.forEach { $0.deallocate() } }
+        var configuration = JournalConfiguration()
+        configuration.segmentBytes = 1 << 20
+        let writer = try JournalWriter(
+            disk, id: SmallJournal.id, configuration, rings: rings, after: nil)
+        let journal = JournalThread(writer)
+        journal.start()
+        let perLane = 4_000
+        let group = DispatchGroup()
+        for (index, ring) in rings.enumerated() {
+            group.enter()
+            Thread.detachNewThread {
+                var count = 0
+                while count < perLane {
+                    guard ring.isOpen, ring.hasRoom(64) else {
+                        journal.wake()
+                        sched_yield()
+                        continue
+                    }
+                    var image = RecordImage()
+                    image.begin(
+                        .setting, version: UInt64(index * perLane + count), time: 0, tenant: 0)
+                    image.seal()
+                    for (place, word) in image.words.enumerated() {
+                        ring[ring.end + UInt64(place)] = word
+                    }
+                    ring.publish(to: ring.end + UInt64(image.words.count))
+                    count += 1
+                    if count % 8 == 0 {
+                        let ticket = writer.roundsStarted + 1
+                        journal.wake()
+                        while writer.durableRound < ticket { sched_yield() }
+                    }
+                }
+                group.leave()
+            }
+        }
+        group.wait()
+        journal.stop()
+        var numbers: Set<UInt64> = []
+        _ = try JournalReader(disk, id: SmallJournal.id).read(from: 1, wrapping: { $0 }) {
+            (event) throws(JournalError) in
+            if case .records(let payload, _) = event {
+                payload.forEachRecord { numbers.insert($0[1]) }
+            }
+        }
+        #expect(numbers.count == 2 * perLane)
+    }
+}
