@@ -226,6 +226,11 @@ struct Recovery {
         }
         found.end = try Self.play(
             from: checkpoint ?? 1, below: nil, disk, id, epoch: found.epoch, into: &replayer)
+        // The segments behind the checkpoint may not hold a frame yet.
+        if let end = found.end, end.sequence < found.sequence {
+            found.end?.sequence = found.sequence
+            found.end?.epoch = found.epoch
+        }
         // What still waits was never acknowledged, and this process uses its versions anew.
         replayer.beginProcess()
     }

@@ -45,7 +45,7 @@ package struct JournalError: Error, Sendable, Equatable {
     /// Damage in a segment, behind which the journal could be cut.
     static func damaged(_ file: String, offset: Int, reason: String) -> JournalError {
         var remedy = "restore the file from a copy"
-        if let segment = JournalFiles.segmentNumber(file) {
+        if let segment = JournalFiles.segmentNumber(file), offset >= FileHeader.bytes {
             remedy += """
                 , or give up everything behind this place with \
                 `tollgate journal repair --truncate-at \(segment):\(offset)`

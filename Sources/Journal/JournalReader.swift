@@ -6,6 +6,8 @@ package struct JournalEnd: Sendable, Equatable {
     package var offset: Int
     /// Where what was written behind `offset`, but never became durable, ends; `offset` if there is nothing.
     package var tornEnd: Int
+    /// Where the last frame of the segment begins; `offset` if there is none.
+    package var lastFrame: Int
     /// The last frame's number, 0 if there is none, and its process run.
     package var sequence: UInt64
     package var epoch: UInt64
@@ -81,8 +83,8 @@ package struct JournalReader {
             throw wrap(error)
         }
         var end = JournalEnd(
-            segment: first, offset: FileHeader.bytes, tornEnd: FileHeader.bytes, sequence: 0,
-            epoch: 0, isSealed: false)
+            segment: first, offset: FileHeader.bytes, tornEnd: FileHeader.bytes,
+            lastFrame: FileHeader.bytes, sequence: 0, epoch: 0, isSealed: false)
         for (index, number) in numbers.enumerated() {
             try read(number, later: numbers[(index + 1)...], &end, wrap, body)
             if !end.isSealed {
@@ -138,6 +140,7 @@ package struct JournalReader {
         end.bytes += file.size
         var offset = FileHeader.bytes
         var isSealed = false
+        end.lastFrame = offset
         while !isSealed {
             let outcome: FrameFile.Outcome
             do throws(JournalError) {
@@ -175,6 +178,7 @@ package struct JournalReader {
                 throw wrap(
                     .damaged(file.file.name, offset: offset, reason: "a checkpoint's frame"))
             }
+            end.lastFrame = offset
             end.sequence = frame.sequence
             end.epoch = frame.epoch
             offset += FrameHeader.bytes + frame.payloadBytes

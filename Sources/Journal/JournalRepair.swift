@@ -20,7 +20,7 @@ package struct JournalRepair {
                 .invalid, file: name, reason: "there is no such segment",
                 remedy: "name the segment and the offset that the error named")
         }
-        let place = try frameStart(segment, name, offset)
+        let (place, size) = try frameStart(segment, name, offset)
         var done: [String] = []
         let copy = name + ".damaged"
         guard !names.contains(copy) else {
@@ -29,10 +29,12 @@ package struct JournalRepair {
                 remedy: "move it out of the directory first")
         }
         try self.copy(name, to: copy)
+        try disk.syncDirectory()
         done.append("kept a copy: \(copy)")
         let file = try disk.open(name, isWritable: true)
         defer { disk.close(file) }
-        let size = try disk.size(of: file)
+        // A segment that was cut short gets its length back.
+        try disk.truncate(file, to: size)
         try disk.zero(file, from: place, to: size)
         try disk.sync(file)
         done.append("cut \(name) behind offset \(place)")
@@ -50,15 +52,16 @@ package struct JournalRepair {
         return done
     }
 
-    /// The start of the frame that holds a place: a frame is whole or it is not there.
+    /// The start of the frame that holds a place (a frame is whole or it is not there), and the segment's bytes.
     private func frameStart(
         _ segment: UInt64, _ name: String, _ offset: Int
-    ) throws(JournalError) -> Int {
+    ) throws(JournalError) -> (place: Int, size: Int) {
         let file = try FrameFile(disk, name: name, kind: .segment, number: segment, id: id)
-        guard (FileHeader.bytes..<file.size).contains(offset) else {
+        let size = Int(file.header.size)
+        guard (FileHeader.bytes...size).contains(offset) else {
             throw JournalError(
                 .invalid, file: name, offset: offset, reason: "the place lies outside the frames",
-                remedy: "name an offset from \(FileHeader.bytes) to below \(file.size)")
+                remedy: "name an offset from \(FileHeader.bytes) to \(size)")
         }
         var place = FileHeader.bytes
         while place < offset {
@@ -67,7 +70,7 @@ package struct JournalRepair {
             if next > offset { break }
             place = next
         }
-        return place
+        return (place, size)
     }
 
     private func copy(_ name: String, to copy: String) throws(JournalError) {

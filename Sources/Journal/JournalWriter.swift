@@ -3,11 +3,12 @@ import Synchronization
 
 /// Puts what lanes publish on disk, a round at a time.
 ///
-/// **A round.** (1) The round's number is published. (2) How far each ring is published is read: T1. (3) The same
-/// again: T2. (4) Everything up to T2 is written as one frame. (5) One sync. (6) The round is done. An answer that
-/// was given before the round began depends only on records that were published before that answer's own, hence
-/// before T1 was read, hence below T2: so a frame on disk never holds an acknowledged record without what it builds
-/// on. An answer therefore waits for the round after the one that had begun when it was given (`roundsStarted` + 1).
+/// **A round.** (1) The round's number is published. (2) How far each ring is published is read. (3) Everything up to
+/// there is written as one frame. (4) One sync. (5) The round is done. An answer that was given before the round
+/// began depends only on records that were published before it was given, hence before any ring was read: they are
+/// all in this frame or an earlier one. An answer therefore waits for the round after the one that had begun when it
+/// was given (`roundsStarted` + 1). What is published while the rings are read may come into the frame without what
+/// it builds on; nobody was answered for it, and recovery leaves it out if its predecessor never comes.
 ///
 /// **Room.** The next segment is prepared (written full of zeros and synced) before it is needed. The rings are shut
 /// when what is prepared is less than they could still bring, and opened when it is more again: nothing that was let
@@ -36,12 +37,17 @@ package final class JournalWriter: @unchecked Sendable {
     /// Bytes left in the segment that is written.
     private let room = Atomic<Int>(0)
     private let status = Lock(JournalStatus())
+    /// Held while the rings are opened or shut, and while a segment is made: two threads do either.
+    private let gate = Lock(())
+    private let preparing = Lock(())
     /// Called after each round, by the thread that does rounds.
     package var onRound: (@Sendable () -> Void)?
     /// Called once, with why, by the thread that does rounds.
     package var onFailure: (@Sendable (JournalError) -> Void)?
 
     private var file: DiskFile
+    /// Bytes of the segment that is written: an earlier configuration may have made it.
+    private var size: Int
     private var offset: Int
     private var sequence: UInt64
     package let epoch: UInt64
@@ -53,7 +59,8 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Opens a journal to be written on, behind what a reader found, in a new process run; or a new one.
     ///
-    /// A torn tail is overwritten with zeros and the segment sealed, so that nothing of it is ever taken for a frame.
+    /// A torn tail is overwritten with zeros, so that nothing of it is ever taken for a frame. The last frame is written
+    /// again: after a failed sync the system may hold it in memory as if it were on disk.
     /// - Parameter end: where the journal ends; nil: there is none, `id` is its name from now on.
     package init(
         _ disk: any Disk, id: JournalID, _ configuration: JournalConfiguration,
@@ -69,19 +76,28 @@ package final class JournalWriter: @unchecked Sendable {
         epoch = (end?.epoch ?? 0) + 1
         let numbers = try disk.segmentNumbers()
         firstNumber = Atomic(numbers.first ?? 1)
-        let number = (end?.segment ?? 0) + 1
-        if numbers.contains(number) {
+        var number: UInt64 = 1
+        if let end { number = end.isSealed ? end.segment + 1 : end.segment }
+        if !numbers.contains(number) {
+            try Self.makeSegment(number, disk, id, configuration, epoch: epoch)
+        }
+        let name = JournalFiles.segment(number)
+        file = try disk.open(name, isWritable: true)
+        offset = FileHeader.bytes
+        size = Int(
+            try FileHeader.read(disk, file, kind: .segment, number: number, id: id).size)
+        if let end, !end.isSealed {
+            try Self.settle(end, disk, file)
+            offset = end.offset
+        }
+        currentNumber.store(number, ordering: .relaxed)
+        if numbers.contains(number + 1) {
             // Prepared by a process that came no further. Its size may be another configuration's.
-            try disk.remove(JournalFiles.segment(number))
+            try disk.remove(JournalFiles.segment(number + 1))
             try disk.syncDirectory()
         }
-        try Self.makeSegment(
-            number, disk, id, configuration, sequence: end?.sequence ?? 0, epoch: epoch)
-        if let end, !end.isSealed { try Self.seal(end, disk, id) }
-        file = try disk.open(JournalFiles.segment(number), isWritable: true)
-        offset = FileHeader.bytes
-        sequence += end.map { $0.isSealed ? 0 : 1 } ?? 0
-        currentNumber.store(number, ordering: .relaxed)
+        status.withLock { $0.segment = number }
+        try makeRoom(FrameHeader.bytes)
         try writeFrame(.start, [])
         try disk.sync(file)
         updateGate()
@@ -130,9 +146,6 @@ package final class JournalWriter: @unchecked Sendable {
         guard !hasFailed else { return false }
         // ORDERING: sequentially consistent, before any ring is read; see `RecordRing.publish`.
         let number = started.wrappingAdd(1, ordering: .sequentiallyConsistent).newValue
-        // The first collect. Nothing is done with it but to have been made: what is acknowledged by this round was
-        // published before it, and what that builds on lies below the second.
-        for index in rings.indices { ends[index] = rings[index].published }
         for index in rings.indices { ends[index] = rings[index].published }
         var hasRecords = false
         do throws(JournalError) {
@@ -218,7 +231,7 @@ package final class JournalWriter: @unchecked Sendable {
         }
         try result.get()
         offset += FrameHeader.bytes + frame.payloadBytes
-        room.store(configuration.segmentBytes - offset, ordering: .releasing)
+        room.store(size - offset, ordering: .releasing)
     }
 
     /// Says that what was written is durable: damage to it can then be told from a torn tail. To be called when
@@ -226,9 +239,12 @@ package final class JournalWriter: @unchecked Sendable {
     package func mark() {
         guard needsMark, !hasFailed else { return }
         needsMark = false
-        guard offset + 2 * FrameHeader.bytes <= configuration.segmentBytes else { return }
+        guard offset + 2 * FrameHeader.bytes <= size else { return }
         do throws(JournalError) {
             try writeFrame(.mark, [])
+            // The next frame takes its place: if it stayed and got lost, that frame would stand behind a hole.
+            offset -= FrameHeader.bytes
+            sequence -= 1
         } catch {
             fail(error)
         }
@@ -248,7 +264,7 @@ package final class JournalWriter: @unchecked Sendable {
 
     private func fail(_ error: JournalError) {
         failure.store(true, ordering: .releasing)
-        for ring in rings { ring.setOpen(false) }
+        updateGate()
         status.withLock { $0.trouble = error }
         onFailure?(error)
     }
@@ -257,16 +273,18 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Goes on in the next segment if a frame, and the seal behind it, do not fit this one.
     private func makeRoom(_ bytes: Int) throws(JournalError) {
-        guard offset + bytes + 2 * FrameHeader.bytes > configuration.segmentBytes else { return }
-        if !isPrepared { try prepareNextOrThrow() }
+        guard offset + bytes + 2 * FrameHeader.bytes > size else { return }
+        // The rings are shut before this can come to nothing.
+        try prepareNextOrThrow()
         try writeFrame(.seal, [])
         try sync()
         let next = currentSegment + 1
         let opened = try disk.open(JournalFiles.segment(next), isWritable: true)
         disk.close(file)
         file = opened
+        size = configuration.segmentBytes
         offset = FileHeader.bytes
-        room.store(configuration.segmentBytes - offset, ordering: .releasing)
+        room.store(size - offset, ordering: .releasing)
         currentNumber.store(next, ordering: .releasing)
         status.withLock { $0.segment = next }
     }
@@ -290,6 +308,12 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     private func prepareNextOrThrow() throws(JournalError) {
+        try preparing.withLock { (_) throws(JournalError) in
+            if !isPrepared { try prepare() }
+        }
+    }
+
+    private func prepare() throws(JournalError) {
         let next = currentSegment + 1
         // ORDERING: acquire; pairs with the release in `removeSegments`.
         let count = Int(next - firstNumber.load(ordering: .acquiring)) + 1
@@ -300,14 +324,14 @@ package final class JournalWriter: @unchecked Sendable {
                     "\(count - 1) segments fill the journal's \(configuration.maximumBytes) bytes",
                 remedy: "raise --journal-maximum, or see why checkpoints are not made")
         }
-        try Self.makeSegment(next, disk, id, configuration, sequence: 0, epoch: epoch)
+        try Self.makeSegment(next, disk, id, configuration, epoch: epoch)
         preparedNumber.store(next, ordering: .releasing)
     }
 
     /// Makes a segment full of zeros, synced, under its name.
     private static func makeSegment(
         _ number: UInt64, _ disk: any Disk, _ id: JournalID, _ configuration: JournalConfiguration,
-        sequence: UInt64, epoch: UInt64
+        epoch: UInt64
     ) throws(JournalError) {
         let names = try disk.list()
         if names.contains(JournalFiles.nextSegment) { try disk.remove(JournalFiles.nextSegment) }
@@ -316,8 +340,7 @@ package final class JournalWriter: @unchecked Sendable {
         do throws(JournalError) {
             let header = FileHeader(
                 kind: .segment, id: id, number: number,
-                size: UInt64(configuration.segmentBytes), sequenceFloor: sequence,
-                epochFloor: epoch)
+                size: UInt64(configuration.segmentBytes), sequenceFloor: 0, epochFloor: epoch)
             try disk.write(file, at: 0, header.encoded)
             try disk.zero(file, from: FileHeader.bytes, to: configuration.segmentBytes)
             try disk.sync(file)
@@ -330,17 +353,19 @@ package final class JournalWriter: @unchecked Sendable {
         }
     }
 
-    /// Ends a segment that an earlier process left open.
-    private static func seal(
-        _ end: JournalEnd, _ disk: any Disk, _ id: JournalID
+    /// Makes the end of a segment that an earlier process wrote firm.
+    private static func settle(
+        _ end: JournalEnd, _ disk: any Disk, _ file: DiskFile
     ) throws(JournalError) {
-        let file = try disk.open(JournalFiles.segment(end.segment), isWritable: true)
-        defer { disk.close(file) }
+        let last = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: end.offset - end.lastFrame, alignment: 8)
+        defer { last.deallocate() }
+        let count = try disk.readFully(file, at: end.lastFrame, into: last)
+        guard count == last.count else {
+            throw .damaged(file.name, offset: end.lastFrame, reason: "the last frame is gone")
+        }
+        try disk.write(file, at: end.lastFrame, [UnsafeRawBufferPointer(last)])
         try disk.zero(file, from: end.offset, to: (end.tornEnd + 7) & ~7)
-        try disk.sync(file)
-        let frame = FrameHeader(
-            kind: .seal, sequence: end.sequence + 1, epoch: end.epoch, file: end.segment)
-        try disk.write(file, at: end.offset, frame.encoded(id))
         try disk.sync(file)
     }
 
@@ -356,10 +381,12 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Lets lanes in if all that they could bring until they look again has its place on disk.
     private func updateGate() {
-        // Every record might get a frame of its own, which at worst doubles it.
-        let possible = rings.reduce(0) { $0 + $1.capacity * 8 } * 2 + (64 << 10)
-        let isOpen =
-            !hasFailed && (isPrepared || room.load(ordering: .acquiring) >= possible)
-        for ring in rings where ring.isOpen != isOpen { ring.setOpen(isOpen) }
+        // Every record might get a frame of its own, which at worst makes two and a half times as much of it.
+        let possible = rings.reduce(0) { $0 + $1.capacity * 8 } * 3 + (64 << 10)
+        gate.withLock { _ in
+            let isOpen =
+                !hasFailed && (isPrepared || room.load(ordering: .acquiring) >= possible)
+            for ring in rings where ring.isOpen != isOpen { ring.setOpen(isOpen) }
+        }
     }
 }
