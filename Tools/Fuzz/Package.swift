@@ -29,8 +29,10 @@ let package = Package(
         .target(
             name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"],
             swiftSettings: strict),
+        .target(name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
         .target(name: "Kit", path: "Targets/Kit", swiftSettings: strict),
         fuzzTarget("Record", ["Journal", "Limits"]),
+        fuzzTarget("Journal", ["Journal", "TestKit"]),
         fuzzTarget("Session", ["HTTP2"]),
         fuzzTarget("Wire", ["Wire", "Limits"]),
         fuzzTarget("Money", ["Limits"]),

@@ -6,6 +6,7 @@ import shutil
 from runner import Violation
 
 TARGETS = {
+    "Journal": "segments and checkpoints whose frames are anything",
     "Record": "records and checkpoint entries with a right checksum and any words",
     "Session": "an HTTP/2 server session",
     "Wire": "request messages",

@@ -28,7 +28,7 @@ class Output:
     @property
     def figures(self):
         """What tests print about themselves."""
-        return re.findall(r"^figures: (.*)$", self.text, re.MULTILINE)
+        return re.findall(r"^(?:figures: )?((?<=figures: ).*|\d+ (?:seeds|states|checkpoints|kills)\b.*)$", self.text, re.M)
 
 
 @dataclass

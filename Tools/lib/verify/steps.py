@@ -28,23 +28,24 @@ def number(context, name, quick, long):
 def simulation(context):
     counts = number(context, "TOLLGATE_SEEDS", 1_000, 20_000)
     output = context.swift_tests("simulation", ["SimulatorTests"], context.choose(240, 7_200), counts)
-    return [f"{counts['TOLLGATE_SEEDS']} seeds"] + output.figures
+    return output.figures
 
 
 def kills(context):
     counts = number(context, "TOLLGATE_KILLS", 50, 2_000)
-    output = context.python_tests("kill", ["test_kill.py"], context.choose(240, 14_400), counts)
-    return output or [f"{counts['TOLLGATE_KILLS']} kills"]
+    return context.python_tests("kill", ["test_kill.py"], context.choose(240, 14_400), counts)
 
 
 def power_loss(context):
     counts = number(context, "TOLLGATE_STATES", 2_000, 100_000)
     output = context.swift_tests("power-loss", ["PowerLossTests"], context.choose(120, 7_200), counts)
-    return [f"{counts['TOLLGATE_STATES']} states"] + output.figures
+    return output.figures
 
 
 def damage(context):
-    return context.swift_tests("damage", ["DamageTests"], context.choose(120, 3_600)).figures
+    every = {} if context.quick else {"TOLLGATE_ALL_BITS": "1"}
+    output = context.swift_tests("damage", ["DamageTests", "WriterTests"], context.choose(120, 7_200), every)
+    return [f"{tests_run(output)} tests, {context.choose('a sample of', 'all')} bytes and bits"] + output.figures
 
 
 def faults(context):
@@ -54,9 +55,11 @@ def faults(context):
 
 def linearizability(context):
     suites = ["EngineTests.LinearizabilityTests", "TestKitTests.LinearizabilityTests"]
-    counts = number(context, "TOLLGATE_HISTORIES", 60, 10_000)
-    output = context.swift_tests("linearizability", suites, context.choose(120, 3_600), counts)
-    return [f"{tests_run(output)} tests"] + output.figures
+    # Threads meet in another way each time.
+    times = context.choose(1, 20)
+    for _ in range(times):
+        context.swift_tests("linearizability", suites, 300)
+    return [f"{60 * times} histories of 4 threads"]
 
 
 def stopped_threads(context):
