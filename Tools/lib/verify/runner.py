@@ -28,7 +28,8 @@ class Output:
     @property
     def figures(self):
         """What tests print about themselves."""
-        return re.findall(r"^(?:figures: )?((?<=figures: ).*|\d+ (?:seeds|states|checkpoints|kills)\b.*)$", self.text, re.M)
+        pattern = r"^(?:figures: (.*)|(\d+ (?:seeds|states|checkpoints|kills)\b.*))$"
+        return [named or counted for named, counted in re.findall(pattern, self.text, re.M)]
 
 
 @dataclass
