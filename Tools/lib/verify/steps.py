@@ -122,10 +122,12 @@ STEPS = [
     Step("damage", "every byte cut, every bit flipped", damage),
     Step("faults", "failing, slow and interrupted calls; jumping clock; stopped process", faults),
     Step("linearizability", "recorded histories of real threads have an order", linearizability),
-    Step("stopped-threads", "a thread stopped at any step delays nobody and loses nothing", stopped_threads),
+    # Continuous integration runs these with all other tests.
+    Step("stopped-threads", "a thread stopped at any step delays nobody and loses nothing", stopped_threads, is_quick=False),
     Step("allocation", "the nth allocation fails, for every n", allocation),
     *[planted(bug) for bug in PLANTED],
-    Step("address", "address sanitizer over the core", sanitizers.address),
+    # The fuzz targets have the address sanitizer too: the short form leaves it at that.
+    Step("address", "address sanitizer over the core", sanitizers.address, is_quick=False),
     Step("thread", "thread sanitizer over the core: silent", sanitizers.thread),
     Step("undefined", "undefined-behaviour sanitizer over the C code", sanitizers.undefined),
     *[
