@@ -134,8 +134,11 @@ let package = Package(
             name: "EngineTests",
             dependencies: ["Engine", "Reservations", "Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
-        .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: strict),
-        .testTarget(name: "WireTests", dependencies: ["Wire", "Limits"], swiftSettings: strict),
+        .testTarget(
+            name: "HTTP2Tests", dependencies: ["HTTP2", "CNGHTTP2"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["Wire", "CProtobufC", "Limits"],
+            swiftSettings: strict),
         .testTarget(
             name: "GRPCServerTests",
             dependencies: [

@@ -20,7 +20,8 @@ BUILD_PACKAGES=(
     ca-certificates git pkg-config libc6-dev libstdc++-12-dev binutils tzdata
     libnghttp2-dev libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler protobuf-compiler
 )
-TEST_PACKAGES=(python3 python3-venv)
+# strace makes system calls fail, gcc builds the library that moves the clock.
+TEST_PACKAGES=(python3 python3-venv strace gcc)
 
 # As root if we are not: for apt-get only.
 as_root() {

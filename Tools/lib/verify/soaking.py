@@ -1,0 +1,145 @@
+"""Half of what the service can do, for a while: nothing grows, and the client's books are the service's."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from runner import ROOT, Violation, say
+
+LONG_SECONDS = 7_200
+QUICK_SECONDS = 20
+QUICK_RATE = 200
+# Actions a second, tried one after the other to learn what the service can do.
+RATES = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000]
+
+
+class Server:
+    """`tollgate serve` on a data directory of its own, with the limits of one load."""
+
+    def __init__(self, binary, work, limits, arguments=()):
+        self.log = open(work / "server.log", "a")
+        self.process = subprocess.Popen(
+            [binary, "serve", "--insecure-no-auth", "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+             "--limits", limits, "--data-dir", work / "data", "--durability", "sync", *arguments],
+            stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT,
+        )
+        ready = self.process.stdout.readline()
+        match = re.match(r"tollgate ready grpc=(\S+) ", ready)
+        if not match:
+            self.process.kill()
+            raise Violation(f"the server is not ready: {work}/server.log")
+        self.endpoint = match[1]
+
+    def sample(self):
+        """(resident KiB, descriptors)"""
+        directory = pathlib.Path("/proc") / str(self.process.pid)
+        resident = int(re.search(r"VmRSS:\s+(\d+)", (directory / "status").read_text())[1])
+        return resident, len(os.listdir(directory / "fd"))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Violation("the server does not stop")
+        finally:
+            self.log.close()
+        if status != 0:
+            raise Violation(f"the server ended with {status}")
+
+
+class Load:
+    """One run of tollgate-loadtest."""
+
+    def __init__(self, context, binary, work, rate, seconds):
+        self.arguments = [
+            binary, "--rate", str(rate), "--duration", f"{seconds}s", "--keys", "--seed", str(context.seed),
+            "--mix", "messaging=6,provisioning=2,calls=2",
+        ]
+        self.limits = work / f"limits-{rate}.yaml"
+        context.must("soak-limits", [*self.arguments, "--write-limits", self.limits], 60)
+
+    def start(self, server, log):
+        self.log = log
+        with open(log, "w") as out:
+            return subprocess.Popen(
+                [*self.arguments, "--endpoint", server.endpoint, "--server-pid", str(server.process.pid), "--json"],
+                stdout=out, stderr=subprocess.DEVNULL, text=True,
+            )
+
+
+def half_capacity(context, binaries, work):
+    """Half of the highest rate that is kept up with answers in time."""
+    best = RATES[0]
+    for rate in RATES:
+        place = work / f"rate-{rate}"
+        place.mkdir()
+        load = Load(context, binaries / "tollgate-loadtest", place, rate, 10)
+        server = Server(binaries / "tollgate", place, load.limits)
+        run = load.start(server, place / "report.json")
+        status = run.wait(120)
+        server.stop()
+        report = json.loads((place / "report.json").read_text())
+        if status != 0 or report["latency_ms"]["p99"] > 50:
+            break
+        best = rate
+    say(f"   kept up: {best} actions/s")
+    return best // 2
+
+
+def soak(context):
+    work = context.work / "soak"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    if context.quick:
+        binaries = context.server().parent
+        if not (binaries / "tollgate-loadtest").exists():
+            binaries = context.build("debug", ["-c", "debug"])
+        rate, seconds = QUICK_RATE, QUICK_SECONDS
+    else:
+        binaries = context.build("release", ["-c", "release"])
+        seconds = int(os.environ.get("TOLLGATE_SOAK_SECONDS", LONG_SECONDS))
+        rate = int(os.environ.get("TOLLGATE_SOAK_RATE", 0)) or half_capacity(context, binaries, work)
+    load = Load(context, binaries / "tollgate-loadtest", work, rate, seconds)
+    # What is remembered must level off well before the middle of the run.
+    retention = ["--idempotency-retention", "2s" if seconds < 600 else "60s", "--journal-retention", "0s"]
+    server = Server(binaries / "tollgate", work, load.limits, retention)
+    samples = []
+    try:
+        run = load.start(server, work / "report.json")
+        while run.poll() is None:
+            samples.append(server.sample())
+            time.sleep(max(0.25, seconds / 1_000))
+        server.stop()
+    finally:
+        for process in (run, server.process):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    report = json.loads((work / "report.json").read_text())
+    if run.returncode != 0:
+        raise Violation(f"the load test ended with {run.returncode}: {report.get('check')}")
+    context.must("soak-verify", [binaries / "tollgate", "journal", "verify", "--data-dir", work / "data"], 600)
+    return [
+        f"{seconds} s at {rate} actions/s: no wrong decision, the client's tally is GetUsage's",
+        flat("resident KiB", [resident for resident, _ in samples], 1.05, 16_384),
+        flat("descriptors", [descriptors for _, descriptors in samples], 1, 4),
+    ]
+
+
+def flat(what, values, factor, slack):
+    """The last quarter's highest value is about the second quarter's."""
+    quarter = len(values) // 4
+    if quarter < 2:
+        raise Violation("too few samples")
+    early, late = max(values[quarter:2 * quarter]), max(values[-quarter:])
+    if late > early * factor + slack:
+        raise Violation(f"{what} grow: {early} in the second quarter, {late} in the last")
+    return f"{what}: {early} in the second quarter, {late} in the last"

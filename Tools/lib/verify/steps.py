@@ -1,0 +1,138 @@
+"""The proofs, in the order in which they run. docs/reliability.md says which fault each is about."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Callable
+
+import fuzzing
+import sanitizers
+import soaking
+from runner import Violation, tests_run
+
+
+@dataclass
+class Step:
+    name: str
+    title: str
+    run: Callable
+    # Runs with --quick; all others run in the long form only.
+    is_quick: bool = True
+
+
+def number(context, name, quick, long):
+    """How often; the environment may say it too."""
+    return {name: os.environ.get(name, str(context.choose(quick, long)))}
+
+
+def simulation(context):
+    counts = number(context, "TOLLGATE_SEEDS", 1_000, 20_000)
+    output = context.swift_tests("simulation", ["SimulatorTests"], context.choose(240, 7_200), counts)
+    return output.figures
+
+
+def kills(context):
+    counts = number(context, "TOLLGATE_KILLS", 50, 2_000)
+    return context.python_tests("kill", ["test_kill.py"], context.choose(240, 14_400), counts)
+
+
+def power_loss(context):
+    counts = number(context, "TOLLGATE_STATES", 2_000, 100_000)
+    output = context.swift_tests("power-loss", ["PowerLossTests"], context.choose(120, 7_200), counts)
+    return output.figures
+
+
+def damage(context):
+    every = {} if context.quick else {"TOLLGATE_ALL_BITS": "1"}
+    output = context.swift_tests("damage", ["DamageTests", "WriterTests"], context.choose(120, 7_200), every)
+    return [f"{tests_run(output)} tests, {context.choose('a sample of', 'all')} bytes and bits"] + output.figures
+
+
+def faults(context):
+    length = {"TOLLGATE_FAULTS": context.choose("quick", "long")}
+    found = context.python_tests("faults", ["test_faults.py"], context.choose(240, 3_600), length)
+    skipped = sum(line.startswith("SKIPPED") for line in found)
+    return [f"{len(found) - skipped} experiments on the real server, {skipped} skipped"] + found
+
+
+def linearizability(context):
+    suites = ["EngineTests.LinearizabilityTests", "TestKitTests.LinearizabilityTests"]
+    # Threads meet in another way each time.
+    times = context.choose(1, 20)
+    for _ in range(times):
+        context.swift_tests("linearizability", suites, 300)
+    return [f"{60 * times} histories of 4 threads"]
+
+
+def stopped_threads(context):
+    suites = ["StoppedRecordTests", "StoppedThreadTests"]
+    output = context.swift_tests("stopped-threads", suites, 600)
+    return [f"{tests_run(output)} tests, a thread stopped at every step"] + output.figures
+
+
+def allocation(context):
+    output = context.swift_tests("allocation", ["AllocationFailureTests", "ReservationsTests.MemoryTests"], 300)
+    known = len(re.findall(r"recorded a known issue", output.text))
+    return [f"{tests_run(output)} tests, {known} known issues of the libraries"]
+
+
+# Each bug of Sources/Journal/PlantedBug.swift with the tests of which one must fail.
+PLANTED = {
+    "lost-predecessor": "StoppedRecordTests",
+    "lost-satellite": "StoppedThreadTests",
+    "double-grant": "StoppedThreadTests",
+    "roll-back-race": "EngineTests.LinearizabilityTests",
+    "early-acknowledgement": "SimulatorTests",
+    "skipped-sync": "SimulatorTests",
+}
+PLANTED_TIMEOUT = 120
+
+
+def planted(bug):
+    def run(context):
+        suite = PLANTED[bug]
+        fewer = {"TOLLGATE_SEEDS": "200"}
+        control = f"planted-control-{suite}"
+        # Without the bug the same tests pass: or a failure would prove nothing.
+        if control not in context.built:
+            context.swift_tests(control, [suite], 4 * PLANTED_TIMEOUT, fewer)
+            context.built[control] = True
+        output = context.run(
+            f"planted-{bug}", ["swift", "test", *context.core_tests(), "--filter", suite], PLANTED_TIMEOUT,
+            {"TOLLGATE_PLANT": bug, "TOLLGATE_SEED": str(context.seed), **fewer},
+        )
+        if "Test run started" not in output.text:
+            raise Violation("the tests did not even begin")
+        if output.status == 0:
+            raise Violation(f"ESCAPED: {suite} passes with TOLLGATE_PLANT={bug}")
+        issues = re.findall(r"Test (\S+) .*recorded an issue", output.text)
+        if issues:
+            how = f"{issues[0]} and {len(issues) - 1} more issues"
+        else:
+            how = "never ends" if output.timed_out else "crashes"
+        return [f"caught by {suite}: {how}"]
+
+    return Step(f"planted-{bug}", f"TOLLGATE_PLANT={bug} must be caught", run, is_quick=False)
+
+
+STEPS = [
+    Step("simulation", "engine and journal on a simulated clock and disk", simulation),
+    Step("kill", "kill -9 of the real process under load", kills),
+    Step("power-loss", "any subset of the sectors that were not synced is lost", power_loss),
+    Step("damage", "every byte cut, every bit flipped", damage),
+    Step("faults", "failing, slow and interrupted calls; jumping clock; stopped process", faults),
+    Step("linearizability", "recorded histories of real threads have an order", linearizability),
+    # Continuous integration runs these with all other tests.
+    Step("stopped-threads", "a thread stopped at any step delays nobody and loses nothing", stopped_threads, is_quick=False),
+    Step("allocation", "the nth allocation fails, for every n", allocation),
+    *[planted(bug) for bug in PLANTED],
+    # The fuzz targets have the address sanitizer too: the short form leaves it at that.
+    Step("address", "address sanitizer over the core", sanitizers.address, is_quick=False),
+    Step("thread", "thread sanitizer over the core: silent", sanitizers.thread),
+    Step("undefined", "undefined-behaviour sanitizer over the C code", sanitizers.undefined),
+    *[
+        Step(f"fuzz-{target.lower()}", f"libFuzzer: {what}", fuzzing.fuzz(target))
+        for target, what in fuzzing.TARGETS.items()
+    ],
+    Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
+]

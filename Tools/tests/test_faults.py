@@ -1,0 +1,529 @@
+"""The real server on a disk, a clock and a machine that misbehave (docs/reliability.md).
+
+Failing, slow and interrupted system calls are strace's: it is attached to the running server and lets go of it again.
+Short writes and a jumping wall clock are a small library of our own (Tools/lib/verify/faults.c), preloaded.
+TOLLGATE_FAULTS=long tries more, and longer.
+"""
+
+import os
+import re
+import signal
+import struct
+import subprocess
+import threading
+import time
+
+import grpc
+import pytest
+from conftest import ROOT, Failure, Server, failure, quantities, usage
+
+LONG = os.environ.get("TOLLGATE_FAULTS") == "long"
+SEED = int(os.environ.get("TOLLGATE_SEED", "1"))
+DAY = 86_400_000
+LIMITS = "tenants:\n  - {id: acme, max_extensions: 4000000000, on_limit: block}\n  - {id: open}\n"
+
+
+class Books:
+    """What was asked for, and what was acknowledged. Every request has a key and asks for one extension."""
+
+    def __init__(self, contract, mode=None):
+        self.contract = contract
+        self.mode = mode or contract.MODE_COMMIT
+        self.asked = {}
+        self.told = {}
+        self.failed = []
+        self.lock = threading.Lock()
+
+    def request(self, key):
+        return self.contract.CheckAndReserveRequest(
+            tenant_id="acme",
+            action=self.contract.ACTION_PROVISION_EXTENSION,
+            quantities=quantities(self.contract, extensions=1),
+            idempotency_key=key,
+            ttl_ms=DAY,
+            mode=self.mode,
+        )
+
+    def ask(self, stub, key, timeout=20):
+        """One request; its seconds."""
+        request = self.request(key)
+        with self.lock:
+            self.asked[key] = request
+        began = time.monotonic()
+        try:
+            answer = stub.CheckAndReserve(request, timeout=timeout)
+        except grpc.RpcError as error:
+            with self.lock:
+                self.failed.append(error.code())
+            raise
+        assert answer.decision == self.contract.DECISION_ALLOWED
+        with self.lock:
+            self.told.setdefault(key, answer.reservation_id)
+        return time.monotonic() - began
+
+    def audit(self, stub):
+        """Retries everything: what was acknowledged is replayed, and all is there exactly once."""
+        for key, request in self.asked.items():
+            answer = stub.CheckAndReserve(request, timeout=20)
+            if key in self.told:
+                assert answer.replayed, f"{key} was acknowledged and is lost"
+                assert answer.reservation_id == self.told[key], f"{key} was decided twice"
+        committed, held = usage(self.contract, stub, "acme")[self.contract.LIMIT_KIND_TENANT_EXTENSIONS]
+        assert committed + held == len(self.asked), f"seed {SEED}"
+
+
+class Load:
+    """Callers, one request after the other each, until the end of the block or of the server."""
+
+    def __init__(self, books, server, callers=8):
+        self.stop = threading.Event()
+        self.errors = []
+        self.slowest = 0
+        self.threads = [
+            threading.Thread(target=self._live, args=(books, server.endpoint, f"{id(self)}-{index}"))
+            for index in range(callers)
+        ]
+
+    def _live(self, books, endpoint, name):
+        count = 0
+        with grpc.insecure_channel(endpoint, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            stub = books.contract.Stub(channel)
+            try:
+                while not self.stop.is_set():
+                    count += 1
+                    self.slowest = max(self.slowest, books.ask(stub, f"{name}-{count}"))
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    self.errors.append(error)
+            except BaseException as error:
+                self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a caller hangs"
+        assert not self.errors, self.errors
+
+
+class Injection:
+    """strace on a running server: makes calls on one file fail or wait until the end of the block."""
+
+    def __init__(self, server, path, calls, fault):
+        data, name = os.path.split(path)
+        self.log = f"{data}-{name}-{time.monotonic_ns()}.strace"
+        self.process = subprocess.Popen(
+            ["strace", "-f", "-p", str(server.process.pid), "-o", self.log, "-P", os.path.realpath(path),
+             "-e", "trace=fdatasync,pwritev,pwrite64,pwritev2", "-e", f"inject={calls}:{fault}"],
+            stderr=subprocess.PIPE, text=True,
+        )
+        said = ""
+        for line in self.process.stderr:
+            said += line
+            if "attached" in line:
+                return
+        self.process.wait(10)
+        if "Operation not permitted" in said:
+            pytest.skip("strace may not be attached to a process here (ptrace_scope): run as root")
+        raise AssertionError(said)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=30)
+
+    def lines(self, pattern):
+        with open(self.log) as log:
+            return [line for line in log if re.search(pattern, line)]
+
+
+def segment(data):
+    """The segment that a first process writes; the next one may have been made ready."""
+    names = sorted(name for name in os.listdir(data) if re.fullmatch(r"journal-\d+\.log", name))
+    assert names, f"no journal in {data}"
+    return str(data / names[0])
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """journal(*arguments): a server on the test's data directory; one after the other."""
+    limits = tmp_path / "limits.yaml"
+    limits.write_text(LIMITS)
+    servers = []
+
+    def start(*arguments, data=tmp_path / "data", environment=None):
+        server = Server(
+            "--data-dir", str(data), "--durability", "sync", *arguments, limits=limits, environment=environment
+        )
+        server.data = data
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def preload(tmp_path_factory):
+    library = tmp_path_factory.mktemp("preload") / "faults.so"
+    subprocess.run(
+        ["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library),
+         str(ROOT / "Tools/lib/verify/faults.c"), "-ldl"],
+        check=True,
+    )
+    return str(library)
+
+
+def stub_of(contract, server):
+    return contract.Stub(
+        grpc.insecure_channel(server.endpoint, options=[("grpc.use_local_subchannel_pool", 1)])
+    )
+
+
+def must_fail_stop(server):
+    """It ends by itself, not well, and says which file it was."""
+    status = server.process.wait(30)
+    server._reader.join(5)
+    log = "".join(server.log)
+    assert status != 0, log
+    assert "journal-" in log, f"the file is not named:\n{log}"
+    return status
+
+
+WRITES = "pwritev,pwrite64,pwritev2"
+FATAL = [
+    ("fdatasync", "EIO", 1), ("fdatasync", "EIO", 2), ("fdatasync", "EIO", 7), ("fdatasync", "EINTR", 1),
+    ("fdatasync", "ENOSPC", 1), (WRITES, "EIO", 1), (WRITES, "EIO", 5),
+] + [("fdatasync", "EIO", 10 * nth) for nth in range(2, 42)] * LONG
+
+
+@pytest.mark.parametrize("calls, error, nth", FATAL)
+def test_a_failed_call_is_final(contract, journal, calls, error, nth):
+    """A lone caller: each acknowledgement needs a sync that succeeded after its request; the failed one acknowledges
+    nothing, and the process ends."""
+    books = Books(contract)
+    server = journal()
+    stub = stub_of(contract, server)
+    for index in range(5):
+        books.ask(stub, f"before-{index}")
+    with Injection(server, segment(server.data), calls, f"error={error}:when={nth}") as fault:
+        acknowledged = 0
+        with pytest.raises(grpc.RpcError) as caught:
+            for index in range(10 * nth + 100):
+                books.ask(stub, f"after-{index}")
+                acknowledged += 1
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        status = must_fail_stop(server)
+    assert fault.lines("INJECTED"), "nothing was injected"
+    synced = len(fault.lines(r"fdatasync.*= 0$"))
+    assert acknowledged <= synced, "an answer left before its record was on disk"
+    server = journal()
+    books.audit(stub_of(contract, server))
+    assert server.stop() == 0
+    print(f"figures: {error} at call {nth} of {calls}: {acknowledged} acknowledged after {synced} syncs, exit {status}")
+
+
+def test_a_failed_sync_under_load(contract, journal):
+    books = Books(contract)
+    server = journal()
+    with Load(books, server):
+        time.sleep(0.3)
+        with Injection(server, segment(server.data), "fdatasync", "error=EIO:when=20"):
+            must_fail_stop(server)
+    server = journal()
+    books.audit(stub_of(contract, server))
+    assert server.stop() == 0
+    print(f"figures: EIO under load: {len(books.told)} of {len(books.asked)} acknowledged, all found again")
+
+
+def test_interrupted_calls_are_taken_up_again(contract, journal):
+    books = Books(contract)
+    server = journal()
+    stub = stub_of(contract, server)
+    with Injection(server, segment(server.data), WRITES, "error=EINTR:when=1+3") as fault:
+        for index in range(50):
+            books.ask(stub, f"k{index}")
+    interrupted = len(fault.lines("INJECTED"))
+    assert interrupted >= 10
+    books.audit(stub)
+    assert server.stop() == 0
+    server = journal()
+    books.audit(stub_of(contract, server))
+    assert server.stop() == 0
+    print(f"figures: {interrupted} writes interrupted, 50 of 50 acknowledged")
+
+
+def test_short_writes_go_on(contract, journal, preload):
+    """Every write to a file takes half of what it was given."""
+    books = Books(contract)
+    server = journal("--journal-segment", "1MiB", environment={"LD_PRELOAD": preload, "TOLLGATE_TEST_SHORT_WRITES": "1"})
+    with Load(books, server):
+        time.sleep(2)
+    assert server.stop() == 0
+    server = journal("--journal-segment", "1MiB")
+    books.audit(stub_of(contract, server))
+    assert server.stop() == 0
+    print(f"figures: every write short: {len(books.told)} acknowledged, all found again")
+
+
+@pytest.mark.parametrize("milliseconds", [10, 300] + [1_000, 5_000] * LONG)
+def test_a_slow_disk_only_delays(contract, journal, milliseconds):
+    books = Books(contract)
+    server = journal()
+    stub = stub_of(contract, server)
+    with Injection(server, segment(server.data), "fdatasync", f"delay_enter={milliseconds * 1_000}"):
+        # A lone answer waits for a whole sync that began after it was given.
+        fastest = min(books.ask(stub, f"alone-{index}") for index in range(3))
+        assert fastest >= milliseconds / 1_000, "an answer left before its record was on disk"
+        with Load(books, server) as load:
+            time.sleep(max(1, 3 * milliseconds / 1_000))
+    assert server.process.poll() is None
+    books.audit(stub)
+    assert server.stop() == 0
+    print(
+        f"figures: sync + {milliseconds} ms: lone answer {fastest * 1_000:.0f} ms at least, under load "
+        f"{load.slowest * 1_000:.0f} ms at most, {len(books.told)} acknowledged"
+    )
+
+
+def test_what_waits_longer_than_its_deadline_is_taken_back(contract, journal):
+    books = Books(contract, contract.MODE_RESERVE)
+    server = journal()
+    stub = stub_of(contract, server)
+    kind = contract.LIMIT_KIND_TENANT_EXTENSIONS
+    with Injection(server, segment(server.data), "fdatasync", "delay_enter=2000000"):
+        for index in range(3):
+            request = books.request("")
+            request.idempotency_key = ""
+            refused = failure(stub.CheckAndReserve, request, timeout=0.3)
+            assert refused.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    end = time.monotonic() + 20
+    while usage(contract, stub, "acme")[kind] != (0, 0):
+        assert time.monotonic() < end, "a hold stayed whose caller was told nothing"
+        time.sleep(0.05)
+    assert server.stop() == 0
+    print("figures: 3 holds of callers that had gone were taken back")
+
+
+@pytest.mark.parametrize("seconds", [1, 3] + [5, 20, 60] * LONG)
+def test_a_stopped_process_goes_on(contract, journal, seconds):
+    books = Books(contract)
+    server = journal()
+    timeout = seconds + 30
+    with Load(books, server, callers=4) as load:
+        time.sleep(0.3)
+        before = len(books.told)
+        server.process.send_signal(signal.SIGSTOP)
+        # Answers that had left already may still arrive; then there is silence.
+        time.sleep(0.5)
+        silent = len(books.told)
+        time.sleep(seconds)
+        assert len(books.told) == silent, "a stopped process answered"
+        server.process.send_signal(signal.SIGCONT)
+        end = time.monotonic() + timeout
+        while len(books.told) < silent + 50:
+            assert time.monotonic() < end, "it does not go on"
+            time.sleep(0.02)
+    books.audit(stub_of(contract, server))
+    assert server.stop() == 0
+    after = len(books.told) - silent
+    print(
+        f"figures: stopped for {seconds} s: {before} acknowledged before, {after} after, slowest {load.slowest:.1f} s"
+    )
+
+
+class Clock:
+    """The server's wall clock, off by what the test says."""
+
+    def __init__(self, path):
+        self.path = path
+        self.move(0)
+
+    def move(self, seconds):
+        # In place: the server has it mapped.
+        with open(self.path, "r+b" if os.path.exists(self.path) else "w+b") as file:
+            file.write(struct.pack("<q", int(seconds * 1e9)))
+
+    def environment(self, preload):
+        return {"LD_PRELOAD": preload, "TOLLGATE_TEST_CLOCK": str(self.path)}
+
+
+def hold(contract, stub, seconds):
+    """A hold on one extension: its expiry, Unix seconds."""
+    answer = stub.CheckAndReserve(
+        contract.CheckAndReserveRequest(
+            tenant_id="acme", action=contract.ACTION_PROVISION_EXTENSION,
+            quantities=quantities(contract, extensions=1), ttl_ms=seconds * 1_000,
+        ),
+        timeout=20,
+    )
+    assert answer.decision == contract.DECISION_ALLOWED
+    return answer.expires_at_ms / 1_000
+
+
+def held(contract, stub):
+    return usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS][1]
+
+
+def eventually(condition, seconds, sentence):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, sentence
+        time.sleep(0.05)
+
+
+def test_the_wall_clock_jumps(contract, journal, preload, tmp_path):
+    """Engine time follows a clock that is ahead by up to a day, doubts a longer leap, and never goes back, not even
+    over a restart (semantics §2)."""
+    clock = Clock(tmp_path / "clock")
+    server = journal(environment=clock.environment(preload))
+    stub = stub_of(contract, server)
+    first = hold(contract, stub, 3_600)
+    assert abs(first - 3_600 - time.time()) < 30, "the clock is not the wall clock"
+
+    for back in (-1, -3_600, -86_400, -365 * 86_400):
+        clock.move(back)
+        time.sleep(1.2)  # the clock is looked at every second
+        later = hold(contract, stub, 3_600)
+        assert later >= first, f"engine time went back at {back} s"
+        first = later
+    assert held(contract, stub) == 5, "a hold expired early"
+
+    clock.move(1)
+    eventually(lambda: hold(contract, stub, 3_600) >= time.time() + 3_600 + 0.9, 10, "one second ahead is followed")
+    count = held(contract, stub)
+
+    clock.move(10 * 86_400)
+    eventually(lambda: any("leapt ahead" in line for line in server.log), 10, "a leap is not reported")
+    assert held(contract, stub) == count, "a leap of ten days was believed at once"
+
+    clock.move(86_400 - 60)
+    eventually(lambda: held(contract, stub) == 0, 10, "what expired by a clock that is followed is freed")
+    ahead = hold(contract, stub, 3_600)
+    assert ahead > time.time() + 86_000
+
+    clock.move(0)
+    assert server.stop() == 0
+    server = journal(environment=clock.environment(preload))
+    stub = stub_of(contract, server)
+    assert held(contract, stub) == 1, "a hold expired, or was lost, over a restart"
+    assert hold(contract, stub, 3_600) >= ahead, "engine time went back over a restart"
+    assert server.stop() == 0
+    print("figures: 9 jumps (-1 s, -1 h, -1 d, -1 y, +1 s, +10 d, +1 d - 1 min, back, back over a restart)")
+
+
+def batch(contract, stub, name, count=500):
+    """Fresh keys, one extension each, charged: (allowed, refused)."""
+    requests = [
+        contract.CheckAndReserveRequest(
+            tenant_id="acme", action=contract.ACTION_PROVISION_EXTENSION,
+            quantities=quantities(contract, extensions=1), mode=contract.MODE_COMMIT,
+            idempotency_key=f"{name}-{index}", reference="r" * 64,
+        )
+        for index in range(count)
+    ]
+    try:
+        results = stub.CheckAndReserveBatch(
+            contract.CheckAndReserveBatchRequest(requests=requests), timeout=30
+        ).results
+    except grpc.RpcError as error:
+        refused = Failure(error)
+        assert refused.code == grpc.StatusCode.UNAVAILABLE and "RetryInfo" in refused.details
+        return 0, count
+    codes = [result.status_code for result in results]
+    assert set(codes) <= {0, grpc.StatusCode.UNAVAILABLE.value[0]}, set(codes)
+    return codes.count(0), len(codes) - codes.count(0)
+
+
+def test_a_full_disk_refuses_and_recovers(contract, journal, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tollgate-test", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system of its own for this test (root is needed): {mounted.stderr.strip()}")
+    try:
+        fill_and_recover(contract, journal, disk)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill_and_recover(contract, journal, disk):
+    filler = disk / "filler"
+    filler.write_bytes(bytes(16 << 20))
+    arguments = ("--journal-segment", "1MiB", "--journal-retention", "1h")
+    server = journal(*arguments, data=disk / "data")
+    stub = stub_of(contract, server)
+    kind = contract.LIMIT_KIND_TENANT_EXTENSIONS
+    # A crowd may be refused while the writer is behind; the disk is full when a lone caller is, again and again.
+    committed = rounds = 0
+    refusals = []
+    while len(refusals) < 5:
+        rounds += 1
+        assert rounds < 2_000, "the disk never fills"
+        allowed, late = batch(contract, stub, f"fill-{rounds}", 200)
+        committed += allowed
+        if late == 0:
+            refusals = []
+            continue
+        try:
+            stub.CheckAndReserve(Books(contract).request(f"lone-{rounds}"), timeout=20)
+            committed += 1
+            refusals = []
+        except grpc.RpcError as error:
+            refusals.append(Failure(error))
+            time.sleep(0.3)
+    # Full means refused with the catalogue's code and a time to come back; reads go on, and nothing is half done.
+    for answer in refusals:
+        assert answer.code == grpc.StatusCode.UNAVAILABLE, answer.message
+        assert answer.catalogue == "10037" and "RetryInfo" in answer.details
+    assert usage(contract, stub, "acme")[kind] == (committed, 0)
+    assert server.process.poll() is None
+    filler.unlink()
+
+    def accepts():
+        return batch(contract, stub, f"again-{time.monotonic_ns()}", 1)[0] == 1
+
+    eventually(accepts, 30, "it does not recover by itself")
+    total = usage(contract, stub, "acme")[kind]
+    assert total == (committed + 1, 0)
+    assert server.stop() == 0
+    server = journal(*arguments, data=disk / "data")
+    assert usage(contract, stub_of(contract, server), "acme")[kind] == total
+    assert server.stop() == 0
+    print(f"figures: 8 MiB full after {committed} requests, recovered by itself, {total[0]} found again")
+
+
+def test_a_full_journal_refuses_or_makes_room(contract, journal):
+    """--journal-maximum: checkpoints make room, and what does not fit meanwhile is refused."""
+    arguments = ("--journal-segment", "1MiB", "--journal-maximum", "8MiB", "--checkpoint-every", "1MiB", "--journal-retention", "0s")
+    server = journal(*arguments)
+    stub = stub_of(contract, server)
+    committed = refused = 0
+    for index in range(200 if LONG else 80):
+        name = f"b{index}"
+        allowed, late = batch(contract, stub, name)
+        committed += allowed
+        refused += late
+        size = sum(entry.stat().st_size for entry in os.scandir(server.data) if entry.name.startswith("journal-"))
+        assert size <= 8 << 20, f"{size} bytes of segments"
+        if late:
+            time.sleep(0.1)
+    eventually(lambda: batch(contract, stub, f"l{time.monotonic_ns()}", 1)[0] == 1, 30, "it does not recover by itself")
+    total = usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS]
+    assert total == (committed + 1, 0)
+    assert server.stop() == 0
+    server = journal(*arguments)
+    assert usage(contract, stub_of(contract, server), "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS] == total
+    assert server.stop() == 0
+    print(f"figures: {committed} acknowledged within 8 MiB of segments, {refused} refused meanwhile")
