@@ -78,7 +78,7 @@ extension Engine {
         capacity.keys = 100_000_000
         capacity.lanes = 1
         let (_, lane) = try makeTable(capacity, schedules, recovery.secret, now: 0)
-        var replayer = Replayer(lane, schedules, now: .min)
+        var replayer = Replayer(lane, schedules, now: .min / 2)
         try recovery.play(into: &replayer)
         return recovery.report(replayer.statistics)
     }
