@@ -22,6 +22,7 @@ package final class LimitService: GRPCService {
     /// Room that an answer without errors, warnings and limits needs at most.
     private static let plainBytes = 256
 
+    private let methods = LimitServiceMethod.allCases
     private let lane: EngineLane
     private let gate: any AnswerGate
     private let decoder = RequestDecoder()
@@ -106,7 +107,7 @@ package final class LimitService: GRPCService {
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
         beginBatch(call)
-        switch LimitServiceMethod.allCases[call.method] {
+        switch methods[call.method] {
         case .checkAndReserve: return check(call, request, &response)
         case .checkAndReserveBatch: return checkBatch(call, request, &response)
         case .commit: return commit(call, request, &response)

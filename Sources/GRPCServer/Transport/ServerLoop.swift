@@ -30,7 +30,8 @@ package final class ServerLoop: @unchecked Sendable {
     package let index: Int
     package let eventLoop: any EventLoop
     let configuration: ServerConfiguration
-    let limits: [MethodLimits]
+    /// By method id; outside the object, so that reading it touches no reference count.
+    let limits: UnsafeMutablePointer<MethodLimits>
     let routes: RouteTable
     let memory = SessionMemory()
     let okHeaders: HeaderView
@@ -67,14 +68,19 @@ package final class ServerLoop: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.configuration = configuration
         self.routes = routes
-        limits = methods.map {
-            MethodLimits(kind: $0.kind, maximumRequestBytes: $0.maximumRequestBytes)
+        limits = .allocate(capacity: max(1, methods.count))
+        for (index, method) in methods.enumerated() {
+            (limits + index).initialize(
+                to: MethodLimits(
+                    kind: method.kind, maximumRequestBytes: method.maximumRequestBytes))
         }
         okHeaders = ReplyHeaders.ok.view
         okTrailers = ReplyHeaders.okTrailers.view
-        outbound = ByteBufferAllocator().buffer(capacity: 64 * 1024)
+        outbound = ByteBufferAllocator().buffer(capacity: 128 * 1024)
         clock = configuration.clock
     }
+
+    deinit { limits.deallocate() }
 
     /// Starts the loop's timer and takes its service. On the loop.
     func start(_ service: any GRPCService) {
