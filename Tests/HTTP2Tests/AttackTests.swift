@@ -198,7 +198,7 @@ import Testing
         let ready = session.nextReady()
         let (stream, events) = try #require(ready)
         #expect(events == [.head, .end])
-        #expect(session.request(stream)?.route == 0)
+        #expect(session.request(stream)?.pointee.route == 0)
     }
 
     @Test func badPrefaceIsTheEnd() {
