@@ -156,8 +156,7 @@ struct JournalCommand: ParsableCommand {
                 let (disk, id) = try directory.open()
                 let segments = try disk.segmentNumbers()
                 let checkpoints = try disk.checkpointNumbers()
-                var kinds: [String: Int64] = [:]
-                var record = Record(.reserved)
+                var numbers = [Int64](repeating: 0, count: 256)
                 var words: Int64 = 0
                 let end = try JournalReader(disk, id: id).read(
                     from: segments.first ?? 1, wrapping: { $0 }
@@ -165,12 +164,15 @@ struct JournalCommand: ParsableCommand {
                     guard case .records(let payload, _) = event else { return }
                     payload.forEachRecord { one in
                         words += Int64(one.count)
-                        let name = (try? record.read(one)) == nil ? "unreadable" : "\(record.kind)"
-                        kinds[RecordJSON.snakeCase(name), default: 0] += 1
+                        numbers[Int(one.recordKind)] += 1
                     }
                 }
-                let count = kinds.values.reduce(0, +)
-                let counts = kinds.sorted { $0.key < $1.key }
+                let count = numbers.reduce(0, +)
+                let counts = numbers.enumerated().filter { $0.element > 0 }.map { number, count in
+                    let kind = Record.Kind(rawValue: UInt8(number))
+                    let name = kind.map { RecordJSON.snakeCase("\($0)") } ?? "kind_\(number)"
+                    return (key: name, value: count)
+                }
                 if json {
                     print(
                         JSONValue.object([
