@@ -27,7 +27,7 @@ package final class LimitService: GRPCService {
     private let gate: any AnswerGate
     private let decoder = RequestDecoder()
     private let encoder = ResponseEncoder()
-    private var timer: RepeatedTask?
+    private var timer: LoopTimer?
     /// When the batch that is being worked off was read.
     private var batch: UInt64 = 0
     /// Answers are large, reused and filled in place; outside the object, so that no access pays for an exclusivity
@@ -49,11 +49,7 @@ package final class LimitService: GRPCService {
         self.gate = gate ?? lane
         answers = .allocate(capacity: 1)
         answers.initialize(to: Answers())
-        // SAFETY: the task runs on the service's own event loop.
-        nonisolated(unsafe) let lane = lane
-        timer = eventLoop?.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
-            lane.tick()
-        }
+        timer = eventLoop.map { LoopTimer(on: $0, every: Self.tick) { lane.tick() } }
     }
 
     deinit {

@@ -55,7 +55,7 @@ package final class ServerLoop: @unchecked Sendable {
     private var freeSlots: [Int] = []
     private var dirty: [ConnectionHandler] = []
     private var ticks: UInt64 = 0
-    private var timer: RepeatedTask?
+    private var timer: LoopTimer?
     private(set) var isDraining = false
     /// Called when the last connection of a draining loop is gone.
     private var onDrained: (() -> Void)?
@@ -85,9 +85,7 @@ package final class ServerLoop: @unchecked Sendable {
     /// Starts the loop's timer and takes its service. On the loop.
     func start(_ service: any GRPCService) {
         self.service = service
-        timer = eventLoop.scheduleRepeatedTask(
-            initialDelay: .milliseconds(100), delay: .milliseconds(100)
-        ) { [weak self] _ in self?.tick() }
+        timer = LoopTimer(on: eventLoop, every: .milliseconds(100)) { [weak self] in self?.tick() }
         fileAtEndOfTurn = { [weak self] in self?.fileHeldAnswers() }
         let signal = DurableSignal(eventLoop: eventLoop) { [weak self] in
             self?.durableSignal?.lower()
