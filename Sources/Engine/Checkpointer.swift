@@ -103,7 +103,7 @@ final class Checkpointer: @unchecked Sendable {
             capacity, schedules, HashSecret(k0: id.low, k1: id.high), now: 0)
         var pace = Pace(isPaced: isPaced)
         // Nothing is over before the latest record's time, which is not known before it is read.
-        var replayer = Replayer(lane, schedules, now: .min)
+        var replayer = Replayer(lane, schedules, now: .min / 2)
         var epoch: UInt64 = 0
         if try hasCheckpoint(previous) {
             epoch = try Recovery.play(previous, disk, id, into: &replayer).epoch

@@ -78,16 +78,17 @@ extension Engine {
         capacity.keys = 100_000_000
         capacity.lanes = 1
         let (_, lane) = try makeTable(capacity, schedules, recovery.secret, now: 0)
-        var replayer = Replayer(lane, schedules, now: .min)
+        var replayer = Replayer(lane, schedules, now: .min / 2)
         try recovery.play(into: &replayer)
         return recovery.report(replayer.statistics)
     }
 
-    /// Rings that fit a segment many times over, so that it never takes more than one segment to write them out.
+    /// A megabyte for each lane, unless all together would fill more than half a segment: a round is one frame, and a
+    /// frame lies in one segment. What does not fit a ring until the next round is refused with UNAVAILABLE.
     private static func ringWords(_ lanes: Int, _ settings: DurabilitySettings) -> Int {
         var words = 1 << 17
         while words > 4 * RecordWords.most
-            && words * 8 * lanes * 8 > settings.journal.segmentBytes
+            && words * 8 * lanes * 2 > settings.journal.segmentBytes
         {
             words /= 2
         }

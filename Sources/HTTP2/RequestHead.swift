@@ -21,6 +21,15 @@ package struct RequestHead {
     /// Length of `authorization` in the stream's metadata bytes; -1: none.
     var authorizationLength: Int32 = -1
 
+    /// A gRPC call of a known method, in a form that can be read.
+    package var isReadable: Bool {
+        guard route >= 0, isPost, !isMalformed, case .grpc = contentType else { return false }
+        switch encoding {
+        case .absent, .identity: return true
+        case .gzip, .unknown: return false
+        }
+    }
+
     /// Takes one field. Others than the known ones are passed over.
     ///
     /// - Parameter metadata: where bytes that must be kept go.

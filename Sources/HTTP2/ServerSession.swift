@@ -42,6 +42,17 @@ package struct ServerSession: ~Copyable {
     /// copied before the next call on this session.
     package func nextOutput() -> UnsafeRawBufferPointer { core.nextOutput() }
 
+    /// Writes output for the transport, as much as there is and as surely fits: a frame more.
+    ///
+    /// - Parameter buffer: at least `largestPiece` bytes.
+    /// - Returns: the bytes written; fewer than `buffer.count - largestPiece` when nothing is left.
+    package func writeOutput(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        core.writeOutput(into: buffer)
+    }
+
+    /// The most that `nextOutput` ever hands out: a frame and its header, with some to spare.
+    package static var largestPiece: Int { SessionCore.largestPiece }
+
     /// Whether the connection should be closed once all output is sent.
     package var isFinished: Bool { core.isFinished }
 
@@ -65,9 +76,11 @@ package struct ServerSession: ~Copyable {
     /// The next stream on which something happened since it was last reported.
     package func nextReady() -> (stream: StreamHandle, events: StreamEvents)? { core.nextReady() }
 
-    /// The request's header fields; nil when the stream is over.
-    package func request(_ stream: StreamHandle) -> RequestHead? {
-        core.state.pointee.streams.find(stream)?.pointee.request
+    /// The request's header fields, valid until the stream is ended; nil when it is over.
+    package func request(_ stream: StreamHandle) -> UnsafePointer<RequestHead>? {
+        guard let record = core.state.pointee.streams.find(stream) else { return nil }
+        // SAFETY: a stored property of a record that never moves.
+        return withUnsafePointer(to: &record.pointee.request) { $0 }
     }
 
     /// The value of `authorization`; empty: none. Valid until the stream is ended.

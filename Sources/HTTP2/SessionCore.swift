@@ -220,6 +220,23 @@ struct SessionCore {
         return UnsafeRawBufferPointer(start: start, count: count)
     }
 
+    /// nghttp2 hands out chunks of 16 394 bytes at most.
+    static let largestPiece = 17 * 1024
+
+    /// Copies pieces of output one behind the other while any surely fits.
+    func writeOutput(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let base = buffer.baseAddress else { return 0 }
+        var count = 0
+        while buffer.count - count >= Self.largestPiece {
+            let piece = nextOutput()
+            guard let source = piece.baseAddress, piece.count > 0 else { break }
+            precondition(piece.count <= Self.largestPiece, "nghttp2 hands out frames")
+            (base + count).copyMemory(from: source, byteCount: piece.count)
+            count += piece.count
+        }
+        return count
+    }
+
     private func pay(_ frames: Int) -> Bool {
         for _ in 0..<frames
         where !state.pointee.controlFrames.take(nowNanoseconds: state.pointee.nowNanoseconds) {

@@ -4,7 +4,7 @@ package struct StreamHandle: Hashable, Sendable, BitwiseCopyable {
     /// The place in the session's table, 0..<maximumConcurrentStreams: a caller may keep its own
     /// state of the stream in an array under this index.
     package let index: Int32
-    let generation: UInt32
+    package let generation: UInt32
 
     /// Names no stream.
     package static var none: StreamHandle { StreamHandle(index: -1, generation: 0) }

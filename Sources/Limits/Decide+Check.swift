@@ -3,6 +3,7 @@ extension Decide {
     ///
     /// Fills decision, refusals, warnings, treatment and granted of `answer`; ids, expiry and limit states are the
     /// caller's. `evaluated` is the set of limits that applied.
+    @inlinable @inline(always)
     public static func check(
         _ subjects: inout Subjects, action: Action, amounts: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout CheckAnswer, transition: inout Transition,
@@ -31,15 +32,17 @@ extension Decide {
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            if mode != .checkOnly { refuse(&transition, fit, &subjects) }
+            if mode != .checkOnly { transition.raise(alerts(ofRefusal: fit, &subjects)) }
             return .denied
         }
         answer.decision = .allowed
         switch mode {
         case .checkOnly:
             break
-        case .reserve, .partial:
-            if mode == .partial { answer.granted = fit.granted }
+        case .reserve:
+            hold(amounts, &transition, hasProfile: subjects.hasProfile, rules)
+        case .partial:
+            answer.granted = fit.granted
             hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules)
         case .commit:
             transition.committed = amounts
@@ -47,13 +50,13 @@ extension Decide {
                 transition.profileCommitted = amounts.spendNanos
                 transition.touchesProfile = true
             }
-            _ = raise(&transition, &subjects, rules)
+            transition.raise(alerts(of: transition, &subjects, rules).events)
         }
         return .allowed
     }
 
     /// The limits that apply to a set of resources.
-    static func applicable(
+    @inlinable @inline(always) static func applicable(
         _ amounts: Amounts, hasProfile: Bool, _ rules: LimitRules
     ) -> LimitSet {
         var set = LimitSet(rawValue: amounts.present &<< 1)
@@ -63,7 +66,7 @@ extension Decide {
         return set
     }
 
-    @inline(__always)
+    @inlinable @inline(always)
     static func hold(
         _ amounts: Amounts, _ transition: inout Transition, hasProfile: Bool, _ rules: LimitRules
     ) {
@@ -95,7 +98,7 @@ extension Decide {
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            refuse(&transition, fit, &subjects)
+            transition.raise(alerts(ofRefusal: fit, &subjects))
             return .denied
         }
         answer.decision = .allowed
@@ -128,12 +131,14 @@ extension Decide {
             transition.profileCommitted = spend
             transition.touchesProfile = true
         }
-        reached = raise(&transition, &subjects, rules)
+        let alerts = alerts(of: transition, &subjects, rules)
+        transition.raise(alerts.events)
+        reached = alerts.reached
         return .allowed
     }
 
     /// Whether the sum of three amounts, none negative, leaves 64 bits.
-    @inline(__always)
+    @inline(always)
     static func overflows(_ a: Int64, _ b: Int64, _ c: Int64) -> Bool {
         let (sum, overflow) = a.addingReportingOverflow(b)
         return overflow || sum.addingReportingOverflow(c).overflow

@@ -81,30 +81,47 @@ extension Decide {
             &subjects, &hold, charge: charge, freesHold: phase == .open,
             replacesCharge: phase == .expiredCharged, rules, &transition, &closed)
         guard settlement.verdict == .allowed else { return settlement }
-        settlement.reached = raise(&transition, &subjects, rules)
+        let alerts = alerts(of: transition, &subjects, rules)
+        transition.raise(alerts.events)
+        settlement.reached = alerts.reached
         return settlement
     }
 
     /// Release, or expiry with `ExpiryPolicy.release`: gives the whole hold back. What was held in a window that is
     /// over went with it.
+    @inlinable @inline(always)
     public static func release(
         _ subjects: inout Subjects, _ hold: inout HoldState, _ rules: LimitRules,
         transition: inout Transition
     ) {
-        for index in 0..<hold.segmentCount {
-            let segment = hold[index]
-            let cycleOpen = segment.cycleStart == subjects.tenant.cycleStart
-            for resource in segment.amounts.resources
-            where cycleOpen || !rules.cyclic.hasBit(resource) {
-                transition.held.set(
-                    resource, transition.held[resource] - segment.amounts[resource])
-            }
-            if subjects.hasProfile && segment.amounts.present & rules.profileResources != 0
-                && segment.dayStart == subjects.profile.dayStart
-            {
-                transition.profileHeld -= segment.amounts.spendNanos
-                transition.touchesProfile = true
-            }
+        release(hold.first, &subjects, rules, &transition)
+        if hold.moreCount > 0 { releaseMore(&hold, &subjects, rules, &transition) }
+    }
+
+    /// What Extend added in later windows.
+    @usableFromInline @inline(never)
+    static func releaseMore(
+        _ hold: inout HoldState, _ subjects: inout Subjects, _ rules: LimitRules,
+        _ transition: inout Transition
+    ) {
+        for index in 1..<hold.segmentCount { release(hold[index], &subjects, rules, &transition) }
+    }
+
+    @inlinable @inline(always)
+    static func release(
+        _ segment: HoldSegment, _ subjects: inout Subjects, _ rules: LimitRules,
+        _ transition: inout Transition
+    ) {
+        let cycleOpen = segment.cycleStart == subjects.tenant.cycleStart
+        segment.amounts.forEachResource { resource in
+            guard cycleOpen || !rules.cyclic.hasBit(resource) else { return }
+            transition.held.set(resource, transition.held[resource] - segment.amounts[resource])
+        }
+        if subjects.hasProfile && segment.amounts.present & rules.profileResources != 0
+            && segment.dayStart == subjects.profile.dayStart
+        {
+            transition.profileHeld -= segment.amounts.spendNanos
+            transition.touchesProfile = true
         }
     }
 

@@ -1,8 +1,10 @@
 /// The rules of semantics §1–§4 as pure functions: no I/O, no clock, no allocation.
 ///
 /// Each takes the present state with its windows already open for `now`, and yields an answer and a `Transition`.
-/// None changes the state; `Transition.apply` does. (`Subjects` and `HoldState` are passed inout only so that they are
-/// not copied.)
+/// None changes the state; `Transition.apply` does. (`HoldState` is passed inout only so that it is not copied.)
+///
+/// What every request goes through (`check`, `release`, `apply`) is inlined into the caller, where the state is in
+/// registers; what only some need is a call (`shrunk`, `alerts`).
 public enum Decide {
     /// How a decision ended.
     @frozen public enum Verdict: Sendable, Equatable {
@@ -22,7 +24,7 @@ public enum Decide {
         public var profile: ProfileState
         public var hasProfile: Bool
 
-        @inlinable public init() {
+        @inlinable @inline(always) public init() {
             tenant = TenantState()
             profile = ProfileState()
             hasProfile = false
@@ -30,29 +32,48 @@ public enum Decide {
     }
 
     /// What fits: the result of holding the asked amounts against every limit that applies, at one instant.
-    struct Fit {
+    @usableFromInline struct Fit {
         /// What may be taken; meaningful unless something refused.
-        var granted: Amounts
-        var refused: LimitSet = []
+        @usableFromInline var granted: Amounts
+        @usableFromInline var refused: LimitSet
         /// Refused also if nothing were held: the refusal trips these.
-        var tripped: LimitSet = []
-        var warned: LimitSet = []
+        @usableFromInline var tripped: LimitSet
+        @usableFromInline var warned: LimitSet
         /// A total would leave 64 bits, and nothing refused.
-        var overflow = false
+        @usableFromInline var overflow: Bool
+
+        @inlinable @inline(always) init(granted: Amounts) {
+            self.granted = granted
+            refused = []
+            tripped = []
+            warned = []
+            overflow = false
+        }
     }
 
     /// One limit, as `fit` looks at it.
-    private struct Limit {
-        let kind: LimitKind
-        let resource: Int
-        let cap: Int64
-        let committed: Int64
-        let held: Int64
-        let blocks: Bool
+    @usableFromInline struct Limit {
+        @usableFromInline let kind: LimitKind
+        @usableFromInline let resource: Int
+        @usableFromInline let cap: Int64
+        @usableFromInline let committed: Int64
+        @usableFromInline let held: Int64
+        @usableFromInline let blocks: Bool
+
+        @inlinable @inline(always) init(
+            kind: LimitKind, resource: Int, cap: Int64, committed: Int64, held: Int64, blocks: Bool
+        ) {
+            self.kind = kind
+            self.resource = resource
+            self.cap = cap
+            self.committed = committed
+            self.held = held
+            self.blocks = blocks
+        }
     }
 
     /// Holds amounts against every limit. An amount of zero is never refused.
-    @inline(__always)
+    @inlinable @inline(always)
     static func fit(
         _ subjects: inout Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
         _ rules: LimitRules
@@ -73,17 +94,19 @@ public enum Decide {
             }
         }
         if partial && !fit.refused.isEmpty {
-            shrink(&fit, &subjects, amounts, minimums, rules)
+            fit = shrunk(fit, &subjects, amounts, minimums, rules)
         }
         if !fit.refused.isEmpty { fit.overflow = false }
         return fit
     }
 
     /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down.
-    private static func shrink(
-        _ fit: inout Fit, _ subjects: inout Subjects, _ amounts: Amounts, _ minimums: Amounts,
+    @usableFromInline @inline(never)
+    static func shrunk(
+        _ fit: Fit, _ subjects: inout Subjects, _ amounts: Amounts, _ minimums: Amounts,
         _ rules: LimitRules
-    ) {
+    ) -> Fit {
+        var fit = fit
         let over = fit.refused
         fit.refused = []
         fit.tripped = []
@@ -102,7 +125,7 @@ public enum Decide {
             }
             if room < fraction { fraction = room }
         }
-        guard fit.refused.isEmpty else { return }
+        guard fit.refused.isEmpty else { return fit }
         for resource in amounts.resources {
             fit.granted[resource] = fraction.of(amounts[resource])
         }
@@ -119,15 +142,17 @@ public enum Decide {
                 fit.warned.insert(limit.kind)
             }
         }
+        return fit
     }
 
     /// Visits every limit that an amount above zero counts against.
-    @inline(__always)
-    private static func forEachLimit(
+    @inlinable @inline(always)
+    static func forEachLimit(
         _ subjects: inout Subjects, _ amounts: Amounts, _ rules: LimitRules,
         _ visit: (Limit) -> Void
     ) {
-        for resource in amounts.resources where amounts[resource] > 0 {
+        amounts.forEachResource { resource in
+            guard amounts[resource] > 0 else { return }
             visit(
                 Limit(
                     kind: .tenant(resource), resource: resource,
@@ -158,110 +183,101 @@ public enum Decide {
         return left.high != right.high ? left.high > right.high : left.low >= right.low
     }
 
-    /// Events of totals that a transition raises, in windows that are open. To be called with the transition's
-    /// deltas complete; returns the limits that this usage reached or passed.
-    static func raise(
-        _ transition: inout Transition, _ subjects: inout Subjects, _ rules: LimitRules
-    ) -> LimitSet {
+    /// What a transition that raises committed raises in windows that are open, and the limits that this usage reached
+    /// or passed. To be called with the transition's deltas complete.
+    @usableFromInline @inline(never)
+    static func alerts(
+        of transition: Transition, _ subjects: inout Subjects, _ rules: LimitRules
+    ) -> (events: EventSet, reached: LimitSet) {
+        var events: EventSet = []
         var reached: LimitSet = []
-        for resource in transition.committed.resources where transition.committed[resource] > 0 {
-            let cap = subjects.tenant.caps[resource]
-            guard cap >= 0 else { continue }
-            let total = subjects.tenant.committed[resource] + transition.committed[resource]
+        let tenant = subjects.tenant
+        transition.committed.forEachResource { resource in
+            let cap = tenant.caps[resource]
+            guard transition.committed[resource] > 0 && cap >= 0 else { return }
+            let total = tenant.committed[resource] + transition.committed[resource]
             let kind = LimitKind.tenant(resource)
-            if !subjects.tenant.thresholdRaised.hasBit(resource)
-                && reachesThreshold(total, cap: cap, percent: subjects.tenant.thresholdPercent)
+            if !tenant.thresholdRaised.hasBit(resource)
+                && reachesThreshold(total, cap: cap, percent: tenant.thresholdPercent)
             {
-                transition.events.insert(.threshold(kind.index))
+                events.insert(.threshold(kind.index))
             }
-            guard total >= cap else { continue }
+            guard total >= cap else { return }
             reached.insert(kind)
-            guard rules.tripsByUsage.hasBit(resource) else { continue }
-            if !subjects.tenant.reachedRaised.hasBit(resource) {
-                transition.events.insert(.reached(kind.index))
-            }
-            if subjects.tenant.suspendsWhenTripped && subjects.tenant.status == .active {
-                transition.events.insert(.suspended)
-            }
+            guard rules.tripsByUsage.hasBit(resource) else { return }
+            if !tenant.reachedRaised.hasBit(resource) { events.insert(.reached(kind.index)) }
+            if tenant.suspendsWhenTripped && tenant.status == .active { events.insert(.suspended) }
         }
-        if transition.profileCommitted > 0 && subjects.profile.enabled && subjects.profile.cap >= 0
-        {
-            let total = subjects.profile.committed + transition.profileCommitted
-            if !subjects.profile.thresholdRaised
-                && reachesThreshold(
-                    total, cap: subjects.profile.cap, percent: subjects.tenant.thresholdPercent)
+        let profile = subjects.profile
+        if transition.profileCommitted > 0 && profile.enabled && profile.cap >= 0 {
+            let kind = LimitKind.profileDailySpend
+            let total = profile.committed + transition.profileCommitted
+            if !profile.thresholdRaised
+                && reachesThreshold(total, cap: profile.cap, percent: tenant.thresholdPercent)
             {
-                transition.events.insert(.threshold(LimitKind.profileDailySpend.index))
+                events.insert(.threshold(kind.index))
             }
-            if total >= subjects.profile.cap {
-                reached.insert(.profileDailySpend)
-                if !subjects.profile.reachedRaised {
-                    transition.events.insert(.reached(LimitKind.profileDailySpend.index))
-                }
+            if total >= profile.cap {
+                reached.insert(kind)
+                if !profile.reachedRaised { events.insert(.reached(kind.index)) }
             }
         }
-        if !transition.events.intersection(Self.profileEvents).isEmpty {
-            transition.touchesProfile = true
-        }
-        return reached
+        return (events, reached)
     }
 
     /// Events of a refusal: a threshold that stands, a limit that it trips, a suspension.
-    static func refuse(
-        _ transition: inout Transition, _ fit: Fit, _ subjects: inout Subjects
-    ) {
-        for resource in 0..<4 {
+    @usableFromInline @inline(never)
+    static func alerts(ofRefusal fit: Fit, _ subjects: inout Subjects) -> EventSet {
+        var events: EventSet = []
+        let tenant = subjects.tenant
+        forEachResourceIndex { resource in
             let kind = LimitKind.tenant(resource)
-            guard fit.refused.contains(kind) else { continue }
-            if !subjects.tenant.thresholdRaised.hasBit(resource)
+            guard fit.refused.contains(kind) else { return }
+            if !tenant.thresholdRaised.hasBit(resource)
                 && reachesThreshold(
-                    subjects.tenant.committed[resource], cap: subjects.tenant.caps[resource],
-                    percent: subjects.tenant.thresholdPercent)
+                    tenant.committed[resource], cap: tenant.caps[resource],
+                    percent: tenant.thresholdPercent)
             {
-                transition.events.insert(.threshold(kind.index))
+                events.insert(.threshold(kind.index))
             }
-            guard fit.tripped.contains(kind) else { continue }
-            if !subjects.tenant.reachedRaised.hasBit(resource) {
-                transition.events.insert(.reached(kind.index))
-            }
-            if subjects.tenant.suspendsWhenTripped && subjects.tenant.status == .active {
-                transition.events.insert(.suspended)
-            }
+            guard fit.tripped.contains(kind) else { return }
+            if !tenant.reachedRaised.hasBit(resource) { events.insert(.reached(kind.index)) }
+            if tenant.suspendsWhenTripped && tenant.status == .active { events.insert(.suspended) }
         }
         if fit.refused.contains(.profileDailySpend) {
             let index = LimitKind.profileDailySpend.index
-            if !subjects.profile.thresholdRaised
+            let profile = subjects.profile
+            if !profile.thresholdRaised
                 && reachesThreshold(
-                    subjects.profile.committed, cap: subjects.profile.cap,
-                    percent: subjects.tenant.thresholdPercent)
+                    profile.committed, cap: profile.cap, percent: tenant.thresholdPercent)
             {
-                transition.events.insert(.threshold(index))
+                events.insert(.threshold(index))
             }
-            if fit.tripped.contains(.profileDailySpend) && !subjects.profile.reachedRaised {
-                transition.events.insert(.reached(index))
-            }
-            if !transition.events.intersection(Self.profileEvents).isEmpty {
-                transition.touchesProfile = true
+            if fit.tripped.contains(.profileDailySpend) && !profile.reachedRaised {
+                events.insert(.reached(index))
             }
         }
-    }
-
-    /// Events that a profile's latches remember.
-    static var profileEvents: EventSet {
-        EventSet(
-            rawValue: EventSet.threshold(LimitKind.profileDailySpend.index).rawValue
-                | EventSet.reached(LimitKind.profileDailySpend.index).rawValue)
+        return events
     }
 
     /// Fills in the states of a set of limits.
+    @inlinable @inline(always)
     public static func describe(
         _ set: LimitSet, _ subjects: inout Subjects, _ rules: LimitRules, asOf now: Int64,
         into states: inout LimitStates
     ) {
         states.present = []
-        guard !set.isEmpty else { return }
+        if !set.isEmpty { fill(&states, set, &subjects, rules, asOf: now) }
+    }
+
+    @usableFromInline @inline(never)
+    static func fill(
+        _ states: inout LimitStates, _ set: LimitSet, _ subjects: inout Subjects,
+        _ rules: LimitRules, asOf now: Int64
+    ) {
         states.asOf = now
-        for resource in 0..<4 where set.contains(.tenant(resource)) {
+        forEachResourceIndex { resource in
+            guard set.contains(.tenant(resource)) else { return }
             states[.tenant(resource)] = subjects.tenant.limitState(resource, rules)
         }
         if set.contains(.profileDailySpend) {
@@ -272,7 +288,7 @@ public enum Decide {
 
 extension LimitKind {
     /// The tenant's limit on a resource, by `Resource.index`.
-    @inlinable public static func tenant(_ resource: Int) -> LimitKind {
+    @inlinable @inline(always) public static func tenant(_ resource: Int) -> LimitKind {
         switch resource {
         case 0: .tenantMonthlySpend
         case 1: .tenantExtensions

@@ -25,72 +25,80 @@
     /// | 32 ... 63 | billing schedule |
     public var flags: UInt64
 
-    @inlinable public init() {
+    @inlinable @inline(always) public init() {
         version = 0
-        committed = InlineArray(repeating: 0)
-        held = InlineArray(repeating: 0)
-        caps = InlineArray(repeating: -1)
+        committed = [0, 0, 0, 0]
+        held = [0, 0, 0, 0]
+        caps = [-1, -1, -1, -1]
         cycleStart = 0
         cycleEnd = 0
         flags = UInt64(TenantStatus.active.rawValue) | 80 << 8
     }
 
     public var status: TenantStatus {
-        @inlinable get {
+        @inlinable @inline(always) get {
             switch flags & 3 {
             case 2: .suspended
             case 3: .closed
             default: .active
             }
         }
-        @inlinable set { flags = flags & ~3 | UInt64(newValue.rawValue) }
+        @inlinable @inline(always) set { flags = flags & ~3 | UInt64(newValue.rawValue) }
     }
     public var onLimit: OnLimit {
-        @inlinable get {
+        @inlinable @inline(always) get {
             switch flags &>> 2 & 3 {
             case 1: .block
             case 2: .alert
             default: .auto
             }
         }
-        @inlinable set { flags = flags & ~(3 << 2) | UInt64(newValue.rawValue) &<< 2 }
+        @inlinable @inline(always) set {
+            flags = flags & ~(3 << 2) | UInt64(newValue.rawValue) &<< 2
+        }
     }
     public var autoSuspend: Bool {
-        @inlinable get { flags & 1 << 4 != 0 }
-        @inlinable set { flags = flags & ~(1 << 4) | (newValue ? 1 << 4 : 0) }
+        @inlinable @inline(always) get { flags & 1 << 4 != 0 }
+        @inlinable @inline(always) set { flags = flags & ~(1 << 4) | (newValue ? 1 << 4 : 0) }
     }
     /// Tenant tokens may see caps and codes.
     public var disclosesLimits: Bool {
-        @inlinable get { flags & 1 << 5 != 0 }
-        @inlinable set { flags = flags & ~(1 << 5) | (newValue ? 1 << 5 : 0) }
+        @inlinable @inline(always) get { flags & 1 << 5 != 0 }
+        @inlinable @inline(always) set { flags = flags & ~(1 << 5) | (newValue ? 1 << 5 : 0) }
     }
     /// 1 ... 100.
     public var thresholdPercent: UInt8 {
-        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 8 & 0x7f) }
-        @inlinable set { flags = flags & ~(0x7f << 8) | UInt64(newValue & 0x7f) &<< 8 }
+        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 8 & 0x7f) }
+        @inlinable @inline(always) set {
+            flags = flags & ~(0x7f << 8) | UInt64(newValue & 0x7f) &<< 8
+        }
     }
     /// Raised already in this window and setting, bit `Resource.index`.
     public var thresholdRaised: UInt8 {
-        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 16 & 0xf) }
-        @inlinable set { flags = flags & ~(0xf << 16) | UInt64(newValue & 0xf) &<< 16 }
+        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 16 & 0xf) }
+        @inlinable @inline(always) set {
+            flags = flags & ~(0xf << 16) | UInt64(newValue & 0xf) &<< 16
+        }
     }
     public var reachedRaised: UInt8 {
-        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 20 & 0xf) }
-        @inlinable set { flags = flags & ~(0xf << 20) | UInt64(newValue & 0xf) &<< 20 }
+        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 20 & 0xf) }
+        @inlinable @inline(always) set {
+            flags = flags & ~(0xf << 20) | UInt64(newValue & 0xf) &<< 20
+        }
     }
     /// One further with every change of the percent: profiles raised their alerts under it, or anew.
     public var percentEpoch: UInt8 {
-        @inlinable get { UInt8(truncatingIfNeeded: flags &>> 24) }
-        @inlinable set { flags = flags & ~(0xff << 24) | UInt64(newValue) &<< 24 }
+        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 24) }
+        @inlinable @inline(always) set { flags = flags & ~(0xff << 24) | UInt64(newValue) &<< 24 }
     }
     /// The billing schedule in force, an index that the shell understands.
     public var schedule: UInt32 {
-        @inlinable get { UInt32(truncatingIfNeeded: flags &>> 32) }
-        @inlinable set { flags = flags & 0xffff_ffff | UInt64(newValue) &<< 32 }
+        @inlinable @inline(always) get { UInt32(truncatingIfNeeded: flags &>> 32) }
+        @inlinable @inline(always) set { flags = flags & 0xffff_ffff | UInt64(newValue) &<< 32 }
     }
 
     /// Whether the tenant's limit on a resource refuses (semantics §4, the table and `on_limit`).
-    @inlinable public func blocks(_ resource: Int, _ rules: LimitRules) -> Bool {
+    @inlinable @inline(always) public func blocks(_ resource: Int, _ rules: LimitRules) -> Bool {
         switch onLimit {
         case .auto: autoSuspend || !rules.blocksOnlyWithAutoSuspend.hasBit(resource)
         case .block: true
@@ -99,11 +107,16 @@
     }
 
     /// Whether a tripped limit suspends the tenant.
-    @inlinable public var suspendsWhenTripped: Bool { autoSuspend && onLimit != .alert }
+    @inlinable @inline(always) public var suspendsWhenTripped: Bool {
+        autoSuspend && onLimit != .alert
+    }
 
     /// Starts a billing cycle: totals of the cycle limits and all alert latches begin anew.
-    @inlinable public mutating func openCycle(start: Int64, end: Int64, _ rules: LimitRules) {
-        for resource in 0..<4 where rules.cyclic.hasBit(resource) {
+    @inlinable @inline(always) public mutating func openCycle(
+        start: Int64, end: Int64, _ rules: LimitRules
+    ) {
+        forEachResourceIndex { resource in
+            guard rules.cyclic.hasBit(resource) else { return }
             committed[resource] = 0
             held[resource] = 0
         }
@@ -143,7 +156,7 @@
     /// The tenant's `percentEpoch` in which the alerts were raised.
     public var percentEpoch: UInt8
 
-    @inlinable public init() {
+    @inlinable @inline(always) public init() {
         cap = -1
         committed = 0
         held = 0
@@ -156,20 +169,22 @@
     }
 
     /// Takes over the percent that the tenant has now; a changed one re-arms the alerts.
-    @inlinable public mutating func follow(percentEpoch epoch: UInt8) {
+    @inlinable @inline(always) public mutating func follow(percentEpoch epoch: UInt8) {
         guard percentEpoch != epoch else { return }
         percentEpoch = epoch
         thresholdRaised = false
         reachedRaised = false
     }
 
-    @inlinable public static var dayLength: Int64 { 86_400_000 }
+    @inlinable @inline(always) public static var dayLength: Int64 { 86_400_000 }
 
     /// The first millisecond of the UTC day that holds an instant.
-    @inlinable public static func dayStart(of now: Int64) -> Int64 { now - now % dayLength }
+    @inlinable @inline(always) public static func dayStart(of now: Int64) -> Int64 {
+        now - now % dayLength
+    }
 
     /// Starts the UTC day.
-    @inlinable public mutating func openDay(_ start: Int64) {
+    @inlinable @inline(always) public mutating func openDay(_ start: Int64) {
         committed = 0
         held = 0
         thresholdRaised = false
@@ -195,7 +210,7 @@
     public var dayStart: Int64
     public var cycleStart: Int64
 
-    @inlinable public init(amounts: Amounts, dayStart: Int64, cycleStart: Int64) {
+    @inlinable @inline(always) public init(amounts: Amounts, dayStart: Int64, cycleStart: Int64) {
         self.amounts = amounts
         self.dayStart = dayStart
         self.cycleStart = cycleStart

@@ -14,7 +14,7 @@
     /// The profile's counters or latches change.
     public var touchesProfile: Bool
 
-    @inlinable public init() {
+    @inlinable @inline(always) public init() {
         committed = Amounts()
         held = Amounts()
         profileCommitted = 0
@@ -24,24 +24,36 @@
     }
 
     /// Whether applying it would change nothing.
-    @inlinable public var isEmpty: Bool {
+    @inlinable @inline(always) public var isEmpty: Bool {
         committed.isEmpty && held.isEmpty && !touchesProfile && events.isEmpty
     }
 
-    /// Adds the effects. Windows were opened before. Complexity: O(1).
+    /// Takes events in; those of a profile are remembered by its latches.
+    @inlinable @inline(always) public mutating func raise(_ raised: EventSet) {
+        events.formUnion(raised)
+        let limits = raised.thresholds.union(raised.reached)
+        if limits.contains(.profileDailySpend) { touchesProfile = true }
+    }
+
+    /// Adds the effects. Windows were opened before. Mutating only so that the transition is not copied. Complexity: O(1).
     ///
     /// Asserts, also in release, that no counter becomes negative.
-    @inlinable public func apply(to tenant: inout TenantState, _ profile: inout ProfileState) {
+    @inlinable @inline(always)
+    public mutating func apply(to tenant: inout TenantState, _ profile: inout ProfileState) {
         tenant.version &+= 1
-        for resource in committed.resources {
-            let total = tenant.committed[resource] + committed[resource]
-            precondition(total >= 0, "committed below zero")
-            tenant.committed[resource] = total
+        if !committed.isEmpty {
+            committed.forEachResource { resource in
+                let total = tenant.committed[resource] + committed[resource]
+                precondition(total >= 0, "committed below zero")
+                tenant.committed[resource] = total
+            }
         }
-        for resource in held.resources {
-            let total = tenant.held[resource] + held[resource]
-            precondition(total >= 0, "held below zero")
-            tenant.held[resource] = total
+        if !held.isEmpty {
+            held.forEachResource { resource in
+                let total = tenant.held[resource] + held[resource]
+                precondition(total >= 0, "held below zero")
+                tenant.held[resource] = total
+            }
         }
         if touchesProfile {
             profile.committed += profileCommitted

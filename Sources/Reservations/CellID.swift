@@ -33,7 +33,7 @@ enum CellID {
         bytes.storeBytes(of: UInt8(id.count), as: UInt8.self)
     }
 
-    @inline(__always)
+    @inline(always)
     static func bytes(_ area: Words, _ longIDs: Region<CacheLine>) -> BorrowedBytes {
         let start = UnsafeRawPointer(area.base + 1)
         let count = Int(start.load(as: UInt8.self))
@@ -41,12 +41,26 @@ enum CellID {
         return BorrowedBytes(start: UnsafeRawPointer(longIDs[Int(area[2])].base), count: count)
     }
 
-    @inline(__always)
+    @inline(always)
     static func matches(_ area: Words, _ id: BorrowedBytes, _ longIDs: Region<CacheLine>) -> Bool {
         let own = bytes(area, longIDs)
         guard own.count == id.count, let a = own.baseAddress, let b = id.baseAddress else {
             return false
         }
-        return memcmp(a, b, id.count) == 0
+        guard id.count >= 8 else { return memcmp(a, b, id.count) == 0 }
+        // Word by word; the last word takes up again some bytes of the one before.
+        var different: UInt64 = 0
+        var offset = 0
+        let last = id.count &- 8
+        while offset < last {
+            different |=
+                a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                ^ b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            offset &+= 8
+        }
+        different |=
+            a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            ^ b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+        return different == 0
     }
 }

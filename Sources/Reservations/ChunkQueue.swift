@@ -40,11 +40,11 @@ struct ChunkQueue {
     /// A number that was never in the queue.
     func fresh(_ value: Int) -> Item { Item(value: value, node: value + 1) }
 
-    @inline(__always)
+    @inline(always)
     private func successor(_ old: UInt64, _ index: UInt64) -> UInt64 {
         (old &>> 32 &+ 1) &<< 32 | index
     }
-    @inline(__always)
+    @inline(always)
     private func index(_ word: UInt64) -> Int { Int(truncatingIfNeeded: word & 0xffff_ffff) }
 
     /// Puts an item at the end.

@@ -90,20 +90,20 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     }
 
     /// The table that takes over from this one, if it is outgrown.
-    @inline(__always)
+    @inline(always)
     private func successor(_ table: TablePointer) -> TablePointer? {
         // ORDERING: acquire; pairs with the release in `added`. Publishes the successor's fields.
         table.pointee.next.load(ordering: .acquiring)
     }
 
     /// The cell of an id, or nil. Allocates nothing.
-    @inline(__always)
+    @inline(always)
     func find(_ id: BorrowedBytes, hash: UInt64) -> Int? {
         // ORDERING: acquire; pairs with the release in `finishMoving`.
         find(id, hash: hash, in: current.pointee.load(ordering: .acquiring))
     }
 
-    @inline(__always)
+    @inline(always)
     private func find(_ id: BorrowedBytes, hash: UInt64, in table: TablePointer) -> Int? {
         let mask = table.pointee.mask
         let region = table.pointee.region
@@ -129,7 +129,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
         return find(id, hash: hash, in: next)
     }
 
-    @inline(__always)
+    @inline(always)
     private func matches(_ cell: Int, _ id: BorrowedBytes) -> Bool {
         CellID.matches(cells[cell].advanced(CellID.firstWord), id, longIDs)
     }

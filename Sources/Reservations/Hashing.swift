@@ -23,31 +23,36 @@ struct KeyHash: Equatable {
 
 extension HashSecret {
     /// Folds a 128-bit product: the mixing step of the multiply-mix family of hashes (wyhash, rapidhash).
-    @inline(__always)
+    @inline(always)
     static func mix(_ a: UInt64, _ b: UInt64) -> UInt64 {
         let product = a.multipliedFullWidth(by: b)
         return product.high ^ product.low
     }
 
     /// 64-bit keyed hash of a short id; fast, for directories that only operators fill. O(bytes).
-    @inline(__always)
+    @inline(always)
     func directoryHash(_ bytes: BorrowedBytes) -> UInt64 {
         let count = bytes.count
         var hash = k0 ^ UInt64(truncatingIfNeeded: count)
-        guard let start = bytes.baseAddress else { return hash }
-        var offset = 0
-        while offset &+ 8 <= count {
+        guard count > 0, let start = bytes.baseAddress else { return hash }
+        // Two words at a time; the last two take up again some bytes of those before.
+        if count >= 16 {
+            let last = count &- 16
+            var offset = 0
+            while offset < last {
+                hash = Self.mix(
+                    hash ^ (start + offset).loadUnaligned(as: UInt64.self),
+                    k1 ^ (start + (offset &+ 8)).loadUnaligned(as: UInt64.self))
+                offset &+= 16
+            }
             hash = Self.mix(
-                hash ^ (start + offset).loadUnaligned(as: UInt64.self),
-                k1 ^ 0x9e37_79b9_7f4a_7c15)
-            offset &+= 8
-        }
-        if offset < count {
-            // The last eight bytes, some of them for the second time, where there are eight.
-            let tail =
-                count >= 8
-                ? (start + (count &- 8)).loadUnaligned(as: UInt64.self) : bytes.tail(from: 0)
-            hash = Self.mix(hash ^ tail, k1 ^ 0xa076_1d64_78bd_642f)
+                hash ^ (start + last).loadUnaligned(as: UInt64.self),
+                k1 ^ (start + (last &+ 8)).loadUnaligned(as: UInt64.self) ^ 0x9e37_79b9_7f4a_7c15)
+        } else {
+            let first =
+                count >= 8 ? start.loadUnaligned(as: UInt64.self) : bytes.tail(from: 0)
+            let tail = count >= 8 ? (start + (count &- 8)).loadUnaligned(as: UInt64.self) : 0
+            hash = Self.mix(hash ^ first, k1 ^ tail ^ 0xa076_1d64_78bd_642f)
         }
         return Self.mix(hash, k1 ^ 0xe703_7ed1_a0b4_28db)
     }
@@ -59,7 +64,7 @@ extension HashSecret {
         var v1 = k1 ^ 0x646f_7261_6e64_6f6d ^ 0xee
         var v2 = k0 ^ 0x6c79_6765_6e65_7261
         var v3 = k1 ^ 0x7465_6462_7974_6573
-        @inline(__always) func round() {
+        @inline(always) func round() {
             v0 = v0 &+ v1
             v1 = (v1 &<< 13 | v1 &>> 51) ^ v0
             v0 = v0 &<< 32 | v0 &>> 32
@@ -71,7 +76,7 @@ extension HashSecret {
             v1 = (v1 &<< 17 | v1 &>> 47) ^ v2
             v2 = v2 &<< 32 | v2 &>> 32
         }
-        @inline(__always) func absorb(_ word: UInt64) {
+        @inline(always) func absorb(_ word: UInt64) {
             v3 ^= word
             round()
             v0 ^= word
@@ -102,12 +107,12 @@ struct ContentHasher {
         state = secret.k1 ^ method
     }
 
-    @inline(__always)
+    @inline(always)
     mutating func add(_ word: UInt64) {
         state = HashSecret.mix(state ^ word, secret.k0 ^ 0x9e37_79b9_7f4a_7c15)
     }
 
-    @inline(__always)
+    @inline(always)
     mutating func add(_ amounts: Amounts) {
         add(UInt64(amounts.present))
         for resource in 0..<4 where amounts.contains(resource) {
@@ -122,7 +127,7 @@ struct ContentHasher {
         }
     }
 
-    @inline(__always)
+    @inline(always)
     mutating func add(_ bytes: BorrowedBytes) {
         add(secret.directoryHash(bytes))
     }
@@ -132,7 +137,7 @@ struct ContentHasher {
 
 extension UnsafeRawBufferPointer {
     /// The bytes from `offset` (fewer than 8 of them) as a little-endian word.
-    @inline(__always)
+    @inline(always)
     func tail(from offset: Int) -> UInt64 {
         var word: UInt64 = 0
         var shift: UInt64 = 0

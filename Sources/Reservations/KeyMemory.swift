@@ -13,7 +13,7 @@ struct StoredAnswer {
     var granted = Amounts()
 
     /// The small fields in 24 bits.
-    @inline(__always)
+    @inline(always)
     var bits: UInt64 {
         var bits = UInt64(decision.rawValue) | UInt64(treatment.rawValue) &<< 2
         bits |= UInt64(tenantStatus.rawValue) &<< 5 | (refusedBySuspension ? 1 : 0) &<< 7
@@ -83,7 +83,7 @@ struct KeyMemory {
         filled.unmap()
     }
 
-    @inline(__always)
+    @inline(always)
     private func bucket(_ key: KeyHash) -> Words {
         buckets[Int(truncatingIfNeeded: key.low) & (buckets.capacity &- 1)]
     }
@@ -163,7 +163,7 @@ struct KeyMemory {
     }
 
     /// Makes an entry visible; anybody, any number of times.
-    @inline(__always)
+    @inline(always)
     func reveal(_ reference: UInt64) {
         let entry = self.entry(reference)
         let state = entry[Self.state]
@@ -172,7 +172,7 @@ struct KeyMemory {
         _ = entry.compareExchange(Self.state, state, state | 1)
     }
 
-    @inline(__always)
+    @inline(always)
     private func entry(_ reference: UInt64) -> Words {
         entries[Int(truncatingIfNeeded: reference & 0xffff_ffff) &- 1]
     }

@@ -16,88 +16,103 @@ extension Lane {
             key.content = contentHash(command)
         }
         var slot: Int?
-        let failure = decide(command, tenant, now, &key, keyed, &slot, &answer)
-        if let unused = slot { giveSlot(unused) }
-        return failure
-    }
-
-    /// The retry loop of `check`. Leaves in `slot` one that was taken and not used.
-    @inline(__always)
-    private func decide(
-        _ command: CheckCommand, _ tenant: Int, _ now: Int64, _ key: inout KeyRequest,
-        _ keyed: Bool, _ slot: inout Int?, _ answer: inout CheckAnswer
-    ) -> Failure? {
         while true {
-            guard command.mode == .checkOnly ? canRead : isReady else { return .journalFull }
-            let head = open(tenant)
-            if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
-            if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
-                guard found.same else { return .keyReused }
-                replay(found.answer, into: &answer)
-                return nil
-            }
-            var profile: Int?
-            if command.profileID.count > 0 {
-                profile = findProfile(command.profileID, of: tenant)
-                if profile == nil { return .unknownProfile }
-            }
-            openProfile(profile)
-            guard isCurrent(tenant, head) else { continue }
-            if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
-            begin(now: now)
-
-            var evaluated: LimitSet = []
-            let verdict = Decide.check(
-                &own.pointee.subjects, action: command.action, amounts: command.amounts,
-                minimums: command.minimums, mode: command.mode, table.rules, answer: &answer,
-                transition: &own.pointee.transition, evaluated: &evaluated)
-            if verdict == .overflow { return .overflow(of: "/quantities") }
-            #if STEP_POINTS
-                if PlantedBug.planted == .rollBackRace && verdict == .denied && !keyed {
-                    takeAndGiveBack(command, tenant, head, now)
-                }
-            #endif
-            let holds = verdict == .allowed && command.mode != .checkOnly && command.mode != .commit
-            let changes = !own.pointee.transition.isEmpty || keyed || holds
-            if changes && command.mode != .checkOnly {
-                if holds {
-                    if slot == nil { slot = takeSlot(now: now) }
-                    guard let slot else { return .tableFull }
-                    hold(slot, command, tenant, profile, now, &answer)
-                }
-                answer.tenantStatus =
-                    own.pointee.transition.events.contains(.suspended)
-                    ? .suspended : own.pointee.subjects.tenant.status
-                if keyed, let failure = remember(answer, &key, now: now) { return failure }
-                step(.satellitesFilled)
-                fillRecord(command, verdict: verdict, key: key, answer)
-                guard swing(tenant, head, now: now) else { continue }
-                if holds {
-                    step(.notYetTimed)
-                    wheel.pointee.insert(
-                        ReservationID(raw: answer.reservationID),
-                        deadline: min(answer.expiresAt, now + Self.longestWait))
-                    slot = nil
-                }
-            }
-            answer.tenantStatus = own.pointee.subjects.tenant.status
-            answer.cycleStart = own.pointee.subjects.tenant.cycleStart
-            answer.dayStart = own.pointee.subjects.profile.dayStart
-            answer.includeLimits = command.includeLimits
-            var described = answer.refused.union(answer.warnings)
-            if command.includeLimits { described.formUnion(evaluated) }
-            Decide.describe(
-                described, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
-            return nil
+            let attempted = attempt(command, tenant, now, &key, keyed, &slot, &answer)
+            if attempted == .again { continue }
+            if let unused = slot { giveSlot(unused) }
+            return attempted == .done ? nil : own.pointee.failure
         }
     }
 
-    /// Fills a slot for the hold that was just decided.
-    @inline(__always)
+    /// An attempt at `check`. Leaves in `slot` one that was taken and not used.
+    ///
+    /// No loop: the compiler would compute in front of it what only rare ways through it need.
+    @inline(never)
+    private func attempt(
+        _ command: CheckCommand, _ tenant: Int, _ now: Int64, _ key: inout KeyRequest,
+        _ keyed: Bool, _ slot: inout Int?, _ answer: inout CheckAnswer
+    ) -> Attempted {
+        guard command.mode == .checkOnly ? canRead : isReady else { return fail(.journalFull) }
+        let head = open(tenant)
+        if own.pointee.subjects.tenant.status == .closed { return fail(.unknownTenant) }
+        if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
+            guard found.same else { return fail(.keyReused) }
+            replay(found.answer, into: &answer)
+            return .done
+        }
+        var profile: Int?
+        if command.profileID.count > 0 {
+            profile = findProfile(command.profileID, of: tenant)
+            if profile == nil { return fail(.unknownProfile) }
+        }
+        openProfile(profile)
+        guard isCurrent(tenant, head) else { return .again }
+        if profile != nil && own.pointee.subjects.profile.closed { return fail(.unknownProfile) }
+        begin(now: now)
+
+        var evaluated: LimitSet = []
+        let verdict = decide(command, &answer, &evaluated)
+        if verdict == .overflow { return fail(.overflow(of: "/quantities")) }
+        #if STEP_POINTS
+            if PlantedBug.planted == .rollBackRace && verdict == .denied && !keyed {
+                takeAndGiveBack(command, tenant, head, now)
+            }
+        #endif
+        let holds = verdict == .allowed && command.mode != .checkOnly && command.mode != .commit
+        let changes = !own.pointee.transition.isEmpty || keyed || holds
+        if changes && command.mode != .checkOnly {
+            if holds {
+                guard hold(&slot, command, tenant, profile, now, &answer) else {
+                    return fail(.tableFull)
+                }
+            }
+            answer.tenantStatus =
+                own.pointee.transition.events.contains(.suspended)
+                ? .suspended : own.pointee.subjects.tenant.status
+            if keyed, let failure = remember(answer, &key, now: now) { return fail(failure) }
+            step(.satellitesFilled)
+            if records { fillRecord(command, verdict: verdict, key: key, answer) }
+            guard swing(tenant, head, now: now) else { return .again }
+            if holds {
+                step(.notYetTimed)
+                wheel.pointee.insert(
+                    ReservationID(raw: answer.reservationID),
+                    deadline: min(answer.expiresAt, now + Self.longestWait))
+                slot = nil
+            }
+        }
+        answer.tenantStatus = own.pointee.subjects.tenant.status
+        answer.cycleStart = own.pointee.subjects.tenant.cycleStart
+        answer.dayStart = own.pointee.subjects.profile.dayStart
+        answer.includeLimits = command.includeLimits
+        var described = answer.refused.union(answer.warnings)
+        if command.includeLimits { described.formUnion(evaluated) }
+        Decide.describe(
+            described, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+        return .done
+    }
+
+    // What an attempt is made of. Calls, since the compiler stops inlining the smallest things in a function that has
+    // become too large.
+
+    @inline(never)
+    private func decide(
+        _ command: CheckCommand, _ answer: inout CheckAnswer, _ evaluated: inout LimitSet
+    ) -> Decide.Verdict {
+        Decide.check(
+            &own.pointee.subjects, action: command.action, amounts: command.amounts,
+            minimums: command.minimums, mode: command.mode, table.rules, answer: &answer,
+            transition: &own.pointee.transition, evaluated: &evaluated)
+    }
+
+    /// Fills a slot for the hold that was just decided. False: none is left.
+    @inline(never)
     private func hold(
-        _ slot: Int, _ command: CheckCommand, _ tenant: Int, _ profile: Int?, _ now: Int64,
+        _ taken: inout Int?, _ command: CheckCommand, _ tenant: Int, _ profile: Int?, _ now: Int64,
         _ answer: inout CheckAnswer
-    ) {
+    ) -> Bool {
+        if taken == nil { taken = takeSlot(now: now) }
+        guard let slot = taken else { return false }
         let generation = SlotWord(word: table.slots[slot][Slot.state]).generation
         answer.reservationID = ReservationID(slot: slot, generation: generation).raw
         answer.expiresAt = now + min(Int64(command.ttlMilliseconds), table.capacity.maxLife)
@@ -105,10 +120,11 @@ extension Lane {
             slot, generation: generation, tenant: tenant, profile: profile,
             policy: HoldState.policy(command.action, command.onExpiry, command.overage),
             createdAt: now, expiresAt: answer.expiresAt)
+        return true
     }
 
     /// Fills a slot that nobody knows with what the transition in hand holds, to be born with it.
-    @inline(__always)
+    @inline(always)
     func fill(
         _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, policy: UInt64,
         createdAt: Int64, expiresAt: Int64
@@ -121,7 +137,7 @@ extension Lane {
         words[Slot.policy] = policy | UInt64(amounts.present) &<< 24
         words.setSigned(Slot.createdAt, createdAt)
         words.setSigned(Slot.expiresAt, expiresAt)
-        for resource in 0..<4 { words.setSigned(Slot.amounts + resource, amounts[resource]) }
+        forEachResourceIndex { words.setSigned(Slot.amounts + $0, amounts[$0]) }
         words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
         words.setSigned(Slot.cycleStart, own.pointee.subjects.tenant.cycleStart)
         words[Slot.forgetting] = 0
@@ -155,11 +171,10 @@ extension Lane {
         }
     #endif
 
-    @inline(__always)
+    @inline(never)
     private func fillRecord(
         _ command: CheckCommand, verdict: Decide.Verdict, key: KeyRequest, _ answer: CheckAnswer
     ) {
-        guard records else { return }
         let kind: Record.Kind =
             verdict == .denied ? .denied : command.mode == .commit ? .charged : .reserved
         beginRecord(kind, key)
@@ -285,7 +300,7 @@ struct KeyRequest {
 
 extension Lane {
     /// Puts an answer under the request's key, undecided until the head is swung. Fails when the budget is spent.
-    @inline(__always)
+    @inline(always)
     func remember(_ answer: CheckAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
         var stored = StoredAnswer()
         stored.decision = answer.decision
@@ -318,7 +333,7 @@ extension Lane {
     }
 
     /// Puts charges to windows that are over into the record in hand.
-    @inline(__always)
+    @inline(always)
     func recordClosedCharges() {
         if records && own.pointee.closed.count > 0 {
             own.pointee.record.closed = own.pointee.closed
@@ -326,7 +341,7 @@ extension Lane {
     }
 
     /// Starts the record of the operation in hand.
-    @inline(__always)
+    @inline(always)
     func beginRecord(_ kind: Record.Kind, _ key: KeyRequest = KeyRequest()) {
         guard records else { return }
         own.pointee.record.kind = kind

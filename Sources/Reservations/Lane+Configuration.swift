@@ -105,8 +105,10 @@ extension Lane {
         let buffer = Int(table.counter(.tenantNodes).add(0, 1))
         guard buffer < table.tenantNodes.capacity else { throw TableError.full("tenants") }
         let node = table.tenantNodes[buffer]
-        TenantNode.store(state, to: node)
-        TenantNode.store(Pending(), to: node)
+        var state = state
+        var pending = Pending()
+        TenantNode.store(&state, to: node)
+        TenantNode.store(&pending, to: node)
         node[TenantNode.origin] = own.pointee.origin.word
         let cell = table.tenantCells[tenant]
         let hash = table.secret.directoryHash(id)
@@ -303,7 +305,7 @@ extension Lane {
         guard buffer < table.profileNodes.capacity else { throw TableError.full("profiles") }
         var state = ProfileState()
         state.closed = true
-        ProfileNode.store(state, to: table.profileNodes[buffer])
+        ProfileNode.store(&state, to: table.profileNodes[buffer])
         let cell = table.profileCells[profile]
         let hash = table.secret.directoryHash(id)
         cell[ProfileCell.head] = Head(version: 0, buffer: buffer).word

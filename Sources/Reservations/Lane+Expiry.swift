@@ -76,6 +76,7 @@ extension Lane {
     }
 
     /// When the lane that times a reservation has to look at it, as things stand; nil: at once.
+    @inline(always)
     func nextLook(_ words: Words, _ word: SlotWord, now: Int64) -> Int64? {
         guard word.phase == .held else {
             return ForgetTime(word: words[Slot.forgetting]).time(of: word)
@@ -84,6 +85,7 @@ extension Lane {
         return min(expiry(words, word), now + Self.longestWait)
     }
 
+    @inline(always)
     private func isVisible(_ words: Words, _ word: SlotWord) -> Bool {
         words[Slot.birth] == word.generation &<< 1 | 1
     }
@@ -96,6 +98,7 @@ extension Lane {
 
     /// When a held slot expires. The body may be replaced meanwhile: then the result is too early or too late by
     /// nobody's harm, since `expire` looks again and the timer was never later than the first expiry.
+    @inline(always)
     private func expiry(_ words: Words, _ word: SlotWord) -> Int64 {
         guard let body = word.body else { return words.signed(Slot.expiresAt) }
         let expiresAt = table.bodies[body].signed(Body.expiresAt)
@@ -104,6 +107,7 @@ extension Lane {
     }
 
     /// Expires a hold if it is still open and due. Anybody may; it happens once.
+    @inline(never)
     func expire(_ slot: Int, _ word: SlotWord, now: Int64) {
         let id = ReservationID(slot: slot, generation: word.generation)
         // Without room in the journal it comes up again with the next tick.
@@ -133,17 +137,12 @@ extension Lane {
     /// Ends the memory of a settled reservation, once. False: it was settled anew just now.
     ///
     /// Where a late commit could still come, forgetting is a transition of the tenant, so that the two have an order.
+    @inline(always)
     private func forget(_ slot: Int, _ word: SlotWord, now: Int64) -> Bool {
         let words = table.slots[slot]
         step(.forgetting)
         switch word.phase {
-        case .expiredReleased, .expiredCharged:
-            let id = ReservationID(slot: slot, generation: word.generation)
-            while isReady, let open = openReservation(id.raw), open.word == word {
-                begin(now: now)
-                beginRecord(.forgotten)
-                if settle(open, .free, body: nil, now: now) { break }
-            }
+        case .expiredReleased, .expiredCharged: forgetExpired(slot, word, now: now)
         default:
             let free = SlotWord(generation: word.generation, phase: .free)
             // Losing means that a lane that this one was taken over from forgot it.
@@ -154,5 +153,15 @@ extension Lane {
         step(.forgotten)
         let now = SlotWord(word: words[Slot.state])
         return now.generation == word.generation && now.phase == .free
+    }
+
+    @inline(never)
+    private func forgetExpired(_ slot: Int, _ word: SlotWord, now: Int64) {
+        let id = ReservationID(slot: slot, generation: word.generation)
+        while isReady, let open = openReservation(id.raw), open.word == word {
+            begin(now: now)
+            beginRecord(.forgotten)
+            if settle(open, .free, body: nil, now: now) { return }
+        }
     }
 }

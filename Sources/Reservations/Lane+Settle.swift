@@ -11,6 +11,7 @@ extension Lane {
 
     /// Reads a reservation, its tenant and its profile in one instant: `own.hold` and `own.subjects`, windows as they
     /// stand. nil: unknown or forgotten.
+    @inline(always)
     func openReservation(_ raw: UInt64) -> OpenSlot? {
         let id = ReservationID(raw: raw)
         guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
@@ -60,7 +61,7 @@ extension Lane {
     func loadHold(_ words: Words, _ word: SlotWord, hasProfile: Bool) {
         let policy = words[Slot.policy]
         var amounts = Amounts()
-        for resource in 0..<4 { amounts[resource] = words.signed(Slot.amounts + resource) }
+        forEachResourceIndex { amounts[$0] = words.signed(Slot.amounts + $0) }
         amounts.present = UInt8(truncatingIfNeeded: policy &>> 24 & 0xf)
         own.pointee.hold.moreCount = 0
         own.pointee.hold.first = HoldSegment(
@@ -86,12 +87,12 @@ extension Lane {
     }
 
     /// Swings the head with the slot moving on to another phase. The body that the slot no longer names is given back.
-    @inline(__always)
+    @inline(always)
     func settle(_ open: OpenSlot, _ phase: SlotWord.Phase, body: Int?, now: Int64) -> Bool {
         settle(open, as: open.word.next(phase, body: body), now: now)
     }
 
-    @inline(__always)
+    @inline(always)
     func settle(_ open: OpenSlot, as word: SlotWord, now: Int64) -> Bool {
         own.pointee.next.flags |= Pending.swing
         own.pointee.next.slot = open.slot
@@ -114,32 +115,54 @@ extension Lane {
     package func release(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer) -> Failure? {
         answer = ReleaseAnswer()
         while true {
-            guard isReady else { return .journalFull }
-            guard let open = openReservation(id) else { return .unknownReservation }
-            switch open.word.phase {
-            case .held: break
-            case .released:
-                answer.replayed = true
-                return nil
-            case .releasedLate:
-                answer.replayed = true
-                answer.expired = true
-                return nil
-            case .expiredReleased:
-                begin(now: now)
-                beginRecord(.releasedLate)
-                guard settle(open, .releasedLate, body: open.word.body, now: now) else { continue }
-                answer.expired = true
-                return nil
-            case .free: return .unknownReservation
-            default: return Failure(.alreadySettled)
+            switch attemptRelease(id, now: now, answer: &answer) {
+            case .done: return nil
+            case .failed: return own.pointee.failure
+            case .again: continue
             }
+        }
+    }
+
+    /// An attempt at `release`.
+    @inline(never)
+    private func attemptRelease(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer)
+        -> Attempted
+    {
+        guard isReady else { return fail(.journalFull) }
+        guard let open = openReservation(id) else { return fail(.unknownReservation) }
+        if open.word.phase == .held {
             begin(now: now)
             Decide.release(
                 &own.pointee.subjects, &own.pointee.hold, table.rules,
                 transition: &own.pointee.transition)
             beginRecord(.released)
-            if settle(open, .released, body: open.word.body, now: now) { return nil }
+            let swung = settle(open, .released, body: open.word.body, now: now)
+            return swung ? .done : .again
+        }
+        return releaseSettled(open, now: now, answer: &answer)
+    }
+
+    /// Release of what is settled or expired: nothing is freed.
+    @inline(never)
+    private func releaseSettled(_ open: OpenSlot, now: Int64, answer: inout ReleaseAnswer)
+        -> Attempted
+    {
+        switch open.word.phase {
+        case .released:
+            answer.replayed = true
+            return .done
+        case .releasedLate:
+            answer.replayed = true
+            answer.expired = true
+            return .done
+        case .expiredReleased:
+            begin(now: now)
+            beginRecord(.releasedLate)
+            guard settle(open, .releasedLate, body: open.word.body, now: now) else { return .again }
+            answer.expired = true
+            return .done
+        case .free: return fail(.unknownReservation)
+        default: return fail(Failure(.alreadySettled))
         }
     }
 
@@ -264,20 +287,11 @@ extension Lane {
 
 extension SlotWord {
     /// Whether the body is a hold's segments (not a settlement).
-    @inline(__always)
+    @inline(always)
     var holdsBody: Bool {
         switch phase {
         case .held, .released, .releasedLate, .committed, .expiredReleased, .expiredCharged: true
         default: false
         }
-    }
-}
-
-extension Amounts {
-    /// Equal amounts; a resource that is absent is 0.
-    @inline(__always)
-    func sameAmounts(as other: Amounts) -> Bool {
-        spendNanos == other.spendNanos && extensions == other.extensions && dids == other.dids
-            && callSeconds == other.callSeconds
     }
 }

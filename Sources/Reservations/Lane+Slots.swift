@@ -12,7 +12,7 @@ struct FreeSlots {
 extension Lane {
     /// A slot for a new reservation, its next generation begun and this lane its owner; nil: all are in use or
     /// remembered.
-    @inline(__always)
+    @inline(always)
     func takeSlot(now: Int64) -> Int? {
         if own.pointee.freeSlots.count == 0 && !takeSlotBlock() { return nil }
         let slot = Int(own.pointee.freeSlots.first) &- 1
@@ -55,6 +55,7 @@ extension Lane {
     }
 
     /// Gives a slot back that was taken for a reservation that did not come about.
+    @inline(never)
     func giveSlot(_ slot: Int) {
         let words = table.slots[slot]
         let generation = SlotWord(word: words[Slot.state]).generation
@@ -64,12 +65,14 @@ extension Lane {
 
     /// Puts the slot of a reservation that is forgotten on this lane's free list, if this lane times it. Else who
     /// took it over does.
+    @inline(always)
     func reclaim(_ id: ReservationID) {
         let mine = SlotOwner(generation: id.generation, lane: index)
         if table.slots[id.slot].compareExchange(Slot.owner, mine.word, 0) { free(id.slot) }
     }
 
     /// Puts a slot that has no owner on this lane's free list.
+    @inline(always)
     func free(_ slot: Int) {
         if own.pointee.freeSlots.count == FreeSlots.blockSize {
             let block = own.pointee.freeSlots.first

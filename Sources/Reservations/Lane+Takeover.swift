@@ -39,7 +39,7 @@ extension Lane {
     static var walkTicks: Int { 32 }
 
     /// Beats if somebody has begun to take over what this lane times.
-    @inline(__always)
+    @inline(always)
     func noticeWalk(now: Int64) {
         let beat = table.heartbeats[index]
         if beat[Heartbeat.walkBegun] == beat[Heartbeat.time] { comeBack(now: now) }

@@ -47,6 +47,23 @@ package final class Lane {
         /// The tenant of the reservation that was opened last.
         var reservationTenant: Int?
         var walk: Walk
+        /// Why the last attempt failed.
+        var failure: Failure?
+    }
+
+    /// What an attempt at an operation came to. A byte: a failure itself is large, and copied where there is one.
+    enum Attempted {
+        case done
+        /// Another operation was first.
+        case again
+        /// See `own.failure`.
+        case failed
+    }
+
+    @inline(never)
+    func fail(_ failure: Failure) -> Attempted {
+        own.pointee.failure = failure
+        return .failed
     }
 
     init(
@@ -78,7 +95,7 @@ package final class Lane {
         own.deallocate()
     }
 
-    @inline(__always)
+    @inline(always)
     func step(_ point: @autoclosure () -> StepPoint) {
         #if STEP_POINTS
             onStep?(point())
@@ -86,7 +103,7 @@ package final class Lane {
     }
 
     /// The step points of shared memory, while it works for this lane.
-    @inline(__always)
+    @inline(always)
     var steps: Steps {
         #if STEP_POINTS
             Steps(self)
@@ -98,7 +115,7 @@ package final class Lane {
     // MARK: Steps of an operation
 
     /// Steps 1 and 2: a consistent copy of the tenant's node in `own.subjects.tenant`, its satellites complete.
-    @inline(__always)
+    @inline(always)
     func open(_ tenant: Int) -> Head {
         let cell = table.tenantCells[tenant]
         var word = cell[TenantCell.head]
@@ -112,10 +129,7 @@ package final class Lane {
             let again = cell[TenantCell.head]
             if again == word {
                 own.pointee.origin = origin
-                if !completed {
-                    table.complete(own.pointee.found, steps)
-                    appendPredecessor(origin)
-                }
+                if !completed { completePredecessor(origin) }
                 step(.predecessorCompleted)
                 return Head(word: word)
             }
@@ -123,9 +137,14 @@ package final class Lane {
         }
     }
 
+    @inline(never)
+    private func completePredecessor(_ origin: Origin) {
+        table.complete(own.pointee.found, steps)
+        appendPredecessor(origin)
+    }
+
     /// Sees to it that the record of the version that was found is published by somebody: nothing that depends on a
     /// version is published before it, whatever its author does. There must be room (`isReady`).
-    @inline(never)
     private func appendPredecessor(_ origin: Origin) {
         guard let ring, origin != .none, origin.lane != index else { return }
         #if STEP_POINTS
@@ -140,18 +159,18 @@ package final class Lane {
 
     /// Whether there is room for the record of an operation and for its predecessor's. To be asked before every
     /// attempt: afterwards it is too late to refuse.
-    @inline(__always)
+    @inline(always)
     var isReady: Bool {
         guard let ring else { return true }
         return ring.hasRoom(2 &* RecordWords.most) && ring.isOpen
     }
 
     /// Whether there is room for a predecessor's record: reading goes on while the disk is full.
-    @inline(__always)
+    @inline(always)
     var canRead: Bool { ring?.hasRoom(RecordWords.most) ?? true }
 
     /// Whether operations are recorded.
-    @inline(__always)
+    @inline(always)
     var records: Bool { ring != nil }
 
     /// Whether something that this lane published is not on disk yet.
@@ -167,7 +186,7 @@ package final class Lane {
     }
 
     /// Copies a profile's node into `own.subjects.profile`; consistent if the tenant's head is unchanged afterwards.
-    @inline(__always)
+    @inline(always)
     func openProfile(_ profile: Int?) {
         guard let profile else {
             own.pointee.subjects.hasProfile = false
@@ -182,7 +201,7 @@ package final class Lane {
     }
 
     /// Step 3: whether everything that was read since `open` is from one instant.
-    @inline(__always)
+    @inline(always)
     func isCurrent(_ tenant: Int, _ head: Head) -> Bool {
         let current = table.tenantCells[tenant][TenantCell.head] == head.word
         if current { step(.snapshotTaken) }
@@ -190,7 +209,7 @@ package final class Lane {
     }
 
     /// Starts the windows that hold `now`, in the copies, and clears the transition.
-    @inline(__always)
+    @inline(always)
     func begin(now: Int64) {
         own.pointee.transition = Transition()
         own.pointee.next.flags = 0
@@ -200,9 +219,8 @@ package final class Lane {
         if own.pointee.subjects.hasProfile {
             own.pointee.subjects.profile.follow(
                 percentEpoch: own.pointee.subjects.tenant.percentEpoch)
-            let day = ProfileState.dayStart(of: now)
-            if day > own.pointee.subjects.profile.dayStart {
-                own.pointee.subjects.profile.openDay(day)
+            if now &- own.pointee.subjects.profile.dayStart >= ProfileState.dayLength {
+                own.pointee.subjects.profile.openDay(ProfileState.dayStart(of: now))
                 own.pointee.openedDay = true
             }
         }
@@ -221,7 +239,7 @@ package final class Lane {
     /// False: another operation was first; start again.
     ///
     /// The caller has put slot and key into `own.next` and kind and content into `own.record`.
-    @inline(__always)
+    @inline(never)
     func swing(_ tenant: Int, _ head: Head, now: Int64) -> Bool {
         let touchesProfile =
             own.pointee.subjects.hasProfile
@@ -231,16 +249,16 @@ package final class Lane {
         let version = own.pointee.subjects.tenant.version
         if touchesProfile {
             let spare = own.pointee.spareProfileNode
-            ProfileNode.store(own.pointee.subjects.profile, to: table.profileNodes[spare])
+            ProfileNode.store(&own.pointee.subjects.profile, to: table.profileNodes[spare])
             own.pointee.next.flags |= Pending.hasProfile
             own.pointee.next.profile = own.pointee.profile
             own.pointee.next.profileOld = own.pointee.profileHead
             own.pointee.next.profileNew = Head(version: version, buffer: spare).word
         }
         let node = table.tenantNodes[own.pointee.spareNode]
-        TenantNode.store(own.pointee.subjects.tenant, to: node)
-        TenantNode.store(own.pointee.next, to: node)
-        let recordEnd = describe(tenant, version: version, now: now, node)
+        TenantNode.store(&own.pointee.subjects.tenant, to: node)
+        TenantNode.store(&own.pointee.next, to: node)
+        let recordEnd = records ? describe(tenant, version: version, now: now, node) : nil
         step(.nodeWritten)
         let desired = Head(version: version, buffer: own.pointee.spareNode)
         var head = head
@@ -263,7 +281,7 @@ package final class Lane {
 
     /// Step 6, by the author: what `ReservationTable.complete` does, with plain stores where nobody else could have
     /// gone further, and the buffers taken over.
-    @inline(__always)
+    @inline(always)
     private func finish(_ tenant: Int, version: UInt64) {
         let flags = own.pointee.next.flags
         if flags & Pending.hasProfile != 0 {
@@ -292,7 +310,7 @@ package final class Lane {
 
     /// Completes the record with what `swing` knows, writes it behind what the ring has published, and its place into
     /// the node. Returns the position behind it; nil: nothing is recorded.
-    @inline(__always)
+    @inline(never)
     private func describe(_ tenant: Int, version: UInt64, now: Int64, _ node: Words) -> UInt64? {
         guard let ring else { return nil }
         if own.pointee.replays {
@@ -320,13 +338,13 @@ package final class Lane {
     // MARK: Look-ups
 
     /// The tenant's number, or nil.
-    @inline(__always)
+    @inline(never)
     func findTenant(_ id: BorrowedBytes) -> Int? {
         table.tenants.find(id, hash: table.secret.directoryHash(id))
     }
 
     /// The profile's number if it exists and belongs to the tenant.
-    @inline(__always)
+    @inline(never)
     func findProfile(_ id: BorrowedBytes, of tenant: Int) -> Int? {
         guard let profile = table.profiles.find(id, hash: table.secret.directoryHash(id)),
             table.profileCells[profile][ProfileCell.tenant] == UInt64(tenant)

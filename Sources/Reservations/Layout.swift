@@ -10,13 +10,13 @@ struct Head: Equatable {
     static let bufferBits: UInt64 = 24
     static let maxBuffers = 1 << 24
 
-    @inline(__always) init(word: UInt64) { self.word = word }
-    @inline(__always) init(version: UInt64, buffer: Int) {
+    @inline(always) init(word: UInt64) { self.word = word }
+    @inline(always) init(version: UInt64, buffer: Int) {
         word = version &<< Self.bufferBits | UInt64(truncatingIfNeeded: buffer)
     }
-    @inline(__always) var buffer: Int { Int(truncatingIfNeeded: word & 0xff_ffff) }
+    @inline(always) var buffer: Int { Int(truncatingIfNeeded: word & 0xff_ffff) }
     /// Its low 40 bits.
-    @inline(__always) var version: UInt64 { word &>> Self.bufferBits }
+    @inline(always) var version: UInt64 { word &>> Self.bufferBits }
 }
 
 /// A tenant's 64-byte cell.
@@ -63,12 +63,12 @@ struct Origin: Equatable {
     /// On disk since before this process, or never to be.
     static var none: Origin { Origin(word: .max) }
 
-    @inline(__always) init(word: UInt64) { self.word = word }
-    @inline(__always) init(lane: Int, position: UInt64) {
+    @inline(always) init(word: UInt64) { self.word = word }
+    @inline(always) init(lane: Int, position: UInt64) {
         word = UInt64(truncatingIfNeeded: lane) &<< Self.positionBits | position
     }
-    @inline(__always) var lane: Int { Int(truncatingIfNeeded: word &>> Self.positionBits) }
-    @inline(__always) var position: UInt64 { word & (1 &<< Self.positionBits &- 1) }
+    @inline(always) var lane: Int { Int(truncatingIfNeeded: word &>> Self.positionBits) }
+    @inline(always) var position: UInt64 { word & (1 &<< Self.positionBits &- 1) }
 }
 
 /// The immutable state of a tenant in one version: 24 words.
@@ -77,10 +77,10 @@ enum TenantNode: RecordLayout {
     /// `Origin` of the version's record.
     static let origin = 23
 
-    @inline(__always)
+    @inline(always)
     static func load(_ node: Words, into state: inout TenantState) {
         state.version = node[0]
-        for index in 0..<4 {
+        forEachResourceIndex { index in
             state.committed[index] = node.signed(1 + index)
             state.held[index] = node.signed(5 + index)
             state.caps[index] = node.signed(9 + index)
@@ -90,10 +90,11 @@ enum TenantNode: RecordLayout {
         state.flags = node[15]
     }
 
-    @inline(__always)
-    static func store(_ state: TenantState, to node: Words) {
+    /// `inout` only so that the state is not copied first.
+    @inline(always)
+    static func store(_ state: inout TenantState, to node: Words) {
         node[0] = state.version
-        for index in 0..<4 {
+        forEachResourceIndex { index in
             node.setSigned(1 + index, state.committed[index])
             node.setSigned(5 + index, state.held[index])
             node.setSigned(9 + index, state.caps[index])
@@ -103,7 +104,7 @@ enum TenantNode: RecordLayout {
         node[15] = state.flags
     }
 
-    @inline(__always)
+    @inline(always)
     static func load(_ node: Words, into pending: inout Pending) {
         let first = node[16]
         pending.flags = first & 0xff
@@ -120,8 +121,9 @@ enum TenantNode: RecordLayout {
         if pending.flags & Pending.hasKey != 0 { pending.key = node[22] }
     }
 
-    @inline(__always)
-    static func store(_ pending: Pending, to node: Words) {
+    /// `inout` only so that it is not copied first.
+    @inline(always)
+    static func store(_ pending: inout Pending, to node: Words) {
         node[16] = pending.flags | UInt64(truncatingIfNeeded: pending.profile) &<< 32
         if pending.flags & Pending.hasProfile != 0 {
             node[17] = pending.profileOld
@@ -140,7 +142,7 @@ enum TenantNode: RecordLayout {
 enum ProfileNode: RecordLayout {
     static let words = 8
 
-    @inline(__always)
+    @inline(always)
     static func load(_ node: Words, into state: inout ProfileState) {
         state.cap = node.signed(0)
         state.committed = node.signed(1)
@@ -154,8 +156,9 @@ enum ProfileNode: RecordLayout {
         state.percentEpoch = UInt8(truncatingIfNeeded: bits &>> 8)
     }
 
-    @inline(__always)
-    static func store(_ state: ProfileState, to node: Words) {
+    /// `inout` only so that the state is not copied first.
+    @inline(always)
+    static func store(_ state: inout ProfileState, to node: Words) {
         node.setSigned(0, state.cap)
         node.setSigned(1, state.committed)
         node.setSigned(2, state.held)
@@ -171,12 +174,12 @@ struct ReservationID {
     static let generationMask: UInt64 = 0xff_ffff
     let raw: UInt64
 
-    @inline(__always) init(raw: UInt64) { self.raw = raw }
-    @inline(__always) init(slot: Int, generation: UInt64) {
+    @inline(always) init(raw: UInt64) { self.raw = raw }
+    @inline(always) init(slot: Int, generation: UInt64) {
         raw = generation &<< 32 | UInt64(truncatingIfNeeded: slot &+ 1)
     }
-    @inline(__always) var slot: Int { Int(truncatingIfNeeded: raw & 0xffff_ffff) &- 1 }
-    @inline(__always) var generation: UInt64 { raw &>> 32 }
+    @inline(always) var slot: Int { Int(truncatingIfNeeded: raw & 0xffff_ffff) &- 1 }
+    @inline(always) var generation: UInt64 { raw &>> 32 }
 }
 
 /// A slot's state word.
@@ -191,40 +194,40 @@ struct SlotWord: Equatable {
     /// What a reservation has come to.
     struct Phase: Equatable {
         let rawValue: UInt64
-        @inline(__always) init(rawValue: UInt64) { self.rawValue = rawValue }
+        @inline(always) init(rawValue: UInt64) { self.rawValue = rawValue }
 
-        @inline(__always) static var free: Phase { Phase(rawValue: 0) }
-        @inline(__always) static var held: Phase { Phase(rawValue: 1) }
-        @inline(__always) static var released: Phase { Phase(rawValue: 2) }
+        @inline(always) static var free: Phase { Phase(rawValue: 0) }
+        @inline(always) static var held: Phase { Phase(rawValue: 1) }
+        @inline(always) static var released: Phase { Phase(rawValue: 2) }
         /// Committed as held; the body, if any, is the hold's.
-        @inline(__always) static var committed: Phase { Phase(rawValue: 3) }
+        @inline(always) static var committed: Phase { Phase(rawValue: 3) }
         /// Committed with other amounts; the body says which.
-        @inline(__always) static var committedOther: Phase { Phase(rawValue: 4) }
-        @inline(__always) static var expiredReleased: Phase { Phase(rawValue: 5) }
-        @inline(__always) static var expiredCharged: Phase { Phase(rawValue: 6) }
+        @inline(always) static var committedOther: Phase { Phase(rawValue: 4) }
+        @inline(always) static var expiredReleased: Phase { Phase(rawValue: 5) }
+        @inline(always) static var expiredCharged: Phase { Phase(rawValue: 6) }
         /// Committed after it had expired; the body says what.
-        @inline(__always) static var committedLate: Phase { Phase(rawValue: 7) }
+        @inline(always) static var committedLate: Phase { Phase(rawValue: 7) }
         /// Released after it had expired.
-        @inline(__always) static var releasedLate: Phase { Phase(rawValue: 8) }
+        @inline(always) static var releasedLate: Phase { Phase(rawValue: 8) }
     }
 
     var word: UInt64
     static let maxBodies = 1 << 22 - 1
 
-    @inline(__always) init(word: UInt64) { self.word = word }
-    @inline(__always) init(generation: UInt64, phase: Phase) {
+    @inline(always) init(word: UInt64) { self.word = word }
+    @inline(always) init(generation: UInt64, phase: Phase) {
         word = generation &<< 40 | phase.rawValue &<< 36
     }
-    @inline(__always) var generation: UInt64 { word &>> 40 }
-    @inline(__always) var phase: Phase { Phase(rawValue: word &>> 36 & 0xf) }
+    @inline(always) var generation: UInt64 { word &>> 40 }
+    @inline(always) var phase: Phase { Phase(rawValue: word &>> 36 & 0xf) }
     /// nil: the slot's own words say everything.
-    @inline(__always) var body: Int? {
+    @inline(always) var body: Int? {
         let index = Int(truncatingIfNeeded: word & 0x3f_ffff)
         return index == 0 ? nil : index &- 1
     }
 
     /// The word of a committed reservation, which changes no more: it keeps what a repeat is answered.
-    @inline(__always)
+    @inline(always)
     func settled(
         _ phase: Phase, body: Int?, warnings: LimitSet, tenantStatus: TenantStatus
     ) -> SlotWord {
@@ -234,19 +237,19 @@ struct SlotWord: Equatable {
                 | UInt64(truncatingIfNeeded: (body ?? -1) &+ 1))
     }
     /// What a repeat of the commit is answered.
-    @inline(__always)
+    @inline(always)
     var warnings: LimitSet { LimitSet(rawValue: UInt8(truncatingIfNeeded: word &>> 22 & 0x1f)) }
-    @inline(__always)
+    @inline(always)
     var tenantStatus: TenantStatus {
         TenantStatus(rawValue: UInt8(truncatingIfNeeded: word &>> 27 & 0x3)) ?? .active
     }
 
     /// No change more would have a sequence of its own: a helper that comes too late could mistake one for another.
-    @inline(__always)
+    @inline(always)
     var isExhausted: Bool { word &>> 22 & 0x3fff >= 0x3ff0 }
 
     /// The word after any other change.
-    @inline(__always)
+    @inline(always)
     func next(_ phase: Phase, body: Int?) -> SlotWord {
         let sequence = (word &>> 22 &+ 1) & 0x3fff
         return SlotWord(
@@ -286,13 +289,13 @@ enum Slot: RecordLayout {
 struct SlotOwner {
     static let maxLanes = 0xffff
     let word: UInt64
-    @inline(__always) init(word: UInt64) { self.word = word }
-    @inline(__always) init(generation: UInt64, lane: Int) {
+    @inline(always) init(word: UInt64) { self.word = word }
+    @inline(always) init(generation: UInt64, lane: Int) {
         word = generation &<< 16 | UInt64(truncatingIfNeeded: lane &+ 1)
     }
-    @inline(__always) var generation: UInt64 { word &>> 16 }
+    @inline(always) var generation: UInt64 { word &>> 16 }
     /// nil: the slot is free.
-    @inline(__always)
+    @inline(always)
     var lane: Int? { word == 0 ? nil : Int(truncatingIfNeeded: word & 0xffff) &- 1 }
 }
 
@@ -306,14 +309,17 @@ struct SlotOwner {
 /// | 0 ... 17 | generation, low bits |
 struct ForgetTime {
     let word: UInt64
-    @inline(__always) init(word: UInt64) { self.word = word }
+    @inline(always) init(word: UInt64) { self.word = word }
+    @inline(always)
     init(_ time: Int64, _ state: SlotWord) {
         word = UInt64(bitPattern: time) &<< 22 | Self.life(state)
     }
+    @inline(always)
     private static func life(_ state: SlotWord) -> UInt64 {
         state.phase.rawValue &<< 18 | state.generation & 0x3_ffff
     }
     /// The time, if it was set for this life and phase.
+    @inline(always)
     func time(of state: SlotWord) -> Int64? {
         word & 0x3f_ffff == Self.life(state) ? Int64(word &>> 22) : nil
     }
@@ -334,13 +340,13 @@ enum Body: RecordLayout {
     static let charged = 11
     static let uncharged = 16
 
-    @inline(__always)
+    @inline(always)
     static func store(_ amounts: Amounts, to words: Words, at offset: Int) {
         words[offset] = UInt64(amounts.present)
         for resource in 0..<4 { words.setSigned(offset + 1 + resource, amounts[resource]) }
     }
 
-    @inline(__always)
+    @inline(always)
     static func amounts(_ words: Words, at offset: Int) -> Amounts {
         var amounts = Amounts()
         for resource in 0..<4 { amounts[resource] = words.signed(offset + 1 + resource) }

@@ -91,7 +91,7 @@ struct Steps {
         static var none: Steps { Steps() }
     #endif
 
-    @inline(__always)
+    @inline(always)
     func callAsFunction(_ point: @autoclosure () -> StepPoint) {
         #if STEP_POINTS
             lane?.onStep?(point())

@@ -121,15 +121,15 @@ struct TimerWheel {
     }
 
     /// Has a reservation come up at `deadline` (milliseconds) or up to one tick later, never before.
-    @inline(__always)
+    @inline(always)
     mutating func insert(_ id: ReservationID, deadline: Int64) {
         place(id.raw, deadline: deadline, tick: Self.tick(deadline))
     }
 
-    @inline(__always)
+    @inline(always)
     private static func tick(_ deadline: Int64) -> Int64 { deadline / tickMilliseconds + 1 }
 
-    @inline(__always)
+    @inline(always)
     private mutating func place(_ raw: UInt64, deadline: Int64, tick: Int64) {
         let tick = max(tick, present + 1)
         let distance = tick &- present
@@ -138,7 +138,7 @@ struct TimerWheel {
         append(raw, deadline: deadline, to: level &* Self.buckets &+ bucket)
     }
 
-    @inline(__always)
+    @inline(always)
     private mutating func append(_ raw: UInt64, deadline: Int64, to index: Int) {
         if lists[index].chunk == 0 || lists[index].count == TimerChunk.capacity { grow(index) }
         let count = lists[index].count
@@ -164,7 +164,7 @@ struct TimerWheel {
     }
 
     /// Takes one entry off a list that is no bucket's any more.
-    @inline(__always)
+    @inline(always)
     private mutating func pop(_ list: inout List) -> (id: ReservationID, deadline: Int64)? {
         guard list.chunk != 0 else { return nil }
         let chunk = Int(list.chunk) &- 1

@@ -11,7 +11,7 @@ import Synchronization
 struct Words: @unchecked Sendable {
     let base: UnsafeMutablePointer<Atomic<UInt64>>
 
-    @inline(__always)
+    @inline(always)
     subscript(index: Int) -> UInt64 {
         // ORDERING: acquire; pairs with the release in `nonmutating set`. See the type's comment.
         get { base[index].load(ordering: .acquiring) }
@@ -19,14 +19,14 @@ struct Words: @unchecked Sendable {
         nonmutating set { base[index].store(newValue, ordering: .releasing) }
     }
 
-    @inline(__always)
+    @inline(always)
     func signed(_ index: Int) -> Int64 { Int64(bitPattern: self[index]) }
 
-    @inline(__always)
+    @inline(always)
     func setSigned(_ index: Int, _ value: Int64) { self[index] = UInt64(bitPattern: value) }
 
     /// True: the word was `expected` and is `desired` now.
-    @inline(__always)
+    @inline(always)
     func compareExchange(_ index: Int, _ expected: UInt64, _ desired: UInt64) -> Bool {
         // ORDERING: acquire-release; publishes everything written before it, and takes over what it replaces.
         base[index].compareExchange(
@@ -35,13 +35,13 @@ struct Words: @unchecked Sendable {
     }
 
     /// Adds and returns the value before.
-    @inline(__always)
+    @inline(always)
     func add(_ index: Int, _ operand: UInt64) -> UInt64 {
         // ORDERING: relaxed because only the uniqueness of the result counts.
         base[index].wrappingAdd(operand, ordering: .relaxed).oldValue
     }
 
-    @inline(__always)
+    @inline(always)
     func advanced(_ words: Int) -> Words { Words(base: base + words) }
 }
 
@@ -73,7 +73,7 @@ struct Region<Layout: RecordLayout>: @unchecked Sendable {
         base = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
-    @inline(__always)
+    @inline(always)
     subscript(index: Int) -> Words { Words(base: base + index &* Layout.words) }
 
     func unmap() { munmap(base, Layout.words * capacity * 8) }

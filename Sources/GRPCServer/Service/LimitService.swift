@@ -22,11 +22,12 @@ package final class LimitService: GRPCService {
     /// Room that an answer without errors, warnings and limits needs at most.
     private static let plainBytes = 256
 
+    private let methods = LimitServiceMethod.allCases
     private let lane: EngineLane
     private let gate: any AnswerGate
     private let decoder = RequestDecoder()
     private let encoder = ResponseEncoder()
-    private var timer: RepeatedTask?
+    private var timer: LoopTimer?
     /// When the batch that is being worked off was read.
     private var batch: UInt64 = 0
     /// Answers are large, reused and filled in place; outside the object, so that no access pays for an exclusivity
@@ -48,11 +49,7 @@ package final class LimitService: GRPCService {
         self.gate = gate ?? lane
         answers = .allocate(capacity: 1)
         answers.initialize(to: Answers())
-        // SAFETY: the task runs on the service's own event loop.
-        nonisolated(unsafe) let lane = lane
-        timer = eventLoop?.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { _ in
-            lane.tick()
-        }
+        timer = eventLoop.map { LoopTimer(on: $0, every: Self.tick) { lane.tick() } }
     }
 
     deinit {
@@ -106,7 +103,7 @@ package final class LimitService: GRPCService {
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
         beginBatch(call)
-        switch LimitServiceMethod.allCases[call.method] {
+        switch methods[call.method] {
         case .checkAndReserve: return check(call, request, &response)
         case .checkAndReserveBatch: return checkBatch(call, request, &response)
         case .commit: return commit(call, request, &response)

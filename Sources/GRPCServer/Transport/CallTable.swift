@@ -22,60 +22,75 @@ struct ActiveCall {
     }
 }
 
-/// The active calls of a connection, by stream index.
+/// The active calls of a connection, by stream index. Its state lies outside the struct, so that an owner may keep
+/// it in a constant and pays for no exclusivity checks.
 struct CallTable: ~Copyable {
-    private var base: UnsafeMutablePointer<ActiveCall>
-    private var capacity: Int
-    private(set) var count = 0
+    private struct State {
+        var base: UnsafeMutablePointer<ActiveCall>
+        var capacity: Int
+        var count = 0
+    }
+
+    private let state: UnsafeMutablePointer<State>
 
     init() {
-        capacity = 4
-        base = .allocate(capacity: capacity)
+        let capacity = 4
+        let base = UnsafeMutablePointer<ActiveCall>.allocate(capacity: capacity)
         base.initialize(repeating: ActiveCall(), count: capacity)
+        state = .allocate(capacity: 1)
+        state.initialize(to: State(base: base, capacity: capacity))
     }
 
     deinit {
-        base.deinitialize(count: capacity)
-        base.deallocate()
+        state.pointee.base.deinitialize(count: state.pointee.capacity)
+        state.pointee.base.deallocate()
+        state.deallocate()
     }
+
+    var count: Int { state.pointee.count }
 
     /// The call of a stream; valid until the next `add`.
     subscript(_ stream: StreamHandle) -> UnsafeMutablePointer<ActiveCall>? {
+        guard state.pointee.count > 0 else { return nil }
         let index = Int(stream.index)
-        guard index >= 0, index < capacity, base[index].stream == stream else { return nil }
-        return base + index
+        guard index >= 0, index < state.pointee.capacity else { return nil }
+        let call = state.pointee.base + index
+        let name = call.pointee.stream
+        return name.index == stream.index && name.generation == stream.generation ? call : nil
     }
 
     /// The streams of calls are below this index.
-    var limit: Int { capacity }
+    var limit: Int { state.pointee.capacity }
 
     /// The call at a stream's index, if there is one.
     func call(at index: Int) -> UnsafeMutablePointer<ActiveCall>? {
-        base[index].stream == .none ? nil : base + index
+        let call = state.pointee.base + index
+        return call.pointee.stream == .none ? nil : call
     }
 
     @discardableResult
-    mutating func add(_ call: ActiveCall) -> UnsafeMutablePointer<ActiveCall> {
+    func add(_ call: ActiveCall) -> UnsafeMutablePointer<ActiveCall> {
         let index = Int(call.stream.index)
-        if index >= capacity { grow(toHold: index) }
-        base[index] = call
-        count += 1
-        return base + index
+        if index >= state.pointee.capacity { grow(toHold: index) }
+        state.pointee.base[index] = call
+        state.pointee.count += 1
+        return state.pointee.base + index
     }
 
-    mutating func remove(_ call: UnsafeMutablePointer<ActiveCall>) {
+    func remove(_ call: UnsafeMutablePointer<ActiveCall>) {
         call.pointee = ActiveCall()
-        count -= 1
+        state.pointee.count -= 1
     }
 
-    private mutating func grow(toHold index: Int) {
+    private func grow(toHold index: Int) {
+        let capacity = state.pointee.capacity
         var grown = capacity
         while grown <= index { grown *= 2 }
         let fresh = UnsafeMutablePointer<ActiveCall>.allocate(capacity: grown)
-        fresh.moveInitialize(from: base, count: capacity)
+        fresh.moveInitialize(from: state.pointee.base, count: capacity)
         (fresh + capacity).initialize(repeating: ActiveCall(), count: grown - capacity)
-        base.deallocate()
-        base = fresh
-        capacity = grown
+        state.pointee.base.deallocate()
+        state.pointee.base = fresh
+        state.pointee.capacity = grown
     }
 }

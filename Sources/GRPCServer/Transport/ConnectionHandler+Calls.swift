@@ -10,36 +10,30 @@ extension ConnectionHandler {
             return  // a unary call whose answer is held
         }
         guard let head = session.request(stream) else { return }
-        if let failure = refusal(stream, head, events) { return fail(stream, failure) }
-        guard head.contentType == .grpc, head.isPost else { return }  // answered by `refusal`
+        guard head.pointee.isReadable, !events.contains(.overflow) else {
+            return refuse(stream, head.pointee, events)
+        }
         begin(stream, head, events)
     }
 
-    /// Judges a request before its method is asked.
-    ///
-    /// - Returns: why it fails; nil: it does not, or it was no gRPC call and is answered already.
-    private func refusal(
-        _ stream: StreamHandle, _ head: RequestHead, _ events: StreamEvents
-    ) -> GRPCFailure? {
+    /// Answers a request that no method is asked about, since it is no gRPC call, or a bad one.
+    private func refuse(_ stream: StreamHandle, _ head: RequestHead, _ events: StreamEvents) {
         guard head.contentType == .grpc else {
-            rejectHTTP(stream, ReplyHeaders.unsupportedMediaType)
-            return nil
+            return rejectHTTP(stream, ReplyHeaders.unsupportedMediaType)
         }
-        guard head.isPost else {
-            rejectHTTP(stream, ReplyHeaders.methodNotAllowed)
-            return nil
+        guard head.isPost else { return rejectHTTP(stream, ReplyHeaders.methodNotAllowed) }
+        if head.route < 0 {
+            fail(stream, GRPCFailure(.unimplemented, "unknown method"))
+        } else if head.isMalformed {
+            fail(
+                stream, GRPCFailure(.internal, "malformed grpc-timeout or repeated metadata"))
+        } else if !head.isReadable {
+            fail(
+                stream,
+                GRPCFailure(.unimplemented, "grpc-encoding is not supported, send identity"))
+        } else {
+            fail(stream, Self.tooLarge)
         }
-        if head.route < 0 { return GRPCFailure(.unimplemented, "unknown method") }
-        if head.isMalformed {
-            return GRPCFailure(.internal, "malformed grpc-timeout or repeated metadata")
-        }
-        if head.encoding == .gzip || head.encoding == .unknown {
-            return GRPCFailure(.unimplemented, "grpc-encoding is not supported, send identity")
-        }
-        if events.contains(.overflow) {
-            return GRPCFailure(.resourceExhausted, "the request message is too large")
-        }
-        return nil
     }
 
     private func rejectHTTP(_ stream: StreamHandle, _ headers: HeaderBlock) {
@@ -47,8 +41,10 @@ extension ConnectionHandler {
         session.reject(stream, headers: headers.view, fields: loop.fields)
     }
 
-    private func begin(_ stream: StreamHandle, _ head: RequestHead, _ events: StreamEvents) {
-        let method = Int(head.route)
+    private func begin(
+        _ stream: StreamHandle, _ head: UnsafePointer<RequestHead>, _ events: StreamEvents
+    ) {
+        let method = Int(head.pointee.route)
         let deadline = deadlineNanoseconds(head)
         guard deadline > nowNanoseconds else { return fail(stream, Self.deadlineExceeded) }
         prepareCall(stream, head, method: method, deadline: deadline)
@@ -64,21 +60,22 @@ extension ConnectionHandler {
         }
     }
 
-    private func deadlineNanoseconds(_ head: RequestHead) -> UInt64 {
-        guard head.timeoutNanoseconds >= 0 else { return .max }
-        let (deadline, overflow) = head.receivedNanoseconds.addingReportingOverflow(
-            UInt64(head.timeoutNanoseconds))
+    private func deadlineNanoseconds(_ head: UnsafePointer<RequestHead>) -> UInt64 {
+        guard head.pointee.timeoutNanoseconds >= 0 else { return .max }
+        let (deadline, overflow) = head.pointee.receivedNanoseconds.addingReportingOverflow(
+            UInt64(head.pointee.timeoutNanoseconds))
         return overflow ? .max : deadline
     }
 
     /// Fills the loop's call context for a request of `stream`.
     func prepareCall(
-        _ stream: StreamHandle, _ head: RequestHead, method: Int, deadline: UInt64
+        _ stream: StreamHandle, _ head: UnsafePointer<RequestHead>, method: Int,
+        deadline: UInt64
     ) {
-        loop.call.values = CallContext.Values(
+        loop.call.values.pointee = CallContext.Values(
             method: method, token: token(stream),
             nowNanoseconds: nowNanoseconds, deadlineNanoseconds: deadline,
-            authorization: session.authorization(stream), denyAsStatus: head.denyAsStatus,
+            authorization: session.authorization(stream), denyAsStatus: head.pointee.denyAsStatus,
             connection: self)
     }
 
@@ -123,7 +120,7 @@ extension ConnectionHandler {
             response.cancel()
             failure = reason
         }
-        if loop.call.values.isHeld {
+        if loop.call.values.pointee.isHeld {
             hold(stream, failure, method: method, deadline: deadline, undoSince: mark)
         } else if isLate(deadline) {
             loop.withdraw(since: mark)

@@ -145,7 +145,7 @@ extension ConnectionHandler {
         let start = target.pointee.count
         var response = ResponseBuffer(target)
         let outcome = service.message(loop.call, request: request, response: &response)
-        let isHeld = loop.call.values.isHeld
+        let isHeld = loop.call.values.pointee.isHeld
         if !isHeld, isLate(call.pointee.deadlineNanoseconds) {
             response.cancel()
             loop.withdraw(since: mark)
@@ -217,7 +217,7 @@ extension ConnectionHandler {
             response.cancel()
             failure = reason
         }
-        if loop.call.values.isHeld {
+        if loop.call.values.pointee.isHeld {
             if let failure { call.pointee.ending = .failed(failure) }
             // The head was not sent, so nothing of the output leaves.
             streaming.lastHeld = hold(call, answerBytes: output.pointee.count, undoSince: mark)

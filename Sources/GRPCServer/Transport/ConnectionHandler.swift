@@ -12,9 +12,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// Output is handed to the channel in pieces of about this size.
-    private static let writeBytes = 128 * 1024
-
     let loop: ServerLoop
     let service: any GRPCService
     let session: ServerSession
@@ -39,7 +36,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private(set) var isRunning = false
 
     /// All but those that are answered within their read.
-    var calls = CallTable()
+    let calls = CallTable()
     /// This connection's part of the answers that the loop holds, and the bytes they keep.
     var heldAnswers = 0
     var heldBytes = 0
@@ -100,7 +97,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.context = nil
         session.abandon()
         while let (stream, _) = session.nextReady() { closed(stream) }
-        loop.call.values.connection = nil  // it may be this one
+        loop.call.values.pointee.connection = nil  // it may be this one
         leave()
         context.fireChannelInactive()
     }
@@ -172,15 +169,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func write() {
         guard isWritable, let context, var buffer = loop.outbound.take() else { return }
         while isWritable {
-            let bytes = session.nextOutput()
-            if bytes.isEmpty { break }
-            buffer.writeBytes(bytes)
-            if buffer.readableBytes >= Self.writeBytes {
-                context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
-                buffer.clear()
-            }
-        }
-        if buffer.readableBytes > 0 {
+            let count = buffer.writeWithUnsafeMutableBytes(
+                minimumWritableBytes: ServerSession.largestPiece
+            ) { session.writeOutput(into: $0) }
+            if count == 0 { break }
             context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
             buffer.clear()
         }

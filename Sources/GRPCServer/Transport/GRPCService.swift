@@ -81,52 +81,56 @@ package final class CallContext {
         unowned(unsafe) var connection: ConnectionHandler?
     }
 
-    var values: Values
+    /// Outside the object, so that no access pays for an exclusivity check.
+    let values: UnsafeMutablePointer<Values>
     /// What would take back the answers of the loop that have not left; the present one's at the end.
     let undo: UnsafeMutablePointer<ByteQueue>
 
     init(token: CallToken) {
-        values = Values(token: token)
+        values = .allocate(capacity: 1)
+        values.initialize(to: Values(token: token))
         undo = .allocate(capacity: 1)
         undo.initialize(to: ByteQueue())
     }
 
     deinit {
+        values.deinitialize(count: 1)
+        values.deallocate()
         undo.deinitialize(count: 1)
         undo.deallocate()
     }
 
     /// The method's index in the server's list.
-    package var method: Int { values.method }
+    package var method: Int { values.pointee.method }
 
     /// Names this request for `ServerLoop`.
-    package var token: CallToken { values.token }
+    package var token: CallToken { values.pointee.token }
 
     /// When the read that completed this request returned, on the monotonic clock.
-    package var nowNanoseconds: UInt64 { values.nowNanoseconds }
+    package var nowNanoseconds: UInt64 { values.pointee.nowNanoseconds }
 
     /// The caller's deadline on the monotonic clock; `UInt64.max`: none.
-    package var deadlineNanoseconds: UInt64 { values.deadlineNanoseconds }
+    package var deadlineNanoseconds: UInt64 { values.pointee.deadlineNanoseconds }
 
     /// The value of `authorization`; empty: none.
-    package var authorization: UnsafeRawBufferPointer { values.authorization }
+    package var authorization: UnsafeRawBufferPointer { values.pointee.authorization }
 
     /// `tollgate-deny: status` was sent.
-    package var denyAsStatus: Bool { values.denyAsStatus }
+    package var denyAsStatus: Bool { values.pointee.denyAsStatus }
 
     /// The caller's address, for logs and audits: "127.0.0.1:50123".
-    package var peer: String { values.connection?.peer ?? "" }
+    package var peer: String { values.pointee.connection?.peer ?? "" }
 
     // MARK: What becomes of the answer
 
     /// The answer or failure that the service is about to give reflects what is not on disk yet: it
     /// leaves when the next ticket of the service is durable, and not before an earlier one of the
     /// same call.
-    package func hold() { values.isHeld = true }
+    package func hold() { values.pointee.isHeld = true }
 
     /// Whether the answer may turn out to come too late: the service must say then, by `undo`, what
     /// it did on the strength of it.
-    package var mayBeLate: Bool { values.isHeld || deadlineNanoseconds != .max }
+    package var mayBeLate: Bool { values.pointee.isHeld || deadlineNanoseconds != .max }
 
     /// Adds bytes that are given to the service's `withdraw` should the answer not leave: its
     /// caller's deadline passed, or the call was cancelled, or the connection broke.

@@ -30,7 +30,8 @@ package final class ServerLoop: @unchecked Sendable {
     package let index: Int
     package let eventLoop: any EventLoop
     let configuration: ServerConfiguration
-    let limits: [MethodLimits]
+    /// By method id; outside the object, so that reading it touches no reference count.
+    let limits: UnsafeMutablePointer<MethodLimits>
     let routes: RouteTable
     let memory = SessionMemory()
     let okHeaders: HeaderView
@@ -54,7 +55,7 @@ package final class ServerLoop: @unchecked Sendable {
     private var freeSlots: [Int] = []
     private var dirty: [ConnectionHandler] = []
     private var ticks: UInt64 = 0
-    private var timer: RepeatedTask?
+    private var timer: LoopTimer?
     private(set) var isDraining = false
     /// Called when the last connection of a draining loop is gone.
     private var onDrained: (() -> Void)?
@@ -67,21 +68,24 @@ package final class ServerLoop: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.configuration = configuration
         self.routes = routes
-        limits = methods.map {
-            MethodLimits(kind: $0.kind, maximumRequestBytes: $0.maximumRequestBytes)
+        limits = .allocate(capacity: max(1, methods.count))
+        for (index, method) in methods.enumerated() {
+            (limits + index).initialize(
+                to: MethodLimits(
+                    kind: method.kind, maximumRequestBytes: method.maximumRequestBytes))
         }
         okHeaders = ReplyHeaders.ok.view
         okTrailers = ReplyHeaders.okTrailers.view
-        outbound = ByteBufferAllocator().buffer(capacity: 64 * 1024)
+        outbound = ByteBufferAllocator().buffer(capacity: 128 * 1024)
         clock = configuration.clock
     }
+
+    deinit { limits.deallocate() }
 
     /// Starts the loop's timer and takes its service. On the loop.
     func start(_ service: any GRPCService) {
         self.service = service
-        timer = eventLoop.scheduleRepeatedTask(
-            initialDelay: .milliseconds(100), delay: .milliseconds(100)
-        ) { [weak self] _ in self?.tick() }
+        timer = LoopTimer(on: eventLoop, every: .milliseconds(100)) { [weak self] in self?.tick() }
         fileAtEndOfTurn = { [weak self] in self?.fileHeldAnswers() }
         let signal = DurableSignal(eventLoop: eventLoop) { [weak self] in
             self?.durableSignal?.lower()

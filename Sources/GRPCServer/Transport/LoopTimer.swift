@@ -1,0 +1,37 @@
+internal import NIOCore
+
+/// Calls back on an event loop, again and again, a period after each return. Unlike NIO's repeated tasks it makes no
+/// promise and no closure each time.
+///
+/// Thread safety: everything on the loop.
+final class LoopTimer: NIOScheduledCallbackHandler, @unchecked Sendable {
+    // SAFETY: used on `eventLoop` alone.
+
+    private let eventLoop: any EventLoop
+    private let period: TimeAmount
+    private let action: () -> Void
+    private var next: NIOScheduledCallback?
+    private var isCancelled = false
+
+    init(on eventLoop: any EventLoop, every period: TimeAmount, _ action: @escaping () -> Void) {
+        self.eventLoop = eventLoop
+        self.period = period
+        self.action = action
+        schedule()
+    }
+
+    func cancel() {
+        isCancelled = true
+        next?.cancel()
+    }
+
+    func handleScheduledCallback(eventLoop: some EventLoop) {
+        action()
+        if !isCancelled { schedule() }
+    }
+
+    private func schedule() {
+        // Fails on a loop that is shutting down: there is nothing to call any more.
+        next = try? eventLoop.scheduleCallback(in: period, handler: self)
+    }
+}
