@@ -37,9 +37,10 @@ package final class JournalWriter: @unchecked Sendable {
     /// Bytes left in the segment that is written.
     private let room = Atomic<Int>(0)
     private let status = Lock(JournalStatus())
-    /// Held while the rings are opened or shut, and while a segment is made: two threads do either.
-    private let gate = Lock(())
-    private let preparing = Lock(())
+    /// Held while the rings are opened or shut (they are open), and while a segment is made (so many were): two threads
+    /// do either.
+    private let gate = Lock(true)
+    private let preparing = Lock(0)
     /// Called after each round, by the thread that does rounds.
     package var onRound: (@Sendable () -> Void)?
     /// Called once, with why, by the thread that does rounds.
@@ -308,8 +309,10 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     private func prepareNextOrThrow() throws(JournalError) {
-        try preparing.withLock { (_) throws(JournalError) in
-            if !isPrepared { try prepare() }
+        try preparing.withLock { (made) throws(JournalError) in
+            guard !isPrepared else { return }
+            try prepare()
+            made += 1
         }
     }
 
@@ -383,9 +386,8 @@ package final class JournalWriter: @unchecked Sendable {
     private func updateGate() {
         // Every record might get a frame of its own, which at worst makes two and a half times as much of it.
         let possible = rings.reduce(0) { $0 + $1.capacity * 8 } * 3 + (64 << 10)
-        gate.withLock { _ in
-            let isOpen =
-                !hasFailed && (isPrepared || room.load(ordering: .acquiring) >= possible)
+        gate.withLock { isOpen in
+            isOpen = !hasFailed && (isPrepared || room.load(ordering: .acquiring) >= possible)
             for ring in rings where ring.isOpen != isOpen { ring.setOpen(isOpen) }
         }
     }

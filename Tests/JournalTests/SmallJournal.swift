@@ -20,8 +20,13 @@ struct SmallJournal {
     init(_ disk: SimulatedDisk, after end: JournalEnd? = nil, next: UInt64 = 0) throws {
         self.disk = disk
         rings = [RecordRing(capacity: 1_024), RecordRing(capacity: 1_024)]
-        writer = try JournalWriter(
-            disk, id: Self.id, Self.configuration, rings: rings, after: end)
+        do {
+            writer = try JournalWriter(
+                disk, id: Self.id, Self.configuration, rings: rings, after: end)
+        } catch {
+            rings.forEach { $0.deallocate() }
+            throw error
+        }
         published = next
         acknowledged = next
         writer.prepareNext()
