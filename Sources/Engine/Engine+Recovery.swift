@@ -83,12 +83,13 @@ extension Engine {
         return recovery.report(replayer.statistics)
     }
 
-    /// A megabyte for each lane, unless all together would fill more than half a segment: a round is one frame, and a
-    /// frame lies in one segment. What does not fit a ring until the next round is refused with UNAVAILABLE.
+    /// A megabyte for each lane, unless all together would fill more than an eighth of a segment: then a new segment has
+    /// room for what they can bring long before the next one must be there. What does not fit a ring until the next
+    /// round is refused with UNAVAILABLE.
     private static func ringWords(_ lanes: Int, _ settings: DurabilitySettings) -> Int {
         var words = 1 << 17
         while words > 4 * RecordWords.most
-            && words * 8 * lanes * 2 > settings.journal.segmentBytes
+            && words * 8 * lanes * 8 > settings.journal.segmentBytes
         {
             words /= 2
         }

@@ -170,17 +170,17 @@ def test_many_small_segments_and_checkpoints(contract, limits, tmp_path):
     arguments = ["--journal-segment", "1MiB", "--journal-maximum", "8MiB", "--checkpoint-every", "1MiB", "--journal-retention", "0s"]
 
     def work(stub):
-        for round in range(40):
+        for round in range(150):
             batch = [
                 request(contract, "acme", extensions=1, mode=contract.MODE_COMMIT, idempotency_key=f"{round}-{index}", reference="x" * 60)
-                for index in range(200)
+                for index in range(50)
             ]
             answers = stub.CheckAndReserveBatch(contract.CheckAndReserveBatchRequest(requests=batch), timeout=60)
-            assert len(answers.results) == 200
+            assert len(answers.results) == 50
         return usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS]
 
     before, _ = live(contract, limits, data, work, *arguments)
-    assert before == (40 * 200, 0)
+    assert before == (150 * 50, 0)
     after, log = live(
         contract, limits, data, lambda stub: usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS], *arguments
     )
