@@ -21,12 +21,16 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(
             url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
         // System libraries: a module map and a shim each, nothing else.
@@ -35,6 +39,8 @@ let package = Package(
         .systemLibrary(
             name: "CProtobufC", pkgConfig: "libprotobuf-c",
             providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(
+            name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CTollgate", dependencies: ["CProtobufC"]),
 
@@ -60,7 +66,7 @@ let package = Package(
         .target(
             name: "GRPCServer",
             dependencies: [
-                "HTTP2", "Wire", "Engine", "Limits",
+                "Access", "HTTP2", "Wire", "Engine", "Limits",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -73,6 +79,39 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
 
+        // The control plane.
+        .target(name: "Events", dependencies: ["Limits"], swiftSettings: strict),
+        .target(
+            name: "Access",
+            dependencies: ["Engine", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(
+            name: "Projection",
+            dependencies: [
+                "Access", "Engine", "Events", "Journal", "Limits",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: strict),
+        .target(
+            name: "Notifications",
+            dependencies: [
+                "CCurl", "Events", "Limits",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
+        .target(
+            name: "ControlPlane",
+            dependencies: [
+                "Access", "BillingCalendar", "Engine", "Events", "Limits", "Notifications",
+                "Projection",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], swiftSettings: strict),
+
         // The command and the tools.
         .target(
             name: "LimitsFile",
@@ -82,9 +121,11 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "HTTP2", "Journal", "Reservations",
-                "Limits", "LimitsFile", "Engine", "GRPCServer", "TollgateClient",
+                "Access", "ControlPlane", "Engine", "Events", "GRPCServer", "HTTP2", "Journal",
+                "Limits", "LimitsFile",
+                "Notifications", "Projection", "Reservations", "TollgateClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -142,7 +183,7 @@ let package = Package(
         .testTarget(
             name: "GRPCServerTests",
             dependencies: [
-                "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits", "Wire",
+                "Access", "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits", "Wire",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -155,6 +196,30 @@ let package = Package(
             ], swiftSettings: strict),
         .testTarget(
             name: "LimitsFileTests", dependencies: ["LimitsFile", "Limits"], swiftSettings: strict),
+        .testTarget(
+            name: "AccessTests", dependencies: ["Access", "Engine", "Reservations"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ProjectionTests",
+            dependencies: [
+                "Access", "Events", "Projection", "Engine", "Journal", "Limits", "Reservations",
+                "TestKit",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "NotificationsTests",
+            dependencies: [
+                "Events", "Notifications", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "ControlPlaneTests",
+            dependencies: [
+                "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ], swiftSettings: strict),
         .testTarget(name: "TollgateTests", dependencies: ["tollgate"], swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",

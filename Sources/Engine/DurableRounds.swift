@@ -14,17 +14,32 @@ final class DurableRounds: Sendable {
     final class Listener: Sendable {
         /// The highest ticket taken; `.max` while one is being taken.
         fileprivate let latest = Atomic<UInt64>(0)
-        fileprivate let notify: Lock<(@Sendable () -> Void)?> = Lock(nil)
+        private let callback: Lock<Callback?> = Lock(nil)
+
+        /// A closure in a struct: by itself each read of it as a generic value would wrap it once more, and each call
+        /// would go through all the wrappings.
+        private struct Callback {
+            let call: @Sendable () -> Void
+        }
 
         /// Has `notify` called whenever tickets of this listener have come due.
         func onDurable(_ notify: @escaping @Sendable () -> Void) {
-            self.notify.withLock { $0 = notify }
+            callback.withLock { $0 = Callback(call: notify) }
         }
+
+        fileprivate func notify() { callback.withLock { $0 }?.call() }
+    }
+
+    private struct Waiting {
+        let ticket: UInt64
+        let continuation: CheckedContinuation<Bool, Never>
     }
 
     private let writer: JournalWriter
     private let wakeWriter: @Sendable () -> Void
     private let listeners: Lock<[Listener]> = Lock([])
+    /// Tasks that wait.
+    private let waiting: Lock<[Waiting]> = Lock([])
     /// The round that was done last; the writer's thread only.
     private let previous = Atomic<UInt64>(0)
     // SAFETY: initialised once, used as pthread objects only, destroyed with `self`.
@@ -83,7 +98,32 @@ final class DurableRounds: Sendable {
         pthread_mutex_unlock(mutex)
         for listener in listeners.withLock({ $0 })
         where listener.latest.load(ordering: .sequentiallyConsistent) > before {
-            listener.notify.withLock { $0 }?()
+            listener.notify()
+        }
+        resumeWaiting()
+    }
+
+    /// Waits until everything that was published so far is on disk. False: the journal has failed.
+    func done() async -> Bool {
+        let ticket = takeTicket(nil)
+        return await withCheckedContinuation { continuation in
+            waiting.withLock { $0.append(Waiting(ticket: ticket, continuation: continuation)) }
+            // The round may have been done meanwhile.
+            resumeWaiting()
+        }
+    }
+
+    private func resumeWaiting() {
+        let durable = writer.durableRound
+        let failed = writer.hasFailed
+        let due = waiting.withLock { waiting -> [Waiting] in
+            guard !waiting.isEmpty else { return [] }
+            let due = waiting.filter { failed || $0.ticket <= durable }
+            waiting.removeAll { failed || $0.ticket <= durable }
+            return due
+        }
+        for waiting in due {
+            waiting.continuation.resume(returning: waiting.ticket <= durable)
         }
     }
 

@@ -131,6 +131,15 @@ extension Engine {
         }
     }
 
+    /// As `awaitDurable`, without blocking the thread.
+    package func durable() async throws(EngineError) {
+        guard let journal else { return }
+        if journal.thread == nil { journal.writer.round() }
+        guard await journal.rounds.done() else {
+            throw EngineError(.system, "the journal has failed: nothing more can be kept")
+        }
+    }
+
     private func runRound(waits: Bool) {
         guard let journal else { return }
         if journal.thread == nil {

@@ -31,6 +31,20 @@ package final class Engine: Sendable {
         var profiles: [String: ProfileSettings] = [:]
         var settings: [String: String] = [:]
         var settingsVersion: UInt64 = 0
+
+        func tenant(_ id: String) -> TenantSettings? {
+            guard let settings = tenants[id], lane.status(ofTenant: id) != .closed else {
+                return nil
+            }
+            return settings
+        }
+
+        func profile(_ id: String) -> ProfileSettings? {
+            guard let settings = profiles[id], lane.isOpen(profile: id),
+                tenant(settings.tenantID) != nil
+            else { return nil }
+            return settings
+        }
     }
 
     /// An engine in memory: what it knows ends with the process.
@@ -96,8 +110,15 @@ package final class Engine: Sendable {
     // MARK: Configuration
 
     /// Makes a tenant or changes its settings. The result says by how much present usage is over each cap.
+    ///
+    /// - Parameters:
+    ///   - revision: the number of the revision that this change was made from, 0: there is no such tenant;
+    ///     nil: any. Another one is `EngineError.conflict`. The settings' own revision means nothing.
+    ///   - caller: the number of the access token behind it; 0: none.
     @discardableResult
-    package func setTenant(_ settings: TenantSettings) throws(EngineError) -> ChangeResult {
+    package func setTenant(
+        _ settings: TenantSettings, from revision: Int64? = nil, by caller: UInt64 = 0
+    ) throws(EngineError) -> ChangeResult {
         try validate(id: settings.id, "tenant id")
         try validate(name: settings.name)
         try validate(settings.limits)
@@ -106,6 +127,11 @@ package final class Engine: Sendable {
         }
         let now = clock.now
         return try control.withLock { control throws(EngineError) in
+            control.lane.caller = caller
+            let present = control.tenant(settings.id)
+            try Self.expect(revision, of: present?.revision, settings.id)
+            var settings = settings
+            settings.revision = (present?.revision ?? Revision()).next(at: now)
             let schedule = try schedules.number(
                 cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: now)
             let policy = TenantPolicy(settings, schedule: schedule)
@@ -121,14 +147,30 @@ package final class Engine: Sendable {
         }
     }
 
-    /// Makes a messaging profile or changes its settings.
+    /// Makes a messaging profile or changes its settings. Parameters as for `setTenant`.
     @discardableResult
-    package func setProfile(_ settings: ProfileSettings) throws(EngineError) -> ChangeResult {
+    package func setProfile(
+        _ settings: ProfileSettings, from revision: Int64? = nil, by caller: UInt64 = 0
+    ) throws(EngineError) -> ChangeResult {
         try validate(id: settings.id, "messaging profile id")
         try validate(name: settings.name)
         try validate(cap: settings.dailySpendLimitNanos, "daily_spend_limit")
+        guard settings.webhookURL.utf8.count <= TenantSettings.longestURL,
+            settings.webhookFailoverURL.utf8.count <= TenantSettings.longestURL,
+            settings.vendorFields.utf8.count <= TenantSettings.longestVendorFields
+        else {
+            throw EngineError(.invalid, "a webhook's address or the vendor fields are too long")
+        }
         let now = clock.now
         return try control.withLock { control throws(EngineError) in
+            control.lane.caller = caller
+            let present = control.profile(settings.id)
+            if let present, present.tenantID != settings.tenantID {
+                throw EngineError(.notFound, "\(settings.id) does not exist")
+            }
+            try Self.expect(revision, of: present?.revision, settings.id)
+            var settings = settings
+            settings.revision = (present?.revision ?? Revision()).next(at: now)
             do throws(TableError) {
                 let result = try withBytes(settings.encoded) { (text) throws(TableError) in
                     try control.lane.setProfile(
@@ -144,21 +186,42 @@ package final class Engine: Sendable {
     }
 
     /// Suspends, reinstates or closes a tenant; doing so again changes nothing.
-    package func setStatus(ofTenant id: String, _ status: TenantStatus) throws(EngineError) {
+    ///
+    /// - Parameter reason: for the audit log, at most 512 bytes.
+    package func setStatus(
+        ofTenant id: String, _ status: TenantStatus, reason: String = "", by caller: UInt64 = 0
+    ) throws(EngineError) {
+        guard reason.utf8.count <= 512 else {
+            throw EngineError(.invalid, "a reason must be at most 512 bytes")
+        }
         let now = clock.now
         try control.withLock { control throws(EngineError) in
+            control.lane.caller = caller
             do throws(TableError) {
-                try control.lane.setStatus(id, status, now: now)
+                try withBytes(Array(reason.utf8)) { (text) throws(TableError) in
+                    try control.lane.setStatus(id, status, text: text, now: now)
+                }
             } catch {
                 throw EngineError(error)
             }
         }
     }
 
+    private static func expect(
+        _ expected: Int64?, of present: Revision?, _ id: String
+    ) throws(EngineError) {
+        guard let expected, expected != present?.number ?? 0 else { return }
+        throw EngineError(
+            .conflict,
+            present.map { "\(id) has been changed since: it is at revision \($0.number)" }
+                ?? "\(id) does not exist")
+    }
+
     /// Deletes a messaging profile: new requests do not find it, open holds may settle.
-    package func closeProfile(_ id: String) throws(EngineError) {
+    package func closeProfile(_ id: String, by caller: UInt64 = 0) throws(EngineError) {
         let now = clock.now
         try control.withLock { control throws(EngineError) in
+            control.lane.caller = caller
             do throws(TableError) {
                 try control.lane.closeProfile(id, now: now)
             } catch {
@@ -167,21 +230,29 @@ package final class Engine: Sendable {
         }
     }
 
-    /// Keeps a setting of the whole service; it is on record when this returns, and on disk after `awaitDurable`.
-    package func setSetting(_ name: String, _ value: String) throws(EngineError) {
+    /// Keeps a setting of the whole service, or removes it (an empty value); it is on record when this returns, and on
+    /// disk after `awaitDurable`.
+    ///
+    /// - Parameters:
+    ///   - name: 1 ... 64 bytes.
+    ///   - value: at most 4 096 bytes.
+    package func setSetting(
+        _ name: String, _ value: String, by caller: UInt64 = 0
+    ) throws(EngineError) {
         guard (1...64).contains(name.utf8.count), value.utf8.count <= 4_096 else {
             throw EngineError(.invalid, "a setting's name or value is too long")
         }
         let now = clock.now
         try control.withLock { control throws(EngineError) in
-            guard control.settings[name] != value else { return }
+            guard control.settings[name] ?? "" != value else { return }
+            control.lane.caller = caller
             let text = ServiceSetting(name: name, value: value).encoded
             let version = control.settingsVersion + 1
             let recorded = text.withUnsafeBytes {
                 control.lane.recordSetting($0, version: version, now: now)
             }
             guard recorded else { throw EngineError(.full, "the journal has no room") }
-            control.settings[name] = value
+            control.settings[name] = value.isEmpty ? nil : value
             control.settingsVersion = version
         }
     }
@@ -191,14 +262,25 @@ package final class Engine: Sendable {
         control.withLock { $0.settings[name] }
     }
 
-    /// A tenant's settings as they were last set.
-    package func tenant(_ id: String) -> TenantSettings? {
-        control.withLock { $0.tenants[id] }
+    /// All settings of the whole service whose names begin so.
+    package func settings(prefix: String) -> [String: String] {
+        control.withLock { $0.settings.filter { $0.key.hasPrefix(prefix) } }
     }
 
-    /// A profile's settings as they were last set.
+    /// A tenant's settings as they were last set; nil: it does not exist, or was deleted.
+    package func tenant(_ id: String) -> TenantSettings? {
+        control.withLock { $0.tenant(id) }
+    }
+
+    /// A tenant's status; nil: it does not exist, or was deleted.
+    package func status(ofTenant id: String) -> TenantStatus? {
+        let status = control.withLock { $0.lane.status(ofTenant: id) }
+        return status == .closed ? nil : status
+    }
+
+    /// A profile's settings as they were last set; nil: it does not exist, or it or its tenant was deleted.
     package func profile(_ id: String) -> ProfileSettings? {
-        control.withLock { $0.profiles[id] }
+        control.withLock { $0.profile(id) }
     }
 
     /// Tenants that exist.

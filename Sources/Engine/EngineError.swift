@@ -6,6 +6,8 @@ package struct EngineError: Error, Sendable, Equatable, CustomStringConvertible 
         package static let invalid = Code("invalid")
         package static let notFound = Code("not found")
         package static let closed = Code("closed")
+        /// The revision is not the one that was expected.
+        package static let conflict = Code("conflict")
         package static let full = Code("full")
         package static let system = Code("system")
     }

@@ -24,6 +24,12 @@ package final class EngineLane {
 
     deinit { lane.retire() }
 
+    /// On whose behalf the next calls are: the number of an access token, for the audit log; 0: nobody's.
+    package var caller: UInt64 {
+        get { lane.caller }
+        set { lane.caller = newValue }
+    }
+
     // MARK: Durability
 
     /// Whether the answer or failure that the last call gave reflects something that is not on disk yet. It must wait
@@ -53,6 +59,7 @@ package final class EngineLane {
     /// Lets time pass: expiries, forgetting. To be called every 10 ms.
     package func tick() {
         beginBatch()
+        lane.caller = 0
         lane.tick(now: now)
         if lane.hasUnwritten { journal?.rounds.wake() }
     }
@@ -80,6 +87,14 @@ package final class EngineLane {
     package func record(_ command: RecordCommand, answer: inout RecordAnswer) -> Failure? {
         lane.beginCall()
         return lane.record(command, now: now, answer: &answer)
+    }
+
+    /// Sets counts to what they are, as an operator found out; recorded as the difference.
+    ///
+    /// - Parameter command: the counts, of resources with `isCount`, each 0 ... Int64.max; without a key.
+    package func setCounts(_ command: RecordCommand, answer: inout RecordAnswer) -> Failure? {
+        lane.beginCall()
+        return lane.record(command, isTotal: true, now: now, answer: &answer)
     }
 
     package func usage(_ query: UsageQuery, answer: inout UsageAnswer) -> Failure? {

@@ -173,7 +173,7 @@ struct Replayer {
         // Entries of a checkpoint share a version; of records, one lane writes them all.
         guard version >= settingsVersion else { return .known }
         settingsVersion = version
-        settings[setting.name] = setting.value
+        settings[setting.name] = setting.value.isEmpty ? nil : setting.value
         return .applied
     }
 

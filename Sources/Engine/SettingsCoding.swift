@@ -6,6 +6,10 @@ package import Limits
 extension TenantSettings {
     /// Bytes that a name may have.
     package static let longestName = 256
+    /// Bytes that a webhook's address may have.
+    package static let longestURL = 1_024
+    /// Bytes that a profile's vendor fields may have.
+    package static let longestVendorFields = 3_072
 
     var encoded: [UInt8] {
         var out = SettingsWriter()
@@ -19,6 +23,7 @@ extension TenantSettings {
         out.put(id)
         out.put(name)
         out.put(timeZone)
+        out.put(revision)
         return out.bytes
     }
 
@@ -45,6 +50,8 @@ extension TenantSettings {
         self.init(
             id: id, name: name, limits: limits, onLimit: onLimit, billingCycleDay: day,
             timeZone: timeZone, disclosesLimits: discloses)
+        if input.hasMore { revision = input.revision() }
+        guard input.isWhole else { return nil }
     }
 }
 
@@ -57,6 +64,10 @@ extension ProfileSettings {
         out.put(id)
         out.put(tenantID)
         out.put(name)
+        out.put(revision)
+        out.put(webhookURL)
+        out.put(webhookFailoverURL)
+        out.put(vendorFields)
         return out.bytes
     }
 
@@ -73,6 +84,12 @@ extension ProfileSettings {
         self.init(
             id: id, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
             dailySpendLimitNanos: cap)
+        guard input.hasMore else { return }
+        revision = input.revision()
+        webhookURL = input.string()
+        webhookFailoverURL = input.string()
+        vendorFields = input.string()
+        guard input.isWhole else { return nil }
     }
 }
 
@@ -113,6 +130,12 @@ private struct SettingsWriter {
         for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: value >> Int64(8 * shift))) }
     }
 
+    mutating func put(_ revision: Revision) {
+        put(revision.number)
+        put(revision.createdAt)
+        put(revision.updatedAt)
+    }
+
     mutating func put(_ string: String) {
         let count = string.utf8.count
         bytes.append(UInt8(truncatingIfNeeded: count))
@@ -129,16 +152,28 @@ private struct SettingsReader {
     init(_ bytes: BorrowedBytes) { self.bytes = bytes }
 
     var isWhole: Bool { position <= bytes.count }
+    var hasMore: Bool { position < bytes.count }
 
     mutating func byte() -> UInt8 {
         defer { position += 1 }
         return position < bytes.count ? bytes[position] : 0
     }
 
-    mutating func cap() -> Int64? {
+    mutating func integer() -> Int64 {
         var value: Int64 = 0
         for shift in 0..<8 { value |= Int64(byte()) << Int64(8 * shift) }
+        return value
+    }
+
+    mutating func cap() -> Int64? {
+        let value = integer()
         return value < 0 ? nil : value
+    }
+
+    mutating func revision() -> Revision {
+        let number = integer()
+        let createdAt = integer()
+        return Revision(number: number, createdAt: createdAt, updatedAt: integer())
     }
 
     mutating func string() -> String {

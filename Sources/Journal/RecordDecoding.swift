@@ -48,6 +48,7 @@ extension Record {
         closed.count = 0
         if sections & Section.closed != 0 { readClosed(&input) }
         text = sections & Section.text == 0 ? BorrowedBytes(start: nil, count: 0) : input.nextText()
+        caller = sections & Section.caller == 0 ? 0 : input.next()
         if asked.isEmpty { asked = added }
         guard input.isWhole else { throw .malformed }
     }

@@ -42,6 +42,8 @@ enum Section {
     static let closed: UInt64 = 256
     /// 1 word: bytes; then as many words as they need, the last one filled with zeros.
     static let text: UInt64 = 512
+    /// 1 word: the number of the caller's access token.
+    static let caller: UInt64 = 1_024
 }
 
 /// Words of a record.
@@ -147,6 +149,7 @@ private struct RecordCursor {
         }
         if sections & Section.closed != 0 { putClosed(record) }
         if sections & Section.text != 0 { putText(record.text) }
+        if sections & Section.caller != 0 { put(record.caller) }
     }
 
     private mutating func putClosed(_ record: borrowing Record) {
@@ -189,6 +192,7 @@ extension Record {
         if hasKey { sections |= Section.key }
         if closed.count > 0 { sections |= Section.closed }
         if text.count > 0 { sections |= Section.text }
+        if caller != 0 { sections |= Section.caller }
         return sections
     }
 
@@ -201,7 +205,7 @@ extension Record {
         count += asked.present.nonzeroBitCount + charged.present.nonzeroBitCount
         let single =
             Section.profile | Section.day | Section.reservation | Section.expiry
-            | Section.profileCommitted | Section.profileHeld
+            | Section.profileCommitted | Section.profileHeld | Section.caller
         count += (sections & single).nonzeroBitCount
         if sections & Section.cycle != 0 { count += 2 }
         if sections & Section.key != 0 { count += 4 }

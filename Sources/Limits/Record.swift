@@ -77,8 +77,11 @@
     public var contentHash: UInt64
     /// Until when the key is remembered, Unix milliseconds.
     public var keyUntil: Int64
-    /// The caller's own id; of a configuration change: the settings, encoded. At most `longestText` bytes. Borrowed,
-    /// valid while the record is handed over.
+    /// Who asked: the number of its access token; 0: nobody did, or nobody was asked who they are.
+    public var caller: UInt64
+    /// The caller's own id of the operation; of a configuration change: the settings, encoded; of a suspension or
+    /// reinstatement: the operator's reason. At most `longestText` bytes. Borrowed, valid while the record is handed
+    /// over.
     public var text: BorrowedBytes
 
     /// Bytes.
@@ -113,6 +116,7 @@
         keyLow = 0
         contentHash = 0
         keyUntil = 0
+        caller = 0
         text = BorrowedBytes(start: nil, count: 0)
     }
 

@@ -39,6 +39,26 @@ public struct TenantLimits: Sendable, Equatable {
     }
 }
 
+/// How often something was configured, and when: what `ETag` and the two dates of a resource are made of.
+public struct Revision: Sendable, Equatable {
+    /// 1 with the creation, one higher with every change; 0: does not exist yet.
+    public var number: Int64
+    /// Unix milliseconds.
+    public var createdAt: Int64
+    public var updatedAt: Int64
+
+    public init(number: Int64 = 0, createdAt: Int64 = 0, updatedAt: Int64 = 0) {
+        self.number = number
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+    }
+
+    /// The one after this.
+    public func next(at now: Int64) -> Revision {
+        Revision(number: number + 1, createdAt: number == 0 ? now : createdAt, updatedAt: now)
+    }
+}
+
 /// A tenant as configured.
 public struct TenantSettings: Sendable, Equatable {
     public var id: String
@@ -51,6 +71,8 @@ public struct TenantSettings: Sendable, Equatable {
     public var timeZone: String
     /// Tenant tokens may see caps and codes.
     public var disclosesLimits: Bool
+    /// Kept by the engine.
+    public var revision = Revision()
 
     public init(
         id: String, name: String = "", limits: TenantLimits = TenantLimits(),
@@ -67,6 +89,15 @@ public struct TenantSettings: Sendable, Equatable {
     }
 }
 
+extension TenantSettings {
+    /// Whether both say the same, whenever it was said.
+    public func isConfigured(as other: TenantSettings) -> Bool {
+        var other = other
+        other.revision = revision
+        return self == other
+    }
+}
+
 /// A messaging profile as configured. It belongs to one tenant for ever.
 public struct ProfileSettings: Sendable, Equatable {
     public var id: String
@@ -75,6 +106,13 @@ public struct ProfileSettings: Sendable, Equatable {
     public var dailySpendLimitEnabled: Bool
     /// Nano-USD; nil: none set.
     public var dailySpendLimitNanos: Int64?
+    /// Where its events are posted to, and where if that fails; empty: nowhere.
+    public var webhookURL = ""
+    public var webhookFailoverURL = ""
+    /// Fields of the vendor's object that mean nothing here, kept for those who set them: a JSON object, or empty.
+    public var vendorFields = ""
+    /// Kept by the engine.
+    public var revision = Revision()
 
     public init(
         id: String, tenantID: String, name: String = "", dailySpendLimitEnabled: Bool = false,
@@ -85,5 +123,14 @@ public struct ProfileSettings: Sendable, Equatable {
         self.name = name
         self.dailySpendLimitEnabled = dailySpendLimitEnabled
         self.dailySpendLimitNanos = dailySpendLimitNanos
+    }
+}
+
+extension ProfileSettings {
+    /// Whether both say the same, whenever it was said.
+    public func isConfigured(as other: ProfileSettings) -> Bool {
+        var other = other
+        other.revision = revision
+        return self == other
     }
 }

@@ -364,6 +364,7 @@ extension Lane {
         own.pointee.record.keyLow = key.hash.low
         own.pointee.record.contentHash = key.content
         own.pointee.record.keyUntil = key.until
+        own.pointee.record.caller = own.pointee.caller
         own.pointee.record.text = BorrowedBytes(start: nil, count: 0)
     }
 }

@@ -172,7 +172,11 @@ extension Lane {
     }
 
     /// Suspends, reinstates or closes a tenant. Doing so again changes nothing.
-    package func setStatus(_ id: String, _ status: TenantStatus, now: Int64) throws(TableError) {
+    ///
+    /// - Parameter text: why, for the audit log, at most `Record.longestText` bytes.
+    package func setStatus(
+        _ id: String, _ status: TenantStatus, text: BorrowedBytes = .none, now: Int64
+    ) throws(TableError) {
         guard let tenant = id.withBorrowedBytes({ findTenant($0) }) else {
             throw TableError.notFound(id)
         }
@@ -196,7 +200,33 @@ extension Lane {
                 own.pointee.subjects.tenant.status = .closed
                 beginRecord(.tenantClosed)
             }
+            own.pointee.record.text = text
             if swing(tenant, head, now: now) { return }
+        }
+    }
+
+    /// A tenant's status; nil: it does not exist.
+    package func status(ofTenant id: String) -> TenantStatus? {
+        guard let tenant = id.withBorrowedBytes({ findTenant($0) }) else { return nil }
+        while true {
+            let head = open(tenant)
+            if isCurrent(tenant, head) { return own.pointee.subjects.tenant.status }
+        }
+    }
+
+    /// Whether a profile exists and was not deleted.
+    package func isOpen(profile id: String) -> Bool {
+        guard
+            let profile = id.withBorrowedBytes({
+                table.profiles.find($0, hash: table.secret.directoryHash($0))
+            })
+        else { return false }
+        let tenant = Int(table.profileCells[profile][ProfileCell.tenant])
+        while true {
+            let head = open(tenant)
+            openProfile(profile)
+            guard isCurrent(tenant, head) else { continue }
+            return !own.pointee.subjects.profile.closed
         }
     }
 

@@ -2,9 +2,11 @@ package import Limits
 
 extension Lane {
     /// RecordUsage: never refused by a limit or a suspension. Linearizes as `check`.
-    package func record(_ command: RecordCommand, now: Int64, answer: inout RecordAnswer)
-        -> Failure?
-    {
+    ///
+    /// - Parameter isTotal: the amounts are what is committed afterwards, counts only; recorded as the difference.
+    package func record(
+        _ command: RecordCommand, isTotal: Bool = false, now: Int64, answer: inout RecordAnswer
+    ) -> Failure? {
         guard let tenant = findTenant(command.tenantID) else { return .unknownTenant }
         var key = KeyRequest()
         let keyed = command.idempotencyKey.count > 0
@@ -33,9 +35,15 @@ extension Lane {
             guard isCurrent(tenant, head) else { continue }
             if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
             begin(now: now)
+            var amounts = command.amounts
+            if isTotal {
+                for resource in amounts.resources {
+                    amounts[resource] -= own.pointee.subjects.tenant.committed[resource]
+                }
+            }
             var reached: LimitSet = []
             switch Decide.record(
-                &own.pointee.subjects, amounts: command.amounts, table.rules,
+                &own.pointee.subjects, amounts: amounts, table.rules,
                 transition: &own.pointee.transition, reached: &reached)
             {
             case .overflow: return .overflow(of: "/quantities")
@@ -54,7 +62,7 @@ extension Lane {
             beginRecord(.usageRecorded, key)
             if records {
                 own.pointee.record.action = command.action
-                own.pointee.record.asked = command.amounts
+                own.pointee.record.asked = amounts
                 own.pointee.record.warnings = reached
                 own.pointee.record.tenantStatus = status
                 own.pointee.record.text = command.reference

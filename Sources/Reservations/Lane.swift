@@ -35,6 +35,8 @@ package final class Lane {
         var hold = HoldState(first: HoldSegment(amounts: Amounts(), dayStart: 0, cycleStart: 0))
         var closed = ClosedCharges()
         var record = Record(.reserved)
+        /// On whose behalf operations are done: `Record.caller`.
+        var caller: UInt64 = 0
         /// Where the record of the present snapshot stands.
         var origin = Origin.none
         /// Records are being played back: they are on disk already.
@@ -110,6 +112,12 @@ package final class Lane {
         #else
             Steps()
         #endif
+    }
+
+    /// On whose behalf the following operations are done: the number of an access token; 0: nobody's.
+    package var caller: UInt64 {
+        get { own.pointee.caller }
+        set { own.pointee.caller = newValue }
     }
 
     // MARK: Steps of an operation

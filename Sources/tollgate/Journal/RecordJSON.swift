@@ -29,6 +29,7 @@ struct RecordJSON {
         json.addProfile(record)
         json.addWindows(record)
         json.addAnswer(record)
+        if record.caller != 0 { json.add("caller", .string(String(record.caller, radix: 16))) }
         json.addText(record)
         return .object(json.members)
     }
@@ -121,6 +122,8 @@ struct RecordJSON {
         switch record.kind {
         case .tenantCreated, .tenantChanged: addSettings(SettingsText.tenant(record.text))
         case .profileCreated, .profileChanged: addSettings(SettingsText.profile(record.text))
+        case .tenantSuspended, .tenantReinstated, .tenantClosed:
+            add("reason", .string(String(decoding: record.text, as: UTF8.self)))
         default: add("reference", .string(String(decoding: record.text, as: UTF8.self)))
         }
     }

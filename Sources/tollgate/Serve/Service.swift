@@ -96,14 +96,14 @@ struct Service {
     /// Sets what a limits file says; says what it sets.
     private func apply(_ limits: LimitsFile) throws {
         for tenant in limits.tenants {
-            if let present = engine.tenant(tenant.id), present != tenant {
+            if let present = engine.tenant(tenant.id), !present.isConfigured(as: tenant) {
                 logger.notice(
                     "the limits file overrides a tenant", metadata: ["id": "\(tenant.id)"])
             }
             try report(tenant.id, engine.setTenant(tenant))
         }
         for profile in limits.profiles {
-            if let present = engine.profile(profile.id), present != profile {
+            if let present = engine.profile(profile.id), !present.isConfigured(as: profile) {
                 logger.notice(
                     "the limits file overrides a messaging profile",
                     metadata: ["id": "\(profile.id)"])

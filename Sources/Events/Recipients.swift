@@ -1,0 +1,81 @@
+import Foundation
+
+/// A place that events are posted to. Kept as a setting of the service in the journal.
+package struct WebhookEndpoint: Sendable, Equatable, Codable {
+    package var id: String
+    package var url: String
+    /// Where to if `url` fails three times; empty: nowhere.
+    package var failoverURL: String
+    package var description: String
+    package var enabled: Bool
+    /// Empty: all.
+    package var eventTypes: [Event.Kind]
+    /// Unix milliseconds.
+    package var createdAt: Int64
+    package var updatedAt: Int64
+
+    package static let settingPrefix = "webhook-endpoint/"
+
+    package init(
+        id: String, url: String, failoverURL: String = "", description: String = "",
+        enabled: Bool = true, eventTypes: [Event.Kind] = [], createdAt: Int64, updatedAt: Int64
+    ) {
+        self.id = id
+        self.url = url
+        self.failoverURL = failoverURL
+        self.description = description
+        self.enabled = enabled
+        self.eventTypes = eventTypes
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+    }
+
+    package func wants(_ kind: Event.Kind) -> Bool {
+        enabled && (eventTypes.isEmpty || eventTypes.contains(kind))
+    }
+}
+
+/// Somebody of the operator's who is mailed; never the tenant. Kept as a setting of the service in the journal.
+package struct EmailRecipient: Sendable, Equatable, Codable {
+    package var id: String
+    package var address: String
+    package var name: String
+    package var enabled: Bool
+    /// Empty: all.
+    package var eventTypes: [Event.Kind]
+    /// Unix milliseconds.
+    package var createdAt: Int64
+    package var updatedAt: Int64
+
+    package static let settingPrefix = "email-recipient/"
+
+    package init(
+        id: String, address: String, name: String = "", enabled: Bool = true,
+        eventTypes: [Event.Kind] = [], createdAt: Int64, updatedAt: Int64
+    ) {
+        self.id = id
+        self.address = address
+        self.name = name
+        self.enabled = enabled
+        self.eventTypes = eventTypes
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+    }
+
+    package func wants(_ kind: Event.Kind) -> Bool {
+        enabled && (eventTypes.isEmpty || eventTypes.contains(kind))
+    }
+}
+
+/// A setting's value and back.
+package enum SettingValue {
+    package static func encode(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    package static func decode<T: Decodable>(_ type: T.Type, _ value: String) throws -> T {
+        try JSONDecoder().decode(type, from: Data(value.utf8))
+    }
+}
