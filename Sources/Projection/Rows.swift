@@ -1,0 +1,270 @@
+package import Events
+package import Limits
+
+/// Which part of a list: the vendor's `page[number]` and `page[size]`.
+package struct Page: Sendable, Equatable {
+    /// From 1.
+    package var number: Int
+    /// 1 ... 250.
+    package var size: Int
+
+    package init(number: Int = 1, size: Int = 20) {
+        self.number = number
+        self.size = size
+    }
+}
+
+/// A part of a list.
+package struct Paged<Row: Sendable>: Sendable {
+    package var rows: [Row]
+    /// Of all parts together.
+    package var total: Int
+
+    package init(rows: [Row], total: Int) {
+        self.rows = rows
+        self.total = total
+    }
+}
+
+/// What is used of a limit, in the unit of its resource.
+package struct LimitUsage: Sendable, Equatable {
+    package var kind: LimitKind
+    /// nil: no limit.
+    package var cap: Int64?
+    package var committed: Int64
+    package var held: Int64
+    /// Unix milliseconds; 0: a standing count.
+    package var windowStart: Int64
+    package var resetsAt: Int64
+
+    package init(
+        kind: LimitKind, cap: Int64?, committed: Int64, held: Int64, windowStart: Int64,
+        resetsAt: Int64
+    ) {
+        self.kind = kind
+        self.cap = cap
+        self.committed = committed
+        self.held = held
+        self.windowStart = windowStart
+        self.resetsAt = resetsAt
+    }
+}
+
+package struct TenantRow: Sendable, Equatable {
+    package var settings: TenantSettings
+    package var status: TenantStatus
+    /// The tenant's four limits in the order of the catalogue.
+    package var usage: [LimitUsage]
+
+    package init(settings: TenantSettings, status: TenantStatus, usage: [LimitUsage]) {
+        self.settings = settings
+        self.status = status
+        self.usage = usage
+    }
+}
+
+package struct ProfileRow: Sendable, Equatable {
+    package var settings: ProfileSettings
+    package var usage: LimitUsage
+
+    package init(settings: ProfileSettings, usage: LimitUsage) {
+        self.settings = settings
+        self.usage = usage
+    }
+}
+
+/// A text that a list is filtered by.
+package enum TextFilter: Sendable, Equatable {
+    case equals(String)
+    case contains(String)
+}
+
+package struct TenantQuery: Sendable, Equatable {
+    package enum Sort: String, Sendable, CaseIterable {
+        case id
+        case name
+        case createdAt = "created_at"
+        /// By how full the fullest limit is: used / cap, committed and held.
+        case nearestToLimit = "nearest_to_limit"
+        case monthlySpend = "monthly_spend"
+        case extensions
+        case dids
+        case monthlyMinutes = "monthly_minutes"
+    }
+
+    package var id: TextFilter?
+    package var name: TextFilter?
+    package var status: TenantStatus?
+    package var sort = Sort.id
+    package var descending = false
+
+    package init() {}
+}
+
+package struct ProfileQuery: Sendable, Equatable {
+    package var tenantID: String?
+    package var name: TextFilter?
+
+    package init(tenantID: String? = nil, name: TextFilter? = nil) {
+        self.tenantID = tenantID
+        self.name = name
+    }
+}
+
+/// What a tenant or a messaging profile used in one UTC day.
+package struct DailyUsageRow: Sendable, Equatable {
+    /// The day's first Unix millisecond.
+    package var day: Int64
+    /// Empty: the tenant as a whole.
+    package var profileID: String
+    /// Added to committed on that day, by resource; negative where counts shrank more than they grew.
+    package var committed: Amounts
+    package var allowed: Int64
+    package var denied: Int64
+
+    package init(
+        day: Int64, profileID: String, committed: Amounts, allowed: Int64, denied: Int64
+    ) {
+        self.day = day
+        self.profileID = profileID
+        self.committed = committed
+        self.allowed = allowed
+        self.denied = denied
+    }
+}
+
+/// One line of the audit log: what changed the configuration or status, raised an event, or was refused.
+package struct AuditRow: Sendable, Equatable {
+    /// Rises with time.
+    package var id: Int64
+    /// Unix milliseconds.
+    package var time: Int64
+    /// snake_case of `Record.Kind`: "tenant_changed", "denied", "tenant_suspended", ...
+    package var kind: String
+    /// Empty: about the service.
+    package var tenantID: String
+    package var profileID: String
+    /// The access token's number and name; 0: nobody was asked.
+    package var caller: UInt64
+    package var callerName: String
+    /// The limits that refused, warned or raised an event, as they stood; empty: none.
+    package var limits: [LimitReading]
+    /// `Event.Kind` of what it raised.
+    package var events: [Event.Kind]
+    /// What was asked for.
+    package var asked: Amounts
+    package var action: Action
+    /// The refusal's code, "40333"; empty: no refusal.
+    package var code: String
+    /// The caller's own id, or the operator's reason.
+    package var reference: String
+    /// 0: none.
+    package var reservationID: UInt64
+    /// What a configuration change changed: name, before, after; nil: was or is not set.
+    package var changes: [Change]
+
+    package struct Change: Sendable, Equatable, Codable {
+        package var name: String
+        package var before: String?
+        package var after: String?
+
+        package init(name: String, before: String?, after: String?) {
+            self.name = name
+            self.before = before
+            self.after = after
+        }
+    }
+
+    package init(id: Int64, time: Int64, kind: String) {
+        self.id = id
+        self.time = time
+        self.kind = kind
+        tenantID = ""
+        profileID = ""
+        caller = 0
+        callerName = ""
+        limits = []
+        events = []
+        asked = Amounts()
+        action = .unspecified
+        code = ""
+        reference = ""
+        reservationID = 0
+        changes = []
+    }
+}
+
+package struct AuditQuery: Sendable, Equatable {
+    package var tenantID: String?
+    package var profileID: String?
+    package var kind: String?
+    /// Unix milliseconds; from inclusive, to exclusive.
+    package var from: Int64?
+    package var to: Int64?
+
+    package init() {}
+}
+
+package struct EventQuery: Sendable, Equatable {
+    package var kind: Event.Kind?
+    package var tenantID: String?
+    package var from: Int64?
+    package var to: Int64?
+
+    package init() {}
+}
+
+/// A delivery as it is shown to people.
+package struct DeliveryRow: Sendable, Equatable {
+    package enum Status: String, Sendable, CaseIterable { case pending, delivered, failed }
+
+    package var id: Int64
+    package var event: Event
+    package var channel: Delivery.Channel
+    package var status: Status
+    /// Newest first.
+    package var attempts: [DeliveryAttempt]
+    /// Unix milliseconds.
+    package var createdAt: Int64
+    /// nil: none is due.
+    package var nextAttemptAt: Int64?
+
+    package init(
+        id: Int64, event: Event, channel: Delivery.Channel, status: Status,
+        attempts: [DeliveryAttempt], createdAt: Int64, nextAttemptAt: Int64?
+    ) {
+        self.id = id
+        self.event = event
+        self.channel = channel
+        self.status = status
+        self.attempts = attempts
+        self.createdAt = createdAt
+        self.nextAttemptAt = nextAttemptAt
+    }
+}
+
+package struct DeliveryQuery: Sendable, Equatable {
+    package var status: DeliveryRow.Status?
+    package var eventID: String?
+    package var kind: Event.Kind?
+    /// Only webhooks (true) or only e-mail (false).
+    package var isWebhook: Bool?
+
+    package init() {}
+}
+
+/// How far the projection has come.
+package struct ProjectionStatus: Sendable, Equatable {
+    /// Engine time of the last record that was taken up, Unix milliseconds.
+    package var time: Int64
+    /// Bytes of the journal that are durable and not taken up yet.
+    package var behindBytes: Int
+    /// Why it does not go on; nil: it does.
+    package var trouble: String?
+
+    package init(time: Int64, behindBytes: Int, trouble: String?) {
+        self.time = time
+        self.behindBytes = behindBytes
+        self.trouble = trouble
+    }
+}
