@@ -104,16 +104,12 @@ package final class TokenAuthority: Sendable {
     /// - Parameters:
     ///   - tenantIDs: the tenants that it is for; empty: all. Of scope `tenant` exactly one.
     ///   - expiresAt: Unix milliseconds; nil: never.
+    ///   - secret: one that `makeSecret` made; nil: makes one.
     package func create(
         name: String, scope: Caller.Scope, tenantIDs: [String], expiresAt: Int64? = nil,
-        by caller: UInt64 = 0
+        secret: String? = nil, by caller: UInt64 = 0
     ) throws -> (token: AccessToken, secret: String) {
-        var generator = SystemRandomNumberGenerator()
-        let bytes = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        let secret =
-            "tg_"
-            + Data(bytes).base64EncodedString().replacingOccurrences(of: "+", with: "-")
-            .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
+        let secret = secret ?? Self.makeSecret()
         let token = AccessToken(
             id: UUID().uuidString.lowercased(), name: name, scope: scope, tenantIDs: tenantIDs,
             hash: Self.hash(secret), createdAt: engine.clock.now, expiresAt: expiresAt)
@@ -124,6 +120,15 @@ package final class TokenAuthority: Sendable {
         }
         changes.add(1, ordering: .acquiringAndReleasing)
         return (token, secret)
+    }
+
+    /// 256 random bits as a text that can stand in a header.
+    package static func makeSecret() -> String {
+        var generator = SystemRandomNumberGenerator()
+        let bytes = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        return "tg_"
+            + Data(bytes).base64EncodedString().replacingOccurrences(of: "+", with: "-")
+            .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
     }
 
     /// Takes a token back. False: there is none with that id.

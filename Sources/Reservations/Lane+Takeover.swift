@@ -160,7 +160,7 @@ extension Lane {
     /// Begins to time a share of the reservations that stood in the table before there were lanes: the slots whose
     /// index is this lane's number modulo the number of lanes. Free ones go to its free list.
     ///
-    /// For recovery: at start, after `ReservationTable.setRecovered` and before the lane's first request. A settled
+    /// For recovery: at start, when the table has been filled and before the lane's first request. A settled
     /// reservation's `Slot.forgetting` may be set. Each lane may do so in its own thread.
     /// - Parameter lanes: how many lanes with successive numbers share the slots.
     /// - Complexity: O(slots / lanes)
@@ -178,19 +178,5 @@ extension Lane {
                 adopt(slot, word, now: now)
             }
         }
-    }
-}
-
-extension ReservationTable {
-    /// Says that recovery has filled the first `slots` slots and the first `keyChunks` chunks of 128 keys, the oldest
-    /// first. To be called once, before there are lanes; then each lane calls `adoptSlots`.
-    ///
-    /// A recovered slot needs its words 0 ... 11 and 14, with `birth` visible; a free one the generation it has used.
-    package func setRecovered(slots: Int, keyChunks: Int) {
-        precondition(slots <= self.slots.capacity && counter(.slots)[0] == 0)
-        precondition(keyChunks * KeyMemory.chunkEntries <= keys.entries.capacity)
-        counter(.slots)[0] = UInt64(slots)
-        counter(.keyChunks)[0] = UInt64(keyChunks)
-        for chunk in 0..<keyChunks { keys.filled.enqueue(keys.filled.fresh(chunk), Steps.none) }
     }
 }

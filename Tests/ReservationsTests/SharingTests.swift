@@ -205,7 +205,7 @@ struct Recovered {
         for slot in 0..<used {
             for word in 0..<12 { table.slots[slot][word] = old.slots[slot][word] }
         }
-        table.setRecovered(slots: used, keyChunks: 0)
+        table.counter(.slots)[0] = UInt64(used)
         self.lanes = try (0..<lanes).map { [table] _ in try table.makeLane(now: now) }
     }
 }

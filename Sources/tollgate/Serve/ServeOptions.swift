@@ -10,7 +10,7 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: .init(
-            "Where HTTP listens, reserved for the control plane (default 127.0.0.1:8080).",
+            "Where HTTP listens: REST (default 127.0.0.1:8080; port 0: a free one).",
             valueName: "host:port"))
     var httpListen: String?
 
@@ -43,7 +43,7 @@ struct ServeOptions: ParsableArguments {
 
     @Flag(
         help:
-            "Serve without access tokens; accepted on loopback only, and required until tokens exist."
+            "Serve everyone without access tokens; accepted on loopback only."
     )
     var insecureNoAuth = false
 
@@ -100,6 +100,52 @@ struct ServeOptions: ParsableArguments {
             valueName: "size"))
     var checkpointEvery: String?
 
+    @Option(
+        help: .init(
+            "How long the audit log is kept, 1d to 3650d (default 400d).", valueName: "duration"))
+    var auditRetention: String?
+
+    @Option(
+        help: .init(
+            "How long a webhook may take, 100ms to 1m (default 2s).", valueName: "duration"))
+    var webhookTimeout: String?
+
+    @Option(help: .init("Webhooks underway at a time, 1 to 1024 (default 64).", valueName: "n"))
+    var webhookConcurrency: String?
+
+    @Option(
+        help: .init(
+            "Private networks that webhooks may reach, like 10.1.0.0/16,127.0.0.1/32 (default: none).",
+            valueName: "cidr,..."))
+    var webhookAllowPrivate: String?
+
+    @Option(help: .init("Mail server for alerts (default: none, no e-mail).", valueName: "host"))
+    var smtpHost: String?
+
+    @Option(help: .init("Its port (default 587).", valueName: "port"))
+    var smtpPort: String?
+
+    @Option(help: .init("none, starttls (default) or tls.", valueName: "mode"))
+    var smtpSecurity: String?
+
+    @Option(help: .init("User of the mail server (default: no log-in).", valueName: "name"))
+    var smtpUser: String?
+
+    @Option(help: .init("File with that user's password.", valueName: "file"))
+    var smtpPasswordFile: String?
+
+    @Option(help: .init("Address that mails come from.", valueName: "address"))
+    var smtpFrom: String?
+
+    @Option(
+        help: .init(
+            "Certificates that the mail server is checked against (default: the system's).",
+            valueName: "file"))
+    var smtpCAFile: String?
+
+    @Option(help: .init("Whom mails speak for (default Tollgate).", valueName: "name"))
+    var brandName: String?
+
     @Option(help: .init("Tenants at most, 1 to 16000000 (default 1000000).", valueName: "n"))
     var maxTenants: String?
 
@@ -150,6 +196,12 @@ struct ServeOptions: ParsableArguments {
             (.maxReservationLife, maxReservationLife), (.journalInterval, journalInterval),
             (.journalSegment, journalSegment), (.journalMaximum, journalMaximum),
             (.journalRetention, journalRetention), (.checkpointEvery, checkpointEvery),
+            (.auditRetention, auditRetention),
+            (.webhookTimeout, webhookTimeout), (.webhookConcurrency, webhookConcurrency),
+            (.webhookAllowPrivate, webhookAllowPrivate), (.smtpHost, smtpHost),
+            (.smtpPort, smtpPort), (.smtpSecurity, smtpSecurity), (.smtpUser, smtpUser),
+            (.smtpPasswordFile, smtpPasswordFile), (.smtpFrom, smtpFrom),
+            (.smtpCAFile, smtpCAFile), (.brandName, brandName),
             (.maxAmended, maxAmended), (.maxTenants, maxTenants),
             (.maxProfiles, maxProfiles), (.maxReservations, maxReservations),
             (.maxRemembered, maxRemembered), (.maxConnections, maxConnections),

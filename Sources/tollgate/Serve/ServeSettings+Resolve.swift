@@ -19,6 +19,7 @@ extension ServeSettings {
         try settings.readTimes(reader)
         try settings.readJournal(reader)
         try settings.readBounds(reader)
+        try settings.readNotifications(reader)
         try settings.checkSafety()
         return settings
     }
@@ -79,15 +80,39 @@ extension ServeSettings {
             try reader.count(.maxConcurrentStreams, 1...65_536) ?? maxConcurrentStreams
     }
 
-    /// What must not start: an open door, or a promise that cannot be kept.
-    private func checkSafety() throws(SettingsError) {
-        guard insecureNoAuth else {
-            throw SettingsError(
-                description: """
-                    There are no access tokens yet: give --insecure-no-auth to serve everyone on \
-                    this machine without a check
-                    """)
+    private mutating func readNotifications(_ reader: SettingsReader) throws(SettingsError) {
+        auditRetentionMilliseconds =
+            try reader.duration(.auditRetention, 86_400_000...315_360_000_000)
+            ?? auditRetentionMilliseconds
+        webhookTimeoutMilliseconds =
+            try reader.duration(.webhookTimeout, 100...60_000) ?? webhookTimeoutMilliseconds
+        webhookConcurrency = try reader.count(.webhookConcurrency, 1...1_024) ?? webhookConcurrency
+        if let text = reader.text(.webhookAllowPrivate) {
+            webhookAllowPrivate = text.split(separator: ",").map {
+                $0.trimmingPrefix(while: \.isWhitespace).description
+            }
         }
+        smtpHost = reader.text(.smtpHost)
+        smtpPort = try reader.count(.smtpPort, 1...65_535) ?? smtpPort
+        smtpSecurity = try reader.choice(.smtpSecurity, SMTPSecurity.self) ?? smtpSecurity
+        smtpUser = reader.text(.smtpUser)
+        smtpPasswordFile = reader.text(.smtpPasswordFile)
+        smtpFrom = reader.text(.smtpFrom)
+        smtpCAFile = reader.text(.smtpCAFile)
+        brandName = reader.text(.brandName) ?? brandName
+        if smtpHost != nil && smtpFrom == nil {
+            throw SettingsError(
+                description: "smtp-host needs smtp-from: the address that mails come from")
+        }
+        if (smtpUser == nil) != (smtpPasswordFile == nil) {
+            throw SettingsError(
+                description: "smtp-user and smtp-password-file are given together or not at all")
+        }
+    }
+
+    /// What must not start: an open door.
+    private func checkSafety() throws(SettingsError) {
+        guard insecureNoAuth else { return }
         for address in [grpcListen, httpListen] where address.isLoopback == false {
             throw SettingsError(
                 description: """

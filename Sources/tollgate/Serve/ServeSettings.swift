@@ -10,6 +10,8 @@ struct ServeSettings: Sendable, Equatable {
         case memory
     }
 
+    enum SMTPSecurity: String, CaseIterable, Sendable { case none, starttls, tls }
+
     enum LogLevel: String, CaseIterable, Sendable { case debug, info, notice, warning, error }
 
     var grpcListen = NetworkAddress(host: "127.0.0.1", port: 50051)
@@ -35,6 +37,25 @@ struct ServeSettings: Sendable, Equatable {
     var journalRetentionMilliseconds: Int64 = 3_600_000
     /// Journal written since the last checkpoint that starts the next one.
     var checkpointBytes = 256 << 20
+
+    /// How long the audit log is kept.
+    var auditRetentionMilliseconds: Int64 = 400 * 86_400_000
+
+    var webhookTimeoutMilliseconds: Int64 = 2_000
+    var webhookConcurrency = 64
+    /// Networks that webhooks may reach though they are private, as CIDR.
+    var webhookAllowPrivate: [String] = []
+
+    /// nil: no e-mail.
+    var smtpHost: String?
+    var smtpPort = 587
+    var smtpSecurity = SMTPSecurity.starttls
+    var smtpUser: String?
+    var smtpPasswordFile: String?
+    var smtpFrom: String?
+    var smtpCAFile: String?
+    /// Whom mails and pages speak for.
+    var brandName = "Tollgate"
 
     var maxTenants = 1_000_000
     var maxProfiles = 1_000_000
@@ -65,6 +86,18 @@ enum ServeKey: String, CaseIterable, Sendable {
     case journalMaximum = "journal-maximum"
     case journalRetention = "journal-retention"
     case checkpointEvery = "checkpoint-every"
+    case auditRetention = "audit-retention"
+    case webhookTimeout = "webhook-timeout"
+    case webhookConcurrency = "webhook-concurrency"
+    case webhookAllowPrivate = "webhook-allow-private"
+    case smtpHost = "smtp-host"
+    case smtpPort = "smtp-port"
+    case smtpSecurity = "smtp-security"
+    case smtpUser = "smtp-user"
+    case smtpPasswordFile = "smtp-password-file"
+    case smtpFrom = "smtp-from"
+    case smtpCAFile = "smtp-ca-file"
+    case brandName = "brand-name"
     case maxTenants = "max-tenants"
     case maxProfiles = "max-profiles"
     case maxReservations = "max-reservations"
