@@ -125,8 +125,8 @@ extension Engine {
     /// Blocks until everything that was done so far is on disk.
     package func awaitDurable() throws(EngineError) {
         guard let journal else { return }
-        if journal.thread == nil { journal.writer.round() }
-        guard journal.rounds.wait() else {
+        if journal.thread == nil { runJournal() }
+        guard journal.thread == nil ? !hasFailed : journal.rounds.wait() else {
             throw EngineError(.system, "the journal has failed: nothing more can be kept")
         }
     }
@@ -134,7 +134,7 @@ extension Engine {
     /// As `awaitDurable`, without blocking the thread.
     package func durable() async throws(EngineError) {
         guard let journal else { return }
-        if journal.thread == nil { journal.writer.round() }
+        guard journal.thread != nil else { return try awaitDurable() }
         guard await journal.rounds.done() else {
             throw EngineError(.system, "the journal has failed: nothing more can be kept")
         }

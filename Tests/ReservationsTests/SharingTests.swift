@@ -99,6 +99,38 @@ import Testing
         #expect(world.table.takenSlots() == count)
     }
 
+    /// While half of the timers' memory is in use, a lane makes reservations and times them, and takes none over from
+    /// a lane that stopped; it does once there is room again.
+    @Test func timersThatAreNearlyFull() throws {
+        let world = try Self.world()
+        let (stopped, living) = (world.lanes[0], world.lanes[1])
+        for _ in 0..<300 {
+            #expect(
+                stopped.reserve("acme", Operation.spend(1), ttl: 1_000, now: world.now).failure
+                    == nil)
+        }
+        stopped.retire()
+        var taken: [Int] = []
+        while world.table.timers.hasRoomToSpare { taken.append(world.table.timers.take()) }
+        // Each in a bucket of its own, where the finest level has them.
+        for index in 0..<300 {
+            let ttl = UInt32(1_000 + 8 * index)
+            #expect(
+                living.reserve("acme", Operation.spend(1), ttl: ttl, now: world.now).failure == nil)
+        }
+        for _ in 0..<500 {
+            world.now += 10
+            living.tick(now: world.now)
+        }
+        #expect(world.usage().hasPrefix("active 0+2 0+302"), "only its own expire")
+        for chunk in taken { world.table.timers.give(chunk) }
+        for _ in 0..<500 {
+            world.now += 10
+            living.tick(now: world.now)
+        }
+        #expect(world.usage().hasPrefix("active 0+2 0+2"), "now the others too")
+    }
+
     /// The lane that stopped comes back in the middle of a walk: nothing is lost, nothing is in two places.
     @Test func aLaneComesBack() throws {
         let world = try Self.world(reservations: 8_192)

@@ -1,0 +1,179 @@
+import Journal
+import Limits
+import Reservations
+import TestKit
+import Testing
+
+@testable import Engine
+
+/// What operators set: kept with its revision, refused when it was made from an older one, and found again after a
+/// restart.
+@Suite struct ConfigurationTests {
+    private let disk = SimulatedDisk(seed: 1)
+
+    private func open() throws -> Engine {
+        var settings = DurabilitySettings()
+        settings.journal.segmentBytes = 256 << 10
+        settings.journal.maximumBytes = 64 << 20
+        settings.hasThreads = false
+        let capacity = TableCapacity(
+            tenants: 16, profiles: 16, reservations: 65_536, bodies: 4_096, keys: 65_536, lanes: 3)
+        return try Engine.open(
+            configuration: EngineConfiguration(capacity: capacity), disk: disk, settings: settings
+        ).engine
+    }
+
+    private func reopened(_ engine: Engine) throws -> Engine {
+        try engine.awaitDurable()
+        engine.close()
+        return try open()
+    }
+
+    @Test func revisionsCount() throws {
+        let engine = try open()
+        var acme = TenantSettings(id: "acme", name: "ACME")
+        #expect(try engine.setTenant(acme, from: 0).created)
+        let first = try #require(engine.tenant("acme")?.revision)
+        #expect(first.number == 1 && first.createdAt > 0 && first.updatedAt == first.createdAt)
+        acme.limits.maxExtensions = 5
+        try engine.setTenant(acme, from: 1)
+        #expect(throws: EngineError.self) { try engine.setTenant(acme, from: 1) }
+        #expect(throws: EngineError.self) { try engine.setTenant(acme, from: 0) }
+        let second = try #require(engine.tenant("acme")?.revision)
+        #expect(second.number == 2 && second.createdAt == first.createdAt)
+        var profile = ProfileSettings(id: "sms", tenantID: "acme")
+        profile.webhookURL = "https://example.com/hook"
+        profile.webhookFailoverURL = "https://example.org/hook"
+        profile.vendorFields = #"{"mobile_only":true}"#
+        try engine.setProfile(profile)
+        let again = try reopened(engine)
+        #expect(again.tenant("acme")?.revision == second)
+        #expect(again.tenant("acme")?.limits.maxExtensions == 5)
+        let kept = try #require(again.profile("sms"))
+        #expect(kept.isConfigured(as: profile) && kept.revision.number == 1)
+        again.close()
+    }
+
+    @Test func conflictsSayWhy() throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        do {
+            try engine.setTenant(TenantSettings(id: "acme"), from: 7)
+            Issue.record("an older revision was accepted")
+        } catch {
+            #expect(error.code == .conflict)
+        }
+        engine.close()
+    }
+
+    @Test func whatWasDeletedIsGone() throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        try engine.setProfile(ProfileSettings(id: "sms", tenantID: "acme"))
+        try engine.closeProfile("sms")
+        #expect(engine.profile("sms") == nil && engine.tenant("acme") != nil)
+        try engine.setProfile(ProfileSettings(id: "voice", tenantID: "acme"))
+        try engine.setStatus(ofTenant: "acme", .closed, reason: "moved away")
+        let again = try reopened(engine)
+        #expect(again.tenant("acme") == nil && again.status(ofTenant: "acme") == nil)
+        #expect(again.profile("voice") == nil && again.profile("sms") == nil)
+        #expect(throws: EngineError.self) { try again.setTenant(TenantSettings(id: "acme")) }
+        again.close()
+    }
+
+    @Test func aProfileStaysWithItsTenant() throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        try engine.setTenant(TenantSettings(id: "globex"))
+        try engine.setProfile(ProfileSettings(id: "sms", tenantID: "acme"))
+        #expect(throws: EngineError.self) {
+            try engine.setProfile(ProfileSettings(id: "sms", tenantID: "globex"))
+        }
+        #expect(engine.profile("sms")?.tenantID == "acme")
+        engine.close()
+    }
+
+    @Test func settingsComeAndGo() throws {
+        let engine = try open()
+        try engine.setSetting("a/1", "one")
+        try engine.setSetting("a/2", "two")
+        try engine.setSetting("b/1", "three")
+        try engine.setSetting("a/1", "")
+        #expect(engine.settings(prefix: "a/") == ["a/2": "two"])
+        let again = try reopened(engine)
+        #expect(again.settings(prefix: "") == ["a/2": "two", "b/1": "three"])
+        again.close()
+    }
+
+    /// Who did it, and why, stand in the record.
+    @Test func recordsNameTheirCaller() throws {
+        let engine = try open()
+        let lane = try engine.makeLane()
+        try engine.setTenant(TenantSettings(id: "acme"), by: 7)
+        lane.caller = 8
+        var answer = CheckAnswer()
+        let failure = "acme".withBorrowedBytes { tenant in
+            var amounts = Amounts()
+            amounts.set(Resource.dids.index, 3)
+            return lane.check(
+                CheckCommand(tenantID: tenant, action: .assignDID, amounts: amounts),
+                answer: &answer)
+        }
+        #expect(failure == nil)
+        try engine.setStatus(ofTenant: "acme", .suspended, reason: "fraud", by: 9)
+        try engine.awaitDurable()
+        engine.close()
+        var seen: [String] = []
+        let id = try #require(try JournalReader.id(disk))
+        var record = Record(.reserved)
+        _ = try JournalReader(disk, id: id).read(from: 1, wrapping: { $0 as any Error }) { event in
+            guard case .records(let words, _) = event else { return }
+            try words.forEachRecord { words throws(any Error) in
+                try record.read(words)
+                let text =
+                    record.kind == .tenantSuspended
+                    ? String(decoding: record.text, as: UTF8.self) : ""
+                seen.append("\(record.kind) \(record.caller) \(text)")
+            }
+        }
+        #expect(seen == ["tenantCreated 7 ", "reserved 8 ", "tenantSuspended 9 fraud"])
+    }
+
+    @Test func countsAreSetAsADifference() throws {
+        let engine = try open()
+        let lane = try engine.makeLane()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        func set(_ extensions: Int64) -> Failure? {
+            var answer = RecordAnswer()
+            return "acme".withBorrowedBytes { tenant in
+                lane.setCounts(
+                    RecordCommand(tenantID: tenant, amounts: Amounts(.extensions, extensions)),
+                    answer: &answer)
+            }
+        }
+        func committed() -> Int64 {
+            var answer = UsageAnswer()
+            _ = "acme".withBorrowedBytes { tenant in
+                lane.usage(
+                    UsageQuery(tenantID: tenant, profileID: BorrowedBytes(start: nil, count: 0)),
+                    answer: &answer)
+            }
+            return answer.limits[.tenantExtensions].committed
+        }
+        for count: Int64 in [12, 3, 3, 0, 40] {
+            #expect(set(count) == nil)
+            #expect(committed() == count)
+        }
+        engine.close()
+    }
+
+    @Test func waitingIsOverWhenItIsOnDisk() async throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        try await engine.durable()
+        disk.crash()
+        let again = try open()
+        #expect(again.tenant("acme") != nil)
+        again.close()
+    }
+}
