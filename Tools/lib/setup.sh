@@ -19,6 +19,7 @@ BUILD_PACKAGES=(
     libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 zlib1g
     ca-certificates git pkg-config libc6-dev libstdc++-12-dev binutils tzdata
     libnghttp2-dev libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler protobuf-compiler
+    libcurl4-openssl-dev libsqlite3-dev
 )
 # strace makes system calls fail, gcc builds the library that moves the clock.
 TEST_PACKAGES=(python3 python3-venv strace gcc)
