@@ -88,7 +88,7 @@ let package = Package(
         .target(
             name: "Projection",
             dependencies: [
-                "Access", "Engine", "Events", "Journal", "Limits",
+                "Access", "CLinux", "Engine", "Events", "Journal", "Limits", "Reservations",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
@@ -129,6 +129,7 @@ let package = Package(
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
@@ -220,7 +221,12 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ], swiftSettings: strict),
-        .testTarget(name: "TollgateTests", dependencies: ["tollgate"], swiftSettings: strict),
+        .testTarget(
+            name: "TollgateTests",
+            dependencies: [
+                "Limits", "LimitsFile", "tollgate",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",
             dependencies: [

@@ -7,6 +7,8 @@ internal import Foundation
 package struct LimitsFile: Sendable, Equatable {
     /// The six fields that pre-fill a new tenant.
     package var defaults: TenantLimits
+    /// The file says something of them; else the service's are left as they are.
+    package var hasDefaults = true
     /// In file order; ids are unique.
     package var tenants: [TenantSettings]
     /// In file order; ids are unique, and each names a tenant of the file.
@@ -54,8 +56,8 @@ package struct LimitsFile: Sendable, Equatable {
             throw LimitsFileError(file: file, problems: parser.problems)
         }
         return LimitsFile(
-            defaults: parser.defaults, tenants: parser.tenants, profiles: parser.profiles,
-            contentHash: hash(of: text.utf8))
+            defaults: parser.defaults, hasDefaults: parser.hasDefaults, tenants: parser.tenants,
+            profiles: parser.profiles, contentHash: hash(of: text.utf8))
     }
 
     /// 64-bit FNV-1a as hexadecimal digits.

@@ -7,6 +7,7 @@ internal import Yams
 /// A value with a problem is left at its default; `LimitsFile` drops the result when there is any problem.
 struct LimitsFileParser {
     private(set) var defaults = TenantLimits()
+    private(set) var hasDefaults = false
     private(set) var tenants: [TenantSettings] = []
     private(set) var profiles: [ProfileSettings] = []
     private(set) var problems: [LimitsFileError.Problem] = []
@@ -40,6 +41,7 @@ struct LimitsFileParser {
             let fields = fields(of: node, "\"defaults\"", keys: Self.fieldKeys)
         {
             defaults = limits(fields, base: TenantLimits())
+            hasDefaults = true
         }
         for node in list(file["tenants"], "tenants") { parseTenant(node) }
     }
@@ -51,11 +53,10 @@ struct LimitsFileParser {
             id: id, name: text(fields["name"], "name"),
             limits: limits(fields, base: defaults))
         if let node = fields["on_limit"] {
-            switch node.scalar?.string {
-            case "auto": tenant.onLimit = .auto
-            case "block": tenant.onLimit = .block
-            case "alert": tenant.onLimit = .alert
-            default: note(node, "\"on_limit\" must be auto, block or alert")
+            if let onLimit = node.scalar.flatMap({ OnLimit(name: $0.string) }) {
+                tenant.onLimit = onLimit
+            } else {
+                note(node, "\"on_limit\" must be auto, block or alert")
             }
         }
         if let day = whole(fields["billing_cycle_day"], "billing_cycle_day", 1...31) {

@@ -17,8 +17,10 @@ struct Tollgate: AsyncParsableCommand {
         version: version,
         subcommands: [
             ServeCommand.self, CheckCommand.self, CommitCommand.self, ReleaseCommand.self,
-            ExtendCommand.self, RecordCommand.self, UsageCommand.self, JournalCommand.self,
-            VersionCommand.self,
+            ExtendCommand.self, RecordCommand.self, UsageCommand.self, TenantsCommand.self,
+            ProfilesCommand.self, DefaultsCommand.self, ApplyCommand.self, ExportCommand.self,
+            AuditCommand.self, EventsCommand.self, WebhooksCommand.self, EmailsCommand.self,
+            EmailCommand.self, TokensCommand.self, JournalCommand.self, VersionCommand.self,
         ])
 }
 

@@ -45,10 +45,10 @@ struct RecordCommand: AsyncParsableCommand {
     }
 }
 
-/// `tollgate usage`
-struct UsageCommand: AsyncParsableCommand {
+/// `tollgate usage --tenant ...`, the default of `tollgate usage`.
+struct UsageNowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "usage",
+        commandName: "now",
         abstract: "Prints committed and held usage of a tenant and, with --profile, of a profile.",
         discussion: "Example: tollgate usage --tenant acme --json")
 

@@ -1,0 +1,153 @@
+internal import AsyncHTTPClient
+internal import Foundation
+internal import NIOCore
+internal import NIOHTTP1
+
+/// What the service answered.
+struct ControlAnswer: Sendable {
+    /// 200 ... 299.
+    var httpStatus: Int
+    /// null: an empty body.
+    var body: JSONValue
+    /// For `If-Match`; nil: the resource has none.
+    var etag: String?
+
+    /// The resource, or the resources of a page.
+    var data: JSONValue { body["data"] ?? .null }
+}
+
+/// The REST API as commands use it. One connection pool; safe to use from several tasks.
+struct ControlClient: Sendable {
+    enum Method: String, Sendable {
+        case get = "GET", post = "POST", patch = "PATCH", delete = "DELETE"
+    }
+
+    /// The longest answer that is read: a page of 250 rows is far below.
+    static let maximumAnswerBytes = 64 << 20
+    static let largestPage = 250
+
+    private let client: HTTPClient
+    /// Without a slash at the end.
+    let url: String
+    private let token: String?
+    private let timeoutMilliseconds: Int64
+
+    init(url: String, token: String?, timeoutMilliseconds: Int64) {
+        var configuration = HTTPClient.Configuration()
+        // A redirect would carry the token to somebody else.
+        configuration.redirectConfiguration = .disallow
+        configuration.timeout.connect = .milliseconds(timeoutMilliseconds)
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
+        self.token = token
+        self.timeoutMilliseconds = timeoutMilliseconds
+    }
+
+    func close() async {
+        // Nothing is underway any more, and the process ends: there is nothing to do about a failure.
+        try? await client.shutdown()
+    }
+
+    /// One request.
+    ///
+    /// - Parameters:
+    ///   - path: From `/v2` on; ids in it escaped with `segment`.
+    ///   - ifMatch: The `ETag` that the resource must still have.
+    /// - Throws: `ControlFailure`, also for every answer that is no success.
+    func send(
+        _ method: Method, _ path: String, query: [(String, String)] = [], body: JSONValue? = nil,
+        ifMatch: String? = nil
+    ) async throws -> ControlAnswer {
+        var request = HTTPClientRequest(url: url + path + Self.text(query))
+        request.method = .RAW(value: method.rawValue)
+        request.headers.add(name: "Accept", value: "application/json")
+        request.headers.add(name: "User-Agent", value: "tollgate/\(Tollgate.version)")
+        if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        if let ifMatch { request.headers.add(name: "If-Match", value: ifMatch) }
+        if let body {
+            request.headers.add(name: "Content-Type", value: "application/json")
+            request.body = .bytes(ByteBuffer(string: body.line))
+        }
+        let (status, bytes, etag) = try await exchange(request)
+        let json = bytes.readableBytes == 0 ? .null : try? JSONReader.parse(bytes.readableBytesView)
+        guard (200..<300).contains(status), let json else {
+            if (200..<300).contains(status) {
+                throw ControlFailure(.failure, "\(url) answered something that is not JSON")
+            }
+            throw ControlFailure(httpStatus: status, body: json)
+        }
+        return ControlAnswer(httpStatus: status, body: json, etag: etag)
+    }
+
+    private func exchange(_ request: HTTPClientRequest) async throws -> (Int, ByteBuffer, String?) {
+        do {
+            let response = try await client.execute(
+                request, timeout: .milliseconds(timeoutMilliseconds))
+            let bytes = try await response.body.collect(upTo: Self.maximumAnswerBytes)
+            return (Int(response.status.code), bytes, response.headers.first(name: "ETag"))
+        } catch let error as HTTPClientError
+            where error == .deadlineExceeded || error == .connectTimeout
+        {
+            let duration = DurationText.text(timeoutMilliseconds)
+            throw ControlFailure(.unavailable, "\(url) did not answer within \(duration)")
+        } catch is NIOTooManyBytesError {
+            throw ControlFailure(.failure, "\(url) answered more than can be read")
+        } catch let error as HTTPClientError where Self.isWrongURL(error) {
+            throw ControlFailure(.usage, "\"\(url)\" is no URL of a service: \(error)")
+        } catch {
+            throw ControlFailure(.unavailable, "\(url) cannot be reached: \(error)")
+        }
+    }
+
+    private static func isWrongURL(_ error: HTTPClientError) -> Bool {
+        [.invalidURL, .emptyHost, .emptyScheme, .missingSocketPath].contains(error)
+    }
+
+    /// The rows of a list, page after page, until `limit` (nil: all).
+    ///
+    /// - Returns: the rows, and how many there are in all.
+    func list(
+        _ path: String, query: [(String, String)] = [], limit: Int?
+    ) async throws -> (rows: [JSONValue], total: Int) {
+        var rows: [JSONValue] = []
+        var page = 1
+        while true {
+            // The size must not change from page to page: it places them.
+            let size = min(limit ?? Self.largestPage, Self.largestPage)
+            let paging = [("page[number]", "\(page)"), ("page[size]", "\(size)")]
+            let answer = try await send(.get, path, query: query + paging)
+            guard let part = answer.data.array else {
+                throw ControlFailure(.failure, "\(url)\(path) answered something that is no list")
+            }
+            rows += part
+            let meta = answer.body["meta"]
+            let total = Int(meta?["total_results"]?.integer ?? Int64(rows.count))
+            let pages = Int(meta?["total_pages"]?.integer ?? 1)
+            if let limit, rows.count >= limit { return (Array(rows.prefix(limit)), total) }
+            if part.isEmpty || page >= pages { return (rows, max(total, rows.count)) }
+            page += 1
+        }
+    }
+
+    /// A path's part: everything but unreserved characters escaped.
+    static func segment(_ id: String) -> String {
+        // A dot alone or two would be taken for a step in the path.
+        if id.utf8.allSatisfy({ $0 == UInt8(ascii: ".") }) {
+            return id.utf8.map { _ in "%2E" }.joined()
+        }
+        return escape(id)
+    }
+
+    private static func escape(_ text: String) -> String {
+        var unreserved = CharacterSet(charactersIn: "a"..."z")
+        unreserved.insert(charactersIn: "A"..."Z")
+        unreserved.insert(charactersIn: "0"..."9")
+        unreserved.insert(charactersIn: "-._~")
+        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
+    }
+
+    private static func text(_ query: [(String, String)]) -> String {
+        if query.isEmpty { return "" }
+        return "?" + query.map { "\(escape($0.0))=\(escape($0.1))" }.joined(separator: "&")
+    }
+}

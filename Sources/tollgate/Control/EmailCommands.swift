@@ -1,0 +1,125 @@
+internal import ArgumentParser
+
+/// `tollgate emails`
+struct EmailsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "emails",
+        abstract: "Shows and changes who is mailed. Tenants never are.",
+        subcommands: [EmailList.self, EmailCreate.self, EmailUpdate.self, EmailDelete.self])
+}
+
+/// An e-mail recipient, as an argument.
+struct EmailArgument: ParsableArguments {
+    @Argument(help: "The recipient's id.")
+    var id: String
+
+    func path(_ rest: String = "") -> String { Paths.one(Paths.emails, id, rest) }
+}
+
+struct EmailList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists e-mail recipients.")
+
+    @OptionGroup var list: ListOptions
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    static let table = Table(
+        columns: [
+            .init("ID", "id"), .init("ADDRESS", "address"), .init("NAME", "name"),
+            .init("ENABLED", "enabled"), .init("EVENTS", "event_types"),
+        ], none: "No e-mail recipients.")
+
+    func run() async throws {
+        try await control.list(Paths.emails, query: [], list, Self.table)
+    }
+}
+
+struct EmailCreate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Has somebody of yours mailed.",
+        discussion: "Example: tollgate emails create ops@example.com --name \"On call\"")
+
+    @Argument(help: "The address.")
+    var address: String
+
+    @Option(help: .init("Name for people.", valueName: "text"))
+    var name: String?
+
+    @OptionGroup(title: "Settings") var fields: RecipientFlags
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        let members =
+            named([("address", .string(address)), ("name", name.map { .string($0) })])
+            + fields.members()
+        try await control.run { client in
+            let answer = try await client.send(.post, Paths.emails, body: .object(members))
+            let id = answer.data["id"]?.string ?? ""
+            control.print(done: "Created e-mail recipient \(id).", answer.data)
+        }
+    }
+}
+
+struct EmailUpdate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "update", abstract: "Changes an e-mail recipient.")
+
+    @OptionGroup var email: EmailArgument
+
+    @Option(help: .init("Another address.", valueName: "address"))
+    var address: String?
+
+    @Option(help: .init("Name for people.", valueName: "text"))
+    var name: String?
+
+    @OptionGroup(title: "Settings") var fields: RecipientFlags
+    @OptionGroup var match: MatchOption
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        let members =
+            named([("address", address.map { .string($0) }), ("name", name.map { .string($0) })])
+            + fields.members()
+        try await control.act(
+            .patch, email.path(), body: changes(members), ifMatch: match.ifMatch,
+            done: "Changed e-mail recipient \(email.id).")
+    }
+}
+
+struct EmailDelete: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete", abstract: "Has somebody mailed no more.")
+
+    @OptionGroup var email: EmailArgument
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        try await control.act(
+            .delete, email.path(), done: "Deleted e-mail recipient \(email.id).")
+    }
+}
+
+/// `tollgate email`
+struct EmailCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "email", abstract: "Tries the mail settings.", subcommands: [EmailTest.self])
+}
+
+struct EmailTest: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "test", abstract: "Has the service send a test mail.",
+        discussion: """
+            Says what the mail server answered; exit status 70 if it did not take the mail.
+
+            Example: tollgate email test ops@example.com
+            """)
+
+    @Argument(help: "The address to mail to.")
+    var address: String
+
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        try await control.runTest(Paths.emailTest, body: .object([("address", .string(address))]))
+    }
+}

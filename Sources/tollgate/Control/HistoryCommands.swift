@@ -1,0 +1,129 @@
+internal import ArgumentParser
+
+/// `tollgate audit`
+struct AuditCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "audit", abstract: "Shows what happened, why, and who did it.",
+        subcommands: [AuditList.self])
+}
+
+/// Which stretch of time.
+struct TimeOptions: ParsableArguments {
+    @Option(help: .init("From this instant on, like 2026-11-21T10:00:00Z.", valueName: "time"))
+    var from: String?
+
+    @Option(help: .init("Before this instant.", valueName: "time"))
+    var to: String?
+}
+
+struct AuditList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Lists the audit log, newest first.",
+        discussion: """
+            --json shows all of an entry: the limit with its cap, committed, held and asked, the \
+            caller and the reference, and before and after of a change.
+
+            Example: tollgate audit list --tenant acme --limit 20
+            """)
+
+    @Option(help: .init("Only of a tenant.", valueName: "id"))
+    var tenant: String?
+
+    @Option(help: .init("Only of a messaging profile.", valueName: "id"))
+    var profile: String?
+
+    @Option(help: .init("Only a kind, like denied or tenant_suspended.", valueName: "kind"))
+    var kind: String?
+
+    @OptionGroup var time: TimeOptions
+    @OptionGroup var list: ListOptions
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    static let table = Table(
+        columns: [
+            .init("TIME", "occurred_at"), .init("KIND", "kind"), .init("TENANT", "tenant_id"),
+            .init("PROFILE", "messaging_profile_id"),
+            .init("CODE", "code"),
+            .init("LIMITS") { row in
+                .array((row["limits"]?.array ?? []).map(Self.limit))
+            },
+            .init("CHANGES") { row in
+                .array((row["changes"]?.array ?? []).map(Self.change))
+            },
+            .init("BY", "caller.name"), .init("REFERENCE", "reference"),
+        ], none: "Nothing in the audit log.")
+
+    /// "tenant_dids 10 + 0 of 10, asked 1"
+    private static func limit(_ limit: JSONValue) -> JSONValue {
+        let cell = { (name: String) in CellText.text(limit[name] ?? .null) }
+        return .string(
+            "\(cell("limit")) \(cell("committed")) + \(cell("held")) of \(cell("cap")), asked \(cell("asked"))"
+        )
+    }
+
+    /// "max_dids 10 → 20"
+    private static func change(_ change: JSONValue) -> JSONValue {
+        let cell = { (name: String) in CellText.text(change[name] ?? .null) }
+        return .string("\(cell("name")) \(cell("before")) → \(cell("after"))")
+    }
+
+    func run() async throws {
+        let filter = query(
+            ("filter[tenant_id]", tenant), ("filter[messaging_profile_id]", profile),
+            ("filter[kind]", kind), ("from", time.from), ("to", time.to))
+        try await control.list(Paths.audit, query: filter, list, Self.table)
+    }
+}
+
+/// `tollgate events`
+struct EventsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "events", abstract: "Shows alerts, suspensions and reinstatements.",
+        subcommands: [EventList.self, EventGet.self])
+}
+
+struct EventList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists events, newest first.",
+        discussion: "Example: tollgate events list --type tenant.suspended")
+
+    @Option(help: .init("Only a type, like tenant.limit-reached.", valueName: "type"))
+    var type: String?
+
+    @Option(help: .init("Only of a tenant.", valueName: "id"))
+    var tenant: String?
+
+    @OptionGroup var time: TimeOptions
+    @OptionGroup var list: ListOptions
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    static let table = Table(
+        columns: [
+            .init("TIME", "occurred_at"), .init("TYPE", "event_type"), .init("ID", "id"),
+            .init("TENANT") { $0["payload"]?["tenant_id"] ?? $0["tenant_id"] },
+            .init("PROFILE") { $0["payload"]?["profile_id"] },
+            .init("LIMIT") { $0["payload"]?["limit"] },
+            .init("CAP") { $0["payload"]?["configured_limit"] },
+            .init("CURRENT") { $0["payload"]?["current_cost"] ?? $0["payload"]?["current_usage"] },
+        ], none: "No events.")
+
+    func run() async throws {
+        let filter = query(
+            ("filter[event_type]", type), ("filter[tenant_id]", tenant), ("from", time.from),
+            ("to", time.to))
+        try await control.list(Paths.events, query: filter, list, Self.table)
+    }
+}
+
+struct EventGet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get", abstract: "Shows one event.")
+
+    @Argument(help: "The event's id.")
+    var id: String
+
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws { try await control.get(Paths.one(Paths.events, id)) }
+}

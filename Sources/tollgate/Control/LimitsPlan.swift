@@ -1,0 +1,174 @@
+internal import Limits
+internal import LimitsFile
+
+/// What has to be done so that the service has what a limits file says.
+struct LimitsPlan: Sendable {
+    struct Step: Sendable {
+        var change: SettingChange
+        /// Of what the service had when the plan was made; nil: it does not exist yet, or has none.
+        var etag: String?
+    }
+
+    /// Each phase needs the one before it: tenants before their profiles, profiles away before their tenants.
+    var phases: [[Step]] = []
+    /// Tenants and profiles of the service that the file does not name, and that stay; nil: nobody knows.
+    var leftAlone: (tenants: Int, profiles: Int)?
+
+    var steps: [Step] { phases.flatMap { $0 } }
+
+    func count(_ kind: SettingChange.Kind) -> Int { steps.count { $0.change.kind == kind } }
+
+    /// Compares a file with the service, resource by resource: what the service is asked is what it decides by, not a
+    /// list that may lag.
+    ///
+    /// - Parameter prune: also plan to delete what the file does not name.
+    static func make(
+        _ file: LimitsFile, _ client: ControlClient, prune: Bool, progress: Progress
+    ) async throws -> LimitsPlan {
+        var defaults: [Step] = []
+        if file.hasDefaults {
+            let answer = try await client.send(.get, Paths.defaults)
+            let present = try TenantLimits(answer.data)
+            if let change = SettingChange(defaults: file.defaults, present: present) {
+                defaults.append(Step(change: change, etag: answer.etag))
+            }
+        }
+        let count = file.tenants.count + file.profiles.count
+        await progress.begin("compared", of: count)
+        let tenants = try await concurrently(file.tenants, progress) { wanted in
+            let found = try await client.find(Paths.one(Paths.tenants, wanted.id))
+            let present = try found.map { try TenantSettings($0.data) }
+            let change = SettingChange(tenant: wanted, present: present)
+            return change.map { Step(change: $0, etag: found?.etag) }
+        }
+        let profiles = try await concurrently(file.profiles, progress) { wanted in
+            let found = try await client.find(Paths.one(Paths.profiles, wanted.id))
+            let present = try found.map { try ProfileSettings($0.data) }
+            if let present, present.tenantID != wanted.tenantID {
+                throw ControlFailure(
+                    .refusedInput,
+                    """
+                    The messaging profile \(wanted.id) belongs to tenant \(present.tenantID), not \
+                    \(wanted.tenantID), and a profile's tenant cannot change
+                    """)
+            }
+            let change = SettingChange(profile: wanted, present: present)
+            return change.map { Step(change: $0, etag: found?.etag) }
+        }
+        var plan = LimitsPlan(phases: [
+            defaults, tenants.compactMap { $0 }, profiles.compactMap { $0 },
+        ])
+        let others = try await unnamed(file, client, isNeeded: prune)
+        if prune, let others {
+            plan.phases.append(others.profiles.map { Step(change: .delete($0), etag: nil) })
+            plan.phases.append(others.tenants.map { Step(change: .delete($0), etag: nil) })
+        } else {
+            plan.leftAlone = others.map { ($0.tenants.count, $0.profiles.count) }
+        }
+        plan.phases.removeAll(where: \.isEmpty)
+        return plan
+    }
+
+    /// What the service has and the file does not name; nil: it keeps no lists (`--durability memory`).
+    private static func unnamed(
+        _ file: LimitsFile, _ client: ControlClient, isNeeded: Bool
+    ) async throws -> (tenants: [SettingChange.Subject], profiles: [SettingChange.Subject])? {
+        do {
+            let tenantIDs = Set(file.tenants.map(\.id))
+            let profileIDs = Set(file.profiles.map(\.id))
+            let tenants = try await client.list(Paths.tenants, limit: nil).rows
+                .map { try ResourceReader(resource: $0).id("id") }
+                .filter { tenantIDs.contains($0) == false }
+            let profiles = try await client.list(Paths.profiles, limit: nil).rows
+                .map { try ProfileSettings($0) }
+                .filter { profileIDs.contains($0.id) == false }
+            return (
+                tenants.map { .tenant(id: $0) },
+                profiles.map { .profile(id: $0.id, tenantID: $0.tenantID) }
+            )
+        } catch let failure as ControlFailure
+            where failure.httpStatus == 503 && isNeeded == false
+        {
+            return nil
+        }
+    }
+}
+
+extension LimitsPlan.Step {
+    /// Carries it out.
+    ///
+    /// - Throws: `ControlFailure`; one with HTTP status 412 when somebody changed the resource since.
+    func apply(_ client: ControlClient) async throws {
+        let members = change.fields.map { ($0.name, $0.after.json) }
+        switch (change.subject, change.kind) {
+        case (_, .delete): try await delete(client)
+        case (.defaults, _):
+            _ = try await client.send(
+                .patch, Paths.defaults, body: .object(members), ifMatch: etag)
+        case (.tenant(let id), .create):
+            _ = try await client.send(
+                .post, Paths.tenants, body: .object([("id", .string(id))] + members))
+        case (.profile(let id, let tenantID), .create):
+            let ids = [("id", JSONValue.string(id)), ("tenant_id", .string(tenantID))]
+            _ = try await client.send(.post, Paths.profiles, body: .object(ids + members))
+        case (_, .update):
+            _ = try await client.send(.patch, path, body: .object(members), ifMatch: etag)
+        }
+    }
+
+    private func delete(_ client: ControlClient) async throws {
+        do {
+            _ = try await client.send(.delete, path)
+        } catch let failure as ControlFailure where failure.httpStatus == 404 {
+            // The list lagged, or its tenant took it along: it is gone.
+        }
+    }
+
+    private var path: String {
+        switch change.subject {
+        case .defaults: Paths.defaults
+        case .tenant(let id): Paths.one(Paths.tenants, id)
+        case .profile(let id, _): Paths.one(Paths.profiles, id)
+        }
+    }
+
+    /// One line of `--json`.
+    func json(result: String, failure: ControlFailure? = nil) -> JSONValue {
+        let (type, id): (String, String?) =
+            switch change.subject {
+            case .defaults: ("tenant_defaults", nil)
+            case .tenant(let id): ("tenant", id)
+            case .profile(let id, _): ("messaging_profile", id)
+            }
+        let action =
+            switch change.kind {
+            case .create: "create"
+            case .update: "update"
+            case .delete: "delete"
+            }
+        let changes = change.fields.map { field in
+            JSONValue.object([
+                ("name", .string(field.name)), ("before", field.before?.json ?? .null),
+                ("after", field.after.json),
+            ])
+        }
+        return .object(
+            named([
+                ("record_type", .string("change")), ("resource", .string(type)),
+                ("id", id.map { .string($0) } ?? .null), ("action", .string(action)),
+                ("changes", .array(changes)), ("result", .string(result)),
+                ("errors", failure?.json["errors"]),
+            ]))
+    }
+}
+
+extension ControlClient {
+    /// A resource; nil: there is none.
+    func find(_ path: String) async throws -> ControlAnswer? {
+        do {
+            return try await send(.get, path)
+        } catch let failure as ControlFailure where failure.httpStatus == 404 {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,125 @@
+internal import Foundation
+
+/// Rows as aligned columns. A cell without a value is "-".
+struct Table: Sendable {
+    struct Column: Sendable {
+        var title: String
+        var isNumber: Bool
+        var cell: @Sendable (JSONValue) -> JSONValue?
+
+        /// - Parameter name: the member of a row, or a path of members: "limit.name".
+        init(_ title: String, _ name: String, isNumber: Bool = false) {
+            self.title = title
+            self.isNumber = isNumber
+            let path = name.split(separator: ".").map(String.init)
+            cell = { row in
+                path.reduce(Optional(row)) { value, name in value.flatMap { $0[name] } }
+            }
+        }
+
+        init(_ title: String, cell: @escaping @Sendable (JSONValue) -> JSONValue?) {
+            self.title = title
+            isNumber = false
+            self.cell = cell
+        }
+    }
+
+    var columns: [Column]
+    /// What stands there instead of an empty table.
+    var none: String
+
+    /// - Complexity: O(rows × columns).
+    func text(_ rows: [JSONValue]) -> String {
+        if rows.isEmpty { return none }
+        var lines = [columns.map(\.title)]
+        lines += rows.map { row in
+            columns.map { CellText.text($0.cell(row) ?? .null) }
+        }
+        let widths = columns.indices.map { index in lines.map { $0[index].count }.max() ?? 0 }
+        return lines.map { cells in
+            var line = columns.indices.map { index in
+                let padding = String(repeating: " ", count: widths[index] - cells[index].count)
+                return columns[index].isNumber ? padding + cells[index] : cells[index] + padding
+            }.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            return line
+        }.joined(separator: "\n")
+    }
+}
+
+/// One value for people, on one line.
+enum CellText {
+    static func text(_ value: JSONValue) -> String {
+        switch value {
+        case .null: "-"
+        case .bool(let flag): flag ? "yes" : "no"
+        case .integer(let number): String(number)
+        case .number(let text): text
+        case .string(let text): printable(text)
+        case .array(let values):
+            values.isEmpty ? "-" : values.map(Self.text).joined(separator: ", ")
+        case .object(let members):
+            members.map { "\(printable($0.0)) \(Self.text($0.1))" }.joined(separator: ", ")
+        }
+    }
+
+    /// Control characters would let a name write anywhere on the terminal.
+    static func printable(_ text: String) -> String {
+        if text.isEmpty { return "-" }
+        guard text.unicodeScalars.contains(where: isUnsafe) else { return text }
+        return text.unicodeScalars.map { scalar in
+            isUnsafe(scalar) ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        }.joined()
+    }
+
+    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
+}
+
+/// A resource as lines: name, value; lists of objects are indented below their name.
+enum RecordText {
+    static func text(_ resource: JSONValue) -> String {
+        lines(resource, indent: "").joined(separator: "\n")
+    }
+
+    private static func lines(_ value: JSONValue, indent: String) -> [String] {
+        guard case .object(let members) = value else { return [indent + CellText.text(value)] }
+        let shown = members.filter { $0.0 != "record_type" }
+        let width = shown.map(\.0.count).max() ?? 0
+        var lines: [String] = []
+        for (name, value) in shown {
+            let isShort = if case .object = value { false } else { objects(value).isEmpty }
+            if isShort {
+                let padding = String(repeating: " ", count: width - name.count)
+                lines.append("\(indent)\(name)\(padding)  \(CellText.text(value))")
+                continue
+            }
+            lines.append("\(indent)\(name)")
+            if case .object = value { lines += Self.lines(value, indent: indent + "  ") }
+            for object in objects(value) {
+                var part = Self.lines(object, indent: indent + "    ")
+                if let first = part.first {
+                    part[0] = "\(indent)  - " + first.dropFirst(indent.count + 4)
+                }
+                lines += part
+            }
+        }
+        return lines
+    }
+
+    private static func objects(_ value: JSONValue) -> [JSONValue] {
+        (value.array ?? []).filter { if case .object = $0 { true } else { false } }
+    }
+
+    /// What an answer to a change says about limits that are below present usage.
+    static func overBy(_ resource: JSONValue) -> [String] {
+        guard case .object(let limits) = resource["over_by"] ?? .null else { return [] }
+        return limits.filter { $0.1.isNull == false && $0.1 != .integer(0) }.map { name, amount in
+            "  \(name) is exceeded by \(CellText.text(amount)): the next charge or creation trips it"
+        }
+    }
+}

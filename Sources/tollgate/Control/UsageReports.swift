@@ -1,0 +1,122 @@
+internal import ArgumentParser
+internal import Foundation
+
+/// `tollgate usage`: now over gRPC, lists and days over the REST API.
+struct UsageCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "usage",
+        abstract: "Prints usage: of a tenant now, of all tenants, or by day.",
+        discussion: """
+            Without a sub-command it is "now".
+
+            Example: tollgate usage --tenant acme
+            """,
+        subcommands: [UsageNowCommand.self, UsageList.self, UsageDaily.self],
+        defaultSubcommand: UsageNowCommand.self)
+}
+
+/// `tollgate usage list`
+struct UsageList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Lists what all tenants use, the one nearest to a limit first.",
+        discussion: """
+            Each cell is used (committed and held) / cap. 
+
+            Example: tollgate usage list --sort monthly_spend --limit 20
+            """)
+
+    @Option(
+        help: .init(
+            "nearest_to_limit (default), monthly_spend, extensions, dids, monthly_minutes, id or name.",
+            valueName: "order"))
+    var sort: String?
+
+    @Option(help: .init("Only active or suspended ones.", valueName: "status"))
+    var status: String?
+
+    @OptionGroup var list: ListOptions
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    static let table = Table(
+        columns: [
+            .init("TENANT") { $0["tenant_id"] ?? $0["id"] },
+            .init("NAME") { $0["tenant_name"] ?? $0["name"] },
+            .init("STATUS") { $0["tenant_status"] ?? $0["status"] },
+            .init("SPEND") { LimitCell.text($0, "tenant_monthly_spend") },
+            .init("EXTENSIONS") { LimitCell.text($0, "tenant_extensions") },
+            .init("DIDS") { LimitCell.text($0, "tenant_dids") },
+            .init("MINUTES") { LimitCell.text($0, "tenant_monthly_minutes") },
+        ], none: "No tenants.")
+
+    func run() async throws {
+        let filter = query(("sort", sort), ("filter[status]", status))
+        try await control.list(Paths.usage, query: filter, list, Self.table)
+    }
+}
+
+/// "12.50 / 500.00" of one limit in a row's `limits`.
+enum LimitCell {
+    static func text(_ row: JSONValue, _ name: String) -> JSONValue? {
+        let limits = row["limits"]?.array ?? []
+        guard let limit = limits.first(where: { $0["limit"]?.string == name }) else { return nil }
+        let isMinutes = name == "tenant_monthly_minutes"
+        let used = sum(limit["committed"], limit["held"], isMinutes: isMinutes)
+        let cap = isMinutes ? limit["cap_minutes"] : limit["cap"]
+        guard let cap, cap.isNull == false else { return .string(used) }
+        return .string("\(used) / \(CellText.text(cap))")
+    }
+
+    private static func sum(
+        _ committed: JSONValue?, _ held: JSONValue?, isMinutes: Bool
+    ) -> String {
+        if let committed = committed?.integer {
+            let (total, overflows) = committed.addingReportingOverflow(held?.integer ?? 0)
+            if overflows { return CellText.text(.integer(committed)) }
+            // A minute that has begun is shown as one that is used.
+            return String(isMinutes ? (total + 59) / 60 : total)
+        }
+        let amounts = [committed, held].compactMap { $0?.string.flatMap { Decimal(string: $0) } }
+        let total = amounts.reduce(Decimal(0), +)
+        return held?.string.map { Decimal(string: $0) == 0 } == true
+            ? CellText.text(committed ?? .null) : "\(total)"
+    }
+}
+
+/// `tollgate usage daily`
+struct UsageDaily: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "daily", abstract: "Prints what a tenant used on each UTC day.",
+        discussion: "Example: tollgate usage daily --tenant acme --from 2026-11-01 --to 2026-11-30")
+
+    @Option(help: .init("The tenant's id.", valueName: "id"))
+    var tenant: String
+
+    @Option(help: .init("The messaging profile's id.", valueName: "id"))
+    var profile: String?
+
+    @Option(help: .init("First day, like 2026-11-01.", valueName: "date"))
+    var from: String?
+
+    @Option(help: .init("Last day.", valueName: "date"))
+    var to: String?
+
+    @OptionGroup var list: ListOptions
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    static let table = Table(
+        columns: [
+            .init("DAY", "date"), .init("PROFILE", "messaging_profile_id"),
+            .init("SPEND", "spend", isNumber: true),
+            .init("EXTENSIONS", "extensions", isNumber: true),
+            .init("DIDS", "dids", isNumber: true),
+            .init("CALL SECONDS", "call_seconds", isNumber: true),
+            .init("ALLOWED", "allowed", isNumber: true), .init("DENIED", "denied", isNumber: true),
+        ], none: "No usage in these days.")
+
+    func run() async throws {
+        let filter = query(("from", from), ("to", to), ("filter[messaging_profile_id]", profile))
+        try await control.list(
+            Paths.one(Paths.tenants, tenant, "/usage/daily"), query: filter, list, Self.table)
+    }
+}

@@ -1,0 +1,226 @@
+internal import ArgumentParser
+
+/// `tollgate webhooks`
+struct WebhooksCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "webhooks",
+        abstract: "Shows and changes where events are posted to, and what became of it.",
+        subcommands: [
+            WebhookList.self, WebhookGet.self, WebhookCreate.self, WebhookUpdate.self,
+            WebhookDelete.self, WebhookTest.self, DeliveryList.self, DeliveryResend.self,
+        ])
+}
+
+/// A webhook endpoint, as an argument.
+struct WebhookArgument: ParsableArguments {
+    @Argument(help: "The endpoint's id.")
+    var id: String
+
+    func path(_ rest: String = "") -> String { Paths.one(Paths.webhooks, id, rest) }
+}
+
+/// Which events somebody wants.
+struct RecipientFlags: ParsableArguments {
+    @Option(
+        parsing: .upToNextOption,
+        help: .init("Only these types of events; \"all\" for all.", valueName: "type"))
+    var events: [String] = []
+
+    @Flag(inversion: .prefixedEnableDisable, help: "Whether anything is sent there.")
+    var sending: Bool?
+
+    func members() -> [(String, JSONValue)] {
+        named([
+            ("enabled", sending.map { .bool($0) }),
+            (
+                "event_types",
+                events.isEmpty
+                    ? nil : .array(events == ["all"] ? [] : events.map { .string($0) })
+            ),
+        ])
+    }
+}
+
+struct WebhookFlags: ParsableArguments {
+    @Option(help: .init("Where to if the URL fails three times, or none.", valueName: "url"))
+    var failoverURL: String?
+
+    @Option(help: .init("What it is.", valueName: "text"))
+    var description: String?
+
+    @OptionGroup var recipient: RecipientFlags
+
+    func members() -> [(String, JSONValue)] {
+        named([
+            ("failover_url", failoverURL.map { $0 == "none" ? .null : .string($0) }),
+            ("description", description.map { .string($0) }),
+        ]) + recipient.members()
+    }
+}
+
+struct WebhookList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists webhook endpoints.")
+
+    @OptionGroup var list: ListOptions
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    static let table = Table(
+        columns: [
+            .init("ID", "id"), .init("URL", "url"), .init("FAILOVER", "failover_url"),
+            .init("ENABLED", "enabled"), .init("EVENTS", "event_types"),
+            .init("DESCRIPTION", "description"),
+        ], none: "No webhook endpoints.")
+
+    func run() async throws {
+        try await control.list(Paths.webhooks, query: [], list, Self.table)
+    }
+}
+
+struct WebhookGet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get", abstract: "Shows one webhook endpoint.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws { try await control.get(webhook.path()) }
+}
+
+struct WebhookCreate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Has events posted to a URL.",
+        discussion: """
+            Example: tollgate webhooks create https://example.com/tollgate --events \
+            tenant.suspended tenant.limit-reached
+            """)
+
+    @Argument(help: "Where to.")
+    var to: String
+
+    @OptionGroup(title: "Settings") var fields: WebhookFlags
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        let body = JSONValue.object([("url", .string(to))] + fields.members())
+        try await control.run { client in
+            let answer = try await client.send(.post, Paths.webhooks, body: body)
+            let id = answer.data["id"]?.string ?? ""
+            control.print(done: "Created webhook endpoint \(id).", answer.data)
+        }
+    }
+}
+
+struct WebhookUpdate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "update", abstract: "Changes a webhook endpoint.",
+        discussion: "Example: tollgate webhooks update ID --to https://example.com/other")
+
+    @OptionGroup var webhook: WebhookArgument
+
+    @Option(help: .init("Another URL.", valueName: "url"))
+    var to: String?
+
+    @OptionGroup(title: "Settings") var fields: WebhookFlags
+    @OptionGroup var match: MatchOption
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        let members = named([("url", to.map { .string($0) })]) + fields.members()
+        try await control.act(
+            .patch, webhook.path(), body: changes(members), ifMatch: match.ifMatch,
+            done: "Changed webhook endpoint \(webhook.id).")
+    }
+}
+
+struct WebhookDelete: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete", abstract: "Has nothing more posted there.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        try await control.act(
+            .delete, webhook.path(), done: "Deleted webhook endpoint \(webhook.id).")
+    }
+}
+
+struct WebhookTest: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "test", abstract: "Has a signed test event posted to an endpoint.",
+        discussion: "Says what came back; exit status 70 if the endpoint did not take it.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        try await control.runTest(webhook.path("/actions/test"), body: nil)
+    }
+}
+
+struct DeliveryList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "deliveries",
+        abstract: "Lists what was or will be posted or mailed, newest first.",
+        discussion: "Example: tollgate webhooks deliveries --status failed")
+
+    @Option(help: .init("Only pending, delivered or failed ones.", valueName: "status"))
+    var status: String?
+
+    @Option(help: .init("Only of an event.", valueName: "id"))
+    var event: String?
+
+    @Option(help: .init("Only a type of event.", valueName: "type"))
+    var type: String?
+
+    @OptionGroup var list: ListOptions
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    static let table = Table(
+        columns: [
+            .init("ID", "id"), .init("STATUS", "status"),
+            .init("EVENT") { $0["event_type"] ?? $0["webhook"]?["event_type"] },
+            .init("TO") { $0["url"] ?? $0["attempts"]?.array?.first?["target"] },
+            .init("ATTEMPTS") { .integer(Int64($0["attempts"]?.array?.count ?? 0)) },
+            .init("LAST") {
+                let last = $0["attempts"]?.array?.first
+                return last?["error"].flatMap { $0.isNull ? nil : $0 } ?? last?["status_code"]
+            },
+            .init("NEXT", "next_attempt_at"),
+        ], none: "No deliveries.")
+
+    func run() async throws {
+        let filter = query(
+            ("filter[status]", status), ("filter[event_id]", event), ("filter[event_type]", type))
+        try await control.list(Paths.deliveries, query: filter, list, Self.table)
+    }
+}
+
+struct DeliveryResend: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resend", abstract: "Sends a delivery again, with the same event id.")
+
+    @Argument(help: "The delivery's id.")
+    var id: String
+
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        try await control.act(
+            .post, Paths.one(Paths.deliveries, id, "/actions/resend"),
+            done: "Delivery \(id) is sent again.")
+    }
+}
+
+extension ControlOptions {
+    /// Asks for a test message and tells what became of it.
+    func runTest(_ path: String, body: JSONValue?) async throws {
+        try await run { client in
+            let result = try await client.send(.post, path, body: body).data
+            let error = result["error"]?.string
+            print(done: error.map { "It was not taken: \($0)" } ?? "It was taken.", result)
+            if error != nil { throw ExitStatus.failure.code }
+        }
+    }
+}

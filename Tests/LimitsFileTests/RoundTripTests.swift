@@ -1,0 +1,259 @@
+import Limits
+import LimitsFile
+import Testing
+
+/// SplitMix64: the same seed, the same settings.
+private struct Seeded: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+
+    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+
+    mutating func one<Value>(of values: [Value]) -> Value {
+        values[Int.random(in: 0..<values.count, using: &self)]
+    }
+
+    /// Texts that a writer of YAML is most likely to get wrong.
+    mutating func text(atMost bytes: Int) -> String {
+        let whole = [
+            "", "null", "~", "Null", "true", "Yes", "off", "n", "1", "007", "1.50", "0x1f", "1e3",
+            "-", "- a", "a: b", "a #b", "#", "\"", "'", "'a", "{a}", "[a]", "&a", "*a", "!a", "|",
+            ">", "%", "@", "`", "?", "a:", ":", " a", "a ", "a\nb", "\n", "a\tb", "\\n", "\u{85}",
+            "\u{2028}", "\u{feff}", "\u{0}", "\u{7f}", "\u{200e}a", "\u{e000}", "\u{fffe}", "é",
+            "e\u{301}", "日本", "😀", "\u{1f468}\u{200d}\u{1f469}", "---", "...", "<<", "=",
+        ]
+        var text = one(of: whole)
+        while chance(60) { text += one(of: whole + ["acme", " ", "_", "/", "Z9"]) }
+        while text.utf8.count > bytes { text.unicodeScalars.removeLast() }
+        return text
+    }
+
+    /// What may be an id, and is new.
+    mutating func id(_ used: inout Set<String>) -> String {
+        while true {
+            let scalars = text(atMost: 60).unicodeScalars.filter {
+                $0.properties.generalCategory != .control
+            }
+            let id = String(String.UnicodeScalarView(scalars))
+            if id.isEmpty == false, used.insert(id).inserted { return id }
+        }
+    }
+
+    mutating func cap(atMost most: Int64) -> Int64? {
+        chance(30) ? nil : one(of: [0, 1, 50, most, Int64.random(in: 0...most, using: &self)])
+    }
+
+    mutating func limits() -> TenantLimits {
+        TenantLimits(
+            monthlySpendNanos: cap(atMost: .max), maxExtensions: cap(atMost: .max),
+            maxDIDs: cap(atMost: .max),
+            monthlyCallSeconds: cap(atMost: .max / 60).map { $0 * 60 },
+            alertThresholdPercent: UInt8.random(in: 1...100, using: &self),
+            autoSuspend: chance(50))
+    }
+
+    mutating func file() -> LimitsFile {
+        var tenantIDs: Set<String> = []
+        var profileIDs: Set<String> = []
+        var tenants: [TenantSettings] = []
+        var profiles: [ProfileSettings] = []
+        for _ in 0..<Int.random(in: 0...6, using: &self) {
+            let tenant = TenantSettings(
+                id: id(&tenantIDs), name: text(atMost: 200), limits: limits(),
+                onLimit: one(of: OnLimit.allCases),
+                billingCycleDay: UInt8.random(in: 1...31, using: &self),
+                timeZone: one(of: ["UTC", "Europe/Paris", "America/Argentina/Buenos_Aires"]),
+                disclosesLimits: chance(50))
+            tenants.append(tenant)
+            for _ in 0..<Int.random(in: 0...3, using: &self) {
+                profiles.append(
+                    ProfileSettings(
+                        id: id(&profileIDs), tenantID: tenant.id, name: text(atMost: 200),
+                        dailySpendLimitEnabled: chance(50),
+                        dailySpendLimitNanos: cap(atMost: .max)))
+            }
+        }
+        return LimitsFile(defaults: limits(), tenants: tenants, profiles: profiles)
+    }
+}
+
+@Suite("A limits file that was written")
+struct RoundTripTests {
+    @Test(arguments: 1...300)
+    func readsBackAsItWasWritten(_ seed: UInt64) throws {
+        var random = Seeded(state: seed)
+        let file = random.file()
+        let text = file.text
+        let again = try LimitsFile.parse(text, file: "export")
+        #expect(again.saysTheSame(as: file), "seed \(seed):\n\(text)")
+        // What was read is written the same way: an export under version control changes only with the settings.
+        #expect(again.text == text, "seed \(seed)")
+    }
+
+    /// An export that is applied finds nothing to change.
+    @Test(arguments: 1...100)
+    func differsInNothing(_ seed: UInt64) throws {
+        var random = Seeded(state: seed)
+        let service = random.file()
+        let file = try LimitsFile.parse(service.text, file: "export")
+        #expect(SettingChange(defaults: file.defaults, present: service.defaults) == nil)
+        for (wanted, present) in zip(file.tenants, service.tenants) {
+            #expect(SettingChange(tenant: wanted, present: present) == nil)
+        }
+        for (wanted, present) in zip(file.profiles, service.profiles) {
+            #expect(SettingChange(profile: wanted, present: present) == nil)
+        }
+        #expect(file.tenants.count == service.tenants.count)
+        #expect(file.profiles.count == service.profiles.count)
+    }
+
+    @Test func readsLikeWrittenByHand() {
+        let limits = TenantLimits(monthlySpendNanos: 500_000_000_000, maxExtensions: 50)
+        let file = LimitsFile(
+            defaults: .newTenant,
+            tenants: [TenantSettings(id: "acme", name: "Acme Telecom", limits: limits)],
+            profiles: [ProfileSettings(id: "p1", tenantID: "acme", dailySpendLimitEnabled: true)])
+        #expect(
+            file.text == """
+                version: 1
+
+                defaults:
+                  monthly_spend_limit: "500.00"
+                  max_extensions: 50
+                  max_dids: 10
+                  max_monthly_minutes: 5000
+                  alert_threshold: 80
+                  auto_suspend: true
+
+                tenants:
+                  - id: acme
+                    name: "Acme Telecom"
+                    monthly_spend_limit: "500.00"
+                    max_extensions: 50
+                    max_dids: null
+                    max_monthly_minutes: null
+                    alert_threshold: 80
+                    auto_suspend: false
+                    messaging_profiles:
+                      - id: p1
+                        daily_spend_limit: null
+                        daily_spend_limit_enabled: true
+
+                """)
+    }
+
+    @Test func sixFieldsDoNotFollowDefaultsThatAreEditedLater() throws {
+        let file = LimitsFile(
+            defaults: .newTenant, tenants: [TenantSettings(id: "a", limits: .newTenant)],
+            profiles: [])
+        let edited = file.text.replacing("max_dids: 10", with: "max_dids: 11", maxReplacements: 1)
+        let again = try LimitsFile.parse(edited, file: "export")
+        #expect(again.defaults.maxDIDs == 11)
+        #expect(again.tenants[0].limits.maxDIDs == 10)
+    }
+}
+
+@Suite("What a limits file would change")
+struct SettingChangeTests {
+    @Test func nothingWhereBothSayTheSame() {
+        var present = TenantSettings(id: "a", limits: .newTenant)
+        present.revision = Revision(number: 7, createdAt: 1, updatedAt: 2)
+        #expect(
+            SettingChange(tenant: TenantSettings(id: "a", limits: .newTenant), present: present)
+                == nil)
+    }
+
+    @Test func onlyTheFieldsThatDiffer() throws {
+        let present = TenantSettings(id: "a", name: "Old", limits: .newTenant)
+        var wanted = present
+        wanted.name = "New"
+        wanted.limits.maxDIDs = nil
+        wanted.limits.monthlySpendNanos = 750_500_000_000
+        wanted.onLimit = .block
+        let change = try #require(SettingChange(tenant: wanted, present: present))
+        #expect(change.kind == .update)
+        #expect(
+            change.description == """
+                ~ tenant a
+                    name                 Old → New
+                    monthly_spend_limit  500.00 → 750.50
+                    max_dids             10 → no limit
+                    on_limit             auto → block
+                """)
+    }
+
+    @Test func everyFieldOfATenantIsCompared() throws {
+        let present = TenantSettings(id: "a")
+        let others: [(String, (inout TenantSettings) -> Void)] = [
+            ("name", { $0.name = "x" }),
+            ("monthly_spend_limit", { $0.limits.monthlySpendNanos = 0 }),
+            ("max_extensions", { $0.limits.maxExtensions = 0 }),
+            ("max_dids", { $0.limits.maxDIDs = 0 }),
+            ("max_monthly_minutes", { $0.limits.monthlyCallSeconds = 0 }),
+            ("alert_threshold", { $0.limits.alertThresholdPercent = 1 }),
+            ("auto_suspend", { $0.limits.autoSuspend = true }),
+            ("on_limit", { $0.onLimit = .alert }),
+            ("billing_cycle_day", { $0.billingCycleDay = 31 }),
+            ("time_zone", { $0.timeZone = "Europe/Paris" }),
+            ("disclose_limits", { $0.disclosesLimits = true }),
+        ]
+        for (name, change) in others {
+            var wanted = present
+            change(&wanted)
+            let found = try #require(SettingChange(tenant: wanted, present: present))
+            #expect(found.fields.map(\.name) == [name])
+        }
+        #expect(others.count == present.fields.count)
+    }
+
+    @Test func everyFieldOfAProfileIsCompared() throws {
+        let present = ProfileSettings(id: "p", tenantID: "a")
+        let others: [(String, (inout ProfileSettings) -> Void)] = [
+            ("name", { $0.name = "x" }), ("daily_spend_limit", { $0.dailySpendLimitNanos = 0 }),
+            ("daily_spend_limit_enabled", { $0.dailySpendLimitEnabled = true }),
+        ]
+        for (name, change) in others {
+            var wanted = present
+            change(&wanted)
+            let found = try #require(SettingChange(profile: wanted, present: present))
+            #expect(found.fields.map(\.name) == [name])
+        }
+        #expect(others.count == present.fields.count)
+    }
+
+    @Test func whatDoesNotExistIsCreatedWithEverything() throws {
+        let wanted = ProfileSettings(
+            id: "p 1", tenantID: "a", name: "", dailySpendLimitNanos: 10_000_000)
+        let change = try #require(SettingChange(profile: wanted, present: nil))
+        #expect(change.kind == .create)
+        #expect(
+            change.description == """
+                + messaging profile "p 1" of tenant a
+                    name                       ""
+                    daily_spend_limit          0.01
+                    daily_spend_limit_enabled  off
+                """)
+        #expect(change.fields.allSatisfy { $0.before == nil })
+    }
+
+    @Test func deletionAndDefaults() throws {
+        #expect(SettingChange.delete(.tenant(id: "a")).description == "- tenant a")
+        var wanted = TenantLimits.newTenant
+        wanted.autoSuspend = false
+        let change = try #require(SettingChange(defaults: wanted, present: .newTenant))
+        #expect(change.description == "~ tenant defaults\n    auto_suspend  on → off")
+    }
+
+    @Test func aFileThatIsSilentAboutDefaultsLeavesThem() throws {
+        #expect(try LimitsFile.parse("tenants: []", file: "f").hasDefaults == false)
+        #expect(try LimitsFile.parse("defaults:\ntenants: []", file: "f").hasDefaults == false)
+        #expect(try LimitsFile.parse("defaults: {max_dids: 1}", file: "f").hasDefaults)
+    }
+}

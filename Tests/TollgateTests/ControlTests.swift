@@ -1,0 +1,272 @@
+import ArgumentParser
+import Limits
+import LimitsFile
+import Testing
+
+@testable import tollgate
+
+@Suite("JSON that the service sends")
+struct JSONReaderTests {
+    @Test(arguments: [
+        #"{"b":1,"a":[true,false,null],"c":"ä\u00e9\n\"\\/😀"}"#, "[]", "{}", #""""#, "-1.50e3",
+        "9223372036854775807", "9223372036854775808", #"{"a":{"a":{"a":[[[]]]}}}"#, "0.10",
+    ])
+    func isReadAsItStands(_ text: String) throws {
+        let value = try JSONReader.parse(text.utf8)
+        let again = try JSONReader.parse(value.line.utf8)
+        #expect(value == again)
+        if text.contains("\\") == false { #expect(value.line == text) }
+    }
+
+    @Test func membersKeepTheirOrderAndEscapesAreUndone() throws {
+        let value = try JSONReader.parse(#" { "b" : 1 , "a" : "\u00e9\ud83d\ude00\n" } "#.utf8)
+        #expect(value.line == #"{"b":1,"a":"é😀\n"}"#)
+        #expect(value["a"]?.string == "é😀\n")
+        #expect(value["b"]?.integer == 1)
+        #expect(value["c"] == nil)
+    }
+
+    @Test(arguments: [
+        "", " ", "{", "[1,", "[1,]", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, #""a"#, #""\x""#, "tru",
+        "nulll", "1 2", "{a:1}", "'a'", "+1", ".5", "--1", #""\"#, "\"\u{1}\"",
+    ])
+    func whatIsNotJSONIsRefused(_ text: String) {
+        #expect(throws: JSONReaderError.self) { _ = try JSONReader.parse(text.utf8) }
+    }
+
+    @Test func depthIsBounded() throws {
+        let deep = { (depth: Int) in
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
+        _ = try JSONReader.parse(deep(JSONReader.maximumDepth).utf8)
+        #expect(throws: JSONReaderError.self) {
+            _ = try JSONReader.parse(deep(JSONReader.maximumDepth + 1).utf8)
+        }
+    }
+}
+
+@Suite("Tables and records for people")
+struct TableTests {
+    private let table = Table(
+        columns: [
+            .init("ID", "id"), .init("SPEND", "money.spend", isNumber: true), .init("ON", "on"),
+        ], none: "Nothing.")
+
+    private func rows(_ text: String) throws -> [JSONValue] {
+        try #require(try JSONReader.parse(text.utf8).array)
+    }
+
+    @Test func columnsAreAligned() throws {
+        let rows = try rows(
+            #"[{"id":"a","money":{"spend":"1.00"},"on":true},{"id":"longer","money":{"spend":"100.00"},"on":false},{"id":"b"}]"#
+        )
+        #expect(
+            table.text(rows) == """
+                ID       SPEND  ON
+                a         1.00  yes
+                longer  100.00  no
+                b            -  -
+                """)
+        #expect(table.text([]) == "Nothing.")
+    }
+
+    @Test func aNameCannotWriteOnTheTerminal() throws {
+        let rows = try rows(#"[{"id":"a\u001b[2J\nb\u202e"}]"#)
+        #expect(table.text(rows).split(separator: "\n").count == 2)
+        #expect(table.text(rows).contains(#"a\u{1b}[2J\u{a}b\u{202e}"#))
+    }
+
+    @Test func aRecordHasALineForEachMember() throws {
+        let record = try JSONReader.parse(
+            #"{"record_type":"tenant","id":"a","max_dids":null,"tags":["x","y"],"limits":[{"limit":"l","cap":1},{"limit":"m","cap":2}],"by":{"name":"n"}}"#
+                .utf8)
+        #expect(
+            RecordText.text(record) == """
+                id        a
+                max_dids  -
+                tags      x, y
+                limits
+                  - limit  l
+                    cap    1
+                  - limit  m
+                    cap    2
+                by
+                  name  n
+                """)
+    }
+
+    @Test func whatIsOverACapIsSaid() throws {
+        let answer = try JSONReader.parse(
+            #"{"id":"a","over_by":{"tenant_dids":2,"tenant_monthly_spend":null}}"#.utf8)
+        #expect(
+            RecordText.overBy(answer) == [
+                "  tenant_dids is exceeded by 2: the next charge or creation trips it"
+            ])
+        #expect(RecordText.overBy(.object([])).isEmpty)
+    }
+
+    @Test func usageCellsSumWhatIsHeld() throws {
+        let row = try JSONReader.parse(
+            #"{"limits":[{"limit":"tenant_monthly_spend","cap":"500.00","committed":"12.50","held":"0.004"},{"limit":"tenant_monthly_minutes","cap":60000,"cap_minutes":1000,"committed":61,"held":0},{"limit":"tenant_dids","cap":null,"committed":3,"held":1}]}"#
+                .utf8)
+        #expect(LimitCell.text(row, "tenant_monthly_spend") == .string("12.504 / 500.00"))
+        #expect(LimitCell.text(row, "tenant_monthly_minutes") == .string("2 / 1000"))
+        #expect(LimitCell.text(row, "tenant_dids") == .string("4"))
+        #expect(LimitCell.text(row, "tenant_extensions") == nil)
+    }
+}
+
+@Suite("Failures of the REST API")
+struct ControlFailureTests {
+    @Test(arguments: [
+        (400, ExitStatus.refusedInput), (401, .notPermitted), (403, .notPermitted),
+        (404, .refusedInput), (405, .failure), (408, .unavailable), (409, .refusedInput),
+        (412, .refusedInput), (413, .refusedInput), (415, .refusedInput), (422, .refusedInput),
+        (429, .unavailable), (500, .failure), (503, .unavailable), (302, .failure),
+    ])
+    func exitStatus(_ httpStatus: Int, _ expected: ExitStatus) {
+        #expect(ControlFailure(httpStatus: httpStatus, body: nil).status == expected)
+    }
+
+    @Test func everyErrorStandsBesideItsPointer() throws {
+        let body = try JSONReader.parse(
+            #"{"errors":[{"code":"10015","title":"Bad Request","detail":"must be digits","source":{"pointer":"/max_dids"}},{"code":"10033","title":"Value outside of range","source":{"parameter":"page[size]"}}]}"#
+                .utf8)
+        let failure = ControlFailure(httpStatus: 422, body: body)
+        #expect(
+            failure.text == """
+                The service refused it:
+                  /max_dids: Bad Request: must be digits (10015)
+                  page[size]: Value outside of range (10033)
+                """)
+        #expect(failure.json["status"] == .integer(422))
+        #expect(failure.json["errors"] == body["errors"])
+    }
+
+    @Test func anAnswerThatIsNoJSONIsSaid() {
+        #expect(ControlFailure(httpStatus: 404, body: nil).text.contains("HTTP status 404"))
+    }
+}
+
+@Suite("Arguments of the commands over the REST API")
+struct ControlArgumentTests {
+    private func members(_ arguments: String...) throws -> JSONValue {
+        let command = try #require(try Tollgate.parseAsRoot(arguments) as? TenantUpdate)
+        return try changes(try command.fields.members())
+    }
+
+    @Test func flagsBecomeMembersOfTheBody() throws {
+        let body = try members(
+            "tenants", "update", "acme", "--name", "Acme", "--monthly-spend-limit", "500.5",
+            "--max-extensions", "none", "--max-dids", "0", "--max-monthly-minutes", "5000",
+            "--alert-threshold", "75", "--no-auto-suspend", "--on-limit", "block",
+            "--billing-cycle-day", "31", "--time-zone", "Europe/Paris", "--disclose-limits")
+        #expect(
+            body.line
+                == #"{"name":"Acme","monthly_spend_limit":"500.50","max_extensions":null,"max_dids":0,"max_monthly_minutes":5000,"alert_threshold":75,"auto_suspend":false,"on_limit":"block","billing_cycle_day":31,"time_zone":"Europe/Paris","disclose_limits":true}"#
+        )
+    }
+
+    @Test func onlyWhatIsNamedIsChanged() throws {
+        #expect(
+            try members("tenants", "update", "a", "--auto-suspend").line
+                == #"{"auto_suspend":true}"#)
+    }
+
+    @Test(arguments: [
+        [], ["--monthly-spend-limit", "5,00"], ["--monthly-spend-limit", "1e3"],
+        ["--max-dids", "1.5"], ["--max-dids", "many"], ["--max-extensions=-1"],
+        ["--alert-threshold", "0"], ["--alert-threshold", "101"], ["--billing-cycle-day", "32"],
+    ])
+    func wrongSettingsAreRefusedBeforeAnybodyIsAsked(_ flags: [String]) throws {
+        let command = try #require(
+            try Tollgate.parseAsRoot(["tenants", "update", "a"] + flags) as? TenantUpdate)
+        #expect(throws: ValidationError.self) {
+            _ = try changes(try command.fields.members())
+        }
+    }
+
+    @Test func profileFlags() throws {
+        let command = try #require(
+            try Tollgate.parseAsRoot([
+                "profiles", "update", "p", "--daily-spend-limit", "0.12",
+                "--daily-spend-limit-enabled", "--webhook-url", "https://example.com/a",
+                "--webhook-failover-url", "none",
+            ]) as? ProfileUpdate)
+        #expect(
+            JSONValue.object(try command.fields.members()).line
+                == #"{"daily_spend_limit":"0.12","daily_spend_limit_enabled":true,"webhook_url":"https://example.com/a","webhook_failover_url":null}"#
+        )
+    }
+
+    @Test func usageKeepsItsFixedForm() throws {
+        let fixed = try Tollgate.parseAsRoot(["usage", "--tenant", "acme", "--profile", "p"])
+        #expect((fixed as? UsageNowCommand)?.tenant == "acme")
+        #expect(try Tollgate.parseAsRoot(["usage", "list"]) is UsageList)
+        #expect(try Tollgate.parseAsRoot(["usage", "daily", "--tenant", "a"]) is UsageDaily)
+    }
+
+    @Test(arguments: ["127.0.0.1:8080", "ftp://a", "http://", "http://a?b=c", ""])
+    func wrongURLs(_ url: String) throws {
+        let options = try ControlOptions.parse(["--url", url])
+        #expect(throws: ValidationError.self) { _ = try options.makeClient([:]) }
+    }
+
+    @Test func flagBeatsEnvironmentBeatsDefault() async throws {
+        let environment = ["TOLLGATE_URL": "http://env:1/"]
+        let named = try ControlOptions.parse(["--url", "https://flag:2"]).makeClient(environment)
+        let unnamed = try ControlOptions.parse([]).makeClient(environment)
+        let bare = try ControlOptions.parse([]).makeClient([:])
+        #expect(named.url == "https://flag:2")
+        #expect(unnamed.url == "http://env:1")
+        #expect(bare.url == "http://127.0.0.1:8080")
+        for client in [named, unnamed, bare] { await client.close() }
+    }
+
+    @Test func idsAreEscapedInPaths() {
+        #expect(ControlClient.segment("a/b?c#d%e ä") == "a%2Fb%3Fc%23d%25e%20%C3%A4")
+        #expect(ControlClient.segment("..") == "%2E%2E")
+        #expect(ControlClient.segment("A-z_0.9~") == "A-z_0.9~")
+    }
+
+    @Test func tokensOfATenantNameIt() throws {
+        #expect(throws: (any Error).self) {
+            _ = try Tollgate.parseAsRoot(["tokens", "create", "t", "--scope", "tenant"])
+        }
+        #expect(throws: (any Error).self) {
+            _ = try Tollgate.parseAsRoot([
+                "tokens", "create", "t", "--scope", "operator", "--tenant", "a",
+            ])
+        }
+        let good = try Tollgate.parseAsRoot([
+            "tokens", "create", "t", "--scope", "tenant", "--tenant", "a", "--expires-in", "1d",
+        ])
+        #expect(good is TokenCreate)
+    }
+}
+
+@Suite("Settings over the REST API")
+struct SettingsJSONTests {
+    @Test func aTenantComesBackAsItWasSent() throws {
+        var tenant = TenantSettings(
+            id: "a", name: "A", limits: .newTenant, onLimit: .block, billingCycleDay: 31,
+            timeZone: "Europe/Paris", disclosesLimits: true)
+        tenant.limits.maxDIDs = nil
+        let members =
+            [("id", JSONValue.string("a"))] + tenant.fields.map { ($0.name, $0.value.json) }
+        #expect(try TenantSettings(.object(members)) == tenant)
+    }
+
+    @Test func aProfileComesBackAsItWasSent() throws {
+        let profile = ProfileSettings(
+            id: "p", tenantID: "a", name: "", dailySpendLimitEnabled: true,
+            dailySpendLimitNanos: 12_000_000)
+        let ids = [("id", JSONValue.string("p")), ("tenant_id", .string("a"))]
+        let members = ids + profile.fields.map { ($0.name, $0.value.json) }
+        #expect(try ProfileSettings(.object(members)) == profile)
+    }
+
+    @Test func whatIsMissingIsNotTakenForNoLimit() {
+        #expect(throws: ControlFailure.self) { _ = try TenantLimits(.object([])) }
+    }
+}
