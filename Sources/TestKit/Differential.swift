@@ -100,8 +100,9 @@ package enum Differential {
         case .setTenant(let settings): return [.usage(tenantID: settings.id, profileID: "")]
         case .setProfile(let settings):
             return [.usage(tenantID: settings.tenantID, profileID: settings.id)]
-        case .reinstate(let id): return [.usage(tenantID: id, profileID: "")]
-        case .check(let check):
+        case .suspend(let id), .reinstate(let id), .setCounts(let id, _):
+            return [.usage(tenantID: id, profileID: "")]
+        case .check(let check), .withdrawnCheck(let check):
             return [.usage(tenantID: check.tenantID, profileID: check.profileID)]
         case .record(let record):
             return [.usage(tenantID: record.tenantID, profileID: record.profileID)]
@@ -133,9 +134,18 @@ extension Differential.Coverage {
         }
         switch outcome.answer {
         case .done, .usage: break
+        case .changed(let overBy):
+            if overBy.isEmpty == false { note("cap below usage") }
         case .failure(let code): note("failure \(code)")
         case .check(let answer):
-            guard case .check(let check) = operation else { return }
+            let check: CheckOperation
+            switch operation {
+            case .check(let operation): check = operation
+            case .withdrawnCheck(let operation):
+                check = operation
+                note("withdrawn \(check.mode)")
+            default: return
+            }
             let result = answer.decision == .allowed ? "allowed" : "denied"
             note(answer.replayed ? "check replayed" : "check \(check.mode) \(result)")
             for kind in LimitKind.allCases where answer.refused.contains(kind) {
@@ -160,6 +170,7 @@ extension Differential.Coverage {
             note(answer.replayed ? "extend replayed" : "extend \(answer.decision)")
             if answer.refusedBySuspension { note("extend refused by suspension") }
         case .record(let answer):
+            if case .setCounts = operation { note("counts set") }
             note(answer.replayed ? "record replayed" : "record")
         }
     }

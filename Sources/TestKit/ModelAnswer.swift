@@ -14,6 +14,8 @@ package struct ModelOutcome: Sendable, Equatable {
 package enum ModelAnswer: Sendable, Equatable {
     /// The operation needs no answer.
     case done
+    /// A configuration change: by how much present usage is over each cap.
+    case changed(overBy: [LimitKind: Int64])
     /// gRPC status is not OK; nothing was changed.
     case failure(ErrorCode)
     case check(ModelCheckAnswer)

@@ -16,13 +16,19 @@ package enum ModelOperation: Sendable, Equatable {
     case setProfile(ProfileSettings)
     case closeTenant(String)
     case closeProfile(String)
+    /// By an operator.
+    case suspend(String)
     case reinstate(String)
     case check(CheckOperation)
+    /// CheckAndReserve whose caller has gone before the answer left: an unkeyed one is taken back.
+    case withdrawnCheck(CheckOperation)
     /// Empty `actual`: what was held.
     case commit(reservation: Int, actual: ModelAmounts)
     case release(reservation: Int)
     case extend(ExtendOperation)
     case record(RecordOperation)
+    /// An operator sets counts to what they are.
+    case setCounts(tenantID: String, ModelAmounts)
     case usage(tenantID: String, profileID: String)
     /// The clock goes on; nothing else happens.
     case advance(milliseconds: Int64)

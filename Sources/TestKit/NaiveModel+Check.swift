@@ -126,6 +126,20 @@ extension NaiveModel {
         return answer
     }
 
+    /// "An unkeyed hold whose caller's deadline passed before the answer left is released again (COMMIT mode:
+    /// reversed)." What it has raised stays raised.
+    mutating func withdrawnCheck(_ operation: CheckOperation) -> ModelAnswer {
+        let answer = check(operation)
+        guard operation.key.isEmpty, case .check(let checked) = answer, checked.decision == .allowed
+        else { return answer }
+        if checked.reservation != 0 {
+            _ = release(checked.reservation)
+        } else if operation.mode == .commit {
+            reverse(operation.amounts, tenantID: operation.tenantID, profileID: operation.profileID)
+        }
+        return answer
+    }
+
     private static func content(of operation: CheckOperation) -> String {
         """
         check \(operation.profileID)|\(operation.action)|\(sorted(operation.amounts))|\

@@ -178,6 +178,13 @@ extension NaiveModel {
         charge(chargesNow(amounts, tenantID: tenantID, profileID: profileID))
     }
 
+    /// Takes back what `chargeNow` has charged at this instant.
+    mutating func reverse(_ amounts: ModelAmounts, tenantID: String, profileID: String) {
+        for (key, amount) in chargesNow(amounts, tenantID: tenantID, profileID: profileID) {
+            totals[key, default: Total()].committed -= Int64(amount)
+        }
+    }
+
     // MARK: Commit
 
     mutating func commit(_ ordinal: Int, actual: ModelAmounts) -> ModelAnswer {
@@ -323,6 +330,19 @@ extension NaiveModel {
     }
 
     // MARK: RecordUsage
+
+    /// "Operators set a count absolutely through REST (reconcile); journalled as the difference."
+    mutating func setCounts(_ tenantID: String, _ counts: ModelAmounts) -> ModelAnswer {
+        guard let tenant = tenants[tenantID], tenant.status != .closed else {
+            return .failure(.notFound)
+        }
+        var operation = RecordOperation(tenantID: tenantID, amounts: counts)
+        for (resource, count) in counts {
+            let limit = limits(counting: resource, tenantID: tenantID, profileID: "")[0]
+            operation.amounts[resource] = count - total(currentTotal(limit)).committed
+        }
+        return record(operation)
+    }
 
     mutating func record(_ operation: RecordOperation) -> ModelAnswer {
         let tenantID = operation.tenantID

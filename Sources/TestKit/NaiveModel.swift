@@ -114,12 +114,15 @@ package struct NaiveModel: Sendable {
         case .setProfile(let settings): answer = setProfile(settings)
         case .closeTenant(let id): answer = closeTenant(id)
         case .closeProfile(let id): answer = closeProfile(id)
+        case .suspend(let id): answer = suspend(id)
         case .reinstate(let id): answer = reinstate(id)
         case .check(let operation): answer = check(operation)
+        case .withdrawnCheck(let operation): answer = withdrawnCheck(operation)
         case .commit(let ordinal, let actual): answer = commit(ordinal, actual: actual)
         case .release(let ordinal): answer = release(ordinal)
         case .extend(let operation): answer = extend(operation)
         case .record(let operation): answer = record(operation)
+        case .setCounts(let tenantID, let counts): answer = setCounts(tenantID, counts)
         case .usage(let tenantID, let profileID):
             answer = usage(tenantID: tenantID, profileID: profileID)
         case .advance(let milliseconds):
@@ -154,7 +157,7 @@ package struct NaiveModel: Sendable {
         guard let old = tenants[settings.id] else {
             let cycle = calendar(settings.billingCycleDay, settings.timeZone, now, nil)
             tenants[settings.id] = Tenant(settings: settings, cycle: cycle)
-            return .done
+            return .changed(overBy: [:])
         }
         // Ids are never reused.
         guard old.status != .closed else { return .failure(.notFound) }
@@ -176,7 +179,20 @@ package struct NaiveModel: Sendable {
                 rearm(LimitReference(kind: .profileDailySpend, subject: profile.settings.id))
             }
         }
-        return .done
+        return .changed(
+            overBy: overBy(
+                Self.tenantLimits.map { LimitReference(kind: $0, subject: settings.id) }))
+    }
+
+    /// "A cap set below present usage suspends nobody by itself; the answer to the change says `over_by`."
+    private func overBy(_ limits: [LimitReference]) -> [LimitKind: Int64] {
+        var result: [LimitKind: Int64] = [:]
+        for limit in limits {
+            let total = total(currentTotal(limit))
+            guard let cap = cap(of: limit), total.committed + total.held > cap else { continue }
+            result[limit.kind] = total.committed + total.held - cap
+        }
+        return result
     }
 
     private mutating func setProfile(_ settings: ProfileSettings) -> ModelAnswer {
@@ -185,7 +201,7 @@ package struct NaiveModel: Sendable {
         }
         guard let old = profiles[settings.id] else {
             profiles[settings.id] = Profile(settings: settings)
-            return .done
+            return .changed(overBy: [:])
         }
         guard old.isClosed == false else { return .failure(.notFound) }
         // A profile belongs to one tenant for ever; to another one it does not exist.
@@ -194,7 +210,8 @@ package struct NaiveModel: Sendable {
         if old.settings.dailySpendLimitNanos != settings.dailySpendLimitNanos {
             rearm(LimitReference(kind: .profileDailySpend, subject: settings.id))
         }
-        return .done
+        return .changed(
+            overBy: overBy([LimitReference(kind: .profileDailySpend, subject: settings.id)]))
     }
 
     private mutating func rearm(_ limit: LimitReference) {
@@ -214,6 +231,17 @@ package struct NaiveModel: Sendable {
             return .failure(.notFound)
         }
         profiles[id]?.isClosed = true
+        return .done
+    }
+
+    private mutating func suspend(_ id: String) -> ModelAnswer {
+        guard let tenant = tenants[id], tenant.status != .closed else {
+            return .failure(.notFound)
+        }
+        if tenant.status == .active {
+            tenants[id]?.status = .suspended
+            events.append(.suspended(tenantID: id))
+        }
         return .done
     }
 

@@ -43,15 +43,18 @@ package struct OperationGenerator: Sendable {
         if queue.isEmpty == false { return queue.removeFirst() }
         if tenantIDs.count < options.tenantCount { return makeTenant() }
         switch Int.random(in: 0..<1000, using: &random) {
-        case ..<330: return check(model)
+        case ..<310: return check(model)
+        case ..<330: return withdrawn(check(model))
         case ..<460: return commit(model) ?? check(model)
         case ..<520: return release(model) ?? check(model)
         case ..<650: return extend(model) ?? check(model)
-        case ..<770: return record(model)
+        case ..<755: return record(model)
+        case ..<770: return setCounts()
         case ..<810: return usage()
         case ..<890: return advance(model)
         case ..<930: return changeTenant(model)
         case ..<965: return changeProfile(model)
+        case ..<970: return .suspend(tenantID())
         case ..<996: return .reinstate(reinstatable(model))
         default: return options.closes ? close(model) : usage()
         }
@@ -328,6 +331,19 @@ package struct OperationGenerator: Sendable {
             settings.dailySpendLimitNanos = cap(model.used(.profileDailySpend, subject: id))
         }
         return .setProfile(settings)
+    }
+
+    private func withdrawn(_ operation: ModelOperation) -> ModelOperation {
+        if case .check(let check) = operation { .withdrawnCheck(check) } else { operation }
+    }
+
+    private mutating func setCounts() -> ModelOperation {
+        var counts: ModelAmounts = [pick([Resource.extensions, .dids]): 0]
+        if chance(40) { counts = [.extensions: 0, .dids: 0] }
+        for resource in Resource.allCases where counts[resource] != nil {
+            counts[resource] = Int64.random(in: 0...40, using: &random)
+        }
+        return .setCounts(tenantID: tenantID(), counts)
     }
 
     /// A suspended tenant, if there is one: a suspension tells little for long.

@@ -157,12 +157,12 @@ struct EngineSubject: ModelSubject {
             if engine.tenant(settings.id) == nil {
                 log.tenants[UInt32(engine.tenantCount)] = settings.id
             }
-            return configured { try engine.setTenant(settings) }
+            return changed { try engine.setTenant(settings) }
         case .setProfile(let settings):
             if engine.profile(settings.id) == nil {
                 log.profiles[UInt32(log.profiles.count)] = settings.id
             }
-            let answer = configured { try engine.setProfile(settings) }
+            let answer = changed { try engine.setProfile(settings) }
             if engine.profile(settings.id) == nil {
                 log.profiles[UInt32(log.profiles.count - 1)] = nil
             }
@@ -170,7 +170,9 @@ struct EngineSubject: ModelSubject {
         case .closeTenant(let id): return configured { try engine.setStatus(ofTenant: id, .closed) }
         case .closeProfile(let id): return configured { try engine.closeProfile(id) }
         case .reinstate(let id): return configured { try engine.setStatus(ofTenant: id, .active) }
+        case .suspend(let id): return configured { try engine.setStatus(ofTenant: id, .suspended) }
         case .check(let check): return answer(check, lane)
+        case .withdrawnCheck(let check): return answer(check, lane, isWithdrawn: true)
         case .commit(let ordinal, let actual):
             var answer = CommitAnswer()
             let command = CommitCommand(reservationID: id(ordinal), actual: Amounts(actual))
@@ -182,6 +184,13 @@ struct EngineSubject: ModelSubject {
             return failure.map { .failure($0.code) } ?? .release(ModelReleaseAnswer(answer))
         case .extend(let extend): return answer(extend, lane)
         case .record(let record): return answer(record, lane)
+        case .setCounts(let tenantID, let counts):
+            var answer = RecordAnswer()
+            let failure = tenantID.withBorrowedBytes { tenant in
+                lane.setCounts(
+                    RecordCommand(tenantID: tenant, amounts: Amounts(counts)), answer: &answer)
+            }
+            return failure.map { .failure($0.code) } ?? .record(ModelRecordAnswer(answer))
         case .usage(let tenantID, let profileID):
             var answer = UsageAnswer()
             let failure = tenantID.withBorrowedBytes { tenant in
@@ -215,6 +224,14 @@ struct EngineSubject: ModelSubject {
         return ids.count
     }
 
+    private func changed(_ change: () throws -> ChangeResult) -> ModelAnswer {
+        do {
+            return .changed(overBy: try change().overBy)
+        } catch {
+            return .failure(.notFound)
+        }
+    }
+
     private func configured(_ change: () throws -> some Any) -> ModelAnswer {
         do {
             _ = try change()
@@ -224,7 +241,9 @@ struct EngineSubject: ModelSubject {
         }
     }
 
-    private mutating func answer(_ check: CheckOperation, _ lane: EngineLane) -> ModelAnswer {
+    private mutating func answer(
+        _ check: CheckOperation, _ lane: EngineLane, isWithdrawn: Bool = false
+    ) -> ModelAnswer {
         var answer = CheckAnswer()
         let failure = borrowing(check.tenantID, check.profileID, check.key, check.reference) {
             var command = CheckCommand(
@@ -237,7 +256,9 @@ struct EngineSubject: ModelSubject {
             command.mode = check.mode
             command.onExpiry = check.onExpiry
             command.overage = check.overage
-            return lane.check(command, answer: &answer)
+            let failure = lane.check(command, answer: &answer)
+            if isWithdrawn && failure == nil { lane.withdraw(command, answer) }
+            return failure
         }
         if let failure { return .failure(failure.code) }
         return .check(ModelCheckAnswer(answer, reservation: ordinal(answer.reservationID)))

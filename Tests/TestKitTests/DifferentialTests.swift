@@ -98,7 +98,8 @@ struct DifferentialTests {
 
     private static let interesting: [String] =
         [
-            "suspended", "reinstated", "check replayed", "check refused by suspension",
+            "suspended", "reinstated", "withdrawn reserve", "withdrawn commit", "counts set",
+            "cap below usage", "check replayed", "check refused by suspension",
             "check warned", "short grant", "commit replayed", "late commit", "uncharged",
             "commit warned", "release", "release replayed", "release after expiry",
             "extend replayed", "extend allowed", "extend denied", "extend refused by suspension",
