@@ -27,6 +27,8 @@ final class Checkpointer: @unchecked Sendable {
     private let last: Lock<UInt64>
     /// Segments below these numbers have been covered twice since these times, nanoseconds; oldest first.
     private let covered: Lock<[(below: UInt64, since: Int64)]> = Lock([])
+    /// Segments below this number may go as soon as no follower needs them; the checkpointer's thread, or `make`.
+    private let removable = Atomic<UInt64>(0)
     private let isStopping = Atomic<Bool>(false)
     private let thread: Lock<pthread_t?> = Lock(nil)
     /// What the last attempt came to; nil: it was made.
@@ -162,7 +164,10 @@ final class Checkpointer: @unchecked Sendable {
             }
             guard try disk.checkpointNumbers().contains(number) else { return }
             covered.withLock { $0.append((number, linux_monotonic_nanoseconds())) }
-            if settings.retention == 0 { try writer.removeSegments(below: number) }
+            if settings.retention == 0 {
+                removable.store(number, ordering: .relaxed)
+                try writer.removeSegments(below: number)
+            }
         } catch {
             throw EngineError(error)
         }
@@ -181,9 +186,11 @@ final class Checkpointer: @unchecked Sendable {
             }
             return below
         }
-        guard let below else { return }
+        // ORDERING: relaxed because the number only says what may be tried.
+        if let below { removable.store(below, ordering: .relaxed) }
         do throws(JournalError) {
-            try writer.removeSegments(below: below)
+            // Again and again: a follower may have held some.
+            try writer.removeSegments(below: removable.load(ordering: .relaxed))
         } catch {
             trouble.withLock { $0 = "\(error)" }
         }

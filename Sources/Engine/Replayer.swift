@@ -1,6 +1,6 @@
 import Journal
-import Limits
-import Reservations
+package import Limits
+package import Reservations
 
 /// Plays a journal back into a table that nobody serves from yet: what recovery and the checkpoint's fold have in common.
 ///
@@ -218,7 +218,7 @@ struct Replayer {
 }
 
 extension TenantPolicy {
-    init(_ settings: TenantSettings, schedule: UInt32) {
+    package init(_ settings: TenantSettings, schedule: UInt32) {
         self.init(
             limits: settings.limits, onLimit: settings.onLimit,
             disclosesLimits: settings.disclosesLimits, schedule: schedule)
@@ -226,7 +226,7 @@ extension TenantPolicy {
 }
 
 extension ProfilePolicy {
-    init(_ settings: ProfileSettings) {
+    package init(_ settings: ProfileSettings) {
         self.init(
             enabled: settings.dailySpendLimitEnabled,
             dailySpendNanos: settings.dailySpendLimitNanos)

@@ -1,12 +1,12 @@
 import BillingCalendar
-import Limits
+package import Limits
 import Reservations
 import Synchronization
 
 /// The billing schedules in use, by number: one for each (cycle day, zone). Schedules are added, never removed.
 ///
 /// Thread safety: look-ups are wait-free; `number(…)` belongs under the engine's configuration lock.
-final class Schedules: CycleSchedules {
+package final class Schedules: CycleSchedules {
     /// One schedule; it is computed anew when its span of boundaries is used up.
     private final class Entry: Sendable {
         let cycleDay: UInt8
@@ -32,7 +32,7 @@ final class Schedules: CycleSchedules {
     private nonisolated(unsafe) let entries: UnsafeMutablePointer<AtomicLazyReference<Entry>>
     private let count = Atomic<Int>(0)
 
-    init() {
+    package init() {
         entries = .allocate(capacity: Self.capacity)
     }
 
@@ -42,7 +42,9 @@ final class Schedules: CycleSchedules {
     }
 
     /// The number of a schedule, which is made if it is new. Not for concurrent use.
-    func number(cycleDay: UInt8, timeZone: String, now: Int64) throws(EngineError) -> UInt32 {
+    package func number(
+        cycleDay: UInt8, timeZone: String, now: Int64
+    ) throws(EngineError) -> UInt32 {
         let used = count.load(ordering: .acquiring)
         for index in 0..<used {
             if let entry = entries[index].load(), entry.cycleDay == cycleDay,
@@ -60,7 +62,9 @@ final class Schedules: CycleSchedules {
         return UInt32(used)
     }
 
-    func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
+    package func cycle(
+        schedule: UInt32, containing now: Int64, notBefore: Int64?
+    ) -> CycleWindow {
         // ORDERING: acquire; pairs with the release in `number`.
         guard Int(schedule) < count.load(ordering: .acquiring),
             let entry = entries[Int(schedule)].load()

@@ -11,7 +11,7 @@ extension TenantSettings {
     /// Bytes that a profile's vendor fields may have.
     package static let longestVendorFields = 3_072
 
-    var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var out = SettingsWriter()
         out.put(UInt8(1))
         out.put(limits.alertThresholdPercent)
@@ -28,7 +28,7 @@ extension TenantSettings {
     }
 
     /// nil: not settings of a tenant, or of a newer format.
-    init?(encoded: BorrowedBytes) {
+    package init?(encoded: BorrowedBytes) {
         var input = SettingsReader(encoded)
         guard input.byte() == 1 else { return nil }
         var limits = TenantLimits()
@@ -56,7 +56,7 @@ extension TenantSettings {
 }
 
 extension ProfileSettings {
-    var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var out = SettingsWriter()
         out.put(UInt8(1))
         out.put(UInt8(dailySpendLimitEnabled ? 1 : 0))
@@ -72,7 +72,7 @@ extension ProfileSettings {
     }
 
     /// nil: not settings of a profile, or of a newer format.
-    init?(encoded: BorrowedBytes) {
+    package init?(encoded: BorrowedBytes) {
         var input = SettingsReader(encoded)
         guard input.byte() == 1 else { return nil }
         let enabled = input.byte() != 0
@@ -94,11 +94,11 @@ extension ProfileSettings {
 }
 
 /// A setting of the whole service: a name of up to 64 bytes and a value.
-struct ServiceSetting {
-    var name: String
-    var value: String
+package struct ServiceSetting {
+    package var name: String
+    package var value: String
 
-    var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var out = SettingsWriter()
         out.put(UInt8(1))
         out.put(name)
@@ -106,13 +106,13 @@ struct ServiceSetting {
         return out.bytes
     }
 
-    init(name: String, value: String) {
+    package init(name: String, value: String) {
         self.name = name
         self.value = value
     }
 
     /// nil: not a setting, or of a newer format.
-    init?(encoded: BorrowedBytes) {
+    package init?(encoded: BorrowedBytes) {
         var input = SettingsReader(encoded)
         guard input.byte() == 1 else { return nil }
         name = input.string()

@@ -7,6 +7,8 @@ final class FrameFile {
     let header: FileHeader
     /// Bytes of the file as it was when it was opened.
     let size: Int
+    /// Nothing is read from here on: what lies there may still change. Moves forwards only.
+    var end: Int
     private var window: UnsafeMutableRawBufferPointer
     /// What the window holds: `filled` bytes from `start` on.
     private var start = 0
@@ -28,6 +30,7 @@ final class FrameFile {
         do throws(JournalError) {
             header = try FileHeader.read(disk, file, kind: kind, number: number, id: id)
             size = try disk.size(of: file)
+            end = size
         } catch {
             disk.close(file)
             throw error
@@ -45,7 +48,7 @@ final class FrameFile {
         at offset: Int, count: Int
     ) throws(JournalError) -> UnsafePointer<UInt64>? {
         if offset < start || offset + count > start + filled {
-            guard offset + count <= size else { return nil }
+            guard offset + count <= min(size, end) else { return nil }
             try refill(at: offset, count: count)
             guard count <= filled else { return nil }
         }
@@ -73,7 +76,7 @@ final class FrameFile {
         filled += try disk.readFully(
             file, at: offset + kept,
             into: UnsafeMutableRawBufferPointer(
-                rebasing: window[kept..<min(window.count, max(kept, size - offset))]))
+                rebasing: window[kept..<min(window.count, max(kept, min(size, end) - offset))]))
     }
 
     /// The frame at an offset, each of its records checked.

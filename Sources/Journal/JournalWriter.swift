@@ -36,6 +36,10 @@ package final class JournalWriter: @unchecked Sendable {
     private let firstNumber: Atomic<UInt64>
     /// Bytes left in the segment that is written.
     private let room = Atomic<Int>(0)
+    /// Behind the last frame that was synced.
+    private let durable = Atomic<UInt64>(0)
+    /// The oldest segment that a follower needs; `.max`: nobody follows.
+    private let needed = Atomic<UInt64>(.max)
     private let status = Lock(JournalStatus())
     /// Held while the rings are opened or shut (they are open), and while a segment is made (so many were): two threads
     /// do either.
@@ -101,6 +105,7 @@ package final class JournalWriter: @unchecked Sendable {
         try makeRoom(FrameHeader.bytes)
         try writeFrame(.start, [])
         try disk.sync(file)
+        publishDurableEnd()
         updateGate()
     }
 
@@ -135,6 +140,24 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     package var currentStatus: JournalStatus { status.withLock { $0 } }
+
+    /// Where what is durable ends: what a `JournalFollower` may read. Any thread, without waiting.
+    package var durableEnd: JournalPlace {
+        // ORDERING: acquire; pairs with the release in `publishDurableEnd`.
+        JournalPlace(packed: durable.load(ordering: .acquiring))
+    }
+
+    private func publishDurableEnd() {
+        // ORDERING: release; the frames in front are written and synced.
+        durable.store(
+            JournalPlace(segment: currentSegment, offset: offset).packed, ordering: .releasing)
+    }
+
+    /// Keeps the segments from one on for a follower; nil: nobody follows. Any thread.
+    package func keepSegments(from number: UInt64?) {
+        // ORDERING: sequentially consistent, with the load in `removeSegments`.
+        needed.store(number ?? .max, ordering: .sequentiallyConsistent)
+    }
 
     /// Whether something is published that no round has taken. Any thread.
     package var hasWork: Bool { rings.contains { $0.published != $0.durable } }
@@ -188,6 +211,7 @@ package final class JournalWriter: @unchecked Sendable {
         }
         try writeFrame(frame, pieces)
         try sync()
+        publishDurableEnd()
         for (index, ring) in rings.enumerated() {
             ring.setDurable(ends[index])
             taken[index] = ends[index]
@@ -372,9 +396,17 @@ package final class JournalWriter: @unchecked Sendable {
         try disk.sync(file)
     }
 
-    /// Removes the sealed segments below a number. Any thread.
+    /// Removes the sealed segments below a number, but for those that a follower still needs. Any thread.
+    ///
+    /// A follower that does not get on holds segments until the journal fills three quarters of its bounds: the
+    /// service goes on, and the follower begins anew from the oldest checkpoint.
     package func removeSegments(below number: UInt64) throws(JournalError) {
-        for segment in try disk.segmentNumbers() where segment < min(number, currentSegment) {
+        var limit = min(number, currentSegment)
+        if bytesKept <= configuration.maximumBytes / 4 * 3 {
+            limit = min(limit, needed.load(ordering: .sequentiallyConsistent))
+        }
+        guard firstNumber.load(ordering: .acquiring) < limit else { return }
+        for segment in try disk.segmentNumbers() where segment < limit {
             try disk.remove(JournalFiles.segment(segment))
             // ORDERING: release; pairs with the acquire in `prepareNextOrThrow`.
             firstNumber.store(segment + 1, ordering: .releasing)

@@ -112,18 +112,19 @@ extension Lane {
         node[TenantNode.origin] = own.pointee.origin.word
         let cell = table.tenantCells[tenant]
         let hash = table.secret.directoryHash(id)
-        cell[TenantCell.head] = Head(version: state.version, buffer: buffer).word
         // Whoever comes before the record is published appends it.
         cell[TenantCell.completed] = own.pointee.origin == .none ? state.version : 0
         try CellID.write(
             id, hash: hash, to: cell.advanced(CellID.firstWord), longIDs: table.longIDs,
             nextLong: table.counter(.longIDs))
+        // Last: who comes by the tenant's number finds all of it.
+        cell[TenantCell.head] = Head(version: state.version, buffer: buffer).word
         step(.cellFilled)
         return try table.tenants.insert(id, hash: hash, cell: tenant, steps)
     }
 
     /// Takes settings over into a tenant's state. What changes of a cap or the percent re-arms its alerts.
-    static func apply(_ policy: TenantPolicy, to state: inout TenantState) {
+    package static func apply(_ policy: TenantPolicy, to state: inout TenantState) {
         for resource in Resource.allCases {
             let cap = policy.limits.cap(resource) ?? -1
             let bit: UInt8 = 1 << UInt8(resource.index)
@@ -348,7 +349,7 @@ extension Lane {
     }
 
     /// Takes settings over into a profile's state. A cap that changes re-arms its alerts.
-    static func apply(_ policy: ProfilePolicy, to state: inout ProfileState) {
+    package static func apply(_ policy: ProfilePolicy, to state: inout ProfileState) {
         let cap = policy.dailySpendNanos ?? -1
         if state.cap != cap {
             state.cap = cap

@@ -290,7 +290,7 @@ extension Lane {
 
 extension Transition {
     /// Whether applying it leaves every total within its range: a record from a disk may say anything.
-    func fits(_ subjects: Decide.Subjects) -> Bool {
+    package func fits(_ subjects: Decide.Subjects) -> Bool {
         func sum(_ total: Int64, _ delta: Int64) -> Bool {
             let (sum, overflow) = total.addingReportingOverflow(delta)
             return !overflow && sum >= 0

@@ -1,0 +1,56 @@
+import Events
+import Foundation
+import GRDB
+
+/// Rows of events, deliveries and attempts.
+enum EventRows {
+    /// Writes an event down. False: it is there already.
+    static func insert(_ event: Event, isTest: Bool, _ db: Database) throws -> Bool {
+        let statement = try db.cachedStatement(
+            sql: """
+                INSERT INTO event (number, id, kind, tenant, time, body, test)
+                VALUES (MAX(IFNULL((SELECT MAX(number) FROM event), 0) + 1, ?), ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO NOTHING
+                """)
+        try statement.execute(arguments: [
+            event.occurredAt * 1_000, event.id, event.kind.rawValue, event.tenantID,
+            event.occurredAt, try JSONEncoder().encode(event), isTest,
+        ])
+        return db.changesCount > 0
+    }
+
+    /// Writes a delivery down that is due at once. Returns its id, which no delivery had, even in an earlier file.
+    static func insertDelivery(
+        of eventID: String, to channel: Delivery.Channel, now: Int64, _ db: Database
+    ) throws -> Int64 {
+        let statement = try db.cachedStatement(
+            sql: """
+                INSERT INTO delivery
+                (id, event, webhook, target, failover, status, attempts, due, created)
+                VALUES (MAX(IFNULL((SELECT MAX(id) FROM delivery), 0) + 1, ?),
+                (SELECT number FROM event WHERE id = ?), ?, ?, ?, 0, 0, ?, ?)
+                """)
+        var target = ""
+        var failover = ""
+        var isWebhook = false
+        switch channel {
+        case .webhook(let url, let failoverURL):
+            (target, failover, isWebhook) = (url, failoverURL, true)
+        case .email(let address): target = address
+        }
+        try statement.execute(arguments: [
+            now * 1_000, eventID, isWebhook, target, failover, now, now,
+        ])
+        return db.lastInsertedRowID
+    }
+
+    static func event(_ row: Row) throws -> Event {
+        try JSONDecoder().decode(Event.self, from: row["body"] as Data)
+    }
+
+    static func channel(_ row: Row) -> Delivery.Channel {
+        row["webhook"]
+            ? .webhook(url: row["target"], failoverURL: row["failover"])
+            : .email(address: row["target"])
+    }
+}

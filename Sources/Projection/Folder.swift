@@ -1,0 +1,402 @@
+import Engine
+import Events
+import Foundation
+import GRDB
+import Journal
+import Limits
+import Reservations
+
+/// Takes records up: into the states in memory at once, and into the database by the end of the slice.
+///
+/// Everything of a slice belongs into one transaction, which `finish` completes. After an error, or if the transaction
+/// fails, the folder is good for nothing: it is ahead of the file.
+final class Folder {
+    var fold: StateFold
+    var services = Services()
+    /// Engine time of the latest record, Unix milliseconds.
+    var time: Int64 = 0
+    /// Of the audit log.
+    var lastAudit: Int64 = 0
+    /// Lines and events written by this folder, less those it was told of.
+    var auditCount = 0
+    var eventCount = 0
+    /// The slice added deliveries.
+    var hasDeliveries = false
+
+    /// Records that wait for a predecessor, by tenant.
+    private var early: [UInt32: [[UInt64]]] = [:]
+    private var hasNewWaiting = false
+    var record = Limits.Record(.reserved)
+
+    private struct DayKey: Hashable {
+        var day: Int64
+        var tenant: UInt32
+        /// -1: the tenant as a whole.
+        var profile: Int64
+    }
+
+    private struct DaySum {
+        var committed: InlineArray<4, Int64> = [0, 0, 0, 0]
+        var allowed: Int64 = 0
+        var denied: Int64 = 0
+
+        mutating func add(_ other: DaySum) {
+            for resource in 0..<4 { committed[resource] &+= other.committed[resource] }
+            allowed += other.allowed
+            denied += other.denied
+        }
+    }
+
+    /// What of a tenant's row changes.
+    private enum Touch: UInt8 {
+        case untouched = 0
+        case totals = 1
+        /// Also status or cycle, or it is new.
+        case whole = 2
+    }
+
+    private var tenantTouches: ContiguousArray<Touch> = []
+    private var touchedTenants: [UInt32] = []
+    private var touchedProfiles: Set<UInt32> = []
+    private var days: [DayKey: DaySum] = [:]
+    /// What tenants are called, as far as the slice asked.
+    var tenantNames: [UInt32: (id: String, name: String)] = [:]
+
+    /// Whose events these are.
+    let journal: JournalID
+
+    init(_ journal: JournalID, _ capacity: TableCapacity) {
+        self.journal = journal
+        fold = StateFold(mostTenants: capacity.tenants, mostProfiles: capacity.profiles)
+    }
+
+    // MARK: Records
+
+    /// A process begins: nothing that still waits was ever acknowledged.
+    func beginProcess() {
+        if !early.isEmpty { hasNewWaiting = true }
+        early.removeAll()
+    }
+
+    /// Takes one record up.
+    ///
+    /// - Parameter now: engine time, for what is due from now on.
+    func take(_ words: UnsafeBufferPointer<UInt64>, _ db: Database, now: Int64) throws {
+        guard try apply(words, db, now: now) else {
+            wait(words)
+            return
+        }
+        if !early.isEmpty && record.tenant != .max { try takeEarly(record.tenant, db, now: now) }
+    }
+
+    /// Has a record wait for its predecessor.
+    func wait(_ words: UnsafeBufferPointer<UInt64>) {
+        guard words.count > 3 else { return }
+        early[UInt32(truncatingIfNeeded: words[3]), default: []].append(Array(words))
+        hasNewWaiting = true
+    }
+
+    private func takeEarly(_ tenant: UInt32, _ db: Database, now: Int64) throws {
+        while var waiting = early[tenant], !waiting.isEmpty {
+            waiting.sort { $0[1] < $1[1] }
+            let first = waiting.removeFirst()
+            let taken = try first.withUnsafeBufferPointer { try apply($0, db, now: now) }
+            guard taken else { return }
+            early[tenant] = waiting.isEmpty ? nil : waiting
+            hasNewWaiting = true
+        }
+    }
+
+    /// False: its predecessor is missing so far.
+    private func apply(
+        _ words: UnsafeBufferPointer<UInt64>, _ db: Database, now: Int64
+    ) throws -> Bool {
+        do throws(Journal.RecordError) {
+            try record.read(words)
+        } catch {
+            throw ProjectionError(.journal, "a record cannot be read: \(error)")
+        }
+        if record.kind == .settingChanged {
+            try takeSetting(db)
+            time = max(time, record.time)
+            return true
+        }
+        let change = try Change(record)
+        switch fold.apply(record, change.policy) {
+        case .early: return false
+        case .known: return true
+        case .contradiction(let what):
+            throw ProjectionError(
+                .journal,
+                "version \(record.version) of tenant \(record.tenant) (\(record.kind)): \(what)")
+        case .applied: break
+        }
+        time = max(time, record.time)
+        touch()
+        count()
+        switch record.kind {
+        case .tenantCreated, .tenantChanged, .profileCreated, .profileChanged, .tenantClosed,
+            .profileClosed, .tenantSuspended, .tenantReinstated, .denied, .extensionDenied:
+            try tell(change, db, now: now)
+        default:
+            if !record.transition.events.isEmpty { try tell(change, db, now: now) }
+        }
+        return true
+    }
+
+    /// The settings that a record brings.
+    struct Change {
+        var tenant: TenantSettings?
+        var profile: ProfileSettings?
+
+        init(_ record: borrowing Limits.Record) throws {
+            switch record.kind {
+            case .tenantCreated, .tenantChanged:
+                tenant = TenantSettings(encoded: record.text)
+                if tenant == nil {
+                    throw ProjectionError(.journal, "a tenant's settings cannot be read")
+                }
+            case .profileCreated, .profileChanged:
+                profile = ProfileSettings(encoded: record.text)
+                if profile == nil {
+                    throw ProjectionError(.journal, "a profile's settings cannot be read")
+                }
+            default: break
+            }
+        }
+
+        var policy: StateFold.Policy {
+            // The number of the schedule is of no use: windows are the records'.
+            if let tenant { return .tenant(TenantPolicy(tenant, schedule: 0)) }
+            if let profile { return .profile(ProfilePolicy(profile)) }
+            return .none
+        }
+    }
+
+    private func touch() {
+        let isWhole =
+            record.openedCycleEnd != 0 || record.kind == .tenantCreated
+            || record.kind == .tenantClosed
+            || !record.transition.events.isDisjoint(with: [.suspended, .reinstated])
+        touch(tenant: record.tenant, isWhole ? .whole : .totals)
+        if let profile = record.profile { touchedProfiles.insert(profile) }
+    }
+
+    private func touch(tenant number: UInt32, _ touch: Touch) {
+        let index = Int(number)
+        while tenantTouches.count <= index { tenantTouches.append(.untouched) }
+        if tenantTouches[index] == .untouched { touchedTenants.append(number) }
+        if tenantTouches[index].rawValue < touch.rawValue { tenantTouches[index] = touch }
+    }
+
+    // MARK: Daily usage
+
+    private func count() {
+        var sum = DaySum()
+        var hasAny = !record.transition.committed.isEmpty
+        for resource in 0..<4 { sum.committed[resource] = record.transition.committed[resource] }
+        var profileSpend = record.transition.profileCommitted
+        for index in 0..<record.closed.count {
+            // To windows that are over: they count on the day on which they are recorded.
+            let charge = record.closed.charges[index]
+            for resource in 0..<4 { sum.committed[resource] &+= charge.amounts[resource] }
+            profileSpend &+= charge.profileSpend
+            hasAny = true
+        }
+        switch record.kind {
+        case .reserved, .charged: sum.allowed = 1
+        case .extended: sum.allowed = record.transition.held.isEmpty ? 0 : 1
+        case .denied, .extensionDenied: sum.denied = 1
+        default: break
+        }
+        guard hasAny || sum.allowed + sum.denied > 0 else { return }
+        let day = ProfileState.dayStart(of: record.time)
+        add(sum, to: DayKey(day: day, tenant: record.tenant, profile: -1))
+        guard let profile = record.profile else { return }
+        sum.committed = [profileSpend, 0, 0, 0]
+        guard profileSpend != 0 || sum.allowed + sum.denied > 0 else { return }
+        add(sum, to: DayKey(day: day, tenant: record.tenant, profile: Int64(profile)))
+    }
+
+    private func add(_ sum: DaySum, to key: DayKey) {
+        days[key, default: DaySum()].add(sum)
+    }
+
+    // MARK: The end of a slice
+
+    /// Writes what the slice changed, and how far it came.
+    func finish(_ db: Database, _ position: JournalPosition, now: Int64) throws {
+        try writeTenants(db, now: now)
+        try writeProfiles(db)
+        try writeDays(db)
+        if hasNewWaiting { try writeWaiting(db) }
+        let statement = try db.cachedStatement(
+            sql: """
+                INSERT OR REPLACE INTO position
+                (id, journal_low, journal_high, segment, offset, sequence, time)
+                VALUES (1, ?, ?, ?, ?, ?, ?)
+                """)
+        try statement.execute(arguments: [
+            Int64(bitPattern: journal.low), Int64(bitPattern: journal.high),
+            Int64(bitPattern: position.place.segment), position.place.offset,
+            Int64(bitPattern: position.sequence), time,
+        ])
+        tenantNames.removeAll(keepingCapacity: true)
+    }
+
+    private func writeTenants(_ db: Database, now: Int64) throws {
+        guard !touchedTenants.isEmpty else { return }
+        let totals = try db.cachedStatement(
+            sql: """
+                UPDATE tenant_state SET state = ?, spend = ?, extensions = ?, dids = ?,
+                seconds = ?, fullness = ? WHERE number = ?
+                """)
+        let whole = try db.cachedStatement(
+            sql: """
+                INSERT OR REPLACE INTO tenant_state (state, spend, extensions, dids, seconds,
+                fullness, number, status, cycle_end, ended, open)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """)
+        // In the order of the rows: neighbours share pages.
+        touchedTenants.sort()
+        for number in touchedTenants {
+            guard let state = fold.tenant(number) else { continue }
+            let hasEnded = state.cycleEnd <= now
+            let fullness = state.fullness(countsOnly: hasEnded, fold.rules)
+            if tenantTouches[Int(number)] == .whole {
+                try whole.execute(arguments: [
+                    state.blob, state.committed[0], state.committed[1], state.committed[2],
+                    state.committed[3], fullness, number, state.status.rawValue, state.cycleEnd,
+                    hasEnded, state.status != .closed,
+                ])
+            } else {
+                try totals.execute(arguments: [
+                    state.blob, state.committed[0], state.committed[1], state.committed[2],
+                    state.committed[3], fullness, number,
+                ])
+            }
+            tenantTouches[Int(number)] = .untouched
+        }
+        touchedTenants.removeAll(keepingCapacity: true)
+    }
+
+    private func writeProfiles(_ db: Database) throws {
+        guard !touchedProfiles.isEmpty else { return }
+        let statement = try db.cachedStatement(
+            sql: "INSERT OR REPLACE INTO profile_state (number, tenant, state) VALUES (?, ?, ?)")
+        for number in touchedProfiles.sorted() {
+            guard let profile = fold.profile(number) else { continue }
+            try statement.execute(arguments: [number, profile.tenant, profile.state.blob])
+        }
+        touchedProfiles.removeAll(keepingCapacity: true)
+    }
+
+    private func writeDays(_ db: Database) throws {
+        guard !days.isEmpty else { return }
+        let statement = try db.cachedStatement(
+            sql: """
+                INSERT INTO usage_daily
+                (day, tenant, profile, spend, extensions, dids, seconds, allowed, denied)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET spend = spend + excluded.spend,
+                extensions = extensions + excluded.extensions, dids = dids + excluded.dids,
+                seconds = seconds + excluded.seconds, allowed = allowed + excluded.allowed,
+                denied = denied + excluded.denied
+                """)
+        let keys = days.keys.sorted {
+            ($0.day, $0.tenant, $0.profile) < ($1.day, $1.tenant, $1.profile)
+        }
+        for key in keys {
+            guard let sum = days[key] else { continue }
+            try statement.execute(arguments: [
+                key.day, key.tenant, key.profile, sum.committed[0], sum.committed[1],
+                sum.committed[2], sum.committed[3], sum.allowed, sum.denied,
+            ])
+        }
+        days.removeAll(keepingCapacity: true)
+    }
+
+    private func writeWaiting(_ db: Database) throws {
+        try db.execute(sql: "DELETE FROM waiting")
+        for words in early.values.joined() {
+            let blob = words.withUnsafeBytes { Data($0) }
+            try db.execute(sql: "INSERT INTO waiting (words) VALUES (?)", arguments: [blob])
+        }
+        hasNewWaiting = false
+    }
+}
+
+extension Folder {
+    /// Takes an entry of a checkpoint over, or a record that still waits in it.
+    func restore(_ words: UnsafeBufferPointer<UInt64>, _ db: Database, now: Int64) throws {
+        guard let kind = ImageKind(rawValue: words.recordKind) else {
+            try take(words, db, now: now)
+            return
+        }
+        guard words.count >= 5 else {
+            throw ProjectionError(.journal, "an entry of the checkpoint is too short")
+        }
+        time = max(time, Int64(bitPattern: words[2]))
+        let isRight: Bool
+        switch kind {
+        case .tenant: isRight = try restoreTenant(words, db)
+        case .profile: isRight = try restoreProfile(words, db)
+        case .setting:
+            guard let text = RecordImage.text(words, at: 4),
+                let setting = ServiceSetting(encoded: text)
+            else { throw ProjectionError(.journal, "a setting cannot be read") }
+            try keep(setting, db)
+            isRight = true
+        case .table, .reservation, .key: isRight = true
+        }
+        guard isRight else {
+            throw ProjectionError(.journal, "an entry of the checkpoint (\(kind)) makes no sense")
+        }
+    }
+
+    private func restoreTenant(
+        _ words: UnsafeBufferPointer<UInt64>, _ db: Database
+    ) throws -> Bool {
+        guard words.count > 19, let text = RecordImage.text(words, at: 19),
+            let settings = TenantSettings(encoded: text)
+        else { return false }
+        var state = TenantState()
+        state.version = words[1]
+        for resource in 0..<4 {
+            state.committed[resource] = Int64(bitPattern: words[4 + resource])
+            state.held[resource] = Int64(bitPattern: words[8 + resource])
+            state.caps[resource] = Int64(bitPattern: words[12 + resource])
+        }
+        state.cycleStart = Int64(bitPattern: words[16])
+        state.cycleEnd = Int64(bitPattern: words[17])
+        state.flags = words[18] & 0xFFFF_FFFF
+        let number = UInt32(truncatingIfNeeded: words[3])
+        guard fold.restore(state, tenant: number) else { return false }
+        try write(settings, tenant: number, isOpen: state.status != .closed, db)
+        touch(tenant: number, .whole)
+        return true
+    }
+
+    private func restoreProfile(
+        _ words: UnsafeBufferPointer<UInt64>, _ db: Database
+    ) throws -> Bool {
+        guard words.count > 10, words[4] < UInt64(UInt32.max),
+            let text = RecordImage.text(words, at: 10),
+            let settings = ProfileSettings(encoded: text)
+        else { return false }
+        let tenant = UInt32(truncatingIfNeeded: words[3])
+        let number = UInt32(words[4])
+        let state = ProfileState(
+            cap: Int64(bitPattern: words[5]), committed: Int64(bitPattern: words[6]),
+            held: Int64(bitPattern: words[7]), dayStart: Int64(bitPattern: words[8]),
+            flagsWord: Int64(bitPattern: words[9]))
+        guard let owner = fold.tenant(tenant),
+            fold.restore(StateFold.Profile(state: state, tenant: tenant), profile: number)
+        else { return false }
+        try write(
+            settings, profile: number, of: tenant,
+            isOpen: !state.closed && owner.status != .closed, db)
+        touchedProfiles.insert(number)
+        return true
+    }
+}

@@ -1,0 +1,182 @@
+package import Events
+import Foundation
+import GRDB
+import Limits
+
+// The audit log, events and deliveries, newest first.
+extension Projection {
+    package func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
+        try await read { db in
+            var filter = Filter("")
+            if let tenantID = query.tenantID {
+                guard let tenant = try Self.tenantNumber(tenantID, db) else {
+                    return Paged(rows: [], total: 0)
+                }
+                filter.add("tenant = ?", tenant)
+            }
+            if let profileID = query.profileID {
+                guard let profile = try Self.profileNumber(profileID, of: nil, db) else {
+                    return Paged(rows: [], total: 0)
+                }
+                filter.add("profile = ?", profile)
+            }
+            if let kind = query.kind {
+                guard let kind = Limits.Record.Kind(auditName: kind) else {
+                    return Paged(rows: [], total: 0)
+                }
+                filter.add("kind = ?", kind.rawValue)
+            }
+            filter.addTime("time", numbered: "id", from: query.from, to: query.to)
+            let numbers = try filter.page(db, "id", "audit", "id DESC", page)
+            return Paged(
+                rows: try numbers.rows.compactMap { try Self.auditRow($0, db) },
+                total: numbers.total)
+        }
+    }
+
+    private static func auditRow(_ id: Int64, _ db: Database) throws -> AuditRow? {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT a.*, t.id AS tenant_id, p.id AS profile_id, c.name AS caller_name
+                FROM audit a LEFT JOIN tenant t ON t.number = a.tenant
+                LEFT JOIN profile p ON p.number = a.profile
+                LEFT JOIN caller c ON c.number = a.caller WHERE a.id = ?
+                """)
+        guard let row = try Row.fetchOne(statement, arguments: [id]),
+            let kind = Limits.Record.Kind(rawValue: row["kind"])
+        else { return nil }
+        var line = AuditRow(id: id, time: row["time"], kind: kind.auditName)
+        line.tenantID = row["tenant_id"] ?? ""
+        line.profileID = row["profile_id"] ?? ""
+        line.caller = UInt64(bitPattern: row["caller"])
+        line.callerName = row["caller_name"] ?? ""
+        line.limits = AuditCoding.readings(row["limits"])
+        line.events = Event.Kind.list(EventSet(rawValue: row["events"]))
+        line.asked = Amounts(listed: row["asked"])
+        line.action = Action(rawValue: row["action"]) ?? .unspecified
+        let code: Int = row["code"]
+        line.code = code == 0 ? "" : "\(code)"
+        line.reference = row["reference"]
+        line.reservationID = UInt64(bitPattern: row["reservation"])
+        line.changes = AuditCoding.changes(row["changes"])
+        return line
+    }
+
+    package func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event> {
+        try await read { db in
+            var filter = Filter("test = 0")
+            if let kind = query.kind { filter.add("kind = ?", kind.rawValue) }
+            if let tenantID = query.tenantID { filter.add("tenant = ?", tenantID) }
+            filter.addTime("time", numbered: "number", from: query.from, to: query.to)
+            let numbers = try filter.page(db, "number", "event", "number DESC", page)
+            let rows = try numbers.rows.compactMap { number in
+                try Row.fetchOne(
+                    db, sql: "SELECT body FROM event WHERE number = ?", arguments: [number]
+                ).map(EventRows.event)
+            }
+            return Paged(rows: rows, total: numbers.total)
+        }
+    }
+
+    /// nil: there is none with that id, or not any more.
+    package func event(_ id: String) async throws -> Event? {
+        try await read { db in
+            try Row.fetchOne(db, sql: "SELECT body FROM event WHERE id = ?", arguments: [id])
+                .map(EventRows.event)
+        }
+    }
+
+    package func deliveries(_ query: DeliveryQuery, _ page: Page) async throws -> Paged<DeliveryRow>
+    {
+        try await read { db in
+            var filter = Filter("")
+            var tables = "delivery d"
+            if query.eventID != nil || query.kind != nil {
+                tables += " JOIN event e ON e.number = d.event"
+            }
+            if let status = query.status { filter.add("d.status = ?", status.number) }
+            if let isWebhook = query.isWebhook { filter.add("d.webhook = ?", isWebhook) }
+            if let eventID = query.eventID { filter.add("e.id = ?", eventID) }
+            if let kind = query.kind { filter.add("e.kind = ?", kind.rawValue) }
+            let numbers = try filter.page(db, "d.id", tables, "d.id DESC", page)
+            return Paged(
+                rows: try numbers.rows.compactMap { try Self.deliveryRow($0, db) },
+                total: numbers.total)
+        }
+    }
+
+    /// nil: there is none with that id, or not any more.
+    package func delivery(_ id: Int64) async throws -> DeliveryRow? {
+        try await read { db in try Self.deliveryRow(id, db) }
+    }
+
+    /// Attempts that a delivery shows, the newest.
+    private static let mostAttempts = 100
+
+    static func deliveryRow(_ id: Int64, _ db: Database) throws -> DeliveryRow? {
+        let row = try Row.fetchOne(
+            db,
+            sql: """
+                SELECT d.*, e.body FROM delivery d JOIN event e ON e.number = d.event
+                WHERE d.id = ?
+                """, arguments: [id])
+        guard let row else { return nil }
+        let attempts = try Row.fetchAll(
+            db, sql: "SELECT * FROM attempt WHERE delivery = ? ORDER BY number DESC LIMIT ?",
+            arguments: [id, mostAttempts])
+        return DeliveryRow(
+            id: id, event: try EventRows.event(row), channel: EventRows.channel(row),
+            status: DeliveryRow.Status(number: row["status"]),
+            attempts: attempts.map {
+                DeliveryAttempt(
+                    number: $0["number"], startedAt: $0["started"], finishedAt: $0["finished"],
+                    target: $0["target"], status: $0["status"], error: $0["error"])
+            }, createdAt: row["created"], nextAttemptAt: row["due"])
+    }
+}
+
+extension Filter {
+    /// Between two times, of rows whose number is their time in microseconds or a little more.
+    mutating func addTime(_ column: String, numbered number: String, from: Int64?, to: Int64?) {
+        if let from {
+            add("\(column) >= ?", from)
+            // By the index: no number is lower than its time.
+            add("\(number) >= ?", from.multipliedReportingOverflow(by: 1_000).partialValue)
+        }
+        if let to { add("\(column) < ?", to) }
+    }
+}
+
+extension DeliveryRow.Status {
+    fileprivate var number: Int {
+        switch self {
+        case .pending: DeliveryStatus.pending
+        case .delivered: DeliveryStatus.delivered
+        case .failed: DeliveryStatus.failed
+        }
+    }
+
+    fileprivate init(number: Int) {
+        self =
+            switch number {
+            case DeliveryStatus.delivered: .delivered
+            case DeliveryStatus.failed: .failed
+            default: .pending
+            }
+    }
+}
+
+extension Event.Kind {
+    /// The kinds that a set of bits stands for, in the order of the bits, each once.
+    static func list(_ set: EventSet) -> [Event.Kind] {
+        var kinds: [Event.Kind] = []
+        let profile = LimitSet(.profileDailySpend)
+        if set.thresholds.contains(profile) { kinds.append(.profileThresholdReached) }
+        if !set.thresholds.subtracting(profile).isEmpty { kinds.append(.tenantThresholdReached) }
+        if set.reached.contains(profile) { kinds.append(.profileLimitReached) }
+        if !set.reached.subtracting(profile).isEmpty { kinds.append(.tenantLimitReached) }
+        if set.contains(.suspended) { kinds.append(.tenantSuspended) }
+        if set.contains(.reinstated) { kinds.append(.tenantReinstated) }
+        return kinds
+    }
+}

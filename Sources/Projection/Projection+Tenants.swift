@@ -1,0 +1,258 @@
+import Engine
+import Foundation
+import GRDB
+import Limits
+
+// Lists of tenants and messaging profiles. Each list first finds the numbers of its page by an index, then reads those
+// rows: skipping what comes before the page costs no look at rows.
+extension Projection {
+    /// Matches are counted up to here: `Paged.total` says no more.
+    static let mostCounted = 1_000_000
+
+    /// Tenants that were not deleted. `descending` with `nearestToLimit` puts the fullest first.
+    ///
+    /// - Complexity: by id, name, creation and fullness O(page's end); by usage, and of texts that contain, O(tenants).
+    package func tenants(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
+        let now = clock.now
+        return try await read { [self] db in
+            var filter = Filter("t.open = 1 AND s.open = 1")
+            filter.add("t.id", query.id)
+            filter.add("t.name", query.name)
+            if let status = query.status { filter.add("s.status = ?", status.rawValue) }
+            let isOfStates = query.sort.isOfStates
+            // Only the tables that matter, the sorted one outside.
+            let needsNames = !isOfStates || query.id != nil || query.name != nil
+            let needsStates = isOfStates || query.status != nil
+            var tables = isOfStates ? "tenant_state s" : "tenant t"
+            if needsNames && needsStates {
+                tables += isOfStates ? " CROSS JOIN tenant t" : " CROSS JOIN tenant_state s"
+                filter.add("t.number = s.number")
+            } else {
+                filter.drop(needsNames ? "s.open = 1" : "t.open = 1")
+            }
+            let number = isOfStates ? "s.number" : "t.number"
+            let direction = query.descending ? "DESC" : "ASC"
+            let numbers = try filter.page(
+                db, number, tables,
+                "\(query.sort.column) \(direction), \(number) \(direction)", page)
+            let rows = try numbers.rows.compactMap { try tenantRow(number: $0, db, now: now) }
+            return Paged(rows: rows, total: numbers.total)
+        }
+    }
+
+    /// Usage of tenants against their limits: the rows of `tenants`.
+    package func usage(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
+        try await tenants(query, page)
+    }
+
+    /// nil: there is no such tenant, or it was deleted.
+    package func tenant(_ id: String) async throws -> TenantRow? {
+        let now = clock.now
+        return try await read { [self] db in
+            let number = try Int64.fetchOne(
+                db, sql: "SELECT number FROM tenant WHERE id = ? AND open = 1", arguments: [id])
+            return try number.flatMap { try tenantRow(number: $0, db, now: now) }
+        }
+    }
+
+    /// Messaging profiles that were not deleted, nor their tenant, by id.
+    package func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
+        let now = clock.now
+        return try await read { db in
+            var filter = Filter("p.open = 1")
+            if let tenantID = query.tenantID {
+                guard let tenant = try Self.tenantNumber(tenantID, db) else {
+                    return Paged(rows: [], total: 0)
+                }
+                filter.add("p.tenant = ?", tenant)
+            }
+            filter.add("p.name", query.name)
+            let numbers = try filter.page(db, "p.number", "profile p", "p.id", page)
+            let rows = try numbers.rows.compactMap { try Self.profileRow(number: $0, db, now: now) }
+            return Paged(rows: rows, total: numbers.total)
+        }
+    }
+
+    /// Usage by UTC day, oldest first; days without any are left out.
+    ///
+    /// - Parameters:
+    ///   - profileID: nil: the tenant as a whole.
+    ///   - from: Unix milliseconds, the day that holds it is the first.
+    ///   - to: exclusive.
+    /// - Complexity: O(days), at most those that are kept.
+    package func dailyUsage(
+        tenantID: String, profileID: String?, from: Int64, to: Int64
+    ) async throws -> [DailyUsageRow] {
+        let length = ProfileState.dayLength
+        let now = clock.now
+        let first = max(from, now - Int64(configuration.usageDays + 1) * length, 0)
+        let last = min(to, now + length)
+        return try await read { db in
+            guard let tenant = try Self.tenantNumber(tenantID, db) else { return [] }
+            var profile: Int64 = -1
+            if let profileID {
+                guard let number = try Self.profileNumber(profileID, of: tenant, db) else {
+                    return []
+                }
+                profile = number
+            }
+            let statement = try db.cachedStatement(
+                sql: "SELECT * FROM usage_daily WHERE day = ? AND tenant = ? AND profile = ?")
+            var rows: [DailyUsageRow] = []
+            for day in stride(from: ProfileState.dayStart(of: first), to: last, by: Int(length)) {
+                guard let row = try Row.fetchOne(statement, arguments: [day, tenant, profile])
+                else { continue }
+                var committed = Amounts()
+                committed.set(Resource.spend.index, row["spend"])
+                if profileID == nil {
+                    committed.set(Resource.extensions.index, row["extensions"])
+                    committed.set(Resource.dids.index, row["dids"])
+                    committed.set(Resource.callSeconds.index, row["seconds"])
+                }
+                rows.append(
+                    DailyUsageRow(
+                        day: day, profileID: profileID ?? "", committed: committed,
+                        allowed: row["allowed"], denied: row["denied"]))
+            }
+            return rows
+        }
+    }
+
+    // MARK: Rows
+
+    static func tenantNumber(_ id: String, _ db: Database) throws -> Int64? {
+        try Int64.fetchOne(db, sql: "SELECT number FROM tenant WHERE id = ?", arguments: [id])
+    }
+
+    static func profileNumber(_ id: String, of tenant: Int64?, _ db: Database) throws -> Int64? {
+        let row = try Row.fetchOne(
+            db, sql: "SELECT number, tenant FROM profile WHERE id = ?", arguments: [id])
+        guard let row else { return nil }
+        if let tenant, tenant != row[1] { return nil }
+        return row[0]
+    }
+
+    private func tenantRow(number: Int64, _ db: Database, now: Int64) throws -> TenantRow? {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT t.settings, s.state FROM tenant t JOIN tenant_state s
+                ON s.number = t.number WHERE t.number = ?
+                """)
+        guard let row = try Row.fetchOne(statement, arguments: [number]),
+            let settings = TenantSettings(kept: row[0]), let state = TenantState(blob: row[1])
+        else { return nil }
+        // A cycle that is over reads as the one that has begun since, though no record says so yet.
+        let isOver = state.cycleEnd <= now
+        var window = (start: state.cycleStart, end: state.cycleEnd)
+        if isOver,
+            let cycle = schedules.cycle(settings, containing: now, notBefore: state.cycleEnd)
+        {
+            window = (cycle.start, cycle.end)
+        }
+        let usage = (0..<4).map { resource in
+            let kind = LimitKind.tenant(resource)
+            let isCyclic = kind.row.window == .billingCycle
+            let isEmpty = isCyclic && isOver
+            return LimitUsage(
+                kind: kind, cap: state.caps[resource] < 0 ? nil : state.caps[resource],
+                committed: isEmpty ? 0 : state.committed[resource],
+                held: isEmpty ? 0 : state.held[resource],
+                windowStart: isCyclic ? window.start : 0, resetsAt: isCyclic ? window.end : 0)
+        }
+        return TenantRow(settings: settings, status: state.status, usage: usage)
+    }
+
+    private static func profileRow(
+        number: Int64, _ db: Database, now: Int64
+    ) throws -> ProfileRow? {
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT p.settings, s.state FROM profile p JOIN profile_state s
+                ON s.number = p.number WHERE p.number = ?
+                """)
+        guard let row = try Row.fetchOne(statement, arguments: [number]),
+            let settings = ProfileSettings(kept: row[0]), let state = ProfileState(blob: row[1])
+        else { return nil }
+        let isOver = now - state.dayStart >= ProfileState.dayLength
+        let day = isOver ? ProfileState.dayStart(of: now) : state.dayStart
+        return ProfileRow(
+            settings: settings,
+            usage: LimitUsage(
+                kind: .profileDailySpend, cap: state.cap < 0 ? nil : state.cap,
+                committed: isOver ? 0 : state.committed, held: isOver ? 0 : state.held,
+                windowStart: day, resetsAt: day + ProfileState.dayLength))
+    }
+}
+
+extension TenantQuery.Sort {
+    /// Sorted by how a tenant stands, rather than by what it is called.
+    fileprivate var isOfStates: Bool {
+        switch self {
+        case .id, .name, .createdAt: false
+        case .nearestToLimit, .monthlySpend, .extensions, .dids, .monthlyMinutes: true
+        }
+    }
+
+    fileprivate var column: String {
+        switch self {
+        case .id: "t.id"
+        case .name: "t.name"
+        case .createdAt: "t.created"
+        case .nearestToLimit: "s.fullness"
+        case .monthlySpend: "s.spend * (1 - s.ended)"
+        case .extensions: "s.extensions"
+        case .dids: "s.dids"
+        case .monthlyMinutes: "s.seconds * (1 - s.ended)"
+        }
+    }
+}
+
+/// Conditions of a list, and its page.
+struct Filter {
+    private var conditions: [String]
+    private var arguments: [any DatabaseValueConvertible] = []
+
+    init(_ conditions: String) {
+        self.conditions = conditions.isEmpty ? [] : conditions.components(separatedBy: " AND ")
+    }
+
+    mutating func add(_ condition: String) { conditions.append(condition) }
+
+    mutating func add(_ condition: String, _ argument: any DatabaseValueConvertible) {
+        conditions.append(condition)
+        arguments.append(argument)
+    }
+
+    /// A text that is equal, or contains: without regard to the case of ASCII letters.
+    mutating func add(_ column: String, _ filter: TextFilter?) {
+        switch filter {
+        case .equals(let text): add("\(column) = ?", text)
+        case .contains(let text):
+            let pattern = text.replacingOccurrences(of: "\\", with: "\\\\")
+                .replacingOccurrences(of: "%", with: "\\%")
+                .replacingOccurrences(of: "_", with: "\\_")
+            add("\(column) LIKE ? ESCAPE '\\'", "%\(pattern)%")
+        case nil: break
+        }
+    }
+
+    mutating func drop(_ condition: String) { conditions.removeAll { $0 == condition } }
+
+    /// Numbers of the rows of a page, and how many rows there are.
+    func page(
+        _ db: Database, _ column: String, _ tables: String, _ order: String, _ page: Page
+    ) throws -> Paged<Int64> {
+        let place = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        let total = try Int.fetchOne(
+            db, sql: "SELECT COUNT(*) FROM (SELECT 1 FROM \(tables) \(place) LIMIT ?)",
+            arguments: StatementArguments(arguments + [Projection.mostCounted]))
+        let size = min(max(page.size, 1), 250)
+        // Beyond this nothing is listed; it also keeps the product in range.
+        let number = min(max(page.number, 1), Projection.mostCounted)
+        let rows = try Int64.fetchAll(
+            db,
+            sql: "SELECT \(column) FROM \(tables) \(place) ORDER BY \(order) LIMIT ? OFFSET ?",
+            arguments: StatementArguments(arguments + [size, (number - 1) * size]))
+        return Paged(rows: rows, total: total ?? 0)
+    }
+}

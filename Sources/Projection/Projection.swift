@@ -1,0 +1,203 @@
+import CLinux
+package import Engine
+import Events
+import Foundation
+import GRDB
+import Journal
+import Limits
+import Synchronization
+
+/// What people see of the service: tenants and profiles with their usage, daily usage, the audit log, events and their
+/// deliveries. A follower of the journal, in a SQLite file (docs/decisions/0004).
+///
+/// **Truth.** The journal is; the file can go at any time, and is made anew from what the journal still holds. Only
+/// what is durable is read, so everything shown is.
+///
+/// **Pace.** One thread of the lowest priority looks at the journal every 100 ms, and rests twice as long as its work
+/// took unless it is behind by more than a slice. Nothing is asked of event loops.
+///
+/// **Trouble.** If it cannot go on (a full disk, a journal that cannot be read), `status` says why, and it tries again
+/// every second. Meanwhile it holds segments that it still needs, until the journal fills three quarters of its bounds:
+/// then they go, and the projection begins anew from the oldest checkpoint, without what happened before it.
+///
+/// Thread safety: any thread.
+package final class Projection: Sendable, Outbox {
+    let configuration: ProjectionConfiguration
+    let clock: EngineClock
+    let feed: JournalFeed
+    /// Of queries; made anew with the file.
+    private let readers: Lock<DatabasePool>
+    private let taker: Lock<Taker>
+    /// How far the file goes: `JournalPlace.packed`, and the engine time of its last record.
+    private let reached = Atomic<UInt64>(0)
+    private let reachedTime = Atomic<Int64>(0)
+    private let trouble: Lock<String?> = Lock(nil)
+    private let listeners: Lock<[@Sendable () -> Void]> = Lock([])
+    let schedules = DisplaySchedules()
+
+    private let wakeUp = FutexWord()
+    private let isStopping = Atomic<Bool>(false)
+    private let ended: Lock<DispatchSemaphore?> = Lock(nil)
+
+    private init(
+        _ feed: JournalFeed, _ clock: EngineClock, _ configuration: ProjectionConfiguration,
+        _ taker: sending Taker, _ pool: DatabasePool
+    ) {
+        self.feed = feed
+        self.clock = clock
+        self.configuration = configuration
+        readers = Lock(pool)
+        self.taker = Lock(taker)
+    }
+
+    /// Opens the file, or makes it; nothing is taken up before `start`.
+    ///
+    /// - Parameters:
+    ///   - path: of `projection.sqlite`, in a directory that exists.
+    ///   - engine: with a journal; it must outlive the projection's `stop`.
+    /// - Throws: `ProjectionError.noJournal`, or that the file can be neither opened nor made.
+    package static func open(
+        path: String, engine: Engine,
+        configuration: ProjectionConfiguration = ProjectionConfiguration()
+    ) throws -> Projection {
+        guard let feed = engine.journalFeed else {
+            throw ProjectionError(
+                .noJournal, "without a journal (--durability memory) there is nothing to show")
+        }
+        let taker = try Taker(
+            feed, engine.clock, engine.configuration.capacity, configuration, path: path)
+        let pool = taker.pool
+        return Projection(feed, engine.clock, configuration, taker, pool)
+    }
+
+    // MARK: Following
+
+    /// Begins to follow, on a thread of its own.
+    package func start() {
+        let done = DispatchSemaphore(value: 0)
+        ended.withLock { $0 = done }
+        let thread = Thread { [self] in
+            linux_lower_priority()
+            follow()
+            done.signal()
+        }
+        thread.name = "projection"
+        thread.start()
+    }
+
+    /// Ends the thread; what is not taken up yet is when the service starts again. Queries go on working.
+    package func stop() {
+        isStopping.store(true, ordering: .sequentiallyConsistent)
+        wake()
+        ended.withLock { $0 }?.wait()
+        ended.withLock { $0 = nil }
+    }
+
+    private func follow() {
+        while !isStopping.load(ordering: .sequentiallyConsistent) {
+            let calls = wakeUp.load()
+            let began = linux_monotonic_nanoseconds()
+            var pause = configuration.pollMilliseconds * 1_000_000
+            do {
+                guard try takeSlice() else { continue }
+                pause = min(max(pause, 2 * (linux_monotonic_nanoseconds() - began)), 1_000_000_000)
+            } catch {
+                pause = 1_000_000_000
+            }
+            wakeUp.wait(while: calls, nanoseconds: pause)
+        }
+    }
+
+    private func wake() {
+        wakeUp.increment()
+        wakeUp.wake()
+    }
+
+    /// Takes a slice up. True: everything that was durable has been taken up.
+    @discardableResult
+    func takeSlice() throws -> Bool {
+        do {
+            let outcome = try taker.withLock { taker in
+                let outcome = try taker.takeSlice()
+                readers.withLock { $0 = taker.pool }
+                return outcome
+            }
+            // ORDERING: release; who finds the place finds its rows in the file.
+            reachedTime.store(outcome.time, ordering: .relaxed)
+            reached.store(outcome.place.packed, ordering: .releasing)
+            trouble.withLock { $0 = nil }
+            if outcome.hasDeliveries { tellListeners() }
+            return outcome.isCaughtUp
+        } catch {
+            trouble.withLock { $0 = "\(error)" }
+            throw error
+        }
+    }
+
+    /// How far it has come. O(1).
+    package var status: ProjectionStatus {
+        let place = JournalPlace(packed: reached.load(ordering: .acquiring))
+        let end = feed.durableEnd
+        var behind = end.offset - place.offset
+        if end.segment > place.segment {
+            behind += Int(end.segment - place.segment) * feed.segmentBytes
+        }
+        return ProjectionStatus(
+            time: reachedTime.load(ordering: .relaxed), behindBytes: max(0, behind),
+            trouble: trouble.withLock { $0 })
+    }
+
+    /// Waits until everything that is durable now has been taken up, at most 5 s. False: it has not.
+    @discardableResult
+    package func caughtUp() async -> Bool {
+        let end = feed.durableEnd.packed
+        for _ in 0..<500 {
+            if reached.load(ordering: .acquiring) >= end { return true }
+            wake()
+            do { try await Task.sleep(nanoseconds: 10_000_000) } catch { return false }
+        }
+        return reached.load(ordering: .acquiring) >= end
+    }
+
+    // MARK: Access to the file
+
+    /// Reads, on one of a few connections, one consistent state.
+    func read<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+        let pool = readers.withLock { $0 }
+        return try await pool.read(body)
+    }
+
+    /// Writes what does not come from the journal. Waits for a slice to end.
+    func write<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+        let pool = readers.withLock { $0 }
+        return try await pool.write(body)
+    }
+
+    // MARK: Outbox
+
+    package func onDeliveries(_ notify: @escaping @Sendable () -> Void) {
+        listeners.withLock { $0.append(notify) }
+    }
+
+    func tellListeners() {
+        for notify in listeners.withLock({ $0 }) { notify() }
+    }
+}
+
+/// Billing cycles of rows whose window is over.
+final class DisplaySchedules: Sendable {
+    private let schedules = Lock(Schedules())
+
+    /// The cycle that holds an instant at or behind the end of the last one.
+    func cycle(
+        _ settings: TenantSettings, containing now: Int64, notBefore end: Int64
+    ) -> CycleWindow? {
+        schedules.withLock { schedules in
+            guard
+                let number = try? schedules.number(
+                    cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: now)
+            else { return nil }
+            return schedules.cycle(schedule: number, containing: now, notBefore: end)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import Journal
+
+/// Why the projection cannot be opened, or does not go on.
+package struct ProjectionError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Code: Sendable {
+        /// There is no journal to follow (`--durability memory`).
+        case noJournal
+        /// The journal does not go on where the file ends, or the file is not what it should be: it is made anew.
+        case unusable
+        /// The journal cannot be read, or says what cannot be.
+        case journal
+    }
+
+    package var code: Code
+    package var reason: String
+
+    package init(_ code: Code, _ reason: String) {
+        self.code = code
+        self.reason = reason
+    }
+
+    init(_ error: JournalError) {
+        self.init(error.code == .missing ? .unusable : .journal, "\(error)")
+    }
+
+    package var description: String { reason }
+}
+
+/// Bounds of the projection; each a number with a default.
+package struct ProjectionConfiguration: Sendable {
+    /// How long lines of the audit log are kept, milliseconds.
+    package var auditRetention: Int64 = 400 * 86_400_000
+    /// Lines of the audit log; the oldest go first.
+    package var auditRows = 10_000_000
+    /// How long events and finished deliveries are kept, milliseconds.
+    package var eventRetention: Int64 = 30 * 86_400_000
+    /// Events, and finished deliveries; the oldest go first.
+    package var eventRows = 1_000_000
+    /// UTC days of daily usage.
+    package var usageDays = 400
+    /// Records that one transaction takes up before it ends with the frame.
+    package var sliceRecords = 50_000
+    /// Milliseconds after which a transaction ends with the frame.
+    package var sliceMilliseconds: Int64 = 250
+    /// The longest wait before the journal is looked at again, milliseconds.
+    package var pollMilliseconds: Int64 = 100
+
+    package init() {}
+}

@@ -1,0 +1,118 @@
+import Foundation
+import GRDB
+import Journal
+import Limits
+
+/// `projection.sqlite`: opened, made anew, and found out how far it goes.
+struct ProjectionFile {
+    let path: String
+
+    /// Opens the file; makes it if it is missing, cannot be read, or is of another version.
+    ///
+    /// - Returns: the pool, and why the file was made anew; nil: it was not.
+    func open() throws -> (pool: DatabasePool, reason: String?) {
+        guard FileManager.default.fileExists(atPath: path) else {
+            return (try makeAnew(), "it was missing")
+        }
+        do {
+            let pool = try DatabasePool(path: path, configuration: Self.configuration)
+            let version = try pool.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+            if version == Schema.version { return (pool, nil) }
+            return (try makeAnew(), "it was of version \(version), and this is \(Schema.version)")
+        } catch let error as DatabaseError where error.isDamage {
+            return (try makeAnew(), "it could not be read: \(error)")
+        }
+    }
+
+    /// Takes the place of whatever is there. Who has the former file open keeps reading that one.
+    func makeAnew() throws -> DatabasePool {
+        for suffix in ["", "-wal", "-shm"] {
+            let name = path + suffix
+            if FileManager.default.fileExists(atPath: name) {
+                try FileManager.default.removeItem(atPath: name)
+            }
+        }
+        let pool = try DatabasePool(path: path, configuration: Self.configuration)
+        try pool.write { try Schema.make($0) }
+        return pool
+    }
+
+    /// Readers at a time, each on its own connection.
+    private static let readers = 4
+
+    private static var configuration: Configuration {
+        var configuration = Configuration()
+        configuration.maximumReaderCount = readers
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { db in
+            // Position and content are one transaction, and the journal is the truth: what a crash takes of the last
+            // transactions is read again.
+            try db.execute(sql: "PRAGMA synchronous = NORMAL")
+            try db.execute(sql: "PRAGMA temp_store = MEMORY")
+            try db.execute(sql: "PRAGMA cache_size = -16000")
+            if !db.configuration.readonly {
+                try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
+                try db.execute(sql: "PRAGMA wal_autocheckpoint = 4000")
+            }
+        }
+        return configuration
+    }
+}
+
+extension DatabaseError {
+    /// The file is no good, rather than the disk or the moment.
+    var isDamage: Bool {
+        [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_FORMAT, .SQLITE_SCHEMA].contains(
+            resultCode.primaryResultCode)
+    }
+}
+
+extension Folder {
+    /// What a file says about how far it goes; nil: nothing was taken up yet.
+    static func position(_ db: Database) throws -> (journal: JournalID, position: JournalPosition)?
+    {
+        guard let row = try Row.fetchOne(db, sql: "SELECT * FROM position") else { return nil }
+        func word(_ name: String) -> UInt64 { UInt64(bitPattern: row[name]) }
+        return (
+            JournalID(low: word("journal_low"), high: word("journal_high")),
+            JournalPosition(
+                place: JournalPlace(segment: word("segment"), offset: row["offset"]),
+                sequence: word("sequence"))
+        )
+    }
+
+    /// Takes everything over that the file holds. O(rows of tenants and profiles).
+    func load(_ db: Database) throws {
+        time = try Int64.fetchOne(db, sql: "SELECT time FROM position") ?? 0
+        lastAudit = try Int64.fetchOne(db, sql: "SELECT MAX(id) FROM audit") ?? 0
+        auditCount = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM audit") ?? 0
+        eventCount = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM event") ?? 0
+        let tenants = try Row.fetchCursor(
+            db, sql: "SELECT number, state FROM tenant_state ORDER BY number")
+        while let row = try tenants.next() {
+            guard let state = TenantState(blob: row[1]), fold.restore(state, tenant: row[0]) else {
+                throw ProjectionError(.unusable, "a tenant's row makes no sense")
+            }
+        }
+        let profiles = try Row.fetchCursor(
+            db, sql: "SELECT number, tenant, state FROM profile_state ORDER BY number")
+        while let row = try profiles.next() {
+            guard let state = ProfileState(blob: row[2]),
+                fold.restore(
+                    StateFold.Profile(state: state, tenant: row[1]), profile: row[0])
+            else { throw ProjectionError(.unusable, "a messaging profile's row makes no sense") }
+        }
+        for row in try Row.fetchAll(db, sql: "SELECT name, value FROM setting") {
+            services.set(row[0], row[1])
+        }
+        for words in try Data.fetchAll(db, sql: "SELECT words FROM waiting ORDER BY id") {
+            guard words.count.isMultiple(of: 8) else { continue }
+            let aligned = words.withUnsafeBytes { bytes in
+                (0..<bytes.count / 8).map {
+                    bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self)
+                }
+            }
+            aligned.withUnsafeBufferPointer(wait)
+        }
+    }
+}

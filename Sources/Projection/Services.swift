@@ -1,0 +1,87 @@
+import Access
+import Events
+import Foundation
+import Limits
+
+/// What the settings of the service mean for the projection: who is told of events, and what callers are called.
+struct Services {
+    private var endpoints: [String: WebhookEndpoint] = [:]
+    private var recipients: [String: EmailRecipient] = [:]
+
+    /// Names of settings whose values may be kept and shown; of others only that they changed.
+    private static let shown = [
+        WebhookEndpoint.settingPrefix, EmailRecipient.settingPrefix, AccessToken.settingPrefix,
+        "tenant-defaults",
+    ]
+    /// Fields that are secrets, or make one.
+    private static let hidden: Set<String> = ["hash", "secret", "password"]
+
+    /// What is kept of a setting's value: without secrets; nil: nothing.
+    static func kept(_ name: String, _ value: String) -> String? {
+        guard !value.isEmpty, shown.contains(where: name.hasPrefix),
+            let object = try? JSONSerialization.jsonObject(with: Data(value.utf8)),
+            let fields = object as? [String: Any]
+        else { return nil }
+        let kept = fields.filter { !hidden.contains($0.key) }
+        return (try? JSONSerialization.data(withJSONObject: kept, options: .sortedKeys))
+            .map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The fields of a value that is kept, by name, as texts.
+    static func fields(_ kept: String?) -> [String: String] {
+        guard let kept, let object = try? JSONSerialization.jsonObject(with: Data(kept.utf8)),
+            let fields = object as? [String: Any]
+        else { return [:] }
+        return fields.compactMapValues(text)
+    }
+
+    private static func text(_ value: Any) -> String? {
+        switch value {
+        case is NSNull: nil
+        case let text as String: text
+        case let list as [Any]: list.compactMap(text).joined(separator: ", ")
+        case let number as NSNumber:
+            // JSON's true and false come as numbers too.
+            if String(cString: number.objCType) == "c" {
+                number.boolValue ? "true" : "false"
+            } else {
+                number.stringValue
+            }
+        default: "\(value)"
+        }
+    }
+
+    /// Takes a setting over; an empty value removes it. One that cannot be read is nobody.
+    mutating func set(_ name: String, _ value: String) {
+        if name.hasPrefix(WebhookEndpoint.settingPrefix) {
+            endpoints[name] = try? SettingValue.decode(WebhookEndpoint.self, value)
+        } else if name.hasPrefix(EmailRecipient.settingPrefix) {
+            recipients[name] = try? SettingValue.decode(EmailRecipient.self, value)
+        }
+    }
+
+    /// A token's number and name; nil: the setting is not a token.
+    static func caller(_ name: String, _ value: String) -> (number: UInt64, name: String)? {
+        guard name.hasPrefix(AccessToken.settingPrefix), !value.isEmpty,
+            let token = try? SettingValue.decode(AccessToken.self, value)
+        else { return nil }
+        return (token.number, token.name)
+    }
+
+    /// Who is told of an event now.
+    func channels(for kind: Event.Kind, profile: ProfileSettings?) -> [Delivery.Channel] {
+        var channels: [Delivery.Channel] = []
+        for (_, endpoint) in endpoints.sorted(by: { $0.key < $1.key }) where endpoint.wants(kind) {
+            channels.append(.webhook(url: endpoint.url, failoverURL: endpoint.failoverURL))
+        }
+        if let profile, !profile.webhookURL.isEmpty {
+            channels.append(
+                .webhook(url: profile.webhookURL, failoverURL: profile.webhookFailoverURL))
+        }
+        for (_, recipient) in recipients.sorted(by: { $0.key < $1.key })
+        where recipient.wants(kind) {
+            channels.append(.email(address: recipient.address))
+        }
+        return channels
+    }
+}

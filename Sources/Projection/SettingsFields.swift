@@ -1,0 +1,74 @@
+import Limits
+
+// Settings as names and texts, for the audit log's before and after; the names are those of the REST API and of
+// `--limits`.
+
+extension TenantSettings {
+    var auditFields: [(name: String, value: String?)] {
+        [
+            ("name", name.isEmpty ? nil : name),
+            ("monthly_spend_limit", limits.monthlySpendNanos.map(Money.format)),
+            ("max_extensions", limits.maxExtensions.map { "\($0)" }),
+            ("max_dids", limits.maxDIDs.map { "\($0)" }),
+            ("max_monthly_minutes", limits.monthlyCallSeconds.map { "\($0 / 60)" }),
+            ("alert_threshold", "\(limits.alertThresholdPercent)"),
+            ("auto_suspend", "\(limits.autoSuspend)"),
+            ("on_limit", "\(onLimit)"),
+            ("billing_cycle_day", "\(billingCycleDay)"),
+            ("time_zone", timeZone),
+            ("disclose_limits", "\(disclosesLimits)"),
+        ]
+    }
+}
+
+extension ProfileSettings {
+    var auditFields: [(name: String, value: String?)] {
+        [
+            ("name", name.isEmpty ? nil : name),
+            ("daily_spend_limit_enabled", "\(dailySpendLimitEnabled)"),
+            ("daily_spend_limit", dailySpendLimitNanos.map(Money.format)),
+            ("webhook_url", webhookURL.isEmpty ? nil : webhookURL),
+            ("webhook_failover_url", webhookFailoverURL.isEmpty ? nil : webhookFailoverURL),
+        ]
+    }
+}
+
+extension AuditRow.Change {
+    /// What differs; `before` nil: everything that is set now.
+    static func list(
+        before: [(name: String, value: String?)]?, after: [(name: String, value: String?)]
+    ) -> [AuditRow.Change] {
+        after.indices.compactMap { index in
+            let old = before.flatMap { $0.indices.contains(index) ? $0[index].value : nil }
+            guard old != after[index].value else { return nil }
+            return AuditRow.Change(name: after[index].name, before: old, after: after[index].value)
+        }
+    }
+
+    static func list(
+        before: [String: String], after: [String: String]
+    ) -> [AuditRow.Change] {
+        Set(before.keys).union(after.keys).sorted().compactMap { name in
+            guard before[name] != after[name] else { return nil }
+            return AuditRow.Change(name: name, before: before[name], after: after[name])
+        }
+    }
+}
+
+extension Record.Kind {
+    /// snake_case: "tenant_changed".
+    var auditName: String {
+        "\(self)".reduce(into: "") { name, character in
+            if character.isUppercase { name += "_" }
+            name += character.lowercased()
+        }
+    }
+
+    private static let byAuditName = Dictionary(
+        uniqueKeysWithValues: allCases.map { ($0.auditName, $0) })
+
+    init?(auditName: String) {
+        guard let kind = Self.byAuditName[auditName] else { return nil }
+        self = kind
+    }
+}
