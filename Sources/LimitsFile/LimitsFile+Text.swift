@@ -39,7 +39,8 @@ extension LimitsFile {
             text += "    messaging_profiles:\n"
             for profile in own {
                 text += "      - id: \(YAMLText.scalar(profile.id))\n"
-                let plain = ProfileSettings(id: profile.id, tenantID: tenant.id)
+                let plain = ProfileSettings(
+                    id: profile.id, tenantID: tenant.id, name: profile.id)
                 for (field, absent) in zip(profile.fields, plain.fields)
                 where field.name == "daily_spend_limit" || field != absent {
                     text += Self.line(field, indent: 8)

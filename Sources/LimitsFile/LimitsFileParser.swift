@@ -50,7 +50,7 @@ struct LimitsFileParser {
         guard let fields = fields(of: node, "A tenant", keys: Self.tenantKeys) else { return }
         let id = identifier(fields["id"], of: node, "A tenant", seen: \.lineOfTenant)
         var tenant = TenantSettings(
-            id: id, name: text(fields["name"], "name"),
+            id: id, name: name(fields["name"]),
             limits: limits(fields, base: defaults))
         if let node = fields["on_limit"] {
             if let onLimit = node.scalar.flatMap({ OnLimit(name: $0.string) }) {
@@ -79,14 +79,16 @@ struct LimitsFileParser {
         else { return }
         let id = identifier(fields["id"], of: node, "A messaging profile", seen: \.lineOfProfile)
         var profile = ProfileSettings(
-            id: id, tenantID: tenantID, name: text(fields["name"], "name"))
+            id: id, tenantID: tenantID,
+            // The REST API wants every profile to have a name.
+            name: fields["name"] == nil ? id : name(fields["name"]))
         if let node = fields["daily_spend_limit"] {
             profile.dailySpendLimitNanos = money(node, "daily_spend_limit")
         }
         let isEnabled = flag(fields["daily_spend_limit_enabled"], "daily_spend_limit_enabled")
         profile.dailySpendLimitEnabled = isEnabled ?? false
         if let node = fields["daily_spend_limit_enabled"], isEnabled == true,
-            fields["daily_spend_limit"] == nil
+            fields["daily_spend_limit"].map(isNull) ?? true
         {
             note(node, "\"daily_spend_limit_enabled\" is on, but there is no \"daily_spend_limit\"")
         }
@@ -186,6 +188,20 @@ extension LimitsFileParser {
             return ""
         }
         return text
+    }
+
+    /// A name for people, as the REST API takes it: at most 256 bytes without control characters.
+    private mutating func name(_ node: Node?) -> String {
+        let name = text(node, "name")
+        if let node,
+            name.utf8.count > 256
+                || name.unicodeScalars.contains(where: {
+                    $0.properties.generalCategory == .control
+                })
+        {
+            note(node, "\"name\" must be a text of at most 256 bytes without control characters")
+        }
+        return name
     }
 
     /// The name of a zone that billing cycles can be computed in.

@@ -52,7 +52,7 @@ struct LimitsFileTests {
         let file = try parse("tenants: [{id: a, messaging_profiles: [{id: p}]}]")
         #expect(file.defaults == TenantLimits())
         #expect(file.tenants == [TenantSettings(id: "a")])
-        #expect(file.profiles == [ProfileSettings(id: "p", tenantID: "a")])
+        #expect(file.profiles == [ProfileSettings(id: "p", tenantID: "a", name: "p")])
     }
 
     @Test func defaultsPreFillAndNullLiftsThem() throws {
@@ -175,6 +175,9 @@ struct LimitsFileErrorTests {
         Mistake("tenants:\n  - id: a\n  - id: a", 3, 9, "\"a\" stands already in line 2"),
         Mistake(tenant("nam: x"), 3, 5, "A tenant has no key \"nam\""),
         Mistake(tenant("name: [x]"), 3, 11, "\"name\" must be a text"),
+        Mistake(tenant("name: \"a\\x07\""), 3, 11, "256 bytes without control characters"),
+        Mistake(
+            tenant("name: \(String(repeating: "x", count: 257))"), 3, 11, "at most 256 bytes"),
         Mistake(tenant("preset: trusted"), 3, 13, "\"preset\" must be new-tenant or unlimited"),
         Mistake(tenant("monthly_spend_limit: \"5,00\""), 3, 26, "must be digits"),
         Mistake(tenant("monthly_spend_limit: 1e3"), 3, 26, "must be digits"),
@@ -212,6 +215,10 @@ struct LimitsFileErrorTests {
         Mistake(profile("daily_spend_limit: .5"), 5, 28, "must be digits"),
         Mistake(profile("daily_spend_limit_enabled: 2"), 5, 36, "must be true or false"),
         Mistake(profile("daily_spend_limit_enabled: true"), 5, 36, "no \"daily_spend_limit\""),
+        Mistake(
+            profile("{}").replacing(
+                "{}", with: "daily_spend_limit_enabled: true\n        daily_spend_limit: null"),
+            5, 36, "no \"daily_spend_limit\""),
         Mistake(
             "tenants:\n  - id: a\n    messaging_profiles: [{id: p}]\n  - id: b\n"
                 + "    messaging_profiles: [{id: p}]", 5, 31, "\"p\" stands already in line 3"),

@@ -25,12 +25,13 @@ private struct Seeded: RandomNumberGenerator {
         let whole = [
             "", "null", "~", "Null", "true", "Yes", "off", "n", "1", "007", "1.50", "0x1f", "1e3",
             "-", "- a", "a: b", "a #b", "#", "\"", "'", "'a", "{a}", "[a]", "&a", "*a", "!a", "|",
-            ">", "%", "@", "`", "?", "a:", ":", " a", "a ", "a\nb", "\n", "a\tb", "\\n", "\u{85}",
-            "\u{2028}", "\u{feff}", "\u{0}", "\u{7f}", "\u{200e}a", "\u{e000}", "\u{fffe}", "é",
+            ">", "%", "@", "`", "?", "a:", ":", " a", "a ", "\\n", "\u{2028}", "a\u{feff}",
+            "\u{200e}a", "\u{e000}", "\u{fffe}", "é",
             "e\u{301}", "日本", "😀", "\u{1f468}\u{200d}\u{1f469}", "---", "...", "<<", "=",
         ]
         var text = one(of: whole)
         while chance(60) { text += one(of: whole + ["acme", " ", "_", "/", "Z9"]) }
+        text.unicodeScalars.removeAll { $0.properties.generalCategory == .control }
         while text.utf8.count > bytes { text.unicodeScalars.removeLast() }
         return text
     }
@@ -38,10 +39,7 @@ private struct Seeded: RandomNumberGenerator {
     /// What may be an id, and is new.
     mutating func id(_ used: inout Set<String>) -> String {
         while true {
-            let scalars = text(atMost: 60).unicodeScalars.filter {
-                $0.properties.generalCategory != .control
-            }
-            let id = String(String.UnicodeScalarView(scalars))
+            let id = text(atMost: 64)
             if id.isEmpty == false, used.insert(id).inserted { return id }
         }
     }
@@ -73,11 +71,12 @@ private struct Seeded: RandomNumberGenerator {
                 disclosesLimits: chance(50))
             tenants.append(tenant)
             for _ in 0..<Int.random(in: 0...3, using: &self) {
+                let cap = cap(atMost: .max)
                 profiles.append(
                     ProfileSettings(
                         id: id(&profileIDs), tenantID: tenant.id, name: text(atMost: 200),
-                        dailySpendLimitEnabled: chance(50),
-                        dailySpendLimitNanos: cap(atMost: .max)))
+                        dailySpendLimitEnabled: cap != nil && chance(50),
+                        dailySpendLimitNanos: cap))
             }
         }
         return LimitsFile(defaults: limits(), tenants: tenants, profiles: profiles)
@@ -119,7 +118,11 @@ struct RoundTripTests {
         let file = LimitsFile(
             defaults: .newTenant,
             tenants: [TenantSettings(id: "acme", name: "Acme Telecom", limits: limits)],
-            profiles: [ProfileSettings(id: "p1", tenantID: "acme", dailySpendLimitEnabled: true)])
+            profiles: [
+                ProfileSettings(
+                    id: "p1", tenantID: "acme", name: "p1", dailySpendLimitEnabled: true,
+                    dailySpendLimitNanos: 10_000_000)
+            ])
         #expect(
             file.text == """
                 version: 1
@@ -143,10 +146,17 @@ struct RoundTripTests {
                     auto_suspend: false
                     messaging_profiles:
                       - id: p1
-                        daily_spend_limit: null
+                        daily_spend_limit: "0.01"
                         daily_spend_limit_enabled: true
 
                 """)
+    }
+
+    /// The YAML library drops a byte order mark at the start of a text; `tollgate export` looks for that.
+    @Test func aTextThatDoesNotSurviveIsNoticed() throws {
+        let tenant = TenantSettings(id: "\u{feff}a")
+        let file = LimitsFile(defaults: TenantLimits(), tenants: [tenant], profiles: [])
+        #expect(try LimitsFile.parse(file.text, file: "export").saysTheSame(as: file) == false)
     }
 
     @Test func sixFieldsDoNotFollowDefaultsThatAreEditedLater() throws {

@@ -96,11 +96,14 @@ struct TableTests {
     }
 
     @Test func whatIsOverACapIsSaid() throws {
-        let answer = try JSONReader.parse(
-            #"{"id":"a","over_by":{"tenant_dids":2,"tenant_monthly_spend":null}}"#.utf8)
+        let meta = try JSONReader.parse(
+            #"{"over_by":{"tenant_dids":2,"tenant_monthly_spend":"0.50","tenant_monthly_minutes":90}}"#
+                .utf8)
         #expect(
-            RecordText.overBy(answer) == [
-                "  tenant_dids is exceeded by 2: the next charge or creation trips it"
+            RecordText.overBy(meta) == [
+                "  over tenant_dids by 2: its next charge or creation trips it",
+                "  over tenant_monthly_spend by 0.50 USD: its next charge or creation trips it",
+                "  over tenant_monthly_minutes by 90 s: its next charge or creation trips it",
             ])
         #expect(RecordText.overBy(.object([])).isEmpty)
     }

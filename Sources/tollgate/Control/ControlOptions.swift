@@ -67,12 +67,17 @@ struct ControlOptions: ParsableArguments {
     }
 
     /// What was done; in JSON what the service said of it, or `{}`.
-    func print(done sentence: String, _ resource: JSONValue = .null) {
+    ///
+    /// - Parameter meta: beside the resource: the limits that are now below present usage.
+    func print(done sentence: String, _ resource: JSONValue = .null, meta: JSONValue? = nil) {
         if json {
-            Swift.print((resource.isNull ? .object([]) : resource).line)
+            var members: [(String, JSONValue)] = []
+            if case .object(let own) = resource { members = own }
+            if let overBy = meta?["over_by"] { members.append(("over_by", overBy)) }
+            Swift.print(JSONValue.object(members).line)
         } else {
             Swift.print(sentence)
-            for line in RecordText.overBy(resource) { Swift.print(line) }
+            for line in RecordText.overBy(meta ?? .null) { Swift.print(line) }
         }
     }
 
@@ -128,7 +133,7 @@ extension ControlOptions {
     ) async throws {
         try await run { client in
             let answer = try await client.send(method, path, body: body, ifMatch: ifMatch)
-            print(done: sentence, answer.data)
+            print(done: sentence, answer.data, meta: answer.body["meta"])
         }
     }
 }

@@ -117,9 +117,11 @@ struct EmailTest: AsyncParsableCommand {
     @Argument(help: "The address to mail to.")
     var address: String
 
+    @OptionGroup var wait: WaitOption
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        try await control.runTest(Paths.emailTest, body: .object([("address", .string(address))]))
+        let body = JSONValue.object([("address", .string(address))])
+        try await control.runTest(Paths.emailTest, body: body, wait)
     }
 }

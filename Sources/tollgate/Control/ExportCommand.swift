@@ -10,8 +10,7 @@ struct ExportCommand: AsyncParsableCommand {
         abstract: "Writes what a running service has as a limits file.",
         discussion: """
             Applying the file to the same service changes nothing. Usage, status, tokens and \
-            webhook addresses are not part of it. What was changed within the last second may be \
-            missing.
+            webhook addresses are not part of it.
 
             Example: tollgate export -o limits.yaml
             """)

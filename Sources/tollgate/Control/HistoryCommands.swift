@@ -101,11 +101,10 @@ struct EventList: AsyncParsableCommand {
     static let table = Table(
         columns: [
             .init("TIME", "occurred_at"), .init("TYPE", "event_type"), .init("ID", "id"),
-            .init("TENANT") { $0["payload"]?["tenant_id"] ?? $0["tenant_id"] },
-            .init("PROFILE") { $0["payload"]?["profile_id"] },
-            .init("LIMIT") { $0["payload"]?["limit"] },
-            .init("CAP") { $0["payload"]?["configured_limit"] },
-            .init("CURRENT") { $0["payload"]?["current_cost"] ?? $0["payload"]?["current_usage"] },
+            .init("TENANT", "tenant_id"), .init("PROFILE", "messaging_profile_id"),
+            .init("LIMIT", "limit.limit"),
+            .init("USED", "limit.committed", isNumber: true),
+            .init("CAP", "limit.cap", isNumber: true), .init("REASON", "reason"),
         ], none: "No events.")
 
     func run() async throws {

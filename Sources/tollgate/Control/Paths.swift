@@ -10,7 +10,7 @@ enum Paths {
     static let deliveries = "/v2/webhook_deliveries"
     static let emails = "/v2/email_recipients"
     static let emailTest = "/v2/email_recipients/actions/test"
-    static let tokens = "/v2/access_tokens"
+    static let tokens = "/v2/tokens"
 
     /// One resource, or something below it.
     static func one(_ collection: String, _ id: String, _ rest: String = "") -> String {

@@ -1,4 +1,4 @@
-internal import Foundation
+internal import Limits
 
 /// Rows as aligned columns. A cell without a value is "-".
 struct Table: Sendable {
@@ -116,10 +116,17 @@ enum RecordText {
     }
 
     /// What an answer to a change says about limits that are below present usage.
-    static func overBy(_ resource: JSONValue) -> [String] {
-        guard case .object(let limits) = resource["over_by"] ?? .null else { return [] }
-        return limits.filter { $0.1.isNull == false && $0.1 != .integer(0) }.map { name, amount in
-            "  \(name) is exceeded by \(CellText.text(amount)): the next charge or creation trips it"
+    static func overBy(_ meta: JSONValue) -> [String] {
+        guard case .object(let limits) = meta["over_by"] ?? .null else { return [] }
+        return limits.map { name, amount in
+            let row = LimitKind.catalogue.first { $0.name == name }
+            let text =
+                switch row?.resource {
+                case .spend: "\(CellText.text(amount)) USD"
+                case .callSeconds: "\(CellText.text(amount)) s"
+                default: CellText.text(amount)
+                }
+            return "  over \(name) by \(text): its next charge or creation trips it"
         }
     }
 }

@@ -7,6 +7,7 @@ struct TenantsCommand: ParsableCommand {
         subcommands: [
             TenantList.self, TenantGet.self, TenantCreate.self, TenantUpdate.self,
             TenantDelete.self, TenantSuspend.self, TenantReinstate.self, TenantReset.self,
+            TenantSetCounts.self,
         ])
 }
 
@@ -182,5 +183,36 @@ struct TenantReset: AsyncParsableCommand {
         try await control.act(
             .post, tenant.path("/actions/reset_limits"),
             done: "Tenant \(tenant.id) has the limits of the tenant defaults.")
+    }
+}
+
+struct TenantSetCounts: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set-counts",
+        abstract: "Sets how many extensions and DIDs a tenant has, where the count went astray.",
+        discussion: "Example: tollgate tenants set-counts acme --extensions 12 --reference audit-7")
+
+    @OptionGroup var tenant: TenantArgument
+
+    @Option(help: .init("Extensions that exist.", valueName: "n"))
+    var extensions: Int64?
+
+    @Option(help: .init("DIDs that are assigned.", valueName: "n"))
+    var dids: Int64?
+
+    @Option(help: .init("Your own id of the occasion; operators see it.", valueName: "text"))
+    var reference: String?
+
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        let counts = named([
+            ("extensions", extensions.map { .integer($0) }), ("dids", dids.map { .integer($0) }),
+        ])
+        if counts.isEmpty { throw ValidationError("Name --extensions, --dids or both.") }
+        let body = JSONValue.object(counts + named([("reference", reference.map { .string($0) })]))
+        try await control.act(
+            .post, tenant.path("/actions/set_counts"), body: body,
+            done: "Set the counts of tenant \(tenant.id).")
     }
 }

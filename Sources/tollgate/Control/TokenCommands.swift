@@ -58,7 +58,7 @@ struct TokenCreate: AsyncParsableCommand {
         try await control.run { client in
             let made = try await client.send(.post, Paths.tokens, body: .object(members)).data
             if control.json { return control.print(made) }
-            guard let secret = made["token"]?.string ?? made["secret"]?.string else {
+            guard let secret = made["secret"]?.string else {
                 throw ControlFailure(.failure, "The service made a token and did not say it")
             }
             // The secret alone on standard output: TOKEN=$(tollgate tokens create …).

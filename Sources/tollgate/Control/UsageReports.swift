@@ -21,7 +21,7 @@ struct UsageList: AsyncParsableCommand {
         commandName: "list",
         abstract: "Lists what all tenants use, the one nearest to a limit first.",
         discussion: """
-            Each cell is used (committed and held) / cap. 
+            Each cell is used (committed and held) / cap.
 
             Example: tollgate usage list --sort monthly_spend --limit 20
             """)
@@ -40,13 +40,14 @@ struct UsageList: AsyncParsableCommand {
 
     static let table = Table(
         columns: [
-            .init("TENANT") { $0["tenant_id"] ?? $0["id"] },
-            .init("NAME") { $0["tenant_name"] ?? $0["name"] },
-            .init("STATUS") { $0["tenant_status"] ?? $0["status"] },
+            .init("TENANT", "tenant_id"),
+            .init("NAME", "tenant_name"),
+            .init("STATUS", "tenant_status"),
             .init("SPEND") { LimitCell.text($0, "tenant_monthly_spend") },
             .init("EXTENSIONS") { LimitCell.text($0, "tenant_extensions") },
             .init("DIDS") { LimitCell.text($0, "tenant_dids") },
             .init("MINUTES") { LimitCell.text($0, "tenant_monthly_minutes") },
+            .init("NEAREST %", "nearest_limit_percent", isNumber: true),
         ], none: "No tenants.")
 
     func run() async throws {
@@ -107,10 +108,10 @@ struct UsageDaily: AsyncParsableCommand {
     static let table = Table(
         columns: [
             .init("DAY", "date"), .init("PROFILE", "messaging_profile_id"),
-            .init("SPEND", "spend", isNumber: true),
-            .init("EXTENSIONS", "extensions", isNumber: true),
-            .init("DIDS", "dids", isNumber: true),
-            .init("CALL SECONDS", "call_seconds", isNumber: true),
+            .init("SPEND", "usage.spend", isNumber: true),
+            .init("EXTENSIONS", "usage.extensions", isNumber: true),
+            .init("DIDS", "usage.dids", isNumber: true),
+            .init("CALL SECONDS", "usage.call_seconds", isNumber: true),
             .init("ALLOWED", "allowed", isNumber: true), .init("DENIED", "denied", isNumber: true),
         ], none: "No usage in these days.")
 

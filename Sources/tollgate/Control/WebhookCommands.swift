@@ -152,10 +152,11 @@ struct WebhookTest: AsyncParsableCommand {
         discussion: "Says what came back; exit status 70 if the endpoint did not take it.")
 
     @OptionGroup var webhook: WebhookArgument
+    @OptionGroup var wait: WaitOption
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        try await control.runTest(webhook.path("/actions/test"), body: nil)
+        try await control.runTest(webhook.path("/actions/test"), body: nil, wait)
     }
 }
 
@@ -174,14 +175,16 @@ struct DeliveryList: AsyncParsableCommand {
     @Option(help: .init("Only a type of event.", valueName: "type"))
     var type: String?
 
+    @Option(help: .init("Only webhook or only email.", valueName: "channel"))
+    var channel: String?
+
     @OptionGroup var list: ListOptions
     @OptionGroup(title: "Service") var control: ControlOptions
 
     static let table = Table(
         columns: [
             .init("ID", "id"), .init("STATUS", "status"),
-            .init("EVENT") { $0["event_type"] ?? $0["webhook"]?["event_type"] },
-            .init("TO") { $0["url"] ?? $0["attempts"]?.array?.first?["target"] },
+            .init("EVENT", "event_type"), .init("TO", "url"),
             .init("ATTEMPTS") { .integer(Int64($0["attempts"]?.array?.count ?? 0)) },
             .init("LAST") {
                 let last = $0["attempts"]?.array?.first
@@ -192,7 +195,8 @@ struct DeliveryList: AsyncParsableCommand {
 
     func run() async throws {
         let filter = query(
-            ("filter[status]", status), ("filter[event_id]", event), ("filter[event_type]", type))
+            ("filter[status]", status), ("filter[event_id]", event), ("filter[event_type]", type),
+            ("filter[channel]", channel))
         try await control.list(Paths.deliveries, query: filter, list, Self.table)
     }
 }
@@ -213,13 +217,44 @@ struct DeliveryResend: AsyncParsableCommand {
     }
 }
 
+/// How long to wait for what becomes of a test message.
+struct WaitOption: ParsableArguments {
+    @Option(
+        help: .init("How long to wait for what comes back, like 20s.", valueName: "duration"))
+    var wait = "20s"
+
+    func validate() throws {
+        guard let milliseconds = DurationText.milliseconds(wait), milliseconds > 0 else {
+            throw ValidationError("--wait must be a duration like 500ms or 20s.")
+        }
+    }
+
+    var duration: Duration { .milliseconds(DurationText.milliseconds(wait) ?? 0) }
+}
+
 extension ControlOptions {
-    /// Asks for a test message and tells what became of it.
-    func runTest(_ path: String, body: JSONValue?) async throws {
+    /// Has a test message sent and tells what became of its first attempt.
+    func runTest(_ path: String, body: JSONValue?, _ wait: WaitOption) async throws {
         try await run { client in
-            let result = try await client.send(.post, path, body: body).data
-            let error = result["error"]?.string
-            print(done: error.map { "It was not taken: \($0)" } ?? "It was taken.", result)
+            var delivery = try await client.send(.post, path, body: body).data
+            let id = delivery["id"]?.string ?? ""
+            let end = ContinuousClock.now + wait.duration
+            while delivery["attempts"]?.array?.isEmpty ?? true, .now < end {
+                // The service has no call that waits for a delivery.
+                try await Task.sleep(for: .milliseconds(100))
+                delivery = try await client.send(.get, Paths.one(Paths.deliveries, id)).data
+            }
+            guard let attempt = delivery["attempts"]?.array?.first else {
+                throw ControlFailure(
+                    .unavailable, "nothing was sent within \(wait.wait); delivery \(id) still waits"
+                )
+            }
+            let error = attempt["error"]?.string
+            let status = attempt["status_code"]?.integer.map { " (\($0))" } ?? ""
+            let target = CellText.text(attempt["target"] ?? .null)
+            print(
+                done: error.map { "\(target) did not take it: \(CellText.printable($0))\(status)" }
+                    ?? "\(target) took it\(status).", delivery)
             if error != nil { throw ExitStatus.failure.code }
         }
     }
