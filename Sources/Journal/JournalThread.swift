@@ -47,20 +47,14 @@ package final class JournalThread: @unchecked Sendable {
     }
 
     private func doRounds() {
-        var crowd = Crowd()
         while true {
             if wanted.exchange(0) == 1 {
-                let began = linux_monotonic_nanoseconds()
-                let before = writer.currentStatus.records
                 writer.round()
                 if !writer.isPrepared {
                     prepares.increment()
                     prepares.wake()
                 }
                 pause()
-                if crowd.isWorthAPause(after: writer.currentStatus.records - before) {
-                    pause(until: began + Crowd.period)
-                }
                 continue
             }
             if isStopping.load(ordering: .sequentiallyConsistent) { return }
@@ -76,16 +70,13 @@ package final class JournalThread: @unchecked Sendable {
     /// Policy `interval`: what comes meanwhile shares the next round.
     private func pause() {
         let milliseconds = writer.configuration.intervalMilliseconds
-        guard milliseconds > 0 else { return }
-        pause(until: linux_monotonic_nanoseconds() + milliseconds * 1_000_000)
-    }
-
-    private func pause(until time: Int64) {
-        var left = time - linux_monotonic_nanoseconds()
+        guard milliseconds > 0, !isStopping.load(ordering: .sequentiallyConsistent) else { return }
+        let until = linux_monotonic_nanoseconds() + milliseconds * 1_000_000
+        var left = until - linux_monotonic_nanoseconds()
         while left > 0, !isStopping.load(ordering: .sequentiallyConsistent) {
-            var rest = timespec(tv_sec: 0, tv_nsec: Int(min(left, 10_000_000)))
-            nanosleep(&rest, nil)
-            left = time - linux_monotonic_nanoseconds()
+            var time = timespec(tv_sec: 0, tv_nsec: Int(min(left, 10_000_000)))
+            nanosleep(&time, nil)
+            left = until - linux_monotonic_nanoseconds()
         }
     }
 
@@ -112,57 +103,6 @@ package final class JournalThread: @unchecked Sendable {
             }, Unmanaged.passRetained(Box(body)).toOpaque())
         precondition(status == 0, "the system has no thread left")
         return thread
-    }
-}
-
-/// Whether a round that many shared is followed by a short pause, so that still more share the next one.
-///
-/// Each round costs processor time. While callers wait for the processor rather than for the disk, a pause makes rounds
-/// fewer and nobody slower. Where everybody is waiting already, it brings nobody more: so a few rounds are done without a
-/// pause and as many with it, and what proved better is kept for a while. After a round that few shared there is never a
-/// pause.
-struct Crowd {
-    /// Records that make a round one of a crowd.
-    static let least: UInt64 = 16
-    /// From the beginning of a round to that of the next, nanoseconds, if there is a pause.
-    static let period: Int64 = 500_000
-    /// Rounds of a trial, and those that follow its outcome.
-    static let trial = 8
-    static let kept = 256
-
-    private enum Phase { case alone, together, settled }
-    private var phase = Phase.alone
-    private var left = trial
-    private var records: UInt64 = 0
-    private var recordsAlone: UInt64 = 0
-    private var pauses = false
-
-    /// - Parameter count: records of the round that was just done.
-    mutating func isWorthAPause(after count: UInt64) -> Bool {
-        records += count
-        left -= 1
-        if left == 0 { goOn() }
-        return pauses && count >= Self.least
-    }
-
-    private mutating func goOn() {
-        switch phase {
-        case .alone:
-            recordsAlone = records
-            phase = records >= Self.least * UInt64(Self.trial) ? .together : .alone
-            pauses = phase == .together
-            left = Self.trial
-        case .together:
-            // Half as many again must come, or the pause costs more than it saves.
-            pauses = records >= recordsAlone + recordsAlone / 2
-            phase = .settled
-            left = Self.kept
-        case .settled:
-            phase = .alone
-            pauses = false
-            left = Self.trial
-        }
-        records = 0
     }
 }
 
