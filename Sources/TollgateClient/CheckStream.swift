@@ -7,10 +7,10 @@ public import Wire
 /// An entry that failed answers with `statusCode` and leaves the stream unharmed. Nothing is repeated: when the
 /// stream fails, requests without an answer may have been processed.
 public final class CheckStream: Sendable {
-    private let call: StreamCall
+    private let call: StreamCall<CheckResponse>
     private let connection: Connection
 
-    init(_ call: StreamCall, _ connection: Connection) {
+    init(_ call: StreamCall<CheckResponse>, _ connection: Connection) {
         self.call = call
         self.connection = connection
     }
@@ -52,7 +52,7 @@ public final class CheckStream: Sendable {
         /// The next answer; nil: all have come. A cancelled task cancels the stream.
         public func next() async throws(TollgateError) -> CheckResponse? {
             let stream = stream
-            let answer: StreamCall.Answer = await withTaskCancellationHandler {
+            let answer: StreamCall<CheckResponse>.Answer = await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     stream.connection.loop.execute {
                         stream.call.receive { continuation.resume(returning: $0) }

@@ -12,7 +12,7 @@ package final class Connection: @unchecked Sendable {
     /// A call or a stream that wants to start.
     enum Work {
         case call(Call)
-        case stream(StreamCall)
+        case stream(any StreamWork)
 
         var owner: any StreamOwner {
             switch self {

@@ -2,17 +2,26 @@ internal import HTTP2
 internal import NIOCore
 internal import Wire
 
-/// One CheckAndReserveStream: requests out, answers in, with back-pressure both ways.
+/// A call that goes on: a connection starts it when there is a place.
+protocol StreamWork: StreamOwner, Sendable {
+    /// It has ended before it was started, perhaps.
+    var isDone: Bool { get }
+    /// False: there is no place for now, and nothing has happened.
+    func start(on handler: ClientHandler) -> Bool
+}
+
+/// A streaming call: requests out, answers in, with back-pressure both ways.
 ///
 /// Answers stay in the session's buffer, inside its window, until somebody asks for them; a sender waits while
 /// 64 KiB of requests have not left.
-final class StreamCall: StreamOwner, @unchecked Sendable {
+final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unchecked Sendable {
     // SAFETY: the constants are Sendable; the variables are touched on the connection's loop alone.
 
-    typealias Answer = Result<CheckResponse?, TollgateError>
+    typealias Answer = Result<Response?, TollgateError>
 
-    static let queuedBytes = 64 << 10
+    static var queuedBytes: Int { 64 << 10 }
 
+    let method: LimitServiceMethod
     let deadline: NIODeadline?
     var place: StreamPlace?
 
@@ -26,13 +35,24 @@ final class StreamCall: StreamOwner, @unchecked Sendable {
     /// The events that ended the stream; what it still holds is handed out first.
     private var endEvents: StreamEvents = []
 
-    init(deadline: NIODeadline?) { self.deadline = deadline }
+    init(_ method: LimitServiceMethod, deadline: NIODeadline?) {
+        self.method = method
+        self.deadline = deadline
+    }
+
+    /// With the one request of a stream of answers.
+    init(_ method: LimitServiceMethod, request: [UInt8], deadline: NIODeadline?) {
+        self.method = method
+        self.deadline = deadline
+        early.appendMessage(request)
+        isFinished = true
+    }
 
     var isDone: Bool { hasEnded }
 
     func start(on handler: ClientHandler) -> Bool {
         let isStarted = handler.start(
-            self, method: .checkAndReserveStream, finished: isFinished
+            self, method: method, finished: isFinished
         ) { $0.append(early.readable) }
         if isStarted {
             early.reset(retaining: 0)
@@ -140,9 +160,9 @@ final class StreamCall: StreamOwner, @unchecked Sendable {
 
     private static func decode(
         _ message: UnsafeRawBufferPointer
-    ) throws(TollgateError) -> CheckResponse {
+    ) throws(TollgateError) -> Response {
         do throws(WireDecodingError) {
-            return try CheckResponse(decoding: message)
+            return try Response(decoding: message)
         } catch {
             throw TollgateError(.internal, "The service's answer is not a message of the contract")
         }

@@ -74,9 +74,27 @@ public final class TollgateClient: Sendable {
     /// - Parameter timeout: For the life of the stream; nil: none.
     public func checkStream(timeout: Duration? = nil) -> CheckStream {
         let connection = pick()
-        let call = StreamCall(deadline: timeout.map { .now() + TimeAmount($0) })
+        let call = StreamCall<CheckResponse>(
+            .checkAndReserveStream, deadline: timeout.map { .now() + TimeAmount($0) })
         connection.submit(.stream(call))
         return CheckStream(call, connection)
+    }
+
+    /// Follows the usage of a tenant and its messaging profiles: what stands now, then every change, conflated to the
+    /// latest state.
+    ///
+    /// - Parameters:
+    ///   - tenantID: Empty: every tenant, for operators.
+    ///   - timeout: For the life of the watch; nil: none.
+    public func watchUsage(
+        _ tenantID: String = "", timeout: Duration? = nil
+    ) -> UsageUpdates {
+        let connection = pick()
+        let call = StreamCall<UsageUpdate>(
+            .watchUsage, request: WatchUsageRequest(tenantID: tenantID).encoded(),
+            deadline: timeout.map { .now() + TimeAmount($0) })
+        connection.submit(.stream(call))
+        return UsageUpdates(call, connection)
     }
 
     /// Turns a hold into usage.

@@ -1,6 +1,7 @@
+package import Access
 package import Engine
 internal import Limits
-package import NIOCore
+internal import NIOCore
 internal import Wire
 
 /// `tollgate.v1.LimitService` on one event loop: decodes, asks the engine, encodes. Decides in place; allocates only
@@ -18,7 +19,7 @@ package final class LimitService: GRPCService {
     }
 
     /// How often time passes for reservations.
-    private static let tick = TimeAmount.milliseconds(10)
+    private static let period = TimeAmount.milliseconds(10)
     /// Room that an answer without errors, warnings and limits needs at most.
     private static let plainBytes = 256
 
@@ -27,6 +28,9 @@ package final class LimitService: GRPCService {
     private let gate: any AnswerGate
     private let decoder = RequestDecoder()
     private let encoder = ResponseEncoder()
+    /// nil: everybody may do everything.
+    private let callers: Callers?
+    private let watches: UsageWatches
     private var timer: LoopTimer?
     /// When the batch that is being worked off was read.
     private var batch: UInt64 = 0
@@ -42,19 +46,35 @@ package final class LimitService: GRPCService {
     private let answers: UnsafeMutablePointer<Answers>
 
     /// - Parameters:
-    ///   - eventLoop: the loop that this service belongs to; nil: nobody lets time pass but `tick`.
+    ///   - loop: the loop that this service belongs to.
     ///   - gate: what says which answers wait, and how long; nil: the lane.
-    package init(lane: EngineLane, eventLoop: (any EventLoop)?, gate: (any AnswerGate)? = nil) {
+    ///   - authority: knows who the callers are; nil: nobody is asked, everybody may do everything.
+    package init(
+        lane: EngineLane, loop: ServerLoop, gate: (any AnswerGate)? = nil,
+        authority: TokenAuthority?, watchBounds: WatchBounds = WatchBounds()
+    ) {
         self.lane = lane
-        self.gate = gate ?? lane
+        let gate = gate ?? lane
+        self.gate = gate
+        callers = authority.flatMap { $0.isOpen ? nil : Callers($0) }
+        let watches = UsageWatches(lane, gate, callers, loop: loop, watchBounds)
+        self.watches = watches
         answers = .allocate(capacity: 1)
         answers.initialize(to: Answers())
-        timer = eventLoop.map { LoopTimer(on: $0, every: Self.tick) { lane.tick() } }
+        timer = LoopTimer(on: loop.eventLoop, every: Self.period) { Self.tick(lane, watches) }
     }
 
     deinit {
         answers.deinitialize(count: 1)
         answers.deallocate()
+    }
+
+    /// Lets time pass.
+    func tick() { Self.tick(lane, watches) }
+
+    private static func tick(_ lane: EngineLane, _ watches: UsageWatches) {
+        lane.tick()
+        watches.tick()
     }
 
     package func stopped() {
@@ -72,6 +92,7 @@ package final class LimitService: GRPCService {
 
     package func withdraw(_ undo: UnsafeRawBufferPointer) {
         lane.beginBatch()
+        lane.caller = 0
         Withdrawal.forEach(in: undo) { command, answer in lane.withdraw(command, answer) }
     }
 
@@ -103,31 +124,45 @@ package final class LimitService: GRPCService {
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
         beginBatch(call)
-        switch methods[call.method] {
-        case .checkAndReserve: return check(call, request, &response)
-        case .checkAndReserveBatch: return checkBatch(call, request, &response)
-        case .commit: return commit(call, request, &response)
-        case .release: return release(call, request, &response)
-        case .extend: return extend(call, request, &response)
-        case .recordUsage: return record(call, request, &response)
-        case .getUsage: return usage(call, request, &response)
+        guard let permission = permission(of: call) else { return failed(Self.unauthenticated) }
+        let method = methods[call.method]
+        guard permission.charges || method == .getUsage else { return failed(Self.forbidden) }
+        switch method {
+        case .checkAndReserve: return check(call, permission, request, &response)
+        case .checkAndReserveBatch: return checkBatch(call, permission, request, &response)
+        case .commit: return commit(call, permission, request, &response)
+        case .release: return release(call, permission, request, &response)
+        case .extend: return extend(call, permission, request, &response)
+        case .recordUsage: return record(call, permission, request, &response)
+        case .getUsage: return usage(call, permission, request, &response)
         case .checkAndReserveStream, .watchUsage:
             return .failed(GRPCFailure(.unimplemented, "not a unary method"))
         }
     }
 
-    package func streamOpened(_ call: CallContext) -> GRPCFailure? { nil }
+    package func streamOpened(_ call: CallContext) -> GRPCFailure? {
+        guard let permission = permission(of: call) else {
+            return GRPCFailure(Self.unauthenticated, encoder: encoder)
+        }
+        return permission.charges ? nil : GRPCFailure(Self.forbidden, encoder: encoder)
+    }
 
-    /// One request of CheckAndReserveStream: a bad one is answered with `status_code`, and the stream goes on.
+    /// One request of CheckAndReserveStream: a bad one is answered with `status_code`, and the stream goes on, unless
+    /// the caller's token has come to its end.
     package func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
         beginBatch(call)
+        guard let permission = permission(of: call) else { return failed(Self.unauthenticated) }
         switch decoder.check(request) {
         case .failure(let failure):
             let violations = decoder.violations
             write(&response) { encoder.failedCheck(failure, violations: violations, into: $0) }
         case .success(let command):
+            guard permission.covers(command.tenantID) else {
+                write(&response) { encoder.failedCheck(Self.otherTenant, into: $0) }
+                return .done
+            }
             let failure = lane.check(command, answer: &answers.pointee.check)
             holdIfNeeded(call)
             if let failure {
@@ -142,16 +177,75 @@ package final class LimitService: GRPCService {
         return .done
     }
 
+    /// WatchUsage.
+    package func watch(_ call: CallContext, request: UnsafeRawBufferPointer) -> GRPCFailure? {
+        beginBatch(call)
+        guard let permission = permission(of: call) else {
+            return GRPCFailure(Self.unauthenticated, encoder: encoder)
+        }
+        let tenantID: BorrowedBytes
+        switch decoder.watch(request) {
+        case .success(let decoded): tenantID = decoded
+        case .failure(let failure):
+            return GRPCFailure(failure, decoder.violations, encoder: encoder)
+        }
+        var tenant: Int?
+        if tenantID.count > 0 {
+            guard permission.covers(tenantID) else {
+                return GRPCFailure(Self.otherTenant, encoder: encoder)
+            }
+            tenant = lane.number(ofTenant: tenantID)
+            if tenant == nil { return GRPCFailure(Self.unknownTenant, encoder: encoder) }
+        } else if !permission.seesEverything {
+            return GRPCFailure(Self.forbidden, encoder: encoder)
+        }
+        return watches.open(call, tenant: tenant, isTenant: permission.isTenant)
+            .map { GRPCFailure($0, encoder: encoder) }
+    }
+
+    package func streamWritable(_ token: CallToken) { watches.writable(token) }
+
+    package func streamClosed(_ token: CallToken) { watches.closed(token) }
+
+    // MARK: Access
+
+    private static let unauthenticated = Failure(.unauthenticated)
+    private static let forbidden = Failure(.forbidden)
+    private static let otherTenant = Failure(
+        .forbidden, detail: "The token is not for this tenant")
+    private static let unknownTenant = Failure(
+        .notFound, pointer: "/tenant_id", detail: "No such tenant")
+
+    /// What the caller of a request may do, and has what is done recorded as done by it; nil: it is nobody.
+    @inline(__always)
+    private func permission(of call: CallContext) -> Permission? {
+        guard let callers else { return Permission(caller: nil) }
+        guard
+            let caller = callers.find(call.authorization, nowNanoseconds: call.nowNanoseconds)
+        else { return nil }
+        lane.caller = caller.pointee.number
+        return Permission(caller: caller)
+    }
+
+    /// Why a caller cannot settle a reservation, which for one that it may not see is not there; nil: it can.
+    @inline(__always)
+    private func refusal(_ permission: Permission, ofReservation id: UInt64) -> Failure? {
+        guard permission.isLimited else { return nil }
+        return lane.refusal(ofReservation: id, unless: permission.covers)
+    }
+
     // MARK: Methods
 
     private func check(
-        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
+        _ response: inout ResponseBuffer
     ) -> CallOutcome {
         let command: CheckCommand
         switch decoder.check(request) {
         case .success(let decoded): command = decoded
         case .failure(let failure): return refused(failure)
         }
+        guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
         let failure = lane.check(command, answer: &answers.pointee.check)
         holdIfNeeded(call)
         if let failure { return failed(failure) }
@@ -164,7 +258,8 @@ package final class LimitService: GRPCService {
     }
 
     private func checkBatch(
-        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
+        _ response: inout ResponseBuffer
     ) -> CallOutcome {
         let count: Int
         switch decoder.batch(request) {
@@ -179,6 +274,10 @@ package final class LimitService: GRPCService {
                     encoder.failedBatchResult(failure, violations: violations, into: $0)
                 }
             case .success(let command):
+                guard permission.covers(command.tenantID) else {
+                    write(&response) { encoder.failedBatchResult(Self.otherTenant, into: $0) }
+                    continue
+                }
                 let failure = lane.check(command, answer: &answers.pointee.check)
                 holdIfNeeded(call)
                 if let failure {
@@ -196,11 +295,15 @@ package final class LimitService: GRPCService {
     }
 
     private func commit(
-        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
+        _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.commit(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
+            if let failure = refusal(permission, ofReservation: command.reservationID) {
+                return failed(failure)
+            }
             let failure = lane.commit(command, answer: &answers.pointee.commit)
             holdIfNeeded(call)
             if let failure { return failed(failure) }
@@ -212,11 +315,15 @@ package final class LimitService: GRPCService {
     }
 
     private func release(
-        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
+        _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.release(request) {
         case .failure(let failure): return refused(failure)
         case .success(let reservationID):
+            if let failure = refusal(permission, ofReservation: reservationID) {
+                return failed(failure)
+            }
             var answer = ReleaseAnswer()
             let failure = lane.release(reservationID, answer: &answer)
             holdIfNeeded(call)
@@ -227,11 +334,15 @@ package final class LimitService: GRPCService {
     }
 
     private func extend(
-        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
+        _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.extend(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
+            if let failure = refusal(permission, ofReservation: command.reservationID) {
+                return failed(failure)
+            }
             let failure = lane.extend(command, answer: &answers.pointee.extend)
             holdIfNeeded(call)
             if let failure { return failed(failure) }
@@ -246,11 +357,13 @@ package final class LimitService: GRPCService {
     }
 
     private func record(
-        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
+        _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.record(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
+            guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.record(command, answer: &answers.pointee.record)
             holdIfNeeded(call)
             if let failure { return failed(failure) }
@@ -260,15 +373,22 @@ package final class LimitService: GRPCService {
     }
 
     private func usage(
-        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+        _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
+        _ response: inout ResponseBuffer
     ) -> CallOutcome {
         switch decoder.usage(request) {
         case .failure(let failure): return refused(failure)
         case .success(let query):
+            guard permission.covers(query.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.usage(query, answer: &answers.pointee.usage)
             holdIfNeeded(call)
             if let failure { return failed(failure) }
-            write(&response) { encoder.usage(answers.pointee.usage, Subjects(query), into: $0) }
+            let isHidden = permission.isTenant && !lane.disclosesLimits
+            write(&response) {
+                encoder.usage(
+                    answers.pointee.usage, Subjects(query),
+                    disclosure: isHidden ? .profilesOnly : .full, into: $0)
+            }
             return .done
         }
     }
@@ -303,31 +423,39 @@ package final class LimitService: GRPCService {
 
     /// A request that the decoder refused, with all its findings.
     private func refused(_ failure: Failure) -> CallOutcome {
-        self.failure(failure, decoder.violations)
+        .failed(GRPCFailure(failure, decoder.violations, encoder: encoder))
     }
 
-    /// A request that the engine refused as a whole.
+    /// A request that was refused as a whole.
     private func failed(_ failure: Failure) -> CallOutcome {
-        self.failure(failure, Violations())
-    }
-
-    private func failure(_ failure: Failure, _ violations: Violations) -> CallOutcome {
-        let details = bytes { encoder.status(failure, violations: violations, into: $0) }
-        let message = bytes { encoder.statusMessage(failure, into: $0) }
-        return .failed(
-            GRPCFailure(
-                GRPCCode(failure.code.row.status), String(decoding: message, as: UTF8.self),
-                details: details))
+        .failed(GRPCFailure(failure, encoder: encoder))
     }
 
     /// A denial for a caller that wants it as a status.
     private func denied(_ denial: Denial, _ subjects: Subjects) -> CallOutcome {
         let row = denial.code(.full).row
-        let details = bytes { encoder.status(denial, subjects, into: $0) }
+        let details = GRPCFailure.bytes { encoder.status(denial, subjects, into: $0) }
         return .failed(GRPCFailure(GRPCCode(row.status), "\(row.detail)", details: details))
     }
+}
 
-    private func bytes(_ encode: (UnsafeMutableRawBufferPointer) -> Int) -> [UInt8] {
+extension GRPCFailure {
+    /// A failure of the catalogue as a status with its details.
+    ///
+    /// - Parameter violations: the decoder's findings; empty: the failure alone is told.
+    convenience init(
+        _ failure: Failure, _ violations: Violations = Violations(), encoder: ResponseEncoder
+    ) {
+        let details = Self.bytes { encoder.status(failure, violations: violations, into: $0) }
+        let message = Self.bytes { encoder.statusMessage(failure, into: $0) }
+        self.init(
+            GRPCCode(failure.code.row.status), String(decoding: message, as: UTF8.self),
+            details: details)
+    }
+
+    fileprivate static func bytes(
+        _ encode: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> [UInt8] {
         withUnsafeTemporaryAllocation(
             byteCount: ResponseEncoder.sufficientBytes, alignment: 8
         ) { buffer in

@@ -1,3 +1,4 @@
+import Access
 import Engine
 import HTTP2
 import Limits
@@ -15,6 +16,8 @@ final class TestGate: AnswerGate, Sendable {
         /// The clock leaps by this much each time the engine has answered.
         var decisionTakes = TimeAmount.zero
         var leadNanoseconds: UInt64 = 0
+        /// The clock stands, but for what the test adds.
+        var frozenNanoseconds: UInt64?
         var decisions = 0
         var ticket: UInt64 = 0
         var durableTicket: UInt64 = 0
@@ -29,7 +32,13 @@ final class TestGate: AnswerGate, Sendable {
         state.withLock { body(&$0) }
     }
 
-    var clock: UInt64 { NIODeadline.now().uptimeNanoseconds + now.leadNanoseconds }
+    var clock: UInt64 {
+        let now = now
+        return (now.frozenNanoseconds ?? NIODeadline.now().uptimeNanoseconds)
+            + now.leadNanoseconds
+    }
+
+    func freeze() { change { $0.frozenNanoseconds = NIODeadline.now().uptimeNanoseconds } }
 
     func advance(_ amount: TimeAmount) {
         change { $0.leadNanoseconds += UInt64(amount.nanoseconds) }
@@ -65,23 +74,46 @@ final class LimitServer {
         let lane: EngineLane
     }
 
+    /// When the engine's clock starts.
+    static let start: Int64 = 1_773_144_000_000  // 2026-03-10T12:00:00Z
+
     let gate = TestGate()
+    let engine: Engine
+    let authority: TokenAuthority
     let server: GRPCServer
     let client: TestClient
 
-    init() async throws {
+    /// - Parameters:
+    ///   - isOpen: nobody is asked for a token.
+    ///   - ringWords: of the lanes' records; nobody takes them.
+    init(
+        isOpen: Bool = true, tenants: Int = 16, ringWords: Int = 0,
+        bounds: WatchBounds = WatchBounds(),
+        configure: (inout ServerConfiguration) -> Void = { _ in }
+    ) async throws {
         let capacity = TableCapacity(
-            tenants: 16, profiles: 16, reservations: 4_096, keys: 1_024, lanes: 4)
-        let engine = try Engine(configuration: EngineConfiguration(capacity: capacity))
+            tenants: tenants, profiles: 16, reservations: 4_096, keys: 1_024, lanes: 4,
+            ringWords: ringWords)
+        let gate = gate
+        // The engine's time goes with the transport's.
+        let clock = EngineClock(
+            EngineClock.Source(
+                boot: { Int64(gate.clock / 1_000_000) }, wall: { Self.start }))
+        engine = try Engine(
+            configuration: EngineConfiguration(capacity: capacity), clock: clock)
+        let authority = try TokenAuthority(engine, isOpen: isOpen)
+        self.authority = authority
         try engine.setTenant(
             TenantSettings(id: "acme", limits: TenantLimits(maxExtensions: 10)))
         let lane = Handover(lane: try engine.makeLane())
-        let gate = gate
         var configuration = ServerConfiguration()
         configuration.port = 0
         configuration.clock = { gate.clock }
+        configure(&configuration)
         server = try await GRPCServer.start(configuration, methods: LimitService.methods) { loop in
-            LimitService(lane: lane.lane, eventLoop: loop.eventLoop, gate: gate)
+            LimitService(
+                lane: lane.lane, loop: loop, gate: gate, authority: authority,
+                watchBounds: bounds)
         }
         client = try TestClient(port: server.port)
     }
@@ -92,9 +124,10 @@ final class LimitServer {
 
     func begin(
         _ method: LimitServiceMethod, _ messages: [any RequestMessage], timeout: String? = nil,
-        deny: Bool = false, finished: Bool = true
+        deny: Bool = false, finished: Bool = true, token: String? = nil
     ) throws -> StreamHandle {
         var extra: [(String, String)] = []
+        if let token { extra.append(("authorization", "Bearer \(token)")) }
         if let timeout { extra.append(("grpc-timeout", timeout)) }
         if deny { extra.append(("tollgate-deny", "status")) }
         return try client.begin(
@@ -104,9 +137,10 @@ final class LimitServer {
 
     func call(
         _ method: LimitServiceMethod, _ message: any RequestMessage, timeout: String? = nil,
-        deny: Bool = false
+        deny: Bool = false, token: String? = nil
     ) async throws -> TestClient.Reply {
-        try await client.finish(begin(method, [message], timeout: timeout, deny: deny))
+        try await client.finish(
+            begin(method, [message], timeout: timeout, deny: deny, token: token))
     }
 
     /// Waits until everything that was begun is decided: a request that is refused for its shape asks no engine and

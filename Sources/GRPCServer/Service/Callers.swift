@@ -1,0 +1,229 @@
+internal import Access
+internal import Limits
+
+/// What the authority said about a caller, as the hot path needs it.
+struct KnownCaller {
+    /// `Record.caller`.
+    var number: UInt64
+    var isOperator: Bool
+    /// Of scope `tenant`: reads the usage of its tenant, and not what limits it.
+    var isTenant: Bool
+    /// nil: all.
+    var tenants: IDSet?
+
+    init(_ caller: Caller) {
+        number = caller.number
+        isOperator = caller.isOperator
+        isTenant = caller.scope == .tenant
+        tenants = caller.tenants.map { IDSet($0) }
+    }
+}
+
+/// What the caller of a request may do.
+struct Permission {
+    /// nil: everything, on nobody's behalf. Valid until the next request.
+    let caller: UnsafePointer<KnownCaller>?
+
+    var number: UInt64 { caller?.pointee.number ?? 0 }
+    /// Reserves, settles and records for the tenants that the token is for.
+    var charges: Bool { caller.map { !$0.pointee.isTenant } ?? true }
+    /// Sees all tenants at once.
+    var seesEverything: Bool {
+        caller.map { $0.pointee.isOperator && $0.pointee.tenants == nil } ?? true
+    }
+    var isTenant: Bool { caller?.pointee.isTenant ?? false }
+    /// Some tenants only.
+    @inline(__always) var isLimited: Bool { caller != nil && caller?.pointee.tenants != nil }
+
+    /// Whether the token is for a tenant.
+    @inline(__always)
+    func covers(_ tenantID: BorrowedBytes) -> Bool {
+        guard let caller else { return true }
+        return caller.pointee.tenants?.contains(tenantID) ?? true
+    }
+}
+
+/// Who the callers of one event loop are: the latest answers of the authority, by the exact bytes of `authorization`.
+///
+/// An answer stands as long as the authority's generation, and no longer than a second, since tokens expire by
+/// themselves. Whoever is nobody is asked about each time.
+///
+/// Thread safety: belongs to its event loop. Allocates only where it asks the authority.
+final class Callers {
+    /// Callers that are remembered.
+    static let capacity = 64
+    /// Longer values are not remembered.
+    static let longestValue = 256
+    static let lifetimeNanoseconds: UInt64 = 1_000_000_000
+
+    private struct Entry {
+        var hash: UInt64 = 0
+        /// Bytes of the value; 0: an empty place.
+        var count = 0
+        var generation: UInt64 = 0
+        var askedNanoseconds: UInt64 = 0
+    }
+
+    /// Outside the object, so that no access pays for an exclusivity check. The last place is for values that are not
+    /// remembered.
+    private struct State {
+        let entries = UnsafeMutablePointer<Entry>.allocate(capacity: capacity + 1)
+        let callers = UnsafeMutablePointer<KnownCaller>.allocate(capacity: capacity + 1)
+        let values = UnsafeMutableRawPointer.allocate(
+            byteCount: capacity * longestValue, alignment: 8)
+        var last = 0
+        /// The place that is given up next.
+        var hand = 0
+    }
+
+    private let authority: TokenAuthority
+    private let state: UnsafeMutablePointer<State>
+
+    init(_ authority: TokenAuthority) {
+        self.authority = authority
+        state = .allocate(capacity: 1)
+        state.initialize(to: State())
+        state.pointee.entries.initialize(repeating: Entry(), count: Self.capacity + 1)
+        let nobody = KnownCaller(Caller(number: 0, name: "", scope: .tenant, tenants: []))
+        state.pointee.callers.initialize(repeating: nobody, count: Self.capacity + 1)
+    }
+
+    deinit {
+        state.pointee.entries.deallocate()
+        state.pointee.callers.deinitialize(count: Self.capacity + 1)
+        state.pointee.callers.deallocate()
+        state.pointee.values.deallocate()
+        state.deallocate()
+    }
+
+    /// Who sends a value of `authorization`; nil: nobody. Valid until the next call.
+    func find(
+        _ authorization: UnsafeRawBufferPointer, nowNanoseconds now: UInt64
+    ) -> UnsafePointer<KnownCaller>? {
+        let generation = authority.generation
+        let last = state.pointee.last
+        if isGood(last, generation, now), isSame(last, authorization) {
+            return UnsafePointer(state.pointee.callers + last)
+        }
+        guard authorization.count > 0 else { return nil }
+        guard authorization.count <= Self.longestValue else {
+            return ask(authorization, generation, now, place: Self.capacity)
+        }
+        let hash = IDSet.hash(authorization)
+        for place in 0..<Self.capacity
+        where state.pointee.entries[place].hash == hash && isSame(place, authorization) {
+            guard isGood(place, generation, now) else {
+                return ask(authorization, generation, now, place: place)
+            }
+            state.pointee.last = place
+            return UnsafePointer(state.pointee.callers + place)
+        }
+        return ask(authorization, generation, now, place: nil)
+    }
+
+    @inline(__always)
+    private func isGood(_ place: Int, _ generation: UInt64, _ now: UInt64) -> Bool {
+        let entry = state.pointee.entries + place
+        return entry.pointee.generation == generation
+            && now &- entry.pointee.askedNanoseconds < Self.lifetimeNanoseconds
+    }
+
+    /// Takes equally long wherever the two differ.
+    @inline(__always)
+    private func isSame(_ place: Int, _ value: UnsafeRawBufferPointer) -> Bool {
+        let count = state.pointee.entries[place].count
+        guard count == value.count, count >= 8 else { return false }
+        let kept = state.pointee.values + place * Self.longestValue
+        var different: UInt64 = 0
+        var offset = 0
+        let last = count - 8
+        while offset < last {
+            different |=
+                kept.load(fromByteOffset: offset, as: UInt64.self)
+                ^ value.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            offset += 8
+        }
+        different |=
+            kept.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            ^ value.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+        return different == 0
+    }
+
+    /// Asks the authority, and remembers what it says of somebody.
+    @inline(never)
+    private func ask(
+        _ value: UnsafeRawBufferPointer, _ generation: UInt64, _ now: UInt64, place: Int?
+    ) -> UnsafePointer<KnownCaller>? {
+        let text = String(decoding: value, as: UTF8.self)
+        guard let caller = authority.caller(authorization: text) else { return nil }
+        let place = place ?? state.pointee.hand
+        state.pointee.callers[place] = KnownCaller(caller)
+        guard place < Self.capacity else { return UnsafePointer(state.pointee.callers + place) }
+        if place == state.pointee.hand {
+            state.pointee.hand = (place + 1) % Self.capacity
+        }
+        let kept = UnsafeMutableRawBufferPointer(
+            start: state.pointee.values + place * Self.longestValue, count: value.count)
+        kept.copyMemory(from: value)
+        state.pointee.entries[place] = Entry(
+            hash: IDSet.hash(value), count: value.count, generation: generation,
+            askedNanoseconds: now)
+        state.pointee.last = place
+        return UnsafePointer(state.pointee.callers + place)
+    }
+}
+
+/// A set of ids as bytes: looking one up allocates nothing.
+struct IDSet {
+    /// Open addressing with linear probing, at most half full: place in `bytes` and length; length 0: empty.
+    private var slots: [(offset: Int32, count: Int32)]
+    private var bytes: [UInt8] = []
+
+    init(_ ids: Set<String>) {
+        var size = 2
+        while size < 2 * ids.count { size *= 2 }
+        slots = Array(repeating: (0, 0), count: size)
+        for id in ids where !id.isEmpty {
+            let text = Array(id.utf8)
+            var slot = text.withUnsafeBytes { Int(truncatingIfNeeded: Self.hash($0)) }
+            while slots[slot & (size - 1)].count != 0 { slot &+= 1 }
+            slots[slot & (size - 1)] = (Int32(bytes.count), Int32(text.count))
+            bytes += text
+        }
+    }
+
+    func contains(_ id: BorrowedBytes) -> Bool {
+        var slot = Int(truncatingIfNeeded: Self.hash(id))
+        return bytes.withUnsafeBytes { bytes in
+            while true {
+                let (offset, count) = slots[slot & (slots.count &- 1)]
+                if count == 0 { return false }
+                if Int(count) == id.count,
+                    bytes[Int(offset)..<Int(offset + count)].elementsEqual(id)
+                {
+                    return true
+                }
+                slot &+= 1
+            }
+        }
+    }
+
+    /// Spreads well enough for ids that nobody chose with evil intent; nobody else gets this far.
+    static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        let factor: UInt64 = 0x9e37_79b9_7f4a_7c15
+        var hash = UInt64(truncatingIfNeeded: bytes.count) &* factor
+        var offset = 0
+        while offset &+ 8 <= bytes.count {
+            hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* factor
+            hash ^= hash &>> 32
+            offset &+= 8
+        }
+        var rest: UInt64 = 1
+        while offset < bytes.count {
+            rest = rest &<< 8 | UInt64(bytes[offset])
+            offset &+= 1
+        }
+        hash = (hash ^ rest) &* factor
+        return hash ^ hash &>> 32
+    }
+}
