@@ -14,6 +14,8 @@ def arguments():
         "docs/reliability.md says what each step shows."
     )
     parser.add_argument("--quick", action="store_true", help="short forms, as continuous integration runs them")
+    parser.add_argument("--untested", action="store_true",
+                        help="of --quick, only what Tools/test does not run with all other tests")
     parser.add_argument("--planted", action="store_true", help="only the planted bugs: each must be caught")
     parser.add_argument("--only", action="append", metavar="NAME", default=[],
                         help="one step, or all whose names begin so (fuzz, planted); may be repeated")
@@ -26,6 +28,9 @@ def chosen(parser, options):
     steps = STEPS
     if options.planted:
         steps = [step for step in steps if step.name.startswith("planted-")]
+    elif options.untested:
+        options.quick = True
+        steps = [step for step in steps if step.is_quick and not step.is_tested]
     elif options.quick and not options.only:
         steps = [step for step in steps if step.is_quick]
     for name in options.only:

@@ -18,6 +18,8 @@ class Step:
     run: Callable
     # Runs with --quick; all others run in the long form only.
     is_quick: bool = True
+    # Tools/test runs the same with all other tests, as often as --quick would: --untested leaves it out.
+    is_tested: bool = False
 
 
 def number(context, name, quick, long):
@@ -116,15 +118,15 @@ def planted(bug):
 
 
 STEPS = [
-    Step("simulation", "engine and journal on a simulated clock and disk", simulation),
-    Step("kill", "kill -9 of the real process under load", kills),
-    Step("power-loss", "any subset of the sectors that were not synced is lost", power_loss),
-    Step("damage", "every byte cut, every bit flipped", damage),
-    Step("faults", "failing, slow and interrupted calls; jumping clock; stopped process", faults),
-    Step("linearizability", "recorded histories of real threads have an order", linearizability),
+    Step("simulation", "engine and journal on a simulated clock and disk", simulation, is_tested=True),
+    Step("kill", "kill -9 of the real process under load", kills, is_tested=True),
+    Step("power-loss", "any subset of the sectors that were not synced is lost", power_loss, is_tested=True),
+    Step("damage", "every byte cut, every bit flipped", damage, is_tested=True),
+    Step("faults", "failing, slow and interrupted calls; jumping clock; stopped process", faults, is_tested=True),
+    Step("linearizability", "recorded histories of real threads have an order", linearizability, is_tested=True),
     # Continuous integration runs these with all other tests.
     Step("stopped-threads", "a thread stopped at any step delays nobody and loses nothing", stopped_threads, is_quick=False),
-    Step("allocation", "the nth allocation fails, for every n", allocation),
+    Step("allocation", "the nth allocation fails, for every n", allocation, is_tested=True),
     *[planted(bug) for bug in PLANTED],
     # The fuzz targets have the address sanitizer too: the short form leaves it at that.
     Step("address", "address sanitizer over the core", sanitizers.address, is_quick=False),
