@@ -47,14 +47,14 @@ def contract(tmp_path_factory):
 class Server:
     """A running `tollgate serve` on a free port, its logs kept for failures."""
 
-    def __init__(self, *arguments, limits=EXAMPLE, environment=None):
+    def __init__(self, *arguments, limits=EXAMPLE, environment=None, auth=False):
         if "--data-dir" not in arguments and "--durability" not in arguments:
             arguments = ("--durability", "memory", *arguments)
         self.process = subprocess.Popen(
             [
-                BINARY, "serve", "--insecure-no-auth",
+                BINARY, "serve", *([] if auth else ["--insecure-no-auth"]),
                 "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-                "--limits", str(limits), *arguments,
+                *(["--limits", str(limits)] if limits else []), *arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,6 +74,7 @@ class Server:
             raise AssertionError(f"not ready: {self.ready!r}\n{''.join(self.log)}")
         self.endpoint = match[1]
         self.port = int(self.endpoint.rsplit(":", 1)[1])
+        self.http = match[2]
 
     def _read_log(self):
         for line in self.process.stderr:
@@ -100,15 +101,15 @@ class Server:
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(*arguments, limits=YAML or path): a server that is stopped, and must stop well, after the test."""
+    """serve(*arguments, limits=YAML, path or None): a server that is stopped, and must stop well, after the test."""
     servers = []
 
-    def start(*arguments, limits=EXAMPLE, environment=None):
+    def start(*arguments, limits=EXAMPLE, environment=None, auth=False):
         if isinstance(limits, str):
             path = tmp_path / f"limits-{len(servers)}.yaml"
             path.write_text(limits)
             limits = path
-        server = Server(*arguments, limits=limits, environment=environment)
+        server = Server(*arguments, limits=limits, environment=environment, auth=auth)
         servers.append(server)
         return server
 
@@ -198,6 +199,10 @@ def failure(call, *arguments, **options):
     return Failure(caught.value)
 
 
+def addresses(server):
+    return {"TOLLGATE_ENDPOINT": server.endpoint, "TOLLGATE_URL": f"http://{server.http}"}
+
+
 def tollgate(server, *arguments, environment=None):
     """Runs the command against a server."""
     return subprocess.run(
@@ -205,5 +210,5 @@ def tollgate(server, *arguments, environment=None):
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, **({"TOLLGATE_ENDPOINT": server.endpoint} if server else {}), **(environment or {})},
+        env={**os.environ, **(addresses(server) if server else {}), **(environment or {})},
     )

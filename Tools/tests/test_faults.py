@@ -8,14 +8,15 @@ TOLLGATE_FAULTS=long tries more, and longer.
 import os
 import re
 import signal
-import struct
 import subprocess
 import threading
 import time
 
 import grpc
 import pytest
+import realtime
 from conftest import ROOT, Failure, Server, failure, quantities, usage
+from realtime import Clock
 
 LONG = os.environ.get("TOLLGATE_FAULTS") == "long"
 SEED = int(os.environ.get("TOLLGATE_SEED", "1"))
@@ -174,13 +175,7 @@ def journal(tmp_path):
 
 @pytest.fixture(scope="session")
 def preload(tmp_path_factory):
-    library = tmp_path_factory.mktemp("preload") / "faults.so"
-    subprocess.run(
-        ["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library),
-         str(ROOT / "Tools/lib/verify/faults.c"), "-ldl"],
-        check=True,
-    )
-    return str(library)
+    return realtime.build(tmp_path_factory.mktemp("preload"))
 
 
 def stub_of(contract, server):
@@ -339,22 +334,6 @@ def test_a_stopped_process_goes_on(contract, journal, seconds):
     print(
         f"figures: stopped for {seconds} s: {before} acknowledged before, {after} after, slowest {load.slowest:.1f} s"
     )
-
-
-class Clock:
-    """The server's wall clock, off by what the test says."""
-
-    def __init__(self, path):
-        self.path = path
-        self.move(0)
-
-    def move(self, seconds):
-        # In place: the server has it mapped.
-        with open(self.path, "r+b" if os.path.exists(self.path) else "w+b") as file:
-            file.write(struct.pack("<q", int(seconds * 1e9)))
-
-    def environment(self, preload):
-        return {"LD_PRELOAD": preload, "TOLLGATE_TEST_CLOCK": str(self.path)}
 
 
 def hold(contract, stub, seconds):
