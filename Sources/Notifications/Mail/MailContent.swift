@@ -1,0 +1,206 @@
+import Events
+import Limits
+
+/// What a mail about an event says, in plain words and in no format yet. Everything in it is one line.
+struct MailContent: Sendable {
+    struct Fact: Sendable {
+        var name: String
+        var value: String
+    }
+
+    struct Section: Sendable {
+        var title: String
+        var lines: [String]
+    }
+
+    let subject: String
+    /// What happened, in a sentence or two.
+    let summary: String
+    let facts: [Fact]
+    let sections: [Section]
+    let eventID: String
+    let eventType: String
+
+    init(_ event: Event) {
+        let words = Words(event)
+        subject = words.subject
+        summary = words.subject + " " + "It happened at \(MailText.instant(event.occurredAt))."
+        facts = words.facts
+        sections = [
+            Section(title: "What happens now", lines: words.consequences),
+            Section(title: "What you can do", lines: words.advice),
+        ]
+        eventID = MailText.line(event.id)
+        eventType = event.kind.rawValue
+    }
+}
+
+/// The wording.
+private struct Words {
+    let event: Event
+    let limit: LimitReading?
+    let row: LimitRow?
+
+    init(_ event: Event) {
+        self.event = event
+        limit = event.limit
+        row = event.limit?.row
+    }
+
+    /// The name, or the id where there is none.
+    private func called(_ name: String, _ id: String) -> String {
+        let line = MailText.line(name)
+        return line.allSatisfy(\.isWhitespace) ? MailText.line(id) : line
+    }
+
+    private var tenant: String { called(event.tenantName, event.tenantID) }
+    private var profile: String { called(event.profileName, event.profileID) }
+
+    /// As the partner guide says it.
+    private var cap: String {
+        switch row?.kind {
+        case .profileDailySpend: "daily spend limit"
+        case .tenantMonthlySpend: "monthly spend cap"
+        case .tenantExtensions: "extension cap"
+        case .tenantDIDs: "DID cap"
+        case .tenantMonthlyMinutes: "monthly minute cap"
+        case nil: limit.map { MailText.line($0.name) } ?? "cap"
+        }
+    }
+
+    // MARK: What happened
+
+    var subject: String {
+        let percent = limit?.percent ?? 0
+        switch event.kind {
+        case .tenantThresholdReached:
+            return "Tenant \(tenant) has hit \(percent)% of their \(cap)."
+        case .tenantLimitReached: return "Tenant \(tenant) has hit their \(cap)."
+        case .tenantSuspended:
+            return limit == nil
+                ? "Tenant \(tenant) has been suspended by an operator."
+                : "Tenant \(tenant) has been suspended: they have hit their \(cap)."
+        case .tenantReinstated: return "Tenant \(tenant) has been reinstated."
+        case .profileThresholdReached:
+            return """
+                Messaging profile \(profile) of tenant \(tenant) has hit \(percent)% of its \
+                daily spend limit.
+                """
+        case .profileLimitReached:
+            return """
+                Messaging profile \(profile) of tenant \(tenant) has reached its daily spend limit.
+                """
+        }
+    }
+
+    var facts: [MailContent.Fact] {
+        var facts: [MailContent.Fact] = []
+        func add(_ name: String, _ value: String) {
+            facts.append(MailContent.Fact(name: name, value: value))
+        }
+        add("Tenant", named(event.tenantName, event.tenantID))
+        if !event.profileID.isEmpty {
+            add("Messaging profile", named(event.profileName, event.profileID))
+        }
+        if !event.reason.isEmpty { add("Reason", MailText.line(event.reason)) }
+        guard let limit else { return facts }
+        let resource = row?.resource ?? .extensions
+        let share = MailText.percent(limit.committed, of: limit.cap).map { " (\($0)%)" } ?? ""
+        add("Limit", cap)
+        add("Cap", MailText.amount(limit.cap, resource))
+        add("Used", MailText.amount(limit.committed, resource) + share)
+        if limit.held != 0 { add("Reserved besides", MailText.amount(limit.held, resource)) }
+        if limit.asked != 0 { add("Last request", MailText.amount(limit.asked, resource)) }
+        if limit.cap > 0 { add("Alert threshold", "\(limit.percent)%") }
+        if row?.window == .standing {
+            add("Counted", "what exists now; this total does not start anew")
+        } else if limit.resetsAt != 0 {
+            add("Counted since", MailText.instant(limit.windowStart))
+            add("Starts anew", MailText.instant(limit.resetsAt))
+        }
+        return facts
+    }
+
+    /// "ACME (acme-1)".
+    private func named(_ name: String, _ id: String) -> String {
+        let called = called(name, id)
+        let id = MailText.line(id)
+        return called == id ? id : "\(called) (\(id))"
+    }
+
+    // MARK: What comes of it
+
+    private var isCount: Bool { row?.window == .standing }
+    private var things: String { row?.kind == .tenantDIDs ? "DID" : "extension" }
+
+    var consequences: [String] {
+        switch event.kind {
+        case .tenantThresholdReached where isCount:
+            ["Nothing is refused yet. The first \(things) beyond the cap will be."]
+        case .tenantThresholdReached:
+            [
+                "Nothing is refused yet.",
+                """
+                At the cap, a tenant with auto-suspend is suspended; one without keeps running, \
+                and you are told.
+                """,
+            ]
+        case .tenantLimitReached where isCount:
+            [
+                "A further \(things) is refused as long as the cap is used up.",
+                "A tenant with auto-suspend is suspended as well; another mail says so.",
+            ]
+        case .tenantLimitReached:
+            [
+                "If auto-suspend is on, the tenant is suspended; another mail says so.",
+                "If auto-suspend is off, the tenant keeps running.",
+            ]
+        case .tenantSuspended:
+            [
+                "Every new request of this tenant is refused. Usage that still comes in is recorded.",
+                """
+                It stays so until an operator reinstates the tenant: neither a higher cap nor the \
+                next billing cycle does.
+                """,
+                "The tenant itself has not been mailed.",
+            ]
+        case .tenantReinstated:
+            [
+                "New requests of this tenant are decided by its limits again.",
+                "A tenant that is still at a cap is suspended again by its next charge or creation there.",
+            ]
+        case .profileThresholdReached:
+            ["Nothing is refused yet. Messages that would go over the limit will be."]
+        case .profileLimitReached:
+            [
+                "Messages of this profile that would go over the limit are refused with error 40333.",
+                "At midnight UTC the total starts anew. Nothing else resets it.",
+            ]
+        }
+    }
+
+    var advice: [String] {
+        switch event.kind {
+        case .tenantThresholdReached, .tenantLimitReached:
+            [
+                isCount
+                    ? "Raise or remove the cap, or have the tenant give \(things)s back."
+                    : "Raise or remove the cap. What has been used stays counted.",
+                "Tell the tenant, in whatever words are your brand's: it has not been mailed.",
+                "See the tenant's usage and the audit log for what exactly was charged.",
+            ]
+        case .tenantSuspended:
+            [
+                "See the audit log for what exactly triggered it.",
+                "Raise or remove the cap if the usage is welcome, then reinstate the tenant.",
+            ]
+        case .tenantReinstated:
+            ["If that was not meant to happen: the audit log says who did it. Suspend it again."]
+        case .profileThresholdReached, .profileLimitReached:
+            [
+                "Raise daily_spend_limit, or set daily_spend_limit_enabled to false for a while.",
+                "If the spend is unexpected, look for a bug or a stolen key in what sends.",
+            ]
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import Crypto
+import Foundation
+
+/// Signs webhooks with Ed25519 (RFC 8032), in both of the forms that receivers know: the vendor's
+/// (`telnyx-signature-ed25519` over `timestamp|body`) and Standard Webhooks 1.0 (`webhook-signature`, `v1a`, over
+/// `id.timestamp.body`).
+package struct WebhookSigner: Sendable {
+    private let key: Curve25519.Signing.PrivateKey
+
+    package struct KeyError: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    package static let fileName = "webhook-key"
+
+    /// Takes the key from a file, which is made if it is missing: base64 of the 32 bytes of the seed, for nobody else to
+    /// read.
+    ///
+    /// - Throws: `KeyError`, a sentence that names the file.
+    package init(file path: String) throws {
+        if FileManager.default.fileExists(atPath: path) {
+            guard let text = try? String(contentsOfFile: path, encoding: .utf8),
+                let bytes = Data(
+                    base64Encoded: text.trimmingCharacters(in: .whitespacesAndNewlines)),
+                let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: bytes)
+            else {
+                throw KeyError(
+                    description: """
+                        \(path) is not a key for webhooks (base64 of 32 bytes): restore it, or \
+                        delete it to have a new one, which receivers must be told
+                        """)
+            }
+            self.key = key
+            return
+        }
+        key = Curve25519.Signing.PrivateKey()
+        let text = key.rawRepresentation.base64EncodedString() + "\n"
+        // Whole or not there: a key that was half written would be refused from then on.
+        let new = path + ".tmp"
+        try? FileManager.default.removeItem(atPath: new)
+        guard
+            FileManager.default.createFile(
+                atPath: new, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
+        else { throw KeyError(description: "\(path) cannot be written") }
+        try FileManager.default.moveItem(atPath: new, toPath: path)
+    }
+
+    /// A key that ends with the process.
+    package init() { key = Curve25519.Signing.PrivateKey() }
+
+    /// - Parameter seed: 32 bytes.
+    init(seed: [UInt8]) throws { key = try Curve25519.Signing.PrivateKey(rawRepresentation: seed) }
+
+    /// Base64 of 32 bytes.
+    package var publicKey: String { key.publicKey.rawRepresentation.base64EncodedString() }
+
+    /// The header fields of one attempt.
+    ///
+    /// - Parameters:
+    ///   - id: the event's, the same for all attempts.
+    ///   - timestamp: Unix seconds.
+    package func headers(
+        id: String, timestamp: Int64, body: String
+    ) throws -> [(name: String, value: String)] {
+        let vendor = try sign("\(timestamp)|\(body)")
+        let standard = try sign("\(id).\(timestamp).\(body)")
+        return [
+            ("telnyx-signature-ed25519", vendor),
+            ("telnyx-timestamp", "\(timestamp)"),
+            ("webhook-id", id),
+            ("webhook-timestamp", "\(timestamp)"),
+            ("webhook-signature", "v1a,\(standard)"),
+        ]
+    }
+
+    private func sign(_ text: String) throws -> String {
+        try key.signature(for: Data(text.utf8)).base64EncodedString()
+    }
+}
