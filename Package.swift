@@ -11,6 +11,16 @@ let strict: [SwiftSetting] = [
 /// The core's step points exist in debug builds only: a release build contains none of their code.
 let stepPoints: [SwiftSetting] = [.define("STEP_POINTS", .when(configuration: .debug))]
 
+/// What the operator's page is made of; compiled into the executable.
+let pageResources = [
+    "alerts.mustache", "alone.mustache", "audit.mustache", "audit-table.mustache", "bar.mustache",
+    "chip.mustache", "defaults.mustache", "layout.mustache", "limit-fields.mustache",
+    "live.mustache", "login.mustache", "mark.mustache", "message.mustache", "pager.mustache",
+    "suspended.mustache", "tenant.mustache", "tenant-dialogs.mustache", "usage-limits.mustache",
+    "page.css", "icon.svg", "page.js", "tenants.js", "tenant.js", "defaults.js", "alerts.js",
+    "live.js",
+]
+
 let package = Package(
     name: "tollgate",
     products: [
@@ -29,6 +39,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
@@ -111,6 +122,18 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: strict),
+        .target(
+            name: "OperatorPage",
+            dependencies: [
+                "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Mustache", package: "swift-mustache"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            resources: pageResources.map { .embedInCode("Resources/\($0)") },
+            swiftSettings: strict),
 
         // The command and the tools.
         .target(
@@ -213,6 +236,15 @@ let package = Package(
                 "Events", "Notifications", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "OperatorPageTests",
+            dependencies: [
+                "Access", "ControlPlane", "Engine", "Events", "Limits", "OperatorPage",
+                "Projection", "TestKit",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: strict),
         .testTarget(
             name: "ControlPlaneTests",

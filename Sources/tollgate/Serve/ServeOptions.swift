@@ -110,6 +110,15 @@ struct ServeOptions: ParsableArguments {
             "How long a webhook may take, 100ms to 1m (default 2s).", valueName: "duration"))
     var webhookTimeout: String?
 
+    @Option(
+        help: .init(
+            """
+            Between the first and the second attempt of a webhook, 10ms to 1h; five times that \
+            before the third (default 1s).
+            """,
+            valueName: "duration"))
+    var webhookBackoff: String?
+
     @Option(help: .init("Webhooks underway at a time, 1 to 1024 (default 64).", valueName: "n"))
     var webhookConcurrency: String?
 
@@ -143,8 +152,23 @@ struct ServeOptions: ParsableArguments {
             valueName: "file"))
     var smtpCAFile: String?
 
-    @Option(help: .init("Whom mails speak for (default Tollgate).", valueName: "name"))
+    @Option(help: .init("Whom mails and pages speak for (default Tollgate).", valueName: "name"))
     var brandName: String?
+
+    @Option(help: .init("What stands beside the logo on pages (default: the name).", valueName: "text"))
+    var brandLogo: String?
+
+    @Option(
+        help: .init(
+            "Where suspended tenants turn to: a mail address, a phone number or a URL.",
+            valueName: "contact"))
+    var brandContact: String?
+
+    @Option(
+        help: .init(
+            "Log-in cookies go over TLS only, true or false (default): set it behind a proxy that speaks TLS.",
+            valueName: "flag"))
+    var secureCookie: String?
 
     @Option(help: .init("Tenants at most, 1 to 16000000 (default 1000000).", valueName: "n"))
     var maxTenants: String?
@@ -197,11 +221,13 @@ struct ServeOptions: ParsableArguments {
             (.journalSegment, journalSegment), (.journalMaximum, journalMaximum),
             (.journalRetention, journalRetention), (.checkpointEvery, checkpointEvery),
             (.auditRetention, auditRetention),
-            (.webhookTimeout, webhookTimeout), (.webhookConcurrency, webhookConcurrency),
+            (.webhookTimeout, webhookTimeout),
+            (.webhookBackoff, webhookBackoff), (.webhookConcurrency, webhookConcurrency),
             (.webhookAllowPrivate, webhookAllowPrivate), (.smtpHost, smtpHost),
             (.smtpPort, smtpPort), (.smtpSecurity, smtpSecurity), (.smtpUser, smtpUser),
             (.smtpPasswordFile, smtpPasswordFile), (.smtpFrom, smtpFrom),
             (.smtpCAFile, smtpCAFile), (.brandName, brandName),
+            (.brandLogo, brandLogo), (.brandContact, brandContact), (.secureCookie, secureCookie),
             (.maxAmended, maxAmended), (.maxTenants, maxTenants),
             (.maxProfiles, maxProfiles), (.maxReservations, maxReservations),
             (.maxRemembered, maxRemembered), (.maxConnections, maxConnections),

@@ -1,3 +1,5 @@
+internal import Notifications
+
 extension ServeSettings {
     /// The settings that hold: flag before environment before file before default.
     ///
@@ -86,10 +88,20 @@ extension ServeSettings {
             ?? auditRetentionMilliseconds
         webhookTimeoutMilliseconds =
             try reader.duration(.webhookTimeout, 100...60_000) ?? webhookTimeoutMilliseconds
+        webhookBackoffMilliseconds =
+            try reader.duration(.webhookBackoff, 10...3_600_000) ?? webhookBackoffMilliseconds
         webhookConcurrency = try reader.count(.webhookConcurrency, 1...1_024) ?? webhookConcurrency
         if let text = reader.text(.webhookAllowPrivate) {
-            webhookAllowPrivate = text.split(separator: ",").map {
-                $0.trimmingPrefix(while: \.isWhitespace).description
+            webhookAllowPrivate = try text.split(separator: ",").map {
+                part throws(SettingsError) in
+                let name = part.filter { !$0.isWhitespace }
+                guard let network = Network(name) else {
+                    throw SettingsError(
+                        description:
+                            "webhook-allow-private names networks like 10.1.0.0/16, not \"\(name)\""
+                    )
+                }
+                return network
             }
         }
         smtpHost = reader.text(.smtpHost)
@@ -100,6 +112,9 @@ extension ServeSettings {
         smtpFrom = reader.text(.smtpFrom)
         smtpCAFile = reader.text(.smtpCAFile)
         brandName = reader.text(.brandName) ?? brandName
+        brandLogo = reader.text(.brandLogo) ?? brandLogo
+        brandContact = reader.text(.brandContact) ?? brandContact
+        secureCookie = try reader.flag(.secureCookie) ?? secureCookie
         if smtpHost != nil && smtpFrom == nil {
             throw SettingsError(
                 description: "smtp-host needs smtp-from: the address that mails come from")

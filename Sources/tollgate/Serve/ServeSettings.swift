@@ -1,3 +1,5 @@
+internal import Notifications
+
 /// Everything that `tollgate serve` can be told, complete and checked.
 struct ServeSettings: Sendable, Equatable {
     /// How soon an answer is safe on disk.
@@ -42,9 +44,10 @@ struct ServeSettings: Sendable, Equatable {
     var auditRetentionMilliseconds: Int64 = 400 * 86_400_000
 
     var webhookTimeoutMilliseconds: Int64 = 2_000
+    var webhookBackoffMilliseconds: Int64 = 1_000
     var webhookConcurrency = 64
     /// Networks that webhooks may reach though they are private, as CIDR.
-    var webhookAllowPrivate: [String] = []
+    var webhookAllowPrivate: [Network] = []
 
     /// nil: no e-mail.
     var smtpHost: String?
@@ -56,6 +59,12 @@ struct ServeSettings: Sendable, Equatable {
     var smtpCAFile: String?
     /// Whom mails and pages speak for.
     var brandName = "Tollgate"
+    /// What stands beside the logo on pages; empty: the brand's name.
+    var brandLogo = ""
+    /// Where suspended tenants turn to; empty: nothing is named.
+    var brandContact = ""
+    /// Browsers send the cookie of a log-in over TLS only: the service stands behind a proxy that speaks TLS.
+    var secureCookie = false
 
     var maxTenants = 1_000_000
     var maxProfiles = 1_000_000
@@ -90,6 +99,7 @@ enum ServeKey: String, CaseIterable, Sendable {
     case webhookTimeout = "webhook-timeout"
     case webhookConcurrency = "webhook-concurrency"
     case webhookAllowPrivate = "webhook-allow-private"
+    case webhookBackoff = "webhook-backoff"
     case smtpHost = "smtp-host"
     case smtpPort = "smtp-port"
     case smtpSecurity = "smtp-security"
@@ -98,6 +108,9 @@ enum ServeKey: String, CaseIterable, Sendable {
     case smtpFrom = "smtp-from"
     case smtpCAFile = "smtp-ca-file"
     case brandName = "brand-name"
+    case brandLogo = "brand-logo"
+    case brandContact = "brand-contact"
+    case secureCookie = "secure-cookie"
     case maxTenants = "max-tenants"
     case maxProfiles = "max-profiles"
     case maxReservations = "max-reservations"

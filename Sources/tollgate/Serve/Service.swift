@@ -1,3 +1,5 @@
+internal import Access
+internal import ControlPlane
 internal import Dispatch
 internal import Engine
 internal import Foundation
@@ -10,11 +12,12 @@ internal import Logging
 internal import NIOCore
 internal import Reservations
 
-/// The running service: engine, gRPC server, signals. One per process.
+/// The running service: engine, gRPC server, what stands around them, signals. One per process.
 struct Service {
     private let settings: ServeSettings
     private let logger: Logger
     private let engine: Engine
+    private let authority: TokenAuthority
 
     /// Makes the engine and applies the limits file.
     init(_ settings: ServeSettings, limits: LimitsFile?) throws {
@@ -32,6 +35,10 @@ struct Service {
             maxLife: settings.maxReservationLifeMilliseconds)
         engine = try Self.openEngine(
             settings, EngineConfiguration(capacity: capacity), logger)
+        authority = try TokenAuthority(engine, isOpen: settings.insecureNoAuth)
+        try OperatorToken(
+            authority: authority, engine: engine, directory: settings.dataDirectory, logger: logger
+        ).makeIfMissing()
         if let limits { try applyIfNew(limits) }
         let seconds = settings.idempotencyRetentionMilliseconds / 1_000
         logger.info(
@@ -102,7 +109,13 @@ struct Service {
             }
             try report(tenant.id, engine.setTenant(tenant))
         }
-        for profile in limits.profiles {
+        for var profile in limits.profiles {
+            // The file says nothing of these.
+            if let present = engine.profile(profile.id) {
+                profile.webhookURL = present.webhookURL
+                profile.webhookFailoverURL = present.webhookFailoverURL
+                profile.vendorFields = present.vendorFields
+            }
             if let present = engine.profile(profile.id), !present.isConfigured(as: profile) {
                 logger.notice(
                     "the limits file overrides a messaging profile",
@@ -132,25 +145,33 @@ struct Service {
     func run() async throws {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
         let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
+        let authority = authority
         let server = try await GRPCServer.start(
             serverConfiguration, methods: LimitService.methods
         ) { loop in
-            LimitService(lane: lanes[loop.index].lane, eventLoop: loop.eventLoop)
+            LimitService(lane: lanes[loop.index].lane, loop: loop, authority: authority)
         }
+        let surroundings = try await Surroundings.start(
+            settings, engine: engine, authority: authority, lanes: LaneAccess(server, lanes),
+            logger: logger)
         let clock = watchClock()
         // Before anybody learns that the service is there: from here on SIGTERM drains.
         let signals = await ProcessSignals()
         let grpc = NetworkAddress(host: server.host, port: server.port)
         // Unbuffered: whoever started the service waits for this line.
         FileHandle.standardOutput.write(
-            Data("tollgate ready grpc=\(grpc) http=\(settings.httpListen)\n".utf8))
+            Data("tollgate ready grpc=\(grpc) http=\(surroundings.address)\n".utf8))
         for await signal in signals.received {
             if signal == SIGHUP { reload() } else { break }
         }
         signals.cancel()
         clock.cancel()
         logger.info("draining")
-        await server.shutdown(within: .milliseconds(settings.drainTimeoutMilliseconds))
+        async let served: Void = server.shutdown(
+            within: .milliseconds(settings.drainTimeoutMilliseconds))
+        await surroundings.stopServing(within: settings.drainTimeoutMilliseconds)
+        await served
+        surroundings.stop()
         engine.close()
         logger.info("stopped")
     }
@@ -212,7 +233,7 @@ extension ServeSettings {
 
 /// Hands a lane to the event loop that will use it, and to no other.
 // SAFETY: made on one thread, taken over by one event loop; never used by both.
-private struct LaneHandover: @unchecked Sendable {
+struct LaneHandover: @unchecked Sendable {
     let lane: EngineLane
     init(_ lane: EngineLane) { self.lane = lane }
 }

@@ -1,0 +1,196 @@
+/// Why bytes are no JSON.
+struct JSONSyntaxError: Error, Equatable {
+    /// Where, in bytes from 0.
+    var offset: Int
+    /// What is wrong there, as a sentence without its end.
+    var reason: String
+}
+
+/// A strict parser of RFC 8259: UTF-8 only, every name of an object once, bounded depth. Numbers stay as they are
+/// written. Recursive descent.
+///
+/// - Complexity: O(length)
+struct JSONParser {
+    /// Arrays and objects within each other.
+    static let maximumDepth = 32
+
+    private let bytes: [UInt8]
+    private var position = 0
+
+    /// The value that all of the bytes are.
+    static func parse(_ bytes: [UInt8]) throws(JSONSyntaxError) -> JSON {
+        var parser = JSONParser(bytes)
+        let value = try parser.value(depth: 0)
+        parser.skipSpace()
+        guard parser.position == bytes.count else {
+            throw parser.error("There is more after the value")
+        }
+        return value
+    }
+
+    private init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+    private func error(_ reason: String, at offset: Int? = nil) -> JSONSyntaxError {
+        JSONSyntaxError(offset: offset ?? position, reason: reason)
+    }
+
+    private mutating func skipSpace() {
+        while let byte = next, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
+            position += 1
+        }
+    }
+
+    private mutating func take(_ byte: Character) -> Bool {
+        guard let wanted = byte.asciiValue, next == wanted else { return false }
+        position += 1
+        return true
+    }
+
+    private mutating func value(depth: Int) throws(JSONSyntaxError) -> JSON {
+        skipSpace()
+        guard let byte = next else { throw error("The text ends where a value is expected") }
+        switch byte {
+        case UInt8(ascii: "{"): return try object(depth: depth)
+        case UInt8(ascii: "["): return try array(depth: depth)
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+            return .number(try number())
+        case UInt8(ascii: "t"): return try word("true", .bool(true))
+        case UInt8(ascii: "f"): return try word("false", .bool(false))
+        case UInt8(ascii: "n"): return try word("null", .null)
+        default: throw error("No value begins like this")
+        }
+    }
+
+    private mutating func word(_ word: String, _ value: JSON) throws(JSONSyntaxError) -> JSON {
+        guard bytes[position...].starts(with: word.utf8) else {
+            throw error("No value begins like this")
+        }
+        position += word.utf8.count
+        return value
+    }
+
+    private mutating func enter(_ depth: Int) throws(JSONSyntaxError) {
+        guard depth < Self.maximumDepth else {
+            throw error("Values are nested more than \(Self.maximumDepth) deep")
+        }
+        position += 1
+        skipSpace()
+    }
+
+    private mutating func array(depth: Int) throws(JSONSyntaxError) -> JSON {
+        try enter(depth)
+        var values: [JSON] = []
+        if take("]") { return .array(values) }
+        while true {
+            values.append(try value(depth: depth + 1))
+            skipSpace()
+            if take("]") { return .array(values) }
+            guard take(",") else { throw error("A comma or ] is expected") }
+        }
+    }
+
+    private mutating func object(depth: Int) throws(JSONSyntaxError) -> JSON {
+        try enter(depth)
+        var members: [JSON.Member] = []
+        var names: Set<String> = []
+        if take("}") { return .object(members) }
+        while true {
+            let start = position
+            guard next == UInt8(ascii: "\"") else { throw error("A name in quotes is expected") }
+            let name = try string()
+            guard names.insert(name).inserted else {
+                throw error("The name \"\(name.prefix(64))\" stands twice in an object", at: start)
+            }
+            skipSpace()
+            guard take(":") else { throw error("A colon is expected") }
+            members.append(JSON.Member(name: name, value: try value(depth: depth + 1)))
+            skipSpace()
+            if take("}") { return .object(members) }
+            guard take(",") else { throw error("A comma or } is expected") }
+            skipSpace()
+        }
+    }
+
+    /// `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`
+    private mutating func number() throws(JSONSyntaxError) -> String {
+        let start = position
+        _ = take("-")
+        if !take("0") { try digits() }
+        if take(".") { try digits() }
+        if take("e") || take("E") {
+            if !take("+") { _ = take("-") }
+            try digits()
+        }
+        return String(decoding: bytes[start..<position], as: UTF8.self)
+    }
+
+    private mutating func digits() throws(JSONSyntaxError) {
+        let start = position
+        while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+            position += 1
+        }
+        if position == start { throw error("A digit is expected") }
+    }
+
+    private mutating func string() throws(JSONSyntaxError) -> String {
+        let start = position
+        position += 1
+        var text: [UInt8] = []
+        while let byte = next {
+            position += 1
+            switch byte {
+            case UInt8(ascii: "\""):
+                guard let string = String(validating: text, as: UTF8.self) else {
+                    throw error("The text is not valid UTF-8", at: start)
+                }
+                return string
+            case UInt8(ascii: "\\"): try escape(into: &text)
+            case 0..<0x20:
+                throw error("A control character must be escaped", at: position - 1)
+            default: text.append(byte)
+            }
+        }
+        throw error("The text has no end", at: start)
+    }
+
+    private mutating func escape(into text: inout [UInt8]) throws(JSONSyntaxError) {
+        guard let byte = next else { throw error("The text has no end") }
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
+        case UInt8(ascii: "b"): text.append(0x08)
+        case UInt8(ascii: "f"): text.append(0x0C)
+        case UInt8(ascii: "n"): text.append(0x0A)
+        case UInt8(ascii: "r"): text.append(0x0D)
+        case UInt8(ascii: "t"): text.append(0x09)
+        case UInt8(ascii: "u"):
+            let start = position - 2
+            let first = try hexadecimal()
+            var code = UInt32(first)
+            if (0xD800...0xDBFF).contains(first), take("\\"), take("u") {
+                let second = try hexadecimal()
+                if (0xDC00...0xDFFF).contains(second) {
+                    code = 0x1_0000 + (UInt32(first) - 0xD800) << 10 + UInt32(second) - 0xDC00
+                }
+            }
+            guard let scalar = Unicode.Scalar(code) else {
+                throw error("Half a surrogate pair is no character", at: start)
+            }
+            text += UTF8.encode(scalar).map { Array($0) } ?? []
+        default: throw error("There is no such escape", at: position - 2)
+        }
+    }
+
+    private mutating func hexadecimal() throws(JSONSyntaxError) -> UInt16 {
+        guard position + 4 <= bytes.count,
+            bytes[position..<position + 4].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+            let value = UInt16(
+                String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16)
+        else { throw error("Four hexadecimal digits are expected") }
+        position += 4
+        return value
+    }
+}

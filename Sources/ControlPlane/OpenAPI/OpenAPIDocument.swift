@@ -1,0 +1,198 @@
+import HTTPTypes
+import Hummingbird
+
+/// The OpenAPI 3.1 document: made of the routes, so that it forgets none and invents none.
+enum OpenAPIDocument {
+    static func json(_ routes: [Route]) -> JSON {
+        var paths: [JSON.Member] = []
+        for route in routes where !paths.contains(where: { $0.name == route.path }) {
+            let members = routes.filter { $0.path == route.path }.map {
+                JSON.Member(name: $0.method.rawValue.lowercased(), value: operation($0))
+            }
+            paths.append(JSON.Member(name: route.path, value: .object(members)))
+        }
+        return [
+            "openapi": "3.1.0",
+            "info": [
+                "title": "Tollgate",
+                "version": "2",
+                "summary": "Spending and usage limits of telephony tenants",
+                "description": .string(introduction),
+            ],
+            "servers": [["url": "/"]],
+            "security": [["bearer": []]],
+            "tags": .array(tags.map { ["name": .string($0.0), "description": .string($0.1)] }),
+            "paths": .object(paths),
+            "components": [
+                "securitySchemes": ["bearer": ["type": "http", "scheme": "bearer"]],
+                "schemas": .object(
+                    Schemas.all.map { JSON.Member(name: $0.name, value: $0.schema) }),
+            ],
+        ]
+    }
+
+    private static let introduction =
+        "Money is a decimal number in quotes, in USD, with up to 9 decimals. Instants are RFC 3339 in UTC. "
+        + "Lists come in parts (`page[number]`, `page[size]`). Everything that is wrong with a request is told at "
+        + "once, each with a `source`. A change is in force for every decision that starts after its answer."
+
+    static let tags: [(String, String)] = [
+        ("Messaging profiles", "Profiles and their daily spend limits"),
+        ("Tenants", "Tenants, their limits and their status"),
+        ("Usage", "What is used, now and by day"),
+        ("Data plane", "Decisions, as over gRPC"),
+        ("Logs", "The audit log and events"),
+        ("Notifications", "Webhooks and e-mail"),
+        ("Access", "Tokens and keys"),
+        ("Service", "Health and this document"),
+    ]
+
+    // MARK: Operations
+
+    private static func operation(_ route: Route) -> JSON {
+        let operation = route.operation
+        var parts: JSON = [
+            "operationId": .string(operation.id), "summary": .string(operation.summary),
+            "tags": [.string(operation.tag)],
+        ]
+        let description = [operation.description, who(route.access)].filter { !$0.isEmpty }
+        parts = parts + ["description": .string(description.joined(separator: " "))]
+        if route.access == .open { parts = parts + ["security": []] }
+        let parameters = parameters(route)
+        if !parameters.isEmpty { parts = parts + ["parameters": .array(parameters)] }
+        if let body = operation.body {
+            parts =
+                parts + [
+                    "requestBody": [
+                        "required": .bool(body.isRequired),
+                        "content": [
+                            "application/json": [
+                                "schema": Schema.ref(body.schema), "example": body.example,
+                            ]
+                        ],
+                    ]
+                ]
+        }
+        return parts + ["responses": responses(route)]
+    }
+
+    private static func who(_ access: Access) -> String {
+        switch access {
+        case .open: "No token is needed."
+        case .operators: "Scope: operator."
+        case .dataPlane: "Scope: operator, or check for its tenants."
+        case .tenantsOwn: "Scope: operator, or tenant for what is its own."
+        case .usage: "Scope: any, for its tenants."
+        }
+    }
+
+    private static func parameters(_ route: Route) -> [JSON] {
+        var result: [JSON] = []
+        for part in route.path.split(separator: "/") where part.hasPrefix("{") {
+            result.append([
+                "name": .string(String(part.dropFirst().dropLast())), "in": "path",
+                "required": true, "schema": Schema.text(1...64),
+            ])
+        }
+        for parameter in route.operation.parameters {
+            result.append([
+                "name": .string(parameter.name), "in": "query", "required": false,
+                "description": .string(parameter.description), "schema": parameter.schema,
+            ])
+        }
+        if route.operation.takesTag {
+            result.append(
+                header("If-Match", "The `ETag` that the change was made from", ["type": "string"]))
+        }
+        if route.operation.takesKey {
+            result.append(
+                header(
+                    "Idempotency-Key",
+                    "A repeat with the same content gets the stored answer; one key space with gRPC",
+                    Schema.text(1...128)))
+        }
+        return result
+    }
+
+    private static func header(_ name: String, _ description: String, _ schema: JSON) -> JSON {
+        [
+            "name": .string(name), "in": "header", "required": false,
+            "description": .string(description), "schema": schema,
+        ]
+    }
+
+    // MARK: Responses
+
+    private static func responses(_ route: Route) -> JSON {
+        let operation = route.operation
+        var statuses: Set<Int> = [422, 500, 503]
+        if route.access != .open { statuses.formUnion([401, 403]) }
+        if route.path.contains("{") { statuses.insert(404) }
+        if operation.body != nil { statuses.formUnion([400, 408, 413, 415, 422]) }
+        if operation.takesTag { statuses.formUnion([409, 412]) }
+        if operation.denies { statuses.formUnion([403, 429]) }
+        statuses.formUnion(operation.failures)
+        var members = [JSON.Member(name: "200", value: success(operation))]
+        for status in statuses.sorted() {
+            var failure: JSON = [
+                "description": .string(meaning(status, denies: operation.denies)),
+                "content": ["application/json": ["schema": Schema.ref("Errors")]],
+            ]
+            if operation.denies, status == 429 {
+                failure =
+                    failure + [
+                        "headers": [
+                            "x-should-retry": ["schema": Schema.words(["false"])],
+                            "Retry-After": ["schema": Schema.string],
+                            "tollgate-treatment": ["schema": Schema.string],
+                        ]
+                    ]
+            }
+            members.append(JSON.Member(name: "\(status)", value: failure))
+        }
+        return .object(members)
+    }
+
+    private static func success(_ operation: Operation) -> JSON {
+        let schema: JSON
+        switch operation.answer {
+        case .one(let name): schema = Schema.answer(["data": Schema.ref(name)])
+        case .changed(let name):
+            schema = Schema.answer([
+                "data": Schema.ref(name),
+                "meta": Schema.answer(["over_by": Schema.ref("OverBy")]),
+            ])
+        case .page(let name):
+            schema = Schema.answer([
+                "data": Schema.list(Schema.ref(name)), "meta": Schema.ref("PageMeta"),
+            ])
+        case .plain(let plain): schema = plain
+        }
+        let success: JSON = [
+            "description": "Done", "content": ["application/json": ["schema": schema]],
+        ]
+        guard operation.hasTag else { return success }
+        return success + [
+            "headers": ["ETag": ["description": "For If-Match", "schema": Schema.string]]
+        ]
+    }
+
+    private static func meaning(_ status: Int, denies: Bool) -> String {
+        switch status {
+        case 400: "The body is no JSON"
+        case 401: "No valid token"
+        case 403: denies ? "Denied by a limit or suspension, or not allowed" : "Not allowed"
+        case 404: "No such resource"
+        case 408: "The body did not arrive in time"
+        case 409: "The id is or was in use, or others are changing the resource"
+        case 410: "The reservation has expired"
+        case 412: "The resource has been changed since"
+        case 413: "The body is too long"
+        case 415: "The body is not application/json"
+        case 422: "Something is wrong with the request: everything is named"
+        case 429: "Denied by a limit"
+        case 503: "Not now; nothing was changed"
+        default: "The service's fault"
+        }
+    }
+}

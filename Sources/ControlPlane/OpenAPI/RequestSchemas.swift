@@ -1,0 +1,121 @@
+import Events
+import Limits
+
+// What requests may say.
+extension Schemas {
+    private static let id = Schema.text(1...64, "A UUID is made where it is absent")
+    private static let tenantFields: JSON =
+        ["name": Schema.text(0...256)] + sixFields + [
+            "on_limit": Schema.words(OnLimit.names),
+            "billing_cycle_day": Schema.integer(1...31),
+            "time_zone": Schema.text(1...64, "An IANA zone"), "disclose_limits": Schema.flag,
+        ]
+    private static let profileFields: JSON =
+        [
+            "name": Schema.text(1...256), "daily_spend_limit": Schema.orNull(Schema.money),
+            "daily_spend_limit_enabled": Schema.flag,
+            "webhook_url": Schema.orNull(Schema.text(0...1_024)),
+            "webhook_failover_url": Schema.orNull(Schema.text(0...1_024)),
+        ] + vendorFields
+    private static let webhookFields: JSON = [
+        "url": Schema.text(1...1_024), "failover_url": Schema.orNull(Schema.text(0...1_024)),
+        "description": Schema.text(0...256), "enabled": Schema.flag, "event_types": eventTypes,
+    ]
+    private static let emailFields: JSON = [
+        "address": Schema.text(3...254), "name": Schema.text(0...256), "enabled": Schema.flag,
+        "event_types": eventTypes,
+    ]
+    private static let quantities = Schema.request([
+        "spend": Schema.money, "extensions": Schema.count, "dids": Schema.count,
+        "call_seconds": Schema.count,
+    ])
+    private static let changes = Schema.request([
+        "spend": Schema.money, "extensions": Schema.integer(-Int64.max...Int64.max),
+        "dids": Schema.integer(-Int64.max...Int64.max), "call_seconds": Schema.count,
+    ])
+    private static let ttl: JSON = [
+        "anyOf": [["const": 0], Schema.integer(1_000...86_400_000), ["type": "null"]],
+        "description": "Life of the hold in milliseconds; 0: the method's own",
+    ]
+    private static let profileID = Schema.orNull(Schema.text(0...64))
+    private static let reference = Schema.orNull(Schema.text(0...64, "The caller's own id"))
+
+    static let requests: [(name: String, schema: JSON)] = [
+        (
+            "ProfileCreation",
+            Schema.request(
+                ["id": id, "tenant_id": Schema.text(1...64)] + profileFields,
+                required: ["tenant_id", "name"])
+        ),
+        (
+            "ProfileChange",
+            Schema.request(["tenant_id": Schema.text(1...64)] + profileFields)
+        ),
+        (
+            "TenantCreation",
+            Schema.request(
+                ["id": id, "preset": Schema.words(TenantLimits.presets)] + tenantFields)
+        ),
+        ("TenantChange", Schema.request(tenantFields)),
+        ("DefaultsChange", Schema.request(sixFields)),
+        ("StatusChange", Schema.request(["reason": Schema.text(0...512)])),
+        (
+            "Counts",
+            Schema.request([
+                "extensions": Schema.count, "dids": Schema.count, "reference": reference,
+            ]) + ["minProperties": 1]
+        ),
+        ("Empty", Schema.request([:])),
+        (
+            "CheckRequest",
+            Schema.request(
+                [
+                    "tenant_id": Schema.text(1...64), "messaging_profile_id": profileID,
+                    "action": Schema.words(DataPlane.actions), "quantities": quantities,
+                    "minimums": quantities + [
+                        "description": "mode partial: less than this is a denial"
+                    ],
+                    "ttl_ms": ttl, "mode": Schema.words(DataPlane.modes, "reserve"),
+                    "on_expiry": Schema.words(DataPlane.expiries, "release"),
+                    "overage": Schema.words(DataPlane.overages, "record"),
+                    "include_limits": Schema.flag, "reference": reference,
+                ], required: ["tenant_id", "action", "quantities"])
+        ),
+        (
+            "CommitRequest",
+            Schema.request([
+                "actual": quantities + ["description": "Absent: what was held"]
+            ])
+        ),
+        (
+            "ExtendRequest",
+            Schema.request([
+                "ttl_ms": ttl, "additional": quantities, "minimums": quantities,
+                "mode": Schema.words(DataPlane.extendModes, "reserve"),
+            ])
+        ),
+        (
+            "UsageRecordRequest",
+            Schema.request(
+                [
+                    "tenant_id": Schema.text(1...64), "messaging_profile_id": profileID,
+                    "action": Schema.words(DataPlane.actions), "quantities": changes,
+                    "reference": reference,
+                ], required: ["tenant_id", "quantities"])
+        ),
+        ("WebhookCreation", Schema.request(webhookFields, required: ["url"])),
+        ("WebhookChange", Schema.request(webhookFields)),
+        ("EmailCreation", Schema.request(emailFields, required: ["address"])),
+        ("EmailChange", Schema.request(emailFields)),
+        ("EmailTest", Schema.request(["address": Schema.text(3...254)], required: ["address"])),
+        (
+            "TokenCreation",
+            Schema.request(
+                [
+                    "name": Schema.text(1...256), "scope": Schema.words(Tokens.scopes),
+                    "tenant_ids": Schema.list(Schema.text(1...64), atMost: 32),
+                    "expires_at": Schema.orNull(Schema.instant),
+                ], required: ["name", "scope"])
+        ),
+    ]
+}

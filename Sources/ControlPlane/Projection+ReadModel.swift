@@ -1,0 +1,3 @@
+package import Projection
+
+extension Projection: ReadModel {}

@@ -1,0 +1,257 @@
+import Foundation
+import Limits
+
+/// A member of a body that may be absent, or null.
+enum Field<Value> {
+    case absent
+    case null
+    case value(Value)
+
+    /// nil where it is absent or null.
+    var value: Value? {
+        if case .value(let value) = self { return value }
+        return nil
+    }
+
+    /// The value; nil for null; what it is now for an absent one.
+    func or(_ present: Value?) -> Value? {
+        switch self {
+        case .absent: present
+        case .null: nil
+        case .value(let value): value
+        }
+    }
+}
+
+/// Reads the members of a JSON object and notes everything that is wrong with them. What is wrong reads as absent.
+final class BodyReader {
+    private let members: [String: JSON]
+    private let names: [String]
+    /// RFC 6901 of the object itself; empty: the whole body.
+    private let pointer: String
+    let findings: Findings
+    /// What a number outside of its range is called: the data plane has one code for all bad fields.
+    let outOfRange: ErrorKind
+    let wrongType: ErrorKind
+    private var asked: Set<String> = []
+
+    init(
+        _ object: JSON, at pointer: String = "", _ findings: Findings,
+        outOfRange: ErrorKind = .outOfRange, wrongType: ErrorKind = .wrongType
+    ) {
+        self.pointer = pointer
+        self.findings = findings
+        self.outOfRange = outOfRange
+        self.wrongType = wrongType
+        if case .object(let list) = object {
+            names = list.map(\.name)
+            members = Dictionary(list.map { ($0.name, $0.value) }) { first, _ in first }
+        } else {
+            names = []
+            members = [:]
+            findings.note(wrongType, .pointer(pointer), "This must be an object")
+        }
+    }
+
+    /// Notes what is wrong with a member.
+    func note(_ kind: ErrorKind, _ name: String, _ detail: String) {
+        findings.note(kind, .pointer(path(name)), detail)
+    }
+
+    func path(_ name: String) -> String {
+        let escaped = name.prefix(128).replacingOccurrences(of: "~", with: "~0")
+            .replacingOccurrences(of: "/", with: "~1")
+        return "\(pointer)/\(escaped)"
+    }
+
+    /// Whether a member is there, null included. Counts as asked for.
+    func has(_ name: String) -> Bool {
+        asked.insert(name)
+        return members[name] != nil
+    }
+
+    /// A member as it stands.
+    func raw(_ name: String) -> JSON? {
+        asked.insert(name)
+        return members[name]
+    }
+
+    /// Notes the members that nobody asked for. To be called last.
+    func finish() {
+        for name in names where !asked.contains(name) {
+            note(.badField, name, "There is no such field")
+        }
+    }
+
+    /// Notes that a member is required, if it is absent or null.
+    func require(_ name: String) {
+        switch raw(name) {
+        case nil, .null: note(.missingField, name, "The \(name) is required")
+        default: break
+        }
+    }
+
+    private func read<Value>(
+        _ name: String, nullable: Bool, _ what: String, _ convert: (JSON) -> Value?
+    ) -> Field<Value> {
+        guard let value = raw(name) else { return .absent }
+        if value == .null {
+            if nullable { return .null }
+            note(wrongType, name, "This must be \(what)")
+            return .absent
+        }
+        guard let converted = convert(value) else {
+            note(wrongType, name, "This must be \(what)")
+            return .absent
+        }
+        return .value(converted)
+    }
+
+    /// A text without control characters.
+    ///
+    /// - Parameter bytes: how many bytes of UTF-8 it may have.
+    func text(
+        _ name: String, bytes: ClosedRange<Int>, nullable: Bool = false
+    ) -> Field<String> {
+        let field: Field<String> = read(name, nullable: nullable, "a text") {
+            if case .string(let text) = $0 { text } else { nil }
+        }
+        guard let text = field.value else { return field }
+        guard let fault = Self.fault(of: text, bytes: bytes) else { return field }
+        note(.badField, name, fault)
+        return .absent
+    }
+
+    /// What is wrong with a text; nil: nothing.
+    static func fault(of text: String, bytes: ClosedRange<Int>) -> String? {
+        guard bytes.contains(text.utf8.count) else {
+            return bytes.lowerBound == 0
+                ? "The text must have at most \(bytes.upperBound) bytes"
+                : "The text must have \(bytes.lowerBound) to \(bytes.upperBound) bytes"
+        }
+        if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
+            return "The text must not hold control characters"
+        }
+        return nil
+    }
+
+    func flag(_ name: String) -> Field<Bool> {
+        read(name, nullable: false, "true or false") {
+            if case .bool(let value) = $0 { value } else { nil }
+        }
+    }
+
+    /// A whole number.
+    func integer(
+        _ name: String, _ range: ClosedRange<Int64>, nullable: Bool = false
+    ) -> Field<Int64> {
+        let what = "a whole number"
+        let field: Field<Int64?> = read(name, nullable: nullable, what) {
+            guard case .number(let text) = $0, let digits = Self.wholeDigits(text) else {
+                return nil
+            }
+            // Outer: it is whole; inner: and an Int64.
+            return .some(Int64(digits))
+        }
+        switch field {
+        case .absent: return .absent
+        case .null: return .null
+        case .value(let number):
+            guard let number, range.contains(number) else {
+                note(outOfRange, name, "This must be \(range.lowerBound) to \(range.upperBound)")
+                return .absent
+            }
+            return .value(number)
+        }
+    }
+
+    /// "50" of "50" and "50.0"; nil: not whole, or with an exponent.
+    private static func wholeDigits(_ text: String) -> Substring? {
+        let parts = text.split(separator: ".", maxSplits: 1)
+        guard let whole = parts.first, !whole.contains(where: { $0 == "e" || $0 == "E" }) else {
+            return nil
+        }
+        if parts.count == 2 && !parts[1].allSatisfy({ $0 == "0" }) { return nil }
+        return whole
+    }
+
+    /// Money as a decimal text, in nano-USD.
+    func money(
+        _ name: String, nullable: Bool = false, allowsNegative: Bool = false
+    ) -> Field<Int64> {
+        let field: Field<String> = read(
+            name, nullable: nullable, "a decimal number of USD in quotes, like \"12.50\""
+        ) {
+            if case .string(let text) = $0 { text } else { nil }
+        }
+        switch field {
+        case .absent: return .absent
+        case .null: return .null
+        case .value(let text):
+            do {
+                return .value(try Money.parse(text, allowsNegative: allowsNegative))
+            } catch {
+                note(error == .overflow ? outOfRange : .badField, name, "\(error.sentence)")
+                return .absent
+            }
+        }
+    }
+
+    /// One of a few words.
+    func choice<Value>(
+        _ name: String, _ values: KeyValuePairs<String, Value>
+    ) -> Field<Value> {
+        let names = values.map { "\"\($0.key)\"" }.joined(separator: ", ")
+        let field: Field<String> = read(name, nullable: false, "one of \(names)") {
+            if case .string(let text) = $0 { text } else { nil }
+        }
+        guard let text = field.value else { return .absent }
+        guard let found = values.first(where: { $0.key == text }) else {
+            note(.badField, name, "This must be one of \(names)")
+            return .absent
+        }
+        return .value(found.value)
+    }
+
+    /// A list of texts, each of which `convert` understands.
+    func list<Value>(
+        _ name: String, atMost maximum: Int, _ what: String, _ convert: (String) -> Value?
+    ) -> Field<[Value]> {
+        let field: Field<[JSON]> = read(name, nullable: false, "a list") {
+            if case .array(let values) = $0 { values } else { nil }
+        }
+        guard let values = field.value else { return .absent }
+        guard values.count <= maximum else {
+            note(outOfRange, name, "At most \(maximum) are allowed")
+            return .absent
+        }
+        var result: [Value] = []
+        var seen: Set<String> = []
+        for (index, value) in values.enumerated() {
+            let position = ErrorEntry.Source.pointer("\(path(name))/\(index)")
+            guard case .string(let text) = value else {
+                findings.note(wrongType, position, "This must be \(what)")
+                continue
+            }
+            guard let converted = convert(text) else {
+                findings.note(.badField, position, "This must be \(what)")
+                continue
+            }
+            if !seen.insert(text).inserted {
+                findings.note(.badField, position, "This is named more than once")
+            }
+            result.append(converted)
+        }
+        return .value(result)
+    }
+
+    /// An object within this one; nil: absent or null.
+    func object(_ name: String) -> BodyReader? {
+        switch raw(name) {
+        case nil, .null: nil
+        case .some(let value):
+            BodyReader(
+                value, at: path(name), findings, outOfRange: outOfRange, wrongType: wrongType)
+        }
+    }
+}

@@ -1,0 +1,322 @@
+import Access
+import Engine
+import HTTPTypes
+import Hummingbird
+import Limits
+
+/// The data plane as JSON, beside gRPC: the same commands, the same answers, one space of idempotency keys.
+struct DataPlane: Sendable {
+    let core: Core
+
+    static let actions: KeyValuePairs<String, Action> = [
+        "send_message": .sendMessage, "provision_extension": .provisionExtension,
+        "assign_did": .assignDID, "outbound_call": .outboundCall, "inbound_call": .inboundCall,
+        "charge": .charge,
+    ]
+    static let modes: KeyValuePairs<String, Mode> = [
+        "reserve": .reserve, "check_only": .checkOnly, "commit": .commit, "partial": .partial,
+    ]
+    static let extendModes: KeyValuePairs<String, Mode> = [
+        "reserve": .reserve, "partial": .partial,
+    ]
+    static let expiries: KeyValuePairs<String, ExpiryPolicy> = [
+        "release": .release, "commit": .commit,
+    ]
+    static let overages: KeyValuePairs<String, OveragePolicy> = [
+        "record": .record, "cap": .cap, "reject": .reject,
+    ]
+
+    var routes: [Route] {
+        [
+            Route(.post, "/v2/check_and_reserve", .dataPlane, Operations.checkAndReserve, check),
+            Route(
+                .post, "/v2/reservations/{id}/actions/commit", .dataPlane, Operations.commit,
+                commit),
+            Route(
+                .post, "/v2/reservations/{id}/actions/release", .dataPlane, Operations.release,
+                release),
+            Route(
+                .post, "/v2/reservations/{id}/actions/extend", .dataPlane, Operations.extend,
+                extend),
+            Route(.post, "/v2/usage_records", .dataPlane, Operations.recordUsage, record),
+        ]
+    }
+
+    // MARK: Methods
+
+    func check(_ exchange: Exchange) async throws -> Reply {
+        let body = try Self.body(exchange)
+        var request = CheckRequest()
+        request.tenantID = Self.tenantID(body)
+        request.profileID = Self.profileID(body)
+        request.action = body.choice("action", Self.actions).value ?? .unspecified
+        body.require("action")
+        request.amounts = Self.quantities(body, "quantities", isRequired: true)
+        request.minimums = Self.quantities(body, "minimums")
+        Self.checkMinimums(request.minimums, within: request.amounts, body)
+        request.key = Self.key(exchange, body.findings)
+        request.ttlMilliseconds = Self.ttl(body).map { $0 == 0 ? 60_000 : $0 } ?? 60_000
+        request.mode = body.choice("mode", Self.modes).value ?? .reserve
+        request.onExpiry = body.choice("on_expiry", Self.expiries).value ?? .release
+        request.overage = body.choice("overage", Self.overages).value ?? .record
+        request.includeLimits = body.flag("include_limits").value ?? false
+        request.reference = Self.reference(body)
+        body.finish()
+        try body.findings.check()
+        try authorize(exchange.caller, request.tenantID)
+
+        let decided = request
+        let answer = try await core.lanes(by: exchange.caller.number) { decided.perform(on: $0) }
+            .get()
+        let limits =
+            answer.includeLimits
+            ? answer.limits.views(tenantID: request.tenantID, profileID: request.profileID ?? "")
+            : []
+        if let denial = Denial(answer) {
+            let meta: JSON = ["limits": .array(limits.map { $0.json() })]
+            throw denial.error(now: core.now, meta: answer.includeLimits ? meta : nil)
+        }
+        return .data([
+            "record_type": "reservation",
+            "id": answer.reservationID == 0 ? .null : "\(answer.reservationID)",
+            "decision": "allowed", "expires_at": Instant.json(answer.expiresAt),
+            "granted": answer.granted.json,
+            "limits": .array(limits.map { $0.json() }),
+            "warnings": answer.warnings.warnings(),
+            "tenant_status": .string(answer.tenantStatus.name),
+            "replayed": .bool(answer.replayed),
+        ])
+    }
+
+    func commit(_ exchange: Exchange) async throws -> Reply {
+        let id = try Self.reservationID(exchange)
+        let body = try Self.body(exchange, isOptional: true)
+        var command = CommitCommand(reservationID: id)
+        command.actual = Self.quantities(body, "actual")
+        body.finish()
+        try body.findings.check()
+        let (caller, asked) = (exchange.caller, command)
+        let answer = try await settle(id, by: caller) { lane -> Result<CommitAnswer, Failure> in
+            var answer = CommitAnswer()
+            if let failure = lane.commit(asked, answer: &answer) { return .failure(failure) }
+            return .success(answer)
+        }
+        return .data([
+            "record_type": "reservation", "id": "\(id)", "committed": answer.committed.json,
+            "uncharged": answer.uncharged.json, "late": .bool(answer.late),
+            "warnings": answer.warnings.warnings(),
+            "tenant_status": .string(answer.tenantStatus.name),
+            "replayed": .bool(answer.replayed),
+        ])
+    }
+
+    func release(_ exchange: Exchange) async throws -> Reply {
+        let id = try Self.reservationID(exchange)
+        let body = try Self.body(exchange, isOptional: true)
+        body.finish()
+        try body.findings.check()
+        let answer = try await settle(id, by: exchange.caller) {
+            lane -> Result<ReleaseAnswer, Failure> in
+            var answer = ReleaseAnswer()
+            if let failure = lane.release(id, answer: &answer) { return .failure(failure) }
+            return .success(answer)
+        }
+        return .data([
+            "record_type": "reservation", "id": "\(id)", "expired": .bool(answer.expired),
+            "replayed": .bool(answer.replayed),
+        ])
+    }
+
+    func extend(_ exchange: Exchange) async throws -> Reply {
+        let id = try Self.reservationID(exchange)
+        let body = try Self.body(exchange, isOptional: true)
+        var request = ExtendRequest(reservationID: id)
+        request.ttlMilliseconds = Self.ttl(body) ?? 0
+        request.additional = Self.quantities(body, "additional")
+        request.minimums = Self.quantities(body, "minimums")
+        Self.checkMinimums(request.minimums, within: request.additional, body)
+        request.mode = body.choice("mode", Self.extendModes).value ?? .reserve
+        request.key = Self.key(exchange, body.findings)
+        body.finish()
+        try body.findings.check()
+        let asked = request
+        let answer = try await settle(id, by: exchange.caller) { asked.perform(on: $0) }
+        if let denial = Denial(answer) { throw denial.error(now: core.now) }
+        return .data([
+            "record_type": "reservation", "id": "\(id)", "decision": "allowed",
+            "expires_at": Instant.json(answer.expiresAt), "granted": answer.granted.json,
+            "warnings": answer.warnings.warnings(), "replayed": .bool(answer.replayed),
+        ])
+    }
+
+    func record(_ exchange: Exchange) async throws -> Reply {
+        let body = try Self.body(exchange)
+        var request = RecordRequest()
+        request.tenantID = Self.tenantID(body)
+        request.profileID = Self.profileID(body)
+        request.action = body.choice("action", Self.actions).value ?? .unspecified
+        request.amounts = Self.quantities(
+            body, "quantities", isRequired: true, allowsNegativeCounts: true)
+        request.key = Self.key(exchange, body.findings)
+        request.reference = Self.reference(body)
+        body.finish()
+        try body.findings.check()
+        try authorize(exchange.caller, request.tenantID)
+        let recorded = request
+        let answer = try await core.lanes(by: exchange.caller.number) { recorded.perform(on: $0) }
+            .get()
+        return .data([
+            "record_type": "usage_record", "tenant_id": .string(request.tenantID),
+            "warnings": answer.warnings.warnings(),
+            "tenant_status": .string(answer.tenantStatus.name),
+            "replayed": .bool(answer.replayed),
+        ])
+    }
+
+    // MARK: Authorization
+
+    private func authorize(_ caller: Caller, _ tenantID: String) throws(APIError) {
+        guard caller.mayCharge(tenantID) else { throw APIError(ErrorKind(.forbidden)) }
+    }
+
+    /// Settles a reservation of a tenant that the caller may charge; another one's is not there.
+    private func settle<Answer: Sendable>(
+        _ id: UInt64, by caller: Caller,
+        _ body: @escaping @Sendable (EngineLane) -> Result<Answer, Failure>
+    ) async throws -> Answer {
+        try await core.lanes(by: caller.number) { lane -> Result<Answer, Failure> in
+            if caller.tenants != nil,
+                let refusal = lane.refusal(
+                    ofReservation: id,
+                    unless: { caller.mayCharge(String(decoding: $0, as: UTF8.self)) })
+            {
+                return .failure(refusal)
+            }
+            return body(lane)
+        }.get()
+    }
+
+    // MARK: Fields
+
+    /// Field rules and codes are those of the gRPC contract (Wire's `RequestDecoder`).
+    private static func body(
+        _ exchange: Exchange, isOptional: Bool = false
+    ) throws(APIError) -> BodyReader {
+        try exchange.bodyReader(isOptional: isOptional, outOfRange: .badField)
+    }
+
+    static func tenantID(_ body: BodyReader) -> String {
+        if body.raw("tenant_id") == .string("") {
+            body.note(.missingField, "tenant_id", "The tenant_id is required")
+            return ""
+        }
+        body.require("tenant_id")
+        return body.text("tenant_id", bytes: 1...64, nullable: true).value ?? ""
+    }
+
+    static func profileID(_ body: BodyReader) -> String? {
+        let id = body.text("messaging_profile_id", bytes: 0...64, nullable: true).value
+        return id == "" ? nil : id
+    }
+
+    static func reference(_ body: BodyReader) -> String? {
+        body.text("reference", bytes: 0...64, nullable: true).value
+    }
+
+    /// 0 or nil: the method's own.
+    static func ttl(_ body: BodyReader) -> UInt32? {
+        guard let value = body.integer("ttl_ms", 0...86_400_000, nullable: true).value else {
+            return nil
+        }
+        guard value == 0 || value >= 1_000 else {
+            body.note(.badField, "ttl_ms", "The ttl_ms is 0, or 1000 to 86400000")
+            return nil
+        }
+        return UInt32(value)
+    }
+
+    /// Amounts by the names of their resources.
+    static func quantities(
+        _ body: BodyReader, _ name: String, isRequired: Bool = false,
+        allowsNegativeCounts: Bool = false
+    ) -> Amounts {
+        var amounts = Amounts()
+        guard let object = body.object(name) else {
+            if isRequired {
+                body.note(.missingField, name, "At least one quantity is required")
+            }
+            return amounts
+        }
+        let before = body.findings.entries.count
+        for resource in Resource.allCases where object.has(resource.name) {
+            let lowest: Int64 = allowsNegativeCounts && resource.isCount ? -Int64.max : 0
+            let amount =
+                resource == .spend
+                ? object.money(resource.name) : object.integer(resource.name, lowest...Int64.max)
+            if let amount = amount.value { amounts.set(resource.index, amount) }
+        }
+        object.finish()
+        if isRequired, amounts.isEmpty, body.findings.entries.count == before {
+            body.note(.missingField, name, "At least one quantity is required")
+        }
+        return amounts
+    }
+
+    private static func checkMinimums(
+        _ minimums: Amounts, within amounts: Amounts, _ body: BodyReader
+    ) {
+        for index in minimums.resources where minimums[index] > amounts[index] {
+            let name = Resource.allCases[index].name
+            body.findings.note(
+                .badField, .pointer("/minimums/\(name)"),
+                "The minimum must not exceed the amount")
+        }
+    }
+
+    /// `Idempotency-Key`: a quoted string (RFC 9651) or a bare one.
+    static func key(_ exchange: Exchange, _ findings: Findings) -> String? {
+        guard let raw = exchange.headers[header: HeaderName.idempotencyKey] else { return nil }
+        let source = ErrorEntry.Source.parameter("Idempotency-Key")
+        var key = raw
+        if raw.hasPrefix("\"") {
+            guard let unquoted = unquote(raw) else {
+                findings.note(.badField, source, "The quotes of the key do not match")
+                return nil
+            }
+            key = unquoted
+        }
+        if let fault = BodyReader.fault(of: key, bytes: 1...128) {
+            findings.note(.badField, source, fault)
+            return nil
+        }
+        return key
+    }
+
+    /// The text within quotes; nil: it is not one quoted text.
+    static func unquote(_ raw: String) -> String? {
+        var text = ""
+        var isEscaped = false
+        var rest = raw.unicodeScalars.dropFirst()
+        while let scalar = rest.popFirst() {
+            if isEscaped {
+                guard scalar == "\\" || scalar == "\"" else { return nil }
+                isEscaped = false
+            } else if scalar == "\\" {
+                isEscaped = true
+                continue
+            } else if scalar == "\"" {
+                return rest.isEmpty ? text : nil
+            }
+            text.unicodeScalars.append(scalar)
+        }
+        return nil
+    }
+
+    static func reservationID(_ exchange: Exchange) throws(APIError) -> UInt64 {
+        let text = exchange.id
+        guard let id = UInt64(text), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            id > 0, id <= UInt64(Int64.max)
+        else { throw APIError(.notFound, "There is no such reservation") }
+        return id
+    }
+}

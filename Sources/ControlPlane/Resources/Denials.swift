@@ -1,0 +1,92 @@
+import Access
+import HTTPTypes
+import Hummingbird
+import Limits
+
+extension APIError {
+    /// A call that the engine refused as a whole.
+    init(_ failure: Failure) {
+        var pointer = "\(failure.pointer)"
+        if failure.position >= 0 {
+            pointer = pointer.split(separator: "*", omittingEmptySubsequences: false)
+                .joined(separator: "\(failure.position)")
+        }
+        let detail = failure.detail.utf8CodeUnitCount > 0 ? "\(failure.detail)" : nil
+        self.init(
+            ErrorKind(failure.code), detail, at: pointer.isEmpty ? nil : .pointer(pointer))
+        if failure.code == .unavailable || failure.code == .tooManyRequests {
+            headers[.retryAfter] = "1"
+        }
+    }
+}
+
+/// A denial: an answer of the engine that REST tells as a failure.
+struct Denial {
+    var bySuspension: Bool
+    var refused: LimitSet
+    var limits: LimitStates
+    var treatment: Treatment
+    var replayed: Bool
+
+    /// nil: it was allowed.
+    init?(_ answer: borrowing CheckAnswer) {
+        guard answer.decision == .denied else { return nil }
+        bySuspension = answer.refusedBySuspension
+        refused = answer.refused
+        limits = answer.limits
+        treatment = answer.treatment
+        replayed = answer.replayed
+    }
+
+    /// nil: it was allowed.
+    init?(_ answer: borrowing ExtendAnswer) {
+        guard answer.decision == .denied else { return nil }
+        bySuspension = answer.refusedBySuspension
+        refused = answer.refused
+        limits = answer.limits
+        treatment = answer.treatment
+        replayed = answer.replayed
+    }
+
+    /// Every limit that refused; the first one's status.
+    ///
+    /// - Parameter meta: beside `errors`, for callers that asked for the limits.
+    func error(now: Int64, meta: JSON? = nil) -> APIError {
+        let rows = LimitKind.catalogue.filter { refused.contains($0.kind) }
+        let codes = bySuspension || rows.isEmpty ? [.suspended] : rows.map(\.error)
+        var error = APIError(codes.map { ErrorEntry(ErrorKind($0)) }, meta: meta)
+        error.headers[header: HeaderName.shouldRetry] = "false"
+        if let name = treatment.name { error.headers[header: HeaderName.treatment] = name }
+        if replayed { error.headers[header: HeaderName.replayed] = "true" }
+        if let seconds = secondsToReset(rows, now: now) {
+            error.headers[.retryAfter] = "\(seconds)"
+        }
+        return error
+    }
+
+    /// Until the last of the limits that refused starts anew; nil: one never does, or its window is not told.
+    private func secondsToReset(_ rows: [LimitRow], now: Int64) -> Int64? {
+        guard !bySuspension, !rows.isEmpty else { return nil }
+        var latest: Int64 = 0
+        for row in rows {
+            guard limits.present.contains(row.kind), limits[row.kind].resetsAt > 0 else {
+                return nil
+            }
+            latest = max(latest, limits[row.kind].resetsAt)
+        }
+        return max(1, (latest - now + 999) / 1_000)
+    }
+}
+
+extension Treatment {
+    /// nil: nothing to do.
+    var name: String? {
+        switch self {
+        case .none: nil
+        case .reject: "reject"
+        case .serviceInterrupted: "service_interrupted"
+        case .blockCall: "block_call"
+        case .billingSuspended: "billing_suspended"
+        }
+    }
+}

@@ -1,0 +1,194 @@
+import Access
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Limits
+import Notifications
+import Projection
+import Reservations
+
+/// `/v2/messaging_profiles`, and the singular path of the seed's page.
+struct Profiles: Sendable {
+    let core: Core
+
+    var routes: [Route] {
+        let collection = "/v2/messaging_profiles"
+        var routes = [
+            Route(.get, collection, .tenantsOwn, Operations.listProfiles, list),
+            Route(.post, collection, .operators, Operations.createProfile, create),
+        ]
+        for (path, suffix) in [(collection, ""), ("/v2/messaging_profile", "Singular")] {
+            let one = path + "/{id}"
+            routes += [
+                Route(.get, one, .tenantsOwn, Operations.getProfile.named(suffix), get),
+                Route(.patch, one, .operators, Operations.updateProfile.named(suffix), update),
+                Route(.delete, one, .operators, Operations.deleteProfile.named(suffix), delete),
+            ]
+        }
+        return routes
+    }
+
+    // MARK: Methods
+
+    func list(_ exchange: Exchange) async throws -> Reply {
+        let reader = exchange.queryReader()
+        var query = ProfileQuery(
+            tenantID: reader.text("filter[tenant_id]", bytes: 1...64), name: reader.filter("name"))
+        let page = reader.page()
+        try reader.finish()
+        if let own = exchange.caller.tenants {
+            if let asked = query.tenantID, !own.contains(asked) {
+                return .page(all: [ProfileSettings](), page) { Self.json($0) }
+            }
+            // A tenant token is for exactly one.
+            query.tenantID = own.first
+        }
+        let model = try core.readModel()
+        await model.caughtUp()
+        let found = try await model.profiles(query, page)
+        return .page(found, page) { Self.json($0.settings) }
+    }
+
+    func create(_ exchange: Exchange) async throws -> Reply {
+        let body = try exchange.bodyReader()
+        body.require("name")
+        let tenantID = DataPlane.tenantID(body)
+        var profile = ProfileSettings(id: Tenants.id(body), tenantID: tenantID)
+        read(body, into: &profile)
+        body.finish()
+        try body.findings.check()
+        guard core.engine.tenant(tenantID) != nil else {
+            throw APIError(.notFound, "There is no such tenant", at: .pointer("/tenant_id"))
+        }
+        guard core.engine.profile(profile.id) == nil else {
+            throw APIError(.duplicate, at: .pointer("/id"))
+        }
+        do {
+            try core.engine.setProfile(profile, from: 0, by: exchange.caller.number)
+        } catch {
+            guard error.code == .conflict || error.code == .notFound else { throw error }
+            // Another one's, or one of a tenant that was deleted: ids are never used again.
+            throw APIError(.duplicate, at: .pointer("/id"))
+        }
+        return try reply(profile.id)
+    }
+
+    func get(_ exchange: Exchange) async throws -> Reply {
+        let profile = try profile(exchange.id)
+        guard exchange.caller.mayRead(profile.tenantID) else { throw Self.unknown }
+        return try reply(exchange.id)
+    }
+
+    func update(_ exchange: Exchange) async throws -> Reply {
+        for _ in 0..<Tenants.maximumAttempts {
+            let present = try profile(exchange.id)
+            try exchange.checkIfMatch(present.revision.tag)
+            var changed = present
+            let body = try exchange.bodyReader()
+            if let tenantID = body.text("tenant_id", bytes: 1...64).value,
+                tenantID != present.tenantID
+            {
+                body.note(
+                    .badField, "tenant_id", "A messaging profile belongs to one tenant for ever")
+            }
+            read(body, into: &changed)
+            body.finish()
+            try body.findings.check()
+            do {
+                let change = try core.engine.setProfile(
+                    changed, from: present.revision.number, by: exchange.caller.number)
+                return try reply(exchange.id, change)
+            } catch let error as EngineError where error.code == .conflict {
+                continue
+            }
+        }
+        throw APIError(.conflict)
+    }
+
+    func delete(_ exchange: Exchange) async throws -> Reply {
+        let profile = try profile(exchange.id)
+        try exchange.checkIfMatch(profile.revision.tag)
+        try core.engine.closeProfile(profile.id, by: exchange.caller.number)
+        return .data(Self.json(profile))
+    }
+
+    // MARK: Parts
+
+    private static var unknown: APIError {
+        APIError(.notFound, "There is no such messaging profile")
+    }
+
+    private func profile(_ id: String) throws(APIError) -> ProfileSettings {
+        if let profile = core.engine.profile(id) { return profile }
+        throw Self.unknown
+    }
+
+    private func reply(_ id: String, _ change: ChangeResult? = nil) throws(APIError) -> Reply {
+        let profile = try profile(id)
+        return .data(
+            Self.json(profile), tag: profile.revision.tag,
+            meta: change.map { ["over_by": $0.json] })
+    }
+
+    /// Takes over the members that are there, but for the id and the tenant.
+    private func read(_ body: BodyReader, into profile: inout ProfileSettings) {
+        profile.name = body.text("name", bytes: 1...256).value ?? profile.name
+        profile.dailySpendLimitNanos = body.money("daily_spend_limit", nullable: true)
+            .or(profile.dailySpendLimitNanos)
+        profile.dailySpendLimitEnabled =
+            body.flag("daily_spend_limit_enabled").value ?? profile.dailySpendLimitEnabled
+        if profile.dailySpendLimitEnabled, profile.dailySpendLimitNanos == nil,
+            body.findings.entries.isEmpty
+        {
+            body.note(
+                .missingField, "daily_spend_limit",
+                "An enabled limit needs a daily_spend_limit")
+        }
+        profile.webhookURL = url(body, "webhook_url", or: profile.webhookURL)
+        profile.webhookFailoverURL = url(
+            body, "webhook_failover_url", or: profile.webhookFailoverURL)
+        profile.vendorFields = VendorFields.read(body, over: profile.vendorFields)
+    }
+
+    /// null or an empty text takes an address away.
+    private func url(_ body: BodyReader, _ name: String, or present: String) -> String {
+        guard body.has(name) else { return present }
+        let url = body.text(name, bytes: 0...1_024, nullable: true).value ?? ""
+        if !url.isEmpty, url != present, let fault = WebhookTarget.fault(of: url) {
+            body.note(.badField, name, fault)
+        }
+        return url
+    }
+
+    /// The vendor's object with `tenant_id`.
+    static func json(_ profile: ProfileSettings) -> JSON {
+        let kept = VendorFields.json(profile.vendorFields)
+        func vendor(_ names: String...) -> JSON {
+            .object(names.map { JSON.Member(name: $0, value: kept[$0] ?? .null) })
+        }
+        let head: JSON = [
+            "record_type": "messaging_profile", "id": .string(profile.id),
+            "tenant_id": .string(profile.tenantID), "name": .string(profile.name),
+            "webhook_url": .nonEmpty(profile.webhookURL),
+            "webhook_failover_url": .nonEmpty(profile.webhookFailoverURL),
+        ]
+        let limits: JSON = [
+            "daily_spend_limit": .text(profile.dailySpendLimitNanos.map { Money.format($0) }),
+            "daily_spend_limit_enabled": .bool(profile.dailySpendLimitEnabled),
+        ]
+        let dates: JSON = [
+            "created_at": Instant.json(profile.revision.createdAt),
+            "updated_at": Instant.json(profile.revision.updatedAt),
+        ]
+        return head + vendor("enabled", "webhook_api_version", "whitelisted_destinations")
+            + dates
+            + vendor(
+                "number_pool_settings", "url_shortener_settings", "health_webhook_url",
+                "mms_fall_back_to_sms", "mms_transcoding")
+            + limits
+            + vendor(
+                "redaction_enabled", "redaction_level", "mobile_only", "smart_encoding",
+                "alpha_sender", "ai_assistant_id", "organization_id", "resource_group_id")
+    }
+}

@@ -1,0 +1,21 @@
+import HTTPTypes
+
+/// All routes, in the order of the OpenAPI document.
+enum RESTRoutes {
+    static func all(_ core: Core) -> [Route] {
+        let routes =
+            Profiles(core: core).routes + Tenants(core: core).routes
+            + TenantDefaults(core).routes + Usage(core: core).routes
+            + OpenReservations(core: core).routes + DataPlane(core: core).routes
+            + Logs(core: core).routes + Webhooks(core: core).routes + Emails(core: core).routes
+            + Tokens(core: core).routes + Health(core: core).routes
+        let own = Route(.get, "/openapi.json", .open, Operations.openAPI) { _ in
+            Reply(.null)
+        }
+        // The document describes its own route too.
+        let document = Reply(OpenAPIDocument.json(routes + [own]))
+        var last = own
+        last.handler = { _ in document }
+        return routes + [last]
+    }
+}

@@ -1,0 +1,53 @@
+import Engine
+import HTTPTypes
+import Hummingbird
+import Limits
+import Projection
+
+/// `/v2/reservations`: what is held now, for operators. Settling is the data plane's.
+struct OpenReservations: Sendable {
+    let core: Core
+
+    var routes: [Route] {
+        [
+            Route(.get, "/v2/reservations", .operators, Operations.listReservations, list),
+            Route(.get, "/v2/reservations/{id}", .operators, Operations.getReservation, get),
+        ]
+    }
+
+    func list(_ exchange: Exchange) async throws -> Reply {
+        let reader = exchange.queryReader()
+        let tenantID = reader.text("filter[tenant_id]", bytes: 1...64)
+        let profileID = reader.text("filter[messaging_profile_id]", bytes: 1...64)
+        let age = reader.integer("filter[older_than_ms]", 0...86_400_000 * 400)
+        let page = reader.page()
+        try reader.finish()
+        let now = core.now
+        let found = await core.engine.openReservations(
+            tenantID: tenantID, profileID: profileID, createdBefore: age.map { now - $0 },
+            offset: (page.number - 1) * page.size, limit: page.size)
+        return .page(Paged(rows: found.rows, total: found.total), page) { Self.json($0, now: now) }
+    }
+
+    func get(_ exchange: Exchange) async throws -> Reply {
+        let id = try DataPlane.reservationID(exchange)
+        guard let found = core.engine.openReservation(id) else {
+            throw APIError(.notFound, "There is no open reservation with this id")
+        }
+        return .data(Self.json(found, now: core.now))
+    }
+
+    private static func json(_ row: OpenReservation, now: Int64) -> JSON {
+        let actions = DataPlane.actions
+        return [
+            "record_type": "reservation", "id": "\(row.id)", "tenant_id": .string(row.tenantID),
+            "messaging_profile_id": .text(row.messagingProfileID),
+            "action": .text(actions.first { $0.value == row.action }?.key),
+            "held": row.amounts.json, "created_at": Instant.json(row.createdAt),
+            "expires_at": Instant.json(row.expiresAt),
+            "age_ms": .integer(max(0, now - row.createdAt)),
+            "on_expiry": row.onExpiry == .release ? "release" : "commit",
+            "overage": .text(DataPlane.overages.first { $0.value == row.overage }?.key),
+        ]
+    }
+}

@@ -1,0 +1,151 @@
+import HTTPTypes
+import Hummingbird
+import Limits
+
+/// A row of the error catalogue as REST shows it (semantics §8).
+struct ErrorKind: Sendable, Equatable {
+    var code: String
+    var title: String
+    /// The standing detail; an error may say more.
+    var detail: String
+    var url: String
+    var status: Int
+
+    init(_ code: ErrorCode) {
+        let row = code.row
+        self.init("\(row.text)", "\(row.title)", "\(row.detail)", "\(row.url)", row.httpStatus)
+    }
+
+    private init(
+        _ code: String, _ title: String, _ detail: String, _ url: String, _ status: Int
+    ) {
+        self.code = code
+        self.title = title
+        self.detail = detail
+        self.url = url
+        self.status = status
+    }
+
+    /// A code of the seed's vendor.
+    private static func vendor(
+        _ code: String, _ title: String, _ detail: String, _ status: Int
+    ) -> ErrorKind {
+        ErrorKind(
+            code, title, detail, "https://developers.telnyx.com/docs/overview/errors/\(code)",
+            status)
+    }
+
+    /// One of our own.
+    private static func own(
+        _ code: String, _ title: String, _ detail: String, _ status: Int
+    ) -> ErrorKind {
+        ErrorKind(code, title, detail, "https://tollgate.dev/errors/\(code)", status)
+    }
+
+    static let badField = ErrorKind(.badField)
+    static let missingField = ErrorKind(.missingField)
+    static let malformed = ErrorKind(.malformed)
+    static let notFound = ErrorKind(.notFound)
+    static let unavailable = ErrorKind(.unavailable)
+    static let unexpected = ErrorKind(.unexpected)
+
+    // What only REST can meet.
+    static let duplicate = vendor(
+        "10012", "Duplicate resource", "A resource with this id exists or existed", 409)
+    static let conflict = vendor(
+        "10036", "Resource is being processed",
+        "The resource is being changed by others; try again", 409)
+    static let unsupportedMediaType = vendor(
+        "10014", "Unsupported Media Type", "The body must be application/json", 415)
+    static let wrongType = vendor(
+        "10026", "Invalid parameter type", "The value has the wrong type", 422)
+    static let unprocessable = vendor(
+        "10027", "Unprocessable Entity", "The request cannot be carried out", 422)
+    static let methodNotAllowed = vendor(
+        "10030", "Method not allowed", "This resource does not know the method", 405)
+    static let outOfRange = vendor(
+        "10033", "Value outside of range", "The value is outside of its range", 422)
+    static let tooLarge = own(
+        "49301", "Request too large", "The body is longer than the service takes", 413)
+    static let preconditionFailed = own(
+        "49302", "Precondition failed", "The resource has been changed since", 412)
+    static let tooSlow = own(
+        "49303", "Request too slow", "The body did not arrive in time", 408)
+}
+
+/// One entry of `errors`.
+struct ErrorEntry: Sendable, Equatable {
+    enum Source: Sendable, Equatable {
+        /// RFC 6901, into the body.
+        case pointer(String)
+        /// The name of a query parameter or header.
+        case parameter(String)
+    }
+
+    var kind: ErrorKind
+    /// nil: the kind's own.
+    var detail: String?
+    var source: Source?
+
+    init(_ kind: ErrorKind, _ detail: String? = nil, source: Source? = nil) {
+        self.kind = kind
+        self.detail = detail
+        self.source = source
+    }
+
+    var json: JSON {
+        let entry: JSON = [
+            "code": .string(kind.code), "title": .string(kind.title),
+            "detail": .string(detail ?? kind.detail), "meta": ["url": .string(kind.url)],
+        ]
+        switch source {
+        case nil: return entry
+        case .pointer(let pointer): return entry + ["source": ["pointer": .string(pointer)]]
+        case .parameter(let name): return entry + ["source": ["parameter": .string(name)]]
+        }
+    }
+}
+
+/// A request that failed or was denied: status and `{"errors":[...]}`.
+struct APIError: Error {
+    var status: Int
+    /// At least one.
+    var entries: [ErrorEntry]
+    var headers: HTTPFields
+    /// Beside `errors`; nil: nothing.
+    var meta: JSON?
+
+    init(_ entries: [ErrorEntry], headers: HTTPFields = [:], meta: JSON? = nil) {
+        self.entries = entries
+        status = entries.first?.kind.status ?? 500
+        self.headers = headers
+        self.meta = meta
+    }
+
+    init(_ kind: ErrorKind, _ detail: String? = nil, at source: ErrorEntry.Source? = nil) {
+        self.init([ErrorEntry(kind, detail, source: source)])
+        if kind == .unavailable { headers[.retryAfter] = "1" }
+    }
+
+    var json: JSON {
+        let body: JSON = ["errors": .array(entries.map(\.json))]
+        return meta.map { body + ["meta": $0] } ?? body
+    }
+}
+
+/// Collects everything that is wrong with one request.
+final class Findings {
+    /// More are not told.
+    static let maximum = 64
+    private(set) var entries: [ErrorEntry] = []
+
+    func note(_ kind: ErrorKind, _ source: ErrorEntry.Source, _ detail: String? = nil) {
+        guard entries.count < Self.maximum else { return }
+        entries.append(ErrorEntry(kind, detail, source: source))
+    }
+
+    /// Throws all of them, if there are any.
+    func check() throws(APIError) {
+        if !entries.isEmpty { throw APIError(entries) }
+    }
+}

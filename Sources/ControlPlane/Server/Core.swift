@@ -1,0 +1,66 @@
+import Access
+import Engine
+import HTTPTypes
+import Hummingbird
+import Limits
+import Synchronization
+
+/// What all resources work with.
+final class Core: Sendable {
+    let engine: Engine
+    let lanes: LaneAccess
+    let authority: TokenAuthority
+    let projection: (any ReadModel)?
+    /// Base64 of the key that webhooks are signed with.
+    let publicKey: String
+    let companion: (any Companion)?
+    let settings: RESTSettings
+    let gate: Gate
+    /// Read, change and write of a setting of the service are one step under this.
+    private let settingsLock = Mutex(())
+
+    init(
+        engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
+        projection: (any ReadModel)?, publicKey: String,
+        companion: (any Companion)?, settings: RESTSettings
+    ) {
+        self.engine = engine
+        self.lanes = lanes
+        self.authority = authority
+        self.projection = projection
+        self.publicKey = publicKey
+        self.companion = companion
+        self.settings = settings
+        gate = Gate(maximum: settings.maximumRequests)
+    }
+
+    /// Engine time, Unix milliseconds.
+    var now: Int64 { engine.clock.now }
+
+    /// The read model; without a journal there is none.
+    func readModel() throws(APIError) -> any ReadModel {
+        if let projection { return projection }
+        throw APIError(
+            .unavailable,
+            "Lists and logs are kept with the journal, and this service runs without one (--durability memory)"
+        )
+    }
+
+    /// Runs its argument while no other change of a setting is under way.
+    func changingSettings<T: Sendable>(_ body: () throws -> T) throws -> T {
+        try settingsLock.withLock { _ in try body() }
+    }
+}
+
+extension APIError {
+    /// A configuration change that the engine refused.
+    init(_ error: EngineError) {
+        switch error.code {
+        case .notFound: self.init(.notFound, error.message)
+        case .closed: self.init(.duplicate, error.message)
+        case .conflict: self.init(.conflict, error.message)
+        case .full, .system: self.init(.unavailable, error.message)
+        default: self.init(.badField, error.message)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import Access
+import HTTPTypes
+import Hummingbird
+
+typealias Scope = Caller.Scope
+
+/// A request as a handler sees it.
+struct Exchange: Sendable {
+    var parameters: [String: String]
+    /// What stands after the `?`.
+    var query: String
+    var headers: HTTPFields
+    /// At most `RESTSettings.maximumBodyBytes`.
+    var body: [UInt8]
+    var caller: Caller
+
+    /// A part of the path.
+    func parameter(_ name: String) -> String { parameters[name] ?? "" }
+
+    var id: String { parameter("id") }
+
+    func queryReader() -> QueryReader { QueryReader(query, Findings()) }
+
+    /// The body as an object.
+    ///
+    /// - Parameter isOptional: an absent body reads as an empty object.
+    func bodyReader(
+        isOptional: Bool = false, outOfRange: ErrorKind = .outOfRange,
+        wrongType: ErrorKind = .wrongType, findings: Findings = Findings()
+    ) throws(APIError) -> BodyReader {
+        if body.isEmpty {
+            guard isOptional else { throw APIError(.malformed, "The body is empty") }
+            return BodyReader([:], findings, outOfRange: outOfRange, wrongType: wrongType)
+        }
+        try requireJSON()
+        do {
+            let object = try JSONParser.parse(body)
+            return BodyReader(object, findings, outOfRange: outOfRange, wrongType: wrongType)
+        } catch {
+            throw APIError(.malformed, "\(error.reason) (at byte \(error.offset))")
+        }
+    }
+
+    private func requireJSON() throws(APIError) {
+        let type = headers[.contentType] ?? ""
+        let parts = type.lowercased().split(separator: ";").map {
+            $0.trimming(while: { $0 == " " || $0 == "\t" })
+        }
+        let parameters = parts.dropFirst()
+        guard parts.first == "application/json",
+            parameters.allSatisfy({ $0 == "charset=utf-8" || $0 == "charset=\"utf-8\"" }),
+            (headers[.contentEncoding] ?? "identity").lowercased() == "identity"
+        else { throw APIError(.unsupportedMediaType) }
+    }
+
+    /// Compares `If-Match` with what the resource's `ETag` is now.
+    func checkIfMatch(_ tag: String) throws(APIError) {
+        guard let wanted = headers[.ifMatch] else { return }
+        let tags = wanted.split(separator: ",").map { $0.trimming(while: { $0 == " " }) }
+        if tags.contains("*") || tags.contains(tag) { return }
+        throw APIError(
+            .preconditionFailed, "The resource is at \(tag), not at \(wanted.prefix(128))")
+    }
+}
+
+extension Substring {
+    func trimming(while condition: (Character) -> Bool) -> String {
+        var text = drop(while: condition)
+        while let last = text.last, condition(last) { text.removeLast() }
+        return String(text)
+    }
+}
+
+/// What a handler answers.
+struct Reply: Sendable {
+    var status = 200
+    var headers: HTTPFields = [:]
+    var body: [UInt8]
+
+    init(_ json: JSON) {
+        body = json.encoded
+        headers[.contentType] = "application/json"
+    }
+
+    /// `{"data":...}`, with an `ETag` and `meta` where there are such.
+    static func data(_ data: JSON, tag: String? = nil, meta: JSON? = nil) -> Reply {
+        let body: JSON = ["data": data]
+        var reply = Reply(meta.map { body + ["meta": $0] } ?? body)
+        if let tag { reply.headers[.eTag] = tag }
+        return reply
+    }
+}

@@ -1,0 +1,20 @@
+import HTTPTypes
+import Hummingbird
+
+/// Headers that the HTTP library has no names for.
+extension HTTPFields {
+    subscript(header name: String) -> String? {
+        get { HTTPField.Name(name).flatMap { self[$0] } }
+        set { if let name = HTTPField.Name(name) { self[name] = newValue } }
+    }
+}
+
+enum HeaderName {
+    static let requestID = "x-request-id"
+    static let idempotencyKey = "idempotency-key"
+    /// Tells the vendor's SDKs not to try a denied request again.
+    static let shouldRetry = "x-should-retry"
+    /// What the caller's network element should do about a denial.
+    static let treatment = "tollgate-treatment"
+    static let replayed = "idempotency-replayed"
+}

@@ -1,0 +1,129 @@
+import Access
+import Foundation
+import HTTPTypes
+import Hummingbird
+
+/// Who may use a route.
+enum Access: Sendable, Equatable {
+    /// Everybody, without a token.
+    case open
+    case operators
+    /// Operators and check tokens.
+    case dataPlane
+    /// Operators, and tenant tokens for what is their tenant's own.
+    case tenantsOwn
+    /// Every token, for its tenants.
+    case usage
+
+    func allows(_ scope: Scope) -> Bool {
+        switch self {
+        case .open, .usage: true
+        case .operators: scope == .operator
+        case .dataPlane: scope != .tenant
+        case .tenantsOwn: scope != .check
+        }
+    }
+}
+
+/// One method of one path: who may, what it means (for the OpenAPI document), and what is done.
+struct Route: Sendable {
+    typealias Handler = @Sendable (Exchange) async throws -> Reply
+
+    var method: HTTPRequest.Method
+    /// "/v2/tenants/{id}"
+    var path: String
+    var access: Access
+    var operation: Operation
+    var handler: Handler
+
+    init(
+        _ method: HTTPRequest.Method, _ path: String, _ access: Access, _ operation: Operation,
+        _ handler: @escaping Handler
+    ) {
+        self.method = method
+        self.path = path
+        self.access = access
+        self.operation = operation
+        self.handler = handler
+    }
+}
+
+/// Finds the route of a path: a tree of path segments, literal ones before parameters.
+struct RouteTree: Sendable {
+    private struct Node {
+        var literals: [String: Int] = [:]
+        var parameter: Int?
+        var routes: [Route] = []
+    }
+
+    struct Match {
+        /// The routes of the path, by method.
+        var routes: [Route]
+        /// By the names in the route's path.
+        var parameters: [String: String]
+
+        func route(_ method: HTTPRequest.Method) -> Route? {
+            let wanted = method == .head ? .get : method
+            return routes.first { $0.method == wanted }
+        }
+
+        /// The value of `Allow`.
+        var allowed: String {
+            var methods = routes.map { $0.method.rawValue }
+            if methods.contains("GET") { methods.append("HEAD") }
+            return methods.joined(separator: ", ")
+        }
+    }
+
+    private var nodes: [Node] = [Node()]
+
+    init(_ routes: [Route]) {
+        for route in routes {
+            var current = 0
+            for segment in route.path.split(separator: "/") {
+                current = child(of: current, segment)
+            }
+            nodes[current].routes.append(route)
+        }
+    }
+
+    private mutating func child(of node: Int, _ segment: Substring) -> Int {
+        let isParameter = segment.hasPrefix("{")
+        let known = isParameter ? nodes[node].parameter : nodes[node].literals[String(segment)]
+        if let known { return known }
+        nodes.append(Node())
+        if isParameter {
+            nodes[node].parameter = nodes.count - 1
+        } else {
+            nodes[node].literals[String(segment)] = nodes.count - 1
+        }
+        return nodes.count - 1
+    }
+
+    /// nil: there is no such path.
+    ///
+    /// - Parameter path: as it stands in the request, percent-encoded.
+    /// - Complexity: O(segments)
+    func match(_ path: Substring) -> Match? {
+        guard path.hasPrefix("/") else { return nil }
+        var current = 0
+        var values: [String] = []
+        for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            guard let text = String(segment).removingPercentEncoding else { return nil }
+            if let next = nodes[current].literals[text] {
+                current = next
+            } else if let next = nodes[current].parameter, !text.isEmpty {
+                current = next
+                values.append(text)
+            } else {
+                return nil
+            }
+        }
+        guard let route = nodes[current].routes.first else { return nil }
+        let names = route.path.split(separator: "/").filter { $0.hasPrefix("{") }
+            .map { String($0.dropFirst().dropLast()) }
+        return Match(
+            routes: nodes[current].routes,
+            parameters: Dictionary(zip(names, values)) { first, _ in first })
+    }
+}

@@ -1,0 +1,97 @@
+internal import Access
+internal import ControlPlane
+internal import Engine
+internal import Events
+internal import Foundation
+internal import GRPCServer
+internal import Logging
+internal import NIOCore
+internal import Notifications
+internal import Projection
+internal import Synchronization
+
+/// What stands around the data plane: the projection, the deliveries of its events, and REST.
+struct Surroundings {
+    private let projection: Projection?
+    private let deliverer: Task<Void, Never>?
+    private let rest: RESTServer
+    /// Where REST listens.
+    let address: NetworkAddress
+
+    /// - Parameter lanes: the way into the data plane.
+    static func start(
+        _ settings: ServeSettings, engine: Engine, authority: TokenAuthority, lanes: LaneAccess,
+        logger: Logger
+    ) async throws -> Surroundings {
+        let projection = try makeProjection(settings, engine)
+        projection?.start()
+        let signer = try makeSigner(settings)
+        var bounds = RESTSettings()
+        bounds.host = settings.httpListen.host
+        bounds.port = settings.httpListen.port
+        let rest = RESTServer(
+            engine: engine, lanes: lanes, authority: authority, projection: projection,
+            publicKey: signer.publicKey, settings: bounds, logger: logger)
+        let bound = try await rest.start()
+        let deliverer = projection.map { projection in
+            let deliverer = makeDeliverer(settings, signer, projection, engine.clock, logger)
+            return Task { await deliverer.run() }
+        }
+        return Surroundings(
+            projection: projection, deliverer: deliverer, rest: rest,
+            address: NetworkAddress(host: bound.host, port: bound.port))
+    }
+
+    /// Without a journal there is nothing to sign; the key ends with the process then.
+    private static func makeSigner(_ settings: ServeSettings) throws -> WebhookSigner {
+        guard settings.durability != .memory else { return WebhookSigner() }
+        return try WebhookSigner(file: settings.dataDirectory + "/" + WebhookSigner.fileName)
+    }
+
+    private static func makeDeliverer(
+        _ settings: ServeSettings, _ signer: WebhookSigner, _ projection: Projection,
+        _ clock: EngineClock, _ logger: Logger
+    ) -> Deliverer {
+        var webhooks = WebhookSettings()
+        webhooks.timeoutMilliseconds = settings.webhookTimeoutMilliseconds
+        webhooks.backoffMilliseconds = settings.webhookBackoffMilliseconds
+        webhooks.allowedPrivate = settings.webhookAllowPrivate
+        var bounds = DeliverySettings()
+        bounds.concurrency = settings.webhookConcurrency
+        return Deliverer(
+            outbox: projection, settings: bounds, webhooks: webhooks,
+            sender: WebhookSender(webhooks, signer: signer), mailer: nil,
+            now: { clock.now }, logger: logger)
+    }
+
+    private static func makeProjection(
+        _ settings: ServeSettings, _ engine: Engine
+    ) throws -> Projection? {
+        guard settings.durability != .memory else { return nil }
+        return try Projection.open(
+            path: settings.dataDirectory + "/projection.sqlite", engine: engine)
+    }
+
+    /// REST finishes what is under way; deliveries that are under way stay due.
+    func stopServing(within milliseconds: Int64) async {
+        await rest.shutdown(within: .milliseconds(milliseconds))
+        deliverer?.cancel()
+        await deliverer?.value
+    }
+
+    /// To be called when nobody calls the engine any more, before its end.
+    func stop() { projection?.stop() }
+}
+
+extension LaneAccess {
+    /// The lanes of a server's event loops, in turn.
+    init(_ server: GRPCServer, _ lanes: [LaneHandover]) {
+        let turn = Atomic<Int>(0)
+        self.init { work in
+            let index = turn.wrappingAdd(1, ordering: .relaxed).oldValue
+            let loop = server.loops[index % lanes.count]
+            let lane = lanes[loop.index]
+            loop.eventLoop.execute { work(lane.lane) }
+        }
+    }
+}
