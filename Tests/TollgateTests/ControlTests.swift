@@ -122,13 +122,11 @@ struct TableTests {
 @Suite("Failures of the REST API")
 struct ControlFailureTests {
     @Test(arguments: [
-        (400, ExitStatus.refusedInput), (401, .notPermitted), (403, .notPermitted),
-        (404, .refusedInput), (405, .failure), (408, .unavailable), (409, .refusedInput),
-        (412, .refusedInput), (413, .refusedInput), (415, .refusedInput), (422, .refusedInput),
-        (429, .unavailable), (500, .failure), (503, .unavailable), (302, .failure),
+        (400, 65), (401, 77), (403, 77), (404, 65), (405, 70), (408, 69), (409, 65), (412, 65),
+        (413, 65), (415, 65), (422, 65), (429, 69), (500, 70), (503, 69), (302, 70),
     ])
-    func exitStatus(_ httpStatus: Int, _ expected: ExitStatus) {
-        #expect(ControlFailure(httpStatus: httpStatus, body: nil).status == expected)
+    func exitStatus(_ httpStatus: Int, _ expected: Int32) {
+        #expect(ControlFailure(httpStatus: httpStatus, body: nil).status.rawValue == expected)
     }
 
     @Test func everyErrorStandsBesideItsPointer() throws {
