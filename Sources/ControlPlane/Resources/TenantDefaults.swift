@@ -7,36 +7,9 @@ package import Limits
 
 /// `/v2/tenant_defaults`: the six fields that pre-fill a new tenant, kept as a setting of the service.
 struct TenantDefaults: Sendable {
-    static let setting = "tenant-defaults"
     let core: Core
 
     init(_ core: Core) { self.core = core }
-
-    /// The six fields as they are kept.
-    fileprivate struct Kept: Codable {
-        var monthlySpendNanos: Int64?
-        var maxExtensions: Int64?
-        var maxDIDs: Int64?
-        var monthlyCallSeconds: Int64?
-        var alertThresholdPercent: UInt8
-        var autoSuspend: Bool
-
-        init(_ limits: TenantLimits) {
-            monthlySpendNanos = limits.monthlySpendNanos
-            maxExtensions = limits.maxExtensions
-            maxDIDs = limits.maxDIDs
-            monthlyCallSeconds = limits.monthlyCallSeconds
-            alertThresholdPercent = limits.alertThresholdPercent
-            autoSuspend = limits.autoSuspend
-        }
-
-        var limits: TenantLimits {
-            TenantLimits(
-                monthlySpendNanos: monthlySpendNanos, maxExtensions: maxExtensions,
-                maxDIDs: maxDIDs, monthlyCallSeconds: monthlyCallSeconds,
-                alertThresholdPercent: alertThresholdPercent, autoSuspend: autoSuspend)
-        }
-    }
 
     var routes: [Route] {
         [
@@ -60,12 +33,13 @@ struct TenantDefaults: Sendable {
             body.finish()
             try body.findings.check()
             try core.engine.setSetting(
-                Self.setting, SettingValue.encode(Kept(limits)), by: exchange.caller.number)
+                DefaultLimits.setting, SettingValue.encode(DefaultLimits(limits)),
+                by: exchange.caller.number)
             return try reply()
         }
     }
 
-    private var tag: String { Tag.of(core.engine.setting(Self.setting) ?? "") }
+    private var tag: String { Tag.of(core.engine.setting(DefaultLimits.setting) ?? "") }
 
     private func reply() throws -> Reply {
         .data(["record_type": "tenant_defaults"] + (try present().json), tag: tag)
