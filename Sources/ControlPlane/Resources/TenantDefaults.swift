@@ -50,8 +50,8 @@ extension Engine {
     /// What a new tenant starts with; nothing set: no limits.
     package var tenantDefaults: TenantLimits {
         get throws {
-            guard let value = setting(TenantDefaults.setting) else { return TenantLimits() }
-            return try SettingValue.decode(TenantDefaults.Kept.self, value).limits
+            guard let value = setting(DefaultLimits.setting) else { return TenantLimits() }
+            return try SettingValue.decode(DefaultLimits.self, value).limits
         }
     }
 }

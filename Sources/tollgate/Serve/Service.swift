@@ -2,6 +2,7 @@ internal import Access
 internal import ControlPlane
 internal import Dispatch
 internal import Engine
+internal import Events
 internal import Foundation
 internal import GRPCServer
 internal import HTTP2
@@ -122,6 +123,10 @@ struct Service {
                     metadata: ["id": "\(profile.id)"])
             }
             try report(profile.id, engine.setProfile(profile))
+        }
+        if limits.hasDefaults {
+            try engine.setSetting(
+                DefaultLimits.setting, SettingValue.encode(DefaultLimits(limits.defaults)))
         }
         try engine.setSetting(Self.appliedLimits, limits.contentHash)
         try engine.awaitDurable()
