@@ -1,4 +1,3 @@
-import Glibc
 package import NIOCore
 
 /// An IP address: 16 bytes, IPv4 ones as IPv6 maps them (::ffff:0:0/96).
@@ -17,9 +16,11 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
     package init?(_ address: SocketAddress) {
         switch address {
         case .v4(let address):
-            bytes = Self.mapped + withUnsafeBytes(of: address.address.sin_addr) { Array($0) }
+            // sockaddr_in: family and port, two bytes each, then the address.
+            bytes = Self.mapped + withUnsafeBytes(of: address.address) { Array($0[4..<8]) }
         case .v6(let address):
-            bytes = withUnsafeBytes(of: address.address.sin6_addr) { Array($0) }
+            // sockaddr_in6: family, port and flow label, then the address.
+            bytes = withUnsafeBytes(of: address.address) { Array($0[8..<24]) }
         case .unixDomainSocket: return nil
         }
         description = address.ipAddress ?? ""
@@ -88,6 +89,8 @@ package struct Network: Sendable, Equatable {
     static let specialIPv4: [Network] = [
         Network(fixed: "0.0.0.0/8"), Network(fixed: "10.0.0.0/8"), Network(fixed: "100.64.0.0/10"),
         Network(fixed: "127.0.0.0/8"), Network(fixed: "169.254.0.0/16"),
+        // Looks public, but is a cloud's own host for its guests' metadata.
+        Network(fixed: "168.63.129.16/32"),
         Network(fixed: "172.16.0.0/12"), Network(fixed: "192.0.0.0/24"),
         Network(fixed: "192.0.2.0/24"), Network(fixed: "192.88.99.0/24"),
         Network(fixed: "192.168.0.0/16"), Network(fixed: "198.18.0.0/15"),

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import Glibc
 
 /// Signs webhooks with Ed25519 (RFC 8032), in both of the forms that receivers know: the vendor's
 /// (`telnyx-signature-ed25519` over `timestamp|body`) and Standard Webhooks 1.0 (`webhook-signature`, `v1a`, over
@@ -34,15 +35,24 @@ package struct WebhookSigner: Sendable {
             return
         }
         key = Curve25519.Signing.PrivateKey()
-        let text = key.rawRepresentation.base64EncodedString() + "\n"
-        // Whole or not there: a key that was half written would be refused from then on.
+        try Self.write(key.rawRepresentation.base64EncodedString() + "\n", to: path)
+    }
+
+    /// Whole and durable, or not there: a key that was half written would be refused from then on.
+    private static func write(_ text: String, to path: String) throws(KeyError) {
         let new = path + ".tmp"
-        try? FileManager.default.removeItem(atPath: new)
-        guard
-            FileManager.default.createFile(
-                atPath: new, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
-        else { throw KeyError(description: "\(path) cannot be written") }
-        try FileManager.default.moveItem(atPath: new, toPath: path)
+        // 0, or -1 if it is not there.
+        _ = unlink(new)
+        // A descriptor, or -1: the directory is missing, full or not ours.
+        let file = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw failure(path) }
+        let bytes = Array(text.utf8)
+        let isWritten = Glibc.write(file, bytes, bytes.count) == bytes.count && fsync(file) == 0
+        guard close(file) == 0, isWritten, rename(new, path) == 0 else { throw failure(path) }
+    }
+
+    private static func failure(_ path: String) -> KeyError {
+        KeyError(description: "\(path) cannot be written: \(String(cString: strerror(errno)))")
     }
 
     /// A key that ends with the process.

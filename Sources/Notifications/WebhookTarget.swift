@@ -21,6 +21,9 @@ package struct WebhookTarget: Sendable {
         guard let url = URLComponents(string: text), let scheme = url.scheme?.lowercased(),
             scheme == "https" || scheme == "http", let host = url.host, !host.isEmpty
         else { return "This must be an address like https://example.com/hooks" }
+        guard hostName(text) != nil else {
+            return "The host must be an IP address or a name of ASCII letters, digits, '-', '.', '_'"
+        }
         if url.user != nil || url.password != nil {
             return "The address must not carry a user or password"
         }
@@ -31,16 +34,44 @@ package struct WebhookTarget: Sendable {
         return nil
     }
 
+    /// The host of a URL, without the brackets of IPv6; nil: none, or one that is not what it looks like. Whoever
+    /// connects takes it out of the URL a second time: only a text that cannot be read in two ways (no escapes, no
+    /// Unicode) is sure to be the one that was judged.
+    static func hostName(_ text: String) -> String? {
+        guard let host = URLComponents(string: text)?.host, let again = URL(string: text)?.host
+        else { return nil }
+        let name = bare(host)
+        let isAddress = name.contains(":") && IPAddress(name) != nil
+        let isName = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        return !name.isEmpty && name == bare(again) && (isAddress || isName) ? name : nil
+    }
+
+    private static func bare(_ host: String) -> String {
+        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+    }
+
     /// Looks a URL's name up and judges what is found: every address must be public or allowed.
+    ///
+    /// - Parameter turn: 0, 1, ...: which of several addresses, so that later attempts try others.
+    /// - Throws: `Refusal`, or what the resolver throws.
     package init(
-        _ text: String, allowed: [Network], resolver: Resolver
+        _ text: String, allowed: [Network], turn: Int = 0, resolver: Resolver
     ) async throws {
         if let fault = Self.fault(of: text) { throw Refusal(description: fault) }
-        guard let name = URLComponents(string: text)?.host else {
+        guard let name = Self.hostName(text) else {
             throw Refusal(description: "The address has no host")
         }
-        host = name.hasPrefix("[") ? String(name.dropFirst().dropLast()) : name
+        host = name
         let addresses = try await resolver(host)
+        guard !addresses.isEmpty else { throw Refusal(description: "\(host) has no address") }
         for address in addresses
         where !address.isPublic && !allowed.contains(where: { $0.contains(address) }) {
             throw Refusal(
@@ -49,36 +80,62 @@ package struct WebhookTarget: Sendable {
                     --webhook-allow-private can allow it
                     """)
         }
-        guard let first = addresses.first else {
-            throw Refusal(description: "\(host) has no address")
-        }
-        address = first
+        address = addresses[max(0, turn) % addresses.count]
     }
 
-    /// The system's resolver, on threads where it may block.
-    package static let systemResolver: Resolver = { host in
-        try await NIOThreadPool.singleton.runIfActive {
-            var hints = addrinfo()
-            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-            var list: UnsafeMutablePointer<addrinfo>?
-            let status = getaddrinfo(host, nil, &hints, &list)
-            guard status == 0 else {
-                throw Refusal(
-                    description:
-                        "\(host) cannot be looked up: \(String(cString: gai_strerror(status)))"
-                )
-            }
-            defer { freeaddrinfo(list) }
-            var found: [IPAddress] = []
-            var next = list
-            while let entry = next {
-                if let address = IPAddress(entry.pointee), !found.contains(address) {
-                    found.append(address)
-                }
-                next = entry.pointee.ai_next
-            }
-            return found
+    /// The system's resolver.
+    package static let systemResolver: Resolver = { [lookups = Lookups()] host in
+        try await lookups.addresses(of: host)
+    }
+}
+
+/// Look-ups of names on threads of their own, where they may block. A name is looked up once at a time: one whose
+/// servers are dead takes one thread, however many wait for it.
+private actor Lookups {
+    static let threadCount = 16
+    /// Names that are looked up or wait for a thread; one more is refused.
+    static let maximumNames = 1_024
+
+    private let threads = NIOThreadPool(numberOfThreads: Lookups.threadCount)
+    private var underway: [String: Task<[IPAddress], any Error>] = [:]
+
+    func addresses(of host: String) async throws -> [IPAddress] {
+        if let address = IPAddress(host) { return [address] }
+        if let lookup = underway[host] { return try await lookup.value }
+        guard underway.count < Self.maximumNames else {
+            throw WebhookTarget.Refusal(
+                description: "\(host) cannot be looked up: too many names wait for it")
         }
+        threads.start()
+        let lookup = Task { [threads] in
+            try await threads.runIfActive { try Self.lookUp(host) }
+        }
+        underway[host] = lookup
+        defer { underway[host] = nil }
+        return try await lookup.value
+    }
+
+    private static func lookUp(_ host: String) throws -> [IPAddress] {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        // 0, or a code that gai_strerror describes.
+        let status = getaddrinfo(host, nil, &hints, &list)
+        guard status == 0 else {
+            throw WebhookTarget.Refusal(
+                description:
+                    "\(host) cannot be looked up: \(String(cString: gai_strerror(status)))")
+        }
+        defer { freeaddrinfo(list) }
+        var found: [IPAddress] = []
+        var next = list
+        while let entry = next {
+            if let address = IPAddress(entry.pointee), !found.contains(address) {
+                found.append(address)
+            }
+            next = entry.pointee.ai_next
+        }
+        return found
     }
 }
 
