@@ -170,6 +170,8 @@ def run(server, *arguments, status=0, token=None):
 def run_json(server, *arguments, status=0, token=None):
     """The command for scripts: its JSON objects, one a line."""
     environment = {"TOLLGATE_TOKEN": token} if token else None
-    done = tollgate(server, *arguments, "--json", environment=environment)
+    named = list(arguments)
+    named.insert(named.index("--") if "--" in named else len(named), "--json")
+    done = tollgate(server, *named, environment=environment)
     assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -7,6 +7,7 @@ days and months that end are in test_midnight.py.
 import json
 import subprocess
 import urllib.parse
+import uuid
 
 import pytest
 from conftest import Server
@@ -57,11 +58,9 @@ def rest(service):
 @pytest.fixture
 def make(rest, request):
     """make(**fields): a new tenant's id, named after the test."""
-    names = []
 
     def make(**fields):
-        name = f"{request.node.name[5:50]}-{len(names)}".replace("[", "-").replace("]", "")
-        names.append(name)
+        name = f"{request.node.originalname[5:50]}-{uuid.uuid4().hex[:8]}"
         rest.post("/v2/tenants", {"id": name, "name": name.upper()[:40], **fields}).data
         return name
 
