@@ -1,10 +1,12 @@
 """The commands over the REST API, apply and export: the real binary against the real service."""
 
 import json
+import os
+import re
 import subprocess
 
 import pytest
-from conftest import BINARY, ROOT, Server, tollgate
+from conftest import BINARY, ROOT, addresses, tollgate
 from control import Hooks, Mailbox, Rest, eventually, run, run_json
 
 
@@ -319,7 +321,7 @@ def test_a_profile_of_another_tenant_is_refused_before_anything_changes(service,
     assert rest.tenant("a")["max_dids"] is None
 
 
-def test_export_then_apply_changes_nothing(service, rest, limits, tmp_path):
+def test_export_then_apply_changes_nothing(serve, service, rest, limits, tmp_path):
     run(service, "apply", "-f", limits)
     rest.patch("/v2/tenants/acme", {"name": "Ümläut: \"quoted\" # no comment", "max_dids": 7})
     exported = tmp_path / "export.yaml"
@@ -328,9 +330,7 @@ def test_export_then_apply_changes_nothing(service, rest, limits, tmp_path):
     assert run(service, "export") == text
     assert run(service, "apply", "-f", str(exported)).startswith("Nothing to do")
     # And a new service becomes the same.
-    other = Server("--data-dir", str(tmp_path / "other"), limits=str(exported))
-    assert run(other, "export") == text
-    assert other.stop() == 0
+    assert run(serve("--data-dir", str(tmp_path / "other"), limits=exported), "export") == text
 
 
 def test_apply_works_without_lists(serve, limits):
@@ -402,6 +402,30 @@ def test_a_change_that_was_overtaken_is_refused(service, rest):
     rest.patch("/v2/tenants/a", {"max_dids": 1})
     assert "49302" in run(service, "tenants", "update", "a", "--max-dids", "2", "--if-match", seen, status=65)
     assert rest.tenant("a")["max_dids"] == 1
+
+
+def test_the_session_in_the_documentation(serve, tmp_path):
+    data = tmp_path / "data"
+    service = serve("--data-dir", str(data), limits=None, auth=True)
+    environment = {
+        **os.environ, **addresses(service), "TOLLGATE_TOKEN": (data / "operator-token").read_text().strip(),
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    (tmp_path / "tollgate").symlink_to(BINARY)
+    [session] = re.findall(r"```console\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.DOTALL)
+    steps = re.split(r"(?m)^\$ ", session)[1:]
+    assert len(steps) > 15
+
+    def comparable(text):
+        return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "(instant)", text)
+
+    for step in steps:
+        command, _, shown = step.partition("\n")
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment
+        )
+        said = done.stdout if done.stdout else done.stderr
+        assert comparable(said) == comparable(shown), command
 
 
 def test_help():
