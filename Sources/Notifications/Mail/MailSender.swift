@@ -11,7 +11,7 @@ package final class MailSender: Sendable {
     /// Mails that wait for a thread, or are underway; one more is refused.
     static let maximumMails = 1_024
 
-    private let settings: SMTPSettings
+    let settings: SMTPSettings
     private let threads: NIOThreadPool
     private let mails = Atomic<Int>(0)
 

@@ -26,6 +26,7 @@ struct Surroundings {
         let projection = try makeProjection(settings, engine)
         projection?.start()
         let signer = try makeSigner(settings)
+        let mail = try MailSender.make(settings)
         var bounds = RESTSettings()
         bounds.host = settings.httpListen.host
         bounds.port = settings.httpListen.port
@@ -34,7 +35,8 @@ struct Surroundings {
             publicKey: signer.publicKey, settings: bounds, logger: logger)
         let bound = try await rest.start()
         let deliverer = projection.map { projection in
-            let deliverer = makeDeliverer(settings, signer, projection, engine.clock, logger)
+            let deliverer = makeDeliverer(
+                settings, signer, mail, projection, engine.clock, logger)
             return Task { await deliverer.run() }
         }
         return Surroundings(
@@ -49,8 +51,8 @@ struct Surroundings {
     }
 
     private static func makeDeliverer(
-        _ settings: ServeSettings, _ signer: WebhookSigner, _ projection: Projection,
-        _ clock: EngineClock, _ logger: Logger
+        _ settings: ServeSettings, _ signer: WebhookSigner, _ mail: MailSender?,
+        _ projection: Projection, _ clock: EngineClock, _ logger: Logger
     ) -> Deliverer {
         var webhooks = WebhookSettings()
         webhooks.timeoutMilliseconds = settings.webhookTimeoutMilliseconds
@@ -60,7 +62,7 @@ struct Surroundings {
         bounds.concurrency = settings.webhookConcurrency
         return Deliverer(
             outbox: projection, settings: bounds, webhooks: webhooks,
-            sender: WebhookSender(webhooks, signer: signer), mailer: nil,
+            sender: WebhookSender(webhooks, signer: signer), mailer: mail?.mailer,
             now: { clock.now }, logger: logger)
     }
 
