@@ -22,7 +22,7 @@ package struct WebhookTarget: Sendable {
             scheme == "https" || scheme == "http", let host = url.host, !host.isEmpty
         else { return "This must be an address like https://example.com/hooks" }
         guard hostName(text) != nil else {
-            return "The host must be an IP address or a name of ASCII letters, digits, '-', '.', '_'"
+            return "The host must be an IP address or a name of ASCII letters, digits, '-', '.'"
         }
         if url.user != nil || url.password != nil {
             return "The address must not carry a user or password"
