@@ -31,7 +31,8 @@ import Testing
             Message-ID: <\(id)@example.com>
             MIME-Version: 1.0
             Auto-Submitted: auto-generated
-            Content-Type: multipart/alternative; boundary="=_\(id)"
+            Content-Type: multipart/alternative;
+             boundary="=_\(id)"
 
             --=_\(id)
             Content-Type: text/plain; charset=utf-8

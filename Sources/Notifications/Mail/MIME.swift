@@ -31,7 +31,8 @@ enum MIME {
             "Message-ID: <\(id)@\(domain)>",
             "MIME-Version: 1.0",
             "Auto-Submitted: auto-generated",
-            "Content-Type: multipart/alternative; boundary=\"\(boundary)\"",
+            "Content-Type: multipart/alternative;",
+            " boundary=\"\(boundary)\"",
             "",
             "--\(boundary)",
             "Content-Type: text/plain; charset=utf-8",
@@ -156,14 +157,11 @@ enum MIME {
         var width = 0
         for (index, byte) in line.enumerated() {
             let isLast = index == line.count - 1
-            let token: String
+            var token: String
             switch byte {
-            case UInt8(ascii: " "), UInt8(ascii: "\t"):
-                token = isLast ? hexadecimal(byte) : String(UnicodeScalar(byte))
+            case UInt8(ascii: " ") where !isLast, UInt8(ascii: "\t") where !isLast:
+                token = String(UnicodeScalar(byte))
             case UInt8(ascii: "="): token = hexadecimal(byte)
-            // A full stop that begins a line ends a mail, and "From " is changed by some mailboxes.
-            case UInt8(ascii: ".") where width == 0, UInt8(ascii: "F") where width == 0:
-                token = hexadecimal(byte)
             case 0x21...0x7E: token = String(UnicodeScalar(byte))
             default: token = hexadecimal(byte)
             }
@@ -171,6 +169,10 @@ enum MIME {
             if width + token.utf8.count > (isLast ? 76 : 75) {
                 encoded += "=\r\n"
                 width = 0
+            }
+            // A full stop that begins a line may end a mail, and "From " is changed by some mailboxes.
+            if width == 0 && (byte == UInt8(ascii: ".") || byte == UInt8(ascii: "F")) {
+                token = hexadecimal(byte)
             }
             encoded += token
             width += token.utf8.count
