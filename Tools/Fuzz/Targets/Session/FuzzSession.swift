@@ -82,7 +82,7 @@ private struct Conversation: ~Copyable {
         _ = session.input(stream).reduce(0) { $0 &+ Int($1) }
         _ = session.authorization(stream).reduce(0) { $0 &+ Int($1) }
         guard let head = session.request(stream) else { return }
-        if head.route == 1 {
+        if head.pointee.route == 1 {
             session.output(stream)?.pointee.append(session.input(stream))
             session.consume(stream, byteCount: session.input(stream).count)
             if step & 8 != 0 { session.respond(stream, headers: response.view) }
