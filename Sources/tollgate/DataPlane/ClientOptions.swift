@@ -43,6 +43,29 @@ struct ClientOptions: ParsableArguments {
         if outcome.status != .done { throw outcome.status.code }
     }
 
+    /// Asks the service for updates, and prints each as it comes; ends when the service ends them, with the exit status
+    /// that belongs to it.
+    ///
+    /// - Parameter render: what to print of an update; nil: nothing.
+    func follow(
+        _ ask: (TollgateClient) -> UsageUpdates, render: (UsageUpdate) -> Outcome?
+    ) async throws {
+        let client = TollgateClient(try configuration())
+        defer { client.shutdown() }
+        do {
+            for try await update in ask(client) {
+                guard let outcome = render(update) else { continue }
+                // Not `print`: each update is for a reader now.
+                let line = json ? outcome.json.line : outcome.text
+                FileHandle.standardOutput.write(Data((line + "\n").utf8))
+            }
+        } catch {
+            let outcome = Outcome(error)
+            StandardError.print(outcome.text)
+            throw outcome.status.code
+        }
+    }
+
     private func configuration() throws -> TollgateClient.Configuration {
         let environment = ProcessInfo.processInfo.environment
         let text = endpoint ?? environment["TOLLGATE_ENDPOINT"] ?? "127.0.0.1:50051"

@@ -198,15 +198,31 @@ extension Outcome {
             ]))
     }
 
+    init(_ update: UsageUpdate) {
+        guard update.isSnapshotComplete == false else {
+            self.init(
+                text: "(that is what stands; changes follow)",
+                json: .object([
+                    ("record_type", .string("usage")), ("snapshot_complete", .bool(true)),
+                ]))
+            return
+        }
+        self.init(tenantID: update.tenantID, update.tenantStatus, update.limits)
+    }
+
     init(_ answer: UsageResponse, tenantID: String) {
-        let status = answer.tenantStatus?.name ?? "unknown"
-        let lines = ["\(tenantID) is \(status)"] + answer.limits.map { "  \($0.text)" }
+        self.init(tenantID: tenantID, answer.tenantStatus, answer.limits)
+    }
+
+    private init(tenantID: String, _ tenantStatus: TenantStatus?, _ limits: [LimitReport]) {
+        let status = tenantStatus?.name ?? "unknown"
+        let lines = ["\(tenantID) is \(status)"] + limits.map { "  \($0.text)" }
         self.init(
             text: lines.joined(separator: "\n"),
             json: .object([
                 ("record_type", .string("usage")), ("tenant_id", .string(tenantID)),
                 ("tenant_status", .string(status)),
-                ("limits", .array(answer.limits.map(\.json))),
+                ("limits", .array(limits.map(\.json))),
             ]))
     }
 }

@@ -50,27 +50,50 @@ struct UsageNowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "now",
         abstract: "Prints committed and held usage of a tenant and, with --profile, of a profile.",
-        discussion: "Example: tollgate usage --tenant acme --json")
+        discussion: """
+            With --watch it prints what stands now, of the tenant and its profiles, and then every \
+            change, until it is interrupted.
 
-    @Option(help: .init("The tenant's id.", valueName: "id"))
-    var tenant: String
+            Example: tollgate usage --tenant acme --json
+            """)
+
+    @Option(
+        help: .init(
+            "The tenant's id. With --watch it may be left out: every tenant, for operators.",
+            valueName: "id"))
+    var tenant: String?
 
     @Option(help: .init("The messaging profile's id.", valueName: "id"))
     var profile: String?
 
-    @Flag(help: "Keep printing changes (this version of the service does not offer it yet).")
+    @Flag(help: "Go on and print every change.")
     var watch = false
 
     @OptionGroup(title: "Service") var client: ClientOptions
 
+    func validate() throws {
+        if tenant == nil && watch == false {
+            throw ValidationError("--tenant is missing.")
+        }
+    }
+
     func run() async throws {
+        let tenant = tenant ?? ""
         if watch {
-            StandardError.print("--watch is not offered yet: ask again instead")
-            throw ExitStatus.failure.code
+            return try await client.follow({ $0.watchUsage(tenant) }) { update in
+                isWanted(update) ? Outcome(update) : nil
+            }
         }
         let request = UsageRequest(tenantID: tenant, messagingProfileID: profile ?? "")
         try await client.run { client throws(TollgateError) in
             Outcome(try await client.usage(request), tenantID: request.tenantID)
         }
+    }
+
+    /// With --profile other profiles are passed over.
+    private func isWanted(_ update: UsageUpdate) -> Bool {
+        guard let profile, let state = update.limits.first, state.limit == .profileDailySpend
+        else { return true }
+        return state.subjectID == profile
     }
 }
