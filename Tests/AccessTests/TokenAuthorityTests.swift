@@ -1,5 +1,6 @@
 import Access
 import Engine
+import Reservations
 import Testing
 
 @Suite struct TokenAuthorityTests {
