@@ -258,7 +258,7 @@ enum Schemas {
                     "messaging_profile_id": Schema.orNull(Schema.string),
                     "messaging_profile_name": Schema.orNull(Schema.string),
                     "limit": Schema.orNull(Schema.ref("LimitReading")),
-                    "reason": Schema.orNull(Schema.string),
+                    "reason": Schema.orNull(Schema.string), "payload": ["type": "object"],
                 ], example: event.json)
         ),
         (

@@ -6,14 +6,15 @@ import Limits
 extension APIError {
     /// A call that the engine refused as a whole.
     init(_ failure: Failure) {
-        var pointer = "\(failure.pointer)"
-        if failure.position >= 0 {
-            pointer = pointer.split(separator: "*", omittingEmptySubsequences: false)
-                .joined(separator: "\(failure.position)")
-        }
+        // Where REST carries the field: the reservation is in the path, the key in a header.
+        let source: ErrorEntry.Source? =
+            switch "\(failure.pointer)" {
+            case "", "/reservation_id": nil
+            case "/idempotency_key": .parameter("Idempotency-Key")
+            case let pointer: .pointer(pointer)
+            }
         let detail = failure.detail.utf8CodeUnitCount > 0 ? "\(failure.detail)" : nil
-        self.init(
-            ErrorKind(failure.code), detail, at: pointer.isEmpty ? nil : .pointer(pointer))
+        self.init(ErrorKind(failure.code), detail, at: source)
         if failure.code == .unavailable || failure.code == .tooManyRequests {
             headers[.retryAfter] = "1"
         }

@@ -3,6 +3,7 @@ import Events
 import HTTPTypes
 import Hummingbird
 import Limits
+import Notifications
 import Projection
 
 /// `/v2/audit_events` and `/v2/events`: what happened.
@@ -114,6 +115,8 @@ extension Event {
             "tenant_name": .string(tenantName), "messaging_profile_id": .nonEmpty(profileID),
             "messaging_profile_name": .nonEmpty(profileName),
             "limit": limit?.json ?? .null, "reason": .nonEmpty(reason),
+            // As webhooks carry it.
+            "payload": (try? JSONParser.parse(Array(EventJSON.data(self).utf8)))?["payload"] ?? [:],
         ]
     }
 }

@@ -67,7 +67,9 @@ struct Profiles: Sendable {
         do {
             try core.engine.setProfile(profile, from: 0, by: exchange.caller.number)
         } catch {
-            guard error.code == .conflict || error.code == .notFound else { throw error }
+            let isTaken =
+                error.code == .conflict || error.code == .notFound || error.code == .closed
+            guard isTaken else { throw error }
             // Another one's, or one of a tenant that was deleted: ids are never used again.
             throw APIError(.duplicate, at: .pointer("/id"))
         }

@@ -65,7 +65,7 @@ struct Tenants: Sendable {
         do {
             try core.engine.setTenant(tenant, from: 0, by: exchange.caller.number)
         } catch {
-            guard error.code == .conflict else { throw error }
+            guard error.code == .conflict || error.code == .closed else { throw error }
             throw APIError(.duplicate, at: .pointer("/id"))
         }
         return try reply(tenant.id)

@@ -56,8 +56,7 @@ extension APIError {
     /// A configuration change that the engine refused.
     init(_ error: EngineError) {
         switch error.code {
-        case .notFound: self.init(.notFound, error.message)
-        case .closed: self.init(.duplicate, error.message)
+        case .notFound, .closed: self.init(.notFound, error.message)
         case .conflict: self.init(.conflict, error.message)
         case .full, .system: self.init(.unavailable, error.message)
         default: self.init(.badField, error.message)

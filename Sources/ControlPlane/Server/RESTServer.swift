@@ -106,7 +106,7 @@ package final class RESTServer: Sendable {
     }
 
     var responder: Responder {
-        Responder(core: core, routes: RouteTree(RESTRoutes.all(core)))
+        Responder(core: core, routes: RouteTree(RESTRoutes.all(core)), logger: logger)
     }
 
     /// The server as Hummingbird runs it; tests run it in other ways.
@@ -114,6 +114,9 @@ package final class RESTServer: Sendable {
         onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
     ) -> Application<Responder> {
         let settings = core.settings
+        // What the library has to say is about its own doings; that it was told to stop is no error.
+        var quiet = logger
+        quiet.logLevel = .critical
         let http = HTTP1Channel.Configuration(
             idleTimeout: TimeAmount(settings.idleTimeLimit),
             httpDecoderConfiguration: .init(
@@ -127,6 +130,6 @@ package final class RESTServer: Sendable {
                 availableConnectionsDelegate: .maximum(
                     settings.maximumConnections, logger: logger)),
             onServerRunning: onRunning,
-            eventLoopGroupProvider: group.map { .shared($0) } ?? .singleton, logger: logger)
+            eventLoopGroupProvider: group.map { .shared($0) } ?? .singleton, logger: quiet)
     }
 }

@@ -11,18 +11,15 @@ import Synchronization
 /// What Hummingbird knows of a connection and hands to the responder.
 struct RESTContext: InitializableFromSource {
     let channel: any Channel
-    let logger: Logger
 
-    init(source: ApplicationRequestContextSource) {
-        channel = source.channel
-        logger = source.logger
-    }
+    init(source: ApplicationRequestContextSource) { channel = source.channel }
 }
 
 /// The way of every request: id, bound on concurrency, route, authentication, scope, body, handler, durability, answer.
 struct Responder: HTTPResponder {
     let core: Core
     let routes: RouteTree
+    let logger: Logger
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
         let path = Self.path(of: request)
@@ -41,12 +38,12 @@ struct Responder: HTTPResponder {
         } catch let error as APIError {
             reply = Self.reply(error)
         } catch {
-            context.logger.error(
+            logger.error(
                 "a request failed", metadata: ["request": "\(id)", "error": "\(error)"])
             reply = Self.reply(APIError(.unexpected))
         }
         if core.gate.isDraining { reply.headers[.connection] = "close" }
-        context.logger.debug(
+        logger.debug(
             "request",
             metadata: [
                 "id": "\(id)", "method": "\(request.method)",
