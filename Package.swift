@@ -116,9 +116,10 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Access", "BillingCalendar", "Engine", "Events", "Limits", "Notifications",
-                "Projection",
+                "Projection", "Reservations",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -146,7 +147,7 @@ let package = Package(
             dependencies: [
                 "Access", "ControlPlane", "Engine", "Events", "GRPCServer", "HTTP2", "Journal",
                 "Limits", "LimitsFile",
-                "Notifications", "Projection", "Reservations", "TollgateClient",
+                "Notifications", "OperatorPage", "Projection", "Reservations", "TollgateClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -251,6 +252,7 @@ let package = Package(
             name: "ControlPlaneTests",
             dependencies: [
                 "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection",
+                "Reservations",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ], swiftSettings: strict),
