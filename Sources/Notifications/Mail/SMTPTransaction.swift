@@ -17,7 +17,7 @@ private final class MailStream {
     let bytes: [UInt8]
     let cancellation: MailCancellation
     var offset = 0
-    /// The last line that the server said, without its end, at most `maximumReply` bytes.
+    /// The last line with which the server refused, without its end, at most `maximumReply` bytes.
     var reply: [UInt8] = []
 
     static let maximumReply = 300
@@ -40,6 +40,8 @@ private final class MailStream {
     }
 
     func note(_ line: UnsafeRawBufferPointer) {
+        // The answer to QUIT, which is always well, comes after the one that says why.
+        guard line.first == UInt8(ascii: "4") || line.first == UInt8(ascii: "5") else { return }
         reply = Array(line.prefix(Self.maximumReply).filter { $0 != 13 && $0 != 10 })
     }
 }

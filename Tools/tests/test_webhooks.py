@@ -1,0 +1,394 @@
+"""Webhooks of the whole service to real receivers, verified with a library that shares nothing with the service."""
+
+import concurrent.futures
+import datetime
+import json
+import re
+import threading
+import time
+
+import pytest
+from conftest import Server
+from control import Rest, eventually
+from receivers import Receiver, Silence
+from cryptography.exceptions import InvalidSignature
+
+ALLOWED = ("--webhook-allow-private", "127.0.0.0/8")
+FAST = ("--webhook-backoff", "50ms")
+REACHED = "messaging-profile.spend-limit-reached"
+THRESHOLD = "tenant.limit-threshold-reached"
+
+
+@pytest.fixture
+def service(serve, tmp_path):
+    """service(*arguments): the whole service on the test's data directory."""
+
+    def start(*arguments):
+        return serve("--data-dir", str(tmp_path / "data"), "--durability", "sync", *arguments, limits=None)
+
+    return start
+
+
+@pytest.fixture
+def receive():
+    """receive(answer): a receiver that is closed after the test."""
+    receivers = []
+
+    def start(*arguments, **options):
+        receivers.append(Receiver(*arguments, **options))
+        return receivers[-1]
+
+    yield start
+    for receiver in receivers:
+        receiver.close()
+
+
+def endpoint(rest, url, **fields):
+    return rest.post("/v2/webhook_endpoints", {"url": url, **fields}).data
+
+
+def alert(rest, tenant="acme"):
+    """Raises one event: a tenant's threshold."""
+    rest.post("/v2/tenants", {"id": tenant, "name": tenant.upper(), "max_dids": 10}).data
+    rest.record(tenant, dids=8)
+
+
+def public_key(rest):
+    return rest.get("/v2/public_key").data["public"]
+
+
+def deliveries(rest, **filters):
+    return rest.all("/v2/webhook_deliveries?" + "&".join(f"filter[{name}]={value}" for name, value in filters.items()))
+
+
+def finished(rest, count=1):
+    """Deliveries, once that many are through."""
+
+    def ask():
+        rows = [row for row in deliveries(rest) if row["status"] != "pending"]
+        return rows if len(rows) >= count else None
+
+    return eventually(ask, 30, f"the end of {count} deliveries")
+
+
+# MARK: what is sent
+
+
+def test_the_exact_body(service, receive):
+    receiver = receive()
+    rest = Rest(service(*ALLOWED))
+    endpoint(rest, receiver.url + "/webhook-url", event_types=[REACHED])
+    rest.post("/v2/tenants", {"id": "acme"}).data
+    profile = rest.post(
+        "/v2/messaging_profiles",
+        {"tenant_id": "acme", "name": "P", "daily_spend_limit": "0.01", "daily_spend_limit_enabled": True},
+    ).data["id"]
+    rest.post(
+        "/v2/usage_records",
+        {
+            "tenant_id": "acme", "messaging_profile_id": profile, "action": "send_message",
+            "quantities": {"spend": "0.02"},
+        },
+    ).data
+    [post] = eventually(lambda: list(receiver.posts))
+    data = post.body["data"]
+    occurred = data["occurred_at"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", occurred)
+    age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(occurred)
+    assert abs(age.total_seconds()) < 60
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", data["id"])
+    assert post.raw.decode() == (
+        f'{{"data":{{"event_type":"{REACHED}","id":"{data["id"]}","occurred_at":"{occurred}",'
+        f'"payload":{{"configured_limit":"0.01","current_cost":"0.02","profile_id":"{profile}"}},'
+        f'"record_type":"event"}},"meta":{{"attempt":1,"delivered_to":"{receiver.url}/webhook-url"}}}}'
+    )
+    assert post.headers["Content-Type"] == "application/json"
+    # Who parses and writes it again has the signed bytes.
+    assert json.dumps(post.body, separators=(",", ":"), ensure_ascii=False).encode() == post.raw
+
+
+def test_text_of_all_kinds_is_sent_as_utf8_and_signed(service, receive):
+    receiver = receive()
+    rest = Rest(service(*ALLOWED))
+    endpoint(rest, receiver.url)
+    name = 'Bäckerei "Söhne" / \\ 東京 🥐'
+    rest.post("/v2/tenants", {"id": "b", "name": name, "max_dids": 10}).data
+    rest.record("b", dids=8)
+    [post] = eventually(lambda: list(receiver.posts))
+    assert post.body["data"]["payload"]["tenant_name"] == name
+    assert name.split()[0].encode() in post.raw and b"\\/" not in post.raw
+    post.verify(public_key(rest))
+
+
+def test_both_signatures_are_of_the_published_key(service, receive):
+    receiver = receive()
+    rest = Rest(service(*ALLOWED))
+    endpoint(rest, receiver.url)
+    alert(rest)
+    [post] = eventually(lambda: list(receiver.posts))
+    key = public_key(rest)
+    post.verify(key)
+    # The check can fail: a byte that was changed on the way is found.
+    post.raw = post.raw.replace(b'"attempt":1', b'"attempt":2')
+    with pytest.raises(InvalidSignature):
+        post.verify(key)
+
+
+def test_only_what_was_asked_for_is_sent(service, receive):
+    wanted, unwanted = receive(), receive()
+    rest = Rest(service(*ALLOWED))
+    endpoint(rest, unwanted.url + "/others", event_types=["tenant.suspended"])
+    endpoint(rest, unwanted.url + "/off", enabled=False)
+    gone = endpoint(rest, unwanted.url + "/gone")["id"]
+    assert rest.delete(f"/v2/webhook_endpoints/{gone}").status in (200, 204)
+    endpoint(rest, wanted.url)
+    alert(rest)
+    eventually(lambda: wanted.posts)
+    assert len(deliveries(rest)) == 1 and not unwanted.posts
+
+
+# MARK: attempts
+
+
+def test_each_attempt_is_numbered_and_signed_anew_with_the_same_id(service, receive):
+    receiver = receive(lambda post, number: 200 if number == 3 else 500)
+    rest = Rest(service(*ALLOWED, *FAST))
+    endpoint(rest, receiver.url)
+    alert(rest)
+    [row] = finished(rest)
+    assert row["status"] == "delivered"
+    posts = receiver.posts
+    assert [post.attempt for post in posts] == [1, 2, 3]
+    assert len({post.id for post in posts}) == 1
+    assert len({post.headers["webhook-signature"] for post in posts}) == 3
+    assert len({post.headers["telnyx-signature-ed25519"] for post in posts}) == 3
+    key = public_key(rest)
+    for post in posts:
+        post.verify(key)
+    # Back-off: each pause is longer than the one before.
+    assert posts[2].at - posts[1].at > posts[1].at - posts[0].at > 0.03
+    # Newest first.
+    assert [(entry["number"], entry["status_code"]) for entry in row["attempts"]] == [(3, 200), (2, 500), (1, 500)]
+    assert [entry["status"] for entry in row["attempts"]] == ["delivered", "failed", "failed"]
+
+
+@pytest.mark.parametrize("status", [201, 204, 299])
+def test_any_2xx_is_success(service, receive, status):
+    receiver = receive(lambda post, number: status)
+    rest = Rest(service(*ALLOWED, *FAST))
+    endpoint(rest, receiver.url)
+    alert(rest)
+    [row] = finished(rest)
+    assert row["status"] == "delivered" and len(receiver.posts) == 1
+
+
+def test_three_attempts_then_three_on_the_failover_address(service, receive):
+    first, second = receive(lambda post, number: 503), receive(lambda post, number: 404)
+    rest = Rest(service(*ALLOWED, *FAST))
+    endpoint(rest, first.url + "/a", failover_url=second.url + "/b")
+    alert(rest)
+    [row] = finished(rest)
+    assert row["status"] == "failed"
+    assert [post.attempt for post in first.posts] == [1, 2, 3]
+    assert [post.attempt for post in second.posts] == [4, 5, 6]
+    assert {post.body["meta"]["delivered_to"] for post in first.posts} == {first.url + "/a"}
+    assert {post.body["meta"]["delivered_to"] for post in second.posts} == {second.url + "/b"}
+    assert len({post.id for post in first.posts + second.posts}) == 1
+    assert first.posts[-1].at <= second.posts[0].at
+    attempts = row["attempts"]
+    assert [entry["number"] for entry in attempts] == [6, 5, 4, 3, 2, 1]
+    assert [entry["status_code"] for entry in attempts] == [404] * 3 + [503] * 3
+    assert row["next_attempt_at"] is None
+    for post in first.posts + second.posts:
+        post.verify(public_key(rest))
+
+
+def test_the_failover_address_of_a_profile(service, receive):
+    dead, alive = receive(lambda post, number: 500), receive()
+    rest = Rest(service(*ALLOWED, *FAST))
+    rest.post("/v2/tenants", {"id": "acme"}).data
+    profile = rest.post("/v2/messaging_profiles", {"tenant_id": "acme", "name": "P"}).data["id"]
+    rest.patch(
+        f"/v2/messaging_profiles/{profile}",
+        {
+            "webhook_url": dead.url, "webhook_failover_url": alive.url, "daily_spend_limit": "1",
+            "daily_spend_limit_enabled": True,
+        },
+    ).data
+    assert rest.send("acme", profile, "0.80").status == 200
+    [row] = finished(rest)
+    assert row["status"] == "delivered"
+    assert [post.attempt for post in dead.posts] == [1, 2, 3]
+    [post] = alive.posts
+    assert post.attempt == 4 and post.type == "messaging-profile.spend-limit-threshold-reached"
+    assert post.body["data"]["payload"]["profile_id"] == profile
+
+
+def test_redirects_are_not_followed(service, receive):
+    elsewhere = receive()
+    receiver = receive(lambda post, number: (302 + number * 3 % 6, {"Location": elsewhere.url}))
+    rest = Rest(service(*ALLOWED, *FAST))
+    endpoint(rest, receiver.url)
+    alert(rest)
+    [row] = finished(rest)
+    assert row["status"] == "failed" and len(receiver.posts) == 3
+    assert all(300 <= entry["status_code"] < 400 for entry in row["attempts"])
+    assert not elsewhere.posts
+
+
+def test_an_answer_after_two_seconds_is_none(service, receive):
+    second_came = threading.Event()
+
+    def answer(post, number):
+        if number == 1:
+            assert second_came.wait(20)
+        else:
+            second_came.set()
+        return 200
+
+    receiver = receive(answer)
+    rest = Rest(service(*ALLOWED, *FAST))
+    endpoint(rest, receiver.url)
+    alert(rest)
+    [row] = finished(rest)
+    assert row["status"] == "delivered"
+    first, second = receiver.posts
+    assert 1.9 < second.at - first.at < 5
+    assert [entry["status_code"] for entry in row["attempts"]] == [200, None]
+    assert row["attempts"][1]["error"]
+    assert first.id == second.id
+
+
+def test_nobody_listens_then_somebody_does(service, receive):
+    receiver = receive()
+    url = receiver.url
+    receiver.close()
+    rest = Rest(service(*ALLOWED, *FAST))
+    endpoint(rest, url, failover_url=receive().url + "/failover")
+    alert(rest)
+    [row] = finished(rest)
+    assert row["status"] == "delivered"
+    assert [entry["status_code"] for entry in row["attempts"]] == [200, None, None, None]
+
+
+def test_a_delivery_is_sent_again_on_demand(service, receive):
+    receiver = receive()
+    rest = Rest(service(*ALLOWED))
+    endpoint(rest, receiver.url)
+    alert(rest)
+    [row] = finished(rest)
+    rest.post(f"/v2/webhook_deliveries/{row['id']}/actions/resend").data
+    eventually(lambda: len(receiver.posts) == 2)
+    assert receiver.posts[0].id == receiver.posts[1].id
+    receiver.posts[1].verify(public_key(rest))
+
+
+# MARK: where to
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]"])
+def test_private_addresses_are_refused_unless_allowed(service, receive, host):
+    receiver = receive()
+    rest = Rest(service(*FAST))
+    made = rest.post("/v2/webhook_endpoints", {"url": f"http://{host}:{receiver.port}/"})
+    if made.status == 422:
+        assert made.body["errors"][0]["source"]["pointer"] == "/url"
+        assert host != "localhost", "where a name leads is not known before it is used"
+    else:
+        assert made.status == 200
+        alert(rest)
+        [row] = finished(rest)
+        assert row["status"] == "failed"
+        assert all("private" in entry["error"] and entry["status_code"] is None for entry in row["attempts"])
+    assert not receiver.posts
+
+
+# MARK: restarts
+
+
+def test_killed_in_mid_delivery_it_is_delivered_after_the_restart(receive, tmp_path):
+    killed = threading.Event()
+
+    def answer(post, number):
+        if number == 1:
+            assert killed.wait(30)
+        return 200
+
+    receiver = receive(answer)
+    arguments = ("--data-dir", str(tmp_path / "data"), "--durability", "sync", *ALLOWED, *FAST)
+    server = Server(*arguments, limits=None)
+    try:
+        rest = Rest(server)
+        key = public_key(rest)
+        endpoint(rest, receiver.url)
+        alert(rest)
+        eventually(lambda: receiver.posts)
+        server.kill()
+        killed.set()
+        server = Server(*arguments, limits=None)
+        rest = Rest(server)
+        assert public_key(rest) == key, "receivers would have to be told of another key"
+        eventually(lambda: len(receiver.posts) == 2)
+        first, second = receiver.posts
+        assert first.id == second.id
+        second.verify(key)
+        [row] = finished(rest)
+        assert row["status"] == "delivered" and row["event_id"] == first.id
+        assert server.stop() == 0
+    finally:
+        killed.set()
+        server.kill()
+
+
+def test_killed_before_any_attempt_nothing_is_lost(tmp_path, receive):
+    """Many events, and an end at any point between the charge and its delivery."""
+    receiver = receive()
+    arguments = ("--data-dir", str(tmp_path / "data"), "--durability", "sync", *ALLOWED, *FAST)
+    told = set()
+    server = Server(*arguments, limits=None)
+    try:
+        endpoint(Rest(server), receiver.url)
+        for life in range(4):
+            rest = Rest(server)
+            for number in range(5):
+                alert(rest, f"t-{life}-{number}")
+                told.add(f"t-{life}-{number}")
+            server.kill()
+            server = Server(*arguments, limits=None)
+        eventually(lambda: {post.body["data"]["payload"]["tenant_id"] for post in list(receiver.posts)} == told, 30)
+        # However often an event is sent, it has one id.
+        ids = {(post.body["data"]["payload"]["tenant_id"], post.id) for post in receiver.posts}
+        assert len(ids) == len(told)
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+# MARK: many
+
+
+def test_a_thousand_alerts_within_30_seconds_past_a_dead_endpoint(serve, receive, tmp_path):
+    count = 1_000
+    tenants = "tenants:\n" + "".join(f"  - {{id: t{number}, max_dids: 10}}\n" for number in range(count))
+    receiver = receive()
+    silence = Silence()
+    server = serve(
+        "--data-dir", str(tmp_path / "data"), "--durability", "sync", *ALLOWED, limits=tenants
+    )
+    rest = Rest(server)
+    endpoint(rest, silence.url)
+    endpoint(rest, receiver.url)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: rest.record(f"t{number}", dids=8), range(count)))
+    began = time.monotonic()
+    eventually(lambda: len(receiver.posts) >= count, 30, f"the last of {count} alerts")
+    took = time.monotonic() - began
+    print(f"{count} alerts were delivered {took:.1f} s after the last was raised")
+    posts = list(receiver.posts)
+    assert {post.body["data"]["payload"]["tenant_id"] for post in posts} == {f"t{number}" for number in range(count)}
+    assert len({post.id for post in posts}) == count
+    assert {post.type for post in posts} == {THRESHOLD}
+    key = public_key(rest)
+    for post in posts[::100]:
+        post.verify(key)
+    silence.close()
