@@ -9,14 +9,14 @@ internal import Wire
 struct TollgateBenchmarks: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tollgate-benchmarks",
-        abstract: "Measures the rules, the table and the wire in process.",
+        abstract: "Measures the rules, the table, the wire and the journal in process.",
         discussion: """
             Every figure is the best of --rounds rounds; machines are noisy, so compare figures of one run with \
             each other. Build with -c release.
             """,
         subcommands: [
             CoreCommand.self, TableCommand.self, WireCommand.self, GrowthCommand.self,
-            ExpiryCommand.self,
+            ExpiryCommand.self, DiskCommand.self, RecoveryCommand.self, CheckpointCommand.self,
         ])
 }
 
