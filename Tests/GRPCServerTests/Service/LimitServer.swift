@@ -85,9 +85,10 @@ final class LimitServer {
 
     /// - Parameters:
     ///   - isOpen: nobody is asked for a token.
+    ///   - isFrozen: the clock stands from the beginning.
     ///   - ringWords: of the lanes' records; nobody takes them.
     init(
-        isOpen: Bool = true, tenants: Int = 16, ringWords: Int = 0,
+        isOpen: Bool = true, isFrozen: Bool = false, tenants: Int = 16, ringWords: Int = 0,
         bounds: WatchBounds = WatchBounds(),
         configure: (inout ServerConfiguration) -> Void = { _ in }
     ) async throws {
@@ -95,6 +96,7 @@ final class LimitServer {
             tenants: tenants, profiles: 16, reservations: 4_096, keys: 1_024, lanes: 4,
             ringWords: ringWords)
         let gate = gate
+        if isFrozen { gate.freeze() }
         // The engine's time goes with the transport's.
         let clock = EngineClock(
             EngineClock.Source(
