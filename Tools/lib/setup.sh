@@ -21,8 +21,9 @@ BUILD_PACKAGES=(
     libnghttp2-dev libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler protobuf-compiler
     libcurl4-openssl-dev libsqlite3-dev
 )
-# strace makes system calls fail, gcc builds the library that moves the clock.
-TEST_PACKAGES=(python3 python3-venv strace gcc)
+# strace makes system calls fail, gcc builds the library that moves the clock; the operator's page is tested in chromium
+# and pictured in Inter.
+TEST_PACKAGES=(python3 python3-venv strace gcc chromium chromium-driver fonts-inter)
 
 # As root if we are not: for apt-get only.
 as_root() {

@@ -1,0 +1,294 @@
+package import Access
+package import ControlPlane
+package import Engine
+import Foundation
+import HTTPTypes
+package import Hummingbird
+import Limits
+import Logging
+package import NIOCore
+package import Projection
+import Synchronization
+
+/// The operator's web page: log-in, pages, files, streams of events. It reads like REST does, and changes nothing
+/// itself: its scripts call the REST API.
+///
+/// Thread safety: any thread.
+package final class OperatorPage: Companion {
+    private let context: PageContext
+    private let authority: TokenAuthority
+    private let sessions: SessionStore
+    private let logIns: LogInGuard
+    private let hub: LiveHub
+    private let decisions: @Sendable () -> [DecisionCount]
+    private let logger: Logger
+    private let running = Atomic<Int>(0)
+
+    private var settings: PageSettings { context.settings }
+
+    /// - Parameters:
+    ///   - lanes: the way into the data plane.
+    ///   - model: nil: there is no journal, and lists cannot be shown.
+    ///   - decisions: what was decided in the last seconds.
+    /// - Throws: what is wrong with a template.
+    package init(
+        engine: Engine, lanes: LaneAccess, authority: TokenAuthority, model: (any ReadModel)?,
+        settings: PageSettings = PageSettings(),
+        decisions: @escaping @Sendable () -> [DecisionCount] = { [] }
+    ) throws {
+        context = PageContext(
+            engine: engine, model: model, settings: settings, templates: try Templates())
+        self.authority = authority
+        self.decisions = decisions
+        sessions = SessionStore(
+            authority, life: settings.sessionLife, maximum: settings.maximumSessions
+        ) { engine.clock.now }
+        logIns = LogInGuard(
+            maximum: settings.maximumFailedLogIns, maximumAddresses: settings.maximumAddresses)
+        hub = LiveHub(
+            maximum: settings.maximumStreams, probe: DurabilityProbe(engine: engine, lanes: lanes))
+        logger = Logger(label: "tollgate.page")
+    }
+
+    // MARK: For REST
+
+    /// Who a request's cookie stands for. Of a request that changes something only with the session's CSRF token.
+    package func caller(of request: Request) -> Caller? {
+        guard let session = session(request.headers) else { return nil }
+        if request.method == .get || request.method == .head { return session.caller }
+        guard !PageRequest.isFromElsewhere(request.headers),
+            let name = HTTPField.Name("x-csrf-token"),
+            session.allowsChange(with: request.headers[name])
+        else { return nil }
+        return session.caller
+    }
+
+    /// Ends the streams.
+    package func drain() { hub.drain() }
+
+    package func respond(to request: Request, from address: SocketAddress?) async -> Response {
+        let isHead = request.method == .head
+        guard let asked = PageRequest(request, from: address) else {
+            return message(400, "Not understood", "The address is not properly encoded.")
+                .response(isHead: isHead)
+        }
+        guard running.add(1, ordering: .relaxed).newValue <= settings.maximumRequests else {
+            running.subtract(1, ordering: .relaxed)
+            var reply = message(503, "Busy", "Too many pages are asked for. Try again in a moment.")
+            reply.headers[.retryAfter] = "1"
+            return reply.response(isHead: isHead)
+        }
+        defer { running.subtract(1, ordering: .relaxed) }
+        return await reply(asked).response(isHead: isHead)
+    }
+
+    // MARK: Steps
+
+    private func reply(_ request: PageRequest) async -> PageReply {
+        do {
+            return try await route(request)
+        } catch PageFailure.noJournal {
+            return message(
+                503, "Kept in memory only",
+                "Lists and logs are kept with the journal, and this service runs without one (--durability memory)."
+            )
+        } catch PageFailure.notFound {
+            return message(404, "Not found", "There is no such page, or no such tenant.")
+        } catch {
+            logger.error(
+                "a page failed",
+                metadata: ["path": "\(request.target.prefix(256))", "error": "\(error)"])
+            return message(
+                500, "Something went wrong",
+                "The page could not be made. The service's log says more.")
+        }
+    }
+
+    private func route(_ request: PageRequest) async throws -> PageReply {
+        switch (request.method, request.segments) {
+        case (.get, let path) where path.count == 2 && path[0] == "assets":
+            guard let asset = Asset.all[path[1]] else { throw PageFailure.notFound }
+            return .asset(asset, known: request.headers[.ifNoneMatch])
+        case (.get, let path) where path.count == 2 && path[0] == "suspended":
+            // Whoever it is: nobody learns here who is a tenant.
+            return context.alone(
+                "suspended",
+                [
+                    "contact": settings.contact.isEmpty ? nil : settings.contact,
+                    "contactLink": Self.link(settings.contact),
+                ])
+        case (.get, ["login"]): return logInForm(next: request.query["next"])
+        case (.post, ["login"]): return await logIn(request)
+        case (.post, ["logout"]): return await logOut(request)
+        case (.get, _): break
+        default: throw PageFailure.notFound
+        }
+        guard let visitor = visitor(request) else {
+            if request.segments.last == "events" {
+                return message(401, "Logged out", "Log in again.")
+            }
+            return .redirect(Links.path("/login", [("next", request.target)]))
+        }
+        return try await page(request, visitor)
+    }
+
+    private func page(_ request: PageRequest, _ visitor: Visitor) async throws -> PageReply {
+        let path = request.segments
+        switch path {
+        case [""], ["settings"]: return .redirect("/settings/usage-limits")
+        case ["settings", "usage-limits"]:
+            return try await UsageLimitsPage(context: context).reply(request, visitor)
+        case ["settings", "tenant-defaults"]:
+            let defaults = try context.engine.tenantDefaults
+            try await context.engine.durable()
+            return context.page(
+                "defaults", visitor, current: "/settings/tenant-defaults",
+                [
+                    "defaults": defaults.formFields(prefix: "default"),
+                    "presetsJSON": TenantLimits.presetsJSON,
+                ])
+        case ["alerts"]: return try await AlertsPage(context: context).reply(request, visitor)
+        case ["audit"]: return try await AuditPage(context: context).reply(request, visitor)
+        case ["audit.csv"]: return try await AuditPage(context: context).csv(request)
+        case ["live"]: return context.page("live", visitor, current: "/live", [:])
+        case ["live", "events"]: return try liveEvents(visitor)
+        default: break
+        }
+        guard path.count >= 2, path[0] == "tenants", !path[1].isEmpty else {
+            throw PageFailure.notFound
+        }
+        let tenant = TenantPage(context: context)
+        return switch path.dropFirst(2) {
+        case []: try await tenant.reply(path[1], request, visitor)
+        case ["daily.csv"]: try await tenant.dailyCSV(path[1])
+        case ["events"]: try await tenantEvents(path[1], visitor)
+        default: throw PageFailure.notFound
+        }
+    }
+
+    private func message(_ status: Int, _ title: String, _ text: String) -> PageReply {
+        context.message(status, title, text)
+    }
+
+    private static func link(_ contact: String) -> String? {
+        if contact.hasPrefix("https://") || contact.hasPrefix("http://") { return contact }
+        if contact.contains("@"), !contact.contains(" ") { return "mailto:\(contact)" }
+        return nil
+    }
+
+    // MARK: Log-in
+
+    private var cookieName: String { settings.isCookieSecure ? "__Host-tollgate" : "tollgate" }
+
+    private func session(_ headers: HTTPFields) -> Session? {
+        PageRequest.cookie(cookieName, in: headers).flatMap { sessions.session($0) }
+    }
+
+    private func visitor(_ request: PageRequest) -> Visitor? {
+        if authority.isOpen { return Visitor(caller: .anyone, session: nil) }
+        return session(request.headers).map { Visitor(caller: $0.caller, session: $0) }
+    }
+
+    private func logInForm(next: String?, error: String? = nil, status: Int = 200) -> PageReply {
+        if authority.isOpen { return .redirect("/settings/usage-limits") }
+        return context.alone(
+            "login", ["next": Self.local(next), "error": error], status: status)
+    }
+
+    /// A path of this service, and of no other.
+    private static func local(_ path: String?) -> String {
+        guard let path, path.utf8.count <= 1_024, path.hasPrefix("/"), !path.hasPrefix("//"),
+            path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") })
+        else { return "/settings/usage-limits" }
+        return path
+    }
+
+    private func logIn(_ request: PageRequest) async -> PageReply {
+        guard !request.isFromElsewhere else {
+            return message(403, "Not allowed", "Another site asked for this.")
+        }
+        guard let form = await request.form(upTo: settings.maximumFormBytes) else {
+            return message(400, "Not understood", "The form could not be read.")
+        }
+        if authority.isOpen { return .redirect(Self.local(form["next"])) }
+        guard logIns.begin(request.address, now: context.engine.clock.now) else {
+            var reply = logInForm(
+                next: form["next"], error: "Too many attempts. Try again in a minute.", status: 429)
+            reply.headers[.retryAfter] = "60"
+            return reply
+        }
+        let token = form["token"]?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+        guard let session = sessions.logIn(token: token) else {
+            logger.notice("a log-in failed", metadata: ["from": "\(request.address)"])
+            return logInForm(
+                next: form["next"], error: "This is no operator token.", status: 401)
+        }
+        logIns.succeed(request.address)
+        logger.info(
+            "logged in", metadata: ["as": "\(session.caller.name)", "from": "\(request.address)"])
+        var reply = PageReply.redirect(Self.local(form["next"]))
+        reply.headers[.setCookie] = cookie(session.id, seconds: settings.sessionLife / 1_000)
+        return reply
+    }
+
+    private func logOut(_ request: PageRequest) async -> PageReply {
+        guard let session = session(request.headers) else { return .redirect("/login") }
+        let form = await request.form(upTo: settings.maximumFormBytes)
+        guard session.allowsChange(with: form?["csrf"]) else {
+            return message(
+                403, "Not allowed", "The form is too old. Load the page anew, and try again.")
+        }
+        sessions.logOut(session.id)
+        var reply = PageReply.redirect("/login")
+        reply.headers[.setCookie] = cookie("", seconds: 0)
+        return reply
+    }
+
+    private func cookie(_ value: String, seconds: Int64) -> String {
+        "\(cookieName)=\(value); Path=/; Max-Age=\(seconds); HttpOnly; SameSite=Strict"
+            + (settings.isCookieSecure ? "; Secure" : "")
+    }
+
+    // MARK: Streams
+
+    private func stream(_ visitor: Visitor) -> EventStream {
+        let id = visitor.session?.id
+        return EventStream(hub: hub, heartbeat: settings.heartbeat) { [sessions] in
+            id.map { sessions.session($0) != nil } ?? true
+        }
+    }
+
+    private var tooMany: PageReply {
+        var reply = message(503, "Busy", "Too many pages watch already.")
+        reply.headers[.retryAfter] = "5"
+        return reply
+    }
+
+    private func liveEvents(_ visitor: Visitor) throws -> PageReply {
+        let model = try context.readModel()
+        let clock = context.engine.clock
+        let probe = hub.probe
+        let reply = stream(visitor).reply { [decisions] in
+            var query = TenantQuery()
+            query.sort = .nearestToLimit
+            query.descending = true
+            let nearest = try await model.usage(query, Page(number: 1, size: 8))
+            return try EventStream.line(
+                LiveMessage(
+                    decisions(), probe.percentiles, nearest: nearest.rows, now: clock.now))
+        }
+        return reply ?? tooMany
+    }
+
+    private func tenantEvents(_ id: String, _ visitor: Visitor) async throws -> PageReply {
+        let model = try context.readModel()
+        guard try await context.tenant(id, model) != nil else { throw PageFailure.notFound }
+        let reply = stream(visitor).reply { [context] in
+            guard let tenant = try await context.tenant(id, model) else { return nil }
+            let profiles = try await model.profiles(
+                ProfileQuery(tenantID: id), Page(number: 1, size: 50))
+            return try EventStream.line(TenantMessage(tenant, profiles.rows))
+        }
+        return reply ?? tooMany
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// A request as the pages see it.
+struct PageRequest: Sendable {
+    let method: HTTPRequest.Method
+    /// Parts of the path, decoded.
+    let segments: [String]
+    /// As it came, with the query.
+    let target: String
+    let query: [String: String]
+    let headers: HTTPFields
+    /// Of the peer, without its port.
+    let address: String
+    private let body: RequestBody
+
+    /// nil: the path or the query is not properly encoded.
+    init?(_ request: Request, from address: SocketAddress?) {
+        method = request.method == .head ? .get : request.method
+        target = request.head.path ?? "/"
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        var segments: [String] = []
+        for segment in parts[0].dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        {
+            guard let text = String(segment).removingPercentEncoding else { return nil }
+            segments.append(text)
+        }
+        self.segments = segments
+        guard let query = Self.form(parts.count == 2 ? parts[1] : "") else { return nil }
+        self.query = query
+        headers = request.headers
+        self.address = address?.ipAddress ?? ""
+        body = request.body
+    }
+
+    /// Names and values of a form; nil: it is not properly encoded. Of one name the first counts.
+    static func form(_ text: Substring) -> [String: String]? {
+        var values: [String: String] = [:]
+        for pair in text.split(separator: "&", maxSplits: 63) {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = decoded(parts[0]),
+                let value = decoded(parts.count == 2 ? parts[1] : "")
+            else { return nil }
+            if values[name] == nil { values[name] = value }
+        }
+        return values
+    }
+
+    private static func decoded(_ text: Substring) -> String? {
+        String(text).replacingOccurrences(of: "+", with: " ").removingPercentEncoding
+    }
+
+    /// The body as a form; nil: it is none, or longer than `bytes`.
+    func form(upTo bytes: Int) async -> [String: String]? {
+        let type = headers[.contentType]?.split(separator: ";").first ?? ""
+        guard type.lowercased() == "application/x-www-form-urlencoded",
+            let buffer = try? await body.collect(upTo: bytes)
+        else { return nil }
+        return Self.form(Substring(String(decoding: buffer.readableBytesView, as: UTF8.self)))
+    }
+
+    /// Of a parameter, at most 256 bytes; empty: there is none.
+    func text(_ name: String) -> String {
+        guard let text = query[name], text.utf8.count <= 256 else { return "" }
+        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// From 1.
+    func page(_ name: String = "page") -> Int {
+        guard let number = Int(text(name)) else { return 1 }
+        return min(max(1, number), 1_000_000)
+    }
+
+    /// Whether a browser says that another site made it send this.
+    var isFromElsewhere: Bool { Self.isFromElsewhere(headers) }
+
+    static func isFromElsewhere(_ headers: HTTPFields) -> Bool {
+        guard let name = HTTPField.Name("sec-fetch-site"), let site = headers[name] else {
+            return false
+        }
+        return site != "same-origin" && site != "none"
+    }
+
+    static func cookie(_ name: String, in headers: HTTPFields) -> String? {
+        for pair in (headers[.cookie] ?? "").split(separator: ";") {
+            let parts = pair.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, parts[0].trimmingCharacters(in: .whitespaces) == name else {
+                continue
+            }
+            return String(parts[1])
+        }
+        return nil
+    }
+}

@@ -1,0 +1,134 @@
+import Limits
+import Projection
+
+/// A limit and what is used of it, as tables, cards and streams show it.
+struct LimitFields: Sendable, Encodable, Equatable {
+    /// `LimitRow.name`.
+    var limit: String
+    /// Percent of the cap that is committed, and committed or held; 0 ... 100, to a tenth.
+    var share: String
+    var filled: String
+    /// "": fine; "near": beyond the alert threshold; "over": reached.
+    var state: String
+    var used: String
+    /// "of $500.00"
+    var of: String
+    var shareText: String
+    var heldText: String
+    /// Use and share in one line.
+    var text: String
+
+    /// - Parameter percent: the alert threshold.
+    init(_ usage: LimitUsage, percent: UInt8) {
+        let resource = usage.kind.row.resource
+        let amount = { (value: Int64) in Texts.amount(value, of: resource) }
+        limit = usage.kind.row.name
+        used = amount(usage.committed)
+        heldText = usage.held == 0 ? "Nothing held" : "\(amount(usage.held)) held"
+        guard let cap = usage.cap else {
+            (share, filled, state) = ("0", "0", "")
+            (of, shareText) = ("no limit", "No limit")
+            text = "\(used) used"
+            return
+        }
+        let committed = Double(usage.committed)
+        share = Self.percent(committed, of: cap)
+        filled = Self.percent(committed + Double(usage.held), of: cap)
+        of = "of \(amount(cap))"
+        if usage.committed > cap {
+            state = "over"
+            shareText = "\(amount(usage.committed - cap)) over the cap"
+        } else if usage.committed == cap {
+            // Nothing of nothing is no reason to worry.
+            state = cap > 0 ? "over" : ""
+            shareText = cap > 0 ? "Cap reached" : "Nothing is allowed"
+        } else {
+            let isNear = committed * 100 >= Double(cap) * Double(percent)
+            state = isNear ? "near" : ""
+            shareText = "\(share) % of the cap"
+        }
+        text = cap > 0 ? "\(used) used · \(Self.whole(committed, of: cap)) %" : "\(used) used"
+    }
+
+    private static func percent(_ amount: Double, of cap: Int64) -> String {
+        guard cap > 0 else { return amount > 0 ? "100" : "0" }
+        let tenths = Int(min(max(amount / Double(cap), 0), 1) * 1_000)
+        return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
+    }
+
+    private static func whole(_ amount: Double, of cap: Int64) -> String {
+        Texts.count(Int64(min(max(amount / Double(cap), 0) * 100, 1e9)))
+    }
+
+    var fields: Fields {
+        [
+            "limit": limit, "share": share, "filled": filled, "state": state, "used": used,
+            "of": of, "shareText": shareText, "heldText": heldText, "text": text,
+        ]
+    }
+}
+
+extension TenantRow {
+    /// The tenant's own limits in the order of the guide's table, with their columns.
+    func limitFields(titles: [LimitKind: String]) -> [Fields] {
+        let percent = settings.limits.alertThresholdPercent
+        let order: [LimitKind] = [
+            .tenantMonthlySpend, .tenantExtensions, .tenantDIDs, .tenantMonthlyMinutes,
+        ]
+        return order.compactMap { kind in
+            guard let usage = usage.first(where: { $0.kind == kind }) else { return nil }
+            let resource = kind.row.resource
+            return LimitFields(usage, percent: percent).fields.merging([
+                "title": titles[kind], "label": Texts.name(kind),
+                "cap": usage.cap.map {
+                    Texts.amount($0, of: resource).replacingSuffix(" min", with: "")
+                },
+                "resets": usage.resetsAt == 0
+                    ? "A standing count"
+                    : "Starts anew \(Texts.time(usage.resetsAt).dropLast(3)) UTC",
+            ])
+        }
+    }
+
+    /// What people call it.
+    var shownName: String { settings.name.isEmpty ? settings.id : settings.name }
+}
+
+extension String {
+    fileprivate func replacingSuffix(_ suffix: String, with other: String) -> String {
+        hasSuffix(suffix) ? String(dropLast(suffix.count)) + other : self
+    }
+}
+
+extension TenantLimits {
+    /// As the API has the six fields.
+    var json: String {
+        let number = { (value: Int64?) in value.map { String($0) } ?? "null" }
+        let spend = monthlySpendNanos.map { "\"\(Money.format($0))\"" } ?? "null"
+        return """
+            {"monthly_spend_limit":\(spend),"max_extensions":\(number(maxExtensions)),\
+            "max_dids":\(number(maxDIDs)),\
+            "max_monthly_minutes":\(number(monthlyCallSeconds.map { $0 / 60 })),\
+            "alert_threshold":\(alertThresholdPercent),"auto_suspend":\(autoSuspend)}
+            """
+    }
+
+    /// What `limit-fields` is filled with.
+    ///
+    /// - Parameter prefix: of the fields' ids.
+    func formFields(prefix: String) -> Fields {
+        let values: Fields = [
+            "monthly_spend_limit": monthlySpendNanos.map { Money.format($0) },
+            "max_extensions": maxExtensions.map { String($0) },
+            "max_dids": maxDIDs.map { String($0) },
+            "max_monthly_minutes": monthlyCallSeconds.map { String($0 / 60) },
+            "alert_threshold": String(alertThresholdPercent), "auto_suspend": autoSuspend,
+        ]
+        return ["prefix": prefix, "limits": values]
+    }
+
+    /// The presets by their names in the API.
+    static var presetsJSON: String {
+        "{\"new-tenant\":\(TenantLimits.newTenant.json),\"unlimited\":\(TenantLimits().json)}"
+    }
+}

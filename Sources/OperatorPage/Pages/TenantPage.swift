@@ -1,0 +1,150 @@
+import ControlPlane
+import Engine
+import Limits
+import Projection
+
+/// One tenant: what it uses now and by day, what it holds, what happened to it.
+struct TenantPage: Sendable {
+    let context: PageContext
+    /// Rows of each list.
+    private static let listed = 50
+    private static let trail = 15
+
+    func reply(_ id: String, _ request: PageRequest, _ visitor: Visitor) async throws -> PageReply {
+        let model = try context.readModel()
+        await model.caughtUp()
+        guard let tenant = try await context.tenant(id, model) else { throw PageFailure.notFound }
+        let profiles = try await model.profiles(
+            ProfileQuery(tenantID: id), Page(number: 1, size: Self.listed))
+        var trail = AuditQuery()
+        trail.tenantID = id
+        let audit = try await model.audit(trail, Page(number: 1, size: Self.trail))
+        let reservations = await context.engine.openReservations(tenantID: id, limit: Self.listed)
+        try await context.engine.durable()
+        let days = try await days(of: id, model)
+        let settings = tenant.settings
+        var fields: Fields = [
+            "id": id, "name": tenant.shownName, "suspended": tenant.status == .suspended,
+            "zone": settings.timeZone, "cycleDay": "\(settings.billingCycleDay)",
+            "threshold": "\(settings.limits.alertThresholdPercent)",
+            "autoSuspend": settings.limits.autoSuspend ? "on" : "off",
+            "cells": tenant.limitFields(titles: [:]), "eventsPath": Links.tenant(id, "/events"),
+            "csvPath": Links.tenant(id, "/daily.csv"),
+            "auditPath": Links.path("/audit", [("tenant", id)]),
+            "edit": settings.limits.formFields(prefix: "edit"),
+            "audit": audit.rows.map(AuditLines.fields), "hasAudit": !audit.rows.isEmpty,
+            "showTenant": false,
+        ]
+        fields = fields.merging(chart(days, id, request))
+            .merging(Self.fields(profiles, percent: settings.limits.alertThresholdPercent))
+            .merging(self.fields(reservations))
+        return context.page("tenant", visitor, current: "/settings/usage-limits", fields)
+    }
+
+    // MARK: By day
+
+    /// Every day of the chart, also those without usage.
+    private func days(of id: String, _ model: any ReadModel) async throws -> [DailyUsageRow] {
+        let length = ProfileState.dayLength
+        let today = ProfileState.dayStart(of: context.engine.clock.now)
+        let first = today - Int64(context.settings.chartDays - 1) * length
+        let rows = try await model.dailyUsage(
+            tenantID: id, profileID: nil, from: first, to: today + length)
+        let known = Dictionary(rows.map { ($0.day, $0) }) { $1 }
+        return stride(from: first, through: today, by: Int(length)).map { day in
+            known[day]
+                ?? DailyUsageRow(
+                    day: day, profileID: "", committed: Amounts(), allowed: 0, denied: 0)
+        }
+    }
+
+    private func chart(_ days: [DailyUsageRow], _ id: String, _ request: PageRequest) -> Fields {
+        let subject = DailyChart.Subject(rawValue: request.text("chart")) ?? .spend
+        return [
+            "charts": DailyChart.Subject.allCases.map { choice -> Fields in
+                [
+                    "title": choice.title, "current": choice == subject,
+                    "link": Links.path(
+                        Links.tenant(id), [("chart", choice.rawValue)], fragment: "#daily"),
+                ]
+            },
+            "chart": DailyChart(days, subject).fields,
+            "days": days.reversed().map { row -> Fields in
+                [
+                    "day": Texts.day(row.day), "spend": Texts.money(row.committed.spendNanos),
+                    "minutes": Texts.minutes(row.committed.callSeconds),
+                    "extensions": Texts.count(row.committed.extensions),
+                    "dids": Texts.count(row.committed.dids), "allowed": Texts.count(row.allowed),
+                    "denied": Texts.count(row.denied),
+                ]
+            },
+        ]
+    }
+
+    /// All days that are kept, as a file.
+    func dailyCSV(_ id: String) async throws -> PageReply {
+        let model = try context.readModel()
+        await model.caughtUp()
+        guard try await context.tenant(id, model) != nil else { throw PageFailure.notFound }
+        let now = context.engine.clock.now
+        let rows = try await model.dailyUsage(
+            tenantID: id, profileID: nil, from: 0, to: now + ProfileState.dayLength)
+        var table = CSVTable([
+            "day_utc", "spend_usd", "extensions", "dids", "call_seconds", "allowed", "denied",
+        ])
+        for row in rows {
+            table.append(
+                [Texts.day(row.day)]
+                    + Resource.allCases.map { Texts.plain(row.committed[$0], of: $0) }
+                    + ["\(row.allowed)", "\(row.denied)"])
+        }
+        return .csv(table, name: "usage-by-day.csv")
+    }
+
+    // MARK: Profiles and reservations
+
+    private static func fields(_ profiles: Paged<ProfileRow>, percent: UInt8) -> Fields {
+        let rows = profiles.rows.enumerated().map { index, row -> Fields in
+            let settings = row.settings
+            return LimitFields(row.usage, percent: percent).fields.merging([
+                "index": "\(index)", "id": settings.id,
+                "name": settings.name.isEmpty ? settings.id : settings.name,
+                "tag": "\"\(settings.revision.number)\"",
+                "limit": settings.dailySpendLimitNanos.map { Money.format($0) },
+                "enabled": settings.dailySpendLimitEnabled,
+            ])
+        }
+        return [
+            "profiles": rows, "hasProfiles": !rows.isEmpty,
+            "moreProfiles": profiles.total > rows.count
+                ? "The first \(rows.count) of \(profiles.total); the API lists all." : nil,
+        ]
+    }
+
+    private func fields(_ page: OpenReservationPage) -> Fields {
+        let now = context.engine.clock.now
+        let rows = page.rows.map { row -> Fields in
+            let held = Resource.allCases.filter { row.amounts.contains($0.index) }
+                .map { resource in
+                    resource.isCount
+                        ? "\(Texts.count(row.amounts[resource])) \(Texts.name(resource))"
+                        : Texts.amount(row.amounts[resource], of: resource)
+                }
+            return [
+                "id": "\(row.id)", "profile": row.messagingProfileID,
+                "action": Texts.name(row.action), "amounts": held.joined(separator: ", "),
+                "createdISO": Texts.iso(row.createdAt),
+                "createdAt": "\(max(0, now - row.createdAt))",
+                "age": Texts.age(now - row.createdAt),
+                "expires": "in \(Texts.age(row.expiresAt - now))",
+                "onExpiry": row.onExpiry == .commit ? "then charged" : "then released",
+            ]
+        }
+        return [
+            "reservations": rows, "hasReservations": !rows.isEmpty,
+            "reservationsText": page.total > rows.count
+                ? "The oldest \(rows.count) of \(Texts.count(Int64(page.total)))."
+                : "Held and neither committed nor released yet, oldest first.",
+        ]
+    }
+}

@@ -1,0 +1,133 @@
+import ControlPlane
+import Limits
+import Projection
+
+/// Settings → Usage Limits: every tenant in the guide's table.
+struct UsageLimitsPage: Sendable {
+    let context: PageContext
+
+    private static let columns: [(title: String, sort: TenantQuery.Sort?)] = [
+        ("Name", .name), ("Monthly Spend Limit ($)", .monthlySpend),
+        ("Max Extensions", .extensions),
+        ("Max DIDs", .dids), ("Max Monthly Minutes", .monthlyMinutes), ("Alert Threshold (%)", nil),
+        ("Auto-Suspend", nil), ("Actions", nil),
+    ]
+    private static let titles: [LimitKind: String] = [
+        .tenantMonthlySpend: "Monthly Spend Limit ($)", .tenantExtensions: "Max Extensions",
+        .tenantDIDs: "Max DIDs", .tenantMonthlyMinutes: "Max Monthly Minutes",
+    ]
+    private static let sorts: [(value: String, label: String)] = [
+        ("name", "Name"), ("-name", "Name, Z to A"), ("-nearest_to_limit", "Nearest to a limit"),
+        ("-monthly_spend", "Most spent"), ("-monthly_minutes", "Most minutes"),
+        ("-extensions", "Most extensions"), ("-dids", "Most DIDs"), ("-created_at", "Newest"),
+        ("monthly_spend", "Least spent"), ("monthly_minutes", "Fewest minutes"),
+        ("extensions", "Fewest extensions"), ("dids", "Fewest DIDs"),
+    ]
+
+    /// What the query parameters ask for.
+    private struct Choice {
+        var search: String
+        var status: String
+        var sort: String
+        var page: Int
+
+        init(_ request: PageRequest) {
+            search = request.text("q")
+            status = request.text("status")
+            let asked = request.text("sort")
+            sort = UsageLimitsPage.sorts.contains { $0.value == asked } ? asked : "name"
+            page = request.page()
+        }
+
+        var query: TenantQuery {
+            var query = TenantQuery()
+            query.descending = sort.hasPrefix("-")
+            let name = query.descending ? String(sort.dropFirst()) : sort
+            query.sort = TenantQuery.Sort(rawValue: name) ?? .name
+            query.status = ["active": .active, "suspended": .suspended][status]
+            return query
+        }
+
+        func link(sort: String? = nil, page: Int = 1) -> String {
+            Links.path(
+                "/settings/usage-limits",
+                [
+                    ("q", search), ("status", status), ("sort", sort ?? self.sort),
+                    ("page", page == 1 ? "" : String(page)),
+                ])
+        }
+    }
+
+    func reply(_ request: PageRequest, _ visitor: Visitor) async throws -> PageReply {
+        let model = try context.readModel()
+        await model.caughtUp()
+        let choice = Choice(request)
+        let page = Page(number: choice.page, size: context.settings.pageSize)
+        let found = try await find(choice, page, model)
+        let defaults = try context.engine.tenantDefaults
+        return context.page(
+            "usage-limits", visitor, current: "/settings/usage-limits",
+            [
+                "search": choice.search,
+                "statuses": [
+                    option("", "All", selected: choice.status),
+                    option("active", "Active", selected: choice.status),
+                    option("suspended", "Suspended", selected: choice.status),
+                ],
+                "sorts": Self.sorts.map { option($0.value, $0.label, selected: choice.sort) },
+                "columns": Self.columns.map { Self.column($0, choice) },
+                "rows": found.rows.map(Self.row), "hasRows": !found.rows.isEmpty,
+                "emptyText": choice.search.isEmpty && choice.status.isEmpty
+                    ? "There are no tenants yet." : "No tenant fits.",
+                "pager": Pager.fields(
+                    label: "Tenants", number: page.number, size: page.size, total: found.total
+                ) { choice.link(page: $0) },
+                "edit": defaults.formFields(prefix: "edit"),
+                "create": defaults.formFields(prefix: "new"), "defaultsJSON": defaults.json,
+                "presetsJSON": TenantLimits.presetsJSON,
+            ])
+    }
+
+    /// By name; by id if no name fits.
+    private func find(
+        _ choice: Choice, _ page: Page, _ model: any ReadModel
+    ) async throws -> Paged<TenantRow> {
+        var query = choice.query
+        guard !choice.search.isEmpty else { return try await model.tenants(query, page) }
+        query.name = .contains(choice.search)
+        let named = try await model.tenants(query, page)
+        guard named.total == 0 else { return named }
+        query.name = nil
+        query.id = .contains(choice.search)
+        return try await model.tenants(query, page)
+    }
+
+    private static func column(
+        _ column: (title: String, sort: TenantQuery.Sort?), _ choice: Choice
+    ) -> Fields {
+        guard let sort = column.sort?.rawValue else {
+            return ["title": column.title, "link": nil, "sorted": nil]
+        }
+        // Names begin with A, amounts with the highest.
+        let (first, second) = sort == "name" ? (sort, "-" + sort) : ("-" + sort, sort)
+        let sorted: String? =
+            switch choice.sort {
+            case sort: "ascending"
+            case "-" + sort: "descending"
+            default: nil
+            }
+        return [
+            "title": column.title, "sorted": sorted,
+            "link": choice.link(sort: choice.sort == first ? second : first),
+        ]
+    }
+
+    private static func row(_ row: TenantRow) -> Fields {
+        [
+            "id": row.settings.id, "name": row.shownName, "path": Links.tenant(row.settings.id),
+            "suspended": row.status == .suspended, "cells": row.limitFields(titles: titles),
+            "threshold": "\(row.settings.limits.alertThresholdPercent)",
+            "autoSuspend": row.settings.limits.autoSuspend ? "Yes" : "No",
+        ]
+    }
+}

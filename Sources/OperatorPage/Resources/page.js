@@ -1,0 +1,234 @@
+// What all pages share: calls of the REST API, errors beside their fields, dialogs, messages.
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+const token = $('meta[name="csrf-token"]').content;
+
+/** What the API answered instead of success: a status and its list of errors. */
+export class APIError extends Error {
+    constructor(status, errors) {
+        super(errors[0]?.detail || errors[0]?.title || `The service answered ${status}.`);
+        this.status = status;
+        this.errors = errors;
+    }
+}
+
+/** One call of the REST API. `etag`: the change is refused (412) if the resource has changed since. */
+export async function api(method, path, { body, etag } = {}) {
+    const headers = { Accept: "application/json" };
+    if (method !== "GET") headers["X-CSRF-Token"] = token;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (etag) headers["If-Match"] = etag;
+    let response;
+    try {
+        response = await fetch(path, {
+            method, headers, credentials: "same-origin",
+            body: body === undefined ? undefined : JSON.stringify(body),
+        });
+    } catch {
+        throw new APIError(0, [{ detail: "The service cannot be reached. Nothing was changed." }]);
+    }
+    if (response.status === 401) {
+        location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
+    }
+    const json = await response.json().catch(() => null);
+    if (!response.ok) throw new APIError(response.status, json?.errors ?? []);
+    return { data: json?.data, meta: json?.meta, etag: response.headers.get("etag") };
+}
+
+export const segment = (id) => encodeURIComponent(id);
+
+// Messages.
+
+export function toast(text) {
+    const note = document.createElement("p");
+    note.className = "toast";
+    note.textContent = text;
+    $(".toasts").append(note);
+    setTimeout(() => note.remove(), 6000);
+}
+
+/** Shows the page anew, then a message; the focus goes back to where it was. */
+export function reload(text, focus) {
+    sessionStorage.setItem("message", JSON.stringify({ text, focus }));
+    location.reload();
+}
+
+function showKeptMessage() {
+    const kept = sessionStorage.getItem("message");
+    if (!kept) return;
+    sessionStorage.removeItem("message");
+    const { text, focus } = JSON.parse(kept);
+    if (focus) $(focus)?.focus();
+    // After the focus has moved: what is announced first would be cut short.
+    requestAnimationFrame(() => toast(text));
+}
+
+// Forms.
+
+const fieldOf = (form, name) => form.querySelector(`[name="${CSS.escape(name)}"], [data-name="${CSS.escape(name)}"]`);
+
+export function clearErrors(form) {
+    for (const input of $$("[aria-invalid]", form)) {
+        input.removeAttribute("aria-invalid");
+        const kept = input.dataset.described;
+        if (kept) input.setAttribute("aria-describedby", kept);
+        else input.removeAttribute("aria-describedby");
+    }
+    for (const error of $$(".field .error", form)) error.remove();
+    const summary = $(".form-error", form);
+    if (summary) summary.replaceChildren();
+}
+
+/** Each error beside its field; those of no field above the form. */
+export function showErrors(form, error) {
+    clearErrors(form);
+    const rest = [];
+    let first;
+    for (const entry of error.errors ?? []) {
+        const name = entry.source?.pointer?.split("/")[1];
+        const input = name && fieldOf(form, name);
+        const field = input?.closest(".field");
+        const text = entry.detail || entry.title;
+        if (!field || field === form) {
+            rest.push(text);
+            if (input) input.setAttribute("aria-invalid", "true");
+            first ??= input;
+            continue;
+        }
+        const note = document.createElement("p");
+        note.className = "error";
+        note.id = `${form.getAttribute("id") ?? form.closest("dialog")?.id ?? "form"}-${name}-error`;
+        note.textContent = text;
+        field.append(note);
+        input.dataset.described = input.getAttribute("aria-describedby") ?? "";
+        input.setAttribute("aria-invalid", "true");
+        input.setAttribute("aria-describedby", `${note.id} ${input.dataset.described}`.trim());
+        first ??= input;
+    }
+    if (rest.length === 0 && !first) rest.push(error.message);
+    const summary = $(".form-error", form);
+    if (summary) summary.textContent = rest.join(" ");
+    first?.focus();
+}
+
+/** Runs `action` once at a time when the form is sent; an error of the API stays in the form. */
+export function onSubmit(form, action) {
+    form.addEventListener("submit", async (event) => {
+        event.preventDefault();
+        const button = event.submitter ?? $("button[type=submit]", form);
+        if (form.dataset.busy) return;
+        form.dataset.busy = "yes";
+        button?.setAttribute("aria-busy", "true");
+        clearErrors(form);
+        try {
+            await action(form, button);
+        } catch (error) {
+            if (!(error instanceof APIError)) throw error;
+            showErrors(form, error);
+        } finally {
+            delete form.dataset.busy;
+            button?.removeAttribute("aria-busy");
+        }
+    });
+}
+
+/** Runs `action` when a button is clicked; an error of the API becomes a message. */
+export async function act(button, action) {
+    if (button.getAttribute("aria-busy")) return;
+    button.setAttribute("aria-busy", "true");
+    try {
+        await action();
+    } catch (error) {
+        if (!(error instanceof APIError)) throw error;
+        toast(error.message);
+    } finally {
+        button.removeAttribute("aria-busy");
+    }
+}
+
+/** Calls `handle` for clicks on what `selector` finds, now and later. */
+export function onClick(selector, handle) {
+    document.addEventListener("click", (event) => {
+        const found = event.target.closest?.(selector);
+        if (found) handle(found, event);
+    });
+}
+
+/** Asks; true: yes. */
+export function confirmed(title, text, yes) {
+    const dialog = $("#confirm");
+    $("h2", dialog).textContent = title;
+    $("[data-text]", dialog).textContent = text;
+    $("[data-yes]", dialog).textContent = yes;
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => {
+        dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    });
+}
+
+// Money and limits.
+
+const decimal = /^(0|[1-9]\d*)(?:\.(\d{1,9}))?$/;
+
+/** Nano-USD of a decimal text; null: it is none. */
+export function nanos(text) {
+    const match = decimal.exec(text);
+    return match ? BigInt(match[1]) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0")) : null;
+}
+
+export function money(amount) {
+    const sign = amount < 0n ? "-" : "";
+    const whole = amount < 0n ? -amount : amount;
+    let rest = String(whole % 1_000_000_000n).padStart(9, "0");
+    while (rest.length > 2 && rest.endsWith("0")) rest = rest.slice(0, -1);
+    return `${sign}${(whole / 1_000_000_000n).toLocaleString("en-US")}.${rest}`;
+}
+
+/** The six fields as the API takes them: blank is null; what is no number goes as it is, to be refused beside its field. */
+export function limitsOf(form) {
+    const whole = (name) => {
+        const text = form.elements[name].value.trim().replaceAll(",", "");
+        if (text === "") return null;
+        return /^\d{1,15}$/.test(text) ? Number(text) : text;
+    };
+    const spend = form.elements.monthly_spend_limit.value.trim().replaceAll(",", "");
+    return {
+        monthly_spend_limit: spend === "" ? null : spend,
+        max_extensions: whole("max_extensions"),
+        max_dids: whole("max_dids"),
+        max_monthly_minutes: whole("max_monthly_minutes"),
+        alert_threshold: whole("alert_threshold"),
+        auto_suspend: form.elements.auto_suspend.checked,
+    };
+}
+
+export function fillLimits(form, limits) {
+    for (const name of ["monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes", "alert_threshold"]) {
+        form.elements[name].value = limits[name] ?? "";
+    }
+    form.elements.auto_suspend.checked = limits.auto_suspend;
+    form.dispatchEvent(new Event("input"));
+}
+
+/** Follows a stream of the service's events and says in `[data-live]` whether it runs. */
+export function follow(path, handle) {
+    const sign = $("[data-live]");
+    const source = new EventSource(path);
+    const say = (text, on) => {
+        sign.textContent = text;
+        sign.classList.toggle("on", on);
+    };
+    source.addEventListener("open", () => say("Live", true));
+    source.addEventListener("error", () => say("Reconnecting", false));
+    source.addEventListener("message", (event) => handle(JSON.parse(event.data)));
+    addEventListener("pagehide", () => source.close());
+}
+
+onClick("[data-close]", (button) => button.closest("dialog").close());
+onClick("[data-open]", (button) => $("#" + button.dataset.open).showModal());
+$("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// When the scripts of the page have run too.
+addEventListener("DOMContentLoaded", showKeptMessage);

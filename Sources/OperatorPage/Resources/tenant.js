@@ -1,0 +1,105 @@
+// One tenant: usage as it changes, messaging profiles, reservations.
+import { $, $$, act, api, confirmed, follow, onClick, onSubmit, reload, segment } from "/assets/page.js";
+
+function setBar(root, now) {
+    const bar = $(".bar", root);
+    bar.setAttribute("class", `bar ${now.state}`);
+    $(".used", bar).setAttribute("width", now.share + "%");
+    $(".held", bar).setAttribute("width", now.filled + "%");
+}
+
+function setText(root, selector, text) {
+    const place = $(selector, root);
+    if (place && place.textContent !== text) place.textContent = text;
+}
+
+follow($("[data-events]").dataset.events, (now) => {
+    for (const limit of now.limits) {
+        const card = $(`.card[data-limit="${limit.limit}"]`);
+        if (!card) continue;
+        setText(card, "[data-used]", limit.used);
+        setText(card, "[data-of]", limit.of);
+        setText(card, "[data-share]", limit.shareText);
+        setText(card, "[data-held]", limit.heldText);
+        setBar(card, limit);
+    }
+    for (const profile of now.profiles) {
+        const row = $(`[data-profile="${CSS.escape(profile.id)}"]`);
+        if (!row) continue;
+        setText(row, "[data-used]", profile.used);
+        setText(row, "[data-share]", profile.shareText);
+        setBar(row, profile);
+    }
+    const heading = $(".heading[data-tenant]");
+    const chip = $("[data-status]", heading);
+    if ((heading.dataset.suspended === "true") !== now.suspended) {
+        heading.dataset.suspended = now.suspended;
+        chip.textContent = now.suspended ? "Suspended" : "Active";
+        chip.className = now.suspended ? "chip over" : "chip good";
+        $("[data-suspend]", heading).hidden = now.suspended;
+        $("[data-reinstate]", heading).hidden = !now.suspended;
+    }
+});
+
+// Messaging profiles.
+
+async function change(row, body) {
+    const path = `/v2/messaging_profiles/${segment(row.dataset.profile)}`;
+    const { etag } = await api("PATCH", path, { body, etag: row.dataset.tag });
+    row.dataset.tag = etag;
+}
+
+const limitOf = (form) => form.elements.daily_spend_limit.value.trim().replaceAll(",", "") || null;
+
+for (const row of $$("[data-profile]")) {
+    const form = $("form", row);
+    onSubmit(form, async () => {
+        await change(row, {
+            daily_spend_limit: limitOf(form),
+            daily_spend_limit_enabled: form.elements.daily_spend_limit_enabled.checked,
+        });
+        reload("The daily limit is saved.", `#${form.elements.daily_spend_limit.id}`);
+    });
+    const toggle = $("[data-toggle]", row);
+    toggle.addEventListener("change", () => {
+        setText(row, "[data-state]", toggle.checked ? "On" : "Off");
+        form.requestSubmit();
+    });
+    // What was refused is not so: the switch goes back.
+    new MutationObserver(() => {
+        if (!$("[aria-invalid]", form) && !$(".form-error", form).textContent) return;
+        toggle.checked = toggle.defaultChecked;
+        setText(row, "[data-state]", toggle.checked ? "On" : "Off");
+    }).observe(form, { childList: true, characterData: true, subtree: true });
+}
+
+// Open reservations.
+
+onClick("[data-release]", async (button) => {
+    const id = button.dataset.release;
+    const yes = await confirmed("Release this reservation?", `What reservation ${id} holds becomes free at once. A commit of it is refused afterwards.`, "Release");
+    if (!yes) return;
+    await act(button, async () => {
+        await api("POST", `/v2/reservations/${segment(id)}/actions/release`, { body: {} });
+        reload("The reservation is released.");
+    });
+});
+
+function age(milliseconds) {
+    const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+    if (seconds < 60) return `${seconds} s`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+    return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+const ages = $$("[data-age]").map((place) => ({ place, shown: performance.now(), milliseconds: Number(place.dataset.age) }));
+if (ages.length > 0) {
+    setInterval(() => {
+        for (const { place, shown, milliseconds } of ages) {
+            place.textContent = age(milliseconds + performance.now() - shown);
+        }
+    }, 1000);
+}
+
+// Where a chart does not fit, the last days come first.
+for (const chart of $$(".chart")) chart.scrollLeft = chart.scrollWidth;

@@ -1,0 +1,229 @@
+// Edit Limits, suspend and reinstate, new tenant.
+import { $, $$, APIError, api, clearErrors, fillLimits, limitsOf, money, nanos, onClick, onSubmit, reload, segment } from "/assets/page.js";
+
+const dialog = $("#edit-limits");
+const form = $("form", dialog);
+const conflict = $("[data-conflict]", dialog);
+/** The tenant as it was when the dialog was opened, its tag, and what it uses. */
+let open = null;
+
+const names = {
+    monthly_spend_limit: "Monthly Spend Limit ($)",
+    max_monthly_minutes: "Max Monthly Minutes",
+    max_extensions: "Max Extensions",
+    max_dids: "Max DIDs",
+    alert_threshold: "Alert Threshold (%)",
+    auto_suspend: "Auto-Suspend",
+};
+
+const shown = (value) =>
+    value === null ? "no limit" : value === true ? "Yes" : value === false ? "No" : String(value);
+
+async function read(id) {
+    const [tenant, usage] = await Promise.all([
+        api("GET", `/v2/tenants/${segment(id)}`),
+        api("GET", `/v2/tenants/${segment(id)}/usage`),
+    ]);
+    return { id, tenant: tenant.data, etag: tenant.etag, limits: usage.data.limits };
+}
+
+// Preview: what a cap would mean, before it is set.
+
+const kinds = {
+    tenant_monthly_spend: {
+        field: "monthly_spend_limit", parse: nanos, used: (limit) => nanos(limit.committed) ?? 0n,
+        held: (limit) => nanos(limit.held) ?? 0n, text: (amount) => "$" + money(amount),
+        next: "at the next charge", steers: true,
+    },
+    tenant_monthly_minutes: {
+        field: "max_monthly_minutes", parse: (text) => (/^\d+$/.test(text) ? BigInt(text) * 60n : null),
+        used: (limit) => BigInt(limit.committed), held: (limit) => BigInt(limit.held),
+        text: (seconds) => minutes(seconds) + " min", next: "at the next call", steers: true,
+    },
+    tenant_extensions: count("max_extensions", "extension"),
+    tenant_dids: count("max_dids", "DID"),
+};
+
+function count(field, thing) {
+    return {
+        field, parse: (text) => (/^\d+$/.test(text) ? BigInt(text) : null),
+        used: (limit) => BigInt(limit.committed), held: (limit) => BigInt(limit.held),
+        text: (amount) => amount.toLocaleString("en-US"), next: `at the next ${thing}`, steers: false,
+    };
+}
+
+function minutes(seconds) {
+    const tenths = (seconds * 10n) / 60n;
+    const whole = (tenths / 10n).toLocaleString("en-US");
+    return tenths % 10n === 0n ? whole : `${whole}.${tenths % 10n}`;
+}
+
+/** What happens when the limit is hit, given auto-suspend and on_limit. */
+function consequence(kind, suspends, onLimit) {
+    if (onLimit === "alert") return "alerts only";
+    if (suspends) return "suspends the tenant";
+    return onLimit === "block" || !kind.steers ? "refuses and alerts" : "alerts only";
+}
+
+function preview() {
+    if (!open) return;
+    const percent = Number(form.elements.alert_threshold.value);
+    const hasPercent = Number.isInteger(percent) && percent >= 1 && percent <= 100;
+    for (const [name, kind] of Object.entries(kinds)) {
+        const place = $(`[data-preview="${name}"]`, form);
+        const limit = open.limits.find((entry) => entry.limit === name);
+        const [text, tone] = effect(kind, limit, form.elements[kind.field].value.trim().replaceAll(",", ""), hasPercent ? percent : null);
+        place.textContent = text;
+        place.className = `preview ${tone}`;
+    }
+}
+
+function effect(kind, limit, text, percent) {
+    if (!limit) return ["", ""];
+    const used = kind.used(limit);
+    const held = kind.held(limit);
+    if (text === "") return [`No limit. ${kind.text(used)} used so far.`, ""];
+    const cap = kind.parse(text);
+    if (cap === null) return ["", ""];
+    const then = consequence(kind, form.elements.auto_suspend.checked, open.tenant.on_limit);
+    if (used > cap) return [`Already over by ${kind.text(used - cap).replace("$", "")}: trips ${kind.next} and ${then}.`, "over"];
+    if (used === cap && cap > 0n) return [`Exactly reached: trips ${kind.next} and ${then}.`, "over"];
+    if (used + held > cap) return [`Within the cap, but ${kind.text(held)} more is held.`, "near"];
+    const left = kind.text(cap - used - held);
+    if (percent && cap > 0n && used * 100n >= cap * BigInt(percent)) {
+        return [`${left} left, beyond the alert threshold.`, "near"];
+    }
+    return [`${kind.text(used)} used, ${left} left; at the cap it ${then}.`, ""];
+}
+
+// Edit Limits.
+
+onClick("[data-edit]", async (button) => {
+    button.setAttribute("aria-busy", "true");
+    try {
+        open = await read(button.dataset.edit);
+    } catch (error) {
+        if (!(error instanceof APIError)) throw error;
+        reload(error.message);
+        return;
+    } finally {
+        button.removeAttribute("aria-busy");
+    }
+    clearErrors(form);
+    conflict.hidden = true;
+    $("[data-tenant-name]", dialog).textContent = open.tenant.name || open.id;
+    fillLimits(form, open.tenant);
+    dialog.showModal();
+    form.elements.monthly_spend_limit.focus();
+});
+
+form.addEventListener("input", preview);
+
+async function save() {
+    const { meta } = await api("PATCH", `/v2/tenants/${segment(open.id)}`, { body: limitsOf(form), etag: open.etag });
+    const over = Object.entries(meta?.over_by ?? {});
+    const note = over.map(([name, amount]) => `${kinds[name] ? names[kinds[name].field] : name}: already over by ${name === "tenant_monthly_minutes" ? minutes(BigInt(amount)) + " min" : amount}.`);
+    reload(["Limits saved.", ...note].join(" "), `[data-edit="${CSS.escape(open.id)}"]`);
+}
+
+/** Somebody else was faster: shows what the tenant is now beside what was to be saved. */
+async function showConflict() {
+    const mine = limitsOf(form);
+    const known = open.tenant;
+    open = await read(open.id);
+    const rows = Object.keys(names)
+        .filter((name) => shown(open.tenant[name]) !== shown(mine[name]) || shown(open.tenant[name]) !== shown(known[name]))
+        .map((name) => {
+            const row = document.createElement("tr");
+            for (const [index, text] of [names[name], shown(open.tenant[name]), shown(mine[name])].entries()) {
+                const cell = document.createElement(index === 0 ? "th" : "td");
+                if (index === 0) cell.scope = "row";
+                cell.textContent = text;
+                row.append(cell);
+            }
+            return row;
+        });
+    $("tbody", conflict).replaceChildren(...rows);
+    conflict.hidden = false;
+    preview();
+    $("[data-theirs]", conflict).focus();
+}
+
+async function saveOrShowConflict() {
+    try {
+        await save();
+    } catch (error) {
+        if (!(error instanceof APIError) || (error.status !== 412 && error.status !== 409)) throw error;
+        await showConflict();
+    }
+}
+
+onSubmit(form, saveOrShowConflict);
+onClick("[data-theirs]", () => {
+    fillLimits(form, open.tenant);
+    conflict.hidden = true;
+    form.elements.monthly_spend_limit.focus();
+});
+onClick("[data-mine]", () => {
+    conflict.hidden = true;
+    form.requestSubmit();
+});
+onClick("[data-reset]", async () => {
+    const { data } = await api("GET", "/v2/tenant_defaults");
+    fillLimits(form, data);
+    form.elements.monthly_spend_limit.focus();
+});
+
+// Suspend and reinstate.
+
+const statusDialog = $("#set-status");
+const statusForm = $("form", statusDialog);
+let status = null;
+
+function ask(id, action) {
+    const name = $(`[data-tenant="${CSS.escape(id)}"] .name`)?.textContent ?? id;
+    const suspends = action === "suspend";
+    status = { id, action };
+    $("h2", statusDialog).textContent = suspends ? `Suspend ${name}?` : `Reinstate ${name}?`;
+    $("[data-text]", statusDialog).textContent = suspends
+        ? "Everything it asks for is refused from the next request on. What it holds may still settle."
+        : "It may use the service again at once. If it is still over a cap, its next charge suspends it again.";
+    const button = $("button[type=submit]", statusForm);
+    button.textContent = suspends ? "Suspend" : "Reinstate";
+    button.classList.toggle("danger", suspends);
+    statusForm.elements.reason.value = "";
+    clearErrors(statusForm);
+    statusDialog.showModal();
+    statusForm.elements.reason.focus();
+}
+
+onClick("[data-suspend]", (button) => ask(button.dataset.suspend, "suspend"));
+onClick("[data-reinstate]", (button) => ask(button.dataset.reinstate, "reinstate"));
+onSubmit(statusForm, async () => {
+    const reason = statusForm.elements.reason.value.trim();
+    if (reason === "") {
+        throw new APIError(422, [{ detail: "Say why.", source: { pointer: "/reason" } }]);
+    }
+    await api("POST", `/v2/tenants/${segment(status.id)}/actions/${status.action}`, { body: { reason } });
+    reload(status.action === "suspend" ? "The tenant is suspended." : "The tenant is reinstated.");
+});
+
+// New tenant.
+
+const newDialog = $("#new-tenant");
+if (newDialog) {
+    const newForm = $("form", newDialog);
+    const presets = { ...JSON.parse(newForm.dataset.presets), defaults: JSON.parse(newForm.dataset.defaults) };
+    $("[data-preset]", newForm).addEventListener("change", (event) => fillLimits(newForm, presets[event.target.value]));
+    onSubmit(newForm, async () => {
+        const body = { ...limitsOf(newForm), name: newForm.elements.name.value.trim() };
+        const id = newForm.elements.id.value.trim();
+        if (id !== "") body.id = id;
+        const day = newForm.elements.billing_cycle_day.value.trim();
+        body.billing_cycle_day = /^\d+$/.test(day) ? Number(day) : day;
+        body.time_zone = newForm.elements.time_zone.value.trim();
+        const { data } = await api("POST", "/v2/tenants", { body });
+        reload(`${data.name || data.id} was created.`);
+    });
+    for (const place of $$("[data-preview]", newForm)) place.remove();
+}

@@ -1,0 +1,172 @@
+import Events
+import Foundation
+import Limits
+
+/// Amounts, times and names as people read them.
+enum Texts {
+    /// "$1,234.50"
+    static func money(_ nanos: Int64) -> String {
+        let text = Money.format(nanos)
+        let isNegative = text.hasPrefix("-")
+        let parts = text.drop(while: { $0 == "-" }).split(separator: ".", maxSplits: 1)
+        return (isNegative ? "-$" : "$") + grouped(parts[0]) + "." + parts[1]
+    }
+
+    /// "12,345"
+    static func count(_ value: Int64) -> String {
+        (value < 0 ? "-" : "") + grouped(Substring(String(value.magnitude)))
+    }
+
+    private static func grouped(_ digits: Substring) -> String {
+        var result = ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0 { result.append(",") }
+            result.append(digit)
+        }
+        return result
+    }
+
+    /// Seconds as minutes, to a tenth, rounded down: "84.5".
+    static func minutes(_ seconds: Int64) -> String {
+        let (whole, rest) = seconds.magnitude.quotientAndRemainder(dividingBy: 60)
+        let tenth = rest / 6
+        return (seconds < 0 ? "-" : "") + grouped(Substring(String(whole)))
+            + (tenth == 0 ? "" : ".\(tenth)")
+    }
+
+    /// With its unit where that is not plain from what is counted.
+    static func amount(_ amount: Int64, of resource: Resource) -> String {
+        switch resource {
+        case .spend: money(amount)
+        case .extensions, .dids: count(amount)
+        case .callSeconds: minutes(amount) + " min"
+        }
+    }
+
+    /// As a number that other programs read: dollars, counts, seconds.
+    static func plain(_ amount: Int64, of resource: Resource) -> String {
+        resource == .spend ? Money.format(amount) : String(amount)
+    }
+
+    static func name(_ kind: LimitKind) -> String {
+        switch kind {
+        case .profileDailySpend: "Daily spend"
+        case .tenantMonthlySpend: "Monthly spend"
+        case .tenantExtensions: "Extensions"
+        case .tenantDIDs: "DIDs"
+        case .tenantMonthlyMinutes: "Monthly minutes"
+        }
+    }
+
+    static func name(_ resource: Resource) -> String {
+        switch resource {
+        case .spend: "spend"
+        case .extensions: "extensions"
+        case .dids: "DIDs"
+        case .callSeconds: "minutes"
+        }
+    }
+
+    static func name(_ action: Action) -> String {
+        switch action {
+        case .unspecified: "Unspecified"
+        case .sendMessage: "Send message"
+        case .provisionExtension: "Provision extension"
+        case .assignDID: "Assign DID"
+        case .outboundCall: "Outbound call"
+        case .inboundCall: "Inbound call"
+        case .charge: "Charge"
+        }
+    }
+
+    static func name(_ kind: Event.Kind) -> String {
+        switch kind {
+        case .tenantThresholdReached: "Alert threshold reached"
+        case .tenantLimitReached: "Limit reached"
+        case .tenantSuspended: "Tenant suspended"
+        case .tenantReinstated: "Tenant reinstated"
+        case .profileThresholdReached: "Profile: alert threshold reached"
+        case .profileLimitReached: "Profile: daily limit reached"
+        }
+    }
+
+    /// The class of a chip.
+    static func tone(_ kind: Event.Kind) -> String {
+        switch kind {
+        case .tenantThresholdReached, .profileThresholdReached: "near"
+        case .tenantLimitReached, .profileLimitReached, .tenantSuspended: "over"
+        case .tenantReinstated: "good"
+        }
+    }
+
+    /// "tenant_suspended" as "Tenant suspended".
+    static func sentence(_ name: String) -> String {
+        let text = name.replacingOccurrences(of: "_", with: " ").replacingOccurrences(
+            of: "-", with: " ")
+        return text.prefix(1).uppercased() + text.dropFirst()
+    }
+
+    // MARK: Times
+
+    private static let style = Date.ISO8601FormatStyle(timeZone: .gmt)
+
+    /// RFC 3339, to the second.
+    static func iso(_ milliseconds: Int64) -> String {
+        date(milliseconds).formatted(style)
+    }
+
+    /// "2026-11-21 10:00:00", UTC.
+    static func time(_ milliseconds: Int64) -> String {
+        let text = iso(milliseconds)
+        return text.prefix(10) + " " + text.dropFirst(11).prefix(8)
+    }
+
+    /// "2026-11-21", UTC.
+    static func day(_ milliseconds: Int64) -> String { String(iso(milliseconds).prefix(10)) }
+
+    private static func date(_ milliseconds: Int64) -> Date {
+        Date(timeIntervalSince1970: Double(milliseconds / 1_000))
+    }
+
+    /// The first Unix millisecond of a UTC day like "2026-11-21"; nil: it is none.
+    static func day(_ text: String) -> Int64? {
+        guard text.utf8.count == 10, let date = try? style.parse(text + "T00:00:00Z"),
+            iso(Int64(date.timeIntervalSince1970) * 1_000).hasPrefix(text)
+        else { return nil }
+        return Int64(date.timeIntervalSince1970) * 1_000
+    }
+
+    /// "3 min 20 s"
+    static func age(_ milliseconds: Int64) -> String {
+        let seconds = max(0, milliseconds / 1_000)
+        return switch seconds {
+        case ..<60: "\(seconds) s"
+        case ..<3_600: "\(seconds / 60) min \(seconds % 60) s"
+        default: "\(seconds / 3_600) h \(seconds % 3_600 / 60) min"
+        }
+    }
+}
+
+/// Paths of pages.
+enum Links {
+    private static let unreserved = CharacterSet(
+        charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+
+    static func escaped(_ text: String) -> String {
+        // A dot alone or two would be taken for a step in the path.
+        if !text.isEmpty, text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") }) {
+            return text.utf8.map { _ in "%2E" }.joined()
+        }
+        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
+    }
+
+    static func tenant(_ id: String, _ rest: String = "") -> String {
+        "/tenants/\(escaped(id))\(rest)"
+    }
+
+    /// A path with those of the parameters that are not empty.
+    static func path(_ path: String, _ query: [(String, String)], fragment: String = "") -> String {
+        let parts = query.filter { !$0.1.isEmpty }.map { "\(escaped($0.0))=\(escaped($0.1))" }
+        return path + (parts.isEmpty ? "" : "?" + parts.joined(separator: "&")) + fragment
+    }
+}

@@ -1,0 +1,359 @@
+import Access
+import Engine
+import Foundation
+import Hummingbird
+import Limits
+import NIOCore
+import Projection
+import Synchronization
+import Testing
+
+@testable import OperatorPage
+
+/// The page as a browser would ask it, without a socket.
+struct PageTests {
+    private let engine: Engine
+    private let authority: TokenAuthority
+    private let secret: String
+
+    init() throws {
+        engine = try Engine()
+        authority = try TokenAuthority(engine, isOpen: false)
+        secret = try authority.create(name: "ann", scope: .operator, tenantIDs: []).secret
+    }
+
+    private func page(
+        _ model: StubModel? = StubModel(tenantRows: [.sample("acme", name: "Acme & Söhne")]),
+        isOpen: Bool = false, _ change: (inout PageSettings) -> Void = { _ in }
+    ) throws -> OperatorPage {
+        var settings = PageSettings()
+        change(&settings)
+        return try OperatorPage(
+            engine: engine, lanes: LaneAccess { _ in },
+            authority: isOpen ? TokenAuthority(engine, isOpen: true) : authority, model: model,
+            settings: settings)
+    }
+
+    private struct Answer {
+        var status: Int
+        var headers: HTTPFields
+        var text: String
+
+        /// "name=value" of the cookie that is set.
+        var cookie: String? {
+            headers[.setCookie]?.split(separator: ";").first.map { String($0) }
+        }
+    }
+
+    private func ask(
+        _ page: OperatorPage, _ path: String, method: HTTPRequest.Method = .get,
+        headers: HTTPFields = [:], form: String? = nil
+    ) async throws -> Answer {
+        let response = await page.respond(to: request(path, method, headers, form), from: nil)
+        let writer = TextWriter()
+        try await response.body.write(writer)
+        return Answer(
+            status: response.status.code, headers: response.headers, text: writer.text)
+    }
+
+    private func request(
+        _ path: String, _ method: HTTPRequest.Method, _ headers: HTTPFields, _ form: String?
+    ) -> Request {
+        var headers = headers
+        if form != nil { headers[.contentType] = "application/x-www-form-urlencoded" }
+        return Request(
+            head: HTTPRequest(
+                method: method, scheme: "http", authority: "localhost", path: path,
+                headerFields: headers),
+            body: RequestBody(buffer: ByteBuffer(string: form ?? "")))
+    }
+
+    /// The value of `Cookie` after a log-in.
+    private func logIn(_ page: OperatorPage) async throws -> HTTPFields {
+        let answer = try await ask(
+            page, "/login", method: .post, form: "token=\(secret)&next=%2Faudit")
+        #expect(answer.status == 303)
+        #expect(answer.headers[.location] == "/audit")
+        return [.cookie: try #require(answer.cookie)]
+    }
+
+    private func csrf(_ html: String) throws -> String {
+        let match = try #require(html.firstMatch(of: #/name="csrf-token" content="([^"]+)"/#))
+        return String(match.1)
+    }
+
+    // MARK: Log-in
+
+    @Test func withoutALogInThereAreNoPages() async throws {
+        let page = try page()
+        for path in ["/", "/settings/usage-limits", "/tenants/acme", "/alerts", "/audit", "/live"] {
+            let answer = try await ask(page, path)
+            #expect(answer.status == 303)
+            #expect(answer.headers[.location]?.hasPrefix("/login?next=%2F") == true)
+        }
+        #expect(try await ask(page, "/audit.csv").status == 303)
+        #expect(try await ask(page, "/live/events").status == 401)
+        #expect(try await ask(page, "/tenants/acme/events").status == 401)
+    }
+
+    @Test func theCookieIsForThisSiteAndNoScript() async throws {
+        let answer = try await ask(page(), "/login", method: .post, form: "token=\(secret)")
+        let cookie = try #require(answer.headers[.setCookie])
+        #expect(cookie.hasPrefix("tollgate="))
+        #expect(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"))
+        #expect(cookie.contains("; Max-Age=43200") && cookie.contains("; Path=/"))
+        #expect(!cookie.contains("Secure"))
+        #expect(!answer.text.contains(secret))
+    }
+
+    @Test func overTLSTheCookieNeverLeavesWithout() async throws {
+        let page = try page { $0.isCookieSecure = true }
+        let answer = try await ask(page, "/login", method: .post, form: "token=\(secret)")
+        let cookie = try #require(answer.headers[.setCookie])
+        #expect(cookie.hasPrefix("__Host-tollgate=") && cookie.hasSuffix("; Secure"))
+        let known = try await ask(page, "/live", headers: [.cookie: try #require(answer.cookie)])
+        #expect(known.status == 200)
+    }
+
+    @Test func aWrongTokenIsToldSoAndCounted() async throws {
+        let page = try page { $0.maximumFailedLogIns = 2 }
+        for _ in 0..<2 {
+            let answer = try await ask(page, "/login", method: .post, form: "token=no")
+            #expect(answer.status == 401 && answer.cookie == nil)
+            #expect(answer.text.contains("This is no operator token."))
+        }
+        let answer = try await ask(page, "/login", method: .post, form: "token=\(secret)")
+        #expect(answer.status == 429 && answer.headers[.retryAfter] == "60")
+    }
+
+    @Test(arguments: [
+        "https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil", "x", "%2Fa%0Ab",
+    ])
+    func afterALogInNobodyIsSentElsewhere(next: String) async throws {
+        let answer = try await ask(
+            page(), "/login", method: .post, form: "token=\(secret)&next=\(next)")
+        #expect(answer.headers[.location] == "/settings/usage-limits")
+    }
+
+    @Test func anotherSiteLogsNobodyIn() async throws {
+        let name = try #require(HTTPField.Name("sec-fetch-site"))
+        let answer = try await ask(
+            page(), "/login", method: .post, headers: [name: "cross-site"],
+            form: "token=\(secret)")
+        #expect(answer.status == 403 && answer.cookie == nil)
+    }
+
+    @Test func loggingOutNeedsTheToken() async throws {
+        let page = try page()
+        let cookie = try await logIn(page)
+        let html = try await ask(page, "/live", headers: cookie).text
+        #expect(
+            try await ask(page, "/logout", method: .post, headers: cookie, form: "csrf=x").status
+                == 403)
+        #expect(try await ask(page, "/live", headers: cookie).status == 200)
+        let answer = try await ask(
+            page, "/logout", method: .post, headers: cookie, form: "csrf=\(csrf(html))")
+        #expect(answer.status == 303 && answer.headers[.setCookie]?.contains("Max-Age=0") == true)
+        #expect(try await ask(page, "/live", headers: cookie).status == 303)
+    }
+
+    @Test func withoutAuthenticationNoLogInIsAsked() async throws {
+        let page = try page(isOpen: true)
+        #expect(try await ask(page, "/live").status == 200)
+        #expect(try await ask(page, "/login").headers[.location] == "/settings/usage-limits")
+    }
+
+    // MARK: REST with the session
+
+    @Test func changesNeedTheSessionsToken() async throws {
+        let page = try page()
+        let cookie = try await logIn(page)
+        let token = try csrf(try await ask(page, "/live", headers: cookie).text)
+        let name = try #require(HTTPField.Name("x-csrf-token"))
+        let site = try #require(HTTPField.Name("sec-fetch-site"))
+        func caller(_ method: HTTPRequest.Method, _ headers: HTTPFields) -> Caller? {
+            page.caller(of: request("/v2/tenants/acme", method, headers, nil))
+        }
+        #expect(caller(.get, cookie)?.name == "ann")
+        #expect(caller(.get, [:]) == nil)
+        #expect(caller(.get, [.cookie: "tollgate=x"]) == nil)
+        for method in [HTTPRequest.Method.post, .patch, .delete, .put] {
+            #expect(caller(method, cookie) == nil)
+            var headers = cookie
+            headers[name] = "wrong"
+            #expect(caller(method, headers) == nil)
+            headers[name] = token
+            #expect(caller(method, headers)?.isOperator == true)
+            headers[site] = "same-site"
+            #expect(caller(method, headers) == nil)
+        }
+    }
+
+    // MARK: Every answer
+
+    static let paths = [
+        "/login", "/assets/page.css", "/assets/page.js", "/assets/none", "/suspended/acme",
+        "/settings/usage-limits", "/settings/tenant-defaults", "/alerts", "/audit", "/audit.csv",
+        "/live", "/tenants/acme", "/tenants/acme/daily.csv", "/tenants/none", "/nowhere", "/%zz",
+        "/",
+    ]
+
+    @Test(arguments: paths)
+    func everyAnswerForbidsWhatIsNotNeeded(path: String) async throws {
+        let page = try page()
+        let cookie = try await logIn(page)
+        for headers in [cookie, [:]] {
+            let answer = try await ask(page, path, headers: headers)
+            let policy = answer.headers[.contentSecurityPolicy] ?? ""
+            #expect(policy.contains("default-src 'none'") && policy.contains("script-src 'self';"))
+            #expect(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"))
+            #expect(answer.headers[.xContentTypeOptions] == "nosniff")
+            #expect(
+                answer.headers[try #require(HTTPField.Name("referrer-policy"))] == "no-referrer")
+            if answer.headers[.contentType]?.hasPrefix("text/html") == true {
+                #expect(answer.headers[.cacheControl] == "no-store")
+                #expect(!answer.text.contains("style=\""))
+                #expect(answer.text.firstMatch(of: #/<script(?![^>]*src=)/#) == nil)
+            }
+        }
+    }
+
+    @Test func pagesThatAreNoneAreNotFound() async throws {
+        let page = try page()
+        let cookie = try await logIn(page)
+        for path in [
+            "/nowhere", "/tenants/none", "/tenants/", "/tenants/acme/x", "/assets/none", "/live/x",
+        ] {
+            #expect(try await ask(page, path, headers: cookie).status == 404, "\(path)")
+        }
+        #expect(try await ask(page, "/alerts", method: .delete, headers: cookie).status == 404)
+    }
+
+    @Test func filesAreSentOnce() async throws {
+        let page = try page()
+        for name in Asset.all.keys {
+            let answer = try await ask(page, "/assets/\(name)")
+            let tag = try #require(answer.headers[.eTag])
+            #expect(answer.status == 200 && !answer.text.isEmpty)
+            let again = try await ask(page, "/assets/\(name)", headers: [.ifNoneMatch: tag])
+            #expect(again.status == 304 && again.text.isEmpty)
+        }
+    }
+
+    // MARK: Pages
+
+    @Test func aPageWithManyTenantsIsLight() async throws {
+        let rows = (0..<45).map { TenantRow.sample("tenant-\($0)", name: "Tenant \($0)") }
+        let page = try page(StubModel(tenantRows: rows), isOpen: true)
+        let answer = try await ask(page, "/settings/usage-limits?page=2")
+        let assets = ["page.css", "page.js", "tenants.js", "icon.svg"]
+            .reduce(0) { $0 + (Asset.all[$1]?.bytes.count ?? 0) }
+        #expect(answer.text.utf8.count + assets < 100_000)
+        #expect(answer.text.contains("21–40 of 45"))
+        #expect(answer.text.contains("rel=\"prev\"") && answer.text.contains("rel=\"next\""))
+    }
+
+    @Test func aTenantsNameIsEscapedWhereverItStands() async throws {
+        let name = "<img src=x onerror=alert(1)>\"'"
+        let page = try page(StubModel(tenantRows: [.sample("a\"b<c", name: name)]), isOpen: true)
+        for path in ["/settings/usage-limits", "/tenants/a%22b%3Cc"] {
+            let answer = try await ask(page, path)
+            #expect(answer.status == 200)
+            #expect(!answer.text.contains("<img") && answer.text.contains("&lt;img src=x"))
+            #expect(!answer.text.contains("a\"b<c"))
+        }
+    }
+
+    @Test func theSuspendedPageSaysNothingOfLimitsNorOfWhoIsATenant() async throws {
+        let page = try page {
+            $0.brandName = "Acme Voice"
+            $0.contact = "help@acme.example"
+        }
+        let known = try await ask(page, "/suspended/acme")
+        let unknown = try await ask(page, "/suspended/nobody")
+        #expect(known.status == 200 && known.text == unknown.text)
+        #expect(known.text.contains("Acme Voice"))
+        #expect(known.text.contains("href=\"mailto:help@acme.example\""))
+        let text = known.text.lowercased().replacing("suspended", with: "")
+        for word in ["limit", "cap", "spend", "usage", "tollgate", "bill", "dollar", "$"] {
+            #expect(!text.contains(word), "\(word)")
+        }
+    }
+
+    @Test func withoutAJournalPagesSayWhatIsMissing() async throws {
+        let page = try page(nil, isOpen: true)
+        for path in [
+            "/settings/usage-limits", "/audit", "/alerts", "/tenants/acme", "/live/events",
+        ] {
+            let answer = try await ask(page, path)
+            #expect(answer.status == 503 && answer.text.contains("--durability memory"))
+        }
+    }
+
+    @Test func theAuditLogSaysWhatTriggered() async throws {
+        var row = AuditRow(id: 1, time: 1_700_000_000_000, kind: "denied")
+        row.tenantID = "acme"
+        row.code = "49001"
+        row.callerName = "=cmd"
+        row.limits = [
+            .init(
+                name: "tenant_monthly_spend", cap: 500_000_000_000, committed: 499_900_000_000,
+                held: 50_000_000, asked: 400_000_000, percent: 80, windowStart: 0, resetsAt: 0)
+        ]
+        let page = try page(StubModel(auditRows: [row]), isOpen: true)
+        let html = try await ask(page, "/audit").text
+        #expect(html.contains("Monthly spend: $499.90 of $500.00 used, $0.05 held, $0.40 asked"))
+        let csv = try await ask(page, "/audit.csv").text
+        #expect(csv.contains("denied,acme,,49001,tenant_monthly_spend,500.00,499.90,0.05,0.40"))
+        #expect(csv.contains(",'=cmd,"))
+    }
+
+    // MARK: Streams
+
+    @Test func aStreamTellsAndEndsWithTheService() async throws {
+        let page = try page(isOpen: true)
+        let response = await page.respond(
+            to: request("/tenants/acme/events", .get, [:], nil), from: nil)
+        #expect(response.headers[.contentType] == "text/event-stream")
+        let writer = TextWriter { text in if text.contains("data:") { page.drain() } }
+        try await response.body.write(writer)
+        #expect(writer.text.contains("\"used\":\"$20.00\""))
+        let later = try await ask(page, "/tenants/acme/events")
+        #expect(later.status == 503)
+    }
+
+    @Test func noMoreStreamsThanAllowed() async throws {
+        let page = try page(isOpen: true) { $0.maximumStreams = 1 }
+        let asked = request("/live/events", .get, [:], nil)
+        let first = await page.respond(to: asked, from: nil)
+        #expect(first.status == .ok)
+        #expect(await page.respond(to: asked, from: nil).status == .serviceUnavailable)
+        page.drain()
+        _ = first
+    }
+
+    @Test func aStreamThatIsNeverReadGivesItsPlaceBack() async throws {
+        let page = try page(isOpen: true) { $0.maximumStreams = 1 }
+        let asked = request("/live/events", .get, [:], nil)
+        do { _ = await page.respond(to: asked, from: nil) }
+        #expect(await page.respond(to: asked, from: nil).status == .ok)
+        page.drain()
+    }
+}
+
+/// Collects what is written.
+private final class TextWriter: ResponseBodyWriter, Sendable {
+    private let bytes = Mutex<[UInt8]>([])
+    private let notify: @Sendable (String) -> Void
+
+    init(_ notify: @escaping @Sendable (String) -> Void = { _ in }) { self.notify = notify }
+
+    var text: String { String(decoding: bytes.withLock { $0 }, as: UTF8.self) }
+
+    func write(_ buffer: ByteBuffer) async throws {
+        bytes.withLock { $0 += Array(buffer.readableBytesView) }
+        notify(text)
+    }
+
+    func finish(_ trailingHeaders: HTTPFields?) async throws {}
+}

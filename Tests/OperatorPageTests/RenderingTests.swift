@@ -1,0 +1,157 @@
+import Foundation
+import Limits
+import Projection
+import Testing
+
+@testable import OperatorPage
+
+struct RenderingTests {
+    private let templates: Templates
+
+    init() throws { templates = try Templates() }
+
+    @Test func noTemplateLeavesAnythingUnescaped() {
+        for (name, bytes) in Templates.sources {
+            let text = String(decoding: bytes, as: UTF8.self)
+            #expect(!text.contains("{{{") && !text.contains("{{&"), "\(name)")
+        }
+    }
+
+    @Test func noTemplateHasScriptsOrStylesOfItsOwn() {
+        for (name, bytes) in Templates.sources {
+            let text = String(decoding: bytes, as: UTF8.self)
+            #expect(!text.contains("style="), "\(name)")
+            #expect(!text.contains("<style"), "\(name)")
+            #expect(text.firstMatch(of: #/\son[a-z]+="/#) == nil, "\(name)")
+            for script in text.matches(of: #/<script[^>]*>(.*?)</script>/#) {
+                #expect(script.1.isEmpty, "\(name)")
+            }
+        }
+    }
+
+    static let hostile = [
+        "<script>alert(1)</script>", "\" autofocus onfocus=\"alert(1)", "'><img src=x>", "&lt;",
+        "{{brand}}", "\"\u{301} onfocus=alert(1) \"", "\u{600}<script>", "<\u{338}b>",
+    ]
+
+    @Test(arguments: hostile)
+    func everyTextIsEscaped(text: String) {
+        let row: Fields = [
+            "id": text, "name": text, "path": text, "suspended": false, "cells": [Fields](),
+            "threshold": text, "autoSuspend": text,
+        ]
+        let html = templates.render(
+            "usage-limits",
+            [
+                "brand": text, "logo": text, "search": text, "rows": [row], "hasRows": true,
+                "defaultsJSON": text, "csrf": text, "who": text,
+            ])
+        let plain = templates.render(
+            "usage-limits",
+            [
+                "brand": "x", "logo": "x", "search": "x",
+                "rows": [
+                    row.merging([
+                        "id": "x", "name": "x", "path": "x", "threshold": "x", "autoSuspend": "x",
+                    ])
+                ],
+                "hasRows": true, "defaultsJSON": "x", "csrf": "x", "who": "x",
+            ])
+        // By bytes, as a browser reads it: as many marks as with a text that has none.
+        for mark in "<>\"'".utf8 {
+            #expect(html.utf8.count { $0 == mark } == plain.utf8.count { $0 == mark })
+        }
+    }
+
+    @Test func aValueThatIsNilIsNotLookedForFurtherOut() {
+        let inner: Fields = ["cap": nil]
+        let html = templates.render("chip", ["suspended": true])
+        #expect(html.contains("Suspended"))
+        let cell = templates.render(
+            "audit-table",
+            [
+                "hasAudit": true, "code": "wrong",
+                "audit": [inner.merging(["code": nil, "kind": "k", "lines": [String]()])],
+            ])
+        #expect(!cell.contains("wrong"))
+    }
+
+    // MARK: Limits
+
+    private func limit(_ cap: Int64?, _ committed: Int64, held: Int64 = 0) -> LimitFields {
+        LimitFields(
+            LimitUsage(
+                kind: .tenantExtensions, cap: cap, committed: committed, held: held,
+                windowStart: 0, resetsAt: 0), percent: 80)
+    }
+
+    @Test func aLimitSaysHowItStands() {
+        #expect(limit(10, 7).state == "")
+        #expect(limit(10, 8).state == "near")
+        #expect(limit(10, 10).state == "over")
+        #expect(limit(10, 12).shareText == "2 over the cap")
+        #expect(limit(10, 12).share == "100")
+        #expect(limit(1_000, 125, held: 250).share == "12.5")
+        #expect(limit(1_000, 125, held: 250).filled == "37.5")
+        #expect(limit(nil, 5).of == "no limit")
+        #expect(limit(0, 0).state == "")
+        #expect(limit(0, 1).state == "over")
+        #expect(limit(.max, .max - 1, held: .max).filled == "100")
+        #expect(limit(10, -3).share == "0")
+    }
+
+    @Test func theSixFieldsReadAsTheAPIWritesThem() throws {
+        let data = Data(TenantLimits.presetsJSON.utf8)
+        let presets = try #require(
+            JSONSerialization.jsonObject(with: data) as? [String: [String: Any]])
+        let cautious = try #require(presets["new-tenant"])
+        #expect(cautious["monthly_spend_limit"] as? String == "500.00")
+        #expect(cautious["max_monthly_minutes"] as? Int == 5_000)
+        #expect(cautious["auto_suspend"] as? Bool == true)
+        #expect(presets["unlimited"]?["max_dids"] is NSNull)
+    }
+
+    // MARK: Charts and files
+
+    @Test func aChartHasABarForEachDayWithinItsBounds() throws {
+        let rows = (0..<30).map { day in
+            DailyUsageRow(
+                day: Int64(day) * 86_400_000, profileID: "",
+                committed: Amounts(.spend, Int64(day) * 1_230_000_000), allowed: Int64(day),
+                denied: 3)
+        }
+        for subject in DailyChart.Subject.allCases {
+            let fields = DailyChart(rows, subject).fields
+            let bars = try #require(fields["bars"] as? [Fields])
+            #expect(bars.count == 30)
+            for bar in bars {
+                let y = try #require(Double(bar["y"] as? String ?? ""))
+                #expect(y >= 14 && y <= 190)
+            }
+            #expect((fields["text"] as? String)?.contains("1970-01-30") == true)
+        }
+    }
+
+    @Test func aFileOfValuesIsQuotedAndStartsNoFormula() {
+        var table = CSVTable(["a", "b"])
+        table.append(["=1+1", "-3"])
+        table.append(["say \"hi\", now", "two\nlines"])
+        #expect(
+            table.text
+                == "a,b\r\n'=1+1,-3\r\n\"say \"\"hi\"\", now\",\"two\nlines\"\r\n")
+    }
+
+    @Test func theLiveMessageIsOfCompleteSeconds() {
+        let counts = [
+            DecisionCount(second: 98, allowed: 7, denied: [.tenantSpendLimit: 2, .suspended: 3]),
+            DecisionCount(second: 99, allowed: 100), DecisionCount(second: 1, allowed: 50),
+        ]
+        let message = LiveMessage(
+            counts, (.microseconds(1_234), .milliseconds(20)), nearest: [], now: 100_500)
+        #expect(message.rate == "12")
+        #expect(message.deniedRate == "5")
+        #expect(message.allowed.count == 60 && message.allowed.reduce(0, +) == 7)
+        #expect(message.codes.map(\.code) == ["20012", "49001"])
+        #expect(message.p50 == "1.23 ms" && message.p99 == "20.00 ms")
+    }
+}

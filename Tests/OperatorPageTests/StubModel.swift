@@ -1,0 +1,80 @@
+import ControlPlane
+import Events
+import Limits
+import Projection
+
+/// Lists as a test wants them.
+struct StubModel: ReadModel {
+    var tenantRows: [TenantRow] = []
+    var profileRows: [ProfileRow] = []
+    var auditRows: [AuditRow] = []
+    var eventRows: [Event] = []
+    var deliveryRows: [DeliveryRow] = []
+
+    var status: ProjectionStatus { ProjectionStatus(time: 0, behindBytes: 0, trouble: nil) }
+    func caughtUp() async -> Bool { true }
+
+    private func part<Row: Sendable>(_ rows: [Row], _ page: Page) -> Paged<Row> {
+        let part = rows.dropFirst((page.number - 1) * page.size).prefix(page.size)
+        return Paged(rows: Array(part), total: rows.count)
+    }
+
+    func tenants(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
+        let rows = tenantRows.filter { row in
+            switch query.id {
+            case .equals(let id): row.settings.id == id
+            case .contains(let text): row.settings.id.contains(text)
+            case nil: true
+            }
+        }
+        return part(rows.filter { query.status == nil || query.status == $0.status }, page)
+    }
+
+    func usage(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
+        try await tenants(query, page)
+    }
+
+    func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
+        part(profileRows, page)
+    }
+
+    func dailyUsage(
+        tenantID: String, profileID: String?, from: Int64, to: Int64
+    ) async throws -> [DailyUsageRow] { [] }
+
+    func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
+        part(auditRows, page)
+    }
+
+    func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event> {
+        part(eventRows, page)
+    }
+
+    func event(_ id: String) async throws -> Event? { nil }
+
+    func deliveries(_ query: DeliveryQuery, _ page: Page) async throws -> Paged<DeliveryRow> {
+        part(deliveryRows, page)
+    }
+
+    func delivery(_ id: Int64) async throws -> DeliveryRow? { nil }
+    func resend(_ id: Int64) async throws -> DeliveryRow? { nil }
+    func enqueue(_ event: Event, to channel: Delivery.Channel) async throws -> Int64 { 0 }
+}
+
+extension TenantRow {
+    /// A tenant with this name that uses `spend` dollars of a hundred.
+    static func sample(_ id: String, name: String, spend: Int64 = 20) -> TenantRow {
+        var limits = TenantLimits.newTenant
+        limits.monthlySpendNanos = 100_000_000_000
+        let usage = (0..<4).map { resource in
+            let kind = LimitKind.allCases[resource + 1]
+            return LimitUsage(
+                kind: kind, cap: limits.cap(kind.row.resource),
+                committed: resource == 0 ? spend * 1_000_000_000 : 3, held: 0, windowStart: 0,
+                resetsAt: resource == 0 || resource == 3 ? 1_800_000_000_000 : 0)
+        }
+        return TenantRow(
+            settings: TenantSettings(id: id, name: name, limits: limits), status: .active,
+            usage: usage)
+    }
+}

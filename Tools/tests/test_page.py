@@ -1,0 +1,564 @@
+"""The operator's page in a real browser, against the real binary."""
+
+import uuid
+
+import pytest
+from browser import DESKTOP, PHONE, WALL, Browser
+from conftest import Server
+from control import Hooks, Rest, eventually
+from selenium.webdriver.common.keys import Keys
+from test_loadtest import LoadTest
+
+HOSTILE = "<b onclick=alert(1)>O'Hara</b> & \"Sons\""
+PAGES = {
+    "usage-limits": "/settings/usage-limits", "tenant": "/tenants/acme",
+    "tenant-defaults": "/settings/tenant-defaults", "alerts": "/alerts", "audit": "/audit", "live": "/live",
+}
+
+
+class Service:
+    """The service with operators and tenants."""
+
+    def __init__(self, directory):
+        self.server = Server(
+            "--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", "--brand-name", "Northwind Voice",
+            "--brand-contact", "care@northwind.example", limits=None, auth=True)
+        self.token = (directory / "operator-token").read_text().strip()
+        self.rest = Rest(self.server, self.token)
+        self.hooks = Hooks()
+
+    def operator(self, name):
+        """A further operator's token."""
+        return self.rest.post("/v2/access_tokens", {"name": name, "scope": "operator"}).data["token"]
+
+    def tenant(self, **fields):
+        """The id of a new tenant."""
+        body = {"id": f"t-{uuid.uuid4().hex[:8]}", **fields}
+        return self.rest.post("/v2/tenants", body).data["id"]
+
+    def keyed_denial(self, tenant, **quantities):
+        """A denial that is remembered, and so on record."""
+        return self.rest.ask("POST", "/v2/check_and_reserve", {
+            "tenant_id": tenant, "action": "charge", "mode": "commit", "quantities": quantities,
+        }, {"Idempotency-Key": uuid.uuid4().hex})
+
+    def fill(self):
+        """What pictures show."""
+        rest = self.rest
+        rest.patch("/v2/tenant_defaults", {"monthly_spend_limit": "500.00", "max_extensions": 50, "max_dids": 10,
+                                           "max_monthly_minutes": 5000, "alert_threshold": 80, "auto_suspend": True})
+        names = ["Acme Voice", "Globex", "Initech", "Umbrella Telecom", "Stark Industries", "Wayne Enterprises",
+                 "Wonka Calls", "Hooli", "Cyberdyne", "Tyrell", "Soylent", "Massive Dynamic", HOSTILE]
+        for index, name in enumerate(names):
+            body = {"id": "acme" if index == 0 else f"tenant-{index:02}", "name": name, "preset": "new-tenant"}
+            if index % 4 == 1:
+                body.update(monthly_spend_limit=None, max_dids=None, auto_suspend=False)
+            tenant = rest.post("/v2/tenants", body).data["id"]
+            rest.record(tenant, spend=f"{20 + 37 * index % 470}.50", extensions=3 + 5 * index % 40,
+                        dids=1 + index % 8, call_seconds=600 + 17_900 * index % 240_000)
+        for index in range(12):
+            rest.post("/v2/tenants", {"id": f"small-{index:02}", "name": f"Small Office {index + 1}"})
+        rest.post("/v2/webhook_endpoints", {"url": self.hooks.url + "/tollgate", "description": "On call"})
+        rest.post("/v2/email_recipients", {"address": "ops@northwind.example", "name": "Operations"})
+        rest.post("/v2/messaging_profiles", {
+            "id": "be3eb60a-a346-470a-886c-ab4e421711bd", "tenant_id": "acme", "name": "Alerts",
+            "whitelisted_destinations": ["US"], "daily_spend_limit": "10.00", "daily_spend_limit_enabled": True})
+        rest.send("acme", "be3eb60a-a346-470a-886c-ab4e421711bd", "8.40")
+        rest.check("acme", "outbound_call", mode="reserve", spend="0.60", call_seconds=60)
+        rest.check("tenant-03", spend="600.00")
+        rest.record("tenant-03", spend="420.00")
+        self.keyed_denial("tenant-02", spend="700.00")
+        self.keyed_denial("tenant-06", extensions=60)
+
+    def close(self):
+        status = self.server.stop()
+        self.hooks.close()
+        assert status == 0, "".join(self.server.log)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    service = Service(tmp_path_factory.mktemp("page") / "data")
+    service.fill()
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def window(service):
+    """The window that most tests use, one after another, logged in."""
+    window = Browser(service.server.http)
+    window.log_in(service.token)
+    yield window
+    window.close()
+
+
+@pytest.fixture
+def page(window):
+    """The window, as large as a desk's; after the test nothing may stand in its console."""
+    window.show(DESKTOP)
+    window.complaints()
+    yield window
+    # Answers that refuse are shown to the person; the browser notes them too.
+    assert window.complaints(allowed=("the server responded with a status of 4",)) == []
+
+
+@pytest.fixture
+def other(service):
+    """A second operator's window."""
+    window = Browser(service.server.http)
+    window.log_in(service.operator("bob"))
+    yield window
+    window.close()
+
+
+def row(tenant):
+    return f'tr[data-tenant="{tenant}"]'
+
+
+def edit(page, tenant):
+    page.open(f"/settings/usage-limits?q={tenant}")
+    page.click(f"{row(tenant)} [data-edit]")
+    page.find("#edit-limits[open]")
+
+
+# MARK: log-in
+
+
+def test_a_log_in_opens_the_page_that_was_asked_for_and_ends_with_the_log_out(service):
+    page = Browser(service.server.http)
+    try:
+        page.open("/audit?kind=denied")
+        assert page.path.startswith("/login?next=")
+        page.fill("#token", "tg_wrong")
+        page.click("button[type=submit]")
+        page.wait_for_text("[role=alert]", "This is no operator token.")
+        page.fill("#token", service.token)
+        page.click("button[type=submit]")
+        page.wait(lambda: page.path == "/audit?kind=denied", "the page asked for")
+        assert page.run("return document.cookie") == "", "a script can read the cookie"
+        page.click(".session button")
+        page.wait(lambda: page.path == "/login", "the log-in")
+        page.open("/audit")
+        assert page.path.startswith("/login")
+    finally:
+        page.close()
+
+
+def test_a_token_that_is_revoked_ends_its_sessions(service, other):
+    tokens = service.rest.all("/v2/access_tokens")
+    bob = next(token for token in tokens if token["name"] == "bob")
+    service.rest.delete(f"/v2/access_tokens/{bob['id']}").data
+    other.open("/live")
+    assert other.path.startswith("/login")
+
+
+def test_rest_takes_the_cookie_only_with_the_token_of_the_page(page):
+    page.open("/live")
+    status = page.driver.execute_async_script("""
+        const done = arguments[0];
+        const ask = (headers) => fetch("/v2/tenants/acme/actions/suspend", { method: "POST", headers })
+            .then((answer) => answer.status);
+        Promise.all([ask({}), ask({ "x-csrf-token": "wrong" }), fetch("/v2/tenants/acme").then((it) => it.status)])
+            .then(done);""")
+    assert status == [401, 401, 200]
+
+
+# MARK: usage limits
+
+
+def test_the_table_is_the_guides(page):
+    page.open("/settings/usage-limits")
+    assert [head.text for head in page.all(".limits thead th")] == [
+        "Name", "Monthly Spend Limit ($)", "Max Extensions", "Max DIDs", "Max Monthly Minutes", "Alert Threshold (%)",
+        "Auto-Suspend", "Actions"]
+    cells = page.all(f"{row('tenant-01')} td")
+    assert "No limit" in cells[1].get_attribute("textContent"), "an empty cell says so to those who cannot see it"
+    assert not cells[1].find_elements("css selector", ".cap, .bar")
+    assert cells[2].find_element("css selector", ".cap").text == "50"
+    assert cells[6].text == "No"
+
+
+def test_search_order_status_and_pages(page, service):
+    page.open("/settings/usage-limits")
+    names = [name.text for name in page.all(".limits .name")]
+    assert names == sorted(names) and len(names) == 20
+    page.click("a[rel=next]")
+    page.wait(lambda: "page=2" in page.path, "the second page")
+    assert len(page.all(".limits tbody tr")) == len(service.rest.all("/v2/tenants")) - 20
+    page.fill("#search", "globex")
+    page.find("#search").send_keys(Keys.ENTER)
+    page.wait(lambda: [name.text for name in page.all(".limits .name")] == ["Globex"], "what was looked for")
+    page.open("/settings/usage-limits?q=tenant-04")
+    assert [name.text for name in page.all(".limits .name")] == ["Stark Industries"], "by its id"
+    page.open("/settings/usage-limits")
+    page.click(".limits thead th:nth-child(2) a")
+    page.wait(lambda: page.all("th[aria-sort=descending]"), "the order")
+    spent = [row["usage"] for row in spends(page)]
+    assert spent == sorted(spent, reverse=True)
+    page.open("/settings/usage-limits?status=suspended")
+    assert all("Suspended" in chip.text for chip in page.all(".limits .chip"))
+    page.open("/settings/usage-limits?q=no-such-tenant")
+    page.wait_for_text(".empty", "No tenant fits.")
+
+
+def spends(page):
+    texts = page.run("""return [...document.querySelectorAll(".limits tbody tr td:nth-child(2) .use")]
+        .map((it) => it.textContent)""")
+    return [{"usage": float(text.split()[0].strip("$").replace(",", ""))} for text in texts]
+
+
+def test_limits_are_edited_with_a_preview_and_enforced_at_once(page, service):
+    tenant = service.tenant(name="Preview Ltd", monthly_spend_limit=None, auto_suspend=True)
+    service.rest.record(tenant, spend="512.40", extensions=12)
+    edit(page, tenant)
+    page.wait_for_text('[data-preview="tenant_monthly_spend"]', "used so far")
+    page.fill("#edit-monthly_spend_limit", "500")
+    page.wait_for_text(
+        '[data-preview="tenant_monthly_spend"]',
+        "Already over by 12.40: trips at the next charge and suspends the tenant.")
+    page.click("#edit-auto_suspend")
+    page.wait_for_text('[data-preview="tenant_monthly_spend"]', "alerts only")
+    page.click("#edit-auto_suspend")
+    page.fill("#edit-max_extensions", "12")
+    page.wait_for_text('[data-preview="tenant_extensions"]', "Exactly reached")
+    page.fill("#edit-monthly_spend_limit", "600")
+    page.fill("#edit-max_dids", "")
+    page.fill("#edit-max_monthly_minutes", "6,000")
+    page.find("#edit-max_monthly_minutes").send_keys(Keys.ENTER)
+    page.wait_for_text(".toast", "Limits saved.")
+    now = service.rest.tenant(tenant)
+    assert (now["monthly_spend_limit"], now["max_extensions"], now["max_dids"], now["max_monthly_minutes"]) == (
+        "600.00", 12, None, 6000)
+    assert service.rest.check(tenant, extensions=1).codes == ["49002"]
+    cells = page.all(f"{row(tenant)} td")
+    assert "$600.00" in cells[1].text and "$512.40 used · 85 %" in cells[1].text
+    assert page.run("return document.activeElement.dataset.edit") == tenant, "the focus goes back to where it was"
+
+
+def test_errors_of_the_api_stand_beside_their_fields(page, service):
+    tenant = service.tenant(name="Errors")
+    edit(page, tenant)
+    page.fill("#edit-monthly_spend_limit", "1.0000000001")
+    page.fill("#edit-max_dids", "many")
+    page.fill("#edit-alert_threshold", "101")
+    page.click("#edit-limits button[type=submit]")
+    for name in ("monthly_spend_limit", "max_dids", "alert_threshold"):
+        field = page.find(f"#edit-{name}[aria-invalid=true]")
+        note = page.find("#" + field.get_attribute("aria-describedby").split()[0])
+        assert note.text and note.find_element("xpath", "..").get_attribute("class") == "field"
+    assert page.faults() == []
+    page.picture("edit-limits-errors")
+    page.show(DESKTOP)
+    page.find("#edit-limits").send_keys(Keys.ESCAPE)
+    page.wait(lambda: not page.all("#edit-limits[open]"), "the end of the dialog")
+    assert service.rest.tenant(tenant)["max_dids"] == 10, "nothing was changed"
+
+
+def test_reset_to_defaults(page, service):
+    tenant = service.tenant(name="Reset", monthly_spend_limit="9.00", max_dids=1, auto_suspend=False)
+    edit(page, tenant)
+    page.click("[data-reset]")
+    page.wait(lambda: page.find("#edit-monthly_spend_limit").get_attribute("value") == "500.00", "the defaults")
+    page.click("#edit-limits button[type=submit]")
+    page.wait_for_text(".toast", "Limits saved.")
+    now = service.rest.tenant(tenant)
+    assert (now["monthly_spend_limit"], now["max_dids"], now["auto_suspend"]) == ("500.00", 10, True)
+
+
+def test_two_operators_edit_the_same_tenant(page, other, service):
+    tenant = service.tenant(name="Contested", max_dids=5)
+    edit(page, tenant)
+    edit(other, tenant)
+    other.fill("#edit-max_dids", "7")
+    other.click("#edit-limits button[type=submit]")
+    other.wait_for_text(".toast", "Limits saved.")
+
+    page.fill("#edit-max_dids", "6")
+    page.fill("#edit-max_extensions", "33")
+    page.click("#edit-limits button[type=submit]")
+    page.wait_for_text("[data-conflict]", "Changed by someone else")
+    rows = {tuple(cell.text for cell in line.find_elements("css selector", "th, td"))
+            for line in page.all("[data-conflict] tbody tr")}
+    assert rows == {("Max DIDs", "7", "6"), ("Max Extensions", "50", "33")}
+    assert service.rest.tenant(tenant)["max_dids"] == 7, "theirs stands until somebody decides"
+    assert page.faults() == []
+    page.picture("conflict")
+    page.show(DESKTOP)
+    page.click("[data-theirs]")
+    assert page.find("#edit-max_dids").get_attribute("value") == "7"
+    page.fill("#edit-max_extensions", "33")
+    page.click("#edit-limits button[type=submit]")
+    page.wait_for_text(".toast", "Limits saved.")
+    now = service.rest.tenant(tenant)
+    assert (now["max_dids"], now["max_extensions"]) == (7, 33)
+
+
+def test_suspend_and_reinstate_with_a_reason(page, service):
+    tenant = service.tenant(name="Rogue Dialer")
+    page.open(f"/settings/usage-limits?q={tenant}")
+    page.click(f"{row(tenant)} [data-suspend]")
+    page.click("#set-status button[type=submit]")
+    page.wait_for_text("#set-status .error", "Say why.")
+    page.fill("#status-reason", "toll fraud, ticket 4711")
+    page.click("#set-status button[type=submit]")
+    page.wait_for_text(f"{row(tenant)} .chip", "Suspended")
+    assert service.rest.check(tenant, spend="0.01").codes == ["20012"]
+    page.open(f"/tenants/{tenant}")
+    page.wait_for_text(".changes", "Reason: toll fraud, ticket 4711")
+    page.click("[data-reinstate]")
+    page.fill("#status-reason", "settled")
+    page.click("#set-status button[type=submit]")
+    page.wait_for_text(".heading .chip", "Active")
+    assert service.rest.check(tenant, spend="0.01").data["decision"] == "allowed"
+
+
+def test_a_new_tenant_starts_with_the_defaults_or_a_preset(page, service):
+    page.open("/settings/usage-limits")
+    page.click("[data-open=new-tenant]")
+    assert page.find("#new-monthly_spend_limit").get_attribute("value") == "500.00"
+    page.choose("#new-preset", "unlimited")
+    page.wait(lambda: page.find("#new-monthly_spend_limit").get_attribute("value") == "", "the preset")
+    name = f"born-{uuid.uuid4().hex[:6]}"
+    page.fill("#new-id", name)
+    page.fill("#new-name", HOSTILE)
+    page.fill("#new-zone", "Mars/Olympus")
+    page.click("#new-tenant button[type=submit]")
+    page.wait_for_text("#new-tenant .error", "time zone")
+    page.fill("#new-zone", "Europe/Berlin")
+    page.fill("#new-max_dids", "3")
+    page.click("#new-tenant button[type=submit]")
+    page.wait_for_text(".toast", "was created.")
+    now = service.rest.tenant(name)
+    assert (now["name"], now["max_dids"], now["monthly_spend_limit"], now["time_zone"]) == (
+        HOSTILE, 3, None, "Europe/Berlin")
+    page.open(f"/tenants/{name}")
+    assert page.text("h1") == HOSTILE and not page.all("h1 b")
+
+
+# MARK: one tenant
+
+
+def test_a_tenants_bar_moves_while_it_is_used(page, service):
+    tenant = service.tenant(name="Busy", monthly_spend_limit="100.00", auto_suspend=False)
+    page.open(f"/tenants/{tenant}")
+    page.wait_for_text("[data-live]", "Live")
+    spend = '.card[data-limit="tenant_monthly_spend"]'
+    width = lambda: float(page.all(f"{spend} .used")[0].get_attribute("width").rstrip("%"))  # noqa: E731
+    assert page.text(f"{spend} [data-used]") == "$0.00" and width() == 0
+    service.rest.record(tenant, spend="40.00")
+    page.wait_for_text(f"{spend} [data-used]", "$40.00")
+    assert width() == 40
+    service.rest.record(tenant, spend="45.00")
+    page.wait(lambda: page.all(f"{spend} .bar.near"), "the colour of the alert")
+    service.rest.post(f"/v2/tenants/{tenant}/actions/suspend", {"reason": "test"})
+    page.wait_for_text(".heading .chip", "Suspended")
+    assert page.find("[data-reinstate]").is_displayed()
+
+
+def test_profiles_have_a_switch_and_a_limit(page, service):
+    tenant = service.tenant(name="Messages")
+    profile = service.rest.post("/v2/messaging_profiles", {
+        "tenant_id": tenant, "name": "News", "whitelisted_destinations": ["US"]}).data["id"]
+    service.rest.send(tenant, profile, "0.50")
+    page.open(f"/tenants/{tenant}")
+    line = f'tr[data-profile="{profile}"]'
+    page.wait_for_text(f"{line} [data-used]", "$0.50")
+    page.click(f"{line} [data-toggle]")
+    page.wait(lambda: page.all(f"{line} [aria-invalid=true]"), "an enabled limit needs an amount")
+    page.wait(lambda: not page.find(f"{line} [data-toggle]").is_selected(), "the switch goes back")
+    page.fill(f"{line} [name=daily_spend_limit]", "0.50")
+    page.click(f"{line} [data-toggle]")
+    page.wait_for_text(".toast", "The daily limit is saved.")
+    now = service.rest.get(f"/v2/messaging_profiles/{profile}").data
+    assert (now["daily_spend_limit"], now["daily_spend_limit_enabled"]) == ("0.50", True)
+    assert service.rest.send(tenant, profile, "0.01").codes == ["40333"]
+    page.click(f"{line} [data-toggle]")
+    page.wait(lambda: not service.rest.get(f"/v2/messaging_profiles/{profile}").data["daily_spend_limit_enabled"],
+              "the override")
+    page.wait_for_text(".toast", "The daily limit is saved.")
+    assert service.rest.send(tenant, profile, "0.01").data["decision"] == "allowed"
+
+
+def test_a_reservation_is_released_by_hand(page, service):
+    tenant = service.tenant(name="Holder")
+    held = service.rest.check(tenant, "outbound_call", mode="reserve", spend="1.00", call_seconds=120).data["id"]
+    page.open(f"/tenants/{tenant}")
+    assert "$1.00, 2 min" in page.text("section[aria-labelledby=reservations]")
+    page.click(f'[data-release="{held}"]')
+    page.wait_for_text("#confirm", "Release this reservation?")
+    page.click("#confirm [value=no]")
+    assert service.rest.get(f"/v2/reservations/{held}").status == 200
+    page.click(f'[data-release="{held}"]')
+    page.click("#confirm [data-yes]")
+    page.wait_for_text(".empty", "Nothing is held.")
+    assert service.rest.get(f"/v2/reservations/{held}").status == 404
+
+
+def test_usage_by_day_is_drawn_listed_and_downloadable(page, service):
+    page.open("/tenants/acme?chart=decisions")
+    assert len(page.all(".chart .hit")) == 30
+    assert "the most on" in page.all("#chart-text")[0].get_attribute("textContent")
+    page.click("details summary")
+    assert len(page.all("details tbody tr")) == 30
+    csv = page.driver.execute_async_script(
+        'fetch("/tenants/acme/daily.csv").then((answer) => answer.text()).then(arguments[0])')
+    lines = csv.strip().split("\r\n")
+    assert lines[0] == "day_utc,spend_usd,extensions,dids,call_seconds,allowed,denied"
+    assert lines[-1].split(",")[1] == "28.90"
+
+
+# MARK: defaults, alerts, audit, live
+
+
+def test_tenant_defaults_pre_fill_new_tenants(page, service):
+    page.open("/settings/tenant-defaults")
+    page.fill("#default-max_dids", "11")
+    page.fill("#default-alert_threshold", "0")
+    page.click("#tenant-defaults button[type=submit]")
+    page.wait(lambda: page.all("#default-alert_threshold[aria-invalid=true]"), "the error")
+    page.click("[data-cautious]")
+    page.fill("#default-max_extensions", "51")
+    page.click("#tenant-defaults button[type=submit]")
+    page.wait_for_text(".toast", "The defaults are saved.")
+    assert service.rest.tenant(service.tenant(name="Default"))["max_extensions"] == 51
+    service.rest.patch("/v2/tenant_defaults", {"max_extensions": 50}).data
+
+
+def test_alerts_show_events_deliveries_and_recipients(page, service):
+    page.open("/alerts")
+    page.wait_for_text("section[aria-labelledby=events]", "Limit reached")
+    page.click("[data-new=endpoint]")
+    page.click("#endpoint button[type=submit]")
+    page.wait(lambda: page.all("#endpoint-url[aria-invalid=true]"), "the missing URL")
+    url = f"{service.hooks.url}/{uuid.uuid4().hex[:6]}"
+    page.fill("#endpoint-url", url)
+    page.click("#endpoint [value='tenant.suspended']")
+    page.click("#endpoint button[type=submit]")
+    page.wait_for_text("section[aria-labelledby=endpoints]", url)
+    assert [it["event_types"] for it in service.rest.all("/v2/webhook_endpoints") if it["url"] == url] == [
+        ["tenant.suspended"]]
+    page.click(f'[aria-label="Send a test to {url}"]')
+    page.wait_for_text(".toast", "The test has arrived.")
+    path = url.removeprefix(service.hooks.url)
+    assert [got for got, _, _ in service.hooks.received].count(path) == 1
+    page.open("/alerts")
+    page.click(f'[aria-label="Resend to {url}"]')
+    page.wait_for_text(".toast", "on its way again")
+    eventually(lambda: [got for got, _, _ in service.hooks.received].count(path) == 2)
+    page.click(f'[aria-label="Delete {url}"]')
+    page.click("#confirm [data-yes]")
+    page.wait(lambda: url not in page.text("section[aria-labelledby=endpoints]"), "the deletion")
+    page.click("[data-new=recipient]")
+    page.fill("#recipient-address", "night@northwind.example")
+    page.click("#recipient button[type=submit]")
+    page.wait_for_text("section[aria-labelledby=recipients]", "night@northwind.example")
+
+
+def test_the_audit_log_says_what_triggered_and_who_did_it(page, service):
+    tenant = service.tenant(name="Audited", monthly_spend_limit="5.00")
+    service.keyed_denial(tenant, spend="7.00")
+    page.open(f"/audit?tenant={tenant}")
+    text = page.text("main")
+    assert "Monthly spend: $0.00 of $5.00 used, $7.00 asked" in text and "49001" in text
+    assert "first operator" in text
+    page.choose("#kind", "tenant_created")
+    page.click(".toolbar button[type=submit]")
+    page.wait(lambda: "kind=tenant_created" in page.path, "the filter")
+    assert len(page.all("section tbody tr")) == 1
+    csv = page.driver.execute_async_script(
+        f'fetch("/audit.csv?tenant={tenant}").then((answer) => answer.text()).then(arguments[0])')
+    assert "tenant_monthly_spend,5.00,0.00,0.00,7.00" in csv
+
+
+@pytest.fixture
+def load(service):
+    """A load test that runs: the tenants it works on, some of them with caps that warn and never refuse."""
+    for number in range(10):
+        tenant = service.tenant(id=f"load-{number:08}", name=f"Load {number}", monthly_spend_limit="2.00",
+                                max_extensions=None, max_dids=None, max_monthly_minutes=None, on_limit="alert")
+        service.rest.post("/v2/messaging_profiles", {
+            "id": f"{tenant}-profile-000", "tenant_id": tenant, "name": "Load", "whitelisted_destinations": ["US"]}).data
+    test = LoadTest(service.server.endpoint, "--token", service.operator("load"), "--rate", "200", "--duration", "60s",
+                    "--tenants", "10", "--profiles-per-tenant", "1", "--keys")
+    yield test
+    test.process.kill()
+    test.process.communicate(timeout=10)
+
+
+def test_everything_live_moves_while_load_runs(page, load):
+    load.wait_for_progress(1)
+    page.open("/tenants/load-00000000")
+    card = '.card[data-limit="tenant_monthly_spend"]'
+    widths = set()
+    page.wait(lambda: widths.add(page.all(f"{card} .used")[0].get_attribute("width")) or len(widths) > 2,
+              "a bar that moves", 20)
+    page.open("/live")
+    page.wait_for_text("[data-live]", "Live")
+    rates = set()
+    page.wait(lambda: rates.add(page.text("[data-rate]")) or len(rates) > 2, "a rate that moves", 20)
+    assert max(int(rate.replace(",", "")) for rate in rates if rate != "–") > 50
+    assert page.all("[data-chart] polyline")[0].get_attribute("points")
+    assert page.text("[data-p99]").endswith(" ms")
+    page.wait_for_text("[data-nearest]", "Load 0", 20)
+    page.picture("live-under-load")
+
+
+# MARK: every page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_can_be_used_by_everybody(page, name):
+    sizes = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False), "wall": (WALL, False)}
+    for look, (size, dark) in sizes.items():
+        page.show(size, dark)
+        page.open(PAGES[name])
+        if name in ("tenant", "live"):
+            page.wait_for_text("[data-live]", "Live")
+        assert page.faults() == [], look
+        assert page.weight() < 100_000
+        if look != "wall":
+            page.picture(f"{name}-{look}", size)
+    page.show(DESKTOP)
+    page.open(PAGES[name])
+    assert page.focus_faults() == []
+
+
+@pytest.mark.parametrize("dialog", ["edit-limits", "new-tenant", "set-status"])
+def test_every_dialog_can_be_used_by_everybody(page, dialog):
+    opener = {"edit-limits": f"{row('acme')} [data-edit]", "new-tenant": "[data-open=new-tenant]",
+              "set-status": f"{row('acme')} [data-suspend]"}[dialog]
+    for look, size, dark in (("light", DESKTOP, False), ("dark", DESKTOP, True), ("phone", PHONE, False)):
+        page.show(size, dark)
+        page.open("/settings/usage-limits?q=acme")
+        page.click(opener)
+        page.find(f"#{dialog}[open]")
+        if dialog == "edit-limits":
+            page.wait_for_text('[data-preview="tenant_dids"]', "left")
+        assert page.faults() == [], look
+        page.driver.save_screenshot(str(pictures() / f"{dialog}-{look}.png"))
+
+
+def pictures():
+    from browser import SCREENSHOTS
+
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    return SCREENSHOTS
+
+
+def test_the_pages_that_need_no_log_in(service):
+    page = Browser(service.server.http)
+    try:
+        for name, path in (("login", "/login"), ("suspended", "/suspended/acme"), ("suspended-unknown", "/suspended/x")):
+            for look, size, dark in (("light", DESKTOP, False), ("dark", DESKTOP, True), ("phone", PHONE, False)):
+                page.show(size, dark)
+                page.open(path)
+                assert page.faults() == [], (name, look)
+                page.picture(f"{name}-{look}", size)
+        text = page.text("main")
+        assert "Northwind Voice" in text and "care@northwind.example" in text
+        for word in ("limit", "cap", "spend ", "Tollgate", "usage"):
+            assert word.lower() not in text.lower()
+        assert page.complaints() == []
+    finally:
+        page.close()
