@@ -155,7 +155,8 @@ struct ServeOptions: ParsableArguments {
     @Option(help: .init("Whom mails and pages speak for (default Tollgate).", valueName: "name"))
     var brandName: String?
 
-    @Option(help: .init("What stands beside the logo on pages (default: the name).", valueName: "text"))
+    @Option(
+        help: .init("What stands beside the logo on pages (default: the name).", valueName: "text"))
     var brandLogo: String?
 
     @Option(
