@@ -45,12 +45,12 @@ enum EventRows {
     }
 
     static func event(_ row: Row) throws -> Event {
-        try JSONDecoder().decode(Event.self, from: row["body"] as Data)
+        try JSONDecoder().decode(Event.self, from: try row.value("body") as Data)
     }
 
-    static func channel(_ row: Row) -> Delivery.Channel {
-        row["webhook"]
-            ? .webhook(url: row["target"], failoverURL: row["failover"])
-            : .email(address: row["target"])
+    static func channel(_ row: Row) throws -> Delivery.Channel {
+        try row.value("webhook")
+            ? .webhook(url: row.value("target"), failoverURL: row.value("failover"))
+            : .email(address: row.value("target"))
     }
 }

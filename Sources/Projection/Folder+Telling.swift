@@ -255,7 +255,7 @@ extension Folder {
     }
 
     /// 0: no refusal.
-    private var refusalCode: UInt32 {
+    var refusalCode: UInt32 {
         guard record.decision == .denied else { return 0 }
         if record.refusedBySuspension { return ErrorCode.suspended.rawValue }
         return LimitKind.allCases.first(where: record.refused.contains)?.row.error.rawValue ?? 0

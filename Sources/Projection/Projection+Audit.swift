@@ -43,22 +43,22 @@ extension Projection {
                 LEFT JOIN caller c ON c.number = a.caller WHERE a.id = ?
                 """)
         guard let row = try Row.fetchOne(statement, arguments: [id]),
-            let kind = Limits.Record.Kind(rawValue: row["kind"])
+            let kind = Limits.Record.Kind(rawValue: try row.value("kind"))
         else { return nil }
-        var line = AuditRow(id: id, time: row["time"], kind: kind.auditName)
-        line.tenantID = row["tenant_id"] ?? ""
-        line.profileID = row["profile_id"] ?? ""
-        line.caller = UInt64(bitPattern: row["caller"])
-        line.callerName = row["caller_name"] ?? ""
-        line.limits = AuditCoding.readings(row["limits"])
-        line.events = Event.Kind.list(EventSet(rawValue: row["events"]))
-        line.asked = Amounts(listed: row["asked"])
-        line.action = Action(rawValue: row["action"]) ?? .unspecified
-        let code: Int = row["code"]
+        var line = AuditRow(id: id, time: try row.value("time"), kind: kind.auditName)
+        line.tenantID = row.optional("tenant_id") ?? ""
+        line.profileID = row.optional("profile_id") ?? ""
+        line.caller = UInt64(bitPattern: try row.value("caller"))
+        line.callerName = row.optional("caller_name") ?? ""
+        line.limits = AuditCoding.readings(row.optional("limits"))
+        line.events = Event.Kind.list(EventSet(rawValue: try row.value("events")))
+        line.asked = Amounts(listed: try row.value("asked"))
+        line.action = Action(rawValue: try row.value("action")) ?? .unspecified
+        let code: Int = try row.value("code")
         line.code = code == 0 ? "" : "\(code)"
-        line.reference = row["reference"]
-        line.reservationID = UInt64(bitPattern: row["reservation"])
-        line.changes = AuditCoding.changes(row["changes"])
+        line.reference = try row.value("reference")
+        line.reservationID = UInt64(bitPattern: try row.value("reservation"))
+        line.changes = AuditCoding.changes(row.optional("changes"))
         return line
     }
 
@@ -125,13 +125,14 @@ extension Projection {
             db, sql: "SELECT * FROM attempt WHERE delivery = ? ORDER BY number DESC LIMIT ?",
             arguments: [id, mostAttempts])
         return DeliveryRow(
-            id: id, event: try EventRows.event(row), channel: EventRows.channel(row),
-            status: DeliveryRow.Status(number: row["status"]),
-            attempts: attempts.map {
+            id: id, event: try EventRows.event(row), channel: try EventRows.channel(row),
+            status: DeliveryRow.Status(number: try row.value("status")),
+            attempts: try attempts.map {
                 DeliveryAttempt(
-                    number: $0["number"], startedAt: $0["started"], finishedAt: $0["finished"],
-                    target: $0["target"], status: $0["status"], error: $0["error"])
-            }, createdAt: row["created"], nextAttemptAt: row["due"])
+                    number: try $0.value("number"), startedAt: try $0.value("started"),
+                    finishedAt: try $0.value("finished"), target: try $0.value("target"),
+                    status: $0.optional("status"), error: $0.optional("error"))
+            }, createdAt: try row.value("created"), nextAttemptAt: row.optional("due"))
     }
 }
 

@@ -14,10 +14,11 @@ extension Projection {
                     SELECT d.*, e.body FROM delivery d JOIN event e ON e.number = d.event
                     WHERE d.status = 0 AND d.due <= ? ORDER BY d.due, d.id LIMIT ?
                     """, arguments: [now, limit + underway.count])
-            return try rows.filter { !underway.contains($0["id"]) }.prefix(limit).map {
+            return try rows.filter { !underway.contains(try $0.value("id")) }.prefix(limit).map {
                 Delivery(
-                    id: $0["id"], event: try EventRows.event($0), channel: EventRows.channel($0),
-                    attempts: $0["attempts"], dueAt: $0["due"])
+                    id: try $0.value("id"), event: try EventRows.event($0),
+                    channel: try EventRows.channel($0), attempts: try $0.value("attempts"),
+                    dueAt: try $0.value("due"))
             }
         }
     }
@@ -27,7 +28,7 @@ extension Projection {
             let rows = try Row.fetchAll(
                 db, sql: "SELECT id, due FROM delivery WHERE status = 0 ORDER BY due LIMIT ?",
                 arguments: [underway.count + 1])
-            return rows.first { !underway.contains($0["id"]) }?["due"]
+            return try rows.first { !underway.contains(try $0.value("id")) }?.value("due")
         }
     }
 

@@ -103,16 +103,17 @@ extension Projection {
                 guard let row = try Row.fetchOne(statement, arguments: [day, tenant, profile])
                 else { continue }
                 var committed = Amounts()
-                committed.set(Resource.spend.index, row["spend"])
+                committed.set(Resource.spend.index, try row.value("spend"))
                 if profileID == nil {
-                    committed.set(Resource.extensions.index, row["extensions"])
-                    committed.set(Resource.dids.index, row["dids"])
-                    committed.set(Resource.callSeconds.index, row["seconds"])
+                    committed.set(Resource.extensions.index, try row.value("extensions"))
+                    committed.set(Resource.dids.index, try row.value("dids"))
+                    committed.set(Resource.callSeconds.index, try row.value("seconds"))
                 }
                 rows.append(
                     DailyUsageRow(
                         day: day, profileID: profileID ?? "", committed: committed,
-                        allowed: row["allowed"], denied: row["denied"]))
+                        allowed: try row.value("allowed"),
+                        denied: try row.value("denied")))
             }
             return rows
         }
@@ -128,8 +129,9 @@ extension Projection {
         let row = try Row.fetchOne(
             db, sql: "SELECT number, tenant FROM profile WHERE id = ?", arguments: [id])
         guard let row else { return nil }
-        if let tenant, tenant != row[1] { return nil }
-        return row[0]
+        let owner: Int64 = try row.value("tenant")
+        if let tenant, tenant != owner { return nil }
+        return try row.value("number")
     }
 
     private func tenantRow(number: Int64, _ db: Database, now: Int64) throws -> TenantRow? {
@@ -139,7 +141,8 @@ extension Projection {
                 ON s.number = t.number WHERE t.number = ?
                 """)
         guard let row = try Row.fetchOne(statement, arguments: [number]),
-            let settings = TenantSettings(kept: row[0]), let state = TenantState(blob: row[1])
+            let settings = TenantSettings(kept: try row.value("settings")),
+            let state = TenantState(blob: try row.value("state"))
         else { return nil }
         // A cycle that is over reads as the one that has begun since, though no record says so yet.
         let isOver = state.cycleEnd <= now
@@ -171,7 +174,8 @@ extension Projection {
                 ON s.number = p.number WHERE p.number = ?
                 """)
         guard let row = try Row.fetchOne(statement, arguments: [number]),
-            let settings = ProfileSettings(kept: row[0]), let state = ProfileState(blob: row[1])
+            let settings = ProfileSettings(kept: try row.value("settings")),
+            let state = ProfileState(blob: try row.value("state"))
         else { return nil }
         let isOver = now - state.dayStart >= ProfileState.dayLength
         let day = isOver ? ProfileState.dayStart(of: now) : state.dayStart

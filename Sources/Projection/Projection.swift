@@ -32,8 +32,11 @@ package final class Projection: Sendable, Outbox {
     private let reached = Atomic<UInt64>(0)
     private let reachedTime = Atomic<Int64>(0)
     private let trouble: Lock<String?> = Lock(nil)
+    /// A query found that the file is damaged.
+    private let isDamaged = Atomic<Bool>(false)
     private let listeners: Lock<[@Sendable () -> Void]> = Lock([])
     let schedules = DisplaySchedules()
+    let tally: DecisionTally
 
     private let wakeUp = FutexWord()
     private let isStopping = Atomic<Bool>(false)
@@ -47,6 +50,7 @@ package final class Projection: Sendable, Outbox {
         self.clock = clock
         self.configuration = configuration
         readers = Lock(pool)
+        tally = taker.tally
         self.taker = Lock(taker)
     }
 
@@ -72,8 +76,9 @@ package final class Projection: Sendable, Outbox {
 
     // MARK: Following
 
-    /// Begins to follow, on a thread of its own.
+    /// Begins to follow, on a thread of its own. Once, or again after `stop`.
     package func start() {
+        isStopping.store(false, ordering: .sequentiallyConsistent)
         let done = DispatchSemaphore(value: 0)
         ended.withLock { $0 = done }
         let thread = Thread { [self] in
@@ -118,7 +123,8 @@ package final class Projection: Sendable, Outbox {
     func takeSlice() throws -> Bool {
         do {
             let outcome = try taker.withLock { taker in
-                let outcome = try taker.takeSlice()
+                let outcome = try taker.takeSlice(
+                    isDamaged: isDamaged.exchange(false, ordering: .relaxed))
                 readers.withLock { $0 = taker.pool }
                 return outcome
             }
@@ -164,7 +170,17 @@ package final class Projection: Sendable, Outbox {
     /// Reads, on one of a few connections, one consistent state.
     func read<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
         let pool = readers.withLock { $0 }
-        return try await pool.read(body)
+        do {
+            return try await pool.read(body)
+        } catch {
+            let isDamage = (error as? DatabaseError)?.isDamage ?? (error is ProjectionError)
+            if isDamage {
+                // The follower makes it anew.
+                isDamaged.store(true, ordering: .relaxed)
+                wake()
+            }
+            throw error
+        }
     }
 
     /// Writes what does not come from the journal. Waits for a slice to end.

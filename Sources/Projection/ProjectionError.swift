@@ -44,6 +44,8 @@ package struct ProjectionConfiguration: Sendable {
     package var sliceMilliseconds: Int64 = 250
     /// The longest wait before the journal is looked at again, milliseconds.
     package var pollMilliseconds: Int64 = 100
+    /// Milliseconds between looks at what time alone brings: cycles that end, rows that are old.
+    package var cleaningMilliseconds: Int64 = 1_000
 
     package init() {}
 }

@@ -59,11 +59,28 @@ struct ProjectionFile {
     }
 }
 
+extension Row {
+    /// A value that must be there and of that type; in a damaged file anything may be.
+    func value<T: DatabaseValueConvertible>(_ column: String) throws -> T {
+        let stored: DatabaseValue = self[column]
+        guard let value = T.fromDatabaseValue(stored) else {
+            throw ProjectionError(.unusable, "a row of the file makes no sense (\(column))")
+        }
+        return value
+    }
+
+    /// A value that may be missing.
+    func optional<T: DatabaseValueConvertible>(_ column: String) -> T? {
+        let stored: DatabaseValue = self[column]
+        return T.fromDatabaseValue(stored)
+    }
+}
+
 extension DatabaseError {
-    /// The file is no good, rather than the disk or the moment.
+    /// The file is no good, rather than the disk or the moment: it is damaged, or its tables are not those of the schema.
     var isDamage: Bool {
-        [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_FORMAT, .SQLITE_SCHEMA].contains(
-            resultCode.primaryResultCode)
+        [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_FORMAT, .SQLITE_ERROR, .SQLITE_CONSTRAINT]
+            .contains(resultCode.primaryResultCode)
     }
 }
 
@@ -72,12 +89,12 @@ extension Folder {
     static func position(_ db: Database) throws -> (journal: JournalID, position: JournalPosition)?
     {
         guard let row = try Row.fetchOne(db, sql: "SELECT * FROM position") else { return nil }
-        func word(_ name: String) -> UInt64 { UInt64(bitPattern: row[name]) }
+        func word(_ name: String) throws -> UInt64 { UInt64(bitPattern: try row.value(name)) }
         return (
-            JournalID(low: word("journal_low"), high: word("journal_high")),
+            JournalID(low: try word("journal_low"), high: try word("journal_high")),
             JournalPosition(
-                place: JournalPlace(segment: word("segment"), offset: row["offset"]),
-                sequence: word("sequence"))
+                place: JournalPlace(segment: try word("segment"), offset: try row.value("offset")),
+                sequence: try word("sequence"))
         )
     }
 
@@ -90,20 +107,23 @@ extension Folder {
         let tenants = try Row.fetchCursor(
             db, sql: "SELECT number, state FROM tenant_state ORDER BY number")
         while let row = try tenants.next() {
-            guard let state = TenantState(blob: row[1]), fold.restore(state, tenant: row[0]) else {
+            guard let state = TenantState(blob: try row.value("state")),
+                fold.restore(state, tenant: try row.value("number"))
+            else {
                 throw ProjectionError(.unusable, "a tenant's row makes no sense")
             }
         }
         let profiles = try Row.fetchCursor(
             db, sql: "SELECT number, tenant, state FROM profile_state ORDER BY number")
         while let row = try profiles.next() {
-            guard let state = ProfileState(blob: row[2]),
+            guard let state = ProfileState(blob: try row.value("state")),
                 fold.restore(
-                    StateFold.Profile(state: state, tenant: row[1]), profile: row[0])
+                    StateFold.Profile(state: state, tenant: try row.value("tenant")),
+                    profile: try row.value("number"))
             else { throw ProjectionError(.unusable, "a messaging profile's row makes no sense") }
         }
         for row in try Row.fetchAll(db, sql: "SELECT name, value FROM setting") {
-            services.set(row[0], row[1])
+            services.set(try row.value("name"), try row.value("value"))
         }
         for words in try Data.fetchAll(db, sql: "SELECT words FROM waiting ORDER BY id") {
             guard words.count.isMultiple(of: 8) else { continue }

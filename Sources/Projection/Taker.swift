@@ -18,12 +18,16 @@ final class Taker {
     private let capacity: TableCapacity
     private let configuration: ProjectionConfiguration
     private let file: ProjectionFile
+    let tally = DecisionTally()
     private(set) var pool: DatabasePool
     private var folder: Folder?
     private var follower: JournalFollower?
     /// The file was made anew, and has not caught up since: if that fails, doing it again would not help.
     private var isAnew = false
+    private var lastAnew: Int64 = .min / 2
+    /// Milliseconds of the monotonic clock.
     private var lastCleaning: Int64 = 0
+    private var nextPruning: Int64 = 0
 
     /// What a slice came to.
     struct Outcome {
@@ -44,30 +48,56 @@ final class Taker {
         self.capacity = capacity
         self.configuration = configuration
         file = ProjectionFile(path: path)
+        pool = try file.open().pool
         // Until it is known what is needed, all is.
         feed.keepSegments(from: 0)
-        pool = try file.open().pool
     }
 
     /// Takes a slice up. After an error the next call begins with what the file holds.
-    func takeSlice() throws -> Outcome {
+    ///
+    /// - Parameter isDamaged: a query found that the file is.
+    func takeSlice(isDamaged: Bool) throws -> Outcome {
         do {
+            if isDamaged { throw ProjectionError(.unusable, "the file is damaged") }
             return try slice()
         } catch {
             folder = nil
             follower = nil
-            guard !isAnew, Self.callsForNewFile(error) else { throw error }
-            try makeAnew()
+            let now = linux_monotonic_nanoseconds() / 1_000_000
+            switch Remedy(error) {
+            case .newFile where !isAnew: break
+            case .newBeginning where now - lastAnew >= Self.leastBetweenBeginnings: break
+            default: throw error
+            }
+            feed.keepSegments(from: 0)
+            pool = try file.makeAnew()
+            isAnew = true
+            lastAnew = now
             return try slice()
         }
     }
 
-    private static func callsForNewFile(_ error: any Error) -> Bool {
-        switch error {
-        case let error as DatabaseError: error.isDamage
-        case let error as JournalError: error.code == .missing || error.code == .damaged
-        case is ProjectionError: true
-        default: false
+    /// Milliseconds.
+    private static let leastBetweenBeginnings: Int64 = 60_000
+
+    /// What helps against an error.
+    private enum Remedy {
+        /// To try again later.
+        case patience
+        /// To make the file anew, once: if it is the journal that is damaged, twice does not help.
+        case newFile
+        /// The journal does not hold any more what comes next: to make the file anew.
+        case newBeginning
+
+        init(_ error: any Error) {
+            switch error {
+            case let error as DatabaseError: self = error.isDamage ? .newFile : .patience
+            case let error as JournalError where error.code == .missing: self = .newBeginning
+            case let error as JournalError: self = error.code == .damaged ? .newFile : .patience
+            case let error as ProjectionError:
+                self = error.code == .unusable ? .newBeginning : .newFile
+            default: self = .patience
+            }
         }
     }
 
@@ -112,38 +142,37 @@ final class Taker {
 
     // MARK: Beginning
 
-    /// Folder and follower at the place where the file ends.
+    /// Folder and follower at the place where the file ends, or at the beginning if it is empty.
     private func ready() throws -> (Folder, JournalFollower) {
         if let folder, let follower { return (folder, follower) }
-        let loaded = Folder(feed.id, capacity)
-        let found = try pool.read { db -> JournalPosition? in
-            guard let found = try Folder.position(db), found.journal == feed.id else { return nil }
-            try loaded.load(db)
-            return found.position
+        let fresh = Folder(feed.id, capacity)
+        fresh.tally = tally
+        let found = try pool.read { db in
+            let found = try Folder.position(db)
+            if let found, found.journal == feed.id { try fresh.load(db) }
+            return found
         }
-        guard let position = found else {
-            throw ProjectionError(.unusable, "the file is another journal's, or empty")
+        let position: JournalPosition
+        if let found {
+            guard found.journal == feed.id else {
+                throw ProjectionError(.unusable, "the file is another journal's")
+            }
+            position = found.position
+            feed.keepSegments(from: position.place.segment)
+            guard position.place <= feed.durableEnd,
+                try feed.disk.segmentNumbers().contains(position.place.segment)
+            else {
+                throw ProjectionError(.unusable, "the journal does not go on where the file ends")
+            }
+        } else if try feed.disk.segmentNumbers().first == 1 {
+            position = .start(ofSegment: 1)
+        } else {
+            position = try takeCheckpoint(fresh)
         }
-        feed.keepSegments(from: position.place.segment)
-        let isThere = try feed.disk.segmentNumbers().contains(position.place.segment)
-        guard position.place <= feed.durableEnd,
-            isThere || position.place == .start(ofSegment: position.place.segment)
-        else { throw ProjectionError(.unusable, "the journal does not go on where the file ends") }
         let reader = JournalFollower(feed.disk, id: feed.id, at: position)
-        folder = loaded
+        folder = fresh
         follower = reader
-        return (loaded, reader)
-    }
-
-    private func makeAnew() throws {
-        isAnew = true
-        feed.keepSegments(from: 0)
-        pool = try file.makeAnew()
-        let empty = Folder(feed.id, capacity)
-        var position = JournalPosition.start(ofSegment: 1)
-        if try feed.disk.segmentNumbers().first != 1 { position = try takeCheckpoint(empty) }
-        follower = JournalFollower(feed.disk, id: feed.id, at: position)
-        folder = empty
+        return (fresh, reader)
     }
 
     /// Takes the oldest checkpoint up that is whole and whose successor segment is there.
@@ -171,25 +200,31 @@ final class Taker {
     // MARK: Cleaning up
 
     /// Rows that go in one step.
-    private static let step = 2_000
+    private static let step = 10_000
 
     /// Does what time alone brings, a step at a time.
     private func cleanUp(_ folder: Folder, now: Int64) throws {
         let elapsed = linux_monotonic_nanoseconds() / 1_000_000
-        guard elapsed - lastCleaning >= 1_000 else { return }
+        guard elapsed - lastCleaning >= configuration.cleaningMilliseconds else { return }
+        lastCleaning = elapsed
+        let isPruning = elapsed >= nextPruning
         try pool.write { db in
             try Cleaning.endCycles(folder.fold, db, now: now, limit: Self.step)
-            folder.auditCount -= try Cleaning.pruneAudit(
+            guard isPruning else { return }
+            let lines = try Cleaning.pruneAudit(
                 db, before: now - configuration.auditRetention,
                 excess: folder.auditCount - configuration.auditRows, limit: Self.step)
-            folder.eventCount -= try Cleaning.pruneEvents(
+            let events = try Cleaning.pruneEvents(
                 db, before: now - configuration.eventRetention,
-                excess: folder.eventCount - configuration.eventRows, limit: Self.step)
-            try Cleaning.pruneUsage(
+                excess: folder.eventCount - configuration.eventRows, limit: Self.step / 10)
+            let days = try Cleaning.pruneUsage(
                 db, before: now - Int64(configuration.usageDays) * ProfileState.dayLength,
                 limit: Self.step)
+            folder.auditCount -= lines
+            folder.eventCount -= events
+            let isDone = lines + days < Self.step && events < Self.step / 10
+            nextPruning = elapsed + (isDone ? 60_000 : 0)
         }
-        lastCleaning = elapsed
     }
 }
 
@@ -217,9 +252,9 @@ enum Cleaning {
     ) throws -> Int {
         try db.execute(
             sql: """
-                DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?)
-                AND id < ?
-                """, arguments: [limit, time * 1_000])
+                DELETE FROM audit WHERE id IN
+                (SELECT id FROM audit WHERE id < ? ORDER BY id LIMIT ?)
+                """, arguments: [time * 1_000, limit])
         let aged = db.changesCount
         guard excess > aged else { return aged }
         try db.execute(
@@ -241,8 +276,9 @@ enum Cleaning {
                 """, arguments: [limit])
         var removed = 0
         for row in oldest {
-            guard (row["time"] as Int64) < time || removed < excess else { break }
-            let number: Int64 = row["number"]
+            let eventTime: Int64 = try row.value("time")
+            guard eventTime < time || removed < excess else { break }
+            let number: Int64 = try row.value("number")
             try db.execute(
                 sql: """
                     DELETE FROM attempt WHERE delivery IN
@@ -255,18 +291,13 @@ enum Cleaning {
         return removed
     }
 
-    static func pruneUsage(_ db: Database, before day: Int64, limit: Int) throws {
+    /// Removes the oldest days. Returns how many rows.
+    static func pruneUsage(_ db: Database, before day: Int64, limit: Int) throws -> Int {
         try db.execute(
             sql: """
                 DELETE FROM usage_daily WHERE (day, tenant, profile) IN
                 (SELECT day, tenant, profile FROM usage_daily WHERE day < ? LIMIT ?)
                 """, arguments: [day, limit])
-    }
-}
-
-extension JournalPlace {
-    /// In front of a segment's first frame.
-    static func start(ofSegment number: UInt64) -> JournalPlace {
-        JournalPosition.start(ofSegment: number).place
+        return db.changesCount
     }
 }

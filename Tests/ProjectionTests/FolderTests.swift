@@ -1,0 +1,152 @@
+import Foundation
+import GRDB
+import Journal
+import Limits
+import TestKit
+import Testing
+
+@testable import Engine
+@testable import Projection
+@testable import Reservations
+
+/// Records in an order in which they may stand in a journal: each tenant's own order is that of its versions.
+@Suite struct FolderTests {
+    private static let capacity = TableCapacity(
+        tenants: 100, profiles: 100, reservations: 100_000, bodies: 10_000, keys: 10_000, lanes: 2,
+        ringWords: 1 << 18)
+
+    /// What two tenants with a profile each went through, as records.
+    private static func records() throws -> [[UInt64]] {
+        let engine = try Engine(configuration: EngineConfiguration(capacity: capacity))
+        let lane = try engine.makeLane()
+        for tenant in ["a", "b"] {
+            var settings = TenantSettings(id: tenant)
+            settings.limits.monthlySpendNanos = 1_000
+            settings.limits.autoSuspend = true
+            try engine.setTenant(settings)
+            try engine.setProfile(ProfileSettings(id: "p" + tenant, tenantID: tenant))
+        }
+        lane.beginBatch()
+        for step in 0..<150 {
+            let tenant = step % 2 == 0 ? "a" : "b"
+            var answer = CheckAnswer()
+            tenant.withBorrowedBytes { id in
+                ("p" + tenant).withBorrowedBytes { profile in
+                    var command = CheckCommand(
+                        tenantID: id, action: .charge, amounts: Amounts(.spend, 20))
+                    command.profileID = profile
+                    command.mode = .commit
+                    _ = lane.check(command, answer: &answer)
+                }
+            }
+            if answer.decision == .denied { try engine.setStatus(ofTenant: tenant, .active) }
+        }
+        return engine.rings.flatMap { ring in
+            var records: [[UInt64]] = []
+            var position = ring.durable
+            while position < ring.published {
+                let count = UInt64(RecordWords.count(ring[position]))
+                records.append((0..<count).map { ring[position + $0] })
+                position += count
+            }
+            return records
+        }
+    }
+
+    private struct Shown: Equatable {
+        var states: [Data] = []
+        var days: [Row] = []
+        var lines = 0
+        var events: [String] = []
+        var waiting = 0
+    }
+
+    private static func shown(_ db: Database) throws -> Shown {
+        Shown(
+            states: try Data.fetchAll(
+                db,
+                sql: """
+                    SELECT state FROM tenant_state
+                    UNION ALL SELECT state FROM profile_state
+                    """),
+            days: try Row.fetchAll(db, sql: "SELECT * FROM usage_daily"),
+            lines: try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM audit") ?? -1,
+            events: try String.fetchAll(db, sql: "SELECT id FROM event ORDER BY id"),
+            waiting: try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM waiting") ?? -1)
+    }
+
+    /// Takes records up, a slice for each group, with a new folder for each slice: it knows what the file says.
+    private static func take(_ slices: [[[UInt64]]]) throws -> Shown {
+        let queue = try DatabaseQueue()
+        try queue.write { try Schema.make($0) }
+        let id = JournalID(low: 1, high: 2)
+        for slice in slices {
+            try queue.write { db in
+                let folder = Folder(id, capacity)
+                try folder.load(db)
+                for words in slice {
+                    try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+                }
+                try folder.finish(db, .start(ofSegment: 1), now: 5)
+            }
+        }
+        return try queue.read(shown)
+    }
+
+    @Test func copiesAndEarlyRecords() throws {
+        let records = try Self.records()
+        // Ordered by time: the lanes' rings stand one behind the other.
+        let reference = try Self.take([records])
+        #expect(reference.states.count == 4 && reference.events.count > 2 && reference.waiting == 0)
+        var random = SeededGenerator(seed: 9)
+        for _ in 0..<20 {
+            var mixed = records
+            for index in mixed.indices where random.next() % 3 == 0 {
+                mixed.append(mixed[index])
+            }
+            mixed.shuffle(using: &random)
+            let cut = Int(random.next() % UInt64(mixed.count))
+            let shown = try Self.take([Array(mixed[..<cut]), Array(mixed[cut...])])
+            #expect(shown == reference)
+        }
+    }
+
+    /// A record whose predecessor never came was never acknowledged: when the next process begins, it is nothing.
+    @Test func whatStillWaitsAtAStartIsDropped() throws {
+        let records = try Self.records()
+        let reference = try Self.take([records])
+        let queue = try DatabaseQueue()
+        try queue.write { db in
+            try Schema.make(db)
+            let folder = Folder(JournalID(low: 1, high: 2), Self.capacity)
+            let last = try #require(records.last)
+            try last.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+            try folder.finish(db, .start(ofSegment: 1), now: 5)
+            #expect(try Self.shown(db).waiting == 1)
+            folder.beginProcess()
+            for words in records {
+                try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+            }
+            try folder.finish(db, .start(ofSegment: 1), now: 5)
+            #expect(try Self.shown(db) == reference)
+        }
+    }
+
+    @Test func nonsenseIsRefused() throws {
+        let records = try Self.records()
+        let queue = try DatabaseQueue()
+        try queue.write { db in
+            try Schema.make(db)
+            let folder = Folder(JournalID(low: 1, high: 2), Self.capacity)
+            var words = records[0]
+            words[3] = words[3] & ~0xFFFF_FFFF | 5_000_000
+            #expect(throws: ProjectionError.self) {
+                try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+            }
+            words[0] = words[0] & ~(0xFF << 48) | 0x7F << 48
+            #expect(throws: ProjectionError.self) {
+                try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+import Engine
+import Events
+import Foundation
+import Limits
+import Synchronization
+import TestKit
+import Testing
+
+@testable import Projection
+
+/// Lists, their order and their pages; daily usage; the outbox; what time brings.
+@Suite struct ListTests {
+    private let service: ProjectedService
+    private var projection: Projection { service.projection }
+
+    init() throws {
+        service = try ProjectedService()
+        for (index, id) in ["delta", "alpha", "charlie", "bravo"].enumerated() {
+            var settings = TenantSettings(id: id, name: "Name \(9 - index)_%")
+            settings.limits.monthlySpendNanos = 1_000
+            if index == 3 { settings.limits = TenantLimits() }
+            try service.setTenant(settings)
+            service.advance(10)
+        }
+    }
+
+    private func ids(_ query: TenantQuery, _ page: Page = Page()) async throws -> [String] {
+        try service.catchUp()
+        return try await projection.tenants(query, page).rows.map(\.settings.id)
+    }
+
+    @Test func orders() async throws {
+        service.charge("charlie", spend: 400)
+        service.record(
+            RecordOperation(tenantID: "alpha", amounts: [.spend: 300, .callSeconds: 60, .dids: 1]))
+        service.record(
+            RecordOperation(tenantID: "bravo", amounts: [.spend: 5_000, .extensions: 2]))
+        // What is held counts for how near a limit is.
+        service.check(CheckOperation(tenantID: "alpha", amounts: [.spend: 600]))
+        var query = TenantQuery()
+        #expect(try await ids(query) == ["alpha", "bravo", "charlie", "delta"])
+        query.sort = .createdAt
+        #expect(try await ids(query) == ["delta", "alpha", "charlie", "bravo"])
+        query.sort = .name
+        #expect(try await ids(query) == ["bravo", "charlie", "alpha", "delta"])
+        query.descending = true
+        #expect(try await ids(query) == ["delta", "alpha", "charlie", "bravo"])
+        query.sort = .nearestToLimit
+        #expect(try await ids(query).prefix(2) == ["alpha", "charlie"])
+        query.sort = .monthlySpend
+        #expect(try await ids(query) == ["bravo", "charlie", "alpha", "delta"])
+        query.sort = .extensions
+        #expect(try await ids(query).first == "bravo")
+        query.sort = .dids
+        #expect(try await ids(query).first == "alpha")
+        query.sort = .monthlyMinutes
+        #expect(try await ids(query).first == "alpha")
+    }
+
+    @Test func filtersAndPages() async throws {
+        try service.engine.setStatus(ofTenant: "bravo", .suspended)
+        try service.engine.setStatus(ofTenant: "delta", .closed)
+        for sort in TenantQuery.Sort.allCases {
+            var query = TenantQuery()
+            query.sort = sort
+            #expect(try await Set(ids(query)) == ["alpha", "bravo", "charlie"])
+            query.status = .suspended
+            #expect(try await ids(query) == ["bravo"])
+            query.status = .active
+            query.name = .contains("8_%")
+            #expect(try await ids(query) == ["alpha"])
+            query.name = .contains("_8")
+            #expect(try await ids(query) == [])
+            query.name = .equals("Name 8_%")
+            query.id = .contains("LPH")
+            #expect(try await ids(query) == ["alpha"])
+            query = TenantQuery()
+            query.sort = sort
+            query.id = .equals("charlie")
+            let list = try await projection.tenants(query, Page())
+            #expect(list.rows.map(\.settings.id) == ["charlie"] && list.total == 1)
+        }
+        var pages: [String] = []
+        for number in 1...4 {
+            let page = try await projection.tenants(TenantQuery(), Page(number: number, size: 1))
+            #expect(page.total == 3)
+            pages += page.rows.map(\.settings.id)
+        }
+        #expect(pages == ["alpha", "bravo", "charlie"])
+        #expect(try await projection.tenant("delta") == nil)
+        #expect(try await projection.tenant("alpha")?.settings.name == "Name 8_%")
+    }
+
+    @Test func profilesOfTenants() async throws {
+        for (id, owner) in [("p2", "alpha"), ("p1", "bravo"), ("p3", "alpha"), ("p4", "delta")] {
+            try service.setProfile(ProfileSettings(id: id, tenantID: owner, name: "n" + id))
+        }
+        try service.engine.closeProfile("p3")
+        try service.engine.setStatus(ofTenant: "delta", .closed)
+        try service.catchUp()
+        let all = try await projection.profiles(ProfileQuery(), Page())
+        #expect(all.rows.map(\.settings.id) == ["p1", "p2"] && all.total == 2)
+        let own = try await projection.profiles(ProfileQuery(tenantID: "alpha"), Page())
+        #expect(own.rows.map(\.settings.id) == ["p2"])
+        let named = try await projection.profiles(ProfileQuery(name: .equals("np1")), Page())
+        #expect(named.rows.map(\.settings.id) == ["p1"])
+        #expect(try await projection.profiles(ProfileQuery(tenantID: "x"), Page()).total == 0)
+    }
+
+    /// A cycle that is over reads as empty, also in the order, before any record says so.
+    @Test func cyclesThatAreOver() async throws {
+        service.configuration.cleaningMilliseconds = 0
+        try service.openProjection()
+        service.charge("alpha", spend: 900)
+        service.record(RecordOperation(tenantID: "delta", amounts: [.spend: 100]))
+        var query = TenantQuery()
+        query.sort = .nearestToLimit
+        query.descending = true
+        #expect(try await ids(query).prefix(2) == ["alpha", "delta"])
+        service.advance(10 * 86_400_000)
+        service.record(RecordOperation(tenantID: "delta", amounts: [.spend: 100]))
+        #expect(try await ids(query).first == "delta")
+        let row = try #require(try await projection.tenant("alpha"))
+        #expect(row.usage[0].committed == 0 && row.usage[0].resetsAt > service.now)
+        try await expectAgreement(service)
+        query.sort = .monthlySpend
+        #expect(try await ids(query).first == "delta")
+    }
+
+    @Test func daysAreUTCDays() async throws {
+        let day = ProjectedService.start / 86_400_000 * 86_400_000
+        try service.setProfile(ProfileSettings(id: "sms", tenantID: "alpha"))
+        service.charge("alpha", "sms", spend: 7)
+        var long = CheckOperation(tenantID: "alpha", amounts: [.spend: 100])
+        long.ttlMilliseconds = 80_000_000
+        let held = service.check(long)
+        service.advance(day + 86_400_000 - service.now - 1)
+        service.record(RecordOperation(tenantID: "alpha", amounts: [.callSeconds: 30]))
+        service.advance(1)
+        // Of the day on which it is recorded, whatever window it is charged to.
+        service.perform(.commit(reservation: 1, actual: [:]))
+        service.charge("alpha", "sms", spend: 5_000, key: "too much")
+        #expect(held.reservationID != 0)
+        try service.catchUp()
+        let days = try await projection.dailyUsage(
+            tenantID: "alpha", profileID: nil, from: day, to: day + 2 * 86_400_000)
+        #expect(days.map(\.day) == [day, day + 86_400_000])
+        #expect(days.map(\.committed.spendNanos) == [7, 100 + 5_000])
+        #expect(days.map(\.committed.callSeconds) == [30, 0])
+        #expect(days.map(\.allowed) == [2, 1] && days.map(\.denied) == [0, 0])
+        let own = try await projection.dailyUsage(
+            tenantID: "alpha", profileID: "sms", from: day, to: day + 2 * 86_400_000)
+        #expect(own.map(\.committed.spendNanos) == [7, 5_000])
+        #expect(own.allSatisfy { $0.profileID == "sms" })
+        let first = try await projection.dailyUsage(
+            tenantID: "alpha", profileID: nil, from: day + 5, to: day + 86_400_000)
+        #expect(first.map(\.day) == [day])
+        let foreign = try await projection.dailyUsage(
+            tenantID: "bravo", profileID: "sms", from: day, to: day + 2 * 86_400_000)
+        #expect(foreign.isEmpty)
+    }
+
+    // MARK: The outbox
+
+    private func suspend() throws {
+        try service.engine.setSetting(
+            WebhookEndpoint.settingPrefix + "1",
+            SettingValue.encode(
+                WebhookEndpoint(id: "1", url: "https://example.com/", createdAt: 1, updatedAt: 1)))
+        try service.engine.setStatus(ofTenant: "alpha", .suspended)
+        try service.engine.setStatus(ofTenant: "bravo", .suspended)
+        try service.catchUp()
+    }
+
+    private func attempt(_ number: Int, error: String?) -> DeliveryAttempt {
+        DeliveryAttempt(
+            number: number, startedAt: service.now, finishedAt: service.now + 5,
+            target: "https://example.com/", status: error == nil ? 200 : 500, error: error)
+    }
+
+    @Test func deliveriesWaitUntilTheyAreDone() async throws {
+        try suspend()
+        let now = service.now
+        let due = try await projection.due(now: now, limit: 10, except: [])
+        #expect(due.map(\.event.tenantID) == ["alpha", "bravo"])
+        #expect(due.allSatisfy { $0.attempts == 0 && $0.dueAt == now })
+        let first = due[0].id
+        #expect(try await projection.due(now: now, limit: 1, except: [first]) == [due[1]])
+        #expect(try await projection.due(now: now - 1, limit: 10, except: []).isEmpty)
+        #expect(try await projection.nextDue(except: []) == now)
+        try await projection.note(
+            attempt(1, error: "500"), of: first, .again(at: now + 1_000))
+        try await projection.note(attempt(1, error: nil), of: due[1].id, .delivered)
+        #expect(try await projection.due(now: now, limit: 10, except: []).isEmpty)
+        #expect(try await projection.nextDue(except: []) == now + 1_000)
+        #expect(try await projection.nextDue(except: [first]) == nil)
+        // It stands in the file, whatever the process.
+        try service.restart()
+        let again = try await projection.due(now: now + 1_000, limit: 10, except: [])
+        #expect(again.map(\.id) == [first] && again[0].attempts == 1)
+        try await projection.note(attempt(2, error: "gone"), of: first, .failed)
+        #expect(try await projection.nextDue(except: []) == nil)
+        var query = DeliveryQuery()
+        query.status = .failed
+        let failed = try await projection.deliveries(query, Page())
+        #expect(failed.total == 1 && failed.rows[0].id == first)
+        #expect(failed.rows[0].attempts.map(\.number) == [2, 1])
+        #expect(failed.rows[0].nextAttemptAt == nil)
+        #expect(try await projection.delivery(due[1].id)?.status == .delivered)
+        let resent = try #require(try await projection.resend(first))
+        #expect(resent.status == .pending && resent.nextAttemptAt == service.now)
+        #expect(
+            try await projection.due(now: service.now, limit: 9, except: []).map(\.id) == [first])
+        #expect(try await projection.resend(12) == nil)
+        query = DeliveryQuery()
+        query.eventID = due[1].event.id
+        query.isWebhook = true
+        query.kind = .tenantSuspended
+        #expect(try await projection.deliveries(query, Page()).rows.map(\.id) == [due[1].id])
+        query.isWebhook = false
+        #expect(try await projection.deliveries(query, Page()).total == 0)
+    }
+
+    @Test func testMessagesAreNoEvents() async throws {
+        try service.catchUp()
+        let calls = Calls()
+        projection.onDeliveries { calls.count() }
+        let event = Event(
+            id: UUID().uuidString.lowercased(), kind: .tenantSuspended, occurredAt: service.now,
+            tenantID: "alpha")
+        let channel = Delivery.Channel.email(address: "ops@example.com")
+        let id = try await projection.enqueue(event, to: channel)
+        #expect(calls.value == 1)
+        let due = try await projection.due(now: service.now, limit: 5, except: [])
+        #expect(due.map(\.id) == [id] && due[0].event == event && due[0].channel == channel)
+        #expect(try await projection.events(EventQuery(), Page()).total == 0)
+        #expect(try await projection.delivery(id)?.event == event)
+        try suspend()
+        #expect(calls.value == 2)
+    }
+
+    // MARK: Time
+
+    @Test func whatIsOldGoes() async throws {
+        var configuration = ProjectionConfiguration()
+        configuration.auditRows = 3
+        service.configuration = configuration
+        try suspend()
+        let due = try await projection.due(now: service.now, limit: 10, except: [])
+        try await projection.note(attempt(1, error: nil), of: due[0].id, .delivered)
+        service.advance(31 * 86_400_000)
+        try service.openProjection()
+        try service.catchUp()
+        // One is on its way still; of the log the newest lines are left.
+        let rows = try await projection.deliveries(DeliveryQuery(), Page()).rows
+        #expect(rows.map(\.id) == [due[1].id])
+        #expect(try await projection.events(EventQuery(), Page()).total == 1)
+        let lines = try await projection.audit(AuditQuery(), Page())
+        #expect(lines.total == 3 && lines.rows[0].kind == "tenant_suspended")
+        service.configuration.auditRetention = 86_400_000
+        try service.openProjection()
+        try service.catchUp()
+        #expect(try await projection.audit(AuditQuery(), Page()).total == 0)
+    }
+
+    /// Its own thread follows the journal, and `caughtUp` waits for it.
+    @Test func followsByItself() async throws {
+        let service = try ProjectedService(isOnSystemDisk: true)
+        let projection = service.projection
+        try service.setTenant(TenantSettings(id: "bravo"))
+        projection.start()
+        for step in 1...20 {
+            service.charge("bravo", spend: 1)
+            service.flush()
+            #expect(await projection.caughtUp())
+            let row = try #require(try await projection.tenant("bravo"))
+            #expect(row.usage[0].committed == Int64(step))
+        }
+        #expect(projection.status.behindBytes == 0 && projection.status.trouble == nil)
+        #expect(projection.status.time == service.now)
+        projection.stop()
+    }
+}
+
+private final class Calls: Sendable {
+    private let calls = Atomic<Int>(0)
+    func count() { calls.wrappingAdd(1, ordering: .relaxed) }
+    var value: Int { calls.load(ordering: .relaxed) }
+}
