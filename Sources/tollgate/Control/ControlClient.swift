@@ -37,6 +37,8 @@ struct ControlClient: Sendable {
         // A redirect would carry the token to somebody else.
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .milliseconds(timeoutMilliseconds)
+        // A service that is not there is told at once, not at the end of the time.
+        configuration.connectionPool.retryConnectionEstablishment = false
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
         self.token = token
