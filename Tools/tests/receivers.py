@@ -133,8 +133,8 @@ def free_port():
 
 
 class MailServer:
-    """A mail server: `mails` holds (session, envelope, parsed message). `refuse` maps addresses to replies. `users` maps
-    names to passwords and makes a log-in necessary; `logins` holds what was tried."""
+    """A mail server: `mails` holds (session, envelope, parsed message). `refuse` maps addresses to replies. `users`
+    maps names to passwords and makes a log-in necessary; `logins` holds what was tried."""
 
     def __init__(self, port=None, refuse=None, users=None, tls=None, starttls=None):
         self.port = port or free_port()
