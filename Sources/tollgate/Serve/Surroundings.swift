@@ -7,6 +7,7 @@ internal import GRPCServer
 internal import Logging
 internal import NIOCore
 internal import Notifications
+internal import OperatorPage
 internal import Projection
 internal import Synchronization
 
@@ -32,7 +33,9 @@ struct Surroundings {
         bounds.port = settings.httpListen.port
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
-            publicKey: signer.publicKey, settings: bounds, logger: logger)
+            publicKey: signer.publicKey,
+            companion: try makePage(settings, engine, authority, lanes, projection),
+            settings: bounds, logger: logger)
         let bound = try await rest.start()
         let deliverer = projection.map { projection in
             let deliverer = makeDeliverer(
@@ -48,6 +51,20 @@ struct Surroundings {
     private static func makeSigner(_ settings: ServeSettings) throws -> WebhookSigner {
         guard settings.durability != .memory else { return WebhookSigner() }
         return try WebhookSigner(file: settings.dataDirectory + "/" + WebhookSigner.fileName)
+    }
+
+    private static func makePage(
+        _ settings: ServeSettings, _ engine: Engine, _ authority: TokenAuthority,
+        _ lanes: LaneAccess, _ projection: Projection?
+    ) throws -> OperatorPage {
+        var page = PageSettings()
+        page.brandName = settings.brandName
+        page.logoText = settings.brandLogo
+        page.contact = settings.brandContact
+        page.isCookieSecure = settings.secureCookie
+        return try OperatorPage(
+            engine: engine, lanes: lanes, authority: authority, model: projection, settings: page
+        ) { projection?.recentDecisions ?? [] }
     }
 
     private static func makeDeliverer(
