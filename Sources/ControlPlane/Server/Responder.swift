@@ -94,6 +94,8 @@ struct Responder: HTTPResponder {
             result = .success(try await route.handler(exchange))
         } catch let error as EngineError {
             result = .failure(APIError(error))
+        } catch let failure as Failure {
+            result = .failure(APIError(failure))
         } catch {
             result = .failure(error)
         }

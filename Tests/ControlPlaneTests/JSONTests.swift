@@ -1,0 +1,74 @@
+import Testing
+
+@testable import ControlPlane
+
+@Suite struct JSONTests {
+    private func parse(_ text: String) throws -> JSON { try JSONParser.parse(Array(text.utf8)) }
+
+    @Test(arguments: [
+        "null", "true", "false", "0", "-0", "12.50", "1e400", "9223372036854775808",
+        #""""#, #""a/b""#, "[]", "{}", #"{"b":1,"a":[{"c":null}]}"#, #""ä€😀""#,
+    ])
+    func whatIsReadIsWrittenAsItWas(_ text: String) throws {
+        #expect(try parse(text).text == text)
+    }
+
+    @Test func spaceIsDroppedAndEscapesAreResolved() throws {
+        #expect(try parse(" { \"a\" :\t[ 1 ,\r\n2 ] } ").text == #"{"a":[1,2]}"#)
+        #expect(
+            try parse(#""\u0041\n\t\"\\\/\u00e4\ud83d\ude00\b\f""#)
+                == .string("A\n\t\"\\/ä😀\u{8}\u{c}"))
+        #expect(JSON.string("\u{1}\u{7f}/").text == "\"\\u0001\u{7f}/\"")
+    }
+
+    @Test(arguments: [
+        "", " ", "nul", "tru", "+1", "01", "1.", ".5", "1e", "- 1", "NaN", "'a'", "[1,]", "[1 2]",
+        #"{"a":1,}"#, #"{"a" 1}"#, #"{a:1}"#, #"{"a":1,"a":2}"#, #"{"a":1,"\u0061":2}"#,
+        #""a"#, "\"\n\"", #""\x""#, #""\u12g4""#, #""\ud800""#, #""\ude00\ud83d""#,
+        #""\ud83d\u0041""#,
+        "[1]]", "{}{}", "\u{FEFF}{}", "/**/1", "[",
+    ])
+    func whatIsNoJSONIsRefused(_ text: String) {
+        #expect(throws: JSONSyntaxError.self) { try parse(text) }
+    }
+
+    @Test(arguments: [
+        [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xC3],
+    ])
+    func invalidUTF8IsRefused(_ bytes: [UInt8]) {
+        #expect(throws: JSONSyntaxError.self) { try JSONParser.parse([0x22] + bytes + [0x22]) }
+    }
+
+    @Test func depthIsBounded() throws {
+        let deepest = JSONParser.maximumDepth
+        func nested(_ depth: Int) -> String {
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
+        #expect(throws: Never.self) { try parse(nested(deepest)) }
+        #expect(throws: JSONSyntaxError.self) { try parse(nested(deepest + 1)) }
+        #expect(throws: JSONSyntaxError.self) { try parse(nested(500_000)) }
+    }
+
+    @Test func errorsSayWhere() {
+        #expect { try parse(#"{"a":1,"a":2}"#) } throws: {
+            ($0 as? JSONSyntaxError)?.offset == 7
+        }
+    }
+
+    @Test func instants() {
+        #expect(Instant.text(1_795_255_200_001) == "2026-11-21T10:00:00.001Z")
+        #expect(Instant.parse("2026-11-21T10:00:00.001Z") == 1_795_255_200_001)
+        #expect(Instant.parse("2026-11-21t11:00:00.0019+01:00") == 1_795_255_200_001)
+        #expect(Instant.parse("2026-11-21T08:30:00-01:30") == 1_795_255_200_000)
+        #expect(Instant.parseDay("2024-02-29") == 1_709_164_800_000)
+        for wrong in [
+            "2026-11-21", "2026-11-21T10:00:00", "2026-02-30T10:00:00Z", "2026-11-21T24:00:00Z",
+            "2026-11-21T10:00:00.Z", "٢026-11-21T10:00:00Z", "2026-11-21T10:00:00+25:00",
+        ] {
+            #expect(Instant.parse(wrong) == nil, "\(wrong)")
+        }
+        for wrong in ["2026-02-29", "2026-13-01", "2026-1-1", "", "2026-11-21T"] {
+            #expect(Instant.parseDay(wrong) == nil, "\(wrong)")
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import Access
+import Dispatch
+import Engine
+import Events
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Limits
+import Projection
+import Reservations
+import Testing
+
+@testable import ControlPlane
+
+/// A lane on a queue of its own, in the place of an event loop.
+// SAFETY: the lane is used on the one serial queue only.
+private final class QueueLane: @unchecked Sendable {
+    private let lane: EngineLane
+    private let queue = DispatchQueue(label: "lane")
+
+    init(_ lane: EngineLane) { self.lane = lane }
+
+    func perform(_ body: @escaping @Sendable (EngineLane) -> Void) {
+        queue.async { body(self.lane) }
+    }
+}
+
+/// The REST interface over an engine in memory, asked in process.
+struct RESTHarness: Sendable {
+    let engine: Engine
+    let authority: TokenAuthority
+    let server: RESTServer
+
+    init(
+        isOpen: Bool = true, projection: (any ReadModel)? = nil,
+        settings: RESTSettings = RESTSettings()
+    ) throws {
+        var configuration = EngineConfiguration()
+        configuration.capacity.tenants = 256
+        configuration.capacity.profiles = 256
+        configuration.capacity.reservations = 4_096
+        configuration.capacity.keys = 4_096
+        engine = try Engine(configuration: configuration)
+        authority = try TokenAuthority(engine, isOpen: isOpen)
+        let lane = QueueLane(try engine.makeLane())
+        server = RESTServer(
+            engine: engine, lanes: LaneAccess { lane.perform($0) }, authority: authority,
+            projection: projection, publicKey: "a2V5", settings: settings)
+    }
+
+    /// What came back.
+    struct Answer {
+        var status: Int
+        var headers: HTTPFields
+        var body: String
+
+        /// null where it is no JSON.
+        var json: JSON { (try? JSONParser.parse(Array(body.utf8))) ?? .null }
+        var data: JSON { json["data"] ?? .null }
+
+        /// "10004 /name", in order; of what has no source the code alone.
+        var errors: [String] {
+            guard case .array(let errors) = json["errors"] else { return [] }
+            return errors.map { error in
+                let source = error["source"]?["pointer"] ?? error["source"]?["parameter"]
+                guard case .string(let code) = error["code"] else { return "?" }
+                if case .string(let source) = source { return "\(code) \(source)" }
+                return code
+            }
+        }
+
+        subscript(header name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
+    }
+
+    func callAsFunction(
+        _ method: HTTPRequest.Method, _ uri: String, _ body: String? = nil,
+        token: String? = nil, headers: [String: String] = [:]
+    ) async throws -> Answer {
+        try await send(method, uri, body.map { Array($0.utf8) }, token: token, headers: headers)
+    }
+
+    func send(
+        _ method: HTTPRequest.Method, _ uri: String, _ body: [UInt8]?, token: String? = nil,
+        headers: [String: String] = [:]
+    ) async throws -> Answer {
+        var fields = HTTPFields()
+        if body != nil { fields[.contentType] = "application/json" }
+        if let token { fields[.authorization] = "Bearer \(token)" }
+        for (name, value) in headers { if let name = HTTPField.Name(name) { fields[name] = value } }
+        let sent = fields
+        return try await server.application().test(.router) { client in
+            let response = try await client.executeRequest(
+                uri: uri, method: method, headers: sent, body: body.map { ByteBuffer(bytes: $0) })
+            return Answer(
+                status: response.status.code, headers: response.headers,
+                body: String(buffer: response.body))
+        }
+    }
+
+    /// Makes a tenant and a messaging profile of it.
+    func furnish(_ tenant: String = "acme", _ profile: String = "promo") async throws {
+        let made = try await self(.post, "/v2/tenants", #"{"id":"\#(tenant)","name":"ACME"}"#)
+        try #require(made.status == 200)
+        let second = try await self(
+            .post, "/v2/messaging_profiles",
+            #"{"id":"\#(profile)","tenant_id":"\#(tenant)","name":"Promotions"}"#)
+        try #require(second.status == 200)
+    }
+}
+
+/// A projection that holds what a test gives it.
+struct FixedReadModel: ReadModel {
+    var tenantRows: [TenantRow] = []
+    var trouble: String?
+
+    var status: ProjectionStatus {
+        ProjectionStatus(time: 1, behindBytes: 0, trouble: trouble)
+    }
+    func caughtUp() async -> Bool { true }
+
+    func tenants(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
+        let rows = tenantRows.filter { row in
+            switch query.name {
+            case nil: true
+            case .equals(let name): row.settings.name == name
+            case .contains(let part): row.settings.name.contains(part)
+            }
+        }
+        let part = rows.dropFirst((page.number - 1) * page.size).prefix(page.size)
+        return Paged(rows: Array(part), total: rows.count)
+    }
+    func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
+        Paged(rows: [], total: 0)
+    }
+    func usage(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
+        try await tenants(query, page)
+    }
+    func dailyUsage(
+        tenantID: String, profileID: String?, from: Int64, to: Int64
+    ) async throws -> [DailyUsageRow] { [] }
+    func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
+        Paged(rows: [], total: 0)
+    }
+    func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event> {
+        Paged(rows: [], total: 0)
+    }
+    func event(_ id: String) async throws -> Event? { nil }
+    func deliveries(_ query: DeliveryQuery, _ page: Page) async throws -> Paged<DeliveryRow> {
+        Paged(rows: [], total: 0)
+    }
+    func delivery(_ id: Int64) async throws -> DeliveryRow? { nil }
+    func resend(_ id: Int64) async throws -> DeliveryRow? { nil }
+    func enqueue(_ event: Event, to channel: Delivery.Channel) async throws -> Int64 { 1 }
+}
