@@ -1,0 +1,100 @@
+"""Access tokens over gRPC, with the real binary: who may call, and what each may see."""
+
+import grpc
+import pytest
+from conftest import failure, request, tollgate
+
+
+@pytest.fixture
+def guarded(serve, tmp_path):
+    """A server that asks for tokens, and its first operator's token."""
+    data = tmp_path / "data"
+    server = serve("--data-dir", str(data), auth=True)
+    path = data / "operator-token"
+    assert path.stat().st_mode & 0o777 == 0o600
+    return server, path.read_text().strip()
+
+
+@pytest.fixture
+def channel(guarded):
+    with grpc.insecure_channel(guarded[0].endpoint) as channel:
+        yield channel
+
+
+def bearer(token):
+    return [("authorization", f"Bearer {token}")]
+
+
+def make(guarded, *arguments):
+    """A token made with the command: its id, and its secret."""
+    server, operator = guarded
+    made = tollgate(server, "tokens", "create", "test", *arguments, environment={"TOLLGATE_TOKEN": operator})
+    assert made.returncode == 0, made.stderr
+    return made.stderr.split("id ")[-1].strip(), made.stdout.strip()
+
+
+def test_nobody_and_the_operator(contract, guarded, stub):
+    ask = contract.GetUsageRequest(tenant_id="acme")
+    for metadata in [[], bearer("tg_wrong"), [("authorization", guarded[1])], [("authorization", "Basic eDp5")]]:
+        answer = failure(stub.GetUsage, ask, metadata=metadata)
+        assert (answer.code, answer.catalogue) == (grpc.StatusCode.UNAUTHENTICATED, "10009")
+    answer = failure(lambda message, **options: list(stub.WatchUsage(message, **options)),
+                     contract.WatchUsageRequest(tenant_id="acme"))
+    assert answer.code == grpc.StatusCode.UNAUTHENTICATED
+    assert stub.GetUsage(ask, timeout=10, metadata=bearer(guarded[1])).limits
+    # The command takes the token from its environment, and says when there is none.
+    assert tollgate(guarded[0], "usage", "--tenant", "acme").returncode == 77
+    known = tollgate(guarded[0], "usage", "--tenant", "acme", environment={"TOLLGATE_TOKEN": guarded[1]})
+    assert known.returncode == 0, known.stderr
+
+
+def test_scopes(contract, guarded, stub):
+    check = bearer(make(guarded, "--scope", "check", "--tenant", "globex")[1])
+    tenant = bearer(make(guarded, "--scope", "tenant", "--tenant", "globex")[1])
+
+    held = stub.CheckAndReserve(request(contract, "globex", dids=1), timeout=10, metadata=check)
+    assert held.decision == contract.DECISION_ALLOWED
+    for tenant_id, metadata in [("acme", check), ("globex", tenant)]:
+        answer = failure(stub.CheckAndReserve, request(contract, tenant_id, dids=1), metadata=metadata)
+        assert (answer.code, answer.catalogue) == (grpc.StatusCode.PERMISSION_DENIED, "10010")
+    # Another tenant's reservation is not there.
+    acme = bearer(make(guarded, "--scope", "check", "--tenant", "acme")[1])
+    answer = failure(stub.Commit, contract.CommitRequest(reservation_id=held.reservation_id), metadata=acme)
+    assert (answer.code, answer.catalogue) == (grpc.StatusCode.NOT_FOUND, "10005")
+    stub.Commit(contract.CommitRequest(reservation_id=held.reservation_id), timeout=10, metadata=check)
+
+    everything = failure(lambda message, **options: list(stub.WatchUsage(message, **options)),
+                         contract.WatchUsageRequest(), metadata=check)
+    assert everything.code == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_tenant_sees_no_caps_of_its_own(contract, guarded, stub):
+    tenant = bearer(make(guarded, "--scope", "tenant", "--tenant", "acme")[1])
+    profile = "be3eb60a-a346-470a-886c-ab4e421711bd"
+    ask = contract.GetUsageRequest(tenant_id="acme", messaging_profile_id=profile)
+    for state in stub.GetUsage(ask, timeout=10, metadata=tenant).limits:
+        if state.limit == contract.LIMIT_KIND_PROFILE_DAILY_SPEND:
+            assert state.cap == 10_000_000 and state.blocking and state.resets_at_ms > 0
+        else:
+            assert state.cap_hidden and not state.HasField("cap") and state.resets_at_ms == 0
+    for state in stub.GetUsage(ask, timeout=10, metadata=bearer(guarded[1])).limits:
+        assert state.HasField("cap") and not state.cap_hidden
+    updates = stub.WatchUsage(contract.WatchUsageRequest(tenant_id="acme"), timeout=30, metadata=tenant)
+    assert all(state.cap_hidden for state in next(updates).limits)
+    updates.cancel()
+
+
+def test_a_revoked_token_is_nobody(contract, guarded, stub):
+    identifier, secret = make(guarded, "--scope", "check")
+    stub.CheckAndReserve(request(contract, "globex", dids=1), timeout=10, metadata=bearer(secret))
+    updates = stub.WatchUsage(
+        contract.WatchUsageRequest(tenant_id="globex"), timeout=60, metadata=bearer(secret))
+    next(updates)
+    done = tollgate(guarded[0], "tokens", "revoke", identifier, environment={"TOLLGATE_TOKEN": guarded[1]})
+    assert done.returncode == 0, done.stderr
+    answer = failure(stub.CheckAndReserve, request(contract, "globex", dids=1), metadata=bearer(secret))
+    assert answer.code == grpc.StatusCode.UNAUTHENTICATED
+    with pytest.raises(grpc.RpcError) as caught:
+        for _ in updates:
+            pass
+    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
