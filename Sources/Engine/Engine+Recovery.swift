@@ -143,17 +143,17 @@ extension Engine {
     private func runRound(waits: Bool) {
         guard let journal else { return }
         if journal.thread == nil {
-            journal.writer.prepareNext()
-            journal.writer.round()
+            runJournal()
         } else {
             _ = journal.rounds.wait()
         }
     }
 
-    /// Does a round of the journal; for engines without threads.
+    /// Does a round of the journal, and prepares what the next one may need; for engines without threads.
     package func runJournal() {
         journal?.writer.prepareNext()
         journal?.writer.round()
+        journal?.writer.prepareNext()
     }
 
     /// Makes a checkpoint now. False: nothing was sealed since the last one.

@@ -49,6 +49,8 @@ final class EngineJournal: Sendable {
     }
 
     func start() {
+        // Where a process before this one left a segment nearly full, nothing is let in before the next one is there.
+        if !writer.isOpen { writer.prepareNext() }
         thread?.start()
         if settings.hasThreads { checkpointer.start() }
     }

@@ -159,6 +159,9 @@ package final class JournalWriter: @unchecked Sendable {
         needed.store(number ?? .max, ordering: .sequentiallyConsistent)
     }
 
+    /// Whether lanes are let in. Any thread.
+    package var isOpen: Bool { gate.withLock { $0 } }
+
     /// Whether something is published that no round has taken. Any thread.
     package var hasWork: Bool { rings.contains { $0.published != $0.durable } }
 

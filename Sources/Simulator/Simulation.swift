@@ -127,8 +127,9 @@ package struct Simulation {
         time.advance(Int64(chance(3_000)))
         let time = time
         var settings = DurabilitySettings()
-        settings.journal.segmentBytes = 256 << 10
-        settings.journal.maximumBytes = 64 << 20
+        // Small, so that a life of some hundred records seals several of them.
+        settings.journal.segmentBytes = 16 << 10
+        settings.journal.maximumBytes = 16 << 20
         settings.retention = 0
         settings.hasThreads = false
         do {
