@@ -29,7 +29,11 @@ package struct Caller: Sendable, Equatable {
 
     package var isOperator: Bool { scope == .operator }
 
-    private func covers(_ tenant: String) -> Bool { tenants?.contains(tenant) ?? true }
+    /// By bytes: to `String` two spellings of a letter are equal, and they are two tenants.
+    private func covers(_ tenant: String) -> Bool {
+        guard let tenants else { return true }
+        return tenants.contains { $0.utf8.elementsEqual(tenant.utf8) }
+    }
 
     /// Whether it may reserve, commit, release, extend and record for a tenant.
     package func mayCharge(_ tenant: String) -> Bool { scope != .tenant && covers(tenant) }

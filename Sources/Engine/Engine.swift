@@ -27,8 +27,8 @@ package final class Engine: Sendable {
     /// What configuration needs besides the table.
     struct Control {
         let lane: Lane
-        var tenants: [String: TenantSettings] = [:]
-        var profiles: [String: ProfileSettings] = [:]
+        var tenants = SettingsByID<TenantSettings>()
+        var profiles = SettingsByID<ProfileSettings>()
         var settings: [String: String] = [:]
         var settingsVersion: UInt64 = 0
 

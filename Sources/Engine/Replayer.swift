@@ -22,8 +22,8 @@ struct Replayer {
     let schedules: Schedules
     /// Keys that are over by then are left out; Unix milliseconds.
     let now: Int64
-    var tenants: [String: TenantSettings] = [:]
-    var profiles: [String: ProfileSettings] = [:]
+    var tenants = SettingsByID<TenantSettings>()
+    var profiles = SettingsByID<ProfileSettings>()
     /// Settings of the whole service, and how often one was changed.
     var settings: [String: String] = [:]
     var settingsVersion: UInt64 = 0

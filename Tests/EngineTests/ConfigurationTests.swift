@@ -93,6 +93,18 @@ import Testing
         engine.close()
     }
 
+    /// Two spellings of a letter are two ids, as they are two sequences of bytes.
+    @Test func idsAreBytes() throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "caf\u{e9}", name: "composed"))
+        #expect(engine.tenant("cafe\u{301}") == nil)
+        try engine.setTenant(TenantSettings(id: "cafe\u{301}", name: "decomposed"), from: 0)
+        let again = try reopened(engine)
+        #expect(again.tenant("caf\u{e9}")?.name == "composed")
+        #expect(again.tenant("cafe\u{301}")?.name == "decomposed")
+        again.close()
+    }
+
     @Test func settingsComeAndGo() throws {
         let engine = try open()
         try engine.setSetting("a/1", "one")

@@ -107,8 +107,8 @@ struct EngineSubject: ModelSubject {
     mutating func restart() throws {
         let fresh = try Self.makeEngine(time)
         let journal = log.journal
-        var tenants: [String: TenantSettings] = [:]
-        var profiles: [String: ProfileSettings] = [:]
+        var tenants = SettingsByID<TenantSettings>()
+        var profiles = SettingsByID<ProfileSettings>()
         let played = try fresh.recover(now: time.milliseconds.load(ordering: .relaxed)) {
             (replayer) throws(EngineError) in
             for words in journal {
@@ -127,8 +127,8 @@ struct EngineSubject: ModelSubject {
             let log = log
             try fresh.recover(now: time.milliseconds.load(ordering: .relaxed)) {
                 (replayer) throws(EngineError) in
-                for (id, settings) in tenants { replayer.tenants[id] = settings }
-                for (id, settings) in profiles { replayer.profiles[id] = settings }
+                replayer.tenants = tenants
+                replayer.profiles = profiles
                 replayer.forEachImage(now: replayer.now) { log.journal.append(Array($0)) }
             }
         }
