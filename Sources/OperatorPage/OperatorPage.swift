@@ -129,7 +129,10 @@ package final class OperatorPage: Companion {
             }
             return .redirect(Links.path("/login", [("next", request.target)]))
         }
-        return try await page(request, visitor)
+        let reply = try await page(request, visitor)
+        // Whatever a page shows is on disk before it leaves (semantics §3).
+        try await context.engine.durable()
+        return reply
     }
 
     private func page(_ request: PageRequest, _ visitor: Visitor) async throws -> PageReply {
@@ -140,7 +143,6 @@ package final class OperatorPage: Companion {
             return try await UsageLimitsPage(context: context).reply(request, visitor)
         case ["settings", "tenant-defaults"]:
             let defaults = try context.engine.tenantDefaults
-            try await context.engine.durable()
             return context.page(
                 "defaults", visitor, current: "/settings/tenant-defaults",
                 [
@@ -207,8 +209,11 @@ package final class OperatorPage: Companion {
         guard !request.isFromElsewhere else {
             return message(403, "Not allowed", "Another site asked for this.")
         }
-        guard let form = await request.form(upTo: settings.maximumFormBytes) else {
-            return message(400, "Not understood", "The form could not be read.")
+        guard let form = await request.form(settings) else {
+            var reply = message(400, "Not understood", "The form could not be read.")
+            // The rest of it may never come.
+            reply.headers[.connection] = "close"
+            return reply
         }
         if authority.isOpen { return .redirect(Self.local(form["next"])) }
         guard logIns.begin(request.address, now: context.engine.clock.now) else {
@@ -233,7 +238,7 @@ package final class OperatorPage: Companion {
 
     private func logOut(_ request: PageRequest) async -> PageReply {
         guard let session = session(request.headers) else { return .redirect("/login") }
-        let form = await request.form(upTo: settings.maximumFormBytes)
+        let form = await request.form(settings)
         guard session.allowsChange(with: form?["csrf"]) else {
             return message(
                 403, "Not allowed", "The form is too old. Load the page anew, and try again.")

@@ -52,13 +52,23 @@ struct PageRequest: Sendable {
         String(text).replacingOccurrences(of: "+", with: " ").removingPercentEncoding
     }
 
-    /// The body as a form; nil: it is none, or longer than `bytes`.
-    func form(upTo bytes: Int) async -> [String: String]? {
+    /// The body as a form; nil: it is none, too long, or too slow.
+    func form(_ settings: PageSettings) async -> [String: String]? {
         let type = headers[.contentType]?.split(separator: ";").first ?? ""
-        guard type.lowercased() == "application/x-www-form-urlencoded",
-            let buffer = try? await body.collect(upTo: bytes)
-        else { return nil }
-        return Self.form(Substring(String(decoding: buffer.readableBytesView, as: UTF8.self)))
+        guard type.lowercased() == "application/x-www-form-urlencoded" else { return nil }
+        let text = await withTaskGroup(of: String?.self) { group in
+            group.addTask { [body] in
+                let buffer = try? await body.collect(upTo: settings.maximumFormBytes)
+                return buffer.map { String(decoding: $0.readableBytesView, as: UTF8.self) }
+            }
+            group.addTask {
+                try? await Task.sleep(for: settings.formTimeLimit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+        return text.flatMap { Self.form(Substring($0)) }
     }
 
     /// Of a parameter, at most 256 bytes; empty: there is none.

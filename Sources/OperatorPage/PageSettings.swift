@@ -19,6 +19,8 @@ package struct PageSettings: Sendable {
     package var maximumAddresses = 1_024
     /// Bytes of a form.
     package var maximumFormBytes = 8_192
+    /// How long a form may take to arrive.
+    package var formTimeLimit = Duration.seconds(10)
     /// Requests for pages that are worked on at one time, without streams.
     package var maximumRequests = 64
     /// Streams of events at one time.

@@ -99,11 +99,23 @@ enum Texts {
         }
     }
 
-    /// "tenant_suspended" as "Tenant suspended".
+    /// "tenant_suspended" and "tenantSuspended" as "Tenant suspended".
     static func sentence(_ name: String) -> String {
-        let text = name.replacingOccurrences(of: "_", with: " ").replacingOccurrences(
-            of: "-", with: " ")
-        return text.prefix(1).uppercased() + text.dropFirst()
+        var text = ""
+        var previous: Character = " "
+        for character in name {
+            defer { previous = character }
+            if character == "_" || character == "-" {
+                text.append(" ")
+            } else if character.isUppercase, previous.isLowercase {
+                text += " " + character.lowercased()
+            } else {
+                text.append(character)
+            }
+        }
+        return (text.prefix(1).uppercased() + text.dropFirst())
+            .replacingOccurrences(of: "dids", with: "DIDs")
+            .replacingOccurrences(of: "uRL", with: "URL")
     }
 
     // MARK: Times

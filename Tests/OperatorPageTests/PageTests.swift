@@ -1,6 +1,8 @@
 import Access
 import Engine
+import Events
 import Foundation
+import HTTPTypes
 import Hummingbird
 import Limits
 import NIOCore

@@ -115,10 +115,11 @@ struct RenderingTests {
 
     @Test func aChartHasABarForEachDayWithinItsBounds() throws {
         let rows = (0..<30).map { day in
-            DailyUsageRow(
-                day: Int64(day) * 86_400_000, profileID: "",
-                committed: Amounts(.spend, Int64(day) * 1_230_000_000), allowed: Int64(day),
-                denied: 3)
+            var committed = Amounts(.spend, Int64(day) * 1_230_000_000)
+            committed.set(Resource.callSeconds.index, Int64(day) * 61)
+            return DailyUsageRow(
+                day: Int64(day) * 86_400_000, profileID: "", committed: committed,
+                allowed: Int64(day), denied: 3)
         }
         for subject in DailyChart.Subject.allCases {
             let fields = DailyChart(rows, subject).fields

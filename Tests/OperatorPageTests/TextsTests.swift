@@ -20,6 +20,15 @@ struct TextsTests {
         #expect(Texts.day(text) == nil)
     }
 
+    @Test(
+        arguments: [
+            ("tenant_suspended", "Tenant suspended"), ("eventTypes", "Event types"),
+            ("max_dids", "Max DIDs"), ("failoverURL", "Failover URL"), ("", ""),
+        ])
+    func namesReadAsSentences(name: String, sentence: String) {
+        #expect(Texts.sentence(name) == sentence)
+    }
+
     @Test func aDayIsItsFirstMillisecond() {
         #expect(Texts.day("1970-01-02") == 86_400_000)
         #expect(Texts.time(86_400_000) == "1970-01-02 00:00:00")

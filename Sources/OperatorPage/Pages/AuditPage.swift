@@ -98,15 +98,19 @@ enum AuditLines {
             "tenant": row.tenantID,
             "tenantPath": row.tenantID.isEmpty ? nil : Links.tenant(row.tenantID),
             "profile": row.profileID.isEmpty ? nil : row.profileID, "lines": lines(row),
-            "changes": row.changes.map { change -> Fields in
+            "changes": row.changes.filter { $0.before != nil && !unsaid.contains($0.name) }.map {
+                change -> Fields in
                 [
-                    "name": Texts.sentence(change.name), "before": change.before ?? "not set",
-                    "after": change.after ?? "not set",
+                    "name": Texts.sentence(change.name), "before": change.before,
+                    "after": change.after ?? "none",
                 ]
             },
             "by": caller(row) ?? "–",
         ]
     }
+
+    /// Parts of settings that the line itself says: when, and which.
+    private static let unsaid: Set<String> = ["id", "createdAt", "updatedAt"]
 
     private static func caller(_ row: AuditRow) -> String? {
         if !row.callerName.isEmpty { return row.callerName }
@@ -134,8 +138,16 @@ enum AuditLines {
         }
         if !row.reference.isEmpty {
             let isByOperator = row.kind == "tenant_suspended" || row.kind == "tenant_reinstated"
-            lines.append("\(isByOperator ? "Reason" : "Reference"): \(row.reference)")
+            let title =
+                isByOperator ? "Reason" : row.kind == "setting_changed" ? "Setting" : "Reference"
+            lines.append("\(title): \(row.reference)")
         }
+        let new = row.changes.filter { $0.before == nil && !unsaid.contains($0.name) }
+            .compactMap { change -> String? in
+                guard let after = change.after, !after.isEmpty else { return nil }
+                return "\(Texts.sentence(change.name)) \(after)"
+            }
+        if !new.isEmpty { lines.append(new.joined(separator: " · ")) }
         if row.reservationID != 0 { lines.append("Reservation \(row.reservationID)") }
         return lines
     }

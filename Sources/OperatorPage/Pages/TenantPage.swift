@@ -20,7 +20,6 @@ struct TenantPage: Sendable {
         trail.tenantID = id
         let audit = try await model.audit(trail, Page(number: 1, size: Self.trail))
         let reservations = await context.engine.openReservations(tenantID: id, limit: Self.listed)
-        try await context.engine.durable()
         let days = try await days(of: id, model)
         let settings = tenant.settings
         var fields: Fields = [
