@@ -110,6 +110,13 @@ struct Responder: HTTPResponder {
 
     private func authenticate(_ request: Request) throws(APIError) -> Caller {
         let authorization = request.headers[.authorization]
+        // Nobody is asked who they are: at least a browser must not be made to ask by another site.
+        let site = request.headers[header: "sec-fetch-site"] ?? "none"
+        if core.authority.isOpen, request.method != .get, request.method != .head,
+            site != "none", site != "same-origin"
+        {
+            throw APIError(ErrorKind(.forbidden), "Another site asked for this")
+        }
         if let caller = core.authority.caller(authorization: authorization ?? "") {
             return caller
         }
