@@ -105,20 +105,20 @@ final class Callers {
         if isGood(last, generation, now), isSame(last, authorization) {
             return UnsafePointer(state.pointee.callers + last)
         }
-        guard authorization.count > 0 else { return nil }
+        guard let bytes = authorization.baseAddress, authorization.count > 0 else { return nil }
         guard authorization.count <= Self.longestValue else {
-            return ask(authorization, generation, now, place: Self.capacity)
+            return ask(authorization, 0, generation, now, place: Self.capacity)
         }
-        let hash = IDSet.hash(authorization)
+        let hash = Bytes.hash(bytes, authorization.count)
         for place in 0..<Self.capacity
         where state.pointee.entries[place].hash == hash && isSame(place, authorization) {
             guard isGood(place, generation, now) else {
-                return ask(authorization, generation, now, place: place)
+                return ask(authorization, hash, generation, now, place: place)
             }
             state.pointee.last = place
             return UnsafePointer(state.pointee.callers + place)
         }
-        return ask(authorization, generation, now, place: nil)
+        return ask(authorization, hash, generation, now, place: nil)
     }
 
     @inline(__always)
@@ -132,27 +132,16 @@ final class Callers {
     @inline(__always)
     private func isSame(_ place: Int, _ value: UnsafeRawBufferPointer) -> Bool {
         let count = state.pointee.entries[place].count
-        guard count == value.count, count >= 8 else { return false }
-        let kept = state.pointee.values + place * Self.longestValue
-        var different: UInt64 = 0
-        var offset = 0
-        let last = count - 8
-        while offset < last {
-            different |=
-                kept.load(fromByteOffset: offset, as: UInt64.self)
-                ^ value.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            offset += 8
-        }
-        different |=
-            kept.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-            ^ value.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-        return different == 0
+        guard count == value.count, count > 0 else { return false }
+        guard let value = value.baseAddress else { return false }
+        return Bytes.areSame(state.pointee.values + place * Self.longestValue, value, count)
     }
 
     /// Asks the authority, and remembers what it says of somebody.
     @inline(never)
     private func ask(
-        _ value: UnsafeRawBufferPointer, _ generation: UInt64, _ now: UInt64, place: Int?
+        _ value: UnsafeRawBufferPointer, _ hash: UInt64, _ generation: UInt64, _ now: UInt64,
+        place: Int?
     ) -> UnsafePointer<KnownCaller>? {
         let text = String(decoding: value, as: UTF8.self)
         guard let caller = authority.caller(authorization: text) else { return nil }
@@ -166,7 +155,7 @@ final class Callers {
             start: state.pointee.values + place * Self.longestValue, count: value.count)
         kept.copyMemory(from: value)
         state.pointee.entries[place] = Entry(
-            hash: IDSet.hash(value), count: value.count, generation: generation,
+            hash: hash, count: value.count, generation: generation,
             askedNanoseconds: now)
         state.pointee.last = place
         return UnsafePointer(state.pointee.callers + place)
@@ -174,54 +163,104 @@ final class Callers {
 }
 
 /// A set of ids as bytes: looking one up allocates nothing.
-struct IDSet {
-    /// Open addressing with linear probing, at most half full: place in `bytes` and length; length 0: empty.
-    private var slots: [(offset: Int32, count: Int32)]
-    private var bytes: [UInt8] = []
+final class IDSet {
+    /// Open addressing with linear probing, at most half full: an id's length and its bytes; length 0: empty.
+    private let slots: UnsafeMutableRawPointer
+    private let mask: Int
+    private static let longestID = 64
+    private static let slotBytes = 8 + longestID
 
+    /// - Parameter ids: of 1 ... 64 bytes; others are nobody's, and left out.
     init(_ ids: Set<String>) {
         var size = 2
         while size < 2 * ids.count { size *= 2 }
-        slots = Array(repeating: (0, 0), count: size)
-        for id in ids where !id.isEmpty {
-            let text = Array(id.utf8)
-            var slot = text.withUnsafeBytes { Int(truncatingIfNeeded: Self.hash($0)) }
-            while slots[slot & (size - 1)].count != 0 { slot &+= 1 }
-            slots[slot & (size - 1)] = (Int32(bytes.count), Int32(text.count))
-            bytes += text
-        }
-    }
-
-    func contains(_ id: BorrowedBytes) -> Bool {
-        var slot = Int(truncatingIfNeeded: Self.hash(id))
-        return bytes.withUnsafeBytes { bytes in
-            while true {
-                let (offset, count) = slots[slot & (slots.count &- 1)]
-                if count == 0 { return false }
-                if Int(count) == id.count,
-                    bytes[Int(offset)..<Int(offset + count)].elementsEqual(id)
-                {
-                    return true
-                }
-                slot &+= 1
+        mask = size - 1
+        slots = .allocate(byteCount: size * Self.slotBytes, alignment: 8)
+        slots.initializeMemory(as: UInt8.self, repeating: 0, count: size * Self.slotBytes)
+        for id in ids where (1...Self.longestID).contains(id.utf8.count) {
+            let bytes = Array(id.utf8)
+            bytes.withUnsafeBytes { id in
+                let slot = find(id)
+                slot.storeBytes(of: id.count, as: Int.self)
+                UnsafeMutableRawBufferPointer(start: slot + 8, count: id.count).copyMemory(from: id)
             }
         }
     }
 
-    /// Spreads well enough for ids that nobody chose with evil intent; nobody else gets this far.
-    static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        let factor: UInt64 = 0x9e37_79b9_7f4a_7c15
-        var hash = UInt64(truncatingIfNeeded: bytes.count) &* factor
+    deinit { slots.deallocate() }
+
+    @inline(__always)
+    func contains(_ id: BorrowedBytes) -> Bool {
+        id.count > 0 && find(id).load(as: Int.self) != 0
+    }
+
+    /// The slot of an id, or the empty one where it would stand.
+    @inline(__always)
+    private func find(_ id: BorrowedBytes) -> UnsafeMutableRawPointer {
+        guard let bytes = id.baseAddress else { preconditionFailure("an id has bytes") }
+        var index = Int(truncatingIfNeeded: Bytes.hash(bytes, id.count))
+        while true {
+            let slot = slots + (index & mask) * Self.slotBytes
+            let count = slot.load(as: Int.self)
+            if count == 0 || count == id.count && Bytes.areSame(slot + 8, bytes, count) {
+                return slot
+            }
+            index &+= 1
+        }
+    }
+}
+
+/// Bytes by the word.
+enum Bytes {
+    /// Takes equally long wherever the two differ.
+    @inline(__always)
+    static func areSame(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
+        var different: UInt64 = 0
         var offset = 0
-        while offset &+ 8 <= bytes.count {
-            hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* factor
-            hash ^= hash &>> 32
+        guard count >= 8 else {
+            while offset < count {
+                different |= UInt64(
+                    a.load(fromByteOffset: offset, as: UInt8.self)
+                        ^ b.load(fromByteOffset: offset, as: UInt8.self))
+                offset &+= 1
+            }
+            return different == 0
+        }
+        // The last word takes up again some bytes of the one before.
+        let last = count &- 8
+        while offset < last {
+            different |=
+                a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                ^ b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
             offset &+= 8
         }
-        var rest: UInt64 = 1
-        while offset < bytes.count {
-            rest = rest &<< 8 | UInt64(bytes[offset])
-            offset &+= 1
+        different |=
+            a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            ^ b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+        return different == 0
+    }
+
+    /// Spreads well enough for bytes that nobody chose with evil intent; nobody else gets this far.
+    @inline(__always)
+    static func hash(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt64 {
+        let factor: UInt64 = 0x9e37_79b9_7f4a_7c15
+        var hash = UInt64(truncatingIfNeeded: count) &* factor
+        var offset = 0
+        var rest: UInt64 = 0
+        if count >= 8 {
+            let last = count &- 8
+            while offset < last {
+                let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                hash = (hash ^ word) &* factor
+                hash ^= hash &>> 32
+                offset &+= 8
+            }
+            rest = bytes.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+        } else {
+            while offset < count {
+                rest = rest &<< 8 | UInt64(bytes.load(fromByteOffset: offset, as: UInt8.self))
+                offset &+= 1
+            }
         }
         hash = (hash ^ rest) &* factor
         return hash ^ hash &>> 32
