@@ -1,5 +1,8 @@
 """The operator's page in a real browser, against the real binary."""
 
+import contextlib
+import http.client
+import time
 import uuid
 
 import pytest
@@ -577,3 +580,18 @@ def test_without_authentication_another_site_changes_nothing(serve):
         site: rest.ask("POST", "/v2/tenants/acme/actions/suspend", headers={"Sec-Fetch-Site": site}).status
         for site in ("cross-site", "same-site", "same-origin")}
     assert answers == {"cross-site": 403, "same-site": 403, "same-origin": 200}
+
+
+def test_streams_end_well_when_the_service_drains(serve, tmp_path):
+    server = serve("--data-dir", str(tmp_path / "data"))
+    with contextlib.closing(http.client.HTTPConnection(server.http, timeout=20)) as connection:
+        connection.request("GET", "/live/events")
+        stream = connection.getresponse()
+        assert stream.headers["Content-Type"] == "text/event-stream"
+        while not stream.readline().startswith(b"data: {"):
+            pass
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 5, "it waited for a stream that has no end of its own"
+        # Raises if the last chunk does not come.
+        stream.read()

@@ -74,5 +74,5 @@ follow("/live/events", (now) => {
     all.setAttribute("points", line(now.allowed.map((value, index) => value + now.denied[index]), top));
     denied.setAttribute("points", line(now.denied, top));
     rows($("[data-codes]"), now.codes, (entry) => [cell(entry.code, "id"), cell(entry.title), cell(entry.count, "number")], 3);
-    rows($("[data-nearest]"), now.nearest, (entry) => [cell(link(entry)), cell(entry.limit, "nowrap"), cell(usage(entry))], 3);
+    rows($("[data-nearest]"), now.nearest, (entry) => [cell(link(entry)), cell(entry.limit), cell(usage(entry))], 3);
 });
