@@ -38,7 +38,8 @@ package struct WebhookTarget: Sendable {
     /// connects takes it out of the URL a second time: only a text that cannot be read in two ways (no escapes, no
     /// Unicode) is sure to be the one that was judged.
     static func hostName(_ text: String) -> String? {
-        guard let host = URLComponents(string: text)?.host, let again = URL(string: text)?.host
+        guard let host = URLComponents(string: text)?.host, let again = URL(string: text)?.host,
+            text.contains(host)
         else { return nil }
         let name = bare(host)
         let isAddress = name.contains(":") && IPAddress(name) != nil

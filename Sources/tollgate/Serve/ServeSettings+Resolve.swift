@@ -1,5 +1,3 @@
-internal import Notifications
-
 extension ServeSettings {
     /// The settings that hold: flag before environment before file before default.
     ///
@@ -91,19 +89,7 @@ extension ServeSettings {
         webhookBackoffMilliseconds =
             try reader.duration(.webhookBackoff, 10...3_600_000) ?? webhookBackoffMilliseconds
         webhookConcurrency = try reader.count(.webhookConcurrency, 1...1_024) ?? webhookConcurrency
-        if let text = reader.text(.webhookAllowPrivate) {
-            webhookAllowPrivate = try text.split(separator: ",").map {
-                part throws(SettingsError) in
-                let name = part.filter { !$0.isWhitespace }
-                guard let network = Network(name) else {
-                    throw SettingsError(
-                        description:
-                            "webhook-allow-private names networks like 10.1.0.0/16, not \"\(name)\""
-                    )
-                }
-                return network
-            }
-        }
+        webhookAllowPrivate = try reader.networks(.webhookAllowPrivate) ?? webhookAllowPrivate
         smtpHost = reader.text(.smtpHost)
         smtpPort = try reader.count(.smtpPort, 1...65_535) ?? smtpPort
         smtpSecurity = try reader.choice(.smtpSecurity, SMTPSecurity.self) ?? smtpSecurity

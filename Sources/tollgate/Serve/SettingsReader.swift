@@ -1,5 +1,6 @@
 internal import Configuration
 internal import Foundation
+internal import Notifications
 internal import SystemPackage
 internal import Yams
 
@@ -70,6 +71,15 @@ struct SettingsReader {
         let bounds = "\(SizeText.text(range.lowerBound)) to \(SizeText.text(range.upperBound))"
         return try value(key, "a size from \(bounds), like 64MiB or 10GiB") { text in
             SizeText.bytes(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    func networks(_ key: ServeKey) throws(SettingsError) -> [Network]? {
+        try value(key, "networks with commas between them, like 10.1.0.0/16,127.0.0.1/32") { text in
+            let networks = text.split(separator: ",").map { part in
+                Network(part.filter { !$0.isWhitespace })
+            }
+            return networks.contains { $0 == nil } ? nil : networks.compactMap(\.self)
         }
     }
 

@@ -1,0 +1,141 @@
+import Events
+import Logging
+import Synchronization
+import Testing
+
+@testable import Notifications
+
+@Suite struct DelivererTests {
+    private func delivery(
+        _ id: Int64, _ url: String, failover: String = "", attempts: Int = 0
+    ) -> Delivery {
+        let event = Event(
+            id: "evt-\(id)", kind: .tenantSuspended, occurredAt: 0, tenantID: "acme")
+        return Delivery(
+            id: id, event: event, channel: .webhook(url: url, failoverURL: failover),
+            attempts: attempts, dueAt: 0)
+    }
+
+    private func withDeliverer(
+        _ outbox: MemoryOutbox, mailer: Deliverer.Mailer? = nil,
+        post: @escaping Deliverer.Poster, _ body: () async throws -> Void
+    ) async rethrows {
+        let deliverer = Deliverer(
+            outbox: outbox, settings: DeliverySettings(), webhooks: WebhookSettings(), post: post,
+            mailer: mailer, now: { outbox.state.withLock { $0.now } }, logger: Logger(label: "test")
+        )
+        let task = Task { await deliverer.run() }
+        try await body()
+        task.cancel()
+        await task.value
+    }
+
+    @Test func threeAttemptsThenThreeOnTheFailoverURL() async throws {
+        let outbox = MemoryOutbox([delivery(1, "http://a/", failover: "http://b/")])
+        let asked = Mutex<[String]>([])
+        await withDeliverer(outbox) { event, url, number in
+            asked.withLock { $0.append("\(event.id) \(number) \(url)") }
+            return AttemptResult(status: 500, error: "no")
+        } _: {
+            await outbox.until { $0.ends[1] == .failed }
+        }
+        let expected = [
+            "evt-1 1 http://a/", "evt-1 2 http://a/", "evt-1 3 http://a/", "evt-1 4 http://b/",
+            "evt-1 5 http://b/", "evt-1 6 http://b/",
+        ]
+        #expect(asked.withLock { $0 } == expected)
+        let starts = outbox.state.withLock { $0.attempts[1]?.map(\.startedAt) ?? [] }
+        let pauses = zip(starts, starts.dropFirst()).map { $1 - $0 }
+        try #require(pauses.count == 5)
+        for (pause, range) in zip(
+            pauses, [800...1_200, 4_000...6_000, 0...0, 800...1_200, 4_000...6_000])
+        {
+            #expect(range.contains(Int(pause)))
+        }
+    }
+
+    @Test func thePausesVary() {
+        let schedule = DeliverySchedule(
+            delivery(1, "http://a/"), WebhookSettings(), DeliverySettings())
+        let failed = AttemptResult(status: nil, error: "no")
+        var times: Set<Int64> = []
+        for _ in 0..<100 {
+            guard case .again(let time) = schedule.outcome(of: failed, at: 10_000) else { continue }
+            #expect((10_800...11_200).contains(time))
+            times.insert(time)
+        }
+        #expect(times.count > 1)
+    }
+
+    @Test func mailIsTriedSixTimesAndARefusalForGoodOnce() async {
+        let event = Event(id: "e", kind: .tenantSuspended, occurredAt: 0, tenantID: "acme")
+        let mails = [(1, "later@example.com"), (2, "never@example.com")].map { id, address in
+            Delivery(
+                id: id, event: event, channel: .email(address: address), attempts: 0, dueAt: 0)
+        }
+        let outbox = MemoryOutbox(mails)
+        await withDeliverer(
+            outbox,
+            mailer: { _, address in
+                AttemptResult(status: 450, error: "no", isFinal: address.hasPrefix("never"))
+            }, post: { _, _, _ in AttemptResult(status: 200, error: nil) }
+        ) {
+            await outbox.until { $0.ends.count == 2 }
+        }
+        let (ends, attempts) = outbox.state.withLock { ($0.ends, $0.attempts) }
+        #expect(ends == [1: .failed, 2: .failed])
+        #expect(attempts[1]?.count == 6 && attempts[2]?.count == 1)
+    }
+
+    /// Dead places answer only when the test ends; the healthy one is behind all of them in the outbox.
+    @Test func deadPlacesDelayNoOther() async {
+        var deliveries: [Delivery] = []
+        for id in 0..<2_000 { deliveries.append(delivery(Int64(id), "http://dead\(id % 4)/")) }
+        for id in 2_000..<3_000 { deliveries.append(delivery(Int64(id), "http://well/\(id)")) }
+        let outbox = MemoryOutbox(deliveries)
+        let atOnce = Mutex<[String: Int]>([:])
+        let (never, end) = AsyncStream.makeStream(of: Void.self)
+        await withDeliverer(outbox) { _, url, _ in
+            guard url.contains("dead") else { return AttemptResult(status: 200, error: nil) }
+            atOnce.withLock { $0[url, default: 0] += 1 }
+            for await _ in never {}
+            return AttemptResult(status: nil, error: "the service is stopping")
+        } _: {
+            await outbox.until { $0.ends.count == 1_000 }
+        }
+        end.finish()
+        #expect(outbox.state.withLock { $0.ends.keys.allSatisfy { $0 >= 2_000 } })
+        // What was given up at the end is no attempt.
+        #expect(outbox.state.withLock { $0.waiting.count == 2_000 && $0.attempts.count == 1_000 })
+        #expect(atOnce.withLock { $0.values.allSatisfy { $0 <= 8 } && $0.count == 4 })
+    }
+
+    @Test func whatCannotBeNotedIsNotSentAgain() async {
+        let outbox = MemoryOutbox([delivery(1, "http://a/")])
+        outbox.state.withLock { $0.failures = 1 }
+        let sent = LockedCount()
+        await withDeliverer(outbox) { _, _, _ in
+            _ = sent.next()
+            return AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends[1] == .delivered }
+        }
+        #expect(sent.value == 1)
+    }
+
+    @Test func aNewDeliveryIsTakenWhenTheOutboxSaysSo() async {
+        let outbox = MemoryOutbox([delivery(1, "http://a/")])
+        await withDeliverer(outbox) { _, _, _ in
+            AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends[1] == .delivered }
+            let listener = outbox.state.withLock { state in
+                state.waiting[2] = delivery(2, "http://a/")
+                return state.listener
+            }
+            listener?()
+            await outbox.until { $0.ends[2] == .delivered }
+        }
+        #expect(outbox.state.withLock { $0.waiting.isEmpty })
+    }
+}
