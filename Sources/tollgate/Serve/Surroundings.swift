@@ -87,8 +87,11 @@ struct Surroundings {
         _ settings: ServeSettings, _ engine: Engine
     ) throws -> Projection? {
         guard settings.durability != .memory else { return nil }
+        var configuration = ProjectionConfiguration()
+        configuration.auditRetention = settings.auditRetentionMilliseconds
         return try Projection.open(
-            path: settings.dataDirectory + "/projection.sqlite", engine: engine)
+            path: settings.dataDirectory + "/projection.sqlite", engine: engine,
+            configuration: configuration)
     }
 
     /// REST finishes what is under way; deliveries that are under way stay due.
