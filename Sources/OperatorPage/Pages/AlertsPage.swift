@@ -49,7 +49,9 @@ struct AlertsPage: Sendable {
             return event.reason.isEmpty ? "By an operator" : "By an operator: \(event.reason)"
         }
         let amount = { (value: Int64) in Texts.amount(value, of: row.resource) }
-        return "\(Texts.name(row.kind)): \(amount(reading.committed)) of \(amount(reading.cap))"
+        let asked = reading.asked == 0 ? "" : ", \(amount(reading.asked)) asked"
+        return
+            "\(Texts.name(row.kind)): \(amount(reading.committed)) of \(amount(reading.cap))\(asked)"
     }
 
     // MARK: Deliveries
