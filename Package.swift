@@ -246,10 +246,9 @@ let package = Package(
             name: "OperatorPageTests",
             dependencies: [
                 "Access", "ControlPlane", "Engine", "Events", "Limits", "OperatorPage",
-                "Projection", "TestKit",
+                "Projection",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: strict),
         .testTarget(
