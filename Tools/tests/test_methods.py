@@ -278,11 +278,3 @@ def test_denials_as_failures(contract, stub):
     assert (answer.code, answer.catalogue) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "49002")
     assert answer.details["ErrorInfo"].domain == "tollgate"
     assert len(answer.details["QuotaFailure"].violations) == 1
-
-
-def test_watch_usage_is_not_there_yet(contract, stub):
-    def watch(message, timeout):
-        return list(stub.WatchUsage(message, timeout=timeout))
-
-    answer = failure(watch, contract.WatchUsageRequest(tenant_id="acme"))
-    assert answer.code == grpc.StatusCode.UNIMPLEMENTED

@@ -56,10 +56,9 @@ def test_drain_ends_idle_streams_and_answers_what_was_read(contract, serve):
 
 
 def test_nobody_is_served_by_accident():
-    status, sentence = refused()
-    assert status == 64 and "--insecure-no-auth" in sentence
-    status, sentence = refused("--insecure-no-auth", "--http-listen", "0.0.0.0:0")
-    assert status == 64 and "loopback" in sentence
+    for listen in ("--http-listen", "--grpc-listen"):
+        status, sentence = refused("--insecure-no-auth", listen, "0.0.0.0:0")
+        assert status == 64 and "loopback" in sentence
 
 
 def test_bad_settings_are_named(tmp_path):
