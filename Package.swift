@@ -171,7 +171,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate-benchmarks",
             dependencies: [
-                "Limits", "Journal", "Reservations", "Engine", "Wire",
+                "Engine", "Journal", "Limits", "Projection", "Reservations", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
 

@@ -98,7 +98,7 @@ struct CheckpointCommand: ParsableCommand {
 }
 
 /// Charges at a steady rate on one lane, which waits for nothing; latencies run from the moment that a call was due.
-private final class OpenLoop {
+final class OpenLoop {
     private let engine: Engine
     private let lane: EngineLane
     private let ids: IDs

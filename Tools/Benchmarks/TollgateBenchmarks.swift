@@ -6,7 +6,7 @@ internal import Wire
 
 /// In-process benchmarks: what a decision costs without a network.
 @main
-struct TollgateBenchmarks: ParsableCommand {
+struct TollgateBenchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tollgate-benchmarks",
         abstract: "Measures the rules, the table, the wire and the journal in process.",
@@ -17,6 +17,7 @@ struct TollgateBenchmarks: ParsableCommand {
         subcommands: [
             CoreCommand.self, TableCommand.self, WireCommand.self, GrowthCommand.self,
             ExpiryCommand.self, DiskCommand.self, RecoveryCommand.self, CheckpointCommand.self,
+            ProjectionCommand.self,
         ])
 }
 
