@@ -48,7 +48,7 @@ struct ProjectionCommand: AsyncParsableCommand {
         let ids = IDs(count: tenants) { TableBenchmark.tenantID($0) }
         defer { ids.deallocate() }
         let costs = Bursts(engine, lane, ids, count: tenants)
-        let without = try await costs.measure()
+        let without = try costs.measure()
         let projection = try Projection.open(
             path: place.path + "/projection.sqlite", engine: engine)
         projection.start()
@@ -57,7 +57,7 @@ struct ProjectionCommand: AsyncParsableCommand {
         try await lists(projection)
         try lag(projection, engine, lane, ids)
         try await catchUp(projection)
-        let with = try await costs.measure()
+        let with = try costs.measure()
         print(
             "a call's processor time: \(without) ns without, \(with) ns with the projection:",
             "\(Double(with * 1_000 / without) / 1_000) ×")
@@ -128,7 +128,7 @@ private struct Bursts {
     }
 
     /// The median burst's processor time of a call, nanoseconds.
-    func measure() async throws -> Int64 {
+    func measure() throws -> Int64 {
         var times: [Int64] = []
         var next = 0
         for _ in 0..<400 {
