@@ -13,7 +13,7 @@ import Synchronization
 /// **Truth.** The journal is; the file can go at any time, and is made anew from what the journal still holds. Only
 /// what is durable is read, so everything shown is.
 ///
-/// **Pace.** One thread of the lowest priority looks at the journal every 100 ms, and rests twice as long as its work
+/// **Pace.** One thread of the lowest priority looks at the journal every 100 ms, and rests half as long as its work
 /// took unless it is behind by more than a slice. Nothing is asked of event loops.
 ///
 /// **Trouble.** If it cannot go on (a full disk, a journal that cannot be read), `status` says why, and it tries again
@@ -105,7 +105,7 @@ package final class Projection: Sendable, Outbox {
             var pause = configuration.pollMilliseconds * 1_000_000
             do {
                 guard try takeSlice() else { continue }
-                pause = min(max(pause, 2 * (linux_monotonic_nanoseconds() - began)), 1_000_000_000)
+                pause = min(max(pause, (linux_monotonic_nanoseconds() - began) / 2), 1_000_000_000)
             } catch {
                 pause = 1_000_000_000
             }
