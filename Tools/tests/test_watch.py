@@ -121,10 +121,12 @@ def test_what_is_said_survives_kill(contract, serve, tmp_path):
         stub = contract.Stub(channel)
         updates = watch(contract, stub, "globex")
         snapshot(updates)
-        # Fired and never waited for: the watcher may only learn of what is on disk.
-        for _ in range(500):
-            stub.CheckAndReserve.future(
-                request(contract, "globex", dids=1, mode=contract.MODE_COMMIT), timeout=10)
+        # Fired and never waited for: the watcher may only learn of what is on disk. They are kept, since a call that
+        # nobody refers to any more is cancelled.
+        calls = [
+            stub.CheckAndReserve.future(request(contract, "globex", dids=1, mode=contract.MODE_COMMIT), timeout=30)
+            for _ in range(500)
+        ]
         with contextlib.suppress(grpc.RpcError):
             for update in updates:
                 seen = state(update, contract.LIMIT_KIND_TENANT_DIDS)[0]
@@ -132,6 +134,8 @@ def test_what_is_said_survives_kill(contract, serve, tmp_path):
                     break
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait(10)
+        # Whether any call was answered is not asked: what the watcher saw must be there all the same.
+        del calls
     server.stop = lambda: 0
     assert seen > 0
     again = serve("--data-dir", str(tmp_path / "data"))
