@@ -8,8 +8,9 @@ import Synchronization
 /// Makes checkpoints: plays the last one and the segments sealed since back into a table of its own, and writes that
 /// out. The live table is not touched.
 ///
-/// **Pace.** Its thread has the lowest priority, and after each megabyte that it reads or writes it rests three times
-/// as long as that took: it gets at most a quarter of a core.
+/// **Pace.** Its thread has the lowest priority, and whenever it has read, written or removed for a millisecond it rests
+/// three times as long as that took: it gets at most a quarter of a core, and of the disk. It syncs what it writes, and
+/// removes files, piece by piece.
 ///
 /// **Memory.** A second table, backed only as far as it is used and given back afterwards: at most what the live one
 /// uses.
@@ -108,20 +109,20 @@ final class Checkpointer: @unchecked Sendable {
         var replayer = Replayer(lane, schedules, now: .min / 2)
         var epoch: UInt64 = 0
         if try hasCheckpoint(previous) {
-            epoch = try Recovery.play(previous, disk, id, into: &replayer).epoch
+            epoch = try Recovery.play(previous, disk, id, into: &replayer) { pace.rest() }.epoch
         }
         var sequence: UInt64 = 0
         for segment in previous..<number {
             guard !isStopping.load(ordering: .sequentiallyConsistent) else { return false }
             let end = try Recovery.play(
-                from: segment, below: segment + 1, disk, id, epoch: epoch, into: &replayer)
+                from: segment, below: segment + 1, disk, id, epoch: epoch, into: &replayer
+            ) { pace.rest() }
             epoch = end.epoch
             sequence = end.sequence
-            pace.rest()
         }
-        try write(number, replayer, epoch: epoch, sequence: sequence, &pace)
+        try write(number, replayer, epoch: epoch, sequence: sequence, pace)
         last.withLock { $0 = number }
-        try removeWhatIsCovered(twiceBelow: previous)
+        try removeWhatIsCovered(twiceBelow: previous, &pace)
         return true
     }
 
@@ -134,14 +135,13 @@ final class Checkpointer: @unchecked Sendable {
     }
 
     private func write(
-        _ number: UInt64, _ replayer: Replayer, epoch: UInt64, sequence: UInt64, _ pace: inout Pace
+        _ number: UInt64, _ replayer: Replayer, epoch: UInt64, sequence: UInt64, _ pace: Pace
     ) throws(EngineError) {
         do throws(JournalError) {
-            let rests = pace
-            var ticking = rests
+            var pace = pace
             let out = try CheckpointWriter(
                 disk, id: id, number: number, epoch: epoch, sequence: sequence
-            ) { _ in ticking.rest() }
+            ) { pace.rest() }
             do throws(JournalError) {
                 try replayer.forEachImage(now: replayer.statistics.time) {
                     (words) throws(JournalError) in try out.append(words)
@@ -157,16 +157,17 @@ final class Checkpointer: @unchecked Sendable {
     }
 
     /// Keeps the checkpoint of that number and the one just made, and removes what both cover.
-    private func removeWhatIsCovered(twiceBelow number: UInt64) throws(EngineError) {
+    private func removeWhatIsCovered(
+        twiceBelow number: UInt64, _ pace: inout Pace
+    ) throws(EngineError) {
         do throws(JournalError) {
-            for old in try disk.checkpointNumbers() where old < number {
-                try disk.remove(JournalFiles.checkpoint(old))
-            }
+            let old = try disk.checkpointNumbers().filter { $0 < number }
+            try disk.removeGently(old.map(JournalFiles.checkpoint)) { pace.rest() }
             guard try disk.checkpointNumbers().contains(number) else { return }
             covered.withLock { $0.append((number, linux_monotonic_nanoseconds())) }
             if settings.retention == 0 {
                 removable.store(number, ordering: .relaxed)
-                try writer.removeSegments(below: number)
+                try writer.removeSegments(below: number) { pace.rest() }
             }
         } catch {
             throw EngineError(error)
@@ -190,27 +191,10 @@ final class Checkpointer: @unchecked Sendable {
         if let below { removable.store(below, ordering: .relaxed) }
         do throws(JournalError) {
             // Again and again: a follower may have held some.
-            try writer.removeSegments(below: removable.load(ordering: .relaxed))
+            var pace = Pace(isPaced: true)
+            try writer.removeSegments(below: removable.load(ordering: .relaxed)) { pace.rest() }
         } catch {
             trouble.withLock { $0 = "\(error)" }
-        }
-    }
-
-    /// Rests three times as long as the work since the last rest took.
-    private struct Pace {
-        let isPaced: Bool
-        private var began = linux_monotonic_nanoseconds()
-
-        init(isPaced: Bool) { self.isPaced = isPaced }
-
-        mutating func rest() {
-            guard isPaced else { return }
-            let worked = linux_monotonic_nanoseconds() - began
-            let rest = min(worked * 3, 1_000_000_000)
-            var time = timespec(
-                tv_sec: Int(rest / 1_000_000_000), tv_nsec: Int(rest % 1_000_000_000))
-            nanosleep(&time, nil)
-            began = linux_monotonic_nanoseconds()
         }
     }
 }

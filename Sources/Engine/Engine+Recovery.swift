@@ -247,21 +247,27 @@ struct Recovery {
     }
 
     /// Plays a checkpoint back.
+    ///
+    /// - Parameter rest: called behind each block.
     static func play(
-        _ checkpoint: UInt64, _ disk: any Disk, _ id: JournalID, into replayer: inout Replayer
+        _ checkpoint: UInt64, _ disk: any Disk, _ id: JournalID, into replayer: inout Replayer,
+        _ rest: () -> Void = {}
     ) throws(EngineError) -> CheckpointReader.Summary {
         try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { EngineError($0) }) {
             (block) throws(EngineError) in
             try block.forEachRecord { (words) throws(EngineError) in try replayer.play(words) }
+            rest()
         }
     }
 
     /// Plays segments back.
     ///
-    /// - Parameter epoch: the process run that waiting records belong to.
+    /// - Parameters:
+    ///   - epoch: the process run that waiting records belong to.
+    ///   - rest: called behind each frame.
     static func play(
         from first: UInt64, below limit: UInt64?, _ disk: any Disk, _ id: JournalID,
-        epoch: UInt64, into replayer: inout Replayer
+        epoch: UInt64, into replayer: inout Replayer, _ rest: () -> Void = {}
     ) throws(EngineError) -> JournalEnd {
         try JournalReader(disk, id: id).read(
             from: first, below: limit, wrapping: { EngineError($0) }
@@ -281,6 +287,7 @@ struct Recovery {
                         \(error.message)
                         """)
                 }
+                rest()
             }
         }
     }

@@ -1,15 +1,17 @@
-/// Writes a checkpoint: entries in blocks of up to a megabyte, a trailer, then the name by which it is found.
+/// Writes a checkpoint: entries in blocks of about a quarter of a megabyte, a trailer, then the name by which it is found.
+///
+/// Each block is synced by itself: an answer's sync never waits behind more than one of them.
 ///
 /// A checkpoint that has its name is whole: the file is synced before it is renamed, and the directory after.
 package final class CheckpointWriter {
-    private static let blockWords = 1 << 17
+    private static let blockWords = 1 << 15
 
     private let disk: any Disk
     private let id: JournalID
     private let file: DiskFile
     private let number: UInt64
     private let temporary: String
-    private let pace: (Int) -> Void
+    private let rest: () -> Void
     private var words: [UInt64] = []
     private var block: FrameHeader
     private var checksum = CRC32C()
@@ -21,15 +23,15 @@ package final class CheckpointWriter {
     ///   - number: the first segment that the checkpoint does not cover.
     ///   - epoch: the process run that its last record belongs to.
     ///   - sequence: the last frame that it covers.
-    ///   - pace: called with the bytes of each block that was written.
+    ///   - rest: called behind each block.
     package init(
         _ disk: any Disk, id: JournalID, number: UInt64, epoch: UInt64, sequence: UInt64,
-        pace: @escaping (Int) -> Void
+        rest: @escaping () -> Void = {}
     ) throws(JournalError) {
         self.disk = disk
         self.id = id
         self.number = number
-        self.pace = pace
+        self.rest = rest
         temporary = JournalFiles.checkpoint(number) + JournalFiles.temporarySuffix
         if try disk.list().contains(temporary) { try disk.remove(temporary) }
         file = try disk.create(temporary)
@@ -61,7 +63,8 @@ package final class CheckpointWriter {
         block.recordsChecksum = checksum.value
         try disk.write(file, at: offset, block.encoded(id) + words)
         offset += FrameHeader.bytes + words.count * 8
-        pace(words.count * 8)
+        try disk.sync(file)
+        rest()
         words.removeAll(keepingCapacity: true)
         block.recordCount = 0
         checksum = CRC32C()
@@ -124,6 +127,7 @@ package struct CheckpointReader {
             let outcome: FrameFile.Outcome
             do throws(JournalError) {
                 outcome = try file.frame(at: summary.bytes)
+                if case .invalid = outcome { try insist(on: number) }
             } catch {
                 throw wrap(error)
             }
@@ -151,6 +155,15 @@ package struct CheckpointReader {
                 summary.records += UInt64(frame.recordCount)
                 try body(payload)
             }
+        }
+    }
+
+    /// One that is being removed while it is read is not damaged: it is not there.
+    private func insist(on number: UInt64) throws(JournalError) {
+        guard try disk.checkpointNumbers().contains(number) else {
+            throw JournalError(
+                .missing, file: JournalFiles.checkpoint(number),
+                reason: "the checkpoint is not there any more", remedy: "begin with a newer one")
         }
     }
 

@@ -79,19 +79,55 @@ extension Disk {
     }
 
     /// Overwrites a stretch with zeros, a slice at a time.
-    func zero(_ file: DiskFile, from start: Int, to end: Int) throws(JournalError) {
+    ///
+    /// - Parameter afterSlice: called behind each slice.
+    func zero(
+        _ file: DiskFile, from start: Int, to end: Int,
+        afterSlice: () throws(JournalError) -> Void = {}
+    ) throws(JournalError) {
         var offset = start
         while offset < end {
             let count = min(end - offset, Zeros.count)
             try write(file, at: offset, [Zeros.bytes(count)])
             offset += count
+            try afterSlice()
+        }
+    }
+
+    /// Removes files a piece at a time: while a file system gives a large file back at once (with online discard above
+    /// all), everybody's syncs wait.
+    ///
+    /// - Parameters:
+    ///   - names: no longer needed by anybody.
+    ///   - rest: called behind each piece.
+    package func removeGently(_ names: [String], _ rest: () -> Void) throws(JournalError) {
+        guard !names.isEmpty else { return }
+        // A part of a file must never be found under its name.
+        for name in names { try rename(name, to: name + JournalFiles.temporarySuffix) }
+        try syncDirectory()
+        for name in names {
+            try shrink(name + JournalFiles.temporarySuffix, rest)
+            try remove(name + JournalFiles.temporarySuffix)
+        }
+    }
+
+    private func shrink(_ name: String, _ rest: () -> Void) throws(JournalError) {
+        let file = try open(name, isWritable: true)
+        defer { close(file) }
+        var size = try size(of: file)
+        while size > JournalFiles.pieceBytes {
+            size -= JournalFiles.pieceBytes
+            try truncate(file, to: size)
+            // So that the file system gives it back now, and not much at once later.
+            try sync(file)
+            rest()
         }
     }
 }
 
 /// A slice of zeros, made once and never freed.
 enum Zeros {
-    static let count = 1 << 20
+    static let count = 1 << 18
 
     // SAFETY: never written after it was made.
     nonisolated(unsafe) private static let start: UnsafeRawPointer = {

@@ -4,6 +4,8 @@ package enum JournalFiles {
     /// A segment that is being prepared; it gets its name when it is complete.
     static let nextSegment = "next-segment.tmp"
     static let temporarySuffix = ".tmp"
+    /// Files shrink by so much at a time.
+    static let pieceBytes = 4 << 20
 
     package static func segment(_ number: UInt64) -> String {
         "journal-\(padded(number)).log"

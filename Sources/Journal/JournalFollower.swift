@@ -77,6 +77,7 @@ package final class JournalFollower {
             file.end = position.place.segment < end.segment ? file.size : end.offset
             let offset = position.place.offset
             guard case .frame(let frame, let payload) = try file.frame(at: offset) else {
+                try insistOnSegment(position.place.segment)
                 throw .damaged(
                     file.file.name, offset: offset,
                     reason: "no whole frame begins here, and it was durable")
@@ -111,15 +112,19 @@ package final class JournalFollower {
     private func openSegment() throws(JournalError) -> FrameFile {
         if let file { return file }
         let number = position.place.segment
+        try insistOnSegment(number)
+        let opened = try FrameFile(
+            disk, name: JournalFiles.segment(number), kind: .segment, number: number, id: id)
+        file = opened
+        return opened
+    }
+
+    private func insistOnSegment(_ number: UInt64) throws(JournalError) {
         guard try disk.segmentNumbers().contains(number) else {
             throw JournalError(
                 .missing, file: JournalFiles.segment(number),
                 reason: "the segment is not there any more",
                 remedy: "begin with the oldest checkpoint")
         }
-        let opened = try FrameFile(
-            disk, name: JournalFiles.segment(number), kind: .segment, number: number, id: id)
-        file = opened
-        return opened
     }
 }

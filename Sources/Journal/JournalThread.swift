@@ -83,7 +83,7 @@ package final class JournalThread: @unchecked Sendable {
     private func prepare() {
         while !isStopping.load(ordering: .sequentiallyConsistent) {
             let count = prepares.load()
-            if !writer.isPrepared && writer.prepareNext() { continue }
+            if !writer.isPrepared && writer.prepareNext(isPaced: true) { continue }
             prepares.wait(while: count, nanoseconds: Self.second)
         }
     }

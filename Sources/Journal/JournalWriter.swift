@@ -319,12 +319,17 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Prepares the next segment if it is not there. Another thread than that of the rounds, which goes on meanwhile.
     ///
+    /// - Parameter isPaced: leaves most of the disk's time to the rounds, as long as the present segment is not half
+    ///   full.
     /// False: there is no room; the rings are shut if they must be, and it is worth another try in a second.
     @discardableResult
-    package func prepareNext() -> Bool {
+    package func prepareNext(isPaced: Bool = false) -> Bool {
         guard !isPrepared, !hasFailed else { return true }
         do throws(JournalError) {
-            try prepareNextOrThrow()
+            var pace = Pace(isPaced: isPaced) { [self] in
+                room.load(ordering: .acquiring) < configuration.segmentBytes / 2
+            }
+            try prepareNextOrThrow { pace.rest() }
             status.withLock { $0.trouble = nil }
         } catch {
             status.withLock { $0.trouble = error }
@@ -335,15 +340,15 @@ package final class JournalWriter: @unchecked Sendable {
         return true
     }
 
-    private func prepareNextOrThrow() throws(JournalError) {
+    private func prepareNextOrThrow(_ rest: () -> Void = {}) throws(JournalError) {
         try preparing.withLock { (made) throws(JournalError) in
             guard !isPrepared else { return }
-            try prepare()
+            try prepare(rest)
             made += 1
         }
     }
 
-    private func prepare() throws(JournalError) {
+    private func prepare(_ rest: () -> Void) throws(JournalError) {
         let next = currentSegment + 1
         // ORDERING: acquire; pairs with the release in `removeSegments`.
         let count = Int(next - firstNumber.load(ordering: .acquiring)) + 1
@@ -354,14 +359,14 @@ package final class JournalWriter: @unchecked Sendable {
                     "\(count - 1) segments fill the journal's \(configuration.maximumBytes) bytes",
                 remedy: "raise --journal-maximum, or see why checkpoints are not made")
         }
-        try Self.makeSegment(next, disk, id, configuration, epoch: epoch)
+        try Self.makeSegment(next, disk, id, configuration, epoch: epoch, rest)
         preparedNumber.store(next, ordering: .releasing)
     }
 
-    /// Makes a segment full of zeros, synced, under its name.
+    /// Makes a segment full of zeros, synced slice by slice, so that no round waits behind much of it, under its name.
     private static func makeSegment(
         _ number: UInt64, _ disk: any Disk, _ id: JournalID, _ configuration: JournalConfiguration,
-        epoch: UInt64
+        epoch: UInt64, _ rest: () -> Void = {}
     ) throws(JournalError) {
         let names = try disk.list()
         if names.contains(JournalFiles.nextSegment) { try disk.remove(JournalFiles.nextSegment) }
@@ -372,8 +377,11 @@ package final class JournalWriter: @unchecked Sendable {
                 kind: .segment, id: id, number: number,
                 size: UInt64(configuration.segmentBytes), sequenceFloor: 0, epochFloor: epoch)
             try disk.write(file, at: 0, header.encoded)
-            try disk.zero(file, from: FileHeader.bytes, to: configuration.segmentBytes)
-            try disk.sync(file)
+            try disk.zero(file, from: FileHeader.bytes, to: configuration.segmentBytes) {
+                () throws(JournalError) in
+                try disk.sync(file)
+                rest()
+            }
             try disk.rename(JournalFiles.nextSegment, to: JournalFiles.segment(number))
             try disk.syncDirectory()
         } catch {
@@ -403,14 +411,18 @@ package final class JournalWriter: @unchecked Sendable {
     ///
     /// A follower that does not get on holds segments until the journal fills three quarters of its bounds: the
     /// service goes on, and the follower begins anew from the oldest checkpoint.
-    package func removeSegments(below number: UInt64) throws(JournalError) {
+    ///
+    /// - Parameter rest: called behind each piece.
+    package func removeSegments(
+        below number: UInt64, _ rest: () -> Void = {}
+    ) throws(JournalError) {
         var limit = min(number, currentSegment)
         if bytesKept <= configuration.maximumBytes / 4 * 3 {
             limit = min(limit, needed.load(ordering: .sequentiallyConsistent))
         }
         guard firstNumber.load(ordering: .acquiring) < limit else { return }
         for segment in try disk.segmentNumbers() where segment < limit {
-            try disk.remove(JournalFiles.segment(segment))
+            try disk.removeGently([JournalFiles.segment(segment)], rest)
             // ORDERING: release; pairs with the acquire in `prepareNextOrThrow`.
             firstNumber.store(segment + 1, ordering: .releasing)
         }

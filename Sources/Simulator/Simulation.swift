@@ -97,7 +97,10 @@ package struct Simulation {
                 stop(crashing: false)
                 restart()
             }
-        default: disk.faults.capacity = chance(2) == 0 ? nil : 4 << 20
+        default:
+            // Less than a segment is left, or little more; later somebody makes room.
+            disk.faults.capacity =
+                disk.faults.capacity == nil ? disk.usedBytes + chance(24 << 10) : nil
         }
         if engine?.journalStatus?.trouble != nil && engine?.hasFailed == true { crash() }
     }

@@ -202,7 +202,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         let total = pieces.reduce(0) { $0 + $1.count }
         let grows = max(0, offset + total - target.bytes.count)
         if let capacity = faults.capacity,
-            grows > 0 && names.values.reduce(grows, { $0 + $1.bytes.count }) > capacity
+            grows > 0 && usedBytes + grows > capacity
         {
             throw JournalError(
                 .noSpace, file: file.name, offset: offset, reason: "the disk is full",
@@ -284,8 +284,11 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
 
     package func freeBytes() throws(JournalError) -> Int {
         guard let capacity = faults.capacity else { return 1 << 40 }
-        return max(0, capacity - names.values.reduce(0) { $0 + $1.bytes.count })
+        return max(0, capacity - usedBytes)
     }
+
+    /// Bytes of all files together.
+    package var usedBytes: Int { names.values.reduce(0) { $0 + $1.bytes.count } }
 
     package func lock() throws(JournalError) {
         guard !isLocked else {

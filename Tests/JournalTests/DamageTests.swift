@@ -30,7 +30,7 @@ import Testing
             }
         }
         let checkpoint = try CheckpointWriter(
-            disk, id: SmallJournal.id, number: 2, epoch: 1, sequence: 0, pace: { _ in })
+            disk, id: SmallJournal.id, number: 2, epoch: 1, sequence: 0)
         for number in numbers {
             var image = RecordImage()
             image.begin(.setting, version: number, time: 0, tenant: 0)

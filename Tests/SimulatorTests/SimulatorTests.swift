@@ -14,6 +14,7 @@ import Testing
         var crashes = 0
         var acknowledged = 0
         var checkpoints = 0
+        var refused = 0
         var wrong = 0
         for seed in first..<first + seeds {
             var simulation = Simulation(seed: UInt64(seed))
@@ -21,6 +22,7 @@ import Testing
             crashes += report.crashes
             acknowledged += report.acknowledged
             checkpoints += report.checkpoints
+            refused += report.refusedForRoom
             guard !report.violations.isEmpty else { continue }
             wrong += 1
             let text = report.violations.prefix(3).joined(separator: "\n")
@@ -29,8 +31,9 @@ import Testing
         }
         print(
             "\(seeds) seeds from \(first): \(crashes) crashes, \(acknowledged) acknowledged,"
-                + " \(checkpoints) checkpoints")
+                + " \(checkpoints) checkpoints, \(refused) refused since the disk was full")
         #expect(crashes > seeds && acknowledged > 20 * seeds && checkpoints > seeds / 2)
+        #expect(refused > seeds)
     }
 
     @Test func theSameSeedGivesTheSameTrace() {

@@ -88,7 +88,7 @@ private struct Base {
                 _ = writer.round()
             }
             let checkpointWriter = try CheckpointWriter(
-                disk, id: Self.id, number: 2, epoch: 1, sequence: 0, pace: { _ in })
+                disk, id: Self.id, number: 2, epoch: 1, sequence: 0)
             let words = image.words
             for _ in 0..<4 {
                 try words.span.withUnsafeBufferPointer { (buffer) throws(JournalError) in
