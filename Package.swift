@@ -18,7 +18,7 @@ let pageResources = [
     "live.mustache", "login.mustache", "mark.mustache", "message.mustache", "pager.mustache",
     "suspended.mustache", "tenant.mustache", "tenant-dialogs.mustache", "usage-limits.mustache",
     "page.css", "icon.svg", "page.js", "tenants.js", "tenant.js", "defaults.js", "alerts.js",
-    "live.js",
+    "live.js", "usage-limits.js",
 ]
 
 let package = Package(
@@ -57,6 +57,7 @@ let package = Package(
         .target(name: "CTollgate", dependencies: ["CProtobufC"]),
 
         // The core: no I/O, no Foundation.
+        .target(name: "Telemetry", swiftSettings: strict),
         .target(name: "Limits", swiftSettings: strict),
         .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
         .target(
@@ -67,7 +68,9 @@ let package = Package(
             swiftSettings: strict + stepPoints),
         .target(
             name: "Engine",
-            dependencies: ["Limits", "BillingCalendar", "Reservations", "Journal", "CLinux"],
+            dependencies: [
+                "Limits", "BillingCalendar", "Reservations", "Journal", "Telemetry", "CLinux",
+            ],
             swiftSettings: strict + stepPoints),
 
         // The wire.
@@ -78,7 +81,7 @@ let package = Package(
         .target(
             name: "GRPCServer",
             dependencies: [
-                "Access", "HTTP2", "Wire", "Engine", "Limits",
+                "Access", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -128,7 +131,7 @@ let package = Package(
         .target(
             name: "OperatorPage",
             dependencies: [
-                "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection",
+                "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection", "Telemetry",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -188,6 +191,7 @@ let package = Package(
         .testTarget(
             name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
             swiftSettings: strict),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(
             name: "LimitsTests", dependencies: ["Limits", "TestKit"], swiftSettings: strict),
         .testTarget(
@@ -211,7 +215,8 @@ let package = Package(
         .testTarget(
             name: "GRPCServerTests",
             dependencies: [
-                "Access", "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits", "Wire",
+                "Access", "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits", "Telemetry",
+                "Wire",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -246,7 +251,7 @@ let package = Package(
             name: "OperatorPageTests",
             dependencies: [
                 "Access", "ControlPlane", "Engine", "Events", "Limits", "OperatorPage",
-                "Projection",
+                "Projection", "Telemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),

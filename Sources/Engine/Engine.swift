@@ -23,6 +23,7 @@ package final class Engine: Sendable {
     let control: Lock<Control>
     /// nil: nothing is kept.
     let journal: EngineJournal?
+    private let decisions = DecisionCounters()
 
     /// What configuration needs besides the table.
     struct Control {
@@ -90,7 +91,7 @@ package final class Engine: Sendable {
     /// A lane for one more event loop.
     package func makeLane() throws(EngineError) -> EngineLane {
         do {
-            return EngineLane(try table.makeLane(now: clock.now), clock, journal)
+            return EngineLane(try table.makeLane(now: clock.now), clock, journal, decisions)
         } catch {
             throw EngineError(error)
         }
@@ -103,6 +104,11 @@ package final class Engine: Sendable {
         for lane in lanes { lane.lane.adoptSlots(sharedBy: count, now: clock.now) }
         return lanes
     }
+
+    /// What all lanes have decided since the process began, those that are gone among them.
+    ///
+    /// - Complexity: O(lanes)
+    package var decisionTotals: DecisionTotals { decisions.totals }
 
     /// Where the lanes' records go, by lane; empty: nothing is recorded.
     package var rings: [RecordRing] { table.rings }

@@ -13,16 +13,25 @@ package final class EngineLane {
 
     private let journal: EngineJournal?
     private let listener: DurableRounds.Listener?
+    private let counters: DecisionCounters
+    private let decisions: LaneDecisions
 
-    init(_ lane: Lane, _ clock: EngineClock, _ journal: EngineJournal?) {
+    init(
+        _ lane: Lane, _ clock: EngineClock, _ journal: EngineJournal?, _ counters: DecisionCounters
+    ) {
         self.lane = lane
+        self.counters = counters
+        decisions = counters.makeLane()
         self.clock = clock
         self.journal = journal
         listener = journal?.rounds.makeListener()
         now = clock.now
     }
 
-    deinit { lane.retire() }
+    deinit {
+        lane.retire()
+        counters.retire(decisions)
+    }
 
     /// On whose behalf the next calls are: the number of an access token, for the audit log; 0: nobody's.
     package var caller: UInt64 {
@@ -66,7 +75,13 @@ package final class EngineLane {
 
     package func check(_ command: CheckCommand, answer: inout CheckAnswer) -> Failure? {
         lane.beginCall()
-        return lane.check(command, now: now, answer: &answer)
+        let failure = lane.check(command, now: now, answer: &answer)
+        if failure == nil && !answer.replayed {
+            decisions.count(
+                answer.decision, refusedBySuspension: answer.refusedBySuspension,
+                refused: answer.refused)
+        }
+        return failure
     }
 
     package func commit(_ command: CommitCommand, answer: inout CommitAnswer) -> Failure? {
@@ -81,7 +96,13 @@ package final class EngineLane {
 
     package func extend(_ command: ExtendCommand, answer: inout ExtendAnswer) -> Failure? {
         lane.beginCall()
-        return lane.extend(command, now: now, answer: &answer)
+        let failure = lane.extend(command, now: now, answer: &answer)
+        if failure == nil && !answer.replayed {
+            decisions.count(
+                answer.decision, refusedBySuspension: answer.refusedBySuspension,
+                refused: answer.refused)
+        }
+        return failure
     }
 
     package func record(_ command: RecordCommand, answer: inout RecordAnswer) -> Failure? {

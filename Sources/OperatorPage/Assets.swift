@@ -25,6 +25,7 @@ struct Asset: Sendable {
         "defaults.js": script(PackageResources.defaults_js),
         "alerts.js": script(PackageResources.alerts_js),
         "live.js": script(PackageResources.live_js),
+        "usage-limits.js": script(PackageResources.usage_limits_js),
     ]
 
     private static func script(_ bytes: [UInt8]) -> Asset {

@@ -7,8 +7,9 @@ package import Hummingbird
 import Limits
 import Logging
 package import NIOCore
-package import Projection
+import Projection
 import Synchronization
+package import Telemetry
 
 /// The operator's web page: log-in, pages, files, streams of events. It reads like REST does, and changes nothing
 /// itself: its scripts call the REST API.
@@ -20,33 +21,31 @@ package final class OperatorPage: Companion {
     private let sessions: SessionStore
     private let logIns: LogInGuard
     private let hub: LiveHub
-    private let decisions: @Sendable () -> [DecisionCount]
     private let logger: Logger
     private let running = Atomic<Int>(0)
 
     private var settings: PageSettings { context.settings }
 
     /// - Parameters:
-    ///   - lanes: the way into the data plane.
     ///   - model: nil: there is no journal, and lists cannot be shown.
-    ///   - decisions: what was decided in the last seconds.
+    ///   - latency: how long requests have taken since the start; asked once a second, from any thread.
     /// - Throws: what is wrong with a template.
     package init(
-        engine: Engine, lanes: LaneAccess, authority: TokenAuthority, model: (any ReadModel)?,
+        engine: Engine, authority: TokenAuthority, model: (any ReadModel)?,
         settings: PageSettings = PageSettings(),
-        decisions: @escaping @Sendable () -> [DecisionCount] = { [] }
+        latency: @escaping @Sendable () -> LatencyHistogram = { LatencyHistogram() }
     ) throws {
         context = PageContext(
             engine: engine, model: model, settings: settings, templates: try Templates())
         self.authority = authority
-        self.decisions = decisions
         sessions = SessionStore(
             authority, life: settings.sessionLife, maximum: settings.maximumSessions
         ) { engine.clock.now }
         logIns = LogInGuard(
             maximum: settings.maximumFailedLogIns, maximumAddresses: settings.maximumAddresses)
         hub = LiveHub(
-            maximum: settings.maximumStreams, probe: DurabilityProbe(engine: engine, lanes: lanes))
+            maximum: settings.maximumStreams,
+            sampler: LiveSampler(decisions: { engine.decisionTotals }, latency: latency))
         logger = Logger(label: "tollgate.page")
     }
 
@@ -141,6 +140,7 @@ package final class OperatorPage: Companion {
         case [""], ["settings"]: return .redirect("/settings/usage-limits")
         case ["settings", "usage-limits"]:
             return try await UsageLimitsPage(context: context).reply(request, visitor)
+        case ["settings", "usage-limits", "events"]: return try tableEvents(request, visitor)
         case ["settings", "tenant-defaults"]:
             let defaults = try context.engine.tenantDefaults
             return context.page(
@@ -152,8 +152,10 @@ package final class OperatorPage: Companion {
         case ["alerts"]: return try await AlertsPage(context: context).reply(request, visitor)
         case ["audit"]: return try await AuditPage(context: context).reply(request, visitor)
         case ["audit.csv"]: return try await AuditPage(context: context).csv(request)
-        case ["live"]: return context.page("live", visitor, current: "/live", [:])
-        case ["live", "events"]: return try liveEvents(visitor)
+        case ["live"]:
+            return context.page(
+                "live", visitor, current: "/live", ["hasJournal": context.model != nil])
+        case ["live", "events"]: return liveEvents(visitor)
         default: break
         }
         guard path.count >= 2, path[0] == "tenants", !path[1].isEmpty else {
@@ -269,18 +271,29 @@ package final class OperatorPage: Companion {
         return reply
     }
 
-    private func liveEvents(_ visitor: Visitor) throws -> PageReply {
-        let model = try context.readModel()
-        let clock = context.engine.clock
-        let probe = hub.probe
-        let reply = stream(visitor).reply { [decisions] in
+    private func liveEvents(_ visitor: Visitor) -> PageReply {
+        let reply = stream(visitor).reply { [context, sampler = hub.sampler] in
             var query = TenantQuery()
             query.sort = .nearestToLimit
             query.descending = true
-            let nearest = try await model.usage(query, Page(number: 1, size: 8))
-            return try EventStream.line(
-                LiveMessage(
-                    decisions(), probe.percentiles, nearest: nearest.rows, now: clock.now))
+            let nearest = try await context.model?.usage(query, Page(number: 1, size: 8)).rows
+            return try EventStream.line(LiveMessage(sampler.minute, nearest: nearest ?? []))
+        }
+        return reply ?? tooMany
+    }
+
+    private func tableEvents(_ request: PageRequest, _ visitor: Visitor) throws -> PageReply {
+        let model = try context.readModel()
+        guard let ids = request.lines("ids", most: settings.pageSize) else {
+            throw PageFailure.notFound
+        }
+        let reply = stream(visitor).reply { [context] in
+            var rows: [TenantRow] = []
+            // By id: what this costs does not grow with the tenants that are not shown.
+            for id in ids {
+                if let row = try await context.tenant(id, model) { rows.append(row) }
+            }
+            return try EventStream.line(TableMessage(rows))
         }
         return reply ?? tooMany
     }

@@ -77,6 +77,15 @@ struct PageRequest: Sendable {
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// The lines of a parameter; nil: there is none, or there are too many.
+    func lines(_ name: String, most: Int) -> [String]? {
+        guard let text = query[name], !text.isEmpty, text.utf8.count <= most * 65 else {
+            return nil
+        }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        return lines.count <= most ? lines.map { String($0) } : nil
+    }
+
     /// From 1.
     func page(_ name: String = "page") -> Int {
         guard let number = Int(text(name)) else { return 1 }

@@ -48,6 +48,20 @@ enum Texts {
         resource == .spend ? Money.format(amount) : String(amount)
     }
 
+    /// To about three digits: "250 µs", "1.25 ms", "12.3 ms", "1,250 ms".
+    static func latency(_ time: Duration?) -> String {
+        guard let time else { return "–" }
+        if time < .milliseconds(1) { return "\(Int64(time / .microseconds(1))) µs" }
+        let digits = time < .milliseconds(10) ? 2 : time < .milliseconds(100) ? 1 : 0
+        let unit = Int64([1, 10, 100][digits])
+        // In parts of a millisecond as small as is shown.
+        let parts = Int64((time / .milliseconds(1) * Double(unit)).rounded())
+        guard digits > 0 else { return "\(count(parts)) ms" }
+        let rest = String(parts % unit)
+        let zeros = String(repeating: "0", count: digits - rest.count)
+        return "\(parts / unit).\(zeros)\(rest) ms"
+    }
+
     static func name(_ kind: LimitKind) -> String {
         switch kind {
         case .profileDailySpend: "Daily spend"

@@ -22,8 +22,6 @@ final class Folder {
     var eventCount = 0
     /// The slice added deliveries.
     var hasDeliveries = false
-    /// nil: decisions are counted for nobody.
-    var tally: DecisionTally?
 
     /// Records that wait for a predecessor, by tenant.
     private var early: [UInt32: [[UInt64]]] = [:]
@@ -212,9 +210,6 @@ final class Folder {
         default: break
         }
         guard hasAny || sum.allowed + sum.denied > 0 else { return }
-        if sum.allowed + sum.denied > 0 {
-            tally?.add(at: record.time, code: ErrorCode(rawValue: refusalCode))
-        }
         let day = ProfileState.dayStart(of: record.time)
         add(sum, to: DayKey(day: day, tenant: record.tenant, profile: -1))
         guard let profile = record.profile else { return }

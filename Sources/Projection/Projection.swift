@@ -36,7 +36,6 @@ package final class Projection: Sendable, Outbox {
     private let isDamaged = Atomic<Bool>(false)
     private let listeners: Lock<[@Sendable () -> Void]> = Lock([])
     let schedules = DisplaySchedules()
-    let tally: DecisionTally
 
     private let wakeUp = FutexWord()
     private let isStopping = Atomic<Bool>(false)
@@ -50,7 +49,6 @@ package final class Projection: Sendable, Outbox {
         self.clock = clock
         self.configuration = configuration
         readers = Lock(pool)
-        tally = taker.tally
         self.taker = Lock(taker)
     }
 

@@ -18,7 +18,6 @@ final class Taker {
     private let capacity: TableCapacity
     private let configuration: ProjectionConfiguration
     private let file: ProjectionFile
-    let tally = DecisionTally()
     private(set) var pool: DatabasePool
     private var folder: Folder?
     private var follower: JournalFollower?
@@ -146,7 +145,6 @@ final class Taker {
     private func ready() throws -> (Folder, JournalFollower) {
         if let folder, let follower { return (folder, follower) }
         let fresh = Folder(feed.id, capacity)
-        fresh.tally = tally
         let found = try pool.read { db in
             let found = try Folder.position(db)
             if let found, found.journal == feed.id { try fresh.load(db) }

@@ -31,7 +31,7 @@ struct PageTests {
         var settings = PageSettings()
         change(&settings)
         return try OperatorPage(
-            engine: engine, lanes: LaneAccess { _ in },
+            engine: engine,
             authority: isOpen ? TokenAuthority(engine, isOpen: true) : authority, model: model,
             settings: settings)
     }
@@ -96,6 +96,7 @@ struct PageTests {
         #expect(try await ask(page, "/audit.csv").status == 303)
         #expect(try await ask(page, "/live/events").status == 401)
         #expect(try await ask(page, "/tenants/acme/events").status == 401)
+        #expect(try await ask(page, "/settings/usage-limits/events?ids=acme").status == 401)
     }
 
     @Test func theCookieIsForThisSiteAndNoScript() async throws {
@@ -248,7 +249,7 @@ struct PageTests {
         let rows = (0..<45).map { TenantRow.sample("tenant-\($0)", name: "Tenant \($0)") }
         let page = try page(StubModel(tenantRows: rows), isOpen: true)
         let answer = try await ask(page, "/settings/usage-limits?page=2")
-        let assets = ["page.css", "page.js", "tenants.js", "icon.svg"]
+        let assets = ["page.css", "page.js", "tenants.js", "usage-limits.js", "icon.svg"]
             .reduce(0) { $0 + (Asset.all[$1]?.bytes.count ?? 0) }
         #expect(answer.text.utf8.count + assets < 100_000)
         #expect(answer.text.contains("21–40 of 45"))
@@ -285,11 +286,23 @@ struct PageTests {
     @Test func withoutAJournalPagesSayWhatIsMissing() async throws {
         let page = try page(nil, isOpen: true)
         for path in [
-            "/settings/usage-limits", "/audit", "/alerts", "/tenants/acme", "/live/events",
+            "/settings/usage-limits", "/settings/usage-limits/events?ids=acme", "/audit", "/alerts",
+            "/tenants/acme", "/tenants/acme/events",
         ] {
             let answer = try await ask(page, path)
             #expect(answer.status == 503 && answer.text.contains("--durability memory"))
         }
+    }
+
+    @Test func liveWorksWithoutAJournal() async throws {
+        let page = try page(nil, isOpen: true)
+        let html = try await ask(page, "/live")
+        #expect(html.status == 200 && html.text.contains("--durability memory"))
+        #expect(!html.text.contains("data-nearest"))
+        let text = try await firstMessage(page, "/live/events")
+        #expect(text.contains("\"nearest\":[]") && text.contains("\"rate\":\"0\""))
+        let other = try await ask(self.page(isOpen: true), "/live")
+        #expect(!other.text.contains("--durability") && other.text.contains("data-nearest"))
     }
 
     @Test func theAuditLogSaysWhatTriggered() async throws {
@@ -311,6 +324,45 @@ struct PageTests {
     }
 
     // MARK: Streams
+
+    /// What a stream says first: the page drains when it has come.
+    private func firstMessage(_ page: OperatorPage, _ path: String) async throws -> String {
+        let response = await page.respond(to: request(path, .get, [:], nil), from: nil)
+        #expect(response.headers[.contentType] == "text/event-stream")
+        let writer = TextWriter { text in if text.contains("data:") { page.drain() } }
+        try await response.body.write(writer)
+        return writer.text
+    }
+
+    /// The table's stream is asked for by the tenants that the page shows, whatever their ids.
+    @Test func theTablesStreamTellsOfItsRows() async throws {
+        let rows = ["a", "b&c=d", "ü +", "e%0A"].map { TenantRow.sample($0, name: "Name \($0)") }
+        let page = try page(StubModel(tenantRows: rows), isOpen: true) { $0.pageSize = 3 }
+        let html = try await ask(page, "/settings/usage-limits").text
+        let match = try #require(html.firstMatch(of: #/data-events="([^"]+)"/#))
+        let text = try await firstMessage(
+            page, String(match.1).replacing("&amp;", with: "&"))
+        for row in rows.dropLast() {
+            #expect(text.contains("\"id\":\"\(row.settings.id)\""), "\(row.settings.id)")
+        }
+        #expect(!text.contains("e%0A"))
+        #expect(text.contains("$20.00 used"))
+    }
+
+    @Test(arguments: ["", "?ids=", "?q=a", "?ids=a%0Ab%0Ac%0Ad"])
+    func theTablesStreamIsOfAPageAtMost(query: String) async throws {
+        let page = try page(isOpen: true) { $0.pageSize = 3 }
+        #expect(try await ask(page, "/settings/usage-limits/events\(query)").status == 404)
+        let long = String(repeating: "a", count: 200)
+        #expect(try await ask(page, "/settings/usage-limits/events?ids=\(long)").status == 404)
+    }
+
+    @Test func aTenantThatIsGoneIsLeftOut() async throws {
+        let page = try page(isOpen: true)
+        let text = try await firstMessage(
+            page, "/settings/usage-limits/events?ids=nobody%0Aacme")
+        #expect(text.contains("\"id\":\"acme\"") && !text.contains("nobody"))
+    }
 
     @Test func aStreamTellsAndEndsWithTheService() async throws {
         let page = try page(isOpen: true)

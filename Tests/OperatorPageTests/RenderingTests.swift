@@ -1,6 +1,8 @@
+import Engine
 import Foundation
 import Limits
 import Projection
+import Telemetry
 import Testing
 
 @testable import OperatorPage
@@ -142,17 +144,52 @@ struct RenderingTests {
                 == "a,b\r\n'=1+1,-3\r\n\"say \"\"hi\"\", now\",\"two\nlines\"\r\n")
     }
 
-    @Test func theLiveMessageIsOfCompleteSeconds() {
-        let counts = [
-            DecisionCount(second: 98, allowed: 7, denied: [.tenantSpendLimit: 2, .suspended: 3]),
-            DecisionCount(second: 99, allowed: 100), DecisionCount(second: 1, allowed: 50),
-        ]
-        let message = LiveMessage(
-            counts, (.microseconds(1_234), .milliseconds(20)), nearest: [], now: 100_500)
-        #expect(message.rate == "12")
-        #expect(message.deniedRate == "5")
-        #expect(message.allowed.count == 60 && message.allowed.reduce(0, +) == 7)
-        #expect(message.codes.map(\.code) == ["20012", "49001"])
-        #expect(message.p50 == "1.23 ms" && message.p99 == "20.00 ms")
+    // MARK: Live
+
+    @Test func theLiveMessageSaysTheLastSecondAndTheLastMinute() {
+        var minute = LiveMinute()
+        minute.allowed = [3, 1_200]
+        minute.denied = [1, 34]
+        minute.decisions = DecisionTotals(
+            allowed: 1_203,
+            denied: [.tenantSpendLimit: 2, .suspended: 1_003, .tenantDIDLimit: 2])
+        for _ in 0..<98 { minute.latency.record(nanoseconds: 100_000) }
+        minute.latency.record(nanoseconds: 20_000_000)
+        minute.latency.record(nanoseconds: 1_500_000_000)
+        let message = LiveMessage(minute, nearest: [])
+        #expect(message.rate == "1,234")
+        #expect(message.deniedRate == "34")
+        #expect(message.codes.map(\.code) == ["20012", "49001", "49003"])
+        #expect(message.codes.map(\.count) == ["1,003", "2", "2"])
+        #expect(message.p50 == "102 µs" && message.p99 == "21.0 ms")
+        #expect(message.slowest == "1,544 ms")
+        let idle = LiveMessage(LiveMinute(), nearest: [])
+        #expect(idle.rate == "0" && idle.p50 == "–" && idle.codes.isEmpty)
+    }
+
+    @Test func theTablesMessageSaysWhatTheTableShows() throws {
+        var row = TenantRow.sample("acme", name: "Acme", spend: 85)
+        row.settings.limits.maxDIDs = nil
+        row.usage[2].cap = nil
+        row.status = .suspended
+        let message = TableMessage([row])
+        let tenant = try #require(message.tenants.first)
+        #expect(tenant.id == "acme" && tenant.name == "Acme" && tenant.suspended)
+        #expect(tenant.threshold == "80" && tenant.autoSuspend == "Yes")
+        #expect(
+            tenant.limits.map(\.limit) == [
+                "tenant_monthly_spend", "tenant_extensions", "tenant_dids",
+                "tenant_monthly_minutes",
+            ])
+        #expect(tenant.limits.map(\.cap) == ["$100.00", "50", nil, "5,000"])
+        #expect(tenant.limits.map(\.state) == ["near", "", "", ""])
+        #expect(tenant.limits[0].text == "$85.00 used · 85 %" && tenant.limits[0].share == "85")
+        // As the page has it before the first message.
+        let cells = row.limitFields(titles: [:])
+        for (cell, limit) in zip(cells, tenant.limits) {
+            #expect(cell["limit"] as? String == limit.limit)
+            #expect(cell["text"] as? String == limit.text && cell["cap"] as? String == limit.cap)
+        }
+        #expect(!(try EventStream.line(message)).contains("\n"))
     }
 }

@@ -15,6 +15,19 @@ struct TextsTests {
         #expect(Texts.minutes(90) == "1.5")
     }
 
+    @Test(
+        arguments: [
+            (nil, "–"), (.zero, "0 µs"), (.nanoseconds(4_999), "4 µs"),
+            (.nanoseconds(999_999), "999 µs"), (.milliseconds(1), "1.00 ms"),
+            (.microseconds(9_994), "9.99 ms"),
+            (.milliseconds(10), "10.0 ms"), (.microseconds(12_340), "12.3 ms"),
+            (.microseconds(99_990), "100.0 ms"), (.milliseconds(100), "100 ms"),
+            (.seconds(68), "68,000 ms"),
+        ] as [(Duration?, String)])
+    func timesAreToldToThreeDigits(time: Duration?, text: String) {
+        #expect(Texts.latency(time) == text)
+    }
+
     @Test(arguments: ["2026-02-30", "2026-13-01", "20260101aa", "", "2026-1-1"])
     func whatIsNoDayIsNone(text: String) {
         #expect(Texts.day(text) == nil)

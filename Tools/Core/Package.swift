@@ -18,6 +18,7 @@ let package = Package(
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c"),
         .systemLibrary(name: "CLinux"),
         .target(name: "CTollgate", dependencies: ["CProtobufC"]),
+        .target(name: "Telemetry", swiftSettings: strict),
         .target(name: "Limits", swiftSettings: strict),
         .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
         .target(
@@ -28,7 +29,9 @@ let package = Package(
             swiftSettings: strict + stepPoints),
         .target(
             name: "Engine",
-            dependencies: ["Limits", "BillingCalendar", "Reservations", "Journal", "CLinux"],
+            dependencies: [
+                "Limits", "BillingCalendar", "Reservations", "Journal", "Telemetry", "CLinux",
+            ],
             swiftSettings: strict + stepPoints),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
         .target(
@@ -47,6 +50,7 @@ let package = Package(
         .testTarget(
             name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
             swiftSettings: strict),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(
             name: "LimitsTests", dependencies: ["Limits", "TestKit"], swiftSettings: strict),
         .testTarget(

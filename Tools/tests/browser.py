@@ -6,6 +6,7 @@ import pathlib
 from conftest import ROOT
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -94,6 +95,10 @@ class Browser:
     def choose(self, selector, value):
         Select(self.find(selector)).select_by_value(value)
 
+    def press(self, key):
+        """A key, to whatever has the focus."""
+        ActionChains(self.driver).send_keys(key).perform()
+
     def wait(self, condition, what="it", seconds=10):
         """The first true value of condition()."""
         return WebDriverWait(self.driver, seconds, poll_frequency=0.05, ignored_exceptions=GONE).until(
@@ -134,7 +139,7 @@ class Browser:
         self.run("document.activeElement?.blur(); scrollTo(0, 0)")
         faults, seen = [], 0
         for _ in range(most):
-            self.driver.switch_to.active_element.send_keys(Keys.TAB)
+            self.press(Keys.TAB)
             state = self.run("""
                 const it = document.activeElement;
                 if (!it || it === document.body) return null;

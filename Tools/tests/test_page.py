@@ -8,7 +8,7 @@ import uuid
 import pytest
 from browser import DESKTOP, PHONE, WALL, Browser
 from conftest import Server
-from control import Hooks, Rest, eventually
+from control import Hooks, Mailbox, Rest, eventually
 from selenium.webdriver.common.keys import Keys
 from test_loadtest import LoadTest
 
@@ -17,15 +17,33 @@ PAGES = {
     "usage-limits": "/settings/usage-limits", "tenant": "/tenants/acme",
     "tenant-defaults": "/settings/tenant-defaults", "alerts": "/alerts", "audit": "/audit", "live": "/live",
 }
+LIVE = ("usage-limits", "tenant", "live")
+
+
+class Mails(Mailbox):
+    """A mail server that refuses some addresses."""
+
+    def __init__(self):
+        self.refused = set()
+        super().__init__()
+
+    async def handle_RCPT(self, _server, _session, envelope, address, _options):
+        if address in self.refused:
+            return "550 5.1.1 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 taken"
 
 
 class Service:
     """The service with operators and tenants."""
 
     def __init__(self, directory):
+        self.mails = Mails()
         self.server = Server(
             "--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", "--brand-name", "Northwind Voice",
-            "--brand-contact", "care@northwind.example", limits=None, auth=True)
+            "--brand-contact", "care@northwind.example", "--smtp-host", "127.0.0.1",
+            "--smtp-port", str(self.mails.port), "--smtp-security", "none", "--smtp-from", "alerts@northwind.example",
+            limits=None, auth=True)
         self.token = (directory / "operator-token").read_text().strip()
         self.rest = Rest(self.server, self.token)
         self.hooks = Hooks()
@@ -77,6 +95,7 @@ class Service:
     def close(self):
         status = self.server.stop()
         self.hooks.close()
+        self.mails.close()
         assert status == 0, "".join(self.server.log)
 
 
@@ -135,7 +154,7 @@ def test_every_page_can_be_used_by_everybody(page, name):
     for look, (size, dark) in sizes.items():
         page.show(size, dark)
         page.open(PAGES[name])
-        if name in ("tenant", "live"):
+        if name in LIVE:
             page.wait_for_text("[data-live]", "Live")
         assert page.faults() == [], look
         assert page.weight() < 100_000
@@ -143,6 +162,8 @@ def test_every_page_can_be_used_by_everybody(page, name):
             page.picture(f"{name}-{look}", size)
     page.show(DESKTOP)
     page.open(PAGES[name])
+    if name in LIVE:
+        page.wait_for_text("[data-live]", "Live")
     assert page.focus_faults() == []
 
 
@@ -378,6 +399,76 @@ def test_suspend_and_reinstate_with_a_reason(page, service):
     assert service.rest.check(tenant, spend="0.01").data["decision"] == "allowed"
 
 
+# MARK: the table as it changes
+
+
+def shown(page, tenant, column, part):
+    """A part of a cell of the table, whether or not it can be seen now; None: it has none."""
+    found = page.all(f"{row(tenant)} td:nth-child({column}) {part}")
+    return found[0] if found else None
+
+
+def test_the_table_moves_while_charges_are_made(page, service):
+    tenant = service.tenant(name="Moving", monthly_spend_limit="100.00", max_dids=None, auto_suspend=False)
+    page.open(f"/settings/usage-limits?q={tenant}")
+    page.wait_for_text("[data-live]", "Live")
+    width = lambda: float(shown(page, tenant, 2, ".used").get_attribute("width").rstrip("%"))  # noqa: E731
+    assert width() == 0
+    service.rest.check(tenant, spend="40.00").data
+    page.wait(lambda: width() == 40, "a bar that moves")
+    assert "$40.00 used · 40 %" in page.text(row(tenant))
+    held = service.rest.check(tenant, mode="reserve", spend="10.00").data["id"]
+    page.wait(lambda: shown(page, tenant, 2, ".held").get_attribute("width") == "50%", "what is held")
+    service.rest.post(f"/v2/reservations/{held}/actions/commit").data
+    service.rest.record(tenant, spend="35.00", dids=3)
+    page.wait(lambda: shown(page, tenant, 2, ".bar.near"), "the colour of the alert")
+    page.wait_for_text(row(tenant), "3 used")
+    # What another operator changes shows too.
+    service.rest.patch(f"/v2/tenants/{tenant}", {
+        "name": "Moved", "monthly_spend_limit": None, "max_dids": 4, "alert_threshold": 70, "auto_suspend": True}).data
+    page.wait(lambda: shown(page, tenant, 4, ".cap") and shown(page, tenant, 4, ".cap").text == "4", "a cap")
+    page.wait(lambda: shown(page, tenant, 2, ".cap") is None, "no cap")
+    assert "No limit" in shown(page, tenant, 2, ".limit-cell").get_attribute("textContent")
+    assert shown(page, tenant, 4, ".bar.near") and shown(page, tenant, 2, ".bar") is None
+    texts = [cell.text for cell in page.all(f"{row(tenant)} td")]
+    assert texts[0].startswith("Moved\n") and texts[5:7] == ["70", "Yes"]
+    assert page.faults() == []
+    service.rest.delete(f"/v2/tenants/{tenant}").data
+    page.wait_for_text(f"{row(tenant)} .chip", "Deleted")
+
+
+def test_rows_of_the_table_do_not_jump(page, service):
+    group = uuid.uuid4().hex[:6]
+    first, second = (service.tenant(id=f"jump-{group}-{name}", name=f"{group} {name}") for name in "ab")
+    service.rest.record(first, spend="20.00")
+    service.rest.record(second, spend="10.00")
+    page.open(f"/settings/usage-limits?q={group}&sort=-monthly_spend")
+    page.wait_for_text("[data-live]", "Live")
+    order = lambda: [line.get_attribute("data-tenant") for line in page.all(".limits tbody tr")]  # noqa: E731
+    assert order() == [first, second]
+    service.rest.record(second, spend="50.00")
+    page.wait_for_text(row(second), "$60.00 used")
+    assert order() == [first, second]
+    page.open(f"/settings/usage-limits?q={group}&sort=-monthly_spend")
+    assert order() == [second, first]
+
+
+def test_a_status_that_changes_takes_its_button_along(page, service):
+    tenant = service.tenant(name="Toggled")
+    page.open(f"/settings/usage-limits?q={tenant}")
+    page.wait_for_text("[data-live]", "Live")
+    page.run("document.querySelector(arguments[0]).focus()", f"{row(tenant)} [data-suspend]")
+    service.rest.post(f"/v2/tenants/{tenant}/actions/suspend", {"reason": "test"}).data
+    page.wait_for_text(f"{row(tenant)} .chip", "Suspended")
+    assert not page.all(f"{row(tenant)} [data-suspend]")[0].is_displayed()
+    assert page.run("return document.activeElement.dataset.reinstate") == tenant, "the focus has gone"
+    page.press(Keys.ENTER)
+    page.wait_for_text("#set-status h2", "Reinstate Toggled?")
+    page.press(Keys.ESCAPE)
+    service.rest.post(f"/v2/tenants/{tenant}/actions/reinstate", {"reason": "test"}).data
+    page.wait_for_text(f"{row(tenant)} .chip", "Active")
+
+
 def test_a_new_tenant_starts_with_the_defaults_or_a_preset(page, service):
     page.open("/settings/usage-limits")
     page.click("[data-open=new-tenant]")
@@ -491,6 +582,7 @@ def test_tenant_defaults_pre_fill_new_tenants(page, service):
 
 
 def test_alerts_show_events_deliveries_and_recipients(page, service):
+    service.rest.check(service.tenant(name="Alarmed", max_extensions=1, auto_suspend=False), extensions=2)
     page.open("/alerts")
     page.wait_for_text("section[aria-labelledby=events]", "Limit reached")
     page.click("[data-new=endpoint]")
@@ -518,6 +610,24 @@ def test_alerts_show_events_deliveries_and_recipients(page, service):
     page.fill("#recipient-address", "night@northwind.example")
     page.click("#recipient button[type=submit]")
     page.wait_for_text("section[aria-labelledby=recipients]", "night@northwind.example")
+
+
+def test_a_test_mail_is_sent_to_a_recipient(page, service):
+    address = f"{uuid.uuid4().hex[:6]}@northwind.example"
+    service.rest.post("/v2/email_recipients", {"address": address, "name": "Standby"}).data
+    page.open("/alerts")
+    page.click(f'[aria-label="Send a test to {address}"]')
+    page.wait_for_text(".toast", "The test has arrived.")
+    mails = [message for envelope, message in list(service.mails.received) if envelope.rcpt_tos == [address]]
+    assert len(mails) == 1 and "test" in mails[0]["Subject"].lower()
+    # What went wrong is said, and stands in the list.
+    service.mails.refused.add(address)
+    page.open("/alerts")
+    page.click(f'[aria-label="Send a test to {address}"]')
+    page.wait_for_text(".toast", "The test did not arrive:")
+    page.open("/alerts")
+    lines = [line.text for line in page.all("[data-delivery]") if address in line.text]
+    assert len(lines) == 2 and "Delivered" in lines[1] and "Delivered" not in lines[0]
 
 
 def test_the_audit_log_says_what_triggered_and_who_did_it(page, service):
@@ -552,7 +662,7 @@ def load(service):
     test.process.communicate(timeout=10)
 
 
-def test_everything_live_moves_while_load_runs(page, load):
+def test_everything_live_moves_while_load_runs(page, service, load):
     load.wait_for_progress(1)
     page.open("/tenants/load-00000000")
     card = '.card[data-limit="tenant_monthly_spend"]'
@@ -561,17 +671,91 @@ def test_everything_live_moves_while_load_runs(page, load):
               "a bar that moves", 20)
     page.open("/live")
     page.wait_for_text("[data-live]", "Live")
-    shown = lambda: page.text("[data-rate]").replace(",", "")  # noqa: E731
-    page.wait(lambda: shown().isdigit() and int(shown()) > 50, "a rate", 20)
+    rate = lambda: page.text("[data-rate]").replace(",", "")  # noqa: E731
+    page.wait(lambda: rate().isdigit() and int(rate()) > 50, "a rate", 20)
     line = page.all("[data-chart] polyline")[0]
     points = line.get_attribute("points")
     page.wait(lambda: line.get_attribute("points") != points, "a line that moves", 20)
-    assert page.text("[data-p99]").endswith(" ms")
+    assert page.text("[data-p50]").endswith("s") and page.text("[data-p99]").endswith("s")
     page.wait_for_text("[data-nearest]", "Load 0", 20)
+    load.wait_for_progress(15)
+    greedy = service.tenant(name="Greedy", max_dids=1, auto_suspend=False)
+    for _ in range(100):
+        service.rest.check(greedy, dids=2)
+    load.wait_for_progress(20)
     page.picture("live-under-load")
+    page.show(DESKTOP, dark=True)
+    page.picture("live-under-load-dark")
+    page.show(PHONE)
+    page.picture("live-under-load-phone", PHONE)
 
 
-# MARK: without authentication
+def test_every_denial_is_counted(page, service):
+    """Also one without an idempotency key, which leaves no record; one that is remembered counts once."""
+    tenant = service.tenant(max_monthly_minutes=1, auto_suspend=False, on_limit="block")
+    page.open("/live")
+    code = "//tbody[@data-codes]/tr[td[text()='49004']]/td[3]"
+    for _ in range(3):
+        assert service.rest.check(tenant, "outbound_call", call_seconds=61).codes == ["49004"]
+    page.wait(lambda: [cell.text for cell in page.driver.find_elements("xpath", code)] == ["3"], "three denials")
+    body = {"tenant_id": tenant, "action": "outbound_call", "mode": "commit", "quantities": {"call_seconds": 61}}
+    for _ in range(2):
+        answer = service.rest.ask("POST", "/v2/check_and_reserve", body, {"Idempotency-Key": tenant})
+        assert answer.codes == ["49004"]
+    page.wait(lambda: [cell.text for cell in page.driver.find_elements("xpath", code)] == ["4"], "one more")
+
+
+def test_the_focus_stays_while_the_page_changes_by_itself(page, service):
+    group = uuid.uuid4().hex[:6]
+    tenant, rival = (
+        service.tenant(name=f"{name} {group}", monthly_spend_limit="1.00", on_limit="alert", auto_suspend=False,
+                       max_extensions=None, max_dids=None, max_monthly_minutes=None) for name in ("Full", "Fuller"))
+    service.rest.record(tenant, spend="500.00")
+    page.open("/live")
+    line = f"tr[data-key='/tenants/{tenant}']"
+    page.wait_for_text(f"{line} .limit-cell .use", "$500.00 used")
+    page.run("window.held = document.querySelector(arguments[0]); held.focus()", f"{line} a")
+
+    def is_held():
+        return page.run("return document.activeElement === held && held.isConnected")
+
+    def first(number):
+        keys = page.run("return [...document.querySelectorAll('[data-nearest] tr')].map((it) => it.dataset.key)")
+        return [key.removeprefix("/tenants/") for key in keys[:number]]
+
+    assert is_held() and first(1) == [tenant]
+    for spent in ("501", "502"):
+        service.rest.record(tenant, spend="1.00")
+        page.wait_for_text(f"{line} .limit-cell .use", f"${spent}.00 used")
+        assert is_held()
+    # Another one comes before it; and it stays where somebody stands on it even when it is none of the fullest.
+    service.rest.record(rival, spend="700.00")
+    page.wait(lambda: first(2) == [rival, tenant], "the order")
+    assert is_held()
+    service.rest.patch(f"/v2/tenants/{tenant}", {"monthly_spend_limit": None}).data
+    service.rest.record(rival, spend="1.00")
+    page.wait_for_text(f"tr[data-key='/tenants/{rival}'] .limit-cell .use", "$701.00 used")
+    assert is_held()
+    page.press(Keys.TAB)
+    page.wait(lambda: not page.all(line), "the end of a line that nobody stands on")
+
+
+# MARK: without authentication, without a journal
+
+
+def test_live_works_without_a_journal(serve):
+    rest = Rest(serve())
+    page = Browser(rest.address)
+    try:
+        page.open("/live")
+        page.wait_for_text("[data-live]", "Live")
+        assert "--durability memory" in page.text("section[aria-labelledby=nearest]")
+        assert rest.check("acme", dids=1_000).codes == ["49003"]
+        page.wait_for_text("[data-codes]", "49003")
+        assert page.faults() == [] and page.complaints() == []
+        page.picture("live-in-memory")
+    finally:
+        page.close()
 
 
 def test_without_authentication_another_site_changes_nothing(serve):

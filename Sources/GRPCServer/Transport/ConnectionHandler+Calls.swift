@@ -122,7 +122,10 @@ extension ConnectionHandler {
         }
         if loop.call.values.pointee.isHeld {
             hold(stream, failure, method: method, deadline: deadline, undoSince: mark)
-        } else if isLate(deadline) {
+            return
+        }
+        answeredAtOnce &+= 1
+        if isLate(deadline) {
             loop.withdraw(since: mark)
             fail(stream, Self.deadlineExceeded)
         } else {
@@ -169,7 +172,8 @@ extension ConnectionHandler {
         return loop.hold(
             HeldAnswer(
                 connection: Unmanaged.passUnretained(self), stream: call.pointee.stream,
-                answerBytes: UInt32(answerBytes), undoBytes: UInt32(undoBytes)))
+                answerBytes: UInt32(answerBytes), undoBytes: UInt32(undoBytes),
+                receivedNanoseconds: nowNanoseconds))
     }
 
     /// The ticket of one of this connection's answers is reached: it leaves, or is taken back.

@@ -186,7 +186,10 @@ extension ConnectionHandler {
             streaming.lastHeld = hold(call, answerBytes: bytes, undoSince: mark)
         } else {
             loop.forgetUndo(since: mark)
-            guard source == waiting else { return }
+            guard source == waiting else {
+                answeredAtOnce &+= 1
+                return
+            }
             streaming.unanswered += 1
             let bytes = waiting.pointee.count - start
             heldBytes += bytes
@@ -221,7 +224,10 @@ extension ConnectionHandler {
             if let failure { call.pointee.ending = .failed(failure) }
             // The head was not sent, so nothing of the output leaves.
             streaming.lastHeld = hold(call, answerBytes: output.pointee.count, undoSince: mark)
-        } else if isLate(call.pointee.deadlineNanoseconds) {
+            return
+        }
+        answeredAtOnce &+= 1
+        if isLate(call.pointee.deadlineNanoseconds) {
             response.cancel()
             loop.withdraw(since: mark)
             finishCall(call, Self.deadlineExceeded)

@@ -40,6 +40,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// This connection's part of the answers that the loop holds, and the bytes they keep.
     var heldAnswers = 0
     var heldBytes = 0
+    /// Answers given since the last write that need not wait for the disk.
+    var answeredAtOnce: UInt64 = 0
     /// The clock of the read that is being worked on.
     private(set) var nowNanoseconds: UInt64
 
@@ -143,6 +145,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         repeat {
             isHeldBack = !decide()
             write()
+            noteAnswers()
         } while isHeldBack && isWritable && hasOutputRoom
         isRunning = false
         noteSessionEvents()
@@ -177,6 +180,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
             buffer.clear()
         }
         loop.outbound = buffer
+    }
+
+    /// Records how long the answers took that were just written: all that one read brought took as long, and share one
+    /// look at the clock.
+    private func noteAnswers() {
+        guard answeredAtOnce > 0 else { return }
+        loop.noteAnswers(
+            answeredAtOnce, receivedNanoseconds: nowNanoseconds, nowNanoseconds: loop.clock())
+        answeredAtOnce = 0
     }
 
     private func updateReading(isHeldBack: Bool = false) {

@@ -2,6 +2,7 @@ internal import HTTP2
 package import NIOCore
 internal import NIOPosix
 internal import Synchronization
+package import Telemetry
 
 /// A gRPC server over HTTP/2: listens, spreads connections over its event loops, and drains.
 ///
@@ -106,6 +107,19 @@ package final class GRPCServer: Sendable {
                 loop: loop, service: service, peer: peer, admission: admission)
             try channel.pipeline.syncOperations.addHandler(handler)
         }
+    }
+
+    /// How long requests have taken since the start, from the read that brought the last of a request's bytes until its
+    /// answer had been written to the connection; where the answer waits for the disk, until the disk let it go, whether
+    /// or not its caller still waited. Counted is what methods answered, failures of unary calls too: not what the
+    /// transport refused, nor what a server stream pushed, nor the failure that ends a stream.
+    ///
+    /// In a bidirectional stream, an answer that need not wait but stands behind one that does counts with the time of
+    /// that one, and a request that waited among those of its stream counts from the connection's last read.
+    ///
+    /// - Complexity: O(loops)
+    package var latency: LatencyHistogram {
+        loops.reduce(LatencyHistogram()) { $0 + $1.latency.histogram }
     }
 
     /// Stops: no new connections, then no new calls, then nothing.

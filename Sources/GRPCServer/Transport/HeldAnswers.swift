@@ -14,6 +14,8 @@ struct HeldAnswer: BitwiseCopyable {
     var messages: UInt32 = 1
     /// Of the loop's `undo`.
     let undoBytes: UInt32
+    /// When its request had been read, on the monotonic clock.
+    let receivedNanoseconds: UInt64
 }
 
 /// The answers of one event loop that wait for the disk, in the order in which they were given: in

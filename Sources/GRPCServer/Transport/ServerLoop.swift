@@ -1,5 +1,6 @@
 internal import HTTP2
 package import NIOCore
+internal import Telemetry
 
 /// What became of a message pushed on a server stream.
 package enum PushResult: Sendable {
@@ -12,9 +13,10 @@ package enum PushResult: Sendable {
 
 /// One event loop of the server: its service, its connections, and the answers that wait for the disk.
 ///
-/// Thread safety: every member belongs to the event loop's thread.
+/// Thread safety: every member but `latency` belongs to the event loop's thread.
 package final class ServerLoop: @unchecked Sendable {
-    // SAFETY: handed to other threads only as a whole; all members are used on `eventLoop` alone.
+    // SAFETY: handed to other threads only as a whole; all members are used on `eventLoop` alone, but for `latency`,
+    // which is Sendable.
 
     private struct Slot {
         var handler: ConnectionHandler?
@@ -45,6 +47,8 @@ package final class ServerLoop: @unchecked Sendable {
     var fields = HeaderFields()
     /// The monotonic clock.
     let clock: @Sendable () -> UInt64
+    /// See `GRPCServer.latency`.
+    let latency = LatencyRecorder()
     private var held = HeldAnswers()
     private var isFilingScheduled = false
     /// Made once, so that no turn of the loop allocates a closure.
@@ -205,6 +209,9 @@ package final class ServerLoop: @unchecked Sendable {
         let durableTicket = service.durableTicket
         let now = clock()
         while let answer = held.take(upTo: durableTicket) {
+            noteAnswers(
+                UInt64(answer.messages), receivedNanoseconds: answer.receivedNanoseconds,
+                nowNanoseconds: now)
             letGo(answer, nowNanoseconds: now, isCut: false)
         }
         flush()
@@ -224,6 +231,13 @@ package final class ServerLoop: @unchecked Sendable {
         }
         markDirty(handler)
         handler.leave()
+    }
+
+    /// Counts answers that may leave now: how long they took.
+    func noteAnswers(
+        _ count: UInt64, receivedNanoseconds received: UInt64, nowNanoseconds now: UInt64
+    ) {
+        latency.record(nanoseconds: now > received ? now - received : 0, count: count)
     }
 
     // MARK: For connections

@@ -1,8 +1,7 @@
-import Engine
 import Synchronization
 
-/// Gives everybody who watches the same beat, once a second, and ends them all when the service stops. It rests while
-/// nobody watches.
+/// Gives everybody who watches the same beat, once a second, and ends them all when the service stops. Before each beat
+/// a sample is taken, whether or not somebody watches: who comes finds the last minute.
 ///
 /// Thread safety: any thread.
 final class LiveHub: Sendable {
@@ -22,12 +21,25 @@ final class LiveHub: Sendable {
 
     private let maximum: Int
     private let state = Mutex(State())
-    let probe: DurabilityProbe
+    let sampler: LiveSampler
 
-    init(maximum: Int, probe: DurabilityProbe) {
+    init(maximum: Int, sampler: LiveSampler) {
         self.maximum = maximum
-        self.probe = probe
+        self.sampler = sampler
+        let work = Task { [weak self] in
+            var next = ContinuousClock.now
+            while true {
+                // After a delay of seconds nothing is made up for.
+                next = max(next, .now - .seconds(1)) + .seconds(1)
+                do { try await Task.sleep(until: next, clock: .continuous) } catch { return }
+                guard let self else { return }
+                beat()
+            }
+        }
+        state.withLock { $0.work = work }
     }
+
+    deinit { state.withLock { $0.work }?.cancel() }
 
     /// nil: too many watch already, or the service stops. Otherwise `leave` must follow.
     func join() -> Watch? {
@@ -38,97 +50,27 @@ final class LiveHub: Sendable {
             continuation.yield()
             state.next += 1
             state.streams[state.next] = continuation
-            if state.work == nil { state.work = Task { [self] in await work() } }
             return Watch(number: state.next, beats: beats)
         }
     }
 
     func leave(_ watch: Watch) {
-        state.withLock { state in
-            state.streams.removeValue(forKey: watch.number)?.finish()
-            rest(&state)
-        }
+        state.withLock { $0.streams.removeValue(forKey: watch.number)?.finish() }
     }
 
-    /// Ends every stream, and lets no other begin.
+    /// Ends every stream, lets no other begin, and samples no more.
     func drain() {
         state.withLock { state in
             state.isDraining = true
             for stream in state.streams.values { stream.finish() }
             state.streams = [:]
-            rest(&state)
-        }
-    }
-
-    var count: Int { state.withLock { $0.streams.count } }
-
-    private func rest(_ state: inout State) {
-        guard state.streams.isEmpty else { return }
-        state.work?.cancel()
-        state.work = nil
-    }
-
-    private func work() async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { [self] in
-                while await Self.pause(.seconds(1)) { beat() }
-            }
-            group.addTask { [probe] in
-                while await Self.pause(.milliseconds(250)) { await probe.take() }
-            }
+            state.work?.cancel()
+            state.work = nil
         }
     }
 
     private func beat() {
+        sampler.take()
         state.withLock { for stream in $0.streams.values { stream.yield() } }
-    }
-
-    /// False: the work is over.
-    private static func pause(_ time: Duration) async -> Bool {
-        do {
-            try await Task.sleep(for: time)
-            return true
-        } catch {
-            return false
-        }
-    }
-}
-
-/// How long the way of an answer is now: to an event loop and back, and until everything that was decided before is on
-/// disk. The last minute, at four probes a second.
-final class DurabilityProbe: Sendable {
-    private static let kept = 240
-    private let engine: Engine
-    private let lanes: LaneAccess
-    /// Oldest first.
-    private let samples = Mutex<[Duration]>([])
-
-    init(engine: Engine, lanes: LaneAccess) {
-        self.engine = engine
-        self.lanes = lanes
-    }
-
-    func take() async {
-        let began = ContinuousClock.now
-        _ = await lanes(by: 0) { $0.now }
-        do {
-            try await engine.durable()
-        } catch {
-            // The journal has failed: nothing gets to disk any more.
-            return
-        }
-        let took = ContinuousClock.now - began
-        samples.withLock { samples in
-            if samples.count >= Self.kept { samples.removeFirst() }
-            samples.append(took)
-        }
-    }
-
-    /// nil: no probe has been taken.
-    var percentiles: (p50: Duration, p99: Duration)? {
-        let sorted = samples.withLock { $0 }.sorted()
-        guard !sorted.isEmpty else { return nil }
-        let at = { (percent: Int) in sorted[min(sorted.count - 1, sorted.count * percent / 100)] }
-        return (at(50), at(99))
     }
 }

@@ -1,6 +1,8 @@
 import ControlPlane
+import Engine
 import Limits
 import Projection
+import Telemetry
 
 /// What `/live/events` says each second.
 struct LiveMessage: Sendable, Encodable {
@@ -22,42 +24,29 @@ struct LiveMessage: Sendable, Encodable {
 
     var rate: String
     var deniedRate: String
+    /// How long requests took in the last minute: half of them, 99 of 100, and all of them no longer than that.
     var p50: String
     var p99: String
-    /// The last 60 seconds, oldest first.
+    var slowest: String
+    /// Per second, in each of the last 60; oldest first.
     var allowed: [Int]
     var denied: [Int]
     var codes: [Code]
     var nearest: [Nearest]
 
-    static let seconds = 60
-    /// The journal's last seconds are not complete: that far back is the one shown.
-    static let lag: Int64 = 2
-
-    /// - Parameters:
-    ///   - counts: of the last seconds, in any order.
-    ///   - now: Unix milliseconds.
-    init(
-        _ counts: [DecisionCount], _ percentiles: (p50: Duration, p99: Duration)?,
-        nearest: [TenantRow], now: Int64
-    ) {
-        let last = now / 1_000 - Self.lag
-        let known = Dictionary(counts.map { ($0.second, $0) }) { $1 }
-        let range = (last - Int64(Self.seconds) + 1)...last
-        allowed = range.map { known[$0]?.allowed ?? 0 }
-        denied = range.map { known[$0]?.deniedCount ?? 0 }
+    init(_ minute: LiveMinute, nearest: [TenantRow]) {
+        allowed = minute.allowed
+        denied = minute.denied
         rate = Texts.count(Int64((allowed.last ?? 0) + (denied.last ?? 0)))
         deniedRate = Texts.count(Int64(denied.last ?? 0))
-        p50 = Self.text(percentiles?.p50)
-        p99 = Self.text(percentiles?.p99)
-        var byCode: [ErrorCode: Int] = [:]
-        for second in range {
-            byCode.merge(known[second]?.denied ?? [:]) { $0 + $1 }
-        }
-        codes = byCode.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }.map {
+        p50 = Texts.latency(minute.latency.percentile(50))
+        p99 = Texts.latency(minute.latency.percentile(99))
+        slowest = Texts.latency(minute.latency.percentile(100))
+        let counts = minute.decisions.denied
+        codes = counts.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }.map {
             Code(
                 code: "\($0.key.row.text)", title: "\($0.key.row.title)",
-                count: Texts.count(Int64($0.value)))
+                count: Texts.count(Int64(clamping: $0.value)))
         }
         self.nearest = nearest.compactMap(Self.nearest)
     }
@@ -71,21 +60,49 @@ struct LiveMessage: Sendable, Encodable {
             limit: Texts.name(fullest.kind), text: fields.text, share: fields.share,
             filled: fields.filled, state: fields.state)
     }
-
-    private static func text(_ time: Duration?) -> String {
-        guard let time else { return "–" }
-        let microseconds =
-            time.components.seconds * 1_000_000 + time.components.attoseconds / 1_000_000_000_000
-        let hundredths = (microseconds + 5) / 10
-        let rest = hundredths % 100
-        return "\(Texts.count(hundredths / 100)).\(rest < 10 ? "0" : "")\(rest) ms"
-    }
 }
 
 extension LimitUsage {
     fileprivate var fullness: Double {
         guard let cap, cap > 0 else { return 0 }
         return (Double(committed) + Double(held)) / Double(cap)
+    }
+}
+
+/// What `/settings/usage-limits/events` says whenever it changes: the tenants it was asked for that are still there.
+struct TableMessage: Sendable, Encodable {
+    struct Tenant: Sendable, Encodable {
+        var id: String
+        var name: String
+        var suspended: Bool
+        var threshold: String
+        var autoSuspend: String
+        var limits: [Limit]
+    }
+
+    struct Limit: Sendable, Encodable {
+        var limit: String
+        /// nil: unlimited.
+        var cap: String?
+        var share: String
+        var filled: String
+        var state: String
+        var text: String
+    }
+
+    var tenants: [Tenant]
+
+    init(_ rows: [TenantRow]) {
+        tenants = rows.map { row in
+            Tenant(
+                id: row.settings.id, name: row.shownName, suspended: row.status == .suspended,
+                threshold: row.thresholdText, autoSuspend: row.autoSuspendText,
+                limits: row.tenantLimits.map {
+                    Limit(
+                        limit: $0.limit, cap: $0.cap, share: $0.share, filled: $0.filled,
+                        state: $0.state, text: $0.text)
+                })
+        }
     }
 }
 
@@ -107,7 +124,7 @@ struct TenantMessage: Sendable, Encodable {
     init(_ row: TenantRow, _ profiles: [ProfileRow]) {
         let percent = row.settings.limits.alertThresholdPercent
         suspended = row.status == .suspended
-        limits = row.usage.map { LimitFields($0, percent: percent) }
+        limits = row.tenantLimits
         self.profiles = profiles.map { profile in
             let usage = LimitFields(profile.usage, percent: percent)
             return Profile(

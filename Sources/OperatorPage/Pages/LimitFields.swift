@@ -11,6 +11,8 @@ struct LimitFields: Sendable, Encodable, Equatable {
     /// "": fine; "near": beyond the alert threshold; "over": reached.
     var state: String
     var used: String
+    /// As it stands in the table, in whole minutes where it counts those; nil: unlimited.
+    var cap: String?
     /// "of $500.00"
     var of: String
     var shareText: String
@@ -34,6 +36,7 @@ struct LimitFields: Sendable, Encodable, Equatable {
         let committed = Double(usage.committed)
         share = Self.percent(committed, of: cap)
         filled = Self.percent(committed + Double(usage.held), of: cap)
+        self.cap = amount(cap).replacingSuffix(" min", with: "")
         of = "of \(amount(cap))"
         if usage.committed > cap {
             state = "over"
@@ -63,32 +66,39 @@ struct LimitFields: Sendable, Encodable, Equatable {
     var fields: Fields {
         [
             "limit": limit, "share": share, "filled": filled, "state": state, "used": used,
-            "of": of, "shareText": shareText, "heldText": heldText, "text": text,
+            "cap": cap, "of": of, "shareText": shareText, "heldText": heldText, "text": text,
         ]
     }
 }
 
 extension TenantRow {
-    /// The tenant's own limits in the order of the guide's table, with their columns.
+    private static let order: [LimitKind] = [
+        .tenantMonthlySpend, .tenantExtensions, .tenantDIDs, .tenantMonthlyMinutes,
+    ]
+
+    private var tenantUsage: [LimitUsage] {
+        Self.order.compactMap { kind in usage.first { $0.kind == kind } }
+    }
+
+    /// The tenant's own limits in the order of the guide's table.
+    var tenantLimits: [LimitFields] {
+        tenantUsage.map { LimitFields($0, percent: settings.limits.alertThresholdPercent) }
+    }
+
+    /// The same for a template, with their columns.
     func limitFields(titles: [LimitKind: String]) -> [Fields] {
-        let percent = settings.limits.alertThresholdPercent
-        let order: [LimitKind] = [
-            .tenantMonthlySpend, .tenantExtensions, .tenantDIDs, .tenantMonthlyMinutes,
-        ]
-        return order.compactMap { kind in
-            guard let usage = usage.first(where: { $0.kind == kind }) else { return nil }
-            let resource = kind.row.resource
-            return LimitFields(usage, percent: percent).fields.merging([
-                "title": titles[kind], "label": Texts.name(kind),
-                "cap": usage.cap.map {
-                    Texts.amount($0, of: resource).replacingSuffix(" min", with: "")
-                },
+        zip(tenantUsage, tenantLimits).map { usage, limit in
+            limit.fields.merging([
+                "title": titles[usage.kind], "label": Texts.name(usage.kind),
                 "resets": usage.resetsAt == 0
                     ? "A standing count"
                     : "Starts anew \(Texts.time(usage.resetsAt).dropLast(3)) UTC",
             ])
         }
     }
+
+    var thresholdText: String { "\(settings.limits.alertThresholdPercent)" }
+    var autoSuspendText: String { settings.limits.autoSuspend ? "Yes" : "No" }
 
     /// What people call it.
     var shownName: String { settings.name.isEmpty ? settings.id : settings.name }

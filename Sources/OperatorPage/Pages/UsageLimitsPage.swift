@@ -77,6 +77,9 @@ struct UsageLimitsPage: Sendable {
                 "sorts": Self.sorts.map { option($0.value, $0.label, selected: choice.sort) },
                 "columns": Self.columns.map { Self.column($0, choice) },
                 "rows": found.rows.map(Self.row), "hasRows": !found.rows.isEmpty,
+                "eventsPath": Links.path(
+                    "/settings/usage-limits/events",
+                    [("ids", found.rows.map(\.settings.id).joined(separator: "\n"))]),
                 "emptyText": choice.search.isEmpty && choice.status.isEmpty
                     ? "There are no tenants yet." : "No tenant fits.",
                 "pager": Pager.fields(
@@ -126,8 +129,7 @@ struct UsageLimitsPage: Sendable {
         [
             "id": row.settings.id, "name": row.shownName, "path": Links.tenant(row.settings.id),
             "suspended": row.status == .suspended, "cells": row.limitFields(titles: titles),
-            "threshold": "\(row.settings.limits.alertThresholdPercent)",
-            "autoSuspend": row.settings.limits.autoSuspend ? "Yes" : "No",
+            "threshold": row.thresholdText, "autoSuspend": row.autoSuspendText,
         ]
     }
 }

@@ -1,78 +1,76 @@
 // What the service decides now.
-import { $, follow } from "/assets/page.js";
+import { $, $$, follow, keep, makeBar, setBar, setText } from "/assets/page.js";
 
 const chart = $("[data-chart]");
-const [all, denied] = chart.querySelectorAll("polyline");
+const [area, all, denied] = $$("polygon, polyline", chart);
+const codes = $("[data-codes]");
+// Not there without a journal.
+const nearest = $("[data-nearest]");
 
 function line(values, top) {
     return values
         .map((value, index) => {
             const x = (index * 1100) / Math.max(1, values.length - 1);
-            return `${x.toFixed(1)},${(150 - (130 * value) / top).toFixed(1)}`;
+            return `${x.toFixed(1)},${(160 - (140 * value) / top).toFixed(1)}`;
         })
         .join(" ");
 }
 
-function cell(text, name) {
-    const cell = document.createElement("td");
-    if (name) cell.className = name;
-    if (text instanceof Node) cell.append(text);
-    else cell.textContent = text;
-    return cell;
+/** The next of 1, 2, 5, 10, 20, 50 …: the scale stands still while numbers move a little. */
+function scale(most) {
+    const power = 10 ** Math.floor(Math.log10(most));
+    return power * [1, 2, 5, 10].find((step) => step * power >= most);
 }
 
-function rows(place, list, make, columns) {
-    const made = list.map((entry) => {
-        const row = document.createElement("tr");
-        row.append(...make(entry));
-        return row;
-    });
-    if (made.length === 0) {
-        const row = document.createElement("tr");
-        const none = cell("None.", "muted");
-        none.colSpan = columns;
-        row.append(none);
-        made.push(row);
-    }
-    place.replaceChildren(...made);
+function draw(allowed, refused) {
+    const sums = allowed.map((value, index) => value + refused[index]);
+    const top = scale(Math.max(1, ...sums));
+    setText(chart, "[data-top]", `${top.toLocaleString("en-US")} per second`);
+    all.setAttribute("points", line(sums, top));
+    area.setAttribute("points", `0,160 ${line(sums, top)} 1100,160`);
+    denied.setAttribute("points", line(refused, top));
 }
 
-const svg = (name, attributes) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    return element;
-};
-
-function usage(entry) {
-    const box = document.createElement("div");
-    box.className = "limit-cell";
-    const bar = svg("svg", { class: `bar ${entry.state}`, "aria-hidden": "true" });
-    bar.append(
-        svg("rect", { class: "held", width: entry.filled + "%" }),
-        svg("rect", { class: "used", width: entry.share + "%" }));
-    const text = document.createElement("span");
-    text.className = "use";
-    text.textContent = entry.text;
-    box.append(bar, text);
-    return box;
-}
-
-function link(entry) {
-    const element = document.createElement("a");
-    element.href = entry.path;
-    element.textContent = entry.name;
+function make(name, className, ...children) {
+    const element = document.createElement(name);
+    element.className = className;
+    element.append(...children);
     return element;
 }
+
+const makeCode = () => make("tr", "", make("td", "id nowrap"), make("td", "reason"), make("td", "number"));
+
+const makeTenant = () =>
+    make("tr", "",
+        make("td", "", make("div", "name-cell", make("a", ""), make("span", "use"))),
+        make("td", "", make("div", "limit-cell", makeBar(), make("span", "use"))));
+
+/** Rows for the entries of a list; under them stands what is said when there are none. */
+function rows(body, list, key, makeRow, update) {
+    keep(body, list, key, makeRow, update);
+    body.nextElementSibling.hidden = body.children.length > 0;
+}
+
+// Where the chart does not fit, the last seconds come first.
+const frame = chart.closest(".chart");
+frame.scrollLeft = frame.scrollWidth;
 
 follow("/live/events", (now) => {
-    $("[data-rate]").textContent = now.rate;
-    $("[data-denied]").textContent = now.deniedRate;
-    $("[data-p50]").textContent = now.p50;
-    $("[data-p99]").textContent = now.p99;
-    const top = Math.max(1, ...now.allowed.map((value, index) => value + now.denied[index]));
-    $("[data-top]", chart).textContent = `${top.toLocaleString("en-US")} per second`;
-    all.setAttribute("points", line(now.allowed.map((value, index) => value + now.denied[index]), top));
-    denied.setAttribute("points", line(now.denied, top));
-    rows($("[data-codes]"), now.codes, (entry) => [cell(entry.code, "id"), cell(entry.title), cell(entry.count, "number")], 3);
-    rows($("[data-nearest]"), now.nearest, (entry) => [cell(link(entry)), cell(entry.limit), cell(usage(entry))], 3);
+    for (const [name, text] of [["rate", now.rate], ["denied", now.deniedRate], ["p50", now.p50], ["p99", now.p99], ["slowest", now.slowest]]) {
+        setText(document, `[data-${name}]`, text);
+    }
+    draw(now.allowed, now.denied);
+    rows(codes, now.codes, (entry) => entry.code, makeCode, (line, entry) => {
+        setText(line, ".id", entry.code);
+        setText(line, ".reason", entry.title);
+        setText(line, ".number", entry.count);
+    });
+    if (!nearest) return;
+    rows(nearest, now.nearest, (entry) => entry.path, makeTenant, (line, entry) => {
+        $("a", line).href = entry.path;
+        setText(line, "a", entry.name);
+        setText(line, ".name-cell .use", entry.limit);
+        setText(line, ".limit-cell .use", entry.text);
+        setBar(line, entry);
+    });
 });

@@ -213,6 +213,8 @@ export function fillLimits(form, limits) {
     form.dispatchEvent(new Event("input"));
 }
 
+// What changes by itself. Elements stay what they are, so that neither the focus nor a selection is lost.
+
 /** Follows a stream of the service's events and says in `[data-live]` whether it runs. */
 export function follow(path, handle) {
     const sign = $("[data-live]");
@@ -222,9 +224,78 @@ export function follow(path, handle) {
         sign.classList.toggle("on", on);
     };
     source.addEventListener("open", () => say("Live", true));
-    source.addEventListener("error", () => say("Reconnecting", false));
+    // Closed: it was refused, and is not asked for again.
+    source.addEventListener("error", () => say(source.readyState === EventSource.CLOSED ? "Not live" : "Reconnecting", false));
     source.addEventListener("message", (event) => handle(JSON.parse(event.data)));
     addEventListener("pagehide", () => source.close());
+}
+
+export function setText(root, selector, text) {
+    const place = $(selector, root);
+    if (place && place.textContent !== text) place.textContent = text;
+}
+
+/** A bar without anything in it. */
+export function makeBar() {
+    const make = (name, className) => {
+        const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+        element.setAttribute("class", className);
+        return element;
+    };
+    const bar = make("svg", "bar");
+    bar.setAttribute("aria-hidden", "true");
+    bar.append(make("rect", "held"), make("rect", "used"));
+    return bar;
+}
+
+export function setBar(root, now) {
+    const bar = $(".bar", root);
+    bar.setAttribute("class", `bar ${now.state}`);
+    $(".used", bar).setAttribute("width", now.share + "%");
+    $(".held", bar).setAttribute("width", now.filled + "%");
+}
+
+/** A tenant's chip. */
+export function setStatus(root, text, tone) {
+    setText(root, "[data-status]", text);
+    $("[data-status]", root).className = `chip ${tone}`;
+}
+
+/** A tenant's chip and the button that fits; who stands on the other one then stands on this. */
+export function setSuspended(root, suspended) {
+    setStatus(root, suspended ? "Suspended" : "Active", suspended ? "over" : "good");
+    const buttons = [$("[data-suspend]", root), $("[data-reinstate]", root)];
+    const [out, into] = suspended ? buttons : buttons.reverse();
+    into.hidden = false;
+    if (document.activeElement === out) into.focus();
+    out.hidden = true;
+}
+
+/**
+ * Makes the children of `place` stand for the entries of a list, in its order. A child is made for a new key and kept as
+ * long as the key is in the list; the one with the focus is neither moved nor taken away.
+ */
+export function keep(place, list, key, make, update) {
+    const known = new Map([...place.children].map((child) => [child.dataset.key, child]));
+    const wanted = list.map((entry) => {
+        const child = known.get(key(entry)) ?? make();
+        child.dataset.key = key(entry);
+        update(child, entry);
+        return child;
+    });
+    const held = [...place.children].find((child) => child.contains(document.activeElement));
+    if (held && !wanted.includes(held)) wanted.push(held);
+    for (const child of [...place.children]) if (!wanted.includes(child)) child.remove();
+    const fixed = wanted.indexOf(held);
+    for (let index = fixed - 1; index >= 0; index -= 1) {
+        if (wanted[index].nextElementSibling !== wanted[index + 1]) wanted[index + 1].before(wanted[index]);
+    }
+    for (let index = fixed + 1; index < wanted.length; index += 1) {
+        const before = wanted[index - 1];
+        const isThere = wanted[index].parentNode === place && wanted[index].previousElementSibling === (before ?? null);
+        if (!isThere && before) before.after(wanted[index]);
+        else if (!isThere) place.prepend(wanted[index]);
+    }
 }
 
 onClick("[data-close]", (button) => button.closest("dialog").close());

@@ -1,17 +1,5 @@
 // One tenant: usage as it changes, messaging profiles, reservations.
-import { $, $$, act, api, confirmed, follow, onClick, onSubmit, reload, segment } from "/assets/page.js";
-
-function setBar(root, now) {
-    const bar = $(".bar", root);
-    bar.setAttribute("class", `bar ${now.state}`);
-    $(".used", bar).setAttribute("width", now.share + "%");
-    $(".held", bar).setAttribute("width", now.filled + "%");
-}
-
-function setText(root, selector, text) {
-    const place = $(selector, root);
-    if (place && place.textContent !== text) place.textContent = text;
-}
+import { $, $$, act, api, confirmed, follow, onClick, onSubmit, reload, segment, setBar, setSuspended, setText } from "/assets/page.js";
 
 follow($("[data-events]").dataset.events, (now) => {
     for (const limit of now.limits) {
@@ -30,15 +18,7 @@ follow($("[data-events]").dataset.events, (now) => {
         setText(row, "[data-share]", profile.shareText);
         setBar(row, profile);
     }
-    const heading = $(".heading[data-tenant]");
-    const chip = $("[data-status]", heading);
-    if ((heading.dataset.suspended === "true") !== now.suspended) {
-        heading.dataset.suspended = now.suspended;
-        chip.textContent = now.suspended ? "Suspended" : "Active";
-        chip.className = now.suspended ? "chip over" : "chip good";
-        $("[data-suspend]", heading).hidden = now.suspended;
-        $("[data-reinstate]", heading).hidden = !now.suspended;
-    }
+    setSuspended($(".heading[data-tenant]"), now.suspended);
 });
 
 // Messaging profiles.

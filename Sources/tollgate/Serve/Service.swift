@@ -157,8 +157,8 @@ struct Service {
             LimitService(lane: lanes[loop.index].lane, loop: loop, authority: authority)
         }
         let surroundings = try await Surroundings.start(
-            settings, engine: engine, authority: authority, lanes: LaneAccess(server, lanes),
-            logger: logger)
+            settings, engine: engine, authority: authority, server: server,
+            lanes: LaneAccess(server, lanes), logger: logger)
         let clock = watchClock()
         // Before anybody learns that the service is there: from here on SIGTERM drains.
         let signals = await ProcessSignals()

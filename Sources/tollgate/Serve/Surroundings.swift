@@ -19,10 +19,12 @@ struct Surroundings {
     /// Where REST listens.
     let address: NetworkAddress
 
-    /// - Parameter lanes: the way into the data plane.
+    /// - Parameters:
+    ///   - server: the data plane.
+    ///   - lanes: the way into it.
     static func start(
-        _ settings: ServeSettings, engine: Engine, authority: TokenAuthority, lanes: LaneAccess,
-        logger: Logger
+        _ settings: ServeSettings, engine: Engine, authority: TokenAuthority, server: GRPCServer,
+        lanes: LaneAccess, logger: Logger
     ) async throws -> Surroundings {
         let projection = try makeProjection(settings, engine)
         projection?.start()
@@ -34,7 +36,7 @@ struct Surroundings {
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey,
-            companion: try makePage(settings, engine, authority, lanes, projection),
+            companion: try makePage(settings, engine, authority, server, projection),
             settings: bounds, logger: logger)
         let bound = try await rest.start()
         let deliverer = projection.map { projection in
@@ -55,7 +57,7 @@ struct Surroundings {
 
     private static func makePage(
         _ settings: ServeSettings, _ engine: Engine, _ authority: TokenAuthority,
-        _ lanes: LaneAccess, _ projection: Projection?
+        _ server: GRPCServer, _ projection: Projection?
     ) throws -> OperatorPage {
         var page = PageSettings()
         page.brandName = settings.brandName
@@ -63,8 +65,8 @@ struct Surroundings {
         page.contact = settings.brandContact
         page.isCookieSecure = settings.secureCookie
         return try OperatorPage(
-            engine: engine, lanes: lanes, authority: authority, model: projection, settings: page
-        ) { projection?.recentDecisions ?? [] }
+            engine: engine, authority: authority, model: projection, settings: page
+        ) { server.latency }
     }
 
     private static func makeDeliverer(

@@ -66,7 +66,12 @@ import Testing
         let clients = try (0..<2).map { _ in try TestClient(port: test.server.port) }
         for client in clients { try await settle(client) }
         let canGoOn = DispatchSemaphore(value: 0)
-        test.server.loops[0].eventLoop.execute { canGoOn.wait() }
+        await withCheckedContinuation { stands in
+            test.server.loops[0].eventLoop.execute {
+                stands.resume()
+                canGoOn.wait()
+            }
+        }
         for client in clients {
             for index in 0..<50 {
                 _ = try client.begin("/t.T/Hold", body: TestClient.framed(text("\(index)")))
@@ -382,7 +387,8 @@ import Testing
         // SAFETY: the tests never look at the connection.
         let nobody = unsafeBitCast(64, to: Unmanaged<ConnectionHandler>.self)
         return HeldAnswer(
-            connection: nobody, stream: .none, answerBytes: 0, undoBytes: undoBytes)
+            connection: nobody, stream: .none, answerBytes: 0, undoBytes: undoBytes,
+            receivedNanoseconds: 0)
     }
 
     @Test func ticketsAreReachedInOrder() {

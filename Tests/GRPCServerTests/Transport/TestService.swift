@@ -23,6 +23,8 @@ final class Journal: Sendable {
         var notify: (@Sendable () -> Void)?
         /// How far the server's clock is ahead of the machine's.
         var leadNanoseconds: UInt64 = 0
+        /// The server's clock stands, but for what the test adds.
+        var frozenNanoseconds: UInt64?
     }
 
     private let state = Mutex(State())
@@ -33,7 +35,12 @@ final class Journal: Sendable {
 
     var now: State { state.withLock { $0 } }
 
-    var clock: UInt64 { NIODeadline.now().uptimeNanoseconds + now.leadNanoseconds }
+    var clock: UInt64 {
+        let now = now
+        return (now.frozenNanoseconds ?? NIODeadline.now().uptimeNanoseconds) + now.leadNanoseconds
+    }
+
+    func freeze() { change { $0.frozenNanoseconds = NIODeadline.now().uptimeNanoseconds } }
 
     func advance(_ amount: TimeAmount) {
         change { $0.leadNanoseconds += UInt64(amount.nanoseconds) }
