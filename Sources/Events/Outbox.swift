@@ -1,3 +1,34 @@
+import Foundation
+
+/// Where attempts go, so that places share the work: a host and port, or the mail server.
+package struct DeliveryPlace: Sendable, Hashable {
+    /// "https://example.com:443"; never empty.
+    package let name: String
+
+    package static let mail = DeliveryPlace(name: "mail")
+
+    package init(name: String) { self.name = name }
+
+    /// The place of a URL; the text itself if it is none.
+    package init(url: String) {
+        guard let parts = URLComponents(string: url), let host = parts.host else {
+            self.init(name: "url:\(url)")
+            return
+        }
+        let scheme = (parts.scheme ?? "").lowercased()
+        let port = parts.port ?? (scheme == "http" ? 80 : 443)
+        self.init(name: "\(scheme)://\(host.lowercased()):\(port)")
+    }
+
+    /// The place of a delivery's first attempt.
+    package init(_ channel: Delivery.Channel) {
+        switch channel {
+        case .webhook(let url, _): self.init(url: url)
+        case .email: self = .mail
+        }
+    }
+}
+
 /// One event on its way to one recipient.
 package struct Delivery: Sendable, Equatable {
     package enum Channel: Sendable, Equatable {
@@ -53,18 +84,34 @@ package struct DeliveryAttempt: Sendable, Equatable, Codable {
 /// What becomes of a delivery after an attempt.
 package enum DeliveryOutcome: Sendable, Equatable {
     case delivered
-    /// Again at that time, Unix milliseconds.
-    case again(at: Int64)
+    /// Again at that time, Unix milliseconds, and there.
+    case again(at: Int64, DeliveryPlace)
     /// Given up.
     case failed
 }
 
 /// Where deliveries wait, durable across restarts. The projection is one.
+///
+/// It is asked place by place, so that what waits for one place is never in the way of what is due at another.
 package protocol Outbox: Sendable {
-    /// Deliveries that are due, oldest first, at most `limit`, without those in `underway`.
-    func due(now: Int64, limit: Int, except underway: Set<Int64>) async throws -> [Delivery]
-    /// When the next delivery that is not in `underway` is due, Unix milliseconds; nil: none waits.
-    func nextDue(except underway: Set<Int64>) async throws -> Int64?
+    /// Places where a delivery is due, in the order of their names.
+    ///
+    /// - Parameters:
+    ///   - place: where to go on from; nil: from the first.
+    ///   - limit: of places that are looked at, whether something is due there or only waits.
+    /// - Returns: and where to go on; nil: there are no more.
+    /// - Complexity: O(limit), however many deliveries wait.
+    func places(
+        due now: Int64, after place: DeliveryPlace?, limit: Int
+    ) async throws -> (due: [DeliveryPlace], last: DeliveryPlace?)
+    /// The oldest delivery that is due at a place and not underway; nil: there is none.
+    ///
+    /// - Complexity: O(underway), however many deliveries wait.
+    func nextDelivery(
+        at place: DeliveryPlace, due now: Int64, except underway: Set<Int64>
+    ) async throws -> Delivery?
+    /// When the next delivery falls due after a time, Unix milliseconds; nil: none waits for that.
+    func nextDue(after now: Int64) async throws -> Int64?
     /// Notes an attempt and what becomes of the delivery, in one transaction.
     func note(_ attempt: DeliveryAttempt, of delivery: Int64, _ outcome: DeliveryOutcome)
         async throws

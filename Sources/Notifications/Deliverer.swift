@@ -8,8 +8,8 @@ package import Logging
 /// between it is attempted again, with the event's same id.
 ///
 /// **Fairness.** A place (a host and port, or the mail server) has a bounded number of attempts underway, and the place
-/// with the fewest is next. What is due beyond that waits in memory, so that the rest of the outbox is reached past a
-/// place that is dead; `DeliverySettings.waiting` bounds it.
+/// with the fewest is next. The outbox is asked for one delivery at a time, of the place whose turn it is: what is due
+/// beyond that stays there, so that any number of deliveries to a place that is dead is in nobody's way.
 package actor Deliverer {
     /// One attempt to mail an event to an address. nil: mail is not set up.
     package typealias Mailer = @Sendable (_ event: Event, _ address: String) async -> AttemptResult
@@ -17,10 +17,12 @@ package actor Deliverer {
     typealias Poster =
         @Sendable (_ event: Event, _ url: String, _ number: Int) async -> AttemptResult
 
-    /// What is due for one place.
-    private struct Queue {
-        var deliveries: ArraySlice<Delivery> = []
-        var running = 0
+    /// How one place stands.
+    private struct Place {
+        /// Deliveries taken from the outbox and not let go.
+        var underway: Set<Int64> = []
+        /// The outbox may have more that is due.
+        var hasMore = true
         /// When it was served last, in turns.
         var lastTurn = 0
     }
@@ -33,15 +35,14 @@ package actor Deliverer {
     private let now: @Sendable () -> Int64
     private let logger: Logger
 
-    /// Taken from the outbox and not let go.
-    private var taken: Set<Int64> = []
-    private var queues: [String: Queue] = [:]
+    /// Places with something underway or due, as far as they are known.
+    private var places: [DeliveryPlace: Place] = [:]
     private var running = 0
     private var turn = 0
-    /// When the outbox is read next, Unix milliseconds.
-    private var readAt: Int64 = 0
-    /// The outbox had more than was taken.
-    private var hasMore = false
+    /// When the outbox may have something due at a place that is not known, Unix milliseconds.
+    private var walkAt: Int64 = 0
+    /// The walk through the outbox's places that has not come to the end: since when, and how far it came.
+    private var walk: (began: Int64, last: DeliveryPlace)?
     private let bell = DeliveryBell()
 
     /// - Parameter now: Unix milliseconds, of the clock that the outbox counts by.
@@ -95,67 +96,78 @@ package actor Deliverer {
 
     /// Starts what is due and may run. Returns after how many milliseconds to look again.
     private func launch(into group: inout DiscardingTaskGroup) async -> Int64 {
-        if bell.takeNews() { readAt = 0 }
-        if now() >= readAt || (hasMore && taken.count <= settings.waiting / 2) {
-            do {
-                try await take()
-            } catch {
-                logger.error("the outbox cannot be read", metadata: ["error": "\(error)"])
-                readAt = min(readAt, now() + 1_000)
+        if bell.takeNews() { walkAt = 0 }
+        do {
+            try await findPlaces()
+            while running < settings.concurrency, let place = nextPlace() {
+                guard let delivery = try await take(at: place) else { continue }
+                group.addTask { await self.deliver(delivery, place) }
             }
+        } catch {
+            logger.error("the outbox cannot be read", metadata: ["error": "\(error)"])
+            walkAt = min(walkAt, now() + 1_000)
         }
-        while running < settings.concurrency, let place = nextPlace(),
-            let delivery = queues[place]?.deliveries.popFirst()
-        {
-            turn += 1
-            running += 1
-            queues[place]?.running += 1
-            queues[place]?.lastTurn = turn
-            group.addTask { await self.deliver(delivery, place) }
-        }
-        return min(60_000, max(10, readAt - now()))
+        return min(60_000, max(10, walkAt - now()))
     }
 
-    /// Takes what is due from the outbox, as far as there is room.
-    private func take() async throws {
-        // An attempt that ends meanwhile may ask for an earlier time.
-        readAt = .max
-        repeat {
-            let limit = min(1_000, settings.waiting - taken.count)
-            guard limit > 0 else {
-                hasMore = true
-                return
+    /// Places that are looked at with one question.
+    private static let step = 1_000
+
+    /// Walks through the outbox's places, if something may have become due or a walk waited for room.
+    private func findPlaces() async throws {
+        while walk != nil || now() >= walkAt, places.count < settings.places {
+            let began = walk?.began ?? now()
+            // An attempt that ends meanwhile may ask for an earlier time.
+            if walk == nil { walkAt = .max }
+            let found = try await outbox.places(
+                due: began, after: walk?.last, limit: Self.step)
+            for place in found.due { places[place, default: Place()].hasMore = true }
+            walk = found.last.map { (began, $0) }
+            if walk == nil {
+                let next = try await outbox.nextDue(after: began) ?? .max
+                walkAt = min(walkAt, next)
             }
-            let due = try await outbox.due(now: now(), limit: limit, except: taken)
-            for delivery in due where taken.insert(delivery.id).inserted {
-                queues[place(of: delivery), default: Queue()].deliveries.append(delivery)
-            }
-            hasMore = due.count == limit
-        } while hasMore
-        let next = try await outbox.nextDue(except: taken) ?? .max
-        readAt = min(readAt, next)
+        }
     }
 
     /// - Complexity: O(*n*) in the number of places.
-    private func nextPlace() -> String? {
-        queues.lazy
+    private func nextPlace() -> DeliveryPlace? {
+        places.lazy
             .filter { [bound = settings.concurrencyPerHost] in
-                !$0.value.deliveries.isEmpty && $0.value.running < bound
+                $0.value.hasMore && $0.value.underway.count < bound
             }
-            .min { ($0.value.running, $0.value.lastTurn) < ($1.value.running, $1.value.lastTurn) }?
+            .min {
+                ($0.value.underway.count, $0.value.lastTurn)
+                    < ($1.value.underway.count, $1.value.lastTurn)
+            }?
             .key
     }
 
-    private func place(of delivery: Delivery) -> String {
-        guard case .webhook = delivery.channel else { return "mail" }
-        let url = DeliverySchedule(delivery, webhooks, settings).target
-        guard let parts = URLComponents(string: url), let host = parts.host else { return url }
-        return "\(parts.scheme ?? "")://\(host):\(parts.port ?? 0)".lowercased()
+    /// Takes the next delivery of a place; nil: nothing more is due there.
+    private func take(at place: DeliveryPlace) async throws -> Delivery? {
+        // What ends meanwhile may be due again: then it is told of anew.
+        let underway = places[place]?.underway ?? []
+        let delivery = try await outbox.nextDelivery(at: place, due: now(), except: underway)
+        guard let delivery else {
+            places[place]?.hasMore = false
+            forgetIfIdle(place)
+            return nil
+        }
+        turn += 1
+        running += 1
+        places[place, default: Place()].underway.insert(delivery.id)
+        places[place]?.lastTurn = turn
+        return delivery
+    }
+
+    private func forgetIfIdle(_ place: DeliveryPlace) {
+        guard let known = places[place], known.underway.isEmpty, !known.hasMore else { return }
+        places[place] = nil
     }
 
     // MARK: One attempt
 
-    private func deliver(_ delivery: Delivery, _ place: String) async {
+    private func deliver(_ delivery: Delivery, _ place: DeliveryPlace) async {
         let startedAt = now()
         let number = delivery.attempts + 1
         let schedule = DeliverySchedule(delivery, webhooks, settings)
@@ -182,14 +194,11 @@ package actor Deliverer {
                     ])
             }
             await note(attempt, of: delivery.id, outcome)
-            if case .again(let time) = outcome { readAt = min(readAt, time) }
+            if case .again(let time, _) = outcome { walkAt = min(walkAt, time) }
         }
-        taken.remove(delivery.id)
         running -= 1
-        queues[place]?.running -= 1
-        if let queue = queues[place], queue.running == 0, queue.deliveries.isEmpty {
-            queues[place] = nil
-        }
+        places[place]?.underway.remove(delivery.id)
+        forgetIfIdle(place)
         bell.ring()
     }
 

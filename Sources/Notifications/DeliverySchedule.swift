@@ -7,25 +7,30 @@ struct DeliverySchedule: Equatable {
     let target: String
     /// Milliseconds until the attempt after this one, before jitter; nil: it is the last.
     let pause: Int64?
+    /// Where the attempt after this one goes.
+    let nextPlace: DeliveryPlace
 
     init(_ delivery: Delivery, _ webhooks: WebhookSettings, _ settings: DeliverySettings) {
         switch delivery.channel {
         case .email(let address):
             let pauses = settings.mailBackoffMilliseconds
-            let place = delivery.attempts % (pauses.count + 1)
+            let step = delivery.attempts % (pauses.count + 1)
             target = address
-            pause = place < pauses.count ? pauses[place] : nil
+            nextPlace = .mail
+            pause = step < pauses.count ? pauses[step] : nil
         case .webhook(let url, let failoverURL):
-            let rounds = failoverURL.isEmpty ? 1 : 2
-            let place = delivery.attempts % (rounds * webhooks.attempts)
-            let (round, earlier) = place.quotientAndRemainder(dividingBy: webhooks.attempts)
-            target = round == 0 ? url : failoverURL
+            let addresses = failoverURL.isEmpty ? [url] : [url, failoverURL]
+            let step = delivery.attempts % (addresses.count * webhooks.attempts)
+            let (round, earlier) = step.quotientAndRemainder(dividingBy: webhooks.attempts)
+            let nextRound = (step + 1) / webhooks.attempts
+            target = addresses[round]
+            nextPlace = DeliveryPlace(url: addresses[min(nextRound, addresses.count - 1)])
             if earlier + 1 < webhooks.attempts {
                 var pause = webhooks.backoffMilliseconds
                 for _ in 0..<earlier { pause *= webhooks.backoffFactor }
                 self.pause = pause
             } else {
-                pause = round + 1 < rounds ? 0 : nil
+                pause = nextRound < addresses.count ? 0 : nil
             }
         }
     }
@@ -35,6 +40,7 @@ struct DeliverySchedule: Equatable {
         guard result.error != nil else { return .delivered }
         guard let pause, !result.isFinal else { return .failed }
         // Many that failed together do not come back together.
-        return .again(at: time + pause + Int64.random(in: -(pause / 5)...(pause / 5)))
+        return .again(
+            at: time + pause + Int64.random(in: -(pause / 5)...(pause / 5)), nextPlace)
     }
 }

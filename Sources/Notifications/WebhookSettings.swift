@@ -20,8 +20,8 @@ package struct DeliverySettings: Sendable {
     package var concurrency = 64
     /// Of those, to one host: a dead one delays no other.
     package var concurrencyPerHost = 8
-    /// Deliveries in memory that wait for their host's turn.
-    package var waiting = 50_000
+    /// Places that are known at a time to have something due; more have their turn when one of them has nothing more.
+    package var places = 4_096
     /// Between attempts to mail, milliseconds; the last one is the pause before giving up.
     package var mailBackoffMilliseconds: [Int64] = [10_000, 30_000, 90_000, 270_000, 600_000]
 

@@ -26,9 +26,9 @@ enum EventRows {
         let statement = try db.cachedStatement(
             sql: """
                 INSERT INTO delivery
-                (id, event, webhook, target, failover, status, attempts, due, created)
+                (id, event, webhook, target, failover, place, status, attempts, due, created)
                 VALUES (MAX(IFNULL((SELECT MAX(id) FROM delivery), 0) + 1, ?),
-                (SELECT number FROM event WHERE id = ?), ?, ?, ?, 0, 0, ?, ?)
+                (SELECT number FROM event WHERE id = ?), ?, ?, ?, ?, 0, 0, ?, ?)
                 """)
         var target = ""
         var failover = ""
@@ -39,7 +39,8 @@ enum EventRows {
         case .email(let address): target = address
         }
         try statement.execute(arguments: [
-            now * 1_000, eventID, isWebhook, target, failover, now, now,
+            now * 1_000, eventID, isWebhook, target, failover, DeliveryPlace(channel).name, now,
+            now,
         ])
         return db.lastInsertedRowID
     }

@@ -4,32 +4,62 @@ import Foundation
 import GRDB
 
 extension Projection {
-    package func due(
-        now: Int64, limit: Int, except underway: Set<Int64>
-    ) async throws -> [Delivery] {
+    // Indices are named: left to itself SQLite reads all that is pending, and sorts it.
+
+    /// The next place behind one, and when the first of its deliveries is due.
+    static let nextPlace = """
+        SELECT place, due FROM delivery INDEXED BY delivery_place
+        WHERE status = 0 AND place > ? ORDER BY place, due LIMIT 1
+        """
+
+    package func places(
+        due now: Int64, after place: DeliveryPlace?, limit: Int
+    ) async throws -> (due: [DeliveryPlace], last: DeliveryPlace?) {
         try await read { db in
-            let rows = try Row.fetchAll(
-                db,
-                sql: """
-                    SELECT d.*, e.body FROM delivery d JOIN event e ON e.number = d.event
-                    WHERE d.status = 0 AND d.due <= ? ORDER BY d.due, d.id LIMIT ?
-                    """, arguments: [now, limit + underway.count])
-            return try rows.filter { !underway.contains(try $0.value("id")) }.prefix(limit).map {
-                Delivery(
-                    id: try $0.value("id"), event: try EventRows.event($0),
-                    channel: try EventRows.channel($0), attempts: try $0.value("attempts"),
-                    dueAt: try $0.value("due"))
+            let next = try db.cachedStatement(sql: Self.nextPlace)
+            var due: [DeliveryPlace] = []
+            var last = place?.name ?? ""
+            for _ in 0..<limit {
+                guard let row = try Row.fetchOne(next, arguments: [last]) else { return (due, nil) }
+                last = try row.value("place")
+                if try row.value("due") <= now { due.append(DeliveryPlace(name: last)) }
             }
+            return (due, DeliveryPlace(name: last))
         }
     }
 
-    package func nextDue(except underway: Set<Int64>) async throws -> Int64? {
+    /// What is due at a place, oldest first.
+    static let dueAtPlace = """
+        SELECT d.*, e.body FROM delivery d INDEXED BY delivery_place
+        JOIN event e ON e.number = d.event
+        WHERE d.status = 0 AND d.place = ? AND d.due <= ? ORDER BY d.due, d.id LIMIT ?
+        """
+
+    package func nextDelivery(
+        at place: DeliveryPlace, due now: Int64, except underway: Set<Int64>
+    ) async throws -> Delivery? {
         try await read { db in
-            let rows = try Row.fetchAll(
-                db, sql: "SELECT id, due FROM delivery WHERE status = 0 ORDER BY due LIMIT ?",
-                arguments: [underway.count + 1])
-            return try rows.first { !underway.contains(try $0.value("id")) }?.value("due")
+            let rows = try Row.fetchCursor(
+                try db.cachedStatement(sql: Self.dueAtPlace),
+                arguments: [place.name, now, underway.count + 1])
+            while let row = try rows.next() {
+                let id: Int64 = try row.value("id")
+                if underway.contains(id) { continue }
+                return Delivery(
+                    id: id, event: try EventRows.event(row), channel: try EventRows.channel(row),
+                    attempts: try row.value("attempts"), dueAt: try row.value("due"))
+            }
+            return nil
         }
+    }
+
+    static let dueAfter = """
+        SELECT due FROM delivery INDEXED BY delivery_due
+        WHERE status = 0 AND due > ? ORDER BY due LIMIT 1
+        """
+
+    package func nextDue(after now: Int64) async throws -> Int64? {
+        try await read { try Int64.fetchOne($0, sql: Self.dueAfter, arguments: [now]) }
     }
 
     package func note(
@@ -38,17 +68,18 @@ extension Projection {
         try await write { db in
             var status = DeliveryStatus.pending
             var due: Int64?
+            var place: String?
             switch outcome {
             case .delivered: status = DeliveryStatus.delivered
-            case .again(let time): due = time
+            case .again(let time, let next): (due, place) = (time, next.name)
             case .failed: status = DeliveryStatus.failed
             }
             try db.execute(
                 sql: """
-                    UPDATE delivery SET status = ?, due = ?, attempts = attempts + 1, finished = ?
-                    WHERE id = ?
+                    UPDATE delivery SET status = ?, due = ?, place = IFNULL(?, place),
+                    attempts = attempts + 1, finished = ? WHERE id = ?
                     """,
-                arguments: [status, due, due == nil ? attempt.finishedAt : nil, delivery])
+                arguments: [status, due, place, due == nil ? attempt.finishedAt : nil, delivery])
             // The file may have been made anew since the delivery was taken from it.
             guard db.changesCount > 0 else { return }
             try db.execute(
@@ -68,9 +99,13 @@ extension Projection {
     package func resend(_ delivery: Int64) async throws -> DeliveryRow? {
         let now = clock.now
         let row = try await write { db -> DeliveryRow? in
+            guard let row = try Self.deliveryRow(delivery, db) else { return nil }
+            // Shared out where it went first, even if its next attempt is one on the failover address.
             try db.execute(
-                sql: "UPDATE delivery SET status = 0, due = ?, finished = NULL WHERE id = ?",
-                arguments: [now, delivery])
+                sql: """
+                    UPDATE delivery SET status = 0, due = ?, place = ?, finished = NULL
+                    WHERE id = ?
+                    """, arguments: [now, DeliveryPlace(row.channel).name, delivery])
             return try Self.deliveryRow(delivery, db)
         }
         if row != nil { tellListeners() }

@@ -11,7 +11,8 @@ extension Projection {
 
     /// Tenants that were not deleted. `descending` with `nearestToLimit` puts the fullest first.
     ///
-    /// - Complexity: by id, name, creation and fullness O(page's end); by usage, and of texts that contain, O(tenants).
+    /// - Complexity: by id, name, creation and fullness O(page's end); by usage, and of texts that contain, O(tenants):
+    ///   an index for each would cost more than all else that a decision changes.
     package func tenants(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
         let now = clock.now
         return try await read { [self] db in
@@ -20,21 +21,17 @@ extension Projection {
             filter.add("t.name", query.name)
             if let status = query.status { filter.add("s.status = ?", status.rawValue) }
             let isOfStates = query.sort.isOfStates
-            // Only the tables that matter, the sorted one outside.
-            let needsNames = !isOfStates || query.id != nil || query.name != nil
-            let needsStates = isOfStates || query.status != nil
-            var tables = isOfStates ? "tenant_state s" : "tenant t"
-            if needsNames && needsStates {
-                tables += isOfStates ? " CROSS JOIN tenant t" : " CROSS JOIN tenant_state s"
+            if query.needsNames && query.needsStates {
                 filter.add("t.number = s.number")
             } else {
-                filter.drop(needsNames ? "s.open = 1" : "t.open = 1")
+                filter.drop(query.needsNames ? "s.open = 1" : "t.open = 1")
             }
             let number = isOfStates ? "s.number" : "t.number"
             let direction = query.descending ? "DESC" : "ASC"
             let numbers = try filter.page(
-                db, number, tables,
-                "\(query.sort.column) \(direction), \(number) \(direction)", page)
+                db, number, query.tables(isSorted: true),
+                "\(query.sort.column) \(direction), \(number) \(direction)", page,
+                counting: query.tables(isSorted: false))
             let rows = try numbers.rows.compactMap { try tenantRow(number: $0, db, now: now) }
             return Paged(rows: rows, total: numbers.total)
         }
@@ -188,6 +185,25 @@ extension Projection {
     }
 }
 
+extension TenantQuery {
+    fileprivate var needsNames: Bool { !sort.isOfStates || id != nil || name != nil }
+    fileprivate var needsStates: Bool { sort.isOfStates || status != nil }
+
+    /// Only the tables that matter, the sorted one outside.
+    ///
+    /// - Parameter isSorted: for the page, not for counting. What no index sorts is then read in the order of the rows: by
+    ///   another index they would be looked up one by one.
+    func tables(isSorted: Bool) -> String {
+        let joinsBoth = needsNames && needsStates
+        guard sort.isOfStates else {
+            return "tenant t" + (joinsBoth ? " CROSS JOIN tenant_state s" : "")
+        }
+        let isScanned = isSorted && sort != .nearestToLimit && status == nil
+        return "tenant_state s" + (isScanned ? " NOT INDEXED" : "")
+            + (joinsBoth ? " CROSS JOIN tenant t" : "")
+    }
+}
+
 extension TenantQuery.Sort {
     /// Sorted by how a tenant stands, rather than by what it is called.
     fileprivate var isOfStates: Bool {
@@ -197,7 +213,7 @@ extension TenantQuery.Sort {
         }
     }
 
-    fileprivate var column: String {
+    var column: String {
         switch self {
         case .id: "t.id"
         case .name: "t.name"
@@ -243,12 +259,15 @@ struct Filter {
     mutating func drop(_ condition: String) { conditions.removeAll { $0 == condition } }
 
     /// Numbers of the rows of a page, and how many rows there are.
+    ///
+    /// - Parameter counted: the same tables, as they are best read to count; nil: no differently.
     func page(
-        _ db: Database, _ column: String, _ tables: String, _ order: String, _ page: Page
+        _ db: Database, _ column: String, _ tables: String, _ order: String, _ page: Page,
+        counting counted: String? = nil
     ) throws -> Paged<Int64> {
         let place = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         let total = try Int.fetchOne(
-            db, sql: "SELECT COUNT(*) FROM (SELECT 1 FROM \(tables) \(place) LIMIT ?)",
+            db, sql: "SELECT COUNT(*) FROM (SELECT 1 FROM \(counted ?? tables) \(place) LIMIT ?)",
             arguments: StatementArguments(arguments + [Projection.mostCounted]))
         let size = min(max(page.size, 1), 250)
         // Beyond this nothing is listed; it also keeps the product in range.

@@ -4,7 +4,7 @@ import GRDB
 /// made anew from the journal.
 enum Schema {
     /// `PRAGMA user_version`.
-    static let version = 1
+    static let version = 2
 
     /// What a tenant or profile is called and configured to be is apart from how it stands: the latter is narrow,
     /// because it is written with nearly every record. `state` holds the words of `TenantState` and `ProfileState`,
@@ -65,10 +65,11 @@ enum Schema {
         CREATE INDEX event_kind ON event (kind) WHERE test = 0;
         CREATE TABLE delivery (
             id INTEGER PRIMARY KEY, event INTEGER NOT NULL, webhook INTEGER NOT NULL,
-            target TEXT NOT NULL, failover TEXT NOT NULL, status INTEGER NOT NULL,
-            attempts INTEGER NOT NULL, due INTEGER, created INTEGER NOT NULL,
-            finished INTEGER);
+            target TEXT NOT NULL, failover TEXT NOT NULL, place TEXT NOT NULL,
+            status INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER,
+            created INTEGER NOT NULL, finished INTEGER);
         CREATE INDEX delivery_due ON delivery (due) WHERE status = 0;
+        CREATE INDEX delivery_place ON delivery (place, due) WHERE status = 0;
         CREATE INDEX delivery_event ON delivery (event);
         CREATE INDEX delivery_status ON delivery (status);
         CREATE TABLE attempt (

@@ -17,11 +17,12 @@ import Testing
     }
 
     private func withDeliverer(
-        _ outbox: MemoryOutbox, mailer: Deliverer.Mailer? = nil,
-        post: @escaping Deliverer.Poster, _ body: () async throws -> Void
+        _ outbox: MemoryOutbox, settings: DeliverySettings = DeliverySettings(),
+        mailer: Deliverer.Mailer? = nil, post: @escaping Deliverer.Poster,
+        _ body: () async throws -> Void
     ) async rethrows {
         let deliverer = Deliverer(
-            outbox: outbox, settings: DeliverySettings(), webhooks: WebhookSettings(), post: post,
+            outbox: outbox, settings: settings, webhooks: WebhookSettings(), post: post,
             mailer: mailer, now: { outbox.state.withLock { $0.now } }, logger: Logger(label: "test")
         )
         let task = Task { await deliverer.run() }
@@ -60,8 +61,10 @@ import Testing
         let failed = AttemptResult(status: nil, error: "no")
         var times: Set<Int64> = []
         for _ in 0..<100 {
-            guard case .again(let time) = schedule.outcome(of: failed, at: 10_000) else { continue }
-            #expect((10_800...11_200).contains(time))
+            guard case .again(let time, let place) = schedule.outcome(of: failed, at: 10_000) else {
+                continue
+            }
+            #expect((10_800...11_200).contains(time) && place.name == "http://a:80")
             times.insert(time)
         }
         #expect(times.count > 1)
@@ -106,8 +109,41 @@ import Testing
         end.finish()
         #expect(outbox.state.withLock { $0.ends.keys.allSatisfy { $0 >= 2_000 } })
         // What was given up at the end is no attempt.
-        #expect(outbox.state.withLock { $0.waiting.count == 2_000 && $0.attempts.count == 1_000 })
+        #expect(outbox.state.withLock { $0.places.count == 2_000 && $0.attempts.count == 1_000 })
         #expect(atOnce.withLock { $0.values.allSatisfy { $0 <= 8 } && $0.count == 4 })
+    }
+
+    /// What a dead place has waiting stays in the outbox, however much it is.
+    @Test func aDeadPlaceHoldsNoMoreThanItsAttempts() async {
+        var deliveries = (0..<5_000).map { delivery($0, "http://dead/") }
+        deliveries += (5_000..<5_010).map { delivery($0, "http://well/") }
+        let outbox = MemoryOutbox(deliveries)
+        let (never, end) = AsyncStream.makeStream(of: Void.self)
+        await withDeliverer(outbox) { _, url, _ in
+            if url.contains("dead") { for await _ in never {} }
+            return AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends.count == 10 }
+            #expect(outbox.state.withLock { $0.handedOut } <= 10 + 8)
+        }
+        end.finish()
+    }
+
+    /// More places than are known at a time have their turn all the same, also those that become due meanwhile.
+    @Test func placesHaveTheirTurn() async {
+        var settings = DeliverySettings()
+        settings.places = 3
+        settings.concurrency = 2
+        let outbox = MemoryOutbox(
+            (0..<1_500).map { delivery($0, "http://host\($0 % 1_200)/") })
+        await withDeliverer(outbox, settings: settings) { event, url, number in
+            if number == 1 { return AttemptResult(status: 500, error: "no") }
+            return AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends.count == 1_500 }
+        }
+        #expect(
+            outbox.state.withLock { $0.ends.values.allSatisfy { $0 == .delivered } })
     }
 
     @Test func whatCannotBeNotedIsNotSentAgain() async {
@@ -129,13 +165,10 @@ import Testing
             AttemptResult(status: 200, error: nil)
         } _: {
             await outbox.until { $0.ends[1] == .delivered }
-            let listener = outbox.state.withLock { state in
-                state.waiting[2] = delivery(2, "http://a/")
-                return state.listener
-            }
-            listener?()
+            outbox.add(delivery(2, "http://a/"))
+            outbox.state.withLock { $0.listener }?()
             await outbox.until { $0.ends[2] == .delivered }
         }
-        #expect(outbox.state.withLock { $0.waiting.isEmpty })
+        #expect(outbox.state.withLock { $0.places.isEmpty })
     }
 }

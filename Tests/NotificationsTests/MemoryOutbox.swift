@@ -5,12 +5,28 @@ import Synchronization
 final class MemoryOutbox: Outbox {
     struct State {
         var now: Int64 = 0
-        var waiting: [Int64: Delivery] = [:]
+        /// What waits, by place and id.
+        var waiting: [DeliveryPlace: [Int64: Delivery]] = [:]
+        var places: [Int64: DeliveryPlace] = [:]
         var ends: [Int64: DeliveryOutcome] = [:]
         var attempts: [Int64: [DeliveryAttempt]] = [:]
         var listener: (@Sendable () -> Void)?
+        /// Deliveries that were taken.
+        var handedOut = 0
         /// So many notes fail first.
         var failures = 0
+
+        mutating func put(_ delivery: Delivery, _ place: DeliveryPlace) {
+            waiting[place, default: [:]][delivery.id] = delivery
+            places[delivery.id] = place
+        }
+
+        mutating func take(_ id: Int64) -> Delivery? {
+            guard let place = places.removeValue(forKey: id) else { return nil }
+            let delivery = waiting[place]?.removeValue(forKey: id)
+            if waiting[place]?.isEmpty ?? false { waiting[place] = nil }
+            return delivery
+        }
     }
 
     struct Full: Error {}
@@ -21,21 +37,41 @@ final class MemoryOutbox: Outbox {
 
     init(_ deliveries: [Delivery]) {
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-        state.withLock { for delivery in deliveries { $0.waiting[delivery.id] = delivery } }
+        for delivery in deliveries { add(delivery) }
     }
 
-    func due(now: Int64, limit: Int, except underway: Set<Int64>) async throws -> [Delivery] {
+    func add(_ delivery: Delivery) {
+        state.withLock { $0.put(delivery, DeliveryPlace(delivery.channel)) }
+    }
+
+    func places(
+        due now: Int64, after place: DeliveryPlace?, limit: Int
+    ) async throws -> (due: [DeliveryPlace], last: DeliveryPlace?) {
         state.withLock { state in
-            let due = state.waiting.values
-                .filter { $0.dueAt <= now && !underway.contains($0.id) }
-                .sorted { ($0.dueAt, $0.id) < ($1.dueAt, $1.id) }
-            return Array(due.prefix(limit))
+            let looked = state.waiting.keys.filter { $0.name > place?.name ?? "" }
+                .sorted { $0.name < $1.name }.prefix(limit)
+            let due = looked.filter { place in
+                state.waiting[place]?.values.contains { $0.dueAt <= now } ?? false
+            }
+            return (due, looked.count == limit ? looked.last : nil)
         }
     }
 
-    func nextDue(except underway: Set<Int64>) async throws -> Int64? {
+    func nextDelivery(
+        at place: DeliveryPlace, due now: Int64, except underway: Set<Int64>
+    ) async throws -> Delivery? {
         state.withLock { state in
-            state.waiting.values.filter { !underway.contains($0.id) }.map(\.dueAt).min()
+            let next = state.waiting[place]?.values
+                .filter { $0.dueAt <= now && !underway.contains($0.id) }
+                .min { ($0.dueAt, $0.id) < ($1.dueAt, $1.id) }
+            if next != nil { state.handedOut += 1 }
+            return next
+        }
+    }
+
+    func nextDue(after now: Int64) async throws -> Int64? {
+        state.withLock {
+            $0.waiting.values.joined().map(\.value.dueAt).filter { $0 > now }.min()
         }
     }
 
@@ -48,13 +84,16 @@ final class MemoryOutbox: Outbox {
                 throw Full()
             }
             state.attempts[delivery, default: []].append(attempt)
-            if case .again(let time) = outcome {
-                state.waiting[delivery]?.attempts += 1
-                state.waiting[delivery]?.dueAt = time
+            let taken = state.take(delivery)
+            if case .again(let time, let place) = outcome {
+                if var delivery = taken {
+                    delivery.attempts += 1
+                    delivery.dueAt = time
+                    state.put(delivery, place)
+                }
                 // Time flies when there is nothing else to do.
                 state.now = max(state.now, time)
             } else {
-                state.waiting[delivery] = nil
                 state.ends[delivery] = outcome
             }
         }

@@ -1,6 +1,7 @@
 import Engine
 import Events
 import Foundation
+import GRDB
 import Limits
 import Synchronization
 import TestKit
@@ -178,28 +179,45 @@ import Testing
             target: "https://example.com/", status: error == nil ? 200 : 500, error: error)
     }
 
+    /// Everything that is due, place by place, oldest first.
+    private func due(_ now: Int64) async throws -> [Delivery] {
+        var deliveries: [Delivery] = []
+        var underway: Set<Int64> = []
+        for place in try await projection.places(due: now, after: nil, limit: 100).due {
+            while let delivery = try await projection.nextDelivery(
+                at: place, due: now, except: underway)
+            {
+                underway.insert(delivery.id)
+                deliveries.append(delivery)
+            }
+        }
+        return deliveries
+    }
+
     @Test func deliveriesWaitUntilTheyAreDone() async throws {
         try suspend()
         let now = service.now
-        let due = try await projection.due(now: now, limit: 10, except: [])
+        let place = DeliveryPlace(name: "https://example.com:443")
+        let due = try await due(now)
         #expect(due.map(\.event.tenantID) == ["alpha", "bravo"])
         #expect(due.allSatisfy { $0.attempts == 0 && $0.dueAt == now })
         let first = due[0].id
-        #expect(try await projection.due(now: now, limit: 1, except: [first]) == [due[1]])
-        #expect(try await projection.due(now: now - 1, limit: 10, except: []).isEmpty)
-        #expect(try await projection.nextDue(except: []) == now)
+        #expect(
+            try await projection.nextDelivery(at: place, due: now, except: [first]) == due[1])
+        #expect(try await self.due(now - 1).isEmpty)
+        #expect(try await projection.nextDue(after: now - 1) == now)
         try await projection.note(
-            attempt(1, error: "500"), of: first, .again(at: now + 1_000))
+            attempt(1, error: "500"), of: first, .again(at: now + 1_000, place))
         try await projection.note(attempt(1, error: nil), of: due[1].id, .delivered)
-        #expect(try await projection.due(now: now, limit: 10, except: []).isEmpty)
-        #expect(try await projection.nextDue(except: []) == now + 1_000)
-        #expect(try await projection.nextDue(except: [first]) == nil)
+        #expect(try await self.due(now).isEmpty)
+        #expect(try await projection.nextDue(after: now) == now + 1_000)
+        #expect(try await projection.nextDue(after: now + 1_000) == nil)
         // It stands in the file, whatever the process.
         try service.restart()
-        let again = try await projection.due(now: now + 1_000, limit: 10, except: [])
+        let again = try await self.due(now + 1_000)
         #expect(again.map(\.id) == [first] && again[0].attempts == 1)
         try await projection.note(attempt(2, error: "gone"), of: first, .failed)
-        #expect(try await projection.nextDue(except: []) == nil)
+        #expect(try await projection.nextDue(after: 0) == nil)
         var query = DeliveryQuery()
         query.status = .failed
         let failed = try await projection.deliveries(query, Page())
@@ -209,8 +227,7 @@ import Testing
         #expect(try await projection.delivery(due[1].id)?.status == .delivered)
         let resent = try #require(try await projection.resend(first))
         #expect(resent.status == .pending && resent.nextAttemptAt == service.now)
-        #expect(
-            try await projection.due(now: service.now, limit: 9, except: []).map(\.id) == [first])
+        #expect(try await self.due(service.now).map(\.id) == [first])
         #expect(try await projection.resend(12) == nil)
         query = DeliveryQuery()
         query.eventID = due[1].event.id
@@ -231,12 +248,111 @@ import Testing
         let channel = Delivery.Channel.email(address: "ops@example.com")
         let id = try await projection.enqueue(event, to: channel)
         #expect(calls.value == 1)
-        let due = try await projection.due(now: service.now, limit: 5, except: [])
+        let due = try await due(service.now)
         #expect(due.map(\.id) == [id] && due[0].event == event && due[0].channel == channel)
         #expect(try await projection.events(EventQuery(), Page()).total == 0)
         #expect(try await projection.delivery(id)?.event == event)
         try suspend()
         #expect(calls.value == 2)
+    }
+
+    /// Attempts on the failover address count for its place, and those of a delivery that is sent again for the first.
+    @Test func placesAreWhereTheNextAttemptGoes() async throws {
+        try service.catchUp()
+        let event = Event(id: "e", kind: .tenantSuspended, occurredAt: 0, tenantID: "alpha")
+        let channel = Delivery.Channel.webhook(
+            url: "HTTP://Example.com/a", failoverURL: "https://b.example:8443/")
+        let id = try await projection.enqueue(event, to: channel)
+        let first = DeliveryPlace(name: "http://example.com:80")
+        let second = DeliveryPlace(name: "https://b.example:8443")
+        let now = service.now
+        func places() async throws -> [DeliveryPlace] {
+            try await projection.places(due: now, after: nil, limit: 10).due
+        }
+        #expect(try await places() == [first])
+        try await projection.note(
+            attempt(1, error: "no"), of: id,
+            .again(at: now, DeliveryPlace(url: "https://b.example:8443/")))
+        #expect(try await places() == [second])
+        #expect(try await projection.nextDelivery(at: first, due: now, except: []) == nil)
+        try await projection.note(attempt(2, error: "no"), of: id, .failed)
+        #expect(try await places() == [])
+        _ = try await projection.resend(id)
+        #expect(try await places() == [first])
+    }
+
+    /// What a place has waiting is not read to find what is due at another, nor in what order it is.
+    @Test func aHundredThousandDeliveriesToOnePlaceAreInNobodysWay() async throws {
+        try service.catchUp()
+        let now = service.now
+        let dead = DeliveryPlace(url: "https://dead.example/")
+        let later = DeliveryPlace(url: "https://later.example/")
+        let well = DeliveryPlace(url: "https://well.example/")
+        func enqueue(_ id: String, _ place: DeliveryPlace) async throws -> Int64 {
+            let event = Event(id: id, kind: .tenantSuspended, occurredAt: 0, tenantID: "alpha")
+            return try await projection.enqueue(
+                event, to: .webhook(url: place.name, failoverURL: ""))
+        }
+        let first = try await enqueue("1", dead)
+        try await projection.write { db in
+            try db.execute(
+                sql: """
+                    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 99999)
+                    INSERT INTO delivery (id, event, webhook, target, failover, place, status,
+                    attempts, due, created) SELECT d.id + i, event, webhook, target, failover,
+                    place, status, attempts, due, created FROM delivery d, n
+                    """)
+        }
+        let waiting = try await enqueue("2", later)
+        try await projection.note(
+            attempt(1, error: "no"), of: waiting, .again(at: now + 5_000, later))
+        let healthy = try await enqueue("3", well)
+        let all = try await projection.places(due: now, after: nil, limit: 10)
+        #expect(all.due == [dead, well] && all.last == nil)
+        // A bounded number of places is looked at; what is not due is passed over.
+        let part = try await projection.places(due: now, after: nil, limit: 2)
+        #expect(part.due == [dead] && part.last == later)
+        #expect(try await projection.places(due: now, after: later, limit: 2).due == [well])
+        let next = try await projection.nextDelivery(at: well, due: now, except: [])
+        #expect(next?.id == healthy)
+        let underway = Set((0..<8).map { first + $0 })
+        let ninth = try await projection.nextDelivery(at: dead, due: now, except: underway)
+        #expect(ninth?.id == first + 8)
+        #expect(try await projection.nextDue(after: now) == now + 5_000)
+        for sql in [Projection.nextPlace, Projection.dueAtPlace, Projection.dueAfter] {
+            let plan = try await plan(sql)
+            #expect(plan.allSatisfy { $0.hasPrefix("SEARCH") }, "\(plan)")
+        }
+    }
+
+    /// How SQLite goes about a statement.
+    private func plan(_ sql: String) async throws -> [String] {
+        let arguments = StatementArguments(Array(repeating: 0, count: sql.count { $0 == "?" }))
+        return try await projection.read { db in
+            try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN " + sql, arguments: arguments)
+                .map { try $0.value("detail") }
+        }
+    }
+
+    /// Without an index to sort by, rows are read in their own order, and not looked up one by one.
+    @Test(arguments: TenantQuery.Sort.allCases)
+    func listsAreReadInOnePass(_ sort: TenantQuery.Sort) async throws {
+        try service.catchUp()
+        var query = TenantQuery()
+        query.sort = sort
+        let isOfStates = query.tables(isSorted: true).hasPrefix("tenant_state")
+        let name = isOfStates ? "s" : "t"
+        let plan = try await plan(
+            """
+            SELECT \(name).number FROM \(query.tables(isSorted: true)) WHERE \(name).open = 1
+            ORDER BY \(sort.column) DESC, \(name).number DESC LIMIT 20
+            """)
+        switch sort {
+        case .id, .name, .createdAt, .nearestToLimit:
+            #expect(plan.count == 1 && plan[0].contains("USING INDEX"), "\(plan)")
+        case .monthlySpend, .extensions, .dids, .monthlyMinutes:
+            #expect(plan.first == "SCAN s", "\(plan)")
+        }
     }
 
     // MARK: Time
@@ -246,7 +362,7 @@ import Testing
         configuration.auditRows = 3
         service.configuration = configuration
         try suspend()
-        let due = try await projection.due(now: service.now, limit: 10, except: [])
+        let due = try await due(service.now)
         try await projection.note(attempt(1, error: nil), of: due[0].id, .delivered)
         service.advance(31 * 86_400_000)
         try service.openProjection()
