@@ -11,8 +11,10 @@ package struct JournalRepair {
     /// Gives up everything behind a place: the segment's rest is overwritten with zeros, later segments are set aside.
     /// Copies of what is changed keep the name with `.damaged` behind it.
     ///
-    /// - Returns: what was done, a sentence each.
-    package func truncate(at segment: UInt64, _ offset: Int) throws(JournalError) -> [String] {
+    /// - Returns: where the journal ends now, and what was done, a sentence each.
+    package func truncate(
+        at segment: UInt64, _ offset: Int
+    ) throws(JournalError) -> (end: JournalPlace, done: [String]) {
         let name = JournalFiles.segment(segment)
         let names = try disk.list()
         guard names.contains(name) else {
@@ -49,7 +51,7 @@ package struct JournalRepair {
             done.append("set aside \(name)")
         }
         try disk.syncDirectory()
-        return done
+        return (JournalPlace(segment: segment, offset: place), done)
     }
 
     /// The start of the frame that holds a place (a frame is whole or it is not there), and the segment's bytes.

@@ -1,11 +1,13 @@
 import Foundation
 import GRDB
-import Journal
+package import Journal
 import Limits
 
 /// `projection.sqlite`: opened, made anew, and found out how far it goes.
-struct ProjectionFile {
+package struct ProjectionFile {
     let path: String
+
+    package init(path: String) { self.path = path }
 
     /// Opens the file; makes it if it is missing, cannot be read, or is of another version.
     ///
@@ -26,15 +28,40 @@ struct ProjectionFile {
 
     /// Takes the place of whatever is there. Who has the former file open keeps reading that one.
     func makeAnew() throws -> DatabasePool {
+        try remove()
+        let pool = try DatabasePool(path: path, configuration: Self.configuration)
+        try pool.write { try Schema.make($0) }
+        return pool
+    }
+
+    private func remove() throws {
         for suffix in ["", "-wal", "-shm"] {
             let name = path + suffix
             if FileManager.default.fileExists(atPath: name) {
                 try FileManager.default.removeItem(atPath: name)
             }
         }
-        let pool = try DatabasePool(path: path, configuration: Self.configuration)
-        try pool.write { try Schema.make($0) }
-        return pool
+    }
+
+    /// Removes the file if it goes further than a journal that was cut, or if it cannot be read. The projection itself
+    /// may not notice: as soon as the journal is as long again, there is something where the file ends.
+    ///
+    /// Nobody else may have the file open.
+    /// - Returns: whether there is none any more.
+    package func discard(ifBehind end: JournalPlace) throws -> Bool {
+        guard FileManager.default.fileExists(atPath: path) else { return false }
+        do {
+            let queue = try DatabaseQueue(path: path)
+            defer { try? queue.close() }
+            guard let known = try queue.read({ try Folder.position($0) }) else { return false }
+            if known.position.place <= end { return false }
+        } catch is DatabaseError {
+            // Whatever it is, it would be made anew.
+        } catch is ProjectionError {
+            // The same.
+        }
+        try remove()
+        return true
     }
 
     /// Readers at a time, each on its own connection.

@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Journal
 import Limits
 import TestKit
@@ -84,6 +85,31 @@ import Testing
         } throws: {
             ($0 as? JournalError)?.code == .damaged
         }
+    }
+
+    /// A journal that was cut grows again: the file that knew what was cut must be gone before.
+    @Test func aFileThatKnowsWhatWasCutIsDiscarded() async throws {
+        let service = try ProjectedService()
+        try service.setTenant(TenantSettings(id: "acme"))
+        try service.catchUp()
+        let before = try #require(service.engine.journalFeed).durableEnd
+        try service.setTenant(TenantSettings(id: "cut"))
+        try service.catchUp()
+        let end = try #require(service.engine.journalFeed).durableEnd
+        #expect(before < end)
+        let file = ProjectionFile(path: service.path)
+        #expect(try !file.discard(ifBehind: end))
+        #expect(FileManager.default.fileExists(atPath: service.path))
+        #expect(try file.discard(ifBehind: before))
+        #expect(!FileManager.default.fileExists(atPath: service.path))
+        #expect(!FileManager.default.fileExists(atPath: service.path + "-wal"))
+        #expect(try !file.discard(ifBehind: before))
+        // What cannot be read would be made anew.
+        try Data("no database".utf8).write(to: URL(fileURLWithPath: service.path))
+        #expect(try file.discard(ifBehind: end))
+        try service.openProjection()
+        try service.catchUp()
+        try await expectAgreement(service)
     }
 
     /// A projection that is behind keeps the segments that it needs, and those before them go.

@@ -3,6 +3,7 @@ internal import Engine
 internal import Foundation
 internal import Journal
 internal import Limits
+internal import Projection
 
 /// `tollgate journal`
 struct JournalCommand: ParsableCommand {
@@ -207,7 +208,9 @@ struct JournalCommand: ParsableCommand {
             abstract: "Cuts the journal behind a place, for good. Keeps a copy of what it changes.",
             discussion: """
                 Everything behind SEGMENT:OFFSET is lost: what was acknowledged there will not be \
-                known any more. The place is the one that an error names.
+                known any more. The place is the one that an error names. Lists, the audit log and \
+                events (projection.sqlite) are removed if they know what was cut, and are made \
+                anew from what the journal still holds when the service starts.
                 """)
         @OptionGroup var directory: Directory
         @Option(help: .init("Where to cut.", valueName: "segment:offset"))
@@ -221,8 +224,15 @@ struct JournalCommand: ParsableCommand {
             }
             try JournalCommand.reporting {
                 let (disk, id) = try directory.open()
-                for line in try JournalRepair(disk, id: id).truncate(at: segment, offset) {
-                    print(line)
+                let (end, done) = try JournalRepair(disk, id: id).truncate(at: segment, offset)
+                for line in done { print(line) }
+                let projection = directory.dataDir + "/projection.sqlite"
+                if try ProjectionFile(path: projection).discard(ifBehind: end) {
+                    print(
+                        """
+                        removed projection.sqlite, which knew what was cut: it is made anew from \
+                        the journal when the service starts
+                        """)
                 }
             }
         }
