@@ -257,7 +257,7 @@ package final class Engine: Sendable {
             let recorded = text.withUnsafeBytes {
                 control.lane.recordSetting($0, version: version, now: now)
             }
-            guard recorded else { throw EngineError(.full, "the journal has no room") }
+            guard recorded else { throw EngineError(TableError.busy) }
             control.settings[name] = value.isEmpty ? nil : value
             control.settingsVersion = version
         }
@@ -338,6 +338,7 @@ extension EngineError {
                 "cannot reserve \(bytes) bytes of address space (errno \(errno)); lower the table's bounds"
             )
         case .full(let what): self.init(.full, "no room for more \(what)")
+        case .busy: self.init(.busy, "the journal has no room at the moment")
         case .notFound(let id): self.init(.notFound, "\(id) does not exist")
         case .closed(let id): self.init(.closed, "\(id) was deleted; ids are never reused")
         case .invalid(let message): self.init(.invalid, message)

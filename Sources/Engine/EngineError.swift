@@ -9,6 +9,8 @@ package struct EngineError: Error, Sendable, Equatable, CustomStringConvertible 
         /// The revision is not the one that was expected.
         package static let conflict = Code("conflict")
         package static let full = Code("full")
+        /// The journal has no room at the moment: the same may succeed a little later.
+        package static let busy = Code("busy")
         package static let system = Code("system")
     }
     package var code: Code

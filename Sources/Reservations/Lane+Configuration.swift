@@ -63,7 +63,7 @@ extension Lane {
         _ id: BorrowedBytes, _ policy: TenantPolicy, _ text: BorrowedBytes, now: Int64
     ) -> Result<(Int, Bool), TableError> {
         do throws(TableError) {
-            guard isReady else { throw TableError.full("the journal") }
+            guard isReady else { throw TableError.busy }
             let tenant = Int(table.counter(.tenants).add(0, 1))
             var state = TenantState()
             state.version = 1
@@ -151,7 +151,7 @@ extension Lane {
         _ tenant: Int, _ id: String, _ policy: TenantPolicy, _ text: BorrowedBytes, now: Int64
     ) -> Result<ChangeResult, TableError> {
         while true {
-            guard isReady else { return .failure(.full("the journal")) }
+            guard isReady else { return .failure(.busy) }
             let head = open(tenant)
             openProfile(nil)
             if own.pointee.subjects.tenant.status == .closed { return .failure(.closed(id)) }
@@ -182,7 +182,7 @@ extension Lane {
             throw TableError.notFound(id)
         }
         while true {
-            guard isReady else { throw TableError.full("the journal") }
+            guard isReady else { throw TableError.busy }
             let head = open(tenant)
             openProfile(nil)
             let present = own.pointee.subjects.tenant.status
@@ -281,7 +281,7 @@ extension Lane {
             throw TableError.notFound(id)
         }
         while true {
-            guard isReady else { throw TableError.full("the journal") }
+            guard isReady else { throw TableError.busy }
             let head = open(tenant)
             openProfile(profile)
             if own.pointee.subjects.tenant.status == .closed { throw TableError.closed(tenantID) }
@@ -313,7 +313,7 @@ extension Lane {
         else { throw TableError.notFound(id) }
         let tenant = Int(table.profileCells[profile][ProfileCell.tenant])
         while true {
-            guard isReady else { throw TableError.full("the journal") }
+            guard isReady else { throw TableError.busy }
             let head = open(tenant)
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }

@@ -85,6 +85,8 @@ package enum TableError: Error, Equatable {
     case cannotReserve(bytes: Int, errno: Int32)
     /// More tenants, profiles or schedules than the table was made for.
     case full(String)
+    /// The journal has no room at the moment.
+    case busy
     /// The profile exists and belongs to another tenant, or the tenant does not exist.
     case notFound(String)
     /// The tenant or profile was deleted; ids are never reused.

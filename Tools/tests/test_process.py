@@ -146,6 +146,27 @@ def test_reload_applies_the_limits_file_again(contract, serve, tmp_path):
             time.sleep(0.02)
 
 
+def test_a_limits_file_larger_than_the_journals_rings(contract, serve, tmp_path):
+    limits = tmp_path / "limits.yaml"
+
+    def write(dids):
+        rows = "".join(f"  - {{id: t{number}, name: Tenant {number}, max_dids: {dids}}}\n" for number in range(6_000))
+        limits.write_text("tenants:\n" + rows)
+
+    write(1)
+    server = serve("--data-dir", str(tmp_path / "data"), "--journal-segment", "1MiB", limits=limits)
+    with grpc.insecure_channel(server.endpoint) as channel:
+        stub = contract.Stub(channel)
+        message = request(contract, "t5999", dids=2, mode=contract.MODE_CHECK_ONLY)
+        assert stub.CheckAndReserve(message, timeout=10).decision == contract.DECISION_DENIED
+        write(2)
+        server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 30
+        while stub.CheckAndReserve(message, timeout=10).decision == contract.DECISION_DENIED:
+            assert time.monotonic() < end, "".join(server.log)
+            time.sleep(0.02)
+
+
 def test_example_limits_are_served_to_ipv6():
     try:
         socket.socket(socket.AF_INET6).bind(("::1", 0))

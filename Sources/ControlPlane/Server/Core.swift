@@ -58,7 +58,7 @@ extension APIError {
         switch error.code {
         case .notFound, .closed: self.init(.notFound, error.message)
         case .conflict: self.init(.conflict, error.message)
-        case .full, .system: self.init(.unavailable, error.message)
+        case .full, .busy, .system: self.init(.unavailable, error.message)
         default: self.init(.badField, error.message)
         }
     }

@@ -108,7 +108,10 @@ struct Service {
                 logger.notice(
                     "the limits file overrides a tenant", metadata: ["id": "\(tenant.id)"])
             }
-            try report(tenant.id, engine.setTenant(tenant))
+            let change = try engine.waitingForRoom { () throws(EngineError) in
+                try engine.setTenant(tenant)
+            }
+            report(tenant.id, change)
         }
         for var profile in limits.profiles {
             // The file says nothing of these.
@@ -122,13 +125,16 @@ struct Service {
                     "the limits file overrides a messaging profile",
                     metadata: ["id": "\(profile.id)"])
             }
-            try report(profile.id, engine.setProfile(profile))
+            let settings = profile
+            let change = try engine.waitingForRoom { () throws(EngineError) in
+                try engine.setProfile(settings)
+            }
+            report(profile.id, change)
         }
         if limits.hasDefaults {
-            try engine.setSetting(
-                DefaultLimits.setting, SettingValue.encode(DefaultLimits(limits.defaults)))
+            try set(DefaultLimits.setting, SettingValue.encode(DefaultLimits(limits.defaults)))
         }
-        try engine.setSetting(Self.appliedLimits, limits.contentHash)
+        try set(Self.appliedLimits, limits.contentHash)
         try engine.awaitDurable()
         logger.info(
             "limits applied",
@@ -136,6 +142,10 @@ struct Service {
                 "tenants": "\(limits.tenants.count)", "profiles": "\(limits.profiles.count)",
                 "hash": "\(limits.contentHash)",
             ])
+    }
+
+    private func set(_ name: String, _ value: String) throws {
+        try engine.waitingForRoom { () throws(EngineError) in try engine.setSetting(name, value) }
     }
 
     private func report(_ id: String, _ change: ChangeResult) {
