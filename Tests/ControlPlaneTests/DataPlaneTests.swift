@@ -174,6 +174,12 @@ import Testing
         for wrong in ["\"open", "\"a\"b", #""\x""#, "\"\"", String(repeating: "k", count: 129)] {
             #expect(try await ask(wrong, spend).errors == ["10015 Idempotency-Key"], "\(wrong)")
         }
+        // The HTTP library would join them to a key that nobody sent.
+        let twice = try await rest(
+            .post, "/v2/check_and_reserve", spend,
+            headers: ["idempotency-key": "k-1", "Idempotency-Key": "k-1"])
+        #expect(twice.status == 400 && twice.errors == ["10015 Idempotency-Key"])
+        #expect(twice.body.contains("The header stands 2 times"))
         #expect(DataPlane.unquote(#""a\"b\\c""#) == #"a"b\c"#)
 
         _ = try await rest(.patch, "/v2/tenants/acme", #"{"max_dids":0}"#)

@@ -2,6 +2,8 @@ import Access
 import Engine
 import HTTPTypes
 import Limits
+import NIOCore
+import NIOPosix
 import Projection
 import Testing
 
@@ -113,7 +115,7 @@ import Testing
             #expect(wrong.status == 415)
             #expect(wrong.errors == ["10014"])
         }
-        let charset = ["content-type": "Application/JSON; charset=utf-8"]
+        let charset: KeyValuePairs = ["content-type": "Application/JSON; charset=utf-8"]
         #expect(try await rest(.post, path, "{}", headers: charset).status == 200)
         for text in ["", "{", "[", #"{"name":"a","name":"b"}"#, "\"\u{1}\""] {
             let wrong = try await rest(.post, path, text)
@@ -218,6 +220,42 @@ import Testing
         #expect(try await rest(.get, "/v2/tokens").status == 200)
         // Its place is free again.
         #expect(try await rest(.get, "/v2/tokens").status == 200)
+    }
+
+    /// A body that does not arrive is given up, and the connection with it; one in time is answered.
+    @Test func slowBodies() async throws {
+        var settings = RESTSettings()
+        settings.port = 0
+        settings.bodyTimeLimit = .milliseconds(200)
+        let rest = try RESTHarness(settings: settings)
+        let port = try await rest.server.start().port
+        let head = """
+            POST /v2/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            Content-Length: 13\r\nConnection: close\r\n\r\n
+            """
+        let slow = try await Self.exchange(port, head + #"{"id":"#)
+        #expect(slow.hasPrefix("HTTP/1.1 408 ") && slow.contains("49303"), "\(slow)")
+        #expect(rest.engine.tenant("acme") == nil)
+        let whole = try await Self.exchange(port, head + #"{"id":"acme"}"#)
+        #expect(whole.hasPrefix("HTTP/1.1 200 "), "\(whole)")
+        await rest.server.shutdown(within: .seconds(1))
+    }
+
+    /// Sends a text over a connection of its own and returns what comes until the peer closes it.
+    private static func exchange(_ port: Int, _ text: String) async throws -> String {
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+                        wrappingChannelSynchronously: channel)
+                }
+            }
+        return try await channel.executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(string: text))
+            var answer = ""
+            for try await part in inbound { answer += String(buffer: part) }
+            return answer
+        }
     }
 
     @Test func theDocumentNamesEveryRoute() async throws {

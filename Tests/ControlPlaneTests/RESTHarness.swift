@@ -75,19 +75,24 @@ struct RESTHarness: Sendable {
 
     func callAsFunction(
         _ method: HTTPRequest.Method, _ uri: String, _ body: String? = nil,
-        token: String? = nil, headers: [String: String] = [:]
+        token: String? = nil, headers: KeyValuePairs<String, String> = [:]
     ) async throws -> Answer {
         try await send(method, uri, body.map { Array($0.utf8) }, token: token, headers: headers)
     }
 
     func send(
         _ method: HTTPRequest.Method, _ uri: String, _ body: [UInt8]?, token: String? = nil,
-        headers: [String: String] = [:]
+        headers: KeyValuePairs<String, String> = [:]
     ) async throws -> Answer {
         var fields = HTTPFields()
         if body != nil { fields[.contentType] = "application/json" }
         if let token { fields[.authorization] = "Bearer \(token)" }
-        for (name, value) in headers { if let name = HTTPField.Name(name) { fields[name] = value } }
+        for (name, value) in headers {
+            if let name = HTTPField.Name(name) {
+                if name == .contentType { fields[name] = nil }
+                fields.append(HTTPField(name: name, value: value))
+            }
+        }
         let sent = fields
         return try await server.application().test(.router) { client in
             let response = try await client.executeRequest(

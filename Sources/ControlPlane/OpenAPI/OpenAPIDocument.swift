@@ -179,7 +179,7 @@ enum OpenAPIDocument {
 
     private static func meaning(_ status: Int, denies: Bool) -> String {
         switch status {
-        case 400: "The body is no JSON"
+        case 400: "The body is no JSON, or `Idempotency-Key` stands more than once"
         case 401: "No valid token"
         case 403: denies ? "Denied by a limit or suspension, or not allowed" : "Not allowed"
         case 404: "No such resource"

@@ -54,7 +54,7 @@ struct DataPlane: Sendable {
         request.amounts = Self.quantities(body, "quantities", isRequired: true)
         request.minimums = Self.quantities(body, "minimums")
         Self.checkMinimums(request.minimums, within: request.amounts, body)
-        request.key = Self.key(exchange, body.findings)
+        request.key = try Self.key(exchange, body.findings)
         request.ttlMilliseconds = Self.ttl(body).map { $0 == 0 ? 60_000 : $0 } ?? 60_000
         request.mode = body.choice("mode", Self.modes).value ?? .reserve
         request.onExpiry = body.choice("on_expiry", Self.expiries).value ?? .release
@@ -136,7 +136,7 @@ struct DataPlane: Sendable {
         request.minimums = Self.quantities(body, "minimums")
         Self.checkMinimums(request.minimums, within: request.additional, body)
         request.mode = body.choice("mode", Self.extendModes).value ?? .reserve
-        request.key = Self.key(exchange, body.findings)
+        request.key = try Self.key(exchange, body.findings)
         body.finish()
         try body.findings.check()
         let asked = request
@@ -157,7 +157,7 @@ struct DataPlane: Sendable {
         request.action = body.choice("action", Self.actions).value ?? .unspecified
         request.amounts = Self.quantities(
             body, "quantities", isRequired: true, allowsNegativeCounts: true)
-        request.key = Self.key(exchange, body.findings)
+        request.key = try Self.key(exchange, body.findings)
         request.reference = Self.reference(body)
         body.finish()
         try body.findings.check()
@@ -273,10 +273,14 @@ struct DataPlane: Sendable {
         }
     }
 
-    /// `Idempotency-Key`: a quoted string (RFC 9651) or a bare one.
-    static func key(_ exchange: Exchange, _ findings: Findings) -> String? {
-        guard let raw = exchange.headers[header: HeaderName.idempotencyKey] else { return nil }
+    /// `Idempotency-Key`: a quoted string (RFC 9651) or a bare one. Two of them would be one key that nobody sent.
+    static func key(_ exchange: Exchange, _ findings: Findings) throws(APIError) -> String? {
+        let values = exchange.headers[allOf: HeaderName.idempotencyKey]
+        guard let raw = values.first else { return nil }
         let source = ErrorEntry.Source.parameter("Idempotency-Key")
+        guard values.count == 1 else {
+            throw APIError(.badRequest, "The header stands \(values.count) times", at: source)
+        }
         var key = raw
         if raw.hasPrefix("\"") {
             guard let unquoted = unquote(raw) else {

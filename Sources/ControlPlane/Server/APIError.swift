@@ -55,6 +55,8 @@ struct ErrorKind: Sendable, Equatable {
     static let conflict = vendor(
         "10036", "Resource is being processed",
         "The resource is being changed by others; try again", 409)
+    static let badRequest = vendor(
+        "10015", "Bad Request", "The request makes no sense", 400)
     static let unsupportedMediaType = vendor(
         "10014", "Unsupported Media Type", "The body must be application/json", 415)
     static let wrongType = vendor(

@@ -3,6 +3,11 @@ import Hummingbird
 
 /// Headers that the HTTP library has no names for.
 extension HTTPFields {
+    /// All values of a header that may stand several times; `header` joins them.
+    subscript(allOf name: String) -> [String] {
+        HTTPField.Name(name).map { self[values: $0] } ?? []
+    }
+
     subscript(header name: String) -> String? {
         get { HTTPField.Name(name).flatMap { self[$0] } }
         set { if let name = HTTPField.Name(name) { self[name] = newValue } }
