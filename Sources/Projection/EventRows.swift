@@ -20,29 +20,35 @@ enum EventRows {
     }
 
     /// Writes a delivery down that is due at once. Returns its id, which no delivery had, even in an earlier file.
+    ///
+    /// - Parameter recipient: the setting that it is for; empty: none.
     static func insertDelivery(
-        of eventID: String, to channel: Delivery.Channel, now: Int64, _ db: Database
+        of eventID: String, to channel: Delivery.Channel, recipient: String = "", now: Int64,
+        _ db: Database
     ) throws -> Int64 {
         let statement = try db.cachedStatement(
             sql: """
                 INSERT INTO delivery
-                (id, event, webhook, target, failover, place, status, attempts, due, created)
+                (id, event, webhook, target, failover, place, recipient, status, attempts, due,
+                created)
                 VALUES (MAX(IFNULL((SELECT MAX(id) FROM delivery), 0) + 1, ?),
-                (SELECT number FROM event WHERE id = ?), ?, ?, ?, ?, 0, 0, ?, ?)
+                (SELECT number FROM event WHERE id = ?), ?, ?, ?, ?, ?, 0, 0, ?, ?)
                 """)
-        var target = ""
-        var failover = ""
-        var isWebhook = false
-        switch channel {
-        case .webhook(let url, let failoverURL):
-            (target, failover, isWebhook) = (url, failoverURL, true)
-        case .email(let address): target = address
-        }
+        let (isWebhook, target, failover) = columns(channel)
         try statement.execute(arguments: [
-            now * 1_000, eventID, isWebhook, target, failover, DeliveryPlace(channel).name, now,
-            now,
+            now * 1_000, eventID, isWebhook, target, failover, DeliveryPlace(channel).name,
+            recipient, now, now,
         ])
         return db.lastInsertedRowID
+    }
+
+    static func columns(
+        _ channel: Delivery.Channel
+    ) -> (isWebhook: Bool, target: String, failover: String) {
+        switch channel {
+        case .webhook(let url, let failoverURL): (true, url, failoverURL)
+        case .email(let address): (false, address, "")
+        }
     }
 
     static func event(_ row: Row) throws -> Event {

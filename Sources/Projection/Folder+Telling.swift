@@ -10,6 +10,7 @@ extension Folder {
     /// Writes down what the record in hand, which has taken effect, means for people.
     func tell(_ change: Change, _ db: Database, now: Int64) throws {
         let changes = try configure(change, db)
+        if isTold { return }
         let events = try raisedEvents(db)
         try writeAudit(changes: changes, db)
         for event in events { try write(event, db, now: now) }
@@ -102,6 +103,7 @@ extension Folder {
         let before = try String.fetchOne(
             db, sql: "SELECT value FROM setting WHERE name = ?", arguments: [setting.name])
         try keep(setting, db)
+        if isTold { return }
         let changes = AuditRow.Change.list(
             before: Services.fields(before),
             after: Services.fields(Services.kept(setting.name, setting.value)))
@@ -110,6 +112,7 @@ extension Folder {
 
     func keep(_ setting: ServiceSetting, _ db: Database) throws {
         services.set(setting.name, setting.value)
+        if !isTold { try redirect(setting.name, db) }
         if let kept = Services.kept(setting.name, setting.value) {
             try db.execute(
                 sql: "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)",
@@ -123,6 +126,40 @@ extension Folder {
                 sql: "INSERT OR REPLACE INTO caller (number, name) VALUES (?, ?)",
                 arguments: [Int64(bitPattern: caller.number), caller.name])
         }
+    }
+
+    /// Has what is on its way to the recipient of a setting follow the setting: to where it says now, or nowhere.
+    private func redirect(_ name: String, _ db: Database) throws {
+        guard Services.isRecipient(name) else { return }
+        guard let channel = services.channel(name) else {
+            return try db.execute(
+                sql: """
+                    UPDATE delivery INDEXED BY delivery_due
+                    SET status = 2, due = NULL, finished = ? WHERE status = 0 AND recipient = ?
+                    """, arguments: [max(time, record.time), name])
+        }
+        let (_, target, failover) = EventRows.columns(channel)
+        try db.execute(
+            sql: """
+                UPDATE delivery INDEXED BY delivery_due
+                SET target = ?, failover = ?, place = ? WHERE status = 0 AND recipient = ?
+                AND (target <> ? OR failover <> ?)
+                """,
+            arguments: [
+                target, failover, DeliveryPlace(channel).name, name, target, failover,
+            ])
+    }
+
+    /// Ends what is on its way to recipients that are no more, where no record says so.
+    func endOrphans(_ db: Database) throws {
+        guard !isTold else { return }
+        let names = try String.fetchAll(
+            db,
+            sql: """
+                SELECT DISTINCT recipient FROM delivery INDEXED BY delivery_due
+                WHERE status = 0 AND recipient <> ''
+                """)
+        for name in names { try redirect(name, db) }
     }
 
     // MARK: Limits
@@ -213,12 +250,15 @@ extension Folder {
     private func write(_ event: Event, _ db: Database, now: Int64) throws {
         guard try EventRows.insert(event, isTest: false, db) else { return }
         eventCount += 1
+        newEvents += 1
+        if mayBeSent && event.occurredAt < now - attemptsGoOn { return }
         var profile: ProfileSettings?
         if let number = record.profile, !event.profileID.isEmpty {
             profile = try profileSettings(number, db)
         }
-        for channel in services.channels(for: event.kind, profile: profile) {
-            _ = try EventRows.insertDelivery(of: event.id, to: channel, now: now, db)
+        for (recipient, channel) in services.channels(for: event.kind, profile: profile) {
+            _ = try EventRows.insertDelivery(
+                of: event.id, to: channel, recipient: recipient, now: now, db)
             hasDeliveries = true
         }
     }
@@ -252,6 +292,7 @@ extension Folder {
             changes.isEmpty ? nil : try AuditCoding.text(changes),
         ])
         auditCount += 1
+        newLines += 1
     }
 
     /// 0: no refusal.

@@ -17,9 +17,12 @@ final class Folder {
     var time: Int64 = 0
     /// Of the audit log.
     var lastAudit: Int64 = 0
-    /// Lines and events written by this folder, less those it was told of.
+    /// Lines and events in the file.
     var auditCount = 0
     var eventCount = 0
+    /// Of those, written in this slice.
+    var newLines = 0
+    var newEvents = 0
     /// The slice added deliveries.
     var hasDeliveries = false
 
@@ -41,7 +44,9 @@ final class Folder {
         var denied: Int64 = 0
 
         mutating func add(_ other: DaySum) {
-            for resource in 0..<4 { committed[resource] &+= other.committed[resource] }
+            for resource in 0..<4 {
+                committed[resource] = committed[resource].addingSaturated(other.committed[resource])
+            }
             allowed += other.allowed
             denied += other.denied
         }
@@ -68,6 +73,29 @@ final class Folder {
     init(_ journal: JournalID, _ capacity: TableCapacity) {
         self.journal = journal
         fold = StateFold(mostTenants: capacity.tenants, mostProfiles: capacity.profiles)
+    }
+
+    // MARK: The past
+
+    /// nil: there is no past that this file would not hold.
+    var told: Told?
+    /// How old an event may be to be sent though a file that is gone may have sent it, milliseconds.
+    var attemptsGoOn = ProjectionConfiguration().attemptsGoOn
+    /// What takes effect now is told already.
+    private(set) var isTold = false
+    /// What takes effect now may have been sent.
+    private(set) var mayBeSent = false
+
+    func beginSlice() {
+        hasDeliveries = false
+        newLines = 0
+        newEvents = 0
+    }
+
+    /// Says where what is taken up next ends.
+    func reach(_ place: JournalPlace) {
+        isTold = told.map { place <= $0.history } ?? false
+        mayBeSent = told.map { place <= $0.deliveries } ?? false
     }
 
     // MARK: Records
@@ -133,11 +161,16 @@ final class Folder {
         }
         time = max(time, record.time)
         touch()
-        count()
+        if !isTold { count() }
         switch record.kind {
         case .tenantCreated, .tenantChanged, .profileCreated, .profileChanged, .tenantClosed,
             .profileClosed, .tenantSuspended, .tenantReinstated, .denied, .extensionDenied:
             try tell(change, db, now: now)
+        case .usageRecorded, .released, .releasedLate:
+            // By hand: services record usage and release all the time.
+            if services.isOperator(record.caller) || !record.transition.events.isEmpty {
+                try tell(change, db, now: now)
+            }
         default:
             if !record.transition.events.isEmpty { try tell(change, db, now: now) }
         }
@@ -199,8 +232,11 @@ final class Folder {
         for index in 0..<record.closed.count {
             // To windows that are over: they count on the day on which they are recorded.
             let charge = record.closed.charges[index]
-            for resource in 0..<4 { sum.committed[resource] &+= charge.amounts[resource] }
-            profileSpend &+= charge.profileSpend
+            for resource in 0..<4 {
+                sum.committed[resource] =
+                    sum.committed[resource].addingSaturated(charge.amounts[resource])
+            }
+            profileSpend = profileSpend.addingSaturated(charge.profileSpend)
             hasAny = true
         }
         switch record.kind {
@@ -291,6 +327,13 @@ final class Folder {
         touchedProfiles.removeAll(keepingCapacity: true)
     }
 
+    /// SQLite goes on with a sum as a floating-point number where it leaves the range: it stays at the end of the range.
+    private static let sums = ["spend", "extensions", "dids", "seconds"].map {
+        """
+        \($0) = CAST(MAX(MIN(\($0) + excluded.\($0), \(Int64.max)), \(Int64.min)) AS INTEGER)
+        """
+    }.joined(separator: ", ")
+
     private func writeDays(_ db: Database) throws {
         guard !days.isEmpty else { return }
         let statement = try db.cachedStatement(
@@ -298,10 +341,8 @@ final class Folder {
                 INSERT INTO usage_daily
                 (day, tenant, profile, spend, extensions, dids, seconds, allowed, denied)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT DO UPDATE SET spend = spend + excluded.spend,
-                extensions = extensions + excluded.extensions, dids = dids + excluded.dids,
-                seconds = seconds + excluded.seconds, allowed = allowed + excluded.allowed,
-                denied = denied + excluded.denied
+                ON CONFLICT DO UPDATE SET \(Self.sums),
+                allowed = allowed + excluded.allowed, denied = denied + excluded.denied
                 """)
         let keys = days.keys.sorted {
             ($0.day, $0.tenant, $0.profile) < ($1.day, $1.tenant, $1.profile)

@@ -6,7 +6,8 @@ import Limits
 // The audit log, events and deliveries, newest first.
 extension Projection {
     package func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
-        try await read { db in
+        let mostCounted = configuration.mostCounted
+        return try await read { db in
             var filter = Filter("")
             if let tenantID = query.tenantID {
                 guard let tenant = try Self.tenantNumber(tenantID, db) else {
@@ -27,7 +28,8 @@ extension Projection {
                 filter.add("kind = ?", kind.rawValue)
             }
             filter.addTime("time", numbered: "id", from: query.from, to: query.to)
-            let numbers = try filter.page(db, "id", "audit", "id DESC", page)
+            let numbers = try filter.page(
+                db, "id", "audit", "id DESC", page, upTo: mostCounted)
             return Paged(
                 rows: try numbers.rows.compactMap { try Self.auditRow($0, db) },
                 total: numbers.total)
@@ -63,12 +65,14 @@ extension Projection {
     }
 
     package func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event> {
-        try await read { db in
+        let mostCounted = configuration.mostCounted
+        return try await read { db in
             var filter = Filter("test = 0")
             if let kind = query.kind { filter.add("kind = ?", kind.rawValue) }
             if let tenantID = query.tenantID { filter.add("tenant = ?", tenantID) }
             filter.addTime("time", numbered: "number", from: query.from, to: query.to)
-            let numbers = try filter.page(db, "number", "event", "number DESC", page)
+            let numbers = try filter.page(
+                db, "number", "event", "number DESC", page, upTo: mostCounted)
             let rows = try numbers.rows.compactMap { number in
                 try Row.fetchOne(
                     db, sql: "SELECT body FROM event WHERE number = ?", arguments: [number]
@@ -88,7 +92,8 @@ extension Projection {
 
     package func deliveries(_ query: DeliveryQuery, _ page: Page) async throws -> Paged<DeliveryRow>
     {
-        try await read { db in
+        let mostCounted = configuration.mostCounted
+        return try await read { db in
             var filter = Filter("")
             var tables = "delivery d"
             if query.eventID != nil || query.kind != nil {
@@ -98,7 +103,8 @@ extension Projection {
             if let isWebhook = query.isWebhook { filter.add("d.webhook = ?", isWebhook) }
             if let eventID = query.eventID { filter.add("e.id = ?", eventID) }
             if let kind = query.kind { filter.add("e.kind = ?", kind.rawValue) }
-            let numbers = try filter.page(db, "d.id", tables, "d.id DESC", page)
+            let numbers = try filter.page(
+                db, "d.id", tables, "d.id DESC", page, upTo: mostCounted)
             return Paged(
                 rows: try numbers.rows.compactMap { try Self.deliveryRow($0, db) },
                 total: numbers.total)

@@ -15,7 +15,9 @@ extension Projection {
     package func places(
         due now: Int64, after place: DeliveryPlace?, limit: Int
     ) async throws -> (due: [DeliveryPlace], last: DeliveryPlace?) {
-        try await read { db in
+        // What a file that begins anew finds in the past is not sent before it is known who still wants it.
+        guard isSending else { return ([], nil) }
+        return try await read { db in
             let next = try db.cachedStatement(sql: Self.nextPlace)
             var due: [DeliveryPlace] = []
             var last = place?.name ?? ""
@@ -69,7 +71,11 @@ extension Projection {
             var status = DeliveryStatus.pending
             var due: Int64?
             var place: String?
+            let isPending = try Bool.fetchOne(
+                db, sql: "SELECT status = 0 FROM delivery WHERE id = ?", arguments: [delivery])
             switch outcome {
+            // Nobody wants it any more.
+            case .again where isPending == false: status = DeliveryStatus.failed
             case .delivered: status = DeliveryStatus.delivered
             case .again(let time, let next): (due, place) = (time, next.name)
             case .failed: status = DeliveryStatus.failed

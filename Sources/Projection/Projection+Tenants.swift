@@ -6,9 +6,6 @@ import Limits
 // Lists of tenants and messaging profiles. Each list first finds the numbers of its page by an index, then reads those
 // rows: skipping what comes before the page costs no look at rows.
 extension Projection {
-    /// Matches are counted up to here: `Paged.total` says no more.
-    static let mostCounted = 1_000_000
-
     /// Tenants that were not deleted. `descending` with `nearestToLimit` puts the fullest first.
     ///
     /// - Complexity: by id, name, creation and fullness O(page's end); by usage, and of texts that contain, O(tenants):
@@ -100,11 +97,11 @@ extension Projection {
                 guard let row = try Row.fetchOne(statement, arguments: [day, tenant, profile])
                 else { continue }
                 var committed = Amounts()
-                committed.set(Resource.spend.index, try row.value("spend"))
+                committed.set(Resource.spend.index, row.saturated("spend"))
                 if profileID == nil {
-                    committed.set(Resource.extensions.index, try row.value("extensions"))
-                    committed.set(Resource.dids.index, try row.value("dids"))
-                    committed.set(Resource.callSeconds.index, try row.value("seconds"))
+                    committed.set(Resource.extensions.index, row.saturated("extensions"))
+                    committed.set(Resource.dids.index, row.saturated("dids"))
+                    committed.set(Resource.callSeconds.index, row.saturated("seconds"))
                 }
                 rows.append(
                     DailyUsageRow(
@@ -260,18 +257,20 @@ struct Filter {
 
     /// Numbers of the rows of a page, and how many rows there are.
     ///
-    /// - Parameter counted: the same tables, as they are best read to count; nil: no differently.
+    /// - Parameters:
+    ///   - counted: the same tables, as they are best read to count; nil: no differently.
+    ///   - most: rows are counted up to here.
     func page(
         _ db: Database, _ column: String, _ tables: String, _ order: String, _ page: Page,
-        counting counted: String? = nil
+        counting counted: String? = nil, upTo most: Int = .max
     ) throws -> Paged<Int64> {
         let place = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         let total = try Int.fetchOne(
             db, sql: "SELECT COUNT(*) FROM (SELECT 1 FROM \(counted ?? tables) \(place) LIMIT ?)",
-            arguments: StatementArguments(arguments + [Projection.mostCounted]))
+            arguments: StatementArguments(arguments + [most]))
         let size = min(max(page.size, 1), 250)
         // Beyond this nothing is listed; it also keeps the product in range.
-        let number = min(max(page.number, 1), Projection.mostCounted)
+        let number = min(max(page.number, 1), 1 << 40)
         let rows = try Int64.fetchAll(
             db,
             sql: "SELECT \(column) FROM \(tables) \(place) ORDER BY \(order) LIMIT ? OFFSET ?",

@@ -10,8 +10,9 @@ import Synchronization
 /// What people see of the service: tenants and profiles with their usage, daily usage, the audit log, events and their
 /// deliveries. A follower of the journal, in a SQLite file (docs/decisions/0004).
 ///
-/// **Truth.** The journal is; the file can go at any time, and is made anew from what the journal still holds. Only
-/// what is durable is read, so everything shown is.
+/// **Truth.** The journal is: how things stand is made anew from it whenever that helps. What happened before the journal
+/// that is kept begins, the file alone knows; it is never thrown away. Only what is durable is read, so everything shown
+/// is.
 ///
 /// **Pace.** One thread of the lowest priority looks at the journal every 100 ms, and rests half as long as its work
 /// took unless it is behind by more than a slice. Nothing is asked of event loops.
@@ -32,6 +33,7 @@ package final class Projection: Sendable, Outbox {
     private let reached = Atomic<UInt64>(0)
     private let reachedTime = Atomic<Int64>(0)
     private let trouble: Lock<String?> = Lock(nil)
+    private let sends: Atomic<Bool>
     /// A query found that the file is damaged.
     private let isDamaged = Atomic<Bool>(false)
     private let listeners: Lock<[@Sendable () -> Void]> = Lock([])
@@ -49,6 +51,7 @@ package final class Projection: Sendable, Outbox {
         self.clock = clock
         self.configuration = configuration
         readers = Lock(pool)
+        sends = Atomic(taker.isSending)
         self.taker = Lock(taker)
     }
 
@@ -129,7 +132,8 @@ package final class Projection: Sendable, Outbox {
             // ORDERING: release; who finds the place finds its rows in the file.
             reachedTime.store(outcome.time, ordering: .relaxed)
             reached.store(outcome.place.packed, ordering: .releasing)
-            trouble.withLock { $0 = nil }
+            trouble.withLock { $0 = outcome.trouble }
+            sends.store(outcome.isSending, ordering: .relaxed)
             if outcome.hasDeliveries { tellListeners() }
             return outcome.isCaughtUp
         } catch {
@@ -171,9 +175,9 @@ package final class Projection: Sendable, Outbox {
         do {
             return try await pool.read(body)
         } catch {
-            let isDamage = (error as? DatabaseError)?.isDamage ?? (error is ProjectionError)
-            if isDamage {
-                // The follower makes it anew.
+            // What SQLite finds: a value that makes no sense may have been written so.
+            if let error = error as? DatabaseError, error.isDamage {
+                // The follower makes a new file of it.
                 isDamaged.store(true, ordering: .relaxed)
                 wake()
             }
@@ -188,6 +192,9 @@ package final class Projection: Sendable, Outbox {
     }
 
     // MARK: Outbox
+
+    /// What is due may be sent; see `Told`.
+    var isSending: Bool { sends.load(ordering: .relaxed) }
 
     package func onDeliveries(_ notify: @escaping @Sendable () -> Void) {
         listeners.withLock { $0.append(notify) }

@@ -5,8 +5,10 @@ package struct ProjectionError: Error, Sendable, Equatable, CustomStringConverti
     package enum Code: Sendable {
         /// There is no journal to follow (`--durability memory`).
         case noJournal
-        /// The journal does not go on where the file ends, or the file is not what it should be: it is made anew.
+        /// The journal does not go on where the file ends, or the file is not what it should be.
         case unusable
+        /// The file is another journal's.
+        case otherJournal
         /// The journal cannot be read, or says what cannot be.
         case journal
     }
@@ -32,6 +34,9 @@ package struct ProjectionConfiguration: Sendable {
     package var auditRetention: Int64 = 400 * 86_400_000
     /// Lines of the audit log; the oldest go first.
     package var auditRows = 10_000_000
+    /// The longest that attempts at one delivery go on, milliseconds. Of a file that is gone nobody knows what it sent: what
+    /// was raised longer ago than this is not sent again.
+    package var attemptsGoOn: Int64 = 30 * 60_000
     /// How long events and finished deliveries are kept, milliseconds.
     package var eventRetention: Int64 = 30 * 86_400_000
     /// Events, and finished deliveries; the oldest go first.
@@ -46,6 +51,12 @@ package struct ProjectionConfiguration: Sendable {
     package var pollMilliseconds: Int64 = 100
     /// Milliseconds between looks at what time alone brings: cycles that end, rows that are old.
     package var cleaningMilliseconds: Int64 = 1_000
+
+    /// Matches in the log, of events and deliveries are counted up to here: `Paged.total` says no more.
+    package var mostCounted = 1_000_000
+    /// Told in a sentence of what somebody should know who looks after the service: that a file was damaged, and what
+    /// became of it. Called on any thread.
+    package var notice: @Sendable (String) -> Void = { _ in }
 
     package init() {}
 }

@@ -9,37 +9,149 @@ package struct ProjectionFile {
 
     package init(path: String) { self.path = path }
 
-    /// Opens the file; makes it if it is missing, cannot be read, or is of another version.
+    /// Opens the file, or makes it. What cannot be used as it stands is never thrown away: a file of an earlier version
+    /// keeps its history, a damaged one hands over what can be read, and whatever is not taken over whole stays beside
+    /// it under another name.
     ///
-    /// - Returns: the pool, and why the file was made anew; nil: it was not.
-    func open() throws -> (pool: DatabasePool, reason: String?) {
-        guard FileManager.default.fileExists(atPath: path) else {
-            return (try makeAnew(), "it was missing")
-        }
+    /// - Returns: the pool, and what had to be done; nil: nothing that anybody need know.
+    /// - Complexity: O(1); of an earlier version or a damaged file O(rows).
+    func open(_ journal: JournalExtent) throws -> (pool: DatabasePool, notice: String?) {
+        try endReplacing()
+        guard exists(path) else { return (try make(journal), nil) }
         do {
-            let pool = try DatabasePool(path: path, configuration: Self.configuration)
-            let version = try pool.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
-            if version == Schema.version { return (pool, nil) }
-            return (try makeAnew(), "it was of version \(version), and this is \(Schema.version)")
+            let pool = try openPool()
+            switch try pool.read({ try Schema.version(of: $0) }) {
+            case Schema.version?: return (pool, nil)
+            case nil:
+                try pool.write { try Self.make($0, journal) }
+                return (pool, nil)
+            case let version? where (1..<Schema.version).contains(version):
+                try pool.write { try Schema.migrate($0, from: version, journal) }
+                return (
+                    pool,
+                    """
+                    \(path) was of version \(version), and is of version \(Schema.version) now: lists \
+                    are made anew, and what happened before is kept
+                    """
+                )
+            case let version?:
+                try pool.close()
+                return try putAside(
+                    journal, "version-\(version)", "it is of version \(version), of another release"
+                )
+            }
         } catch let error as DatabaseError where error.isDamage {
-            return (try makeAnew(), "it could not be read: \(error)")
+            return try replace(journal, "\(error)")
+        } catch let error as ProjectionError where error.code == .otherJournal {
+            return try putAside(journal, "other-journal", "it is another journal's")
         }
     }
 
-    /// Takes the place of whatever is there. Who has the former file open keeps reading that one.
-    func makeAnew() throws -> DatabasePool {
-        try remove()
-        let pool = try DatabasePool(path: path, configuration: Self.configuration)
-        try pool.write { try Schema.make($0) }
+    /// Makes the state anew, and keeps the history.
+    func makeStateAnew(_ pool: DatabasePool, _ journal: JournalExtent) throws {
+        try pool.write { try Schema.makeStateAnew($0, journal) }
+    }
+
+    /// Makes a new file with the history of a damaged one, as far as that can be read; if any of it cannot, the damaged
+    /// file stays beside the new one. Who has the former file open keeps reading that one.
+    func replace(
+        _ journal: JournalExtent, _ reason: String
+    ) throws -> (pool: DatabasePool, notice: String?) {
+        let new = path + Self.replacement
+        try remove(new)
+        let queue = try DatabaseQueue(path: new)
+        let salvage = try queue.write { db in
+            try Schema.make(db)
+            return try Salvage.carry(from: path, to: db, journal)
+        }
+        try queue.close()
+        var kept = "all of its history was taken over"
+        if salvage.isWhole {
+            try remove(path)
+        } else {
+            let name = try moveAside("damaged")
+            kept = "\(salvage.rows) rows of its history were taken over, and it is kept as \(name)"
+        }
+        try FileManager.default.moveItem(atPath: new, toPath: path)
+        return (try openPool(), "\(path) was damaged (\(reason)): \(kept)")
+    }
+
+    /// Keeps the file under another name, and begins with an empty one.
+    func putAside(
+        _ journal: JournalExtent, _ kind: String, _ reason: String
+    ) throws -> (pool: DatabasePool, notice: String?) {
+        let name = try moveAside(kind)
+        return (try make(journal), "\(path) is made anew, and kept as \(name): \(reason)")
+    }
+
+    // MARK: Names
+
+    /// Behind the name of a file that is to take the place of a damaged one.
+    private static let replacement = ".new"
+    /// Files of a kind that are kept aside.
+    private static let mostAside = 9
+
+    private func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: name) }
+
+    private func moveAside(_ kind: String) throws -> String {
+        let names = (1...Self.mostAside).map { "\(path).\(kind)-\($0)" }
+        guard let name = names.first(where: { !exists($0) }) else {
+            throw ProjectionError(
+                .unusable,
+                "\(Self.mostAside) files like \(names[0]) are kept already: look at them, and remove them"
+            )
+        }
+        try FileManager.default.moveItem(atPath: path, toPath: name)
+        if exists(path + "-wal") {
+            try FileManager.default.moveItem(atPath: path + "-wal", toPath: name + "-wal")
+        }
+        try remove(path)
+        return name
+    }
+
+    /// A replacement is whole as soon as its tables are there.
+    private func endReplacing() throws {
+        let new = path + Self.replacement
+        guard exists(new) else { return }
+        if !exists(path) {
+            let queue = try DatabaseQueue(path: new)
+            let isWhole = try queue.read { try Schema.version(of: $0) } == Schema.version
+            try queue.close()
+            if isWhole { return try FileManager.default.moveItem(atPath: new, toPath: path) }
+        }
+        try remove(new)
+    }
+
+    private func remove(_ name: String) throws {
+        for suffix in ["", "-wal", "-shm", "-journal"] where exists(name + suffix) {
+            try FileManager.default.removeItem(atPath: name + suffix)
+        }
+    }
+
+    // MARK: Pools
+
+    private func openPool() throws -> DatabasePool {
+        try DatabasePool(path: path, configuration: Self.configuration)
+    }
+
+    private func make(_ journal: JournalExtent) throws -> DatabasePool {
+        try remove(path)
+        let pool = try openPool()
+        try pool.write { try Self.make($0, journal) }
         return pool
     }
 
-    private func remove() throws {
-        for suffix in ["", "-wal", "-shm"] {
-            let name = path + suffix
-            if FileManager.default.fileExists(atPath: name) {
-                try FileManager.default.removeItem(atPath: name)
-            }
+    private static func make(_ db: Database, _ journal: JournalExtent) throws {
+        try Schema.make(db)
+        try Told.nothing(journal).write(db)
+    }
+
+    /// Has everything that is committed reach the disk: commits themselves need not.
+    static func sync(_ pool: DatabasePool) throws {
+        try pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
+            try db.execute(sql: "UPDATE position SET syncs = syncs + 1")
         }
     }
 
@@ -60,7 +172,7 @@ package struct ProjectionFile {
         } catch is ProjectionError {
             // The same.
         }
-        try remove()
+        try remove(path)
         return true
     }
 
@@ -96,6 +208,16 @@ extension Row {
         return value
     }
 
+    /// A number; one that does not fit is the nearest that does.
+    func saturated(_ column: String) -> Int64 {
+        let stored: DatabaseValue = self[column]
+        return switch stored.storage {
+        case .int64(let number): number
+        case .double(let number): Int64(saturating: number)
+        default: 0
+        }
+    }
+
     /// A value that may be missing.
     func optional<T: DatabaseValueConvertible>(_ column: String) -> T? {
         let stored: DatabaseValue = self[column]
@@ -127,6 +249,7 @@ extension Folder {
 
     /// Takes everything over that the file holds. O(rows of tenants and profiles).
     func load(_ db: Database) throws {
+        told = try Told.read(db)
         time = try Int64.fetchOne(db, sql: "SELECT time FROM position") ?? 0
         lastAudit = try Int64.fetchOne(db, sql: "SELECT MAX(id) FROM audit") ?? 0
         auditCount = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM audit") ?? 0

@@ -1,23 +1,39 @@
+import Events
 import GRDB
 
-/// The tables of `projection.sqlite`. Any change of them or of what they mean is a new `version`, and older files are
-/// made anew from the journal.
+/// The tables of `projection.sqlite`, of two sorts:
+///
+/// - **State** follows from the journal, which has all of it at any time: its oldest checkpoint says how things stood.
+///   It is made anew whenever that helps.
+/// - **History** the journal gives back only as far as it still goes. It stays, whatever becomes of the state.
+///
+/// Any change of them or of what they mean is a new `version`. State is made anew then; a change of history is a step in
+/// `migrate`. `position` and `told` keep their meaning: they are read in files of earlier versions.
 enum Schema {
     /// `PRAGMA user_version`.
-    static let version = 2
+    static let version = 3
+
+    private static let stateTables = [
+        "position", "waiting", "setting", "tenant", "tenant_state", "profile", "profile_state",
+    ]
+
+    /// With what their rows are ordered by.
+    static let historyTables = [
+        ("caller", "number"), ("usage_daily", "day, tenant, profile"), ("audit", "id"),
+        ("event", "number"), ("delivery", "id"), ("attempt", "delivery, number"),
+    ]
 
     /// What a tenant or profile is called and configured to be is apart from how it stands: the latter is narrow,
     /// because it is written with nearly every record. `state` holds the words of `TenantState` and `ProfileState`,
-    /// little-endian. Lines of the audit log and events are numbered by their time in microseconds, made unique.
-    static let sql = """
+    /// little-endian. `position.syncs` is there to be changed: a commit that changes nothing is not synced.
+    private static let state = """
         CREATE TABLE position (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             journal_low INTEGER NOT NULL, journal_high INTEGER NOT NULL,
             segment INTEGER NOT NULL, offset INTEGER NOT NULL, sequence INTEGER NOT NULL,
-            time INTEGER NOT NULL);
+            time INTEGER NOT NULL, syncs INTEGER NOT NULL DEFAULT 0);
         CREATE TABLE waiting (id INTEGER PRIMARY KEY, words BLOB NOT NULL);
         CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-        CREATE TABLE caller (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
 
         CREATE TABLE tenant (
             number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
@@ -41,6 +57,16 @@ enum Schema {
         CREATE INDEX profile_tenant ON profile (tenant, id) WHERE open = 1;
         CREATE TABLE profile_state (
             number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, state BLOB NOT NULL);
+        """
+
+    /// Lines of the audit log and events are numbered by their time in microseconds, made unique. `delivery.recipient` is
+    /// the setting that the delivery is for; empty: none.
+    private static let history = """
+        CREATE TABLE told (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            journal_low INTEGER NOT NULL, journal_high INTEGER NOT NULL,
+            history INTEGER NOT NULL, deliveries INTEGER NOT NULL);
+        CREATE TABLE caller (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
 
         CREATE TABLE usage_daily (
             day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
@@ -65,8 +91,8 @@ enum Schema {
         CREATE INDEX event_kind ON event (kind) WHERE test = 0;
         CREATE TABLE delivery (
             id INTEGER PRIMARY KEY, event INTEGER NOT NULL, webhook INTEGER NOT NULL,
-            target TEXT NOT NULL, failover TEXT NOT NULL, place TEXT NOT NULL,
-            status INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER,
+            target TEXT NOT NULL, failover TEXT NOT NULL, place TEXT NOT NULL DEFAULT '',
+            recipient TEXT NOT NULL DEFAULT '', status INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER,
             created INTEGER NOT NULL, finished INTEGER);
         CREATE INDEX delivery_due ON delivery (due) WHERE status = 0;
         CREATE INDEX delivery_place ON delivery (place, due) WHERE status = 0;
@@ -79,8 +105,69 @@ enum Schema {
         """
 
     static func make(_ db: Database) throws {
-        try db.execute(sql: sql)
+        try db.execute(sql: state)
+        try db.execute(sql: history)
         try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    /// nil: the file is empty.
+    static func version(of db: Database) throws -> Int? {
+        let tables = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_master") ?? 0
+        return tables == 0 ? nil : try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+    }
+
+    /// Makes the state anew, and keeps the history.
+    static func makeStateAnew(_ db: Database, _ journal: JournalExtent) throws {
+        // Before the position goes.
+        let told = try Told.keeping(db, journal)
+        for table in stateTables { try db.execute(sql: "DROP TABLE IF EXISTS \(table)") }
+        try db.execute(sql: state)
+        try told.write(db)
+    }
+
+    /// Takes a file of an earlier version over. O(state and pending deliveries).
+    static func migrate(_ db: Database, from earlier: Int, _ journal: JournalExtent) throws {
+        if earlier < 2 {
+            try db.execute(
+                sql: """
+                    ALTER TABLE delivery ADD COLUMN place TEXT NOT NULL DEFAULT '';
+                    CREATE INDEX delivery_place ON delivery (place, due) WHERE status = 0
+                    """)
+            try fillPlaces(db)
+        }
+        if earlier < 3 {
+            try db.execute(
+                sql: """
+                    ALTER TABLE delivery ADD COLUMN recipient TEXT NOT NULL DEFAULT '';
+                    CREATE TABLE told (
+                        id INTEGER PRIMARY KEY CHECK (id = 1),
+                        journal_low INTEGER NOT NULL, journal_high INTEGER NOT NULL,
+                        history INTEGER NOT NULL, deliveries INTEGER NOT NULL)
+                    """)
+        }
+        try makeStateAnew(db, journal)
+        try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    /// Says of deliveries that are on their way where they go, if that is not said yet.
+    static func fillPlaces(_ db: Database) throws {
+        let rows = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT DISTINCT webhook, target, failover FROM delivery
+                WHERE status = 0 AND place = ''
+                """)
+        for row in rows {
+            try db.execute(
+                sql: """
+                    UPDATE delivery SET place = ?
+                    WHERE status = 0 AND place = '' AND webhook = ? AND target = ?
+                    """,
+                arguments: [
+                    DeliveryPlace(try EventRows.channel(row)).name,
+                    try row.value("webhook") as Bool, try row.value("target") as String,
+                ])
+        }
     }
 }
 

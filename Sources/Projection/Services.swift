@@ -7,6 +7,8 @@ import Limits
 struct Services {
     private var endpoints: [String: WebhookEndpoint] = [:]
     private var recipients: [String: EmailRecipient] = [:]
+    /// Numbers of operators' tokens, those that were revoked since the process began among them.
+    private var operators: Set<UInt64> = []
 
     /// Names of settings whose values may be kept and shown; of others only that they changed.
     private static let shown = [
@@ -57,7 +59,33 @@ struct Services {
             endpoints[name] = try? SettingValue.decode(WebhookEndpoint.self, value)
         } else if name.hasPrefix(EmailRecipient.settingPrefix) {
             recipients[name] = try? SettingValue.decode(EmailRecipient.self, value)
+        } else if name.hasPrefix(AccessToken.settingPrefix) {
+            // Of what is kept, which is without the secret's hash.
+            let fields = Self.fields(value)
+            if fields["scope"] == Caller.Scope.operator.rawValue, let id = fields["id"] {
+                operators.insert(
+                    AccessToken(
+                        id: id, name: "", scope: .operator, tenantIDs: [], hash: "", createdAt: 0,
+                        expiresAt: nil
+                    ).number)
+            }
         }
+    }
+
+    /// Whether a caller does what it does by hand.
+    func isOperator(_ caller: UInt64) -> Bool { caller != 0 && operators.contains(caller) }
+
+    /// Whether a setting is an endpoint or a recipient of mails.
+    static func isRecipient(_ name: String) -> Bool {
+        name.hasPrefix(WebhookEndpoint.settingPrefix)
+            || name.hasPrefix(EmailRecipient.settingPrefix)
+    }
+
+    /// Where the recipient of a setting has things sent; nil: nowhere, or not any more.
+    func channel(_ name: String) -> Delivery.Channel? {
+        if let endpoint = endpoints[name] { return endpoint.enabled ? endpoint.channel : nil }
+        if let recipient = recipients[name] { return recipient.enabled ? recipient.channel : nil }
+        return nil
     }
 
     /// A token's number and name; nil: the setting is not a token.
@@ -68,20 +96,32 @@ struct Services {
         return (token.number, token.name)
     }
 
-    /// Who is told of an event now.
-    func channels(for kind: Event.Kind, profile: ProfileSettings?) -> [Delivery.Channel] {
-        var channels: [Delivery.Channel] = []
-        for (_, endpoint) in endpoints.sorted(by: { $0.key < $1.key }) where endpoint.wants(kind) {
-            channels.append(.webhook(url: endpoint.url, failoverURL: endpoint.failoverURL))
+    /// Who is told of an event now: the setting, empty for a profile's own, and where to.
+    func channels(
+        for kind: Event.Kind, profile: ProfileSettings?
+    ) -> [(recipient: String, channel: Delivery.Channel)] {
+        var channels: [(recipient: String, channel: Delivery.Channel)] = []
+        for (name, endpoint) in endpoints.sorted(by: { $0.key < $1.key })
+        where endpoint.wants(kind) {
+            channels.append((name, endpoint.channel))
         }
         if let profile, !profile.webhookURL.isEmpty {
-            channels.append(
-                .webhook(url: profile.webhookURL, failoverURL: profile.webhookFailoverURL))
+            let channel = Delivery.Channel.webhook(
+                url: profile.webhookURL, failoverURL: profile.webhookFailoverURL)
+            channels.append(("", channel))
         }
-        for (_, recipient) in recipients.sorted(by: { $0.key < $1.key })
+        for (name, recipient) in recipients.sorted(by: { $0.key < $1.key })
         where recipient.wants(kind) {
-            channels.append(.email(address: recipient.address))
+            channels.append((name, recipient.channel))
         }
         return channels
     }
+}
+
+extension WebhookEndpoint {
+    fileprivate var channel: Delivery.Channel { .webhook(url: url, failoverURL: failoverURL) }
+}
+
+extension EmailRecipient {
+    fileprivate var channel: Delivery.Channel { .email(address: address) }
 }

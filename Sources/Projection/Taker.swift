@@ -6,10 +6,11 @@ import Journal
 import Limits
 import Reservations
 
-/// Takes the journal up into the file, a slice at a time, and makes the file anew where it must.
+/// Takes the journal up into the file, a slice at a time, and makes the file's state anew where it must.
 ///
 /// **Anew** means from segment 1 if that is kept, else from the oldest checkpoint that is whole, whose entries say how
-/// tenants, profiles and settings stood; what happened before (audit, daily usage, events) is lost then.
+/// tenants, profiles and settings stood. The history (audit, daily usage, events, deliveries) stays, and is not told
+/// twice; see `Told`.
 ///
 /// Thread safety: one thread at a time.
 final class Taker {
@@ -21,21 +22,34 @@ final class Taker {
     private(set) var pool: DatabasePool
     private var folder: Folder?
     private var follower: JournalFollower?
-    /// The file was made anew, and has not caught up since: if that fails, doing it again would not help.
+    /// The state was made anew, and has not caught up since: if that fails, doing it again would not help.
     private var isAnew = false
     private var lastAnew: Int64 = .min / 2
     /// Milliseconds of the monotonic clock.
     private var lastCleaning: Int64 = 0
     private var nextPruning: Int64 = 0
+    /// Segments in front of it were let go; nil: none.
+    private var kept: UInt64?
+    /// Something that is done regularly came across damage.
+    private var hasFoundDamage = false
+    /// Deliveries were added that no outcome has said so far.
+    private var hasDeliveries = false
+    /// What is due may be sent: the file has come to where that is known.
+    private(set) var isSending = true
 
     /// What a slice came to.
     struct Outcome {
         /// Everything that was durable has been taken up.
         var isCaughtUp: Bool
+        /// Deliveries were added, or may be sent from now on.
         var hasDeliveries: Bool
+        /// What is due may be sent.
+        var isSending: Bool
         /// How far the file goes.
         var place: JournalPlace
         var time: Int64
+        /// Why what is done regularly could not be done; nil: it could.
+        var trouble: String?
     }
 
     init(
@@ -47,9 +61,20 @@ final class Taker {
         self.capacity = capacity
         self.configuration = configuration
         file = ProjectionFile(path: path)
-        pool = try file.open().pool
         // Until it is known what is needed, all is.
         feed.keepSegments(from: 0)
+        let (pool, notice) = try file.open(Self.extent(feed))
+        self.pool = pool
+        notice.map(configuration.notice)
+        isSending = try pool.read { db in
+            guard let told = try Told.read(db) else { return true }
+            return try Folder.position(db).map { $0.position.place >= told.deliveries } ?? false
+        }
+    }
+
+    private static func extent(_ feed: JournalFeed) throws -> JournalExtent {
+        JournalExtent(
+            id: feed.id, isWhole: try feed.disk.segmentNumbers().first == 1, end: feed.durableEnd)
     }
 
     /// Takes a slice up. After an error the next call begins with what the file holds.
@@ -57,23 +82,48 @@ final class Taker {
     /// - Parameter isDamaged: a query found that the file is.
     func takeSlice(isDamaged: Bool) throws -> Outcome {
         do {
-            if isDamaged { throw ProjectionError(.unusable, "the file is damaged") }
+            if isDamaged || hasFoundDamage {
+                hasFoundDamage = false
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "found by a query")
+            }
             return try slice()
         } catch {
             folder = nil
             follower = nil
             let now = linux_monotonic_nanoseconds() / 1_000_000
-            switch Remedy(error) {
-            case .newFile where !isAnew: break
-            case .newBeginning where now - lastAnew >= Self.leastBetweenBeginnings: break
-            default: throw error
-            }
-            feed.keepSegments(from: 0)
-            pool = try file.makeAnew()
+            let remedy = Remedy(error)
+            let isAllowed =
+                switch remedy {
+                case .patience: false
+                case .newState, .newFile, .otherFile: !isAnew
+                case .newBeginning: now - lastAnew >= Self.leastBetweenBeginnings
+                }
+            guard isAllowed else { throw error }
             isAnew = true
             lastAnew = now
+            feed.keepSegments(from: 0)
+            try begin(anew: remedy, because: error)
             return try slice()
         }
+    }
+
+    private func begin(anew remedy: Remedy, because error: any Error) throws {
+        let journal = try Self.extent(feed)
+        var notice: String?
+        switch remedy {
+        case .patience: break
+        case .newFile: (pool, notice) = try file.replace(journal, "\(error)")
+        case .otherFile:
+            (pool, notice) = try file.putAside(journal, "other-journal", "\(error)")
+        case .newState, .newBeginning:
+            do {
+                try file.makeStateAnew(pool, journal)
+                notice = "lists are made anew, and what happened before is kept: \(error)"
+            } catch let damage as DatabaseError where damage.isDamage {
+                (pool, notice) = try file.replace(journal, "\(damage)")
+            }
+        }
+        notice.map(configuration.notice)
     }
 
     /// Milliseconds.
@@ -83,18 +133,23 @@ final class Taker {
     private enum Remedy {
         /// To try again later.
         case patience
-        /// To make the file anew, once: if it is the journal that is damaged, twice does not help.
-        case newFile
-        /// The journal does not hold any more what comes next: to make the file anew.
+        /// To make the state anew, once: if it is the journal that is damaged, twice does not help.
+        case newState
+        /// The journal does not hold any more what comes next: to make the state anew.
         case newBeginning
+        /// To make a new file of what can be read of this one.
+        case newFile
+        /// To begin with an empty file.
+        case otherFile
 
         init(_ error: any Error) {
             switch error {
             case let error as DatabaseError: self = error.isDamage ? .newFile : .patience
             case let error as JournalError where error.code == .missing: self = .newBeginning
-            case let error as JournalError: self = error.code == .damaged ? .newFile : .patience
+            case let error as JournalError: self = error.code == .damaged ? .newState : .patience
+            case let error as ProjectionError where error.code == .otherJournal: self = .otherFile
             case let error as ProjectionError:
-                self = error.code == .unusable ? .newBeginning : .newFile
+                self = error.code == .unusable ? .newBeginning : .newState
             default: self = .patience
             }
         }
@@ -104,12 +159,13 @@ final class Taker {
         let (folder, follower) = try ready()
         let end = feed.durableEnd
         let now = clock.now
-        folder.hasDeliveries = false
+        folder.beginSlice()
         if follower.position.place < end {
             let began = linux_monotonic_nanoseconds()
             try pool.write { db in
                 var records = 0
                 while let event = try follower.next(before: end) {
+                    folder.reach(follower.position.place)
                     switch event {
                     case .start: folder.beginProcess()
                     case .records(let payload, _):
@@ -125,18 +181,39 @@ final class Taker {
                         break
                     }
                 }
+                try pruneInStep(folder, db, now: now)
                 try folder.finish(db, follower.position, now: now)
             }
-            feed.keepSegments(from: follower.position.place.segment)
+            hasDeliveries = hasDeliveries || folder.hasDeliveries
+            try keep(follower.position.place.segment)
         }
         let isCaughtUp = follower.position.place >= end
+        var trouble: String?
         if isCaughtUp {
             isAnew = false
-            try cleanUp(folder, now: now)
+            // What was taken up is, whatever comes of this.
+            do {
+                try cleanUp(folder, now: now)
+            } catch {
+                hasFoundDamage = (error as? DatabaseError)?.isDamage ?? false
+                trouble = "\(error)"
+            }
         }
+        let wasSending = isSending
+        isSending = folder.told.map { follower.position.place >= $0.deliveries } ?? true
+        hasDeliveries = hasDeliveries || isSending && !wasSending
+        defer { hasDeliveries = false }
         return Outcome(
-            isCaughtUp: isCaughtUp, hasDeliveries: folder.hasDeliveries,
-            place: follower.position.place, time: folder.time)
+            isCaughtUp: isCaughtUp, hasDeliveries: hasDeliveries, isSending: isSending,
+            place: follower.position.place, time: folder.time, trouble: trouble)
+    }
+
+    /// Lets the segments in front of one go, as soon as the disk has what was taken up of them.
+    private func keep(_ segment: UInt64) throws {
+        guard segment != kept else { return }
+        try ProjectionFile.sync(pool)
+        feed.keepSegments(from: segment)
+        kept = segment
     }
 
     // MARK: Beginning
@@ -145,18 +222,21 @@ final class Taker {
     private func ready() throws -> (Folder, JournalFollower) {
         if let folder, let follower { return (folder, follower) }
         let fresh = Folder(feed.id, capacity)
+        fresh.attemptsGoOn = configuration.attemptsGoOn
+        kept = nil
         let found = try pool.read { db in
             let found = try Folder.position(db)
-            if let found, found.journal == feed.id { try fresh.load(db) }
+            let told = try Told.read(db)
+            guard found?.journal ?? feed.id == feed.id, told?.journal ?? feed.id == feed.id else {
+                throw ProjectionError(.otherJournal, "the file is another journal's")
+            }
+            try fresh.load(db)
             return found
         }
         let position: JournalPosition
         if let found {
-            guard found.journal == feed.id else {
-                throw ProjectionError(.unusable, "the file is another journal's")
-            }
             position = found.position
-            feed.keepSegments(from: position.place.segment)
+            try keep(position.place.segment)
             guard position.place <= feed.durableEnd,
                 try feed.disk.segmentNumbers().contains(position.place.segment)
             else {
@@ -181,10 +261,12 @@ final class Taker {
         where segments.contains(number) && reader.check(number) == nil {
             let now = clock.now
             return try pool.write { db in
+                folder.reach(JournalPosition.start(ofSegment: number).place)
                 let summary = try reader.read(number, wrapping: { $0 as any Error }) { block in
                     try block.forEachRecord { try folder.restore($0, db, now: now) }
                 }
                 let position = JournalPosition.start(ofSegment: number, after: summary.sequence)
+                try folder.endOrphans(db)
                 try folder.finish(db, position, now: now)
                 return position
             }
@@ -206,23 +288,48 @@ final class Taker {
         guard elapsed - lastCleaning >= configuration.cleaningMilliseconds else { return }
         lastCleaning = elapsed
         let isPruning = elapsed >= nextPruning
-        try pool.write { db in
+        let (lines, events, days) = try pool.write { db in
             try Cleaning.endCycles(folder.fold, db, now: now, limit: Self.step)
-            guard isPruning else { return }
-            let lines = try Cleaning.pruneAudit(
-                db, before: now - configuration.auditRetention,
-                excess: folder.auditCount - configuration.auditRows, limit: Self.step)
-            let events = try Cleaning.pruneEvents(
-                db, before: now - configuration.eventRetention,
-                excess: folder.eventCount - configuration.eventRows, limit: Self.step / 10)
-            let days = try Cleaning.pruneUsage(
-                db, before: now - Int64(configuration.usageDays) * ProfileState.dayLength,
-                limit: Self.step)
-            folder.auditCount -= lines
-            folder.eventCount -= events
-            let isDone = lines + days < Self.step && events < Self.step / 10
-            nextPruning = elapsed + (isDone ? 60_000 : 0)
+            guard isPruning else { return (0, 0, 0) }
+            return (
+                try pruneAudit(folder, db, now: now, limit: Self.step),
+                try pruneEvents(folder, db, now: now, limit: Self.step / 10),
+                try Cleaning.pruneUsage(
+                    db, before: now - Int64(configuration.usageDays) * ProfileState.dayLength,
+                    limit: Self.step)
+            )
         }
+        guard isPruning else { return }
+        folder.auditCount -= lines
+        folder.eventCount -= events
+        let isDone = lines + days < Self.step && events < Self.step / 10
+        nextPruning = elapsed + (isDone ? 60_000 : 0)
+    }
+
+    /// Has as much go as the slice wrote, and more: so bounds hold however much is written, and however far behind it is.
+    private func pruneInStep(_ folder: Folder, _ db: Database, now: Int64) throws {
+        if folder.newLines > 0 {
+            folder.auditCount -= try pruneAudit(folder, db, now: now, limit: folder.newLines * 2)
+        }
+        if folder.newEvents > 0, folder.eventCount > configuration.eventRows {
+            folder.eventCount -= try pruneEvents(folder, db, now: now, limit: folder.newEvents * 2)
+        }
+    }
+
+    private func pruneAudit(
+        _ folder: Folder, _ db: Database, now: Int64, limit: Int
+    ) throws -> Int {
+        try Cleaning.pruneAudit(
+            db, before: now - configuration.auditRetention,
+            excess: folder.auditCount - configuration.auditRows, limit: limit)
+    }
+
+    private func pruneEvents(
+        _ folder: Folder, _ db: Database, now: Int64, limit: Int
+    ) throws -> Int {
+        try Cleaning.pruneEvents(
+            db, before: now - configuration.eventRetention,
+            excess: folder.eventCount - configuration.eventRows, limit: limit)
     }
 }
 

@@ -235,6 +235,91 @@ import Testing
         #expect(try await audit(query).isEmpty)
     }
 
+    /// What a service does all day is no line; the same by an operator is: it was done by hand.
+    @Test func whatOperatorsDoByHandIsTold() async throws {
+        func token(_ id: String, _ scope: Caller.Scope) throws -> UInt64 {
+            let token = AccessToken(
+                id: id, name: "\(scope)", scope: scope, tenantIDs: [], hash: "", createdAt: 1,
+                expiresAt: nil)
+            try service.engine.setSetting(
+                AccessToken.settingPrefix + id, SettingValue.encode(token))
+            service.flush()
+            return token.number
+        }
+        let person = try token("0123456789abcdef-0000", .operator)
+        let billing = try token("1123456789abcdef-0000", .check)
+        func act(by caller: UInt64) {
+            service.check(CheckOperation(tenantID: "acme", amounts: [.extensions: 1]))
+            service.release(by: caller)
+            service.setCounts("acme", [.dids: 7], by: caller)
+            service.setCounts("acme", [.dids: 0], by: caller)
+        }
+        let before = try await audit().count
+        act(by: billing)
+        act(by: 0)
+        #expect(try await audit().count == before)
+        act(by: person)
+        // Also after a restart, with the tokens from the file.
+        try service.restart()
+        act(by: person)
+        let lines = try await audit().dropLast(before)
+        #expect(
+            lines.map(\.kind)
+                == ["usage_recorded", "usage_recorded", "released"]
+                + ["usage_recorded", "usage_recorded", "released"])
+        #expect(lines.allSatisfy { $0.caller == person && $0.callerName == "operator" })
+        #expect(lines[0].asked == Amounts(.dids, -7) && lines[1].asked == Amounts(.dids, 7))
+        #expect(lines.allSatisfy { $0.tenantID == "acme" })
+        #expect(lines[2].reservationID != 0)
+    }
+
+    /// Nothing is sent to whom it was taken from, and what is on its way goes to where it should go now.
+    @Test func whatIsOnItsWayFollowsTheSettings() async throws {
+        func hook(_ id: String, _ url: String, _ isEnabled: Bool = true) throws {
+            try set(
+                WebhookEndpoint(
+                    id: id, url: url, enabled: isEnabled, createdAt: 1, updatedAt: 1))
+        }
+        try hook("stays", "https://same.example/")
+        try hook("goes", "https://same.example/")
+        try hook("rests", "https://rests.example/")
+        try hook("moves", "https://moves.example/")
+        try set(EmailRecipient(id: "m", address: "ops@example.com", createdAt: 1, updatedAt: 1))
+        try service.engine.setStatus(ofTenant: "acme", .suspended)
+        try service.catchUp()
+        func shown() async throws -> [String] {
+            try service.catchUp()
+            return try await projection.deliveries(DeliveryQuery(), Page()).rows.reversed().map {
+                switch $0.channel {
+                case .webhook(let url, _): "\(url) \($0.status)"
+                case .email(let address): "\(address) \($0.status)"
+                }
+            }
+        }
+        #expect(try await shown().allSatisfy { $0.hasSuffix("pending") })
+        let rows = try await projection.deliveries(DeliveryQuery(), Page()).rows
+        try service.engine.setSetting(WebhookEndpoint.settingPrefix + "goes", "")
+        try hook("rests", "https://rests.example/", false)
+        try hook("moves", "https://moved.example/")
+        try service.engine.setSetting(EmailRecipient.settingPrefix + "m", "")
+        let expected = [
+            "https://same.example/ failed", "https://moved.example/ pending",
+            "https://rests.example/ failed", "https://same.example/ pending",
+            "ops@example.com failed",
+        ]
+        #expect(try await shown() == expected)
+        let places = try await projection.places(due: service.now, after: nil, limit: 10).due
+        #expect(places.map(\.name) == ["https://moved.example:443", "https://same.example:443"])
+        // An attempt that was underway meanwhile brings nothing back.
+        let mail = try #require(rows.first { $0.channel == .email(address: "ops@example.com") })
+        let attempt = DeliveryAttempt(
+            number: 1, startedAt: 1, finishedAt: 2, target: "", status: nil, error: "no")
+        try await projection.note(attempt, of: mail.id, .again(at: service.now, .mail))
+        #expect(try await shown() == expected)
+        try await projection.note(attempt, of: mail.id, .delivered)
+        #expect(try await shown().last == "ops@example.com delivered")
+    }
+
     @Test func settingsAreToldWithoutSecrets() async throws {
         let token = AccessToken(
             id: "0123456789abcdef-0000", name: "billing", scope: .check, tenantIDs: ["acme"],

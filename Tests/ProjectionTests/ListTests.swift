@@ -161,6 +161,55 @@ import Testing
         #expect(foreign.isEmpty)
     }
 
+    /// What is recorded late is bounded by no cap: sums stay at the end of their range, in one slice and over two.
+    @Test(arguments: [true, false])
+    func sumsStayInTheirRange(_ isOneSlice: Bool) async throws {
+        let notices = Notices()
+        service.configuration.notice = notices.add
+        try service.openProjection()
+        let hour: Int64 = 3_600_000
+        // An hour before the month ends.
+        service.advance(1_775_001_600_000 - hour - service.now)
+        var long = CheckOperation(tenantID: "alpha", amounts: [.spend: 100])
+        long.ttlMilliseconds = 3 * hour
+        #expect(service.check(long).reservationID != 0)
+        service.advance(2 * hour)
+        service.perform(.commit(reservation: 1, actual: [.spend: 9_223_372_036_000_000_000]))
+        if !isOneSlice { try service.catchUp() }
+        service.record(RecordOperation(tenantID: "alpha", amounts: [.spend: 1_000_000_000]))
+        try service.catchUp()
+        func spent() async throws -> Int64? {
+            try await projection.dailyUsage(
+                tenantID: "alpha", profileID: nil, from: service.now, to: service.now + 1
+            ).first?.committed.spendNanos
+        }
+        #expect(try await spent() == .max)
+        // A file that an earlier version has written so.
+        try await projection.write {
+            try $0.execute(sql: "UPDATE usage_daily SET spend = 1.8e19")
+        }
+        #expect(try await spent() == .max)
+        service.record(RecordOperation(tenantID: "alpha", amounts: [.spend: 1]))
+        try service.catchUp()
+        #expect(try await spent() == .max)
+        #expect(notices.texts.isEmpty)
+    }
+
+    /// A tenant is never left out because there are many; of what grows without end only so much is counted.
+    @Test func tenantsAreCountedToTheLast() async throws {
+        service.configuration.mostCounted = 2
+        try service.openProjection()
+        try service.setProfile(ProfileSettings(id: "p1", tenantID: "alpha"))
+        try service.setProfile(ProfileSettings(id: "p2", tenantID: "alpha"))
+        try service.setProfile(ProfileSettings(id: "p3", tenantID: "alpha"))
+        try service.catchUp()
+        #expect(try await projection.tenants(TenantQuery(), Page(size: 1)).total == 4)
+        let last = try await projection.tenants(TenantQuery(), Page(number: 4, size: 1))
+        #expect(last.rows.map(\.settings.id) == ["delta"])
+        #expect(try await projection.profiles(ProfileQuery(), Page(size: 1)).total == 3)
+        #expect(try await projection.audit(AuditQuery(), Page()).total == 2)
+    }
+
     // MARK: The outbox
 
     private func suspend() throws {
@@ -377,6 +426,49 @@ import Testing
         try service.openProjection()
         try service.catchUp()
         #expect(try await projection.audit(AuditQuery(), Page()).total == 0)
+    }
+
+    /// The log is no longer than it may be, however far the projection is behind.
+    @Test func boundsHoldWhileItCatchesUp() async throws {
+        service.configuration.auditRows = 5
+        service.configuration.eventRows = 5
+        service.configuration.sliceRecords = 1
+        for step in 0..<40 {
+            try service.engine.setStatus(
+                ofTenant: "alpha", step % 2 == 0 ? .suspended : .active)
+            service.flush()
+        }
+        try service.openProjection()
+        var slices = 0
+        while try !projection.takeSlice() {
+            slices += 1
+            #expect(try await projection.audit(AuditQuery(), Page()).total <= 5)
+            #expect(try await projection.events(EventQuery(), Page()).total <= 5)
+        }
+        #expect(slices > 30)
+        #expect(try await projection.audit(AuditQuery(), Page()).total == 5)
+    }
+
+    /// A slice that was taken up is told of, though what is done regularly fails.
+    @Test func failuresOfCleaningKeepNoAlertsBack() async throws {
+        service.configuration.cleaningMilliseconds = 0
+        try service.openProjection()
+        service.charge("alpha", spend: 900)
+        try service.catchUp()
+        try await projection.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER never BEFORE UPDATE OF ended ON tenant_state
+                    BEGIN SELECT no_such_function(); END
+                    """)
+        }
+        service.advance(10 * 86_400_000)
+        let calls = Calls()
+        projection.onDeliveries { calls.count() }
+        try suspend()
+        #expect(calls.value == 1)
+        #expect(projection.status.trouble != nil)
+        #expect(try await due(service.now).count == 2)
     }
 
     /// Its own thread follows the journal, and `caughtUp` waits for it.

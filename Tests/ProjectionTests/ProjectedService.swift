@@ -238,6 +238,24 @@ final class ProjectedService {
         }
     }
 
+    /// Releases the latest reservation.
+    func release(by caller: UInt64) {
+        let lane = lane()
+        lane.caller = caller
+        var answer = ReleaseAnswer()
+        _ = lane.release(id(ids.count), answer: &answer)
+    }
+
+    func setCounts(_ tenant: String, _ counts: ModelAmounts, by caller: UInt64) {
+        let lane = lane()
+        lane.caller = caller
+        var answer = RecordAnswer()
+        _ = borrowing(tenant, "", "", "") { tenant, _, _, _ in
+            lane.setCounts(
+                RecordCommand(tenantID: tenant, amounts: amounts(counts)), answer: &answer)
+        }
+    }
+
     private func extend(_ operation: ExtendOperation) {
         let lane = lane()
         var answer = ExtendAnswer()

@@ -1,0 +1,340 @@
+import Events
+import Foundation
+import GRDB
+import Journal
+import Limits
+import Synchronization
+import TestKit
+import Testing
+
+@testable import Engine
+@testable import Projection
+
+/// Files that begin anew: what happened before stays, and is neither counted nor sent twice.
+@Suite struct KeepingTests {
+    private let service: ProjectedService
+    private let notices = Notices()
+    private var projection: Projection { service.projection }
+
+    init() throws {
+        service = try ProjectedService(segmentBytes: 32 << 10)
+        service.configuration.notice = notices.add
+        try service.openProjection()
+        try set("1")
+    }
+
+    private func set(_ id: String, isEnabled: Bool = true) throws {
+        try service.engine.setSetting(
+            WebhookEndpoint.settingPrefix + id,
+            SettingValue.encode(
+                WebhookEndpoint(
+                    id: id, url: "https://\(id).example/", enabled: isEnabled, createdAt: 1,
+                    updatedAt: 1)))
+    }
+
+    /// Days of usage, suspensions and lines, and a journal that begins with a checkpoint.
+    private func live() throws {
+        for tenant in ["alpha", "bravo"] {
+            var settings = TenantSettings(id: tenant)
+            settings.limits.monthlySpendNanos = 1_000_000
+            try service.setTenant(settings)
+        }
+        for step in 0..<1_200 {
+            service.charge(step % 2 == 0 ? "alpha" : "bravo", spend: Int64(step))
+            if step % 10 == 9 { service.flush() }
+            if step % 5 == 4 {
+                let status = step % 10 == 4 ? TenantStatus.suspended : .active
+                try service.engine.setStatus(ofTenant: "alpha", status, reason: "step \(step) ends")
+            }
+            if step % 50 == 49 { service.advance(3_600_000) }
+            if step % 300 == 299 {
+                try service.catchUp()
+                try service.engine.makeCheckpoint()
+            }
+        }
+        #expect(try #require(try service.disk.segmentNumbers().first) > 1)
+        try service.catchUp()
+    }
+
+    /// What the journal has gone on with when the file begins anew.
+    private func goOn() throws {
+        service.charge("bravo", spend: 7)
+        try service.engine.setStatus(ofTenant: "bravo", .suspended, reason: "behind the file")
+        service.flush()
+    }
+
+    /// Nothing is missing and nothing is there twice, though the file was behind.
+    private func expectOnlyWhatCame(after before: Shown) async throws {
+        try service.catchUp()
+        let after = try await Shown(service)
+        #expect(after.audit.dropFirst() == before.audit[...])
+        #expect(after.audit.first?.reference == "behind the file")
+        #expect(after.events.dropFirst() == before.events[...])
+        #expect(after.deliveries.count == before.deliveries.count + 1)
+        let spent = before.days["bravo"]?.reduce(0) { $0 + $1.committed.spendNanos }
+        #expect(
+            after.days["bravo"]?.reduce(0) { $0 + $1.committed.spendNanos } == (spent ?? 0) + 7)
+        #expect(after.days["alpha"] == before.days["alpha"])
+        try await expectAgreement(service)
+    }
+
+    private static func change(_ path: String, _ sql: String) throws {
+        let queue = try DatabaseQueue(path: path)
+        try queue.write { try $0.execute(sql: sql) }
+        try queue.close()
+    }
+
+    /// Turns a file into one of the first version.
+    private static let firstVersion = """
+        DROP INDEX delivery_place;
+        ALTER TABLE delivery DROP COLUMN place;
+        ALTER TABLE delivery DROP COLUMN recipient;
+        ALTER TABLE position DROP COLUMN syncs;
+        DROP TABLE told;
+        PRAGMA user_version = 1
+        """
+
+    @Test func filesOfEarlierVersionsKeepTheirHistory() async throws {
+        try live()
+        let before = try await Shown(service)
+        #expect(before.audit.count > 25 && before.events.count > 20 && !before.days.isEmpty)
+        try goOn()
+        try service.restart { try Self.change($0, Self.firstVersion) }
+        try await expectOnlyWhatCame(after: before)
+        #expect(notices.texts.contains { $0.contains("was of version 1") })
+        // Deliveries of before go on.
+        let due = try await projection.places(due: service.now, after: nil, limit: 10).due
+        #expect(due == [DeliveryPlace(url: "https://1.example/")])
+    }
+
+    /// A state that makes no sense, or one that the journal does not go on from.
+    @Test(arguments: [
+        "UPDATE tenant_state SET state = x'00'", "UPDATE setting SET name = CAST(x'FF' AS BLOB)",
+        "UPDATE position SET offset = offset + 8",
+    ])
+    func statesThatMakeNoSenseLeaveTheHistory(_ sql: String) async throws {
+        try live()
+        let before = try await Shown(service)
+        try goOn()
+        try service.restart { try Self.change($0, sql) }
+        try await expectOnlyWhatCame(after: before)
+    }
+
+    @Test func damagedFilesHandOverWhatCanBeRead() async throws {
+        try live()
+        let before = try await Shown(service)
+        let middle = before.audit[before.audit.count / 2].reference
+        #expect(middle.hasPrefix("step "))
+        try goOn()
+        try service.restart { path in
+            try Self.change(path, "PRAGMA user_version")
+            let queue = try DatabaseQueue(path: path)
+            try queue.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+            try queue.close()
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            // The page of a line of the log: an event has its reason in JSON.
+            var from = bytes.startIndex
+            while let found = bytes.range(of: Data(middle.utf8), in: from..<bytes.endIndex) {
+                from = found.upperBound
+                if bytes[found.lowerBound - 1] == UInt8(ascii: "\"") { continue }
+                let page = found.lowerBound / 4_096 * 4_096
+                bytes.replaceSubrange(
+                    page..<page + 4_096, with: Data(repeating: 0x55, count: 4_096))
+            }
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+        try service.catchUp()
+        // If the follower does not come across it, a query does.
+        _ = try? await Shown(service)
+        try service.catchUp()
+        let after = try await Shown(service)
+        #expect(FileManager.default.fileExists(atPath: service.path + ".damaged-1"))
+        #expect(notices.texts.contains { $0.contains(".damaged-1") })
+        #expect(after.days["alpha"] == before.days["alpha"])
+        let lines = Set(after.audit.map(\.id))
+        #expect(lines.count == after.audit.count)
+        let lost = before.audit.filter { !lines.contains($0.id) }
+        #expect(!lost.isEmpty && lost.count < before.audit.count)
+        #expect(Set(after.events.map(\.id)).count == after.events.count)
+        #expect(after.deliveries.count <= before.deliveries.count + 1)
+        try await expectAgreement(service)
+    }
+
+    @Test func filesThatCannotBeUsedAreKeptAside() async throws {
+        try live()
+        func kept(_ kind: String) -> Bool {
+            FileManager.default.fileExists(atPath: "\(service.path).\(kind)-1")
+        }
+        try service.restart { try Self.change($0, "PRAGMA user_version = 99") }
+        #expect(kept("version-99"))
+        try service.catchUp()
+        try await expectAgreement(service)
+        try service.restart { try Self.change($0, "UPDATE position SET journal_low = 5") }
+        try service.catchUp()
+        #expect(kept("other-journal"))
+        try await expectAgreement(service)
+        for number in 1...10 {
+            do {
+                try service.restart { path in
+                    try ProjectedService.removeFile(path)
+                    try Data("no database, whatever it is".utf8).write(
+                        to: URL(fileURLWithPath: path))
+                }
+                #expect(number < 10)
+            } catch let error as ProjectionError {
+                #expect(number == 10 && error.reason.contains("look at them"))
+            }
+        }
+    }
+
+    /// A replacement that the process did not put in its place is put there, or was not whole.
+    @Test func replacingEndsWithTheNextStart() async throws {
+        try live()
+        let before = try await Shown(service)
+        try service.restart { path in
+            let queue = try DatabaseQueue(path: path)
+            try queue.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+            try queue.close()
+            try FileManager.default.moveItem(atPath: path, toPath: path + ".new")
+            try ProjectedService.removeFile(path)
+        }
+        try service.catchUp()
+        #expect(try await Shown(service) == before)
+        try service.openProjection { path in
+            try Data().write(to: URL(fileURLWithPath: path + ".new"))
+        }
+        try service.catchUp()
+        #expect(try await Shown(service) == before)
+        #expect(!FileManager.default.fileExists(atPath: service.path + ".new"))
+    }
+
+    // MARK: Sending
+
+    private func statuses() async throws -> [DeliveryRow.Status] {
+        try await projection.deliveries(DeliveryQuery(), Page(size: 250)).rows.map(\.status)
+    }
+
+    private func note(_ id: Int64, _ outcome: DeliveryOutcome) async throws {
+        let attempt = DeliveryAttempt(
+            number: 1, startedAt: 1, finishedAt: 2, target: "", status: nil, error: nil)
+        try await projection.note(attempt, of: id, outcome)
+    }
+
+    private func suspend(_ tenants: String...) throws {
+        for tenant in tenants {
+            try service.setTenant(TenantSettings(id: tenant))
+            try service.engine.setStatus(ofTenant: tenant, .suspended)
+            service.advance(1_000)
+        }
+        service.flush()
+    }
+
+    @Test func whatIsDoneStaysDone() async throws {
+        try suspend("a", "b", "c")
+        try service.catchUp()
+        let rows = try await projection.deliveries(DeliveryQuery(), Page()).rows
+        try await note(rows[0].id, .delivered)
+        try await note(rows[1].id, .failed)
+        let before = try await projection.deliveries(DeliveryQuery(), Page()).rows
+        for sql in ["UPDATE tenant_state SET state = x'00'", Self.firstVersion] {
+            try service.restart { try Self.change($0, sql) }
+            try service.catchUp()
+            #expect(try await projection.deliveries(DeliveryQuery(), Page()).rows == before)
+            let place = DeliveryPlace(url: "https://1.example/")
+            let due = try await projection.nextDelivery(at: place, due: service.now, except: [])
+            #expect(due?.id == rows[2].id)
+            #expect(
+                try await projection.nextDelivery(
+                    at: place, due: service.now, except: [rows[2].id]) == nil)
+        }
+    }
+
+    /// Nobody knows what a file that is gone has sent: what is as young as attempts go on for is sent again, to those who
+    /// still want it.
+    @Test func ofAFileThatIsGoneOnlyWhatIsYoungIsSent() async throws {
+        try set("2")
+        try suspend("old")
+        service.advance(service.configuration.attemptsGoOn)
+        try suspend("young")
+        try service.engine.setSetting(WebhookEndpoint.settingPrefix + "2", "")
+        service.flush()
+        service.configuration.sliceRecords = 1
+        try service.restart(ProjectedService.removeFile)
+        var slices = 0
+        while try !projection.takeSlice() {
+            slices += 1
+            #expect(try await projection.places(due: .max, after: nil, limit: 10).due.isEmpty)
+        }
+        #expect(slices > 1)
+        let rows = try await projection.deliveries(DeliveryQuery(), Page()).rows
+        #expect(rows.allSatisfy { $0.event.tenantID == "young" })
+        let pending = rows.filter { $0.status == .pending }
+        #expect(
+            pending.map(\.channel) == [.webhook(url: "https://1.example/", failoverURL: "")])
+        #expect(
+            try await projection.places(due: service.now, after: nil, limit: 10).due
+                == [DeliveryPlace(url: "https://1.example/")])
+        #expect(try await projection.events(EventQuery(), Page()).total == 2)
+        // What is raised from now on is sent, however late it is taken up.
+        try suspend("late")
+        service.advance(service.configuration.attemptsGoOn * 2)
+        try service.openProjection()
+        try service.catchUp()
+        #expect(try await projection.deliveries(DeliveryQuery(), Page()).total == rows.count + 1)
+    }
+
+    // MARK: Power
+
+    /// Copies the file whenever a commit is synced: at least this is left when the power fails.
+    private final class Synced: TransactionObserver, Sendable {
+        let path: String
+        private let files = Mutex<[(suffix: String, bytes: Data)]>([])
+
+        init(_ path: String) { self.path = path }
+
+        func observes(eventsOfKind eventKind: DatabaseEventKind) -> Bool { true }
+        func databaseDidChange(with event: DatabaseEvent) {}
+        func databaseDidRollback(_ db: Database) {}
+        func databaseDidCommit(_ db: Database) {
+            guard (try? Int.fetchOne(db, sql: "PRAGMA synchronous")) == 2 else { return }
+            let path = path
+            files.withLock {
+                $0 = ["", "-wal"].compactMap { suffix in
+                    (try? Data(contentsOf: URL(fileURLWithPath: path + suffix)))
+                        .map { (suffix, $0) }
+                }
+            }
+        }
+
+        func restore() throws {
+            try ProjectedService.removeFile(path)
+            for (suffix, bytes) in files.withLock({ $0 }) {
+                try bytes.write(to: URL(fileURLWithPath: path + suffix))
+            }
+        }
+    }
+
+    /// Segments go only when the disk has what was taken up of them.
+    @Test func powerLossTakesNoHistory() async throws {
+        let synced = Synced(service.path)
+        try await projection.write {
+            $0.add(transactionObserver: synced, extent: .databaseLifetime)
+        }
+        try live()
+        let before = try await Shown(service)
+        try service.restart { _ in try synced.restore() }
+        try service.catchUp()
+        let after = try await Shown(service)
+        #expect(after.audit == before.audit)
+        #expect(after.days == before.days)
+        #expect(after.events == before.events)
+    }
+}
+
+/// What the projection told the one who looks after it.
+final class Notices: Sendable {
+    private let kept = Mutex<[String]>([])
+    var texts: [String] { kept.withLock { $0 } }
+
+    @Sendable func add(_ text: String) { kept.withLock { $0.append(text) } }
+}
