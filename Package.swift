@@ -216,7 +216,7 @@ let package = Package(
             name: "GRPCServerTests",
             dependencies: [
                 "Access", "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits", "Telemetry",
-                "Wire",
+                "Wire", "Journal",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),

@@ -69,23 +69,3 @@ extension ProfileSettings {
         ]
     }
 }
-
-extension OnLimit {
-    /// Its name in files and in JSON.
-    package var name: String {
-        switch self {
-        case .auto: "auto"
-        case .block: "block"
-        case .alert: "alert"
-        }
-    }
-
-    package init?(name: String) {
-        switch name {
-        case "auto": self = .auto
-        case "block": self = .block
-        case "alert": self = .alert
-        default: return nil
-        }
-    }
-}

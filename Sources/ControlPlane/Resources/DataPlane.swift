@@ -72,7 +72,7 @@ struct DataPlane: Sendable {
             answer.includeLimits
             ? answer.limits.views(tenantID: request.tenantID, profileID: request.profileID ?? "")
             : []
-        if let denial = Denial(answer) {
+        if let denial = DenialReply(answer) {
             let meta: JSON = ["limits": .array(limits.map { $0.json() })]
             throw denial.error(now: core.now, meta: answer.includeLimits ? meta : nil)
         }
@@ -141,7 +141,7 @@ struct DataPlane: Sendable {
         try body.findings.check()
         let asked = request
         let answer = try await settle(id, by: exchange.caller) { asked.perform(on: $0) }
-        if let denial = Denial(answer) { throw denial.error(now: core.now) }
+        if let denial = DenialReply(answer) { throw denial.error(now: core.now) }
         return .data([
             "record_type": "reservation", "id": "\(id)", "decision": "allowed",
             "expires_at": Instant.json(answer.expiresAt), "granted": answer.granted.json,

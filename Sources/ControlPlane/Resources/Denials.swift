@@ -21,19 +21,17 @@ extension APIError {
     }
 }
 
-/// A denial: an answer of the engine that REST tells as a failure.
-struct Denial {
-    var bySuspension: Bool
-    var refused: LimitSet
+/// A denial as REST tells it: as a failure.
+struct DenialReply {
+    var denial: Denial
     var limits: LimitStates
     var treatment: Treatment
     var replayed: Bool
 
     /// nil: it was allowed.
     init?(_ answer: borrowing CheckAnswer) {
-        guard answer.decision == .denied else { return nil }
-        bySuspension = answer.refusedBySuspension
-        refused = answer.refused
+        guard let denial = Denial(answer) else { return nil }
+        self.denial = denial
         limits = answer.limits
         treatment = answer.treatment
         replayed = answer.replayed
@@ -41,9 +39,8 @@ struct Denial {
 
     /// nil: it was allowed.
     init?(_ answer: borrowing ExtendAnswer) {
-        guard answer.decision == .denied else { return nil }
-        bySuspension = answer.refusedBySuspension
-        refused = answer.refused
+        guard let denial = Denial(answer) else { return nil }
+        self.denial = denial
         limits = answer.limits
         treatment = answer.treatment
         replayed = answer.replayed
@@ -53,8 +50,8 @@ struct Denial {
     ///
     /// - Parameter meta: beside `errors`, for callers that asked for the limits.
     func error(now: Int64, meta: JSON? = nil) -> APIError {
-        let rows = LimitKind.catalogue.filter { refused.contains($0.kind) }
-        let codes = bySuspension || rows.isEmpty ? [.suspended] : rows.map(\.error)
+        let rows = denial.rows
+        let codes = rows.isEmpty ? [.suspended] : rows.map(\.error)
         var error = APIError(codes.map { ErrorEntry(ErrorKind($0)) }, meta: meta)
         error.headers[header: HeaderName.shouldRetry] = "false"
         if let name = treatment.name { error.headers[header: HeaderName.treatment] = name }
@@ -67,7 +64,7 @@ struct Denial {
 
     /// Until the last of the limits that refused starts anew; nil: one never does, or its window is not told.
     private func secondsToReset(_ rows: [LimitRow], now: Int64) -> Int64? {
-        guard !bySuspension, !rows.isEmpty else { return nil }
+        guard !rows.isEmpty else { return nil }
         var latest: Int64 = 0
         for row in rows {
             guard limits.present.contains(row.kind), limits[row.kind].resetsAt > 0 else {
@@ -76,18 +73,5 @@ struct Denial {
             latest = max(latest, limits[row.kind].resetsAt)
         }
         return max(1, (latest - now + 999) / 1_000)
-    }
-}
-
-extension Treatment {
-    /// nil: nothing to do.
-    var name: String? {
-        switch self {
-        case .none: nil
-        case .reject: "reject"
-        case .serviceInterrupted: "service_interrupted"
-        case .blockCall: "block_call"
-        case .billingSuspended: "billing_suspended"
-        }
     }
 }

@@ -4,28 +4,9 @@ import Projection
 // Limits, amounts and usage as JSON, and who sees how much of them.
 
 extension Resource {
-    var name: String {
-        switch self {
-        case .spend: "spend"
-        case .extensions: "extensions"
-        case .dids: "dids"
-        case .callSeconds: "call_seconds"
-        }
-    }
-
     /// Money as a decimal text, counts and seconds as numbers.
     func json(_ amount: Int64) -> JSON {
         self == .spend ? .string(Money.format(amount)) : .integer(amount)
-    }
-}
-
-extension TenantStatus {
-    var name: String {
-        switch self {
-        case .active: "active"
-        case .suspended: "suspended"
-        case .closed: "closed"
-        }
     }
 }
 
@@ -36,17 +17,6 @@ extension Amounts {
             Resource.allCases.filter { contains($0.index) }.map {
                 JSON.Member(name: $0.name, value: $0.json(self[$0]))
             })
-    }
-}
-
-/// How much of limits a reader is shown (semantics §6).
-enum Disclosure: Sendable {
-    case full
-    /// The tenant's own caps, codes, warnings and reset times read as nothing: they are its provider's.
-    case profilesOnly
-
-    func shows(_ row: LimitRow) -> Bool {
-        self == .full || row.subject == .messagingProfile
     }
 }
 

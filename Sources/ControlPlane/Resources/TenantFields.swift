@@ -5,16 +5,8 @@ import Limits
 
 extension OnLimit {
     static let names: KeyValuePairs<String, OnLimit> = [
-        "auto": .auto, "block": .block, "alert": .alert,
+        OnLimit.auto.name: .auto, OnLimit.block.name: .block, OnLimit.alert.name: .alert,
     ]
-
-    var name: String {
-        switch self {
-        case .auto: "auto"
-        case .block: "block"
-        case .alert: "alert"
-        }
-    }
 }
 
 extension TenantLimits {
