@@ -1,17 +1,12 @@
 """What tests of the control plane share: the REST API seen with plain HTTP, receivers of webhooks and mail."""
 
 import contextlib
-import email
-import email.policy
 import http.client
-import http.server
 import json
-import socket
-import threading
 import time
 
-from aiosmtpd.controller import Controller
 from conftest import tollgate
+from receivers import MailServer, Receiver
 
 
 class Answer:
@@ -102,61 +97,27 @@ def eventually(ask, seconds=15, what="it"):
         time.sleep(0.02)
 
 
-class Hooks:
-    """A receiver of webhooks: `received` holds (path, headers, body) of each POST."""
+class Hooks(Receiver):
+    """A receiver of webhooks that takes them all: `received` holds (path, headers, body) of each POST."""
 
-    def __init__(self):
-        received = self.received = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                raw = self.rfile.read(int(self.headers["Content-Length"]))
-                received.append((self.path, dict(self.headers), raw))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    @property
+    def received(self):
+        return [(post.path, post.headers, post.raw) for post in list(self.posts)]
 
     def of(self, event_type):
         """Bodies of a type of event, each event once."""
-        bodies = {}
-        for _, _, raw in list(self.received):
-            body = json.loads(raw)
-            if body["data"]["event_type"] == event_type:
-                bodies[body["data"]["id"]] = body
-        return list(bodies.values())
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        return list({post.id: post.body for post in super().of(event_type)}.values())
 
 
-class Mailbox:
-    """A mail server: `received` holds (envelope, parsed message) of each mail."""
+class Mailbox(MailServer):
+    """A mail server that takes everything: `received` holds (envelope, parsed message) of each mail."""
 
-    def __init__(self):
-        self.received = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.controller = Controller(self, hostname="127.0.0.1", port=self.port)
-        self.controller.start()
-
-    async def handle_DATA(self, _server, _session, envelope):
-        self.received.append((envelope, email.message_from_bytes(envelope.content, policy=email.policy.default)))
-        return "250 taken"
+    @property
+    def received(self):
+        return [(envelope, message) for _, envelope, message in list(self.mails)]
 
     def subjects(self):
-        return [str(message["Subject"]) for _, message in list(self.received)]
-
-    def close(self):
-        self.controller.stop()
+        return [str(message["Subject"]) for _, message in self.received]
 
 
 def run(server, *arguments, status=0, token=None):
