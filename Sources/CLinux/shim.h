@@ -1,6 +1,9 @@
 #ifndef TOLLGATE_CLINUX_SHIM_H
 #define TOLLGATE_CLINUX_SHIM_H
 
+// First: its <cpuid.h> brings a module of all intrinsics, which must not find system headers taken in before.
+#include "crc32c.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -17,8 +20,6 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "crc32c.h"
 
 /// openat(2), which is variadic; -1 and errno.
 static inline int linux_openat(int directory, const char *name, int flags, mode_t mode) {
@@ -50,9 +51,21 @@ static inline void linux_futex_wake(const void *word) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
-/// Gives the calling thread the lowest priority.
+#ifndef SCHED_IDLE
+#define SCHED_IDLE 5
+#endif
+
+/// Gives the calling thread the lowest priority, and the policy for work that whoever wakes up may interrupt at once: a
+/// thread that is merely nice is left alone until its slice is over, a few milliseconds.
 static inline void linux_lower_priority(void) {
+    struct sched_param none = {0};
+    sched_setscheduler(0, SCHED_IDLE, &none);
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+}
+
+/// Has the cache line at an address fetched for writing; any address.
+static inline void linux_prefetch(const void *address) {
+    __builtin_prefetch(address, 1);
 }
 
 /// The monotonic clock in nanoseconds.

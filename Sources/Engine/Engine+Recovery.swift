@@ -255,7 +255,7 @@ struct Recovery {
     ) throws(EngineError) -> CheckpointReader.Summary {
         try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { EngineError($0) }) {
             (block) throws(EngineError) in
-            try block.forEachRecord { (words) throws(EngineError) in try replayer.play(words) }
+            try replayer.playAll(block)
             rest()
         }
     }
@@ -276,9 +276,7 @@ struct Recovery {
             case .start: replayer.beginProcess()
             case .records(let payload, let place):
                 do throws(EngineError) {
-                    try payload.forEachRecord { (words) throws(EngineError) in
-                        try replayer.play(words)
-                    }
+                    try replayer.playAll(payload)
                 } catch {
                     throw EngineError(
                         error.code,

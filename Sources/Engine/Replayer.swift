@@ -1,3 +1,4 @@
+import CLinux
 import Journal
 package import Limits
 package import Reservations
@@ -37,6 +38,22 @@ struct Replayer {
         self.schedules = schedules
         self.now = now
     }
+
+    /// Plays records back that lie one behind the other. O(records)
+    mutating func playAll(_ block: UnsafeBufferPointer<UInt64>) throws(EngineError) {
+        var far = KeysAhead(block, lane)
+        var near = KeysAhead(block, lane)
+        for _ in 0..<2 * Self.distance { far.fetchBucket() }
+        for _ in 0..<Self.distance { near.fetchEntry() }
+        try block.forEachRecord { (words) throws(EngineError) in
+            far.fetchBucket()
+            near.fetchEntry()
+            try play(words)
+        }
+    }
+
+    /// So many records are played while memory is fetched for a later one.
+    private static let distance = 6
 
     /// Plays one record back. O(1) but for those that waited for it.
     mutating func play(_ words: UnsafeBufferPointer<UInt64>) throws(EngineError) {
@@ -214,6 +231,42 @@ struct Replayer {
         } catch {
             throw EngineError(error)
         }
+    }
+}
+
+/// The keys of the records that stand some way in front of those that are played back: where each belongs in the
+/// memory of keys is anywhere, and waiting for it would take a quarter of the time.
+private struct KeysAhead {
+    private let block: UnsafeBufferPointer<UInt64>
+    private let lane: Lane
+    private var place = 0
+
+    init(_ block: UnsafeBufferPointer<UInt64>, _ lane: Lane) {
+        self.block = block
+        self.lane = lane
+    }
+
+    @inline(__always)
+    mutating func fetchBucket() {
+        if let key = next() { linux_prefetch(lane.bucket(ofKey: key)) }
+    }
+
+    @inline(__always)
+    mutating func fetchEntry() {
+        if let key = next(), let entry = lane.entry(ofKey: key) { linux_prefetch(entry) }
+    }
+
+    /// The next record's key; nil: it has none, or there is no record.
+    @inline(__always)
+    private mutating func next() -> UInt64? {
+        guard place < block.count else { return nil }
+        let length = RecordWords.count(block[place])
+        guard length > 0, place + length <= block.count else {
+            place = block.count
+            return nil
+        }
+        defer { place += length }
+        return RecordWords.keyLow(UnsafeBufferPointer(rebasing: block[place..<place + length]))
     }
 }
 

@@ -98,7 +98,7 @@ package final class JournalWriter: @unchecked Sendable {
         currentNumber.store(number, ordering: .relaxed)
         if numbers.contains(number + 1) {
             // Prepared by a process that came no further. Its size may be another configuration's.
-            try disk.remove(JournalFiles.segment(number + 1))
+            try disk.removeGently([JournalFiles.segment(number + 1)]) {}
             try disk.syncDirectory()
         }
         status.withLock { $0.segment = number }

@@ -9,6 +9,20 @@ package enum RecordError: Error, Equatable {
     case malformed
 }
 
+extension RecordWords {
+    /// The lower half of the key of a record that nobody has checked yet; nil: it has none.
+    package static func keyLow(_ words: UnsafeBufferPointer<UInt64>) -> UInt64? {
+        guard words.count > head else { return nil }
+        let sections = words[3] &>> 32
+        guard sections & Section.key != 0 else { return nil }
+        // One word for each amount and each section in front of the key, and a second one for the cycle.
+        var position = head + (words[4] &>> 16 & 0xffff).nonzeroBitCount
+        position += (sections & (Section.key - 1)).nonzeroBitCount
+        if sections & Section.cycle != 0 { position += 1 }
+        return position + 1 < words.count ? words[position + 1] : nil
+    }
+}
+
 extension Record {
     /// Reads a record whose checksum was found right. `text` borrows from the words. O(words).
     package mutating func read(_ words: UnsafeBufferPointer<UInt64>) throws(RecordError) {

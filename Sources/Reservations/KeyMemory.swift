@@ -84,8 +84,23 @@ struct KeyMemory {
     }
 
     @inline(always)
-    private func bucket(_ key: KeyHash) -> Words {
-        buckets[Int(truncatingIfNeeded: key.low) & (buckets.capacity &- 1)]
+    private func bucket(_ key: KeyHash) -> Words { bucket(low: key.low) }
+
+    @inline(always)
+    private func bucket(low: UInt64) -> Words {
+        buckets[Int(truncatingIfNeeded: low) & (buckets.capacity &- 1)]
+    }
+
+    /// Where the bucket of a key lies, and the first entry of its list; nil: the list is empty.
+    @inline(always)
+    func bucketAddress(_ low: UInt64) -> UnsafeRawPointer {
+        UnsafeRawPointer(bucket(low: low).base)
+    }
+
+    @inline(always)
+    func firstAddress(_ low: UInt64) -> UnsafeRawPointer? {
+        let reference = bucket(low: low)[0]
+        return reference == 0 ? nil : UnsafeRawPointer(entry(reference).base)
     }
 
     /// A visible entry of this key that is within its time: its answer and whether the content is the same.

@@ -50,6 +50,14 @@ extension Lane {
         return .applied
     }
 
+    /// The first of the two places that playing back a record with this key touches, for a prefetch.
+    @inline(__always)
+    package func bucket(ofKey low: UInt64) -> UnsafeRawPointer { table.keys.bucketAddress(low) }
+
+    /// The second one, which the first one names; nil: there is none. Reads the first.
+    @inline(__always)
+    package func entry(ofKey low: UInt64) -> UnsafeRawPointer? { table.keys.firstAddress(low) }
+
     /// Plays a tenant's creation or change of settings back.
     package func replay(
         _ record: borrowing Record, _ id: BorrowedBytes, _ policy: TenantPolicy
