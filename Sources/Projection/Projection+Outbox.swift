@@ -40,7 +40,8 @@ extension Projection {
     package func nextDelivery(
         at place: DeliveryPlace, due now: Int64, except underway: Set<Int64>
     ) async throws -> Delivery? {
-        try await read { db in
+        guard isSending else { return nil }
+        return try await read { db in
             let rows = try Row.fetchCursor(
                 try db.cachedStatement(sql: Self.dueAtPlace),
                 arguments: [place.name, now, underway.count + 1])

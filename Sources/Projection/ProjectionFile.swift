@@ -155,25 +155,34 @@ package struct ProjectionFile {
         }
     }
 
-    /// Removes the file if it goes further than a journal that was cut, or if it cannot be read. The projection itself
-    /// may not notice: as soon as the journal is as long again, there is something where the file ends.
+    /// Has the state begin anew if the file goes further than a journal that was cut, and keeps the history: it was
+    /// shown. The projection itself may not notice: as soon as the journal is as long again, there is something where
+    /// the file ends. A file that cannot be read stays as it is; the projection sees to it.
     ///
     /// Nobody else may have the file open.
-    /// - Returns: whether there is none any more.
-    package func discard(ifBehind end: JournalPlace) throws -> Bool {
-        guard FileManager.default.fileExists(atPath: path) else { return false }
+    /// - Returns: whether it went further.
+    package func forget(behind end: JournalPlace) throws -> Bool {
+        guard exists(path) else { return false }
         do {
             let queue = try DatabaseQueue(path: path)
             defer { try? queue.close() }
-            guard let known = try queue.read({ try Folder.position($0) }) else { return false }
-            if known.position.place <= end { return false }
-        } catch is DatabaseError {
-            // Whatever it is, it would be made anew.
+            return try queue.write { db in
+                guard let known = try Folder.position(db), known.position.place > end,
+                    let version = try Schema.version(of: db), version <= Schema.version
+                else { return false }
+                let journal = JournalExtent(id: known.journal, isWhole: false, end: end)
+                if version < Schema.version {
+                    try Schema.migrate(db, from: version, journal)
+                } else {
+                    try Schema.makeStateAnew(db, journal)
+                }
+                return true
+            }
+        } catch let error as DatabaseError where error.isDamage {
+            return false
         } catch is ProjectionError {
-            // The same.
+            return false
         }
-        try remove(path)
-        return true
     }
 
     /// Readers at a time, each on its own connection.

@@ -95,8 +95,9 @@ final class Taker {
             let isAllowed =
                 switch remedy {
                 case .patience: false
-                case .newState, .newFile, .otherFile: !isAnew
-                case .newBeginning: now - lastAnew >= Self.leastBetweenBeginnings
+                case .newState: !isAnew
+                case .newBeginning, .newFile, .otherFile:
+                    now - lastAnew >= Self.leastBetweenBeginnings
                 }
             guard isAllowed else { throw error }
             isAnew = true

@@ -263,7 +263,7 @@ import Testing
         try service.restart()
         act(by: person)
         let lines = try await audit().dropLast(before)
-        #expect(
+        try #require(
             lines.map(\.kind)
                 == ["usage_recorded", "usage_recorded", "released"]
                 + ["usage_recorded", "usage_recorded", "released"])

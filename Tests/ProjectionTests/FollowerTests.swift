@@ -87,8 +87,8 @@ import Testing
         }
     }
 
-    /// A journal that was cut grows again: the file that knew what was cut must be gone before.
-    @Test func aFileThatKnowsWhatWasCutIsDiscarded() async throws {
+    /// A journal that was cut grows again: what the file knew of the rest must be gone before, but for what was shown.
+    @Test func whatWasCutIsForgottenButNotTheHistory() async throws {
         let service = try ProjectedService()
         try service.setTenant(TenantSettings(id: "acme"))
         try service.catchUp()
@@ -98,16 +98,22 @@ import Testing
         let end = try #require(service.engine.journalFeed).durableEnd
         #expect(before < end)
         let file = ProjectionFile(path: service.path)
-        #expect(try !file.discard(ifBehind: end))
-        #expect(FileManager.default.fileExists(atPath: service.path))
-        #expect(try file.discard(ifBehind: before))
-        #expect(!FileManager.default.fileExists(atPath: service.path))
-        #expect(!FileManager.default.fileExists(atPath: service.path + "-wal"))
-        #expect(try !file.discard(ifBehind: before))
-        // What cannot be read would be made anew.
-        try Data("no database".utf8).write(to: URL(fileURLWithPath: service.path))
-        #expect(try file.discard(ifBehind: end))
+        #expect(try !file.forget(behind: end))
+        #expect(try file.forget(behind: before))
+        #expect(try !file.forget(behind: before))
+        // Here nothing was cut: what comes behind the place is told again, and only that.
         try service.openProjection()
+        try service.catchUp()
+        try await expectAgreement(service)
+        let lines = try await service.projection.audit(AuditQuery(), Page()).rows
+        #expect(lines.map(\.tenantID) == ["cut", "cut", "acme"])
+        // What cannot be read the projection sees to.
+        try service.openProjection { path in
+            try ProjectedService.removeFile(path)
+            try Data("no database".utf8).write(to: URL(fileURLWithPath: path))
+            #expect(try !file.forget(behind: before))
+            #expect(FileManager.default.fileExists(atPath: path))
+        }
         try service.catchUp()
         try await expectAgreement(service)
     }

@@ -184,6 +184,10 @@ import Testing
             ).first?.committed.spendNanos
         }
         #expect(try await spent() == .max)
+        let type = try await projection.read {
+            try String.fetchAll($0, sql: "SELECT DISTINCT typeof(spend) FROM usage_daily")
+        }
+        #expect(type == ["integer"])
         // A file that an earlier version has written so.
         try await projection.write {
             try $0.execute(sql: "UPDATE usage_daily SET spend = 1.8e19")

@@ -208,9 +208,9 @@ struct JournalCommand: ParsableCommand {
             abstract: "Cuts the journal behind a place, for good. Keeps a copy of what it changes.",
             discussion: """
                 Everything behind SEGMENT:OFFSET is lost: what was acknowledged there will not be \
-                known any more. The place is the one that an error names. Lists, the audit log and \
-                events (projection.sqlite) are removed if they know what was cut, and are made \
-                anew from what the journal still holds when the service starts.
+                known any more. The place is the one that an error names. Lists (projection.sqlite) \
+                are made anew when the service starts, if they know what was cut; the audit log, \
+                daily usage and events stay.
                 """)
         @OptionGroup var directory: Directory
         @Option(help: .init("Where to cut.", valueName: "segment:offset"))
@@ -227,11 +227,11 @@ struct JournalCommand: ParsableCommand {
                 let (end, done) = try JournalRepair(disk, id: id).truncate(at: segment, offset)
                 for line in done { print(line) }
                 let projection = directory.dataDir + "/projection.sqlite"
-                if try ProjectionFile(path: projection).discard(ifBehind: end) {
+                if try ProjectionFile(path: projection).forget(behind: end) {
                     print(
                         """
-                        removed projection.sqlite, which knew what was cut: it is made anew from \
-                        the journal when the service starts
+                        projection.sqlite knew what was cut: lists are made anew when the service \
+                        starts, and the audit log, daily usage and events stay
                         """)
                 }
             }
