@@ -84,7 +84,7 @@ package actor Deliverer {
                 let pause = await launch(into: &group)
                 alarm = Task {
                     try? await Task.sleep(for: .milliseconds(pause))
-                    if !Task.isCancelled { bell.ring() }
+                    if !Task.isCancelled { bell.ringForNews() }
                 }
             }
             alarm?.cancel()
@@ -107,7 +107,7 @@ package actor Deliverer {
             logger.error("the outbox cannot be read", metadata: ["error": "\(error)"])
             walkAt = min(walkAt, now() + 1_000)
         }
-        return min(60_000, max(10, walkAt - now()))
+        return min(settings.lookMilliseconds, max(10, walkAt - now()))
     }
 
     /// Places that are looked at with one question.

@@ -22,6 +22,8 @@ package struct DeliverySettings: Sendable {
     package var concurrencyPerHost = 8
     /// Places that are known at a time to have something due; more have their turn when one of them has nothing more.
     package var places = 4_096
+    /// The outbox is looked at this often, milliseconds, even if nobody said that there is something.
+    package var lookMilliseconds: Int64 = 60_000
     /// Between attempts to mail, milliseconds; the last one is the pause before giving up.
     package var mailBackoffMilliseconds: [Int64] = [10_000, 30_000, 90_000, 270_000, 600_000]
 

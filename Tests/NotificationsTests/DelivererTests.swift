@@ -90,6 +90,21 @@ import Testing
         #expect(attempts[1]?.count == 6 && attempts[2]?.count == 1)
     }
 
+    /// The outbox is looked at now and then, though nobody said that there is something.
+    @Test(.timeLimit(.minutes(1))) func whatNobodyToldOfIsFound() async {
+        let outbox = MemoryOutbox([delivery(1, "http://a/")])
+        var settings = DeliverySettings()
+        settings.lookMilliseconds = 10
+        await withDeliverer(outbox, settings: settings) { _, _, _ in
+            AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends.count == 1 }
+            outbox.add(delivery(2, "http://b/"))
+            await outbox.until { $0.ends.count == 2 }
+        }
+        #expect(outbox.state.withLock { $0.ends } == [1: .delivered, 2: .delivered])
+    }
+
     /// Dead places answer only when the test ends; the healthy one is behind all of them in the outbox.
     @Test func deadPlacesDelayNoOther() async {
         var deliveries: [Delivery] = []
