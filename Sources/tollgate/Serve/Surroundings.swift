@@ -26,7 +26,7 @@ struct Surroundings {
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority, server: GRPCServer,
         lanes: LaneAccess, logger: Logger
     ) async throws -> Surroundings {
-        let projection = try makeProjection(settings, engine)
+        let projection = try makeProjection(settings, engine, logger)
         projection?.start()
         let signer = try makeSigner(settings)
         let mail = try MailSender.make(settings)
@@ -86,11 +86,12 @@ struct Surroundings {
     }
 
     private static func makeProjection(
-        _ settings: ServeSettings, _ engine: Engine
+        _ settings: ServeSettings, _ engine: Engine, _ logger: Logger
     ) throws -> Projection? {
         guard settings.durability != .memory else { return nil }
         var configuration = ProjectionConfiguration()
         configuration.auditRetention = settings.auditRetentionMilliseconds
+        configuration.notice = { logger.warning("\($0)") }
         return try Projection.open(
             path: settings.dataDirectory + "/projection.sqlite", engine: engine,
             configuration: configuration)
