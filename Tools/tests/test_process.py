@@ -1,5 +1,6 @@
 """The process: its ready line, its settings, its end."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 import grpc
 import pytest
 from conftest import BINARY, EXAMPLE, Server, failure, request
+from control import Rest
 
 
 def refused(*arguments, environment=None):
@@ -53,6 +55,40 @@ def test_drain_ends_idle_streams_and_answers_what_was_read(contract, serve):
         assert server.stop() == 0
         assert time.monotonic() - began < 5
         stop.set()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_body_that_comes_late_does_not_keep_it_from_ending(serve, ends):
+    """The data plane has nothing left to do long before REST has: it lends REST its event loops until the end."""
+    server = serve("--drain-timeout", "3s")
+    body = json.dumps({"tenant_id": "globex", "action": "charge", "quantities": {"spend": "0.01"}}).encode()
+    host, port = server.http.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(
+            b"POST /v2/usage_records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            + f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body[:5]
+        )
+        # Another request's answer shows that this one's head has been read, in all likelihood.
+        assert Rest(server).get("/healthz").status == 200
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        # The data plane is gone: at once, since nobody uses it.
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
+            except ConnectionRefusedError:
+                break
+            assert time.monotonic() - began < 5
+        if ends:
+            # What the body waits for is time itself.
+            time.sleep(1)
+            connection.sendall(body[5:])
+            answer = b""
+            while chunk := connection.recv(4_096):
+                answer += chunk
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+        assert server.stop(timeout=8) == 0
+        assert time.monotonic() - began < 8
 
 
 def test_nobody_is_served_by_accident():

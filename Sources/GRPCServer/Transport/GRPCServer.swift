@@ -122,12 +122,12 @@ package final class GRPCServer: Sendable {
         loops.reduce(LatencyHistogram()) { $0 + $1.latency.histogram }
     }
 
-    /// Stops: no new connections, then no new calls, then nothing.
+    /// Ends the serving: no new connections, then no new calls. The event loops go on for whoever else works on them.
     ///
     /// Connections are told (GOAWAY, PING, final GOAWAY); calls that run finish.
     ///
     /// - Parameter timeout: what has not finished by then is cut off.
-    package func shutdown(within timeout: TimeAmount) async {
+    package func drain(within timeout: TimeAmount) async {
         try? await listener.close().get()
         let loops = loops
         let cut = loops[0].eventLoop.scheduleTask(in: timeout) {
@@ -139,7 +139,15 @@ package final class GRPCServer: Sendable {
             try? await drained.futureResult.get()
         }
         cut.cancel()
-        try? await group.shutdownGracefully()
+    }
+
+    /// Ends the event loops, when nobody works on them any more: what is given to them afterwards is never done.
+    package func stop() async { try? await group.shutdownGracefully() }
+
+    /// Ends the serving and the event loops. See `drain` and `stop`.
+    package func shutdown(within timeout: TimeAmount) async {
+        await drain(within: timeout)
+        await stop()
     }
 }
 

@@ -182,10 +182,12 @@ struct Service {
         signals.cancel()
         clock.cancel()
         logger.info("draining")
-        async let served: Void = server.shutdown(
+        async let served: Void = server.drain(
             within: .milliseconds(settings.drainTimeoutMilliseconds))
         await surroundings.stopServing(within: settings.drainTimeoutMilliseconds)
         await served
+        // Only now: REST works on the data plane's event loops.
+        await server.stop()
         surroundings.stop()
         engine.close()
         logger.info("stopped")
