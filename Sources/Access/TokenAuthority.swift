@@ -91,12 +91,15 @@ package final class TokenAuthority: Sendable {
     }
 
     /// Who a secret stands for; nil: nobody. O(1), one SHA-256.
-    package func caller(secret: String) -> Caller? {
-        if isOpen { return .anyone }
+    package func caller(secret: String) -> Caller? { admission(secret: secret)?.caller }
+
+    /// Who a secret stands for, and until when (Unix milliseconds; nil: for ever); nil: nobody. O(1), one SHA-256.
+    package func admission(secret: String) -> (caller: Caller, expiresAt: Int64?)? {
+        if isOpen { return (.anyone, nil) }
         let hash = Self.hash(secret)
         guard let found = known.withLock({ $0[hash] }) else { return nil }
         if let expiresAt = found.expiresAt, expiresAt <= engine.clock.now { return nil }
-        return found.caller
+        return (found.caller, found.expiresAt)
     }
 
     /// Makes a token. The secret is returned once and cannot be had again.
@@ -114,9 +117,10 @@ package final class TokenAuthority: Sendable {
             id: UUID().uuidString.lowercased(), name: name, scope: scope, tenantIDs: tenantIDs,
             hash: Self.hash(secret), createdAt: engine.clock.now, expiresAt: expiresAt)
         let value = String(decoding: try JSONEncoder().encode(token), as: UTF8.self)
-        try engine.setSetting(AccessToken.settingPrefix + token.id, value, by: caller)
-        known.withLock {
-            $0[token.hash] = Known(caller: token.caller, expiresAt: token.expiresAt)
+        // One step: whoever finds the setting and revokes the token comes after it.
+        try known.withLock { known in
+            try engine.setSetting(AccessToken.settingPrefix + token.id, value, by: caller)
+            known[token.hash] = Known(caller: token.caller, expiresAt: token.expiresAt)
         }
         changes.add(1, ordering: .acquiringAndReleasing)
         return (token, secret)
@@ -133,11 +137,14 @@ package final class TokenAuthority: Sendable {
 
     /// Takes a token back. False: there is none with that id.
     package func revoke(_ id: String, by caller: UInt64 = 0) throws -> Bool {
-        guard let token = try tokens.first(where: { $0.id == id }) else { return false }
-        try engine.setSetting(AccessToken.settingPrefix + id, "", by: caller)
-        known.withLock { $0[token.hash] = nil }
-        changes.add(1, ordering: .acquiringAndReleasing)
-        return true
+        let isRevoked = try known.withLock { known in
+            guard let token = try tokens.first(where: { $0.id == id }) else { return false }
+            try engine.setSetting(AccessToken.settingPrefix + id, "", by: caller)
+            known[token.hash] = nil
+            return true
+        }
+        if isRevoked { changes.add(1, ordering: .acquiringAndReleasing) }
+        return isRevoked
     }
 
     private static func hash(_ secret: String) -> String {

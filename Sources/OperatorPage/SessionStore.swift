@@ -46,10 +46,13 @@ package final class SessionStore: Sendable {
     package func logIn(token: String) -> Session? {
         // Before the token is looked up: what changes meanwhile is seen later.
         let generation = authority.generation
-        guard let caller = authority.caller(secret: token), caller.isOperator else { return nil }
+        guard let (caller, tokenEnd) = authority.admission(secret: token), caller.isOperator else {
+            return nil
+        }
+        // A token that expires changes no generation: its end is the session's from the beginning.
         let session = Session(
-            id: Self.random(), csrf: Self.random(), caller: caller, expiresAt: now() + life,
-            generation: generation)
+            id: Self.random(), csrf: Self.random(), caller: caller,
+            expiresAt: min(now() + life, tokenEnd ?? .max), generation: generation)
         sessions.withLock { sessions in
             if sessions.count >= maximum {
                 let now = now()

@@ -1,6 +1,7 @@
 import Access
 import Engine
 import Reservations
+import Synchronization
 import Testing
 
 @Suite struct TokenAuthorityTests {
@@ -38,6 +39,34 @@ import Testing
         #expect(authority.generation != generation)
         #expect(try authority.tokens.isEmpty)
         #expect(try !authority.revoke(token.id))
+    }
+
+    private final class Flag: Sendable {
+        let isUp = Atomic<Bool>(false)
+    }
+
+    /// What is revoked while it is being made stays revoked.
+    @Test func creationUndoesNoRevocation() async throws {
+        let authority = try authority()
+        let flag = Flag()
+        try await withThrowingTaskGroup(of: [String].self) { group in
+            group.addTask {
+                defer { flag.isUp.store(true, ordering: .releasing) }
+                return try (0..<2_000).map { number in
+                    try authority.create(name: "\(number)", scope: .check, tenantIDs: []).secret
+                }
+            }
+            group.addTask {
+                while !flag.isUp.load(ordering: .acquiring) {
+                    for token in try authority.tokens { _ = try authority.revoke(token.id) }
+                }
+                return []
+            }
+            for try await secrets in group {
+                for token in try authority.tokens { _ = try authority.revoke(token.id) }
+                #expect(secrets.allSatisfy { authority.caller(secret: $0) == nil })
+            }
+        }
     }
 
     @Test func anExpiredTokenIsNobody() throws {

@@ -11,8 +11,8 @@ struct SessionTests {
 
     init() throws { authority = try TokenAuthority(Engine(), isOpen: false) }
 
-    private func store(maximum: Int = 10) -> SessionStore {
-        SessionStore(authority, life: 1_000, maximum: maximum) { [clock] in clock.now }
+    private func store(life: Int64 = 1_000, maximum: Int = 10) -> SessionStore {
+        SessionStore(authority, life: life, maximum: maximum) { [clock] in clock.now }
     }
 
     @Test func anOperatorsTokenOpensASession() throws {
@@ -54,6 +54,19 @@ struct SessionTests {
         #expect(try authority.revoke(token.id))
         #expect(store.session(ann.id) == nil)
         #expect(store.session(bob.id) != nil)
+    }
+
+    @Test func aSessionEndsWhenItsTokenExpires() throws {
+        // Far behind the time of the authority's own clock.
+        let end: Int64 = 1 << 50
+        let (_, secret) = try authority.create(
+            name: "ann", scope: .operator, tenantIDs: [], expiresAt: end)
+        let store = store(life: 1 << 55)
+        let session = try #require(store.logIn(token: secret))
+        clock.advance(end - clock.now - 1)
+        #expect(store.session(session.id) != nil)
+        clock.advance(1)
+        #expect(store.session(session.id) == nil)
     }
 
     @Test func aSessionEndsWithTheLogOut() throws {
