@@ -49,6 +49,13 @@ package struct WebhookSigner: Sendable {
         let bytes = Array(text.utf8)
         let isWritten = Glibc.write(file, bytes, bytes.count) == bytes.count && fsync(file) == 0
         guard close(file) == 0, isWritten, rename(new, path) == 0 else { throw failure(path) }
+        // The name is on disk when the directory is.
+        let directory = open(
+            URL(filePath: path).deletingLastPathComponent().path,
+            O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw failure(path) }
+        defer { close(directory) }
+        guard fsync(directory) == 0 else { throw failure(path) }
     }
 
     private static func failure(_ path: String) -> KeyError {

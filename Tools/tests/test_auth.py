@@ -1,8 +1,13 @@
 """Access tokens over gRPC, with the real binary: who may call, and what each may see."""
 
+import datetime
+import http.client
+import urllib.parse
+
 import grpc
 import pytest
 from conftest import failure, request, tollgate
+from control import Rest, eventually
 
 
 @pytest.fixture
@@ -23,6 +28,10 @@ def channel(guarded):
 
 def bearer(token):
     return [("authorization", f"Bearer {token}")]
+
+
+def in_two_seconds():
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)).isoformat()
 
 
 def make(guarded, *arguments):
@@ -46,6 +55,41 @@ def test_nobody_and_the_operator(contract, guarded, stub):
     assert tollgate(guarded[0], "usage", "--tenant", "acme").returncode == 77
     known = tollgate(guarded[0], "usage", "--tenant", "acme", environment={"TOLLGATE_TOKEN": guarded[1]})
     assert known.returncode == 0, known.stderr
+
+
+def test_an_expired_operator_is_not_locked_out(serve, tmp_path):
+    data = tmp_path / "data"
+    server = serve("--data-dir", str(data), auth=True)
+    first = Rest(server, (data / "operator-token").read_text().strip())
+    body = {"name": "second", "scope": "operator", "expires_at": in_two_seconds()}
+    second = Rest(server, first.post("/v2/tokens", body).data["secret"])
+    (own,) = [row for row in first.get("/v2/tokens").data if row["name"] == "first operator"]
+    second.delete(f"/v2/tokens/{own['id']}").data
+    (data / "operator-token").unlink()
+    eventually(lambda: second.get("/v2/tokens").status == 401, what="the token's end")
+    server.stop()
+    again = serve("--data-dir", str(data), auth=True)
+    assert Rest(again, (data / "operator-token").read_text().strip()).get("/v2/tokens").status == 200
+
+
+def test_a_session_ends_when_its_token_does(guarded):
+    server, operator = guarded
+    body = {"name": "brief", "scope": "operator", "expires_at": in_two_seconds()}
+    token = Rest(server, operator).post("/v2/tokens", body).data["secret"]
+
+    def ask(method, path, body=None, **headers):
+        connection = http.client.HTTPConnection(server.http, timeout=20)
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer
+
+    form = urllib.parse.urlencode({"token": token, "next": "/audit"})
+    logged_in = ask("POST", "/login", form, **{"Content-Type": "application/x-www-form-urlencoded"})
+    cookie = logged_in.headers["Set-Cookie"].split(";")[0]
+    assert ask("GET", "/audit", Cookie=cookie).status == 200
+    eventually(lambda: ask("GET", "/audit", Cookie=cookie).status == 303, what="the session's end")
 
 
 def test_scopes(contract, guarded, stub):

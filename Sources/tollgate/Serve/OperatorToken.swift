@@ -1,6 +1,7 @@
 internal import Access
 internal import Engine
 internal import Foundation
+internal import Journal
 internal import Logging
 
 /// The first operator's access token: made at the first start, written to the data directory for nobody else to read.
@@ -12,18 +13,23 @@ struct OperatorToken {
     let directory: String
     let logger: Logger
 
-    /// Makes the token unless an operator has one.
+    /// Makes the token unless an operator has one that is still good.
     ///
     /// The file is written first: a token that nobody can read would lock everybody out.
     func makeIfMissing() throws {
         guard !authority.isOpen else { return }
-        guard try !authority.tokens.contains(where: { $0.scope == .operator }) else { return }
+        let now = engine.clock.now
+        let isOneGood = try authority.tokens.contains { token in
+            token.scope == .operator && token.expiresAt ?? .max > now
+        }
+        guard !isOneGood else { return }
         let path = directory + "/" + Self.fileName
         let secret = TokenAuthority.makeSecret()
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true,
             attributes: [.posixPermissions: 0o700])
         try Self.write(secret + "\n", to: path)
+        try SystemDisk(path: directory).syncDirectory()
         _ = try authority.create(
             name: "first operator", scope: .operator, tenantIDs: [], secret: secret)
         try engine.awaitDurable()
