@@ -344,6 +344,27 @@ def test_the_audit_log_names_the_caller(guarded):
     assert entry["caller"] == {"number": token["id"].replace("-", "")[:16], "name": "t"}
 
 
+# MARK: without tokens
+
+
+def test_without_tokens_no_other_name_is_answered(rest):
+    """A name that somebody leads to 127.0.0.1 makes a browser's page one with the service: neither reads nor changes."""
+    evil = {"Host": "evil.example:8080"}
+    for path in ["/v2/tenants", "/v2/tenants/acme", "/settings/usage-limits", "/live"]:
+        refused = rest.get(path, headers=evil)
+        assert (refused.status, refused.codes) == (403, ["10010"]), path
+    same = {**evil, "Sec-Fetch-Site": "same-origin"}
+    assert rest.post("/v2/tenants", {"id": "bad"}, headers=same).codes == ["10010"]
+    assert rest.get("/v2/tenants/bad").status == 404
+    assert rest.get("/healthz", headers=evil).status == 200
+    for host in ["localhost", "localhost:8080", "127.0.0.1", "[::1]:80"]:
+        assert rest.get("/v2/tenants/acme", headers={"Host": host}).status == 200
+
+
+def test_with_tokens_every_name_is_answered(guarded):
+    assert guarded.get("/v2/tenants/acme", headers={"Host": "tollgate.example"}).status == 200
+
+
 # MARK: the connection
 
 
@@ -381,7 +402,7 @@ def test_requests_under_way_are_answered_when_it_stops(serve, tmp_path):
     body = json.dumps({"id": "late"}).encode()
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            b"POST /v2/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /v2/tenants HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             + f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body[:5]
         )
         # Another request's answer shows that this one's head has been read, in all likelihood.

@@ -23,11 +23,14 @@ struct Responder: HTTPResponder {
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
         let path = Self.path(of: request)
+        let id = Self.requestID(request.headers[header: HeaderName.requestID])
         if let companion = core.companion, Self.isCompanions(path) {
+            if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
+                return response(to: request, id, APIError(ErrorKind(.forbidden), refusal))
+            }
             return await companion.respond(to: request, from: context.channel.remoteAddress)
         }
         let began = ContinuousClock.now
-        let id = Self.requestID(request.headers[header: HeaderName.requestID])
         guard core.gate.enter() else {
             return response(
                 to: request, id, APIError(.unavailable, "Too many requests are being worked on"))
@@ -110,12 +113,8 @@ struct Responder: HTTPResponder {
 
     private func authenticate(_ request: Request) throws(APIError) -> Caller {
         let authorization = request.headers[.authorization]
-        // Nobody is asked who they are: at least a browser must not be made to ask by another site.
-        let site = request.headers[header: "sec-fetch-site"] ?? "none"
-        if core.authority.isOpen, request.method != .get, request.method != .head,
-            site != "none", site != "same-origin"
-        {
-            throw APIError(ErrorKind(.forbidden), "Another site asked for this")
+        if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
+            throw APIError(ErrorKind(.forbidden), refusal)
         }
         if let caller = core.authority.caller(authorization: authorization ?? "") {
             return caller
