@@ -16,6 +16,7 @@ struct Surroundings {
     private let projection: Projection?
     private let deliverer: Task<Void, Never>?
     private let rest: RESTServer
+    private let watch: Task<Void, Never>?
     /// Where REST listens.
     let address: NetworkAddress
 
@@ -46,6 +47,7 @@ struct Surroundings {
         }
         return Surroundings(
             projection: projection, deliverer: deliverer, rest: rest,
+            watch: projection.map { watch($0, logger) },
             address: NetworkAddress(host: bound.host, port: bound.port))
     }
 
@@ -97,8 +99,26 @@ struct Surroundings {
             configuration: configuration)
     }
 
+    /// Says in the log when the projection does not go on, and when it goes on again.
+    private static func watch(_ projection: Projection, _ logger: Logger) -> Task<Void, Never> {
+        Task {
+            var told: String?
+            while !Task.isCancelled {
+                let trouble = projection.status.trouble
+                if let trouble, trouble != told {
+                    logger.error("lists and logs do not go on", metadata: ["error": "\(trouble)"])
+                } else if trouble == nil, told != nil {
+                    logger.notice("lists and logs go on again")
+                }
+                told = trouble
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
     /// REST finishes what is under way; deliveries that are under way stay due.
     func stopServing(within milliseconds: Int64) async {
+        watch?.cancel()
         await rest.shutdown(within: .milliseconds(milliseconds))
         deliverer?.cancel()
         await deliverer?.value
