@@ -34,9 +34,7 @@ package final class Engine: Sendable {
         var settingsVersion: UInt64 = 0
 
         func tenant(_ id: String) -> TenantSettings? {
-            guard let settings = tenants[id], lane.status(ofTenant: id) != .closed else {
-                return nil
-            }
+            guard let settings = tenants[id], lane.isOpen(tenant: id) else { return nil }
             return settings
         }
 
@@ -193,9 +191,12 @@ package final class Engine: Sendable {
 
     /// Suspends, reinstates or closes a tenant; doing so again changes nothing.
     ///
-    /// - Parameter reason: for the audit log, at most 512 bytes.
+    /// - Parameters:
+    ///   - revision: as for `setTenant`.
+    ///   - reason: for the audit log, at most 512 bytes.
     package func setStatus(
-        ofTenant id: String, _ status: TenantStatus, reason: String = "", by caller: UInt64 = 0
+        ofTenant id: String, _ status: TenantStatus, from revision: Int64? = nil,
+        reason: String = "", by caller: UInt64 = 0
     ) throws(EngineError) {
         guard reason.utf8.count <= 512 else {
             throw EngineError(.invalid, "a reason must be at most 512 bytes")
@@ -203,6 +204,7 @@ package final class Engine: Sendable {
         let now = clock.now
         try control.withLock { control throws(EngineError) in
             control.lane.caller = caller
+            try Self.expect(revision, of: control.tenant(id)?.revision, id)
             do throws(TableError) {
                 try withBytes(Array(reason.utf8)) { (text) throws(TableError) in
                     try control.lane.setStatus(id, status, text: text, now: now)
@@ -224,10 +226,15 @@ package final class Engine: Sendable {
     }
 
     /// Deletes a messaging profile: new requests do not find it, open holds may settle.
-    package func closeProfile(_ id: String, by caller: UInt64 = 0) throws(EngineError) {
+    ///
+    /// - Parameter revision: as for `setTenant`.
+    package func closeProfile(
+        _ id: String, from revision: Int64? = nil, by caller: UInt64 = 0
+    ) throws(EngineError) {
         let now = clock.now
         try control.withLock { control throws(EngineError) in
             control.lane.caller = caller
+            try Self.expect(revision, of: control.profile(id)?.revision, id)
             do throws(TableError) {
                 try control.lane.closeProfile(id, now: now)
             } catch {
@@ -279,8 +286,16 @@ package final class Engine: Sendable {
     }
 
     /// A tenant's status; nil: it does not exist, or was deleted.
-    package func status(ofTenant id: String) -> TenantStatus? {
-        let status = control.withLock { $0.lane.status(ofTenant: id) }
+    ///
+    /// - Throws: `.busy`: the journal has no room for what others are just doing to it.
+    package func status(ofTenant id: String) throws(EngineError) -> TenantStatus? {
+        let status = try control.withLock { control throws(EngineError) in
+            do throws(TableError) {
+                return try control.lane.status(ofTenant: id)
+            } catch {
+                throw EngineError(error)
+            }
+        }
         return status == .closed ? nil : status
     }
 

@@ -28,6 +28,8 @@ package struct OpenReservationPage: Sendable {
 extension Engine {
     /// Slots that are looked at before other tasks get their turn.
     private static let stretch = 65_536
+    /// Rows of a list that can be asked for: `offset` and `limit` together. 16 bytes of memory for each.
+    package static let mostListedReservations = 1_000_000
 
     /// Lists open reservations. Stops nobody: decisions go on, and a reservation that is settled meanwhile is listed or
     /// not. Each row is from one instant; `durable()` must return before what was listed leaves the process.
@@ -37,12 +39,14 @@ extension Engine {
     ///   - profileID: of this messaging profile only.
     ///   - createdBefore: made at this instant or before, Unix milliseconds.
     ///   - offset: rows that are passed over.
-    ///   - limit: rows at most.
-    /// - Complexity: O(slots in use + n log n) of n that fit the filters; 16 bytes of memory for each of these.
+    ///   - limit: rows at most; none are beyond `mostListedReservations`.
+    /// - Throws: `.busy`: the journal has no room for what others are just doing to one of them.
+    /// - Complexity: O(slots in use + n log m) of n that fit the filters and m = offset + limit; 16 bytes of memory for
+    ///   each of m.
     package func openReservations(
         tenantID: String? = nil, profileID: String? = nil, createdBefore: Int64? = nil,
         offset: Int = 0, limit: Int = 20
-    ) async -> OpenReservationPage {
+    ) async throws(EngineError) -> OpenReservationPage {
         var tenant: Int32?
         var profile: Int32?
         if let tenantID {
@@ -57,7 +61,9 @@ extension Engine {
             }
             profile = Int32(number)
         }
-        var found: [OpenHoldOrder] = []
+        let offset = min(max(0, offset), Self.mostListedReservations)
+        var oldest = OldestHolds(
+            most: offset + min(max(0, limit), Self.mostListedReservations - offset))
         var start = 0
         while start < table.usedSlots {
             table.forEachOpenHold(in: start..<start + Self.stretch) { hold in
@@ -65,21 +71,24 @@ extension Engine {
                     profile == nil || hold.profile == profile,
                     createdBefore == nil || hold.createdAt <= createdBefore ?? 0
                 else { return }
-                found.append(OpenHoldOrder(createdAt: hold.createdAt, id: hold.id))
+                oldest.add(OpenHoldOrder(createdAt: hold.createdAt, id: hold.id))
             }
             start += Self.stretch
             await Task.yield()
         }
-        found.sort()
-        let page = found.dropFirst(max(0, offset)).prefix(max(0, limit))
-        return OpenReservationPage(
-            total: found.count, rows: page.compactMap { openReservation($0.id) })
+        var rows: [OpenReservation] = []
+        for hold in oldest.last(limit, from: offset) {
+            if let row = try openReservation(hold.id) { rows.append(row) }
+        }
+        return OpenReservationPage(total: oldest.total, rows: rows)
     }
 
     /// One reservation, if it is open. As above, `durable()` must return before it leaves the process.
-    package func openReservation(_ id: UInt64) -> OpenReservation? {
-        control.withLock { control in
-            guard let found = control.lane.openHold(id) else { return nil }
+    ///
+    /// - Throws: `.busy`: the journal has no room for what others are just doing to it.
+    package func openReservation(_ id: UInt64) throws(EngineError) -> OpenReservation? {
+        try control.withLock { control throws(EngineError) in
+            guard let found = try control.openHold(id) else { return nil }
             let profileID = String(decoding: found.profileID, as: UTF8.self)
             return OpenReservation(
                 id: id, tenantID: String(decoding: found.tenantID, as: UTF8.self),
@@ -87,6 +96,70 @@ extension Engine {
                 action: found.hold.action, amounts: found.hold.total,
                 createdAt: found.hold.createdAt, expiresAt: found.hold.expiresAt,
                 onExpiry: found.hold.onExpiry, overage: found.hold.overage)
+        }
+    }
+}
+
+extension Engine.Control {
+    fileprivate func openHold(
+        _ id: UInt64
+    ) throws(EngineError) -> (hold: HoldState, tenantID: BorrowedBytes, profileID: BorrowedBytes)? {
+        do throws(TableError) {
+            return try lane.openHold(id)
+        } catch {
+            throw EngineError(error)
+        }
+    }
+}
+
+/// The oldest of many holds: a heap of so many, the youngest of them on top.
+private struct OldestHolds {
+    private let most: Int
+    /// No entry is older than the one at half its index, rounded down (from 1).
+    private var heap: [OpenHoldOrder] = []
+    /// All that were added.
+    private(set) var total = 0
+
+    init(most: Int) { self.most = most }
+
+    /// - Complexity: O(log most)
+    mutating func add(_ hold: OpenHoldOrder) {
+        total += 1
+        if heap.count < most {
+            heap.append(hold)
+            rise()
+        } else if let youngest = heap.first, hold < youngest {
+            heap[0] = hold
+            sink()
+        }
+    }
+
+    /// Oldest first, behind the first so many.
+    ///
+    /// - Complexity: O(most log most)
+    func last(_ limit: Int, from offset: Int) -> ArraySlice<OpenHoldOrder> {
+        heap.sorted().dropFirst(offset).prefix(max(0, limit))
+    }
+
+    private mutating func rise() {
+        var index = heap.count - 1
+        while index > 0, heap[(index - 1) / 2] < heap[index] {
+            heap.swapAt(index, (index - 1) / 2)
+            index = (index - 1) / 2
+        }
+    }
+
+    private mutating func sink() {
+        var index = 0
+        while true {
+            var youngest = index
+            for child in [2 * index + 1, 2 * index + 2]
+            where child < heap.count && heap[youngest] < heap[child] {
+                youngest = child
+            }
+            if youngest == index { return }
+            heap.swapAt(index, youngest)
+            index = youngest
         }
     }
 }

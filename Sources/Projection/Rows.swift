@@ -90,6 +90,9 @@ package struct TenantQuery: Sendable, Equatable {
         case extensions
         case dids
         case monthlyMinutes = "monthly_minutes"
+
+        /// What the word alone means to whoever asks: the nearest to a limit, but the lowest of anything else.
+        package var putsHighestFirst: Bool { self == .nearestToLimit }
     }
 
     package var id: TextFilter?

@@ -207,26 +207,45 @@ extension Lane {
     }
 
     /// A tenant's status; nil: it does not exist.
-    package func status(ofTenant id: String) -> TenantStatus? {
+    package func status(ofTenant id: String) throws(TableError) -> TenantStatus? {
         guard let tenant = id.withBorrowedBytes({ findTenant($0) }) else { return nil }
         while true {
+            guard canRead else { throw TableError.busy }
             let head = open(tenant)
             if isCurrent(tenant, head) { return own.pointee.subjects.tenant.status }
         }
     }
 
-    /// Whether a profile exists and was not deleted.
+    // The lane of the configuration alone deletes, and its operations are complete when they return. So it may look for
+    // deletions without completing what others are just doing, which needs room in the journal.
+
+    /// Whether a tenant exists and was not deleted. On the lane of the configuration.
+    package func isOpen(tenant id: String) -> Bool {
+        id.withBorrowedBytes({ findTenant($0) }).map { !isClosed($0) } ?? false
+    }
+
+    private func isClosed(_ tenant: Int) -> Bool {
+        let cell = table.tenantCells[tenant]
+        while true {
+            let word = cell[TenantCell.head]
+            TenantNode.load(
+                table.tenantNodes[Head(word: word).buffer], into: &own.pointee.subjects.tenant)
+            guard cell[TenantCell.head] == word else { continue }
+            return own.pointee.subjects.tenant.status == .closed
+        }
+    }
+
+    /// Whether a profile exists and was not deleted. On the lane of the configuration.
     package func isOpen(profile id: String) -> Bool {
         guard
             let profile = id.withBorrowedBytes({
                 table.profiles.find($0, hash: table.secret.directoryHash($0))
             })
         else { return false }
-        let tenant = Int(table.profileCells[profile][ProfileCell.tenant])
+        let cell = table.profileCells[profile]
         while true {
-            let head = open(tenant)
             openProfile(profile)
-            guard isCurrent(tenant, head) else { continue }
+            guard cell[ProfileCell.head] == own.pointee.profileHead else { continue }
             return !own.pointee.subjects.profile.closed
         }
     }
@@ -268,8 +287,7 @@ extension Lane {
         }
         if profile == nil {
             // An id is used up by its first owner: not for a tenant that was deleted.
-            _ = open(tenant)
-            if own.pointee.subjects.tenant.status == .closed { throw TableError.closed(tenantID) }
+            if isClosed(tenant) { throw TableError.closed(tenantID) }
             let result = id.withBorrowedBytes { bytes in
                 Result { () throws(TableError) in
                     try placeProfile(bytes, at: Int(table.counter(.profiles).add(0, 1)), of: tenant)

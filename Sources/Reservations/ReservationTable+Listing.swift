@@ -79,7 +79,8 @@ extension Lane {
     /// An open hold with its tenant's and profile's ids (empty: no profile), in one instant; nil: it is not open.
     package func openHold(
         _ raw: UInt64
-    ) -> (hold: HoldState, tenantID: BorrowedBytes, profileID: BorrowedBytes)? {
+    ) throws(TableError) -> (hold: HoldState, tenantID: BorrowedBytes, profileID: BorrowedBytes)? {
+        guard canRead else { throw TableError.busy }
         guard let open = openReservation(raw), open.word.phase == .held else { return nil }
         let ids = reservationSubjects
         return (own.pointee.hold, ids.tenantID, ids.profileID)

@@ -66,6 +66,25 @@ import Testing
         engine.close()
     }
 
+    /// What somebody has changed since is not deleted.
+    @Test func deletionsAreOfTheRevisionThatWasSeen() throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        try engine.setTenant(TenantSettings(id: "acme", name: "ACME"))
+        try engine.setProfile(ProfileSettings(id: "sms", tenantID: "acme"))
+        try engine.setProfile(ProfileSettings(id: "sms", tenantID: "acme", name: "SMS"))
+        let profile = #expect(throws: EngineError.self) { try engine.closeProfile("sms", from: 1) }
+        let tenant = #expect(throws: EngineError.self) {
+            try engine.setStatus(ofTenant: "acme", .closed, from: 1)
+        }
+        #expect(profile?.code == .conflict && tenant?.code == .conflict)
+        #expect(engine.tenant("acme")?.name == "ACME" && engine.profile("sms")?.name == "SMS")
+        try engine.closeProfile("sms", from: 2)
+        try engine.setStatus(ofTenant: "acme", .closed, from: 2)
+        #expect(engine.tenant("acme") == nil && engine.profile("sms") == nil)
+        engine.close()
+    }
+
     @Test func whatWasDeletedIsGone() throws {
         let engine = try open()
         try engine.setTenant(TenantSettings(id: "acme"))
@@ -75,7 +94,7 @@ import Testing
         try engine.setProfile(ProfileSettings(id: "voice", tenantID: "acme"))
         try engine.setStatus(ofTenant: "acme", .closed, reason: "moved away")
         let again = try reopened(engine)
-        #expect(again.tenant("acme") == nil && again.status(ofTenant: "acme") == nil)
+        #expect(try again.tenant("acme") == nil && again.status(ofTenant: "acme") == nil)
         #expect(again.profile("voice") == nil && again.profile("sms") == nil)
         #expect(throws: EngineError.self) { try again.setTenant(TenantSettings(id: "acme")) }
         again.close()

@@ -73,7 +73,7 @@ import Testing
         var answer = ExtendAnswer()
         lane.beginBatch()
         #expect(lane.extend(extend, answer: &answer) == nil)
-        let page = await engine.openReservations()
+        let page = try await engine.openReservations()
         var amounts = Amounts()
         amounts.set(Resource.spend.index, 10)
         let expected = OpenReservation(
@@ -81,8 +81,8 @@ import Testing
             amounts: amounts, createdAt: created, expiresAt: created + 60_010,
             onExpiry: .commit, overage: .reject)
         #expect(page.total == 1 && page.rows == [expected])
-        #expect(engine.openReservation(id) == expected)
-        #expect(engine.openReservation(id + 1) == nil && engine.openReservation(0) == nil)
+        #expect(try engine.openReservation(id) == expected)
+        #expect(try engine.openReservation(id + 1) == nil && engine.openReservation(0) == nil)
     }
 
     @Test func whatIsSettledIsNotListed() async throws {
@@ -91,12 +91,12 @@ import Testing
         #expect(lane.release(ids[0], answer: &released) == nil)
         var committed = CommitAnswer()
         #expect(lane.commit(CommitCommand(reservationID: ids[1]), answer: &committed) == nil)
-        #expect(await engine.openReservations().rows.map(\.id).sorted() == ids[2...].sorted())
+        #expect(try await engine.openReservations().rows.map(\.id).sorted() == ids[2...].sorted())
         let late = hold { $0.ttlMilliseconds = 60_000 }
         time.advance(6_000)
         lane.tick()
-        #expect(await engine.openReservations().rows.map(\.id) == [late])
-        for id in ids { #expect(engine.openReservation(id) == nil) }
+        #expect(try await engine.openReservations().rows.map(\.id) == [late])
+        for id in ids { #expect(try engine.openReservation(id) == nil) }
     }
 
     @Test func filtersAndPages() async throws {
@@ -109,19 +109,48 @@ import Testing
                 acme.append(hold(profile: number % 3 == 1 ? "sms" : ""))
             }
         }
-        let all = await engine.openReservations(tenantID: "acme", limit: 100)
+        let all = try await engine.openReservations(tenantID: "acme", limit: 100)
         #expect(all.total == 20 && all.rows.map(\.id) == acme, "oldest first")
-        let second = await engine.openReservations(tenantID: "acme", offset: 5, limit: 7)
+        let second = try await engine.openReservations(tenantID: "acme", offset: 5, limit: 7)
         #expect(second.total == 20 && second.rows.map(\.id) == Array(acme[5..<12]))
-        let beyond = await engine.openReservations(offset: 30, limit: 5)
+        let beyond = try await engine.openReservations(offset: 30, limit: 5)
         #expect(beyond.total == 30 && beyond.rows.isEmpty)
-        let sms = await engine.openReservations(tenantID: "acme", profileID: "sms")
+        let sms = try await engine.openReservations(tenantID: "acme", profileID: "sms")
         #expect(sms.total == 10 && sms.rows.allSatisfy { $0.messagingProfileID == "sms" })
-        #expect(await engine.openReservations(tenantID: "other", profileID: "sms").total == 0)
-        #expect(await engine.openReservations(tenantID: "nobody").total == 0)
-        #expect(await engine.openReservations(profileID: "nobody").total == 0)
-        let old = await engine.openReservations(createdBefore: 1_000_010, limit: 100)
+        #expect(try await engine.openReservations(tenantID: "other", profileID: "sms").total == 0)
+        #expect(try await engine.openReservations(tenantID: "nobody").total == 0)
+        #expect(try await engine.openReservations(profileID: "nobody").total == 0)
+        let old = try await engine.openReservations(createdBefore: 1_000_010, limit: 100)
         #expect(old.total == 10 && old.rows.allSatisfy { $0.createdAt <= 1_000_010 })
+    }
+
+    /// What a page costs is its own length and the one of those before it, however many are open.
+    @Test func pagesOfMany() async throws {
+        // The later ones take the slots of those that were released: age and id have different orders.
+        let early = (0..<1_000).map { _ in hold() }
+        for id in early {
+            var answer = ReleaseAnswer()
+            #expect(lane.release(id, answer: &answer) == nil)
+        }
+        var ids: [UInt64] = []
+        for number in 0..<3_000 {
+            if number % 7 == 0 { time.advance(1) }
+            ids.append(hold())
+        }
+        var listed: [UInt64] = []
+        for offset in stride(from: 0, to: 3_000, by: 250) {
+            let page = try await engine.openReservations(offset: offset, limit: 250)
+            #expect(page.total == 3_000)
+            let keys = page.rows.map { ($0.createdAt, $0.id) }
+            #expect(zip(keys, keys.dropFirst()).allSatisfy { $0 < $1 })
+            listed += page.rows.map(\.id)
+        }
+        #expect(listed.count == 3_000 && Set(listed) == Set(ids))
+        let beyond = try await engine.openReservations(
+            offset: Engine.mostListedReservations, limit: 20)
+        #expect(beyond.total == 3_000 && beyond.rows.isEmpty)
+        #expect(try await engine.openReservations(offset: .max, limit: .max).rows.isEmpty)
+        #expect(try await engine.openReservations(offset: 2_990, limit: .max).rows.count == 10)
     }
 
     /// Reservations come and go in another thread: what is listed was held, whole, and what stands is listed.
@@ -130,7 +159,7 @@ import Testing
         let worker = try Worker(lane: engine.makeLane())
         async let worked: Void = worker.run()
         for _ in 0..<200 {
-            let page = await engine.openReservations(limit: 200)
+            let page = try await engine.openReservations(limit: 200)
             #expect(Set(standing).isSubset(of: Set(page.rows.map(\.id))))
             #expect(page.rows.count <= 101)
             for row in page.rows {

@@ -109,10 +109,19 @@ struct Profiles: Sendable {
     }
 
     func delete(_ exchange: Exchange) async throws -> Reply {
-        let profile = try profile(exchange.id)
-        try exchange.checkIfMatch(profile.revision.tag)
-        try core.engine.closeProfile(profile.id, by: exchange.caller.number)
-        return .data(Self.json(profile))
+        for _ in 0..<Tenants.maximumAttempts {
+            let profile = try profile(exchange.id)
+            try exchange.checkIfMatch(profile.revision.tag)
+            do {
+                try core.engine.closeProfile(
+                    profile.id, from: profile.revision.number, by: exchange.caller.number)
+            } catch {
+                guard error.code == .conflict else { throw error }
+                continue
+            }
+            return .data(Self.json(profile))
+        }
+        throw APIError(.conflict)
     }
 
     // MARK: Parts

@@ -21,9 +21,14 @@ struct OpenReservations: Sendable {
         let profileID = reader.text("filter[messaging_profile_id]", bytes: 1...64)
         let age = reader.integer("filter[older_than_ms]", 0...86_400_000 * 400)
         let page = reader.page()
+        if page.number * page.size > Engine.mostListedReservations {
+            reader.note(
+                .outOfRange, "page[number]",
+                "The oldest \(Engine.mostListedReservations) can be listed; filter for others")
+        }
         try reader.finish()
         let now = core.now
-        let found = await core.engine.openReservations(
+        let found = try await core.engine.openReservations(
             tenantID: tenantID, profileID: profileID, createdBefore: age.map { now - $0 },
             offset: (page.number - 1) * page.size, limit: page.size)
         return .page(Paged(rows: found.rows, total: found.total), page) { Self.json($0, now: now) }
@@ -31,7 +36,7 @@ struct OpenReservations: Sendable {
 
     func get(_ exchange: Exchange) async throws -> Reply {
         let id = try DataPlane.reservationID(exchange)
-        guard let found = core.engine.openReservation(id) else {
+        guard let found = try core.engine.openReservation(id) else {
             throw APIError(.notFound, "There is no open reservation with this id")
         }
         return .data(Self.json(found, now: core.now))

@@ -86,11 +86,20 @@ struct Tenants: Sendable {
     }
 
     func delete(_ exchange: Exchange) async throws -> Reply {
-        let tenant = try tenant(exchange.id)
-        try exchange.checkIfMatch(tenant.revision.tag)
-        try core.engine.setStatus(
-            ofTenant: tenant.id, .closed, by: exchange.caller.number)
-        return .data(tenant.json(.closed))
+        for _ in 0..<Self.maximumAttempts {
+            let tenant = try tenant(exchange.id)
+            try exchange.checkIfMatch(tenant.revision.tag)
+            do {
+                try core.engine.setStatus(
+                    ofTenant: tenant.id, .closed, from: tenant.revision.number,
+                    by: exchange.caller.number)
+            } catch {
+                guard error.code == .conflict else { throw error }
+                continue
+            }
+            return .data(tenant.json(.closed))
+        }
+        throw APIError(.conflict)
     }
 
     func resetLimits(_ exchange: Exchange) async throws -> Reply {
@@ -154,10 +163,11 @@ struct Tenants: Sendable {
         throw APIError(.notFound, "There is no such tenant")
     }
 
-    private func reply(_ id: String, _ change: ChangeResult? = nil) throws(APIError) -> Reply {
+    private func reply(_ id: String, _ change: ChangeResult? = nil) throws -> Reply {
         let tenant = try tenant(id)
+        let status = try core.engine.status(ofTenant: id) ?? .closed
         return .data(
-            tenant.json(core.engine.status(ofTenant: id) ?? .closed), tag: tenant.revision.tag,
+            tenant.json(status), tag: tenant.revision.tag,
             meta: change.map { ["over_by": $0.json] })
     }
 
@@ -196,15 +206,13 @@ extension ChangeResult {
 }
 
 extension TenantQuery {
-    /// `filter[id]`, `filter[name]`, `filter[status]` and `sort`.
-    init(_ reader: QueryReader, defaultSort: Sort, descending: Bool = false) {
+    /// `filter[id]`, `filter[name]`, `filter[status]` and `sort`. The nearest to a limit come first, as the word says.
+    init(_ reader: QueryReader, defaultSort: Sort) {
         self.init()
         id = reader.filter("id")
         name = reader.filter("name")
         let statuses = ["active": TenantStatus.active, "suspended": .suspended]
         status = reader.choice("filter[status]", { statuses[$0] }, ["active", "suspended"])
-        sort = defaultSort
-        self.descending = descending
         let given = reader.choice(
             "sort",
             { text -> (Sort, Bool)? in
@@ -212,7 +220,9 @@ extension TenantQuery {
                 return Sort(rawValue: isDescending ? String(text.dropFirst()) : text)
                     .map { ($0, isDescending) }
             }, Self.sortNames)
-        if let given { (sort, self.descending) = given }
+        let (order, isReversed) = given ?? (defaultSort, false)
+        sort = order
+        descending = isReversed != order.putsHighestFirst
     }
 
     static var sortNames: [String] {

@@ -127,7 +127,7 @@ struct Usage: Sendable {
 
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
-        let query = TenantQuery(reader, defaultSort: .nearestToLimit, descending: true)
+        let query = TenantQuery(reader, defaultSort: .nearestToLimit)
         let page = reader.page()
         try reader.finish()
         let model = try core.readModel()

@@ -19,7 +19,8 @@ struct TenantPage: Sendable {
         var trail = AuditQuery()
         trail.tenantID = id
         let audit = try await model.audit(trail, Page(number: 1, size: Self.trail))
-        let reservations = await context.engine.openReservations(tenantID: id, limit: Self.listed)
+        let reservations = try await context.engine.openReservations(
+            tenantID: id, limit: Self.listed)
         let days = try await days(of: id, model)
         let settings = tenant.settings
         var fields: Fields = [

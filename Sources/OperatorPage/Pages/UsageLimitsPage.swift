@@ -17,7 +17,7 @@ struct UsageLimitsPage: Sendable {
         .tenantDIDs: "Max DIDs", .tenantMonthlyMinutes: "Max Monthly Minutes",
     ]
     private static let sorts: [(value: String, label: String)] = [
-        ("name", "Name"), ("-name", "Name, Z to A"), ("-nearest_to_limit", "Nearest to a limit"),
+        ("name", "Name"), ("-name", "Name, Z to A"), ("nearest_to_limit", "Nearest to a limit"),
         ("-monthly_spend", "Most spent"), ("-monthly_minutes", "Most minutes"),
         ("-extensions", "Most extensions"), ("-dids", "Most DIDs"), ("-created_at", "Newest"),
         ("monthly_spend", "Least spent"), ("monthly_minutes", "Fewest minutes"),
@@ -41,9 +41,10 @@ struct UsageLimitsPage: Sendable {
 
         var query: TenantQuery {
             var query = TenantQuery()
-            query.descending = sort.hasPrefix("-")
-            let name = query.descending ? String(sort.dropFirst()) : sort
-            query.sort = TenantQuery.Sort(rawValue: name) ?? .name
+            let isReversed = sort.hasPrefix("-")
+            query.sort =
+                TenantQuery.Sort(rawValue: isReversed ? String(sort.dropFirst()) : sort) ?? .name
+            query.descending = isReversed != query.sort.putsHighestFirst
             query.status = ["active": .active, "suspended": .suspended][status]
             return query
         }

@@ -31,7 +31,7 @@ struct TenantList: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "id, name, created_at, nearest_to_limit, monthly_spend, …; with \"-\" before it the other way.",
+            "id, name, created_at, monthly_spend, …, the lowest first; nearest_to_limit, the nearest first; with \"-\" before it the other way.",
             valueName: "order"))
     var sort: String?
 

@@ -23,12 +23,12 @@ struct UsageList: AsyncParsableCommand {
         discussion: """
             Each cell is used (committed and held) / cap.
 
-            Example: tollgate usage list --sort monthly_spend --limit 20
+            Example: tollgate usage list --sort=-monthly_spend --limit 20
             """)
 
     @Option(
         help: .init(
-            "nearest_to_limit (default), monthly_spend, extensions, dids, monthly_minutes, id or name.",
+            "nearest_to_limit (default, the nearest first); monthly_spend, extensions, dids, monthly_minutes, id or name, the lowest first; with \"-\" before it the other way.",
             valueName: "order"))
     var sort: String?
 
