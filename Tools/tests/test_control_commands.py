@@ -1,5 +1,6 @@
 """The commands over the REST API, apply and export: the real binary against the real service."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import time
 
 import pytest
 from conftest import BINARY, ROOT, addresses, tollgate
-from control import Hooks, Mailbox, Rest, eventually, run, run_json
+from control import Between, Hooks, Mailbox, Rest, eventually, run, run_json
 
 
 @pytest.fixture
@@ -295,6 +296,28 @@ def test_apply_leaves_alone_what_the_file_does_not_name(service, rest, limits):
     assert rest.get("/v2/tenants/other").status == 404
     assert rest.get("/v2/messaging_profiles/other-p").status == 404
     assert rest.tenant("acme")["status"] == "active"
+
+
+def test_prune_leaves_alone_what_somebody_changes_meanwhile(service, rest, limits):
+    rest.post("/v2/tenants", {"id": "other"})
+    rest.post("/v2/tenants", {"id": "unwanted"})
+    rest.post("/v2/messaging_profiles", {"id": "other-p", "tenant_id": "other", "name": "x"})
+    run(service, "apply", "-f", limits)
+    changed = set()
+
+    def before(method, path):
+        if method == "DELETE" and path in ("/v2/tenants/other", "/v2/messaging_profiles/other-p"):
+            changed.add(path)
+            rest.patch(path, {"name": "changed"}).data
+
+    with contextlib.closing(Between(service, before)) as between:
+        done = tollgate(between, "apply", "-f", limits, "--prune", "--confirm-deletion")
+    assert len(changed) == 2
+    assert done.returncode == 65 and "Applied 1 of 3 changes, 2 failed." in done.stdout, done
+    assert done.stderr.count("somebody changed it meanwhile; left as it is") == 2
+    assert rest.tenant("other")["name"] == "changed"
+    assert rest.get("/v2/messaging_profiles/other-p").data["name"] == "changed"
+    assert rest.get("/v2/tenants/unwanted").status == 404
 
 
 def test_apply_goes_on_after_a_failure_and_says_so(service, rest, tmp_path):

@@ -60,13 +60,26 @@ struct LimitsPlan: Sendable {
         ])
         let others = try await unnamed(file, client, isNeeded: prune)
         if prune, let others {
-            plan.phases.append(others.profiles.map { Step(change: .delete($0), etag: nil) })
-            plan.phases.append(others.tenants.map { Step(change: .delete($0), etag: nil) })
+            await progress.begin("compared", of: others.profiles.count + others.tenants.count)
+            for subjects in [others.profiles, others.tenants] {
+                plan.phases.append(try await deletions(of: subjects, client, progress))
+            }
         } else {
             plan.leftAlone = others.map { ($0.tenants.count, $0.profiles.count) }
         }
         plan.phases.removeAll(where: \.isEmpty)
         return plan
+    }
+
+    /// Deletes them as they are now, and not what somebody makes of them meanwhile.
+    private static func deletions(
+        of subjects: [SettingChange.Subject], _ client: ControlClient, _ progress: Progress
+    ) async throws -> [Step] {
+        try await concurrently(subjects, progress) { subject in
+            let found = try await client.find(subject.path)
+            // The list lagged: it is gone.
+            return found.map { Step(change: .delete(subject), etag: $0.etag) }
+        }.compactMap { $0 }
     }
 
     /// What the service has and the file does not name; nil: it keeps no lists (`--durability memory`).
@@ -112,23 +125,16 @@ extension LimitsPlan.Step {
             let ids = [("id", JSONValue.string(id)), ("tenant_id", .string(tenantID))]
             _ = try await client.send(.post, Paths.profiles, body: .object(ids + members))
         case (_, .update):
-            _ = try await client.send(.patch, path, body: .object(members), ifMatch: etag)
+            _ = try await client.send(
+                .patch, change.subject.path, body: .object(members), ifMatch: etag)
         }
     }
 
     private func delete(_ client: ControlClient) async throws {
         do {
-            _ = try await client.send(.delete, path)
+            _ = try await client.send(.delete, change.subject.path, ifMatch: etag)
         } catch let failure as ControlFailure where failure.httpStatus == 404 {
-            // The list lagged, or its tenant took it along: it is gone.
-        }
-    }
-
-    private var path: String {
-        switch change.subject {
-        case .defaults: Paths.defaults
-        case .tenant(let id): Paths.one(Paths.tenants, id)
-        case .profile(let id, _): Paths.one(Paths.profiles, id)
+            // Somebody was faster, or its tenant took it along: it is gone.
         }
     }
 
@@ -159,6 +165,17 @@ extension LimitsPlan.Step {
                 ("changes", .array(changes)), ("result", .string(result)),
                 ("errors", failure?.json["errors"]),
             ]))
+    }
+}
+
+extension SettingChange.Subject {
+    /// Where REST has it.
+    fileprivate var path: String {
+        switch self {
+        case .defaults: Paths.defaults
+        case .tenant(let id): Paths.one(Paths.tenants, id)
+        case .profile(let id, _): Paths.one(Paths.profiles, id)
+        }
     }
 }
 
