@@ -341,6 +341,28 @@ def test_errors_of_the_api_stand_beside_their_fields(page, service):
     assert service.rest.tenant(tenant)["max_dids"] == 10, "nothing was changed"
 
 
+def test_a_decimal_comma_is_no_thousand(page, service):
+    tenant = service.tenant(name="Comma", monthly_spend_limit="9.00")
+    edit(page, tenant)
+    for wrong in ["12,40", "1,2345", "1,234,56", ",500", "1.000,50"]:
+        page.fill("#edit-monthly_spend_limit", wrong)
+        page.click("#edit-limits button[type=submit]")
+        page.wait(lambda: page.all("#edit-monthly_spend_limit[aria-invalid=true]"), wrong)
+        # What is typed takes the fault away.
+        page.fill("#edit-monthly_spend_limit", "")
+        page.fill("#edit-max_dids", "2,5")
+        page.click("#edit-limits button[type=submit]")
+        page.wait(lambda: page.all("#edit-max_dids[aria-invalid=true]"), "2,5")
+        page.fill("#edit-max_dids", "10")
+        assert service.rest.tenant(tenant)["monthly_spend_limit"] == "9.00"
+    page.fill("#edit-monthly_spend_limit", "1,234,567.50")
+    page.fill("#edit-max_dids", "1,000")
+    page.click("#edit-limits button[type=submit]")
+    page.wait_for_text(".toast", "Limits saved.")
+    now = service.rest.tenant(tenant)
+    assert (now["monthly_spend_limit"], now["max_dids"]) == ("1234567.50", 1000)
+
+
 def test_reset_to_defaults(page, service):
     tenant = service.tenant(name="Reset", monthly_spend_limit="9.00", max_dids=1, auto_suspend=False)
     edit(page, tenant)

@@ -187,14 +187,20 @@ export function money(amount) {
     return `${sign}${(whole / 1_000_000_000n).toLocaleString("en-US")}.${rest}`;
 }
 
+/** The number in a field, without the commas between its thousands. Any other comma stays: 12,40 is not 1240, and refused. */
+export function numberIn(field) {
+    const text = field.value.trim();
+    return /^\d{1,3}(,\d{3})+(\.\d+)?$/.test(text) ? text.replaceAll(",", "") : text;
+}
+
 /** The six fields as the API takes them: blank is null; what is no number goes as it is, to be refused beside its field. */
 export function limitsOf(form) {
     const whole = (name) => {
-        const text = form.elements[name].value.trim().replaceAll(",", "");
+        const text = numberIn(form.elements[name]);
         if (text === "") return null;
         return /^\d{1,15}$/.test(text) ? Number(text) : text;
     };
-    const spend = form.elements.monthly_spend_limit.value.trim().replaceAll(",", "");
+    const spend = numberIn(form.elements.monthly_spend_limit);
     return {
         monthly_spend_limit: spend === "" ? null : spend,
         max_extensions: whole("max_extensions"),

@@ -1,5 +1,5 @@
 // One tenant: usage as it changes, messaging profiles, reservations.
-import { $, $$, act, api, confirmed, follow, onClick, onSubmit, reload, segment, setBar, setSuspended, setText } from "/assets/page.js";
+import { $, $$, act, api, confirmed, follow, numberIn, onClick, onSubmit, reload, segment, setBar, setSuspended, setText } from "/assets/page.js";
 
 follow($("[data-events]").dataset.events, (now) => {
     for (const limit of now.limits) {
@@ -29,7 +29,7 @@ async function change(row, body) {
     row.dataset.tag = etag;
 }
 
-const limitOf = (form) => form.elements.daily_spend_limit.value.trim().replaceAll(",", "") || null;
+const limitOf = (form) => numberIn(form.elements.daily_spend_limit) || null;
 
 for (const row of $$("[data-profile]")) {
     const form = $("form", row);

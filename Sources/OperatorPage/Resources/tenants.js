@@ -1,5 +1,5 @@
 // Edit Limits, suspend and reinstate, new tenant.
-import { $, $$, APIError, api, clearErrors, fillLimits, limitsOf, money, nanos, onClick, onSubmit, reload, segment } from "/assets/page.js";
+import { $, $$, APIError, api, clearErrors, fillLimits, limitsOf, money, nanos, numberIn, onClick, onSubmit, reload, segment } from "/assets/page.js";
 
 const dialog = $("#edit-limits");
 const form = $("form", dialog);
@@ -72,7 +72,7 @@ function preview() {
     for (const [name, kind] of Object.entries(kinds)) {
         const place = $(`[data-preview="${name}"]`, form);
         const limit = open.limits.find((entry) => entry.limit === name);
-        const [text, tone] = effect(kind, limit, form.elements[kind.field].value.trim().replaceAll(",", ""), hasPercent ? percent : null);
+        const [text, tone] = effect(kind, limit, numberIn(form.elements[kind.field]), hasPercent ? percent : null);
         place.textContent = text;
         place.className = `preview ${tone}`;
     }
