@@ -186,6 +186,40 @@ import Testing
         #expect(try await rest(.get, "/v2/tenants/acme?x=1").errors == ["10015 x"])
     }
 
+    /// The word alone puts first what it says.
+    @Test func orders() throws {
+        func query(_ text: String, _ standing: TenantQuery.Sort = .id) -> TenantQuery {
+            TenantQuery(QueryReader(text, Findings()), defaultSort: standing)
+        }
+        #expect(query("", .nearestToLimit) == query("sort=nearest_to_limit"))
+        #expect(query("sort=nearest_to_limit").descending)
+        #expect(!query("sort=-nearest_to_limit", .nearestToLimit).descending)
+        #expect(!query("").descending && !query("sort=monthly_spend", .nearestToLimit).descending)
+        #expect(query("sort=-monthly_spend").descending)
+    }
+
+    @Test func percentOfACap() {
+        func percent(_ used: Int64, of cap: Int64?) -> Int64? {
+            LimitView(
+                LimitUsage(
+                    kind: .tenantDIDs, cap: cap, committed: used, held: 0, windowStart: 0,
+                    resetsAt: 0), subjectID: "acme"
+            ).percent
+        }
+        #expect(percent(1, of: nil) == nil && percent(0, of: 0) == 0)
+        #expect(percent(19, of: 20) == 95 && percent(-1, of: 20) == 0)
+        #expect(percent(1, of: 0) == 1_000_000 && percent(.max, of: 1) == 1_000_000)
+        #expect(percent(.max, of: .max) == 100)
+    }
+
+    @Test func listsOfReservationsEnd() async throws {
+        let rest = try RESTHarness()
+        let path = "/v2/reservations?page[size]=250&page[number]="
+        #expect(try await rest(.get, path + "4000").status == 200)
+        #expect(try await rest(.get, path + "4001").errors == ["10033 page[number]"])
+        #expect(try await rest(.get, path + "1000000000").errors == ["10033 page[number]"])
+    }
+
     @Test func withoutAJournalListsSayWhy() async throws {
         let rest = try RESTHarness()
         for path in ["/v2/tenants", "/v2/audit_events", "/v2/events", "/v2/usage"] {
@@ -199,8 +233,9 @@ import Testing
     @Test func readiness() async throws {
         let troubled = try RESTHarness(projection: FixedReadModel(trouble: "the disk is full"))
         let answer = try await troubled(.get, "/readyz")
-        #expect(answer.status == 503)
-        #expect(answer.body.contains("the disk is full"))
+        #expect(answer.status == 200, "decisions do not need the projection")
+        #expect(answer.json["projection"]?["status"] == "trouble")
+        #expect(!answer.body.contains("the disk is full"), "the log's, not everybody's")
         let draining = try RESTHarness()
         draining.server.core.gate.drain()
         #expect(try await draining(.get, "/readyz").status == 503)
@@ -230,7 +265,7 @@ import Testing
         let rest = try RESTHarness(settings: settings)
         let port = try await rest.server.start().port
         let head = """
-            POST /v2/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            POST /v2/tenants HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
             Content-Length: 13\r\nConnection: close\r\n\r\n
             """
         let slow = try await Self.exchange(port, head + #"{"id":"#)

@@ -310,6 +310,24 @@ import Testing
         #expect(rest.engine.settings(prefix: WebhookEndpoint.settingPrefix).isEmpty)
     }
 
+    /// An address that must be there cannot be taken away: that is told, rather than passed over.
+    @Test(arguments: [
+        ("/v2/webhook_endpoints", "url", "https://example.com/hooks"),
+        ("/v2/email_recipients", "address", "ops@example.com"),
+    ])
+    func anAddressCannotBeTakenAway(
+        _ path: String, _ name: String, _ address: String
+    ) async throws {
+        let rest = try RESTHarness()
+        let made = try await rest(.post, path, #"{"\#(name)":"\#(address)"}"#)
+        guard case .string(let id) = made.data["id"] else { throw Missing() }
+        let refused = try await rest(.patch, "\(path)/\(id)", #"{"\#(name)":null}"#)
+        #expect(refused.status == 422 && refused.errors == ["10004 /\(name)"])
+        #expect(try await rest(.get, "\(path)/\(id)").data == made.data)
+        let missing = try await rest(.post, path, #"{"\#(name)":null}"#)
+        #expect(missing.errors == ["10004 /\(name)"])
+    }
+
     @Test func resourcesOfTheServiceAreBounded() async throws {
         var settings = RESTSettings()
         settings.maximumEmailRecipients = 2

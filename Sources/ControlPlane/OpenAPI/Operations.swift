@@ -72,7 +72,8 @@ enum Operations {
         text("filter[name][contains]", "A part of the name"),
         Parameter("filter[status]", "The status", Schema.words(["active", "suspended"])),
         Parameter(
-            "sort", "The order; with a minus the other way round",
+            "sort",
+            "The order, the lowest first, but the nearest to a limit; with a minus the other way round",
             Schema.words(TenantQuery.sortNames)),
     ]
 
@@ -320,6 +321,7 @@ enum Operations {
                 "status": Schema.words(["ready"]),
                 "projection": Schema.orNull(
                     Schema.answer([
+                        "status": Schema.words(["ok", "trouble"]),
                         "time": Schema.orNull(Schema.instant), "behind_bytes": Schema.count,
                     ])),
             ])))

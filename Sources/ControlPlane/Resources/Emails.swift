@@ -23,7 +23,7 @@ struct Emails: Sendable {
         ServiceSettings(
             core: core, maximum: core.settings.maximumEmailRecipients,
             read: { body, recipient in
-                recipient.address = Self.address(body) ?? recipient.address
+                recipient.address = Self.address(body, or: recipient.address)
                 recipient.name = body.text("name", bytes: 0...256).value ?? recipient.name
                 recipient.enabled = body.flag("enabled").value ?? recipient.enabled
                 recipient.eventTypes = body.eventTypes(or: recipient.eventTypes)
@@ -34,16 +34,19 @@ struct Emails: Sendable {
             })
     }
 
-    /// nil: absent, or wrong and noted.
-    private static func address(_ body: BodyReader) -> String? {
-        guard let address = body.text("address", bytes: 3...254, nullable: true).value else {
-            return nil
-        }
-        if let fault = fault(of: address) {
+    /// What is there already, where it is absent, or wrong and noted.
+    private static func address(_ body: BodyReader, or present: String = "") -> String {
+        switch body.text("address", bytes: 3...254, nullable: true) {
+        case .absent: return present
+        case .null:
+            // A creation has noted it.
+            if !present.isEmpty { body.note(.missingField, "address", "The address is required") }
+            return present
+        case .value(let address):
+            guard let fault = fault(of: address) else { return address }
             body.note(.badField, "address", fault)
-            return nil
+            return present
         }
-        return address
     }
 
     /// What is wrong with a mail address (the plain form of RFC 5321, without quotes and comments); nil: nothing.
@@ -99,7 +102,7 @@ struct Emails: Sendable {
                 body.finish()
                 try body.findings.check()
                 return try await Deliveries(core: core).test(
-                    exchange, to: .email(address: address ?? ""))
+                    exchange, to: .email(address: address))
             },
         ]
     }

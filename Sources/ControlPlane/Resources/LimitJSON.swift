@@ -77,14 +77,17 @@ struct LimitView {
         return .object(members)
     }
 
-    /// Used of the cap in percent, rounded down; nil: no cap.
+    /// More is not told: a cap of 0 has it with the first use.
+    static let mostPercent: Int64 = 1_000_000
+
+    /// Used of the cap in percent, rounded down, at most `mostPercent`; nil: no cap.
     var percent: Int64? {
         guard let cap else { return nil }
         let used = committed.addingReportingOverflow(held).partialValue
-        guard cap > 0 else { return used > 0 ? .max : 0 }
+        guard cap > 0 else { return used > 0 ? Self.mostPercent : 0 }
         let wide = cap.magnitude.dividingFullWidth(
             used < 0 ? (0, 0) : Self.product(used.magnitude, 100, below: cap.magnitude))
-        return Int64(clamping: wide.quotient)
+        return min(Int64(clamping: wide.quotient), Self.mostPercent)
     }
 
     /// `a` × `b` in full width, made small enough to be divided by `divisor`.

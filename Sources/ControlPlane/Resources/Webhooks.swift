@@ -52,7 +52,11 @@ struct Webhooks: Sendable {
         let lowest = isNullable ? 0 : 1
         switch body.text(name, bytes: lowest...1_024, nullable: true) {
         case .absent: return present
-        case .null: return isNullable ? nil : present
+        case .null:
+            if isNullable { return nil }
+            // A creation has noted it.
+            if !present.isEmpty { body.note(.missingField, name, "The \(name) is required") }
+            return present
         case .value(let url):
             if !url.isEmpty, let fault = WebhookTarget.fault(of: url) {
                 body.note(.badField, name, fault)
