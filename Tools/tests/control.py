@@ -2,7 +2,9 @@
 
 import contextlib
 import http.client
+import http.server
 import json
+import threading
 import time
 
 from conftest import tollgate
@@ -107,6 +109,43 @@ class Hooks(Receiver):
     def of(self, event_type):
         """Bodies of a type of event, each event once."""
         return list({post.id: post.body for post in super().of(event_type)}.values())
+
+
+class Between:
+    """Hands REST requests on to a service; `before(method, path)` is called first. To be used in the service's place."""
+
+    def __init__(self, service, before):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def hand_on(self):
+                before(self.command, self.path)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+                with contextlib.closing(http.client.HTTPConnection(service.http, timeout=20)) as connection:
+                    connection.request(self.command, self.path, body, dict(self.headers))
+                    answer = connection.getresponse()
+                    raw = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("date", "server", "connection"):
+                        self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(raw)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = hand_on
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.http = f"127.0.0.1:{self.server.server_port}"
+        self.endpoint = service.endpoint
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Mailbox(MailServer):
