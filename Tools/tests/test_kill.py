@@ -135,7 +135,8 @@ def test_nothing_acknowledged_is_lost(contract, tmp_path):
     chance = random.Random(SEED)
     acknowledged = 0
     for life in range(KILLS + 1):
-        server = Server("--data-dir", str(data), limits=limits)
+        # Many lives take longer than keys are remembered by default.
+        server = Server("--data-dir", str(data), "--idempotency-retention", "24h", limits=limits)
         try:
             with grpc.insecure_channel(server.endpoint) as channel:
                 stub = contract.Stub(channel)
