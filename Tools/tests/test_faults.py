@@ -76,7 +76,8 @@ class Books:
 class Load:
     """Callers, one request after the other each, until the end of the block or of the server."""
 
-    def __init__(self, books, server, callers=8):
+    def __init__(self, books, server, callers=8, timeout=20):
+        self.timeout = timeout  # seconds that each call may take
         self.stop = threading.Event()
         self.errors = []
         self.slowest = 0
@@ -92,7 +93,7 @@ class Load:
             try:
                 while not self.stop.is_set():
                     count += 1
-                    self.slowest = max(self.slowest, books.ask(stub, f"{name}-{count}"))
+                    self.slowest = max(self.slowest, books.ask(stub, f"{name}-{count}", self.timeout))
             except grpc.RpcError as error:
                 if error.code() != grpc.StatusCode.UNAVAILABLE:
                     self.errors.append(error)
@@ -314,7 +315,7 @@ def test_a_stopped_process_goes_on(contract, journal, seconds):
     books = Books(contract)
     server = journal()
     timeout = seconds + 30
-    with Load(books, server, callers=4) as load:
+    with Load(books, server, callers=4, timeout=timeout) as load:
         time.sleep(0.3)
         before = len(books.told)
         server.process.send_signal(signal.SIGSTOP)

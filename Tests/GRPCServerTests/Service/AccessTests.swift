@@ -192,7 +192,8 @@ import Wire
         while position < ring.published {
             let words = (0..<UInt64(RecordWords.count(ring[position]))).map { ring[position + $0] }
             try words.withUnsafeBufferPointer { try record.read($0) }
-            callers.append(record.caller)
+            // On a slow machine the hold expires meanwhile, which is on nobody's behalf.
+            if record.kind == .reserved { callers.append(record.caller) }
             position += UInt64(words.count)
         }
         #expect(callers == [token.number])
