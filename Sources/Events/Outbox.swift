@@ -42,14 +42,19 @@ package struct Delivery: Sendable, Equatable {
     package var channel: Channel
     /// Attempts so far, on all addresses together.
     package var attempts: Int
+    /// Of those, the ones before it was sent again by hand, which begins anew.
+    package var begun: Int
     /// When the next attempt is due, Unix milliseconds.
     package var dueAt: Int64
 
-    package init(id: Int64, event: Event, channel: Channel, attempts: Int, dueAt: Int64) {
+    package init(
+        id: Int64, event: Event, channel: Channel, attempts: Int, begun: Int = 0, dueAt: Int64
+    ) {
         self.id = id
         self.event = event
         self.channel = channel
         self.attempts = attempts
+        self.begun = begun
         self.dueAt = dueAt
     }
 }

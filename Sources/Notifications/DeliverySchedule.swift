@@ -1,7 +1,7 @@
 import Events
 
 /// Where the next attempt of a delivery goes, and what follows if it fails: so many attempts on the address, then as
-/// many on the failover address. A delivery that is sent again after its last attempt begins anew.
+/// many on the failover address. A delivery that is sent again by hand begins anew.
 struct DeliverySchedule: Equatable {
     /// The URL or mail address.
     let target: String
@@ -11,16 +11,17 @@ struct DeliverySchedule: Equatable {
     let nextPlace: DeliveryPlace
 
     init(_ delivery: Delivery, _ webhooks: WebhookSettings, _ settings: DeliverySettings) {
+        let made = delivery.attempts - delivery.begun
         switch delivery.channel {
         case .email(let address):
             let pauses = settings.mailBackoffMilliseconds
-            let step = delivery.attempts % (pauses.count + 1)
+            let step = made % (pauses.count + 1)
             target = address
             nextPlace = .mail
             pause = step < pauses.count ? pauses[step] : nil
         case .webhook(let url, let failoverURL):
             let addresses = failoverURL.isEmpty ? [url] : [url, failoverURL]
-            let step = delivery.attempts % (addresses.count * webhooks.attempts)
+            let step = made % (addresses.count * webhooks.attempts)
             let (round, earlier) = step.quotientAndRemainder(dividingBy: webhooks.attempts)
             let nextRound = (step + 1) / webhooks.attempts
             target = addresses[round]

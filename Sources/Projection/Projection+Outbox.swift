@@ -50,7 +50,8 @@ extension Projection {
                 if underway.contains(id) { continue }
                 return Delivery(
                     id: id, event: try EventRows.event(row), channel: try EventRows.channel(row),
-                    attempts: try row.value("attempts"), dueAt: try row.value("due"))
+                    attempts: try row.value("attempts"), begun: try row.value("begun"),
+                    dueAt: try row.value("due"))
             }
             return nil
         }
@@ -110,8 +111,8 @@ extension Projection {
             // Shared out where it went first, even if its next attempt is one on the failover address.
             try db.execute(
                 sql: """
-                    UPDATE delivery SET status = 0, due = ?, place = ?, finished = NULL
-                    WHERE id = ?
+                    UPDATE delivery SET status = 0, begun = attempts, due = ?, place = ?,
+                    finished = NULL WHERE id = ?
                     """, arguments: [now, DeliveryPlace(row.channel).name, delivery])
             return try Self.deliveryRow(delivery, db)
         }

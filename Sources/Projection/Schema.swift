@@ -60,7 +60,7 @@ enum Schema {
         """
 
     /// Lines of the audit log and events are numbered by their time in microseconds, made unique. `delivery.recipient` is
-    /// the setting that the delivery is for; empty: none.
+    /// the setting that the delivery is for; empty: none. `delivery.begun` are the attempts before it was sent again.
     private static let history = """
         CREATE TABLE told (
             id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -92,7 +92,8 @@ enum Schema {
         CREATE TABLE delivery (
             id INTEGER PRIMARY KEY, event INTEGER NOT NULL, webhook INTEGER NOT NULL,
             target TEXT NOT NULL, failover TEXT NOT NULL, place TEXT NOT NULL DEFAULT '',
-            recipient TEXT NOT NULL DEFAULT '', status INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER,
+            recipient TEXT NOT NULL DEFAULT '', status INTEGER NOT NULL,
+            attempts INTEGER NOT NULL, begun INTEGER NOT NULL DEFAULT 0, due INTEGER,
             created INTEGER NOT NULL, finished INTEGER);
         CREATE INDEX delivery_due ON delivery (due) WHERE status = 0;
         CREATE INDEX delivery_place ON delivery (place, due) WHERE status = 0;
@@ -139,6 +140,7 @@ enum Schema {
             try db.execute(
                 sql: """
                     ALTER TABLE delivery ADD COLUMN recipient TEXT NOT NULL DEFAULT '';
+                    ALTER TABLE delivery ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
                     CREATE TABLE told (
                         id INTEGER PRIMARY KEY CHECK (id = 1),
                         journal_low INTEGER NOT NULL, journal_high INTEGER NOT NULL,

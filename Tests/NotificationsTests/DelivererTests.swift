@@ -7,13 +7,13 @@ import Testing
 
 @Suite struct DelivererTests {
     private func delivery(
-        _ id: Int64, _ url: String, failover: String = "", attempts: Int = 0
+        _ id: Int64, _ url: String, failover: String = "", attempts: Int = 0, begun: Int = 0
     ) -> Delivery {
         let event = Event(
             id: "evt-\(id)", kind: .tenantSuspended, occurredAt: 0, tenantID: "acme")
         return Delivery(
             id: id, event: event, channel: .webhook(url: url, failoverURL: failover),
-            attempts: attempts, dueAt: 0)
+            attempts: attempts, begun: begun, dueAt: 0)
     }
 
     private func withDeliverer(
@@ -68,6 +68,21 @@ import Testing
             times.insert(time)
         }
         #expect(times.count > 1)
+    }
+
+    /// As often as a new one, from the first address on, however many attempts there were before.
+    @Test(arguments: [1, 2, 3, 6]) func whatIsSentAgainBeginsAnew(before: Int) {
+        for made in 0..<6 {
+            let (new, again) = (0, before)
+            let schedules = [new, again].map { begun in
+                DeliverySchedule(
+                    delivery(
+                        1, "http://a/", failover: "http://b/", attempts: begun + made, begun: begun),
+                    WebhookSettings(), DeliverySettings())
+            }
+            #expect(schedules[0] == schedules[1])
+            #expect(schedules[0].target == (made < 3 ? "http://a/" : "http://b/"))
+        }
     }
 
     @Test func mailIsTriedSixTimesAndARefusalForGoodOnce() async {

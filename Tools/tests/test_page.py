@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import time
 import uuid
 
@@ -41,7 +42,7 @@ class Service:
         self.mails = Mails()
         self.server = Server(
             "--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", "--brand-name", "Northwind Voice",
-            "--brand-contact", "care@northwind.example", "--smtp-host", "127.0.0.1",
+            "--brand-logo", "northwind®", "--brand-contact", "care@northwind.example", "--smtp-host", "127.0.0.1",
             "--smtp-port", str(self.mails.port), "--smtp-security", "none", "--smtp-from", "alerts@northwind.example",
             limits=None, auth=True)
         self.token = (directory / "operator-token").read_text().strip()
@@ -201,6 +202,7 @@ def test_the_pages_that_need_no_log_in(service):
                 page.picture(f"{name}-{look}", size)
         text = page.text("main")
         assert "Northwind Voice" in text and "care@northwind.example" in text
+        assert page.text(".brand") == "northwind®"
         for word in ("limit", "cap", "spend ", "Tollgate", "usage"):
             assert word.lower() not in text.lower()
         assert page.complaints() == []
@@ -563,6 +565,10 @@ def test_a_reservation_is_released_by_hand(page, service):
     held = service.rest.check(tenant, "outbound_call", mode="reserve", spend="1.00", call_seconds=120).data["id"]
     page.open(f"/tenants/{tenant}")
     assert "$1.00, 2 min" in page.text("section[aria-labelledby=reservations]")
+    # Its age, which goes on.
+    age = page.text("[data-age]")
+    assert re.fullmatch(r"[0-9]{1,2} s", age)
+    page.wait(lambda: page.text("[data-age]") != age, "another age")
     page.click(f'[data-release="{held}"]')
     page.wait_for_text("#confirm", "Release this reservation?")
     page.click("#confirm [value=no]")

@@ -134,7 +134,7 @@ struct TenantPage: Sendable {
                 "id": "\(row.id)", "profile": row.messagingProfileID,
                 "action": Texts.name(row.action), "amounts": held.joined(separator: ", "),
                 "createdISO": Texts.iso(row.createdAt),
-                "createdAt": "\(max(0, now - row.createdAt))",
+                "ageMilliseconds": "\(max(0, now - row.createdAt))",
                 "age": Texts.age(now - row.createdAt),
                 "expires": "in \(Texts.age(row.expiresAt - now))",
                 "onExpiry": row.onExpiry == .commit ? "then charged" : "then released",

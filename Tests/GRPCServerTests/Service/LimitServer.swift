@@ -108,7 +108,7 @@ final class LimitServer {
         try engine.setTenant(
             TenantSettings(id: "acme", limits: TenantLimits(maxExtensions: 10)))
         let lane = Handover(lane: try engine.makeLane())
-        var configuration = ServerConfiguration()
+        var configuration = ServerConfiguration.patient
         configuration.port = 0
         configuration.clock = { gate.clock }
         configure(&configuration)

@@ -181,7 +181,7 @@ struct TestServer {
     let journal = Journal()
 
     init(_ change: (inout ServerConfiguration) -> Void = { _ in }) async throws {
-        var configuration = ServerConfiguration()
+        var configuration = ServerConfiguration.patient
         configuration.port = 0
         let journal = journal
         configuration.clock = { journal.clock }
@@ -235,3 +235,14 @@ struct TestServer {
 }
 
 func text(_ string: String) -> [UInt8] { Array(string.utf8) }
+
+extension ServerConfiguration {
+    /// Without time-outs that a busy machine could run into, unless a test sets one.
+    static var patient: ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.prefaceTimeout = .minutes(10)
+        configuration.requestTimeout = .minutes(10)
+        configuration.writeStallTimeout = .minutes(10)
+        return configuration
+    }
+}
