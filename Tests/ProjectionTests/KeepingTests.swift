@@ -89,6 +89,7 @@ import Testing
         DROP INDEX delivery_place;
         ALTER TABLE delivery DROP COLUMN place;
         ALTER TABLE delivery DROP COLUMN recipient;
+        ALTER TABLE delivery DROP COLUMN begun;
         ALTER TABLE position DROP COLUMN syncs;
         DROP TABLE told;
         PRAGMA user_version = 1
