@@ -53,7 +53,6 @@ def test_what_was_cut_is_not_shown(contract, tmp_path):
     place = refused.stderr.split("--truncate-at ")[1].split("`")[0]
     repaired = journal("repair", "--truncate-at", place)
     assert repaired.returncode == 0, repaired.stderr
-    assert "removed projection.sqlite" in repaired.stdout
-    assert not list(data.glob("projection.sqlite*"))
+    assert "lists are made anew" in repaired.stdout
     # The journal grows beyond the place that the list had come to.
     live(5, shown=6)
