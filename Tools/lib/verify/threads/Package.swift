@@ -15,6 +15,7 @@ let package = Package(
     name: "tollgate-threads",
     targets: [
         .systemLibrary(name: "CLinux"),
+        .target(name: "Telemetry", swiftSettings: strict),
         .target(name: "Limits", swiftSettings: strict),
         .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
         .target(
@@ -25,7 +26,9 @@ let package = Package(
             swiftSettings: strict + stepPoints),
         .target(
             name: "Engine",
-            dependencies: ["Limits", "BillingCalendar", "Reservations", "Journal", "CLinux"],
+            dependencies: [
+                "Limits", "BillingCalendar", "Reservations", "Journal", "Telemetry", "CLinux",
+            ],
             swiftSettings: strict + stepPoints),
         .target(
             name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
