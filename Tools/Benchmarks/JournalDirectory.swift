@@ -54,18 +54,7 @@ extension Engine {
             monthlyCallSeconds: 1_000_000_000)
         for index in 0..<count {
             let settings = TenantSettings(id: TableBenchmark.tenantID(index), limits: limits)
-            while try !makes(settings) { try awaitDurable() }
-        }
-    }
-
-    /// False: the ring is full, because the disk is slower than this.
-    private func makes(_ settings: TenantSettings) throws(EngineError) -> Bool {
-        do throws(EngineError) {
-            try setTenant(settings)
-            return true
-        } catch {
-            guard error.code == .full else { throw error }
-            return false
+            try waitingForRoom { () throws(EngineError) in try setTenant(settings) }
         }
     }
 
