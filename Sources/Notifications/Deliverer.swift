@@ -99,7 +99,8 @@ package actor Deliverer {
         if bell.takeNews() { walkAt = 0 }
         do {
             try await findPlaces()
-            while running < settings.concurrency, let place = nextPlace() {
+            // What is given up at a stop stays due: without the first question it would be taken again and again.
+            while !Task.isCancelled, running < settings.concurrency, let place = nextPlace() {
                 guard let delivery = try await take(at: place) else { continue }
                 group.addTask { await self.deliver(delivery, place) }
             }
@@ -115,7 +116,7 @@ package actor Deliverer {
 
     /// Walks through the outbox's places, if something may have become due or a walk waited for room.
     private func findPlaces() async throws {
-        while walk != nil || now() >= walkAt, places.count < settings.places {
+        while !Task.isCancelled, walk != nil || now() >= walkAt, places.count < settings.places {
             let began = walk?.began ?? now()
             // An attempt that ends meanwhile may ask for an earlier time.
             if walk == nil { walkAt = .max }

@@ -27,17 +27,24 @@ package struct WebhookSender: Sendable {
     private let signer: WebhookSigner
     private let resolver: Resolver
     private let seconds: @Sendable () -> Int64
+    private let pause: @Sendable (Duration) async throws -> Void
 
-    /// - Parameter seconds: Unix time of the wall clock, which receivers compare with their own.
+    /// - Parameters:
+    ///   - seconds: Unix time of the wall clock, which receivers compare with their own.
+    ///   - pause: returns when an attempt that began just now has had its time.
     package init(
         _ settings: WebhookSettings, signer: WebhookSigner,
         resolver: @escaping Resolver = WebhookTarget.systemResolver,
-        seconds: @escaping @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970) }
+        seconds: @escaping @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970) },
+        pause: @escaping @Sendable (Duration) async throws -> Void = {
+            try await Task.sleep(for: $0)
+        }
     ) {
         self.settings = settings
         self.signer = signer
         self.resolver = resolver
         self.seconds = seconds
+        self.pause = pause
     }
 
     /// One attempt: signed anew, to an address that was judged, within the time limit. Only 2xx is success; redirects
@@ -52,7 +59,7 @@ package struct WebhookSender: Sendable {
         let timeout = settings.timeoutMilliseconds
         let work = Task { await attempt(event, url, number) { sink.yield($0) } }
         let alarm = Task {
-            try? await Task.sleep(for: .milliseconds(timeout))
+            try? await pause(.milliseconds(timeout))
             sink.yield(AttemptResult(status: nil, error: "no answer within \(timeout) ms"))
         }
         defer {

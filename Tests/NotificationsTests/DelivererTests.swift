@@ -176,6 +176,19 @@ import Testing
             outbox.state.withLock { $0.ends.values.allSatisfy { $0 == .delivered } })
     }
 
+    /// What is given up is due again at once, and nobody takes it.
+    @Test(.timeLimit(.minutes(5))) func aStopWhileDeliveriesAreTakenIsTheEnd() async {
+        let outbox = MemoryOutbox((0..<40).map { delivery($0, "http://host\($0)/") })
+        outbox.state.withLock { $0.lastHandedOut = 20 }
+        await withDeliverer(outbox) { _, _, _ in
+            try? await Task.sleep(for: .seconds(3_600))
+            return AttemptResult(status: nil, error: "the service is stopping")
+        } _: {
+            while outbox.state.withLock({ $0.handedOut < 20 }) { await Task.yield() }
+        }
+        #expect(outbox.state.withLock { $0.handedOut == 20 && $0.attempts.isEmpty })
+    }
+
     @Test func whatCannotBeNotedIsNotSentAgain() async {
         let outbox = MemoryOutbox([delivery(1, "http://a/")])
         outbox.state.withLock { $0.failures = 1 }

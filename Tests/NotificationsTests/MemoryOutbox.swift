@@ -13,6 +13,8 @@ final class MemoryOutbox: Outbox {
         var listener: (@Sendable () -> Void)?
         /// Deliveries that were taken.
         var handedOut = 0
+        /// Who takes this one is stopped.
+        var lastHandedOut: Int?
         /// So many notes fail first.
         var failures = 0
 
@@ -60,13 +62,15 @@ final class MemoryOutbox: Outbox {
     func nextDelivery(
         at place: DeliveryPlace, due now: Int64, except underway: Set<Int64>
     ) async throws -> Delivery? {
-        state.withLock { state in
+        let (next, isLast) = state.withLock { state in
             let next = state.waiting[place]?.values
                 .filter { $0.dueAt <= now && !underway.contains($0.id) }
                 .min { ($0.dueAt, $0.id) < ($1.dueAt, $1.id) }
             if next != nil { state.handedOut += 1 }
-            return next
+            return (next, state.handedOut == state.lastHandedOut)
         }
+        if isLast { withUnsafeCurrentTask { $0?.cancel() } }
+        return next
     }
 
     func nextDue(after now: Int64) async throws -> Int64? {

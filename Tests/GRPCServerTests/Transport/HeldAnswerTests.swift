@@ -73,7 +73,8 @@ import Testing
             }
         }
         for client in clients {
-            for index in 0..<50 {
+            // As few as one turn is sure to read: how much it reads depends on what came before.
+            for index in 0..<5 {
                 _ = try client.begin("/t.T/Hold", body: TestClient.framed(text("\(index)")))
             }
             try client.flush()
@@ -81,7 +82,7 @@ import Testing
         canGoOn.signal()
         for client in clients { try await settle(client) }
         #expect(try await test.ticket() == 1)
-        #expect(try await test.onLoop { $0.heldCount } == 100)
+        #expect(try await test.onLoop { $0.heldCount } == 10)
         await test.stop()
     }
 
