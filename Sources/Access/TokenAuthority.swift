@@ -53,7 +53,10 @@ package final class TokenAuthority: Sendable {
     }
 
     private let engine: Engine
+    /// What calls look up: held for no longer than that takes.
     private let known: Mutex<[String: Known]>
+    /// Held by who creates or revokes, while the journal takes it.
+    private let changing = Mutex(())
     private let changes = Atomic<UInt64>(1)
     /// Everybody may do everything (`--insecure-no-auth`).
     package let isOpen: Bool
@@ -118,9 +121,11 @@ package final class TokenAuthority: Sendable {
             hash: Self.hash(secret), createdAt: engine.clock.now, expiresAt: expiresAt)
         let value = String(decoding: try JSONEncoder().encode(token), as: UTF8.self)
         // One step: whoever finds the setting and revokes the token comes after it.
-        try known.withLock { known in
+        try changing.withLock { _ in
             try engine.setSetting(AccessToken.settingPrefix + token.id, value, by: caller)
-            known[token.hash] = Known(caller: token.caller, expiresAt: token.expiresAt)
+            known.withLock {
+                $0[token.hash] = Known(caller: token.caller, expiresAt: token.expiresAt)
+            }
         }
         changes.add(1, ordering: .acquiringAndReleasing)
         return (token, secret)
@@ -137,10 +142,10 @@ package final class TokenAuthority: Sendable {
 
     /// Takes a token back. False: there is none with that id.
     package func revoke(_ id: String, by caller: UInt64 = 0) throws -> Bool {
-        let isRevoked = try known.withLock { known in
+        let isRevoked = try changing.withLock { _ in
             guard let token = try tokens.first(where: { $0.id == id }) else { return false }
             try engine.setSetting(AccessToken.settingPrefix + id, "", by: caller)
-            known[token.hash] = nil
+            known.withLock { $0[token.hash] = nil }
             return true
         }
         if isRevoked { changes.add(1, ordering: .acquiringAndReleasing) }

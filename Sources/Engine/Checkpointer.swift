@@ -8,32 +8,47 @@ import Synchronization
 /// Makes checkpoints: plays the last one and the segments sealed since back into a table of its own, and writes that
 /// out. The live table is not touched.
 ///
-/// **Pace.** Its thread has the lowest priority, and whenever it has read, written or removed for a millisecond it rests
-/// three times as long as that took: it gets at most a quarter of a core, and of the disk. It syncs what it writes, and
-/// removes files, piece by piece.
+/// **Pace.** There are two threads. The quiet one has the lowest priority, and whenever it has read, written or removed
+/// for a millisecond it rests three times as long as that took: it gets at most a quarter of a core, and of the disk. It
+/// syncs what it writes, and removes files, piece by piece. On a machine that is busy without end it may never finish:
+/// when the journal fills half of its bounds, the quiet one gives up what it was at, and the urgent one, of normal
+/// priority, does it without rests.
+///
+/// **Stop.** Whoever rests or completes a piece of work looks whether it is to be given up; what was written of a
+/// checkpoint is removed.
 ///
 /// **Memory.** A second table, backed only as far as it is used and given back afterwards: at most what the live one
 /// uses.
 ///
 /// **Retention.** The last two checkpoints are kept, and every segment that the older of them does not cover; what
 /// both cover is kept for `retention` more, unless the journal fills half of its bounds.
-// SAFETY: `make` under `making`; the rest is atomic.
-final class Checkpointer: @unchecked Sendable {
+final class Checkpointer: Sendable {
     private let disk: any Disk
     private let id: JournalID
     private let writer: JournalWriter
     private let settings: DurabilitySettings
     private let capacity: TableCapacity
-    /// The first segment that the last checkpoint does not cover.
-    private let last: Lock<UInt64>
-    /// Segments below these numbers have been covered twice since these times, nanoseconds; oldest first.
-    private let covered: Lock<[(below: UInt64, since: Int64)]> = Lock([])
-    /// Segments below this number may go as soon as no follower needs them; the checkpointer's thread, or `make`.
-    private let removable = Atomic<UInt64>(0)
+    /// Held by who makes or removes something.
+    private let files: Lock<Files>
     private let isStopping = Atomic<Bool>(false)
-    private let thread: Lock<pthread_t?> = Lock(nil)
+    private let threads: Lock<[pthread_t]> = Lock([])
     /// What the last attempt came to; nil: it was made.
     let trouble: Lock<String?> = Lock(nil)
+
+    private struct Files {
+        /// The first segment that the last checkpoint does not cover.
+        var last: UInt64
+        /// Segments below these numbers have been covered twice since these times, nanoseconds; oldest first.
+        var covered: [(below: UInt64, since: Int64)] = []
+        /// Segments below this number may go as soon as no follower needs them.
+        var removable: UInt64 = 0
+    }
+
+    /// How the work is done.
+    enum Manner {
+        case quiet
+        case urgent
+    }
 
     init(
         _ disk: any Disk, _ id: JournalID, _ writer: JournalWriter,
@@ -43,51 +58,68 @@ final class Checkpointer: @unchecked Sendable {
         self.id = id
         self.writer = writer
         self.settings = settings
-        self.last = Lock(last)
+        files = Lock(Files(last: last))
         var capacity = capacity
         capacity.ringWords = 0
         capacity.lanes = 1
         self.capacity = capacity
     }
 
+    // MARK: Threads
+
     func start() {
+        startThread(.quiet)
+        startThread(.urgent)
+    }
+
+    private func startThread(_ manner: Manner) {
         final class Box: Sendable {
             let checkpointer: Checkpointer
-            init(_ checkpointer: Checkpointer) { self.checkpointer = checkpointer }
+            let manner: Manner
+            init(_ checkpointer: Checkpointer, _ manner: Manner) {
+                self.checkpointer = checkpointer
+                self.manner = manner
+            }
         }
         var made = pthread_t()
         let status = pthread_create(
             &made, nil,
             { argument in
                 guard let argument else { return nil }
-                Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().checkpointer.run()
+                let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
+                box.checkpointer.run(box.manner)
                 return nil
-            }, Unmanaged.passRetained(Box(self)).toOpaque())
+            }, Unmanaged.passRetained(Box(self, manner)).toOpaque())
         precondition(status == 0, "the system has no thread left")
-        thread.withLock { $0 = made }
+        threads.withLock { $0.append(made) }
     }
 
+    /// Returns when nothing is being made or removed any more, and nothing will be.
     func stop() {
-        isStopping.store(true, ordering: .sequentiallyConsistent)
-        guard let thread = thread.withLock({ $0 }) else { return }
-        pthread_join(thread, nil)
-        self.thread.withLock { $0 = nil }
+        // ORDERING: relaxed because it goes with no other data; it is seen in time.
+        isStopping.store(true, ordering: .relaxed)
+        for thread in threads.withLock({ $0 }) { pthread_join(thread, nil) }
+        threads.withLock { $0 = [] }
     }
 
-    private func run() {
-        linux_lower_priority()
-        while !isStopping.load(ordering: .sequentiallyConsistent) {
+    private var isAskedToStop: Bool { isStopping.load(ordering: .relaxed) }
+
+    /// The journal fills half of its bounds.
+    private var isTight: Bool { writer.bytesKept > settings.journal.maximumBytes / 2 }
+
+    private func run(_ manner: Manner) {
+        if manner == .quiet { linux_lower_priority() }
+        while !isAskedToStop {
             var time = timespec(tv_sec: 0, tv_nsec: 200_000_000)
             nanosleep(&time, nil)
-            removeOldSegments()
-            let sealed = writer.currentSegment - last.withLock { $0 }
-            guard Int(sealed) * settings.journal.segmentBytes >= settings.checkpointBytes else {
-                continue
-            }
+            guard isTight == (manner == .urgent) else { continue }
             do throws(EngineError) {
-                try make(isPaced: true)
+                try removeOldSegments(manner)
+                guard isDue else { continue }
+                try make(manner)
                 trouble.withLock { $0 = nil }
             } catch {
+                guard error.code != .interrupted else { continue }
                 trouble.withLock { $0 = "\(error)" }
                 var time = timespec(tv_sec: 1, tv_nsec: 0)
                 nanosleep(&time, nil)
@@ -95,34 +127,71 @@ final class Checkpointer: @unchecked Sendable {
         }
     }
 
+    private var isDue: Bool {
+        let sealed = writer.currentSegment - files.withLock { $0.last }
+        // In time also where the bounds are small.
+        let due = min(settings.checkpointBytes, settings.journal.maximumBytes / 8)
+        return sealed > 0 && Int(sealed) * settings.journal.segmentBytes >= due
+    }
+
+    private func pace(_ manner: Manner) -> Pace {
+        Pace(isPaced: manner == .quiet) { [self] in isTight }
+    }
+
+    /// To be called between pieces of work; throws when the service stops.
+    private func rest(_ pace: inout Pace) throws(JournalError) {
+        if isAskedToStop { throw Self.givenUp("the service stops") }
+        pace.rest()
+    }
+
+    /// To be called between pieces of a checkpoint; throws also when the urgent thread is to make it.
+    private func rest(_ pace: inout Pace, making manner: Manner) throws(JournalError) {
+        if manner == .quiet && isTight {
+            throw Self.givenUp("the journal fills half of its bounds")
+        }
+        try rest(&pace)
+    }
+
+    private static func givenUp(_ reason: String) -> JournalError {
+        JournalError(.interrupted, file: "a checkpoint", reason: reason, remedy: "none is needed")
+    }
+
+    // MARK: Checkpoints
+
     /// Makes a checkpoint of everything that is sealed. False: nothing was sealed since the last one.
+    ///
+    /// - Throws: `.interrupted` when it was given up: for a stop, or, if it is quiet, because the journal fills up.
     @discardableResult
-    func make(isPaced: Bool = false) throws(EngineError) -> Bool {
-        let previous = last.withLock { $0 }
+    func make(_ manner: Manner = .urgent) throws(EngineError) -> Bool {
+        try files.withLock { (files) throws(EngineError) in try make(manner, &files) }
+    }
+
+    private func make(_ manner: Manner, _ files: inout Files) throws(EngineError) -> Bool {
+        let previous = files.last
         let number = writer.currentSegment
         guard number > previous else { return false }
         let schedules = Schedules()
         let (_, lane) = try Engine.makeTable(
             capacity, schedules, HashSecret(k0: id.low, k1: id.high), now: 0)
-        var pace = Pace(isPaced: isPaced)
+        var pace = self.pace(manner)
         // Nothing is over before the latest record's time, which is not known before it is read.
         var replayer = Replayer(lane, schedules, now: .min / 2)
         var epoch: UInt64 = 0
         if try hasCheckpoint(previous) {
-            epoch = try Recovery.play(previous, disk, id, into: &replayer) { pace.rest() }.epoch
+            epoch = try Recovery.play(previous, disk, id, into: &replayer) {
+                () throws(JournalError) in try rest(&pace, making: manner)
+            }.epoch
         }
-        var sequence: UInt64 = 0
-        for segment in previous..<number {
-            guard !isStopping.load(ordering: .sequentiallyConsistent) else { return false }
-            let end = try Recovery.play(
-                from: segment, below: segment + 1, disk, id, epoch: epoch, into: &replayer
-            ) { pace.rest() }
-            epoch = end.epoch
-            sequence = end.sequence
+        let end = try Recovery.play(
+            from: previous, below: number, disk, id, epoch: epoch, into: &replayer
+        ) { () throws(JournalError) in try rest(&pace, making: manner) }
+        do throws(JournalError) {
+            try write(number, replayer, end, &pace, manner)
+            files.last = number
+            try removeWhatIsCovered(twiceBelow: previous, &files, &pace)
+        } catch {
+            throw EngineError(error)
         }
-        try write(number, replayer, epoch: epoch, sequence: sequence, pace)
-        last.withLock { $0 = number }
-        try removeWhatIsCovered(twiceBelow: previous, &pace)
         return true
     }
 
@@ -135,66 +204,62 @@ final class Checkpointer: @unchecked Sendable {
     }
 
     private func write(
-        _ number: UInt64, _ replayer: Replayer, epoch: UInt64, sequence: UInt64, _ pace: Pace
-    ) throws(EngineError) {
+        _ number: UInt64, _ replayer: Replayer, _ end: JournalEnd, _ pace: inout Pace,
+        _ manner: Manner
+    ) throws(JournalError) {
+        let out = try CheckpointWriter(
+            disk, id: id, number: number, epoch: end.epoch, sequence: end.sequence)
         do throws(JournalError) {
-            var pace = pace
-            let out = try CheckpointWriter(
-                disk, id: id, number: number, epoch: epoch, sequence: sequence
-            ) { pace.rest() }
-            do throws(JournalError) {
-                try replayer.forEachImage(now: replayer.statistics.time) {
-                    (words) throws(JournalError) in try out.append(words)
-                }
-                _ = try out.finish()
-            } catch {
-                out.abandon()
-                throw error
+            try replayer.forEachImage(now: replayer.statistics.time) {
+                (words) throws(JournalError) in
+                if try out.append(words) { try rest(&pace, making: manner) }
             }
+            _ = try out.finish()
         } catch {
-            throw EngineError(error)
+            out.abandon()
+            throw error
         }
     }
+
+    // MARK: Removal
 
     /// Keeps the checkpoint of that number and the one just made, and removes what both cover.
     private func removeWhatIsCovered(
-        twiceBelow number: UInt64, _ pace: inout Pace
-    ) throws(EngineError) {
+        twiceBelow number: UInt64, _ files: inout Files, _ pace: inout Pace
+    ) throws(JournalError) {
+        let old = try disk.checkpointNumbers().filter { $0 < number }
+        try disk.removeGently(old.map(JournalFiles.checkpoint)) { () throws(JournalError) in
+            try rest(&pace)
+        }
+        guard try disk.checkpointNumbers().contains(number) else { return }
+        files.covered.append((number, linux_monotonic_nanoseconds()))
+        if settings.retention == 0 { try removeOldSegments(&files, &pace) }
+    }
+
+    private func removeOldSegments(_ manner: Manner) throws(EngineError) {
         do throws(JournalError) {
-            let old = try disk.checkpointNumbers().filter { $0 < number }
-            try disk.removeGently(old.map(JournalFiles.checkpoint)) { pace.rest() }
-            guard try disk.checkpointNumbers().contains(number) else { return }
-            covered.withLock { $0.append((number, linux_monotonic_nanoseconds())) }
-            if settings.retention == 0 {
-                removable.store(number, ordering: .relaxed)
-                try writer.removeSegments(below: number) { pace.rest() }
+            try files.withLock { (files) throws(JournalError) in
+                var pace = self.pace(manner)
+                try removeOldSegments(&files, &pace)
             }
         } catch {
             throw EngineError(error)
         }
     }
 
-    private func removeOldSegments() {
+    private func removeOldSegments(
+        _ files: inout Files, _ pace: inout Pace
+    ) throws(JournalError) {
         let now = linux_monotonic_nanoseconds()
-        let isTight = writer.bytesKept > settings.journal.maximumBytes / 2
-        let below = covered.withLock { covered -> UInt64? in
-            var below: UInt64?
-            while let first = covered.first,
-                isTight || now - first.since >= settings.retention * 1_000_000
-            {
-                below = first.below
-                covered.removeFirst()
-            }
-            return below
+        while let first = files.covered.first,
+            isTight || now - first.since >= settings.retention * 1_000_000
+        {
+            files.removable = first.below
+            files.covered.removeFirst()
         }
-        // ORDERING: relaxed because the number only says what may be tried.
-        if let below { removable.store(below, ordering: .relaxed) }
-        do throws(JournalError) {
-            // Again and again: a follower may have held some.
-            var pace = Pace(isPaced: true)
-            try writer.removeSegments(below: removable.load(ordering: .relaxed)) { pace.rest() }
-        } catch {
-            trouble.withLock { $0 = "\(error)" }
+        // Again and again: a follower may have held some.
+        try writer.removeSegments(below: files.removable) { () throws(JournalError) in
+            try rest(&pace)
         }
     }
 }

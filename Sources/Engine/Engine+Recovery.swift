@@ -251,12 +251,12 @@ struct Recovery {
     /// - Parameter rest: called behind each block.
     static func play(
         _ checkpoint: UInt64, _ disk: any Disk, _ id: JournalID, into replayer: inout Replayer,
-        _ rest: () -> Void = {}
+        _ rest: () throws(JournalError) -> Void = {}
     ) throws(EngineError) -> CheckpointReader.Summary {
         try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { EngineError($0) }) {
             (block) throws(EngineError) in
             try replayer.playAll(block)
-            rest()
+            try wrapped(rest)
         }
     }
 
@@ -267,7 +267,8 @@ struct Recovery {
     ///   - rest: called behind each frame.
     static func play(
         from first: UInt64, below limit: UInt64?, _ disk: any Disk, _ id: JournalID,
-        epoch: UInt64, into replayer: inout Replayer, _ rest: () -> Void = {}
+        epoch: UInt64, into replayer: inout Replayer,
+        _ rest: () throws(JournalError) -> Void = {}
     ) throws(EngineError) -> JournalEnd {
         try JournalReader(disk, id: id).read(
             from: first, below: limit, wrapping: { EngineError($0) }
@@ -285,8 +286,16 @@ struct Recovery {
                         \(error.message)
                         """)
                 }
-                rest()
+                try wrapped(rest)
             }
+        }
+    }
+
+    private static func wrapped(_ work: () throws(JournalError) -> Void) throws(EngineError) {
+        do throws(JournalError) {
+            try work()
+        } catch {
+            throw EngineError(error)
         }
     }
 

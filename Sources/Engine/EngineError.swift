@@ -12,6 +12,8 @@ package struct EngineError: Error, Sendable, Equatable, CustomStringConvertible 
         /// The journal has no room at the moment: the same may succeed a little later.
         package static let busy = Code("busy")
         package static let system = Code("system")
+        /// Given up half-way because the service stops.
+        package static let interrupted = Code("interrupted")
     }
     package var code: Code
     package var message: String

@@ -68,6 +68,7 @@ extension EngineError {
             switch error.code {
             case .noSpace: .full
             case .system: .system
+            case .interrupted: .interrupted
             default: .invalid
             }
         self.init(code, "\(error)")

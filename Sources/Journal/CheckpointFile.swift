@@ -11,7 +11,6 @@ package final class CheckpointWriter {
     private let file: DiskFile
     private let number: UInt64
     private let temporary: String
-    private let rest: () -> Void
     private var words: [UInt64] = []
     private var block: FrameHeader
     private var checksum = CRC32C()
@@ -23,15 +22,12 @@ package final class CheckpointWriter {
     ///   - number: the first segment that the checkpoint does not cover.
     ///   - epoch: the process run that its last record belongs to.
     ///   - sequence: the last frame that it covers.
-    ///   - rest: called behind each block.
     package init(
-        _ disk: any Disk, id: JournalID, number: UInt64, epoch: UInt64, sequence: UInt64,
-        rest: @escaping () -> Void = {}
+        _ disk: any Disk, id: JournalID, number: UInt64, epoch: UInt64, sequence: UInt64
     ) throws(JournalError) {
         self.disk = disk
         self.id = id
         self.number = number
-        self.rest = rest
         temporary = JournalFiles.checkpoint(number) + JournalFiles.temporarySuffix
         if try disk.list().contains(temporary) { try disk.remove(temporary) }
         file = try disk.create(temporary)
@@ -45,13 +41,16 @@ package final class CheckpointWriter {
 
     deinit { disk.close(file) }
 
-    /// Adds an entry: the words of a record, checksum included.
-    package func append(_ record: UnsafeBufferPointer<UInt64>) throws(JournalError) {
+    /// Adds an entry: the words of a record, checksum included. True: it completed a block, which is on disk.
+    @discardableResult
+    package func append(_ record: UnsafeBufferPointer<UInt64>) throws(JournalError) -> Bool {
         words.append(contentsOf: record)
         checksum.add(record[0])
         block.recordCount += 1
         records += 1
-        if words.count >= Self.blockWords { try writeBlock() }
+        guard words.count >= Self.blockWords else { return false }
+        try writeBlock()
+        return true
     }
 
     private func writeBlock() throws(JournalError) {
@@ -64,7 +63,6 @@ package final class CheckpointWriter {
         try disk.write(file, at: offset, block.encoded(id) + words)
         offset += FrameHeader.bytes + words.count * 8
         try disk.sync(file)
-        rest()
         words.removeAll(keepingCapacity: true)
         block.recordCount = 0
         checksum = CRC32C()

@@ -99,8 +99,11 @@ extension Disk {
     ///
     /// - Parameters:
     ///   - names: no longer needed by anybody.
-    ///   - rest: called behind each piece.
-    package func removeGently(_ names: [String], _ rest: () -> Void) throws(JournalError) {
+    ///   - rest: called behind each piece. What it interrupts is never found again, and its space is given back by the
+    ///     next sweep of temporary files.
+    package func removeGently(
+        _ names: [String], _ rest: () throws(JournalError) -> Void
+    ) throws(JournalError) {
         guard !names.isEmpty else { return }
         // A part of a file must never be found under its name.
         for name in names { try rename(name, to: name + JournalFiles.temporarySuffix) }
@@ -111,7 +114,9 @@ extension Disk {
         }
     }
 
-    private func shrink(_ name: String, _ rest: () -> Void) throws(JournalError) {
+    private func shrink(
+        _ name: String, _ rest: () throws(JournalError) -> Void
+    ) throws(JournalError) {
         let file = try open(name, isWritable: true)
         defer { close(file) }
         var size = try size(of: file)
@@ -120,7 +125,7 @@ extension Disk {
             try truncate(file, to: size)
             // So that the file system gives it back now, and not much at once later.
             try sync(file)
-            rest()
+            try rest()
         }
     }
 }

@@ -17,6 +17,8 @@ package struct JournalError: Error, Sendable, Equatable {
         case locked
         /// Settings, or a place to repair, that make no sense.
         case invalid
+        /// The work was given up half-way, as was asked: nothing of it is found.
+        case interrupted
     }
 
     package var code: Code

@@ -414,7 +414,7 @@ package final class JournalWriter: @unchecked Sendable {
     ///
     /// - Parameter rest: called behind each piece.
     package func removeSegments(
-        below number: UInt64, _ rest: () -> Void = {}
+        below number: UInt64, _ rest: () throws(JournalError) -> Void = {}
     ) throws(JournalError) {
         var limit = min(number, currentSegment)
         if bytesKept <= configuration.maximumBytes / 4 * 3 {

@@ -23,6 +23,9 @@ import Synchronization
 ///
 /// Thread safety: any thread.
 package final class Projection: Sendable, Outbox {
+    /// Its file in the data directory.
+    package static let fileName = "projection.sqlite"
+
     let configuration: ProjectionConfiguration
     let clock: EngineClock
     let feed: JournalFeed

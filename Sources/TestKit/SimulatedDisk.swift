@@ -36,6 +36,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     package var faults = Faults()
+    /// Called with its name when a file was made.
+    package var onCreate: ((String) -> Void)?
     /// A hash of every operation and its content so far.
     package private(set) var trace: UInt64 = 0xcbf2_9ce4_8422_2325
     /// Operations that changed something or synced.
@@ -157,6 +159,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         names[name] = file
         nameChanges.append(.add(name, file))
         guard goesOn else { throw failure(name, "the power is gone") }
+        onCreate?(name)
         return opened(file, name)
     }
 

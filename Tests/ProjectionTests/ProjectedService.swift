@@ -52,13 +52,13 @@ final class ProjectedService {
         engine = try Self.open(system ?? disk, time, segmentBytes, maximumBytes)
         lanes = try engine.makeLanes(2)
         projection = try Projection.open(
-            path: directory.appendingPathComponent("projection.sqlite").path, engine: engine,
+            path: directory.appendingPathComponent(Projection.fileName).path, engine: engine,
             configuration: configuration)
     }
 
     deinit { try? FileManager.default.removeItem(at: directory) }
 
-    var path: String { directory.appendingPathComponent("projection.sqlite").path }
+    var path: String { directory.appendingPathComponent(Projection.fileName).path }
 
     private static func open(
         _ disk: any Disk, _ time: SimulatedTime, _ segmentBytes: Int, _ maximumBytes: Int

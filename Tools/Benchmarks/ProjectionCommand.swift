@@ -50,7 +50,7 @@ struct ProjectionCommand: AsyncParsableCommand {
         let costs = Bursts(engine, lane, ids, count: tenants)
         let without = try costs.measure()
         let projection = try Projection.open(
-            path: place.path + "/projection.sqlite", engine: engine)
+            path: place.path + "/" + Projection.fileName, engine: engine)
         projection.start()
         defer { projection.stop() }
         try await catchUp(projection)

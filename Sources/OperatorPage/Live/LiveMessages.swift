@@ -77,17 +77,7 @@ struct TableMessage: Sendable, Encodable {
         var suspended: Bool
         var threshold: String
         var autoSuspend: String
-        var limits: [Limit]
-    }
-
-    struct Limit: Sendable, Encodable {
-        var limit: String
-        /// nil: unlimited.
-        var cap: String?
-        var share: String
-        var filled: String
-        var state: String
-        var text: String
+        var limits: [LimitFields]
     }
 
     var tenants: [Tenant]
@@ -97,11 +87,7 @@ struct TableMessage: Sendable, Encodable {
             Tenant(
                 id: row.settings.id, name: row.shownName, suspended: row.status == .suspended,
                 threshold: row.thresholdText, autoSuspend: row.autoSuspendText,
-                limits: row.tenantLimits.map {
-                    Limit(
-                        limit: $0.limit, cap: $0.cap, share: $0.share, filled: $0.filled,
-                        state: $0.state, text: $0.text)
-                })
+                limits: row.tenantLimits)
         }
     }
 }

@@ -62,39 +62,7 @@ enum OverageName: String, ExpressibleByArgument, CaseIterable {
     }
 }
 
-extension Treatment {
-    /// nil: nothing to do.
-    var name: String? {
-        switch self {
-        case .none: nil
-        case .reject: "reject"
-        case .serviceInterrupted: "service_interrupted"
-        case .blockCall: "block_call"
-        case .billingSuspended: "billing_suspended"
-        }
-    }
-}
-
-extension TenantStatus {
-    var name: String {
-        switch self {
-        case .active: "active"
-        case .suspended: "suspended"
-        case .closed: "closed"
-        }
-    }
-}
-
 extension Resource {
-    var name: String {
-        switch self {
-        case .spend: "spend"
-        case .extensions: "extensions"
-        case .dids: "dids"
-        case .callSeconds: "call_seconds"
-        }
-    }
-
     /// An amount for people: "12.50 USD", "3 extensions", "60 s".
     func text(_ amount: Int64) -> String {
         switch self {

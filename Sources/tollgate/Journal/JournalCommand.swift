@@ -226,7 +226,7 @@ struct JournalCommand: ParsableCommand {
                 let (disk, id) = try directory.open()
                 let (end, done) = try JournalRepair(disk, id: id).truncate(at: segment, offset)
                 for line in done { print(line) }
-                let projection = directory.dataDir + "/projection.sqlite"
+                let projection = directory.dataDir + "/" + Projection.fileName
                 if try ProjectionFile(path: projection).forget(behind: end) {
                     print(
                         """

@@ -95,7 +95,7 @@ struct Surroundings {
         configuration.auditRetention = settings.auditRetentionMilliseconds
         configuration.notice = { logger.warning("\($0)") }
         return try Projection.open(
-            path: settings.dataDirectory + "/projection.sqlite", engine: engine,
+            path: settings.dataDirectory + "/" + Projection.fileName, engine: engine,
             configuration: configuration)
     }
 

@@ -1,0 +1,99 @@
+import Foundation
+import Journal
+import Limits
+import Reservations
+import TestKit
+import Testing
+
+@testable import Engine
+
+@Suite struct CheckpointerTests {
+    private static let tenants = 6_000
+
+    private func open(
+        _ disk: any Disk, maximumBytes: Int = 64 << 20, hasThreads: Bool = false
+    ) throws -> Engine {
+        var settings = DurabilitySettings()
+        settings.journal.segmentBytes = 256 << 10
+        settings.journal.maximumBytes = maximumBytes
+        settings.hasThreads = hasThreads
+        let capacity = TableCapacity(
+            tenants: Self.tenants, profiles: 16, reservations: 64, bodies: 64, keys: 64, lanes: 3)
+        return try Engine.open(
+            configuration: EngineConfiguration(capacity: capacity), disk: disk, settings: settings
+        ).engine
+    }
+
+    private func fill(_ engine: Engine) throws {
+        for number in 0..<Self.tenants {
+            try engine.waitingForRoom { () throws(EngineError) in
+                try engine.setTenant(TenantSettings(id: "tenant-\(number)", name: "Name"))
+            }
+        }
+        try engine.awaitDurable()
+    }
+
+    private func checkpoints(_ disk: any Disk) throws -> [String] {
+        try disk.list().filter { $0.hasPrefix("checkpoint") }
+    }
+
+    /// Nothing of it is left, and the journal is whole without it.
+    @Test func aStopInTheMiddleGivesACheckpointUp() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let engine = try open(disk)
+        try fill(engine)
+        let checkpointer = try #require(engine.journal?.checkpointer)
+        var begun = 0
+        disk.onCreate = { name in
+            guard name.hasPrefix("checkpoint") else { return }
+            begun += 1
+            checkpointer.stop()
+        }
+        let error = #expect(throws: EngineError.self) { try engine.makeCheckpoint() }
+        #expect(error?.code == .interrupted && begun == 1)
+        #expect(try checkpoints(disk).isEmpty)
+        engine.close()
+        disk.onCreate = nil
+        let again = try open(disk)
+        #expect(again.tenant("tenant-\(Self.tenants - 1)")?.name == "Name")
+        #expect(try again.makeCheckpoint())
+        #expect(try checkpoints(disk).count == 1)
+        again.close()
+    }
+
+    /// Where the journal fills half of its bounds, work that rests is too slow.
+    @Test func quietWorkIsGivenUpWhenTheJournalFillsUp() throws {
+        let disk = SimulatedDisk(seed: 2)
+        let engine = try open(disk, maximumBytes: 6 << 18)
+        try fill(engine)
+        let checkpointer = try #require(engine.journal?.checkpointer)
+        let kept = try #require(engine.journal?.writer.bytesKept)
+        try #require(kept > (6 << 18) / 2)
+        let error = #expect(throws: EngineError.self) { try checkpointer.make(.quiet) }
+        #expect(error?.code == .interrupted)
+        #expect(try checkpoints(disk).isEmpty)
+        #expect(try checkpointer.make(.urgent))
+        #expect(try checkpoints(disk).count == 1)
+        engine.close()
+    }
+
+    /// Ten times the bounds pass through: nothing is refused for long, for the threads make room in time.
+    @Test func theThreadsMakeRoom() throws {
+        let directory = FileManager.default.temporaryDirectory.appending(
+            path: "tollgate-checkpointer-\(UUID())")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let disk = try SystemDisk(path: directory.path)
+        let engine = try open(disk, maximumBytes: 2 << 20, hasThreads: true)
+        for _ in 0..<10 { try fill(engine) }
+        let kept = try #require(engine.journal?.writer.bytesKept)
+        #expect(kept <= 2 << 20)
+        #expect(try !checkpoints(disk).isEmpty)
+        let began = ContinuousClock.now
+        engine.close()
+        #expect(ContinuousClock.now - began < .seconds(30))
+        let again = try open(disk, maximumBytes: 2 << 20)
+        #expect(again.tenant("tenant-\(Self.tenants - 1)")?.name == "Name")
+        again.close()
+    }
+}
