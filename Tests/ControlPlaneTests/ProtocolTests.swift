@@ -276,6 +276,33 @@ import Testing
         await rest.server.shutdown(within: .seconds(1))
     }
 
+    /// Connections that are accepted while the server stops are closed like others.
+    @Test func connectionsArriveDuringAStop() async throws {
+        for _ in 0..<20 {
+            var settings = RESTSettings()
+            settings.port = 0
+            let rest = try RESTHarness(settings: settings)
+            let port = try await rest.server.start().port
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<40 {
+                    group.addTask {
+                        // Whoever is too late is refused or cut off.
+                        _ = try? await Self.exchange(port, "GET /healthz HTTP/1.1\r\n\r\n")
+                    }
+                }
+                group.addTask { await rest.server.shutdown(within: .seconds(60)) }
+            }
+        }
+    }
+
+    /// Who comes to wait when it has been given up does not wait.
+    @Test func aGateThatWasGivenUpKeepsNobody() async {
+        let gate = Gate(maximum: 1)
+        #expect(gate.enter())
+        gate.giveUp()
+        await gate.empty()
+    }
+
     /// Sends a text over a connection of its own and returns what comes until the peer closes it.
     private static func exchange(_ port: Int, _ text: String) async throws -> String {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)

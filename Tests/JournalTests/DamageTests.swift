@@ -35,7 +35,7 @@ import Testing
             var image = RecordImage()
             image.begin(.setting, version: number, time: 0, tenant: 0)
             image.seal()
-            try image.words.withUnsafeBufferPointer { try checkpoint.append($0) }
+            _ = try image.words.withUnsafeBufferPointer { try checkpoint.append($0) }
         }
         _ = try checkpoint.finish()
         for _ in 0..<20 {

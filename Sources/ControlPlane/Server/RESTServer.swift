@@ -5,6 +5,8 @@ import Hummingbird
 import HummingbirdCore
 package import Logging
 package import NIOCore
+import NIOPosix
+import ServiceLifecycle
 import Synchronization
 
 /// Bounds of the REST interface; each a number with a sane default.
@@ -39,14 +41,14 @@ package final class RESTServer: Sendable {
     let core: Core
     private let logger: Logger
     private let group: (any EventLoopGroup)?
-    private let running = Mutex<Task<Void, any Error>?>(nil)
+    private let running = Mutex<(services: ServiceGroup, task: Task<Void, any Error>)?>(nil)
 
     /// - Parameters:
     ///   - lanes: the way into the data plane.
     ///   - projection: nil: none is kept, and what needs it answers 503.
     ///   - publicKey: base64 of the key that webhooks are signed with.
     ///   - companion: answers the paths that are none of REST's; nil: they are not found.
-    ///   - group: the event loops to use; nil: shared ones of the process.
+    ///   - group: one of its event loops is used; nil: one of the process' shared ones.
     package init(
         engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
         projection: (any ReadModel)?, publicKey: String, companion: (any Companion)? = nil,
@@ -69,21 +71,27 @@ package final class RESTServer: Sendable {
             continuation.yield(channel.localAddress)
             continuation.finish()
         }
+        let services = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: application)], logger: application.logger))
         let task = Task {
             do {
-                try await application.run()
+                try await services.run()
                 continuation.finish()
             } catch {
                 continuation.finish(throwing: error)
                 throw error
             }
         }
-        running.withLock { $0 = task }
+        running.withLock { $0 = (services, task) }
         for try await address in bound {
             return (address?.ipAddress ?? core.settings.host, address?.port ?? core.settings.port)
         }
         throw CancellationError()
     }
+
+    /// How long connections may take to close when no request is left.
+    private static let farewell = Duration.seconds(1)
 
     /// Refuses what is new, lets what is under way finish, and stops.
     ///
@@ -92,17 +100,33 @@ package final class RESTServer: Sendable {
         core.gate.drain()
         core.companion?.drain()
         let gate = core.gate
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await gate.empty() }
-            group.addTask { try? await Task.sleep(for: time) }
-            await group.next()
-            // What still waits for an empty gate is let go.
-            gate.giveUp()
-            group.cancelAll()
+        await Self.first(of: { await gate.empty() }, time)
+        // What still waits for an empty gate is let go.
+        gate.giveUp()
+        guard let (services, task) = running.withLock({ $0 }) else { return }
+        // No connection is cut off that was accepted and not yet looked at: swift-nio ends the process for one.
+        await services.triggerGracefulShutdown()
+        await Self.first(of: { _ = await task.result }, Self.farewell)
+        task.cancel()
+        _ = await task.result
+    }
+
+    /// Returns when the work is done or the time is over; the work goes on then.
+    private static func first(
+        of work: @escaping @Sendable () async -> Void, _ time: Duration
+    ) async {
+        let (ends, end) = AsyncStream.makeStream(of: Void.self)
+        let working = Task {
+            await work()
+            end.yield()
         }
-        let task = running.withLock { $0 }
-        task?.cancel()
-        _ = await task?.result
+        let alarm = Task {
+            try? await Task.sleep(for: time)
+            end.yield()
+        }
+        for await _ in ends { break }
+        working.cancel()
+        alarm.cancel()
     }
 
     var responder: Responder {
@@ -130,6 +154,10 @@ package final class RESTServer: Sendable {
                 availableConnectionsDelegate: .maximum(
                     settings.maximumConnections, logger: logger)),
             onServerRunning: onRunning,
-            eventLoopGroupProvider: group.map { .shared($0) } ?? .singleton, logger: quiet)
+            // One loop for the listener and its connections: a connection that is handed from one loop to another while
+            // the listener closes is lost on the way, and swift-nio ends the process for that.
+            eventLoopGroupProvider: .shared(
+                (group ?? MultiThreadedEventLoopGroup.singleton).next()),
+            logger: quiet)
     }
 }

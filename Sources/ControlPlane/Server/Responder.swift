@@ -227,6 +227,7 @@ final class Gate: Sendable {
     private struct State {
         var count = 0
         var isDraining = false
+        var isGivenUp = false
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -259,9 +260,10 @@ final class Gate: Sendable {
 
     func drain() { state.withLock { $0.isDraining = true } }
 
-    /// Lets go who waits for an empty gate.
+    /// Lets go who waits for an empty gate, or will.
     func giveUp() {
         let waiting = state.withLock { state in
+            state.isGivenUp = true
             defer { state.waiting = [] }
             return state.waiting
         }
@@ -271,11 +273,12 @@ final class Gate: Sendable {
     /// Returns when nothing is worked on, or after `giveUp`.
     func empty() async {
         await withCheckedContinuation { continuation in
-            let isEmpty = state.withLock { state in
-                if state.count > 0 { state.waiting.append(continuation) }
-                return state.count == 0
+            let waits = state.withLock { state in
+                let waits = state.count > 0 && !state.isGivenUp
+                if waits { state.waiting.append(continuation) }
+                return waits
             }
-            if isEmpty { continuation.resume() }
+            if !waits { continuation.resume() }
         }
     }
 }

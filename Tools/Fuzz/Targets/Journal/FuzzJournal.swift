@@ -92,7 +92,7 @@ private struct Base {
             let words = image.words
             for _ in 0..<4 {
                 try words.span.withUnsafeBufferPointer { (buffer) throws(JournalError) in
-                    try checkpointWriter.append(buffer)
+                    _ = try checkpointWriter.append(buffer)
                 }
             }
             _ = try checkpointWriter.finish()
