@@ -26,18 +26,25 @@ package final class JournalThread: @unchecked Sendable {
         threads = [Self.run { self.doRounds() }, Self.run { self.prepare() }]
     }
 
-    /// Does what is left to do, closes the journal and ends the threads.
+    /// Does what is left to do, closes the journal and ends the threads. A segment that is half prepared is given up.
     package func stop() {
         guard !threads.isEmpty else { return }
+        askToStop()
+        for thread in threads { pthread_join(thread, nil) }
+        threads = []
+        writer.close()
+    }
+
+    /// Has the threads end as soon as they can, without waiting for them.
+    func askToStop() {
         isStopping.store(true, ordering: .sequentiallyConsistent)
         wake()
         wanted.wake()
         prepares.increment()
         prepares.wake()
-        for thread in threads { pthread_join(thread, nil) }
-        threads = []
-        writer.close()
     }
+
+    private var isAskedToStop: Bool { isStopping.load(ordering: .sequentiallyConsistent) }
 
     /// Has a round done that begins after this call. Costs a store and a load while the thread is awake.
     package func wake() {
@@ -57,7 +64,7 @@ package final class JournalThread: @unchecked Sendable {
                 pause()
                 continue
             }
-            if isStopping.load(ordering: .sequentiallyConsistent) { return }
+            if isAskedToStop { return }
             isAsleep.store(true, ordering: .sequentiallyConsistent)
             if wanted.load() == 0 {
                 wanted.wait(while: 0, nanoseconds: writer.needsMark ? Self.calm : Self.second)
@@ -70,10 +77,10 @@ package final class JournalThread: @unchecked Sendable {
     /// Policy `interval`: what comes meanwhile shares the next round.
     private func pause() {
         let milliseconds = writer.configuration.intervalMilliseconds
-        guard milliseconds > 0, !isStopping.load(ordering: .sequentiallyConsistent) else { return }
+        guard milliseconds > 0, !isAskedToStop else { return }
         let until = linux_monotonic_nanoseconds() + milliseconds * 1_000_000
         var left = until - linux_monotonic_nanoseconds()
-        while left > 0, !isStopping.load(ordering: .sequentiallyConsistent) {
+        while left > 0, !isAskedToStop {
             var time = timespec(tv_sec: 0, tv_nsec: Int(min(left, 10_000_000)))
             nanosleep(&time, nil)
             left = until - linux_monotonic_nanoseconds()
@@ -81,9 +88,13 @@ package final class JournalThread: @unchecked Sendable {
     }
 
     private func prepare() {
-        while !isStopping.load(ordering: .sequentiallyConsistent) {
+        while !isAskedToStop {
             let count = prepares.load()
-            if !writer.isPrepared && writer.prepareNext(isPaced: true) { continue }
+            if !writer.isPrepared,
+                writer.prepareNext(isPaced: true, unless: { isAskedToStop })
+            {
+                continue
+            }
             prepares.wait(while: count, nanoseconds: Self.second)
         }
     }

@@ -319,20 +319,31 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Prepares the next segment if it is not there. Another thread than that of the rounds, which goes on meanwhile.
     ///
-    /// - Parameter isPaced: leaves most of the disk's time to the rounds, as long as the present segment is not half
-    ///   full.
-    /// False: there is no room; the rings are shut if they must be, and it is worth another try in a second.
+    /// - Parameters:
+    ///   - isPaced: leaves most of the disk's time to the rounds, as long as the present segment is not half full.
+    ///   - isGivenUp: asked behind each slice; nothing is left of a segment that is given up.
+    /// - Returns: False: the work was given up, or there is no room: then the rings are shut if they must be, and it is
+    ///   worth another try in a second.
     @discardableResult
-    package func prepareNext(isPaced: Bool = false) -> Bool {
+    package func prepareNext(
+        isPaced: Bool = false, unless isGivenUp: () -> Bool = { false }
+    ) -> Bool {
         guard !isPrepared, !hasFailed else { return true }
         do throws(JournalError) {
             var pace = Pace(isPaced: isPaced) { [self] in
                 room.load(ordering: .acquiring) < configuration.segmentBytes / 2
             }
-            try prepareNextOrThrow { pace.rest() }
+            try prepareNextOrThrow { () throws(JournalError) in
+                if isGivenUp() {
+                    throw JournalError(
+                        .interrupted, file: JournalFiles.nextSegment,
+                        reason: "the service stops", remedy: "none is needed")
+                }
+                pace.rest()
+            }
             status.withLock { $0.trouble = nil }
         } catch {
-            status.withLock { $0.trouble = error }
+            if error.code != .interrupted { status.withLock { $0.trouble = error } }
             updateGate()
             return false
         }
@@ -340,7 +351,9 @@ package final class JournalWriter: @unchecked Sendable {
         return true
     }
 
-    private func prepareNextOrThrow(_ rest: () -> Void = {}) throws(JournalError) {
+    private func prepareNextOrThrow(
+        _ rest: () throws(JournalError) -> Void = {}
+    ) throws(JournalError) {
         try preparing.withLock { (made) throws(JournalError) in
             guard !isPrepared else { return }
             try prepare(rest)
@@ -348,7 +361,7 @@ package final class JournalWriter: @unchecked Sendable {
         }
     }
 
-    private func prepare(_ rest: () -> Void) throws(JournalError) {
+    private func prepare(_ rest: () throws(JournalError) -> Void) throws(JournalError) {
         let next = currentSegment + 1
         // ORDERING: acquire; pairs with the release in `removeSegments`.
         let count = Int(next - firstNumber.load(ordering: .acquiring)) + 1
@@ -364,9 +377,11 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     /// Makes a segment full of zeros, synced slice by slice, so that no round waits behind much of it, under its name.
+    ///
+    /// - Parameter rest: called behind each slice. What it interrupts is removed.
     private static func makeSegment(
         _ number: UInt64, _ disk: any Disk, _ id: JournalID, _ configuration: JournalConfiguration,
-        epoch: UInt64, _ rest: () -> Void = {}
+        epoch: UInt64, _ rest: () throws(JournalError) -> Void = {}
     ) throws(JournalError) {
         let names = try disk.list()
         if names.contains(JournalFiles.nextSegment) { try disk.remove(JournalFiles.nextSegment) }
@@ -380,7 +395,7 @@ package final class JournalWriter: @unchecked Sendable {
             try disk.zero(file, from: FileHeader.bytes, to: configuration.segmentBytes) {
                 () throws(JournalError) in
                 try disk.sync(file)
-                rest()
+                try rest()
             }
             try disk.rename(JournalFiles.nextSegment, to: JournalFiles.segment(number))
             try disk.syncDirectory()

@@ -38,6 +38,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     package var faults = Faults()
     /// Called with its name when a file was made.
     package var onCreate: ((String) -> Void)?
+    /// Called with its name when a file was synced.
+    package var onSync: ((String) -> Void)?
     /// A hash of every operation and its content so far.
     package private(set) var trace: UInt64 = 0xcbf2_9ce4_8422_2325
     /// Operations that changed something or synced.
@@ -248,6 +250,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
             target.durable.removeLast(target.durable.count - target.bytes.count)
         }
         target.dirty = []
+        onSync?(file.name)
     }
 
     package func truncate(_ file: DiskFile, to size: Int) throws(JournalError) {

@@ -31,6 +31,51 @@ import Testing
         #expect(journal.writer.currentStatus.trouble != nil)
     }
 
+    /// A stop does not wait for a segment that nobody needs yet.
+    @Test func aStopGivesUpTheSegmentThatIsPrepared() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var configuration = SmallJournal.configuration
+        configuration.segmentBytes = 4 << 20
+        let ring = RecordRing(capacity: 1_024)
+        defer { ring.deallocate() }
+        let writer = try JournalWriter(
+            disk, id: SmallJournal.id, configuration, rings: [ring], after: nil)
+        let thread = JournalThread(writer)
+        let slices = Atomic<Int>(0)
+        let isAsked = DispatchSemaphore(value: 0)
+        // Nothing is published: only the thread that prepares uses the disk.
+        disk.onSync = { name in
+            guard name == JournalFiles.nextSegment,
+                slices.wrappingAdd(1, ordering: .relaxed).newValue == 3
+            else { return }
+            thread.askToStop()
+            isAsked.signal()
+        }
+        thread.start()
+        isAsked.wait()
+        thread.stop()
+        disk.onSync = nil
+        #expect(slices.load(ordering: .relaxed) == 3, "no slice was written after the stop")
+        #expect(try disk.list() == [JournalFiles.segment(1)])
+        #expect(!writer.hasFailed && writer.currentStatus.trouble == nil)
+        // Behind what was read the journal goes on.
+        let again = try JournalWriter(
+            disk, id: SmallJournal.id, configuration, rings: [ring],
+            after: SmallJournal.read(disk).end)
+        #expect(again.prepareNext() && again.isPrepared)
+        Self.publish(on: ring)
+        #expect(again.round())
+        #expect(try SmallJournal.read(disk).numbers == [0])
+    }
+
+    private static func publish(on ring: RecordRing) {
+        var image = RecordImage()
+        image.begin(.setting, version: 0, time: 0, tenant: 0)
+        image.seal()
+        for (index, word) in image.words.enumerated() { ring[ring.end + UInt64(index)] = word }
+        ring.publish(to: ring.end + UInt64(image.words.count))
+    }
+
     @Test func aFullDiskShutsTheDoorAndOpensItAgain() throws {
         let disk = SimulatedDisk(seed: 1)
         var random = SeededGenerator(seed: 1)
