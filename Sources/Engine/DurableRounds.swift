@@ -93,9 +93,7 @@ final class DurableRounds: Sendable {
         let now = writer.durableRound
         // ORDERING: relaxed because one thread writes and reads it.
         let before = previous.exchange(now, ordering: .relaxed)
-        pthread_mutex_lock(mutex)
-        pthread_cond_broadcast(changed)
-        pthread_mutex_unlock(mutex)
+        wakeBlocked()
         for listener in listeners.withLock({ $0 })
         where listener.latest.load(ordering: .sequentiallyConsistent) > before {
             listener.notify()
@@ -103,19 +101,35 @@ final class DurableRounds: Sendable {
         resumeWaiting()
     }
 
+    /// No round will be done any more. The writer's thread.
+    func failed() {
+        wakeBlocked()
+        resumeWaiting()
+    }
+
+    private func wakeBlocked() {
+        pthread_mutex_lock(mutex)
+        pthread_cond_broadcast(changed)
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// How many tasks wait.
+    var tasksWaiting: Int { waiting.withLock { $0.count } }
+
     /// Waits until everything that was published so far is on disk. False: the journal has failed.
     func done() async -> Bool {
         let ticket = takeTicket(nil)
         return await withCheckedContinuation { continuation in
             waiting.withLock { $0.append(Waiting(ticket: ticket, continuation: continuation)) }
-            // The round may have been done meanwhile.
+            // The round may have been done meanwhile, or the journal have failed.
             resumeWaiting()
         }
     }
 
     private func resumeWaiting() {
-        let durable = writer.durableRound
+        // In this order: once it has failed, no further round is done.
         let failed = writer.hasFailed
+        let durable = writer.durableRound
         let due = waiting.withLock { waiting -> [Waiting] in
             guard !waiting.isEmpty else { return [] }
             let due = waiting.filter { failed || $0.ticket <= durable }

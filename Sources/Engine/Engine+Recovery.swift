@@ -96,12 +96,16 @@ extension Engine {
         return words
     }
 
+    /// What finds no room, because the disk is full or the journal has failed, is left to the lanes, which adopt it.
     private func expireOverdue() {
         let now = clock.now
         control.withLock { control in
-            control.lane.expireOverdue(now: now) { [self] in runRound(waits: true) }
+            control.lane.expireOverdue(now: now) { [self] in
+                runRound()
+                return journalStatus?.trouble == nil
+            }
         }
-        runRound(waits: true)
+        runRound()
     }
 
     /// Plays records back before the engine serves. Returns what was played.
@@ -140,7 +144,8 @@ extension Engine {
         }
     }
 
-    private func runRound(waits: Bool) {
+    /// Returns when a round is done, or none will be any more.
+    private func runRound() {
         guard let journal else { return }
         if journal.thread == nil {
             runJournal()
@@ -168,10 +173,10 @@ extension Engine {
     /// Whether the journal has failed: nothing more is acknowledged.
     package var hasFailed: Bool { journal?.writer.hasFailed ?? false }
 
-    /// Has a failure of the journal reported, once: from then on nothing is acknowledged, and the process had better
-    /// end.
+    /// Has a failure of the journal reported, once, and at once if there was one already: from then on nothing is
+    /// acknowledged, and the process had better end. Any thread.
     package func onJournalFailure(_ report: @escaping @Sendable (JournalError) -> Void) {
-        journal?.writer.onFailure = report
+        journal?.writer.onFailure(report)
     }
 
     /// Ends the journal in good order. Nobody may call any lane any more.

@@ -46,6 +46,7 @@ final class EngineJournal: Sendable {
         let rounds = DurableRounds(writer) { thread?.wake() }
         self.rounds = rounds
         writer.onRound = { rounds.roundDone() }
+        writer.onFailure { _ in rounds.failed() }
     }
 
     func start() {

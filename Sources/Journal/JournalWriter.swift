@@ -15,7 +15,7 @@ import Synchronization
 /// in can fail for want of room.
 ///
 /// **Failure.** A failed write or sync is final: nobody knows what is on disk. Nothing is retried, no further round
-/// is done, and `onFailure` is called.
+/// is done, and whom `onFailure` names is told.
 ///
 /// Thread safety: `round`, `prepareNext` and `close` each by one thread at a time (`JournalThread`, or a simulator);
 /// the counters by any.
@@ -47,8 +47,13 @@ package final class JournalWriter: @unchecked Sendable {
     private let preparing = Lock(0)
     /// Called after each round, by the thread that does rounds.
     package var onRound: (@Sendable () -> Void)?
-    /// Called once, with why, by the thread that does rounds.
-    package var onFailure: (@Sendable (JournalError) -> Void)?
+    private let reports = Lock(FailureReports())
+
+    private struct FailureReports {
+        /// Why the journal has failed; nil: it has not.
+        var error: JournalError?
+        var waiting: [@Sendable (JournalError) -> Void] = []
+    }
 
     private var file: DiskFile
     /// Bytes of the segment that is written: an earlier configuration may have made it.
@@ -164,6 +169,16 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Whether something is published that no round has taken. Any thread.
     package var hasWork: Bool { rings.contains { $0.published != $0.durable } }
+
+    /// Has a failure reported once, with why: by the thread that does rounds, or at once if there was one already.
+    /// Several reports are called in this order. Any thread.
+    package func onFailure(_ report: @escaping @Sendable (JournalError) -> Void) {
+        let error = reports.withLock { reports in
+            if reports.error == nil { reports.waiting.append(report) }
+            return reports.error
+        }
+        if let error { report(error) }
+    }
 
     // MARK: A round
 
@@ -294,7 +309,17 @@ package final class JournalWriter: @unchecked Sendable {
         failure.store(true, ordering: .releasing)
         updateGate()
         status.withLock { $0.trouble = error }
-        onFailure?(error)
+        let waiting = reports.withLock { reports in
+            reports.error = error
+            defer { reports.waiting = [] }
+            return reports.waiting
+        }
+        for report in waiting { report(error) }
+    }
+
+    /// What preparing the next segment came to; a failure is final.
+    private func setTrouble(_ error: JournalError?) {
+        status.withLock { if !hasFailed { $0.trouble = error } }
     }
 
     // MARK: Segments
@@ -322,13 +347,14 @@ package final class JournalWriter: @unchecked Sendable {
     /// - Parameters:
     ///   - isPaced: leaves most of the disk's time to the rounds, as long as the present segment is not half full.
     ///   - isGivenUp: asked behind each slice; nothing is left of a segment that is given up.
-    /// - Returns: False: the work was given up, or there is no room: then the rings are shut if they must be, and it is
-    ///   worth another try in a second.
+    /// - Returns: False: the journal has failed, the work was given up, or there is no room: then the rings are shut if
+    ///   they must be, and it is worth another try in a second.
     @discardableResult
     package func prepareNext(
         isPaced: Bool = false, unless isGivenUp: () -> Bool = { false }
     ) -> Bool {
-        guard !isPrepared, !hasFailed else { return true }
+        guard !hasFailed else { return false }
+        guard !isPrepared else { return true }
         do throws(JournalError) {
             var pace = Pace(isPaced: isPaced) { [self] in
                 room.load(ordering: .acquiring) < configuration.segmentBytes / 2
@@ -341,9 +367,9 @@ package final class JournalWriter: @unchecked Sendable {
                 }
                 pace.rest()
             }
-            status.withLock { $0.trouble = nil }
+            setTrouble(nil)
         } catch {
-            if error.code != .interrupted { status.withLock { $0.trouble = error } }
+            if error.code != .interrupted { setTrouble(error) }
             updateGate()
             return false
         }

@@ -119,14 +119,19 @@ extension Lane {
 
     /// Expires every hold that is due, whoever times it: after recovery, before anybody is served.
     ///
-    /// - Parameter waitForRoom: called when the journal has no room; returns when it may have some.
+    /// - Parameter waitForRoom: called when the journal has no room; returns when it may have some. False: it may
+    ///   never have, and the rest stays as it is.
     /// - Complexity: O(slots)
-    package func expireOverdue(now: Int64, waitForRoom: () -> Void) {
+    package func expireOverdue(now: Int64, waitForRoom: () -> Bool) {
         for slot in 0..<min(Int(table.counter(.slots)[0]), table.slots.capacity) {
             while true {
                 let word = SlotWord(word: table.slots[slot][Slot.state])
                 guard word.phase == .held, isDue(slot, word, now: now) else { break }
-                if isReady { expire(slot, word, now: now) } else { waitForRoom() }
+                if isReady {
+                    expire(slot, word, now: now)
+                } else if !waitForRoom() {
+                    return
+                }
             }
         }
     }

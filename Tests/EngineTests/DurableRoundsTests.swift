@@ -9,6 +9,7 @@ import Testing
 @Suite struct DurableRoundsTests {
     /// A journal of one ring, whose rounds the test does.
     private final class Rounds {
+        let disk = SimulatedDisk(seed: 1)
         let ring = RecordRing(capacity: 1_024)
         let writer: JournalWriter
         let rounds: DurableRounds
@@ -17,11 +18,23 @@ import Testing
             var configuration = JournalConfiguration()
             configuration.segmentBytes = JournalConfiguration.leastSegmentBytes
             writer = try JournalWriter(
-                SimulatedDisk(seed: 1), id: JournalID(low: 1, high: 2), configuration,
+                disk, id: JournalID(low: 1, high: 2), configuration,
                 rings: [ring], after: nil)
             let rounds = DurableRounds(writer) {}
             self.rounds = rounds
             writer.onRound = { rounds.roundDone() }
+            writer.onFailure { _ in rounds.failed() }
+        }
+
+        /// A round whose sync fails.
+        func fail() {
+            var image = RecordImage()
+            image.begin(.setting, version: 0, time: 0, tenant: 0)
+            image.seal()
+            for (index, word) in image.words.enumerated() { ring[ring.end + UInt64(index)] = word }
+            ring.publish(to: ring.end + UInt64(image.words.count))
+            disk.faults.failingSyncIn = 1
+            writer.round()
         }
 
         deinit { ring.deallocate() }
@@ -41,6 +54,21 @@ import Testing
             }
             last.store(address, ordering: .relaxed)
         }
+    }
+
+    /// Who waits already when the journal fails learns of it, though nobody comes after.
+    @Test(.timeLimit(.minutes(10))) func whoWaitsLearnsOfAFailure() async throws {
+        let journal = try Rounds()
+        let rounds = journal.rounds
+        async let first = rounds.done()
+        async let second = rounds.done()
+        while rounds.tasksWaiting < 2 { await Task.yield() }
+        journal.fail()
+        try #require(journal.writer.hasFailed)
+        let isDone = await [first, second]
+        #expect(isDone == [false, false])
+        #expect(await rounds.done() == false)
+        #expect(!rounds.wait())
     }
 
     @Test func tellingALaneGoesNoDeeperAfterManyRounds() throws {

@@ -1,3 +1,4 @@
+import Foundation
 import Journal
 import Limits
 import Reservations
@@ -8,7 +9,7 @@ import Testing
 
 /// Thousands of changes of the configuration, one after the other, and a journal that has room for a few at a time.
 @Suite struct RoomTests {
-    private func open(_ disk: SimulatedDisk, hasThreads: Bool) throws -> Engine {
+    private func open(_ disk: any Disk, hasThreads: Bool) throws -> Engine {
         var settings = DurabilitySettings()
         settings.journal.segmentBytes = 256 << 10
         settings.journal.maximumBytes = 64 << 20
@@ -22,7 +23,12 @@ import Testing
 
     @Test(arguments: [false, true])
     func changesWaitForRoom(hasThreads: Bool) throws {
-        let disk = SimulatedDisk(seed: 1)
+        let directory = FileManager.default.temporaryDirectory.appending(
+            path: "tollgate-room-\(UUID())")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let disk: any Disk =
+            if hasThreads { try SystemDisk(path: directory.path) } else { SimulatedDisk(seed: 1) }
         let engine = try open(disk, hasThreads: hasThreads)
         for number in 0..<3_000 {
             try engine.waitingForRoom { () throws(EngineError) in

@@ -12,7 +12,7 @@ import Testing
         var journal = try SmallJournal(disk)
         defer { journal.deallocate() }
         let failures = Atomic<Int>(0)
-        journal.writer.onFailure = { _ in failures.wrappingAdd(1, ordering: .relaxed) }
+        journal.writer.onFailure { _ in failures.wrappingAdd(1, ordering: .relaxed) }
         journal.publish(&random)
         let round1 = journal.round()
         #expect(round1)
@@ -29,6 +29,62 @@ import Testing
         #expect(journal.writer.durableRound == durable)
         #expect(failures.load(ordering: .relaxed) == 1)
         #expect(journal.writer.currentStatus.trouble != nil)
+    }
+
+    @Test func nothingIsPreparedAfterAFailure() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var random = SeededGenerator(seed: 1)
+        var journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        disk.faults.failingSyncIn = 1
+        journal.publish(&random)
+        journal.writer.round()
+        try #require(journal.writer.hasFailed)
+        disk.faults.failingSyncIn = nil
+        let operations = disk.operations
+        #expect(!journal.writer.prepareNext())
+        #expect(disk.operations == operations)
+    }
+
+    /// A segment that is prepared meanwhile does not make all well again.
+    @Test func aFailureStaysTheTrouble() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var configuration = SmallJournal.configuration
+        configuration.segmentBytes = 1 << 20
+        let ring = RecordRing(capacity: 1_024)
+        defer { ring.deallocate() }
+        let writer = try JournalWriter(
+            disk, id: SmallJournal.id, configuration, rings: [ring], after: nil)
+        disk.onSync = { _ in
+            guard !writer.hasFailed else { return }
+            Self.publish(on: ring)
+            disk.faults.failingSyncIn = 1
+            writer.round()
+            disk.faults.failingSyncIn = nil
+        }
+        writer.prepareNext()
+        #expect(writer.isPrepared && writer.hasFailed)
+        #expect(writer.currentStatus.trouble?.code == .system)
+        disk.onSync = nil
+    }
+
+    @Test func whoAsksAfterAFailureIsToldAtOnce() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var random = SeededGenerator(seed: 1)
+        var journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        let told = Lock<[String]>([])
+        journal.writer.onFailure { _ in told.withLock { $0.append("one") } }
+        journal.writer.onFailure { _ in told.withLock { $0.append("two") } }
+        disk.faults.failingSyncIn = 1
+        journal.publish(&random)
+        journal.writer.round()
+        #expect(told.withLock { $0 } == ["one", "two"])
+        let trouble = journal.writer.currentStatus.trouble
+        journal.writer.onFailure { error in
+            told.withLock { $0.append(error == trouble ? "three" : "\(error)") }
+        }
+        #expect(told.withLock { $0 } == ["one", "two", "three"])
     }
 
     /// A stop does not wait for a segment that nobody needs yet.
