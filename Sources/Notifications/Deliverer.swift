@@ -114,9 +114,12 @@ package actor Deliverer {
     /// Places that are looked at with one question.
     private static let step = 1_000
 
-    /// Walks through the outbox's places, if something may have become due or a walk waited for room.
+    /// Walks through the outbox's places, if something may have become due or a walk waited for room; once at most:
+    /// what became due meanwhile is found by the next look, and what was found is begun before.
     private func findPlaces() async throws {
-        while !Task.isCancelled, walk != nil || now() >= walkAt, places.count < settings.places {
+        guard walk != nil || now() >= walkAt else { return }
+        repeat {
+            guard !Task.isCancelled, places.count < settings.places else { return }
             let began = walk?.began ?? now()
             // An attempt that ends meanwhile may ask for an earlier time.
             if walk == nil { walkAt = .max }
@@ -128,7 +131,7 @@ package actor Deliverer {
                 let next = try await outbox.nextDue(after: began) ?? .max
                 walkAt = min(walkAt, next)
             }
-        }
+        } while walk != nil
     }
 
     /// - Complexity: O(*n*) in the number of places.

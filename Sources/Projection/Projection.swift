@@ -14,7 +14,7 @@ import Synchronization
 /// that is kept begins, the file alone knows; it is never thrown away. Only what is durable is read, so everything shown
 /// is.
 ///
-/// **Pace.** One thread of the lowest priority looks at the journal every 100 ms, and rests half as long as its work
+/// **Pace.** One thread that lets others go first looks at the journal every 100 ms, and rests half as long as its work
 /// took unless it is behind by more than a slice. Nothing is asked of event loops.
 ///
 /// **Trouble.** If it cannot go on (a full disk, a journal that cannot be read), `status` says why, and it tries again
@@ -86,7 +86,7 @@ package final class Projection: Sendable, Outbox {
         let done = DispatchSemaphore(value: 0)
         ended.withLock { $0 = done }
         let thread = Thread { [self] in
-            linux_lower_priority()
+            linux_be_nice(10)
             follow()
             done.signal()
         }

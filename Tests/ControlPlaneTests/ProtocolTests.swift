@@ -269,10 +269,39 @@ import Testing
             Content-Length: 13\r\nConnection: close\r\n\r\n
             """
         let slow = try await Self.exchange(port, head + #"{"id":"#)
+        await rest.server.shutdown(within: .seconds(1))
         #expect(slow.hasPrefix("HTTP/1.1 408 ") && slow.contains("49303"), "\(slow)")
         #expect(rest.engine.tenant("acme") == nil)
-        let whole = try await Self.exchange(port, head + #"{"id":"acme"}"#)
+        settings.bodyTimeLimit = .seconds(600)
+        let patient = try RESTHarness(settings: settings)
+        let whole = try await Self.exchange(
+            patient.server.start().port, head + #"{"id":"acme"}"#)
         #expect(whole.hasPrefix("HTTP/1.1 200 "), "\(whole)")
+        await patient.server.shutdown(within: .seconds(1))
+    }
+
+    /// A peer that asks and never reads has its place taken away.
+    @Test(.timeLimit(.minutes(10))) func whoDoesNotReadIsHungUpOn() async throws {
+        var settings = RESTSettings()
+        settings.port = 0
+        settings.maximumRequests = 1
+        settings.answerTimeLimit = .seconds(2)
+        let rest = try RESTHarness(settings: settings)
+        let port = try await rest.server.start().port
+        let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        let many = String(
+            repeating: "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", count: 1_000)
+        var isBusy = false
+        while !isBusy {
+            let deaf = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .channelOption(.autoRead, value: false)
+                .connect(host: "127.0.0.1", port: port).get()
+            deaf.writeAndFlush(ByteBuffer(string: many), promise: nil)
+            for _ in 0..<100 where !isBusy {
+                isBusy = try await Self.exchange(port, request).hasPrefix("HTTP/1.1 503 ")
+            }
+        }
+        while try await !Self.exchange(port, request).hasPrefix("HTTP/1.1 200 ") {}
         await rest.server.shutdown(within: .seconds(1))
     }
 

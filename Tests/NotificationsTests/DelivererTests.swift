@@ -106,7 +106,7 @@ import Testing
     }
 
     /// The outbox is looked at now and then, though nobody said that there is something.
-    @Test(.timeLimit(.minutes(1))) func whatNobodyToldOfIsFound() async {
+    @Test(.timeLimit(.minutes(10))) func whatNobodyToldOfIsFound() async {
         let outbox = MemoryOutbox([delivery(1, "http://a/")])
         var settings = DeliverySettings()
         settings.lookMilliseconds = 10
@@ -176,8 +176,35 @@ import Testing
             outbox.state.withLock { $0.ends.values.allSatisfy { $0 == .delivered } })
     }
 
+    /// Something is due whenever a look at the places ends: what was found is delivered all the same.
+    @Test(.timeLimit(.minutes(10))) func looksAtPlacesLeaveTimeForDeliveries() async {
+        let far: Int64 = 1_000_000
+        let outbox = MemoryOutbox(
+            [delivery(0, "http://a/")]
+                + (1...far / 1_000).map { number in
+                    var later = delivery(number, "http://later/")
+                    later.dueAt = number
+                    return later
+                })
+        let waiting = Mutex<Int?>(nil)
+        outbox.state.withLock { $0.isRestless = true }
+        await withDeliverer(outbox) { event, _, _ in
+            if event.id == "evt-0" {
+                let left = outbox.state.withLock { state in
+                    state.waiting.values.joined().count { $0.value.dueAt > state.now }
+                }
+                waiting.withLock { $0 = left }
+            }
+            return AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends[0] == .delivered }
+        }
+        // Not the last of all.
+        #expect(waiting.withLock { $0 } ?? 0 > 0)
+    }
+
     /// What is given up is due again at once, and nobody takes it.
-    @Test(.timeLimit(.minutes(5))) func aStopWhileDeliveriesAreTakenIsTheEnd() async {
+    @Test(.timeLimit(.minutes(10))) func aStopWhileDeliveriesAreTakenIsTheEnd() async {
         let outbox = MemoryOutbox((0..<40).map { delivery($0, "http://host\($0)/") })
         outbox.state.withLock { $0.lastHandedOut = 20 }
         await withDeliverer(outbox) { _, _, _ in

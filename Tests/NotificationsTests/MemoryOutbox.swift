@@ -13,6 +13,8 @@ final class MemoryOutbox: Outbox {
         var listener: (@Sendable () -> Void)?
         /// Deliveries that were taken.
         var handedOut = 0
+        /// Whenever the outbox is asked what becomes due, that becomes due.
+        var isRestless = false
         /// Who takes this one is stopped.
         var lastHandedOut: Int?
         /// So many notes fail first.
@@ -74,8 +76,10 @@ final class MemoryOutbox: Outbox {
     }
 
     func nextDue(after now: Int64) async throws -> Int64? {
-        state.withLock {
-            $0.waiting.values.joined().map(\.value.dueAt).filter { $0 > now }.min()
+        state.withLock { state in
+            let next = state.waiting.values.joined().map(\.value.dueAt).filter { $0 > now }.min()
+            if state.isRestless, let next { state.now = max(state.now, next) }
+            return next
         }
     }
 

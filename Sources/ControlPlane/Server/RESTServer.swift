@@ -27,6 +27,8 @@ package struct RESTSettings: Sendable {
     package var idleTimeLimit = Duration.seconds(60)
     /// How long a request's body may take to arrive.
     package var bodyTimeLimit = Duration.seconds(20)
+    /// How long a peer may leave a part of its answer (64 KiB) unread before it is hung up on.
+    package var answerTimeLimit = Duration.seconds(30)
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100
     package var maximumTokens = 1_000
@@ -108,7 +110,8 @@ package final class RESTServer: Sendable {
         await services.triggerGracefulShutdown()
         await Self.first(of: { _ = await task.result }, Self.farewell)
         task.cancel()
-        _ = await task.result
+        // Whoever does not read its last answer is not waited for.
+        await Self.first(of: { _ = await task.result }, Self.farewell)
     }
 
     /// Returns when the work is done or the time is over; the work goes on then.

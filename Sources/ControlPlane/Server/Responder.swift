@@ -22,6 +22,19 @@ struct Responder: HTTPResponder {
     let logger: Logger
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
+        var response = await answered(request, context)
+        let alarm = UnreadAlarm(context.channel, TimeAmount(core.settings.answerTimeLimit))
+        // The head is written before the body is asked for.
+        let head = alarm.set()
+        response.body = ResponseBody(contentLength: response.body.contentLength) {
+            [body = response.body] writer in
+            head.cancel()
+            try await body.write(TimedWriter(writer, alarm))
+        }
+        return response
+    }
+
+    private func answered(_ request: Request, _ context: RESTContext) async -> Response {
         let path = Self.path(of: request)
         let id = Self.requestID(request.headers[header: HeaderName.requestID])
         if let companion = core.companion, Self.isCompanions(path) {
@@ -206,6 +219,52 @@ struct Responder: HTTPResponder {
         }
         return Response(
             status: HTTPResponse.Status(code: reply.status), headers: headers, body: body)
+    }
+}
+
+/// Hangs up on a peer that does not read.
+private struct UnreadAlarm {
+    private let channel: any Channel
+    private let limit: TimeAmount
+
+    init(_ channel: any Channel, _ limit: TimeAmount) {
+        self.channel = channel
+        self.limit = limit
+    }
+
+    /// To be cancelled when the peer, or what stands between, has taken what was written.
+    func set() -> Scheduled<Void> {
+        channel.eventLoop.scheduleTask(in: limit) { [channel] in channel.close(promise: nil) }
+    }
+}
+
+/// A body's way to its peer, part by part: an answer that waits for a peer holds a place.
+private struct TimedWriter: ResponseBodyWriter {
+    private static let partBytes = 64 << 10
+
+    private var writer: any ResponseBodyWriter
+    private let alarm: UnreadAlarm
+
+    init(_ writer: any ResponseBodyWriter, _ alarm: UnreadAlarm) {
+        self.writer = writer
+        self.alarm = alarm
+    }
+
+    mutating func write(_ buffer: ByteBuffer) async throws {
+        var rest = buffer
+        while let part = rest.readSlice(length: min(rest.readableBytes, Self.partBytes)),
+            part.readableBytes > 0
+        {
+            let set = alarm.set()
+            defer { set.cancel() }
+            try await writer.write(part)
+        }
+    }
+
+    consuming func finish(_ trailingHeaders: HTTPFields?) async throws {
+        let set = alarm.set()
+        defer { set.cancel() }
+        try await writer.finish(trailingHeaders)
     }
 }
 

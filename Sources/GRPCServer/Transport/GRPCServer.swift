@@ -133,11 +133,13 @@ package final class GRPCServer: Sendable {
         let cut = loops[0].eventLoop.scheduleTask(in: timeout) {
             for loop in loops { loop.eventLoop.execute { loop.closeAll() } }
         }
-        for loop in loops {
+        // All of them are told before any is waited for.
+        let ends = loops.map { loop in
             let drained = loop.eventLoop.makePromise(of: Void.self)
             loop.eventLoop.execute { loop.drain { drained.succeed() } }
-            try? await drained.futureResult.get()
+            return drained.futureResult
         }
+        for end in ends { try? await end.get() }
         cut.cancel()
     }
 

@@ -105,6 +105,8 @@ struct SMTPTransaction: ~Copyable {
         // What the environment says of proxies is not meant for mail.
         try set(CURLOPT_PROXY, "")
         try set(CURLOPT_NOSIGNAL, 1)
+        // A look-up that hangs is left behind with its thread, not waited for.
+        try set(CURLOPT_QUICK_EXIT, 1)
         try set(CURLOPT_CONNECTTIMEOUT_MS, Int(settings.timeoutMilliseconds))
         try set(CURLOPT_TIMEOUT_MS, Int(settings.timeoutMilliseconds))
         try set(

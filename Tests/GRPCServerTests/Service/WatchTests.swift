@@ -319,7 +319,7 @@ import Wire
         let watch = try test.watch("acme")
         try await test.tick()
         let server = test.server
-        async let stopped: Void = server.shutdown(within: .seconds(5))
+        async let stopped: Void = server.shutdown(within: .seconds(120))
         let reply = try await test.client.finish(watch)
         #expect(reply.status == Int32(GRPCCode.unavailable.rawValue))
         #expect(reply.messages.count == 2)

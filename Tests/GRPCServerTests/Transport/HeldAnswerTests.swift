@@ -79,6 +79,7 @@ import Testing
             }
             try client.flush()
         }
+        for client in clients { try await client.waitForArrival() }
         canGoOn.signal()
         for client in clients { try await settle(client) }
         #expect(try await test.ticket() == 1)

@@ -140,6 +140,14 @@ final class TestClient {
         readAvailable()
     }
 
+    /// Waits until the server's machine has everything that was flushed.
+    func waitForArrival() async throws {
+        try await pump {
+            var left: Int32 = -1
+            return pending.isEmpty && ioctl(descriptor, UInt(TIOCOUTQ), &left) == 0 && left == 0
+        }
+    }
+
     /// Waits for the server to close the connection.
     func waitForClose() async throws {
         do {
