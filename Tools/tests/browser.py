@@ -34,8 +34,8 @@ class Browser:
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-        self.driver.set_page_load_timeout(20)
-        self.driver.set_script_timeout(20)
+        self.driver.set_page_load_timeout(120)
+        self.driver.set_script_timeout(120)
         self.show()
 
     def close(self):
@@ -99,12 +99,12 @@ class Browser:
         """A key, to whatever has the focus."""
         ActionChains(self.driver).send_keys(key).perform()
 
-    def wait(self, condition, what="it", seconds=10):
+    def wait(self, condition, what="it", seconds=60):
         """The first true value of condition()."""
         return WebDriverWait(self.driver, seconds, poll_frequency=0.05, ignored_exceptions=GONE).until(
             lambda _: condition(), message=f"{what} did not come")
 
-    def wait_for_text(self, selector, text, seconds=10):
+    def wait_for_text(self, selector, text, seconds=60):
         return self.wait(
             lambda: next((e for e in self.all(selector) if text in e.text), None), f"{text!r} in {selector}", seconds)
 

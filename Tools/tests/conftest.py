@@ -14,6 +14,7 @@ import threading
 
 import grpc
 import pytest
+import realtime
 from google.rpc import error_details_pb2, status_pb2
 from grpc_tools import protoc
 
@@ -44,6 +45,12 @@ def contract(tmp_path_factory):
     return messages
 
 
+@pytest.fixture(scope="session")
+def preload(tmp_path_factory):
+    """The library with which a test moves a server's wall clock, or has its writes cut short."""
+    return realtime.build(tmp_path_factory.mktemp("preload"))
+
+
 class Server:
     """A running `tollgate serve` on a free port, its logs kept for failures."""
 
@@ -64,13 +71,13 @@ class Server:
         self.log = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        guard = threading.Timer(60, self.process.kill)
+        guard = threading.Timer(120, self.process.kill)
         guard.start()
         self.ready = self.process.stdout.readline()
         guard.cancel()
         match = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)\n", self.ready)
         if not match:
-            self.process.wait(10)
+            self.process.wait(60)
             raise AssertionError(f"not ready: {self.ready!r}\n{''.join(self.log)}")
         self.endpoint = match[1]
         self.port = int(self.endpoint.rsplit(":", 1)[1])
@@ -80,7 +87,7 @@ class Server:
         for line in self.process.stderr:
             self.log.append(line)
 
-    def stop(self, number=signal.SIGTERM, timeout=20):
+    def stop(self, number=signal.SIGTERM, timeout=90):
         """Signals it; the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -88,15 +95,15 @@ class Server:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             raise AssertionError("did not stop in time:\n" + "".join(self.log))
-        self._reader.join(5)
+        self._reader.join(60)
         return status
 
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @pytest.fixture
@@ -141,7 +148,7 @@ def check(contract, stub):
     """check(tenant, resource amounts..., **fields): CheckAndReserve in the shortest form."""
 
     def ask(tenant_id="globex", stub=stub, **fields):
-        return stub.CheckAndReserve(request(contract, tenant_id, **fields), timeout=10)
+        return stub.CheckAndReserve(request(contract, tenant_id, **fields), timeout=60)
 
     return ask
 
@@ -160,7 +167,7 @@ def request(contract, tenant_id="globex", spend=None, extensions=None, dids=None
 def usage(contract, stub, tenant_id, profile=""):
     """{limit kind: (committed, held)}"""
     answer = stub.GetUsage(
-        contract.GetUsageRequest(tenant_id=tenant_id, messaging_profile_id=profile), timeout=10
+        contract.GetUsageRequest(tenant_id=tenant_id, messaging_profile_id=profile), timeout=60
     )
     return {state.limit: (state.committed, state.held) for state in answer.limits}
 
@@ -193,7 +200,7 @@ class Failure:
 
 def failure(call, *arguments, **options):
     """The failure of a call that must fail."""
-    options.setdefault("timeout", 10)
+    options.setdefault("timeout", 60)
     with pytest.raises(grpc.RpcError) as caught:
         call(*arguments, **options)
     return Failure(caught.value)
@@ -204,11 +211,14 @@ def addresses(server):
 
 
 def tollgate(server, *arguments, environment=None):
-    """Runs the command against a server."""
+    """Runs the command against a server. It waits a minute for each answer, unless the test says how long."""
+    if server and "--timeout" not in arguments:
+        at = arguments.index("--") if "--" in arguments else len(arguments)
+        arguments = (*arguments[:at], "--timeout", "60s", *arguments[at:])
     return subprocess.run(
         [BINARY, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         env={**os.environ, **(addresses(server) if server else {}), **(environment or {})},
     )

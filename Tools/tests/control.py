@@ -41,7 +41,7 @@ class Rest:
         self.token = token
 
     def ask(self, method, path, body=None, headers=None):
-        with contextlib.closing(http.client.HTTPConnection(self.address, timeout=20)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(self.address, timeout=60)) as connection:
             fields = {"Authorization": f"Bearer {self.token}"} if self.token else {}
             if body is not None:
                 fields["Content-Type"] = "application/json"
@@ -88,7 +88,7 @@ class Rest:
         return {limit["limit"]: limit for limit in self.get(path).data["limits"]}
 
 
-def eventually(ask, seconds=15, what="it"):
+def eventually(ask, seconds=90, what="it"):
     """The first true value of ask(); the service delivers in its own time."""
     end = time.monotonic() + seconds
     while True:
@@ -97,6 +97,22 @@ def eventually(ask, seconds=15, what="it"):
             return value
         assert time.monotonic() < end, f"{what} did not come within {seconds} s"
         time.sleep(0.02)
+
+
+def wait_until_read(connection):
+    """Until a server on this machine has read all that was sent on an IPv4 connection."""
+    here, there = connection.getsockname()[1], connection.getpeername()[1]
+
+    def is_read():
+        with open("/proc/net/tcp") as table:
+            for line in list(table)[1:]:
+                fields = line.split()
+                local, remote = (int(address.split(":")[1], 16) for address in fields[1:3])
+                if (local, remote) == (there, here):
+                    return int(fields[4].split(":")[1], 16) == 0
+        return False
+
+    eventually(is_read, what="the server's reading")
 
 
 class Hooks(Receiver):
@@ -121,7 +137,7 @@ class Between:
             def hand_on(self):
                 before(self.command, self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
-                with contextlib.closing(http.client.HTTPConnection(service.http, timeout=20)) as connection:
+                with contextlib.closing(http.client.HTTPConnection(service.http, timeout=60)) as connection:
                     connection.request(self.command, self.path, body, dict(self.headers))
                     answer = connection.getresponse()
                     raw = answer.read()

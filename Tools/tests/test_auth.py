@@ -6,6 +6,7 @@ import urllib.parse
 
 import grpc
 import pytest
+import realtime
 from conftest import failure, request, tollgate
 from control import Rest, eventually
 
@@ -30,8 +31,8 @@ def bearer(token):
     return [("authorization", f"Bearer {token}")]
 
 
-def in_two_seconds():
-    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)).isoformat()
+def in_an_hour():
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).isoformat()
 
 
 def make(guarded, *arguments):
@@ -50,35 +51,39 @@ def test_nobody_and_the_operator(contract, guarded, stub):
     answer = failure(lambda message, **options: list(stub.WatchUsage(message, **options)),
                      contract.WatchUsageRequest(tenant_id="acme"))
     assert answer.code == grpc.StatusCode.UNAUTHENTICATED
-    assert stub.GetUsage(ask, timeout=10, metadata=bearer(guarded[1])).limits
+    assert stub.GetUsage(ask, timeout=60, metadata=bearer(guarded[1])).limits
     # The command takes the token from its environment, and says when there is none.
     assert tollgate(guarded[0], "usage", "--tenant", "acme").returncode == 77
     known = tollgate(guarded[0], "usage", "--tenant", "acme", environment={"TOLLGATE_TOKEN": guarded[1]})
     assert known.returncode == 0, known.stderr
 
 
-def test_an_expired_operator_is_not_locked_out(serve, tmp_path):
-    data = tmp_path / "data"
-    server = serve("--data-dir", str(data), auth=True)
+def test_an_expired_operator_is_not_locked_out(serve, tmp_path, preload):
+    data, clock = tmp_path / "data", realtime.Clock(tmp_path / "clock")
+    server = serve("--data-dir", str(data), auth=True, environment=clock.environment(preload))
     first = Rest(server, (data / "operator-token").read_text().strip())
-    body = {"name": "second", "scope": "operator", "expires_at": in_two_seconds()}
+    body = {"name": "second", "scope": "operator", "expires_at": in_an_hour()}
     second = Rest(server, first.post("/v2/tokens", body).data["secret"])
     (own,) = [row for row in first.get("/v2/tokens").data if row["name"] == "first operator"]
     second.delete(f"/v2/tokens/{own['id']}").data
     (data / "operator-token").unlink()
+    assert second.get("/v2/tokens").status == 200
+    clock.move(3_700)
     eventually(lambda: second.get("/v2/tokens").status == 401, what="the token's end")
     server.stop()
-    again = serve("--data-dir", str(data), auth=True)
+    again = serve("--data-dir", str(data), auth=True, environment=clock.environment(preload))
     assert Rest(again, (data / "operator-token").read_text().strip()).get("/v2/tokens").status == 200
 
 
-def test_a_session_ends_when_its_token_does(guarded):
-    server, operator = guarded
-    body = {"name": "brief", "scope": "operator", "expires_at": in_two_seconds()}
+def test_a_session_ends_when_its_token_does(serve, tmp_path, preload):
+    data, clock = tmp_path / "data", realtime.Clock(tmp_path / "clock")
+    server = serve("--data-dir", str(data), auth=True, environment=clock.environment(preload))
+    operator = (data / "operator-token").read_text().strip()
+    body = {"name": "brief", "scope": "operator", "expires_at": in_an_hour()}
     token = Rest(server, operator).post("/v2/tokens", body).data["secret"]
 
     def ask(method, path, body=None, **headers):
-        connection = http.client.HTTPConnection(server.http, timeout=20)
+        connection = http.client.HTTPConnection(server.http, timeout=60)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         answer.read()
@@ -89,6 +94,7 @@ def test_a_session_ends_when_its_token_does(guarded):
     logged_in = ask("POST", "/login", form, **{"Content-Type": "application/x-www-form-urlencoded"})
     cookie = logged_in.headers["Set-Cookie"].split(";")[0]
     assert ask("GET", "/audit", Cookie=cookie).status == 200
+    clock.move(3_700)
     eventually(lambda: ask("GET", "/audit", Cookie=cookie).status == 303, what="the session's end")
 
 
@@ -96,7 +102,7 @@ def test_scopes(contract, guarded, stub):
     check = bearer(make(guarded, "--scope", "check", "--tenant", "globex")[1])
     tenant = bearer(make(guarded, "--scope", "tenant", "--tenant", "globex")[1])
 
-    held = stub.CheckAndReserve(request(contract, "globex", dids=1), timeout=10, metadata=check)
+    held = stub.CheckAndReserve(request(contract, "globex", dids=1), timeout=60, metadata=check)
     assert held.decision == contract.DECISION_ALLOWED
     for tenant_id, metadata in [("acme", check), ("globex", tenant)]:
         answer = failure(stub.CheckAndReserve, request(contract, tenant_id, dids=1), metadata=metadata)
@@ -105,7 +111,7 @@ def test_scopes(contract, guarded, stub):
     acme = bearer(make(guarded, "--scope", "check", "--tenant", "acme")[1])
     answer = failure(stub.Commit, contract.CommitRequest(reservation_id=held.reservation_id), metadata=acme)
     assert (answer.code, answer.catalogue) == (grpc.StatusCode.NOT_FOUND, "10005")
-    stub.Commit(contract.CommitRequest(reservation_id=held.reservation_id), timeout=10, metadata=check)
+    stub.Commit(contract.CommitRequest(reservation_id=held.reservation_id), timeout=60, metadata=check)
 
     everything = failure(lambda message, **options: list(stub.WatchUsage(message, **options)),
                          contract.WatchUsageRequest(), metadata=check)
@@ -116,21 +122,21 @@ def test_a_tenant_sees_no_caps_of_its_own(contract, guarded, stub):
     tenant = bearer(make(guarded, "--scope", "tenant", "--tenant", "acme")[1])
     profile = "be3eb60a-a346-470a-886c-ab4e421711bd"
     ask = contract.GetUsageRequest(tenant_id="acme", messaging_profile_id=profile)
-    for state in stub.GetUsage(ask, timeout=10, metadata=tenant).limits:
+    for state in stub.GetUsage(ask, timeout=60, metadata=tenant).limits:
         if state.limit == contract.LIMIT_KIND_PROFILE_DAILY_SPEND:
             assert state.cap == 10_000_000 and state.blocking and state.resets_at_ms > 0
         else:
             assert state.cap_hidden and not state.HasField("cap") and state.resets_at_ms == 0
-    for state in stub.GetUsage(ask, timeout=10, metadata=bearer(guarded[1])).limits:
+    for state in stub.GetUsage(ask, timeout=60, metadata=bearer(guarded[1])).limits:
         assert state.HasField("cap") and not state.cap_hidden
-    updates = stub.WatchUsage(contract.WatchUsageRequest(tenant_id="acme"), timeout=30, metadata=tenant)
+    updates = stub.WatchUsage(contract.WatchUsageRequest(tenant_id="acme"), timeout=60, metadata=tenant)
     assert all(state.cap_hidden for state in next(updates).limits)
     updates.cancel()
 
 
 def test_a_revoked_token_is_nobody(contract, guarded, stub):
     identifier, secret = make(guarded, "--scope", "check")
-    stub.CheckAndReserve(request(contract, "globex", dids=1), timeout=10, metadata=bearer(secret))
+    stub.CheckAndReserve(request(contract, "globex", dids=1), timeout=60, metadata=bearer(secret))
     updates = stub.WatchUsage(
         contract.WatchUsageRequest(tenant_id="globex"), timeout=60, metadata=bearer(secret))
     next(updates)

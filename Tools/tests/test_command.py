@@ -9,7 +9,7 @@ PROFILE = "be3eb60a-a346-470a-886c-ab4e421711bd"
 
 
 def run_json(server, *arguments, status=0):
-    done = tollgate(server, *arguments, "--json", "--timeout", "10s")
+    done = tollgate(server, *arguments, "--json")
     assert done.returncode == status, done.stdout + done.stderr
     assert done.stdout.count("\n") == 1 and done.stderr == ""
     return json.loads(done.stdout)
@@ -101,9 +101,10 @@ def test_wrong_usage(arguments):
 
 
 def test_unreachable_service():
-    done = tollgate(None, "usage", "--tenant", "a", "--endpoint", "127.0.0.1:1", "--timeout", "2s")
+    done = tollgate(None, "usage", "--tenant", "a", "--endpoint", "127.0.0.1:1", "--timeout", "60s")
     assert done.returncode == 69 and "127.0.0.1:1" in done.stderr
-    done = tollgate(None, "usage", "--tenant", "a", "--json", environment={"TOLLGATE_ENDPOINT": "127.0.0.1:1"})
+    done = tollgate(None, "usage", "--tenant", "a", "--json", "--timeout", "60s",
+                    environment={"TOLLGATE_ENDPOINT": "127.0.0.1:1"})
     assert done.returncode == 69 and json.loads(done.stdout)["status"] == "UNAVAILABLE"
 
 

@@ -5,7 +5,9 @@ Short writes and a jumping wall clock are a small library of our own (Tools/lib/
 TOLLGATE_FAULTS=long tries more, and longer.
 """
 
+import contextlib
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -14,8 +16,7 @@ import time
 
 import grpc
 import pytest
-import realtime
-from conftest import ROOT, Failure, Server, failure, quantities, usage
+from conftest import Failure, Server, failure, quantities, usage
 from realtime import Clock
 
 LONG = os.environ.get("TOLLGATE_FAULTS") == "long"
@@ -45,7 +46,7 @@ class Books:
             mode=self.mode,
         )
 
-    def ask(self, stub, key, timeout=20):
+    def ask(self, stub, key, timeout=60):
         """One request; its seconds."""
         request = self.request(key)
         with self.lock:
@@ -65,7 +66,7 @@ class Books:
     def audit(self, stub):
         """Retries everything: what was acknowledged is replayed, and all is there exactly once."""
         for key, request in self.asked.items():
-            answer = stub.CheckAndReserve(request, timeout=20)
+            answer = stub.CheckAndReserve(request, timeout=60)
             if key in self.told:
                 assert answer.replayed, f"{key} was acknowledged and is lost"
                 assert answer.reservation_id == self.told[key], f"{key} was decided twice"
@@ -76,7 +77,7 @@ class Books:
 class Load:
     """Callers, one request after the other each, until the end of the block or of the server."""
 
-    def __init__(self, books, server, callers=8, timeout=20):
+    def __init__(self, books, server, callers=8, timeout=60):
         self.timeout = timeout  # seconds that each call may take
         self.stop = threading.Event()
         self.errors = []
@@ -108,7 +109,7 @@ class Load:
     def __exit__(self, *_):
         self.stop.set()
         for thread in self.threads:
-            thread.join(60)
+            thread.join(120)
             assert not thread.is_alive(), "a caller hangs"
         assert not self.errors, self.errors
 
@@ -129,7 +130,7 @@ class Injection:
             said += line
             if "attached" in line:
                 return
-        self.process.wait(10)
+        self.process.wait(60)
         if "Operation not permitted" in said:
             pytest.skip("strace may not be attached to a process here (ptrace_scope): run as root")
         raise AssertionError(said)
@@ -140,7 +141,7 @@ class Injection:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=60)
 
     def lines(self, pattern):
         with open(self.log) as log:
@@ -174,11 +175,6 @@ def journal(tmp_path):
         server.kill()
 
 
-@pytest.fixture(scope="session")
-def preload(tmp_path_factory):
-    return realtime.build(tmp_path_factory.mktemp("preload"))
-
-
 def stub_of(contract, server):
     return contract.Stub(
         grpc.insecure_channel(server.endpoint, options=[("grpc.use_local_subchannel_pool", 1)])
@@ -187,8 +183,8 @@ def stub_of(contract, server):
 
 def must_fail_stop(server):
     """It ends by itself, not well, and says which file it was."""
-    status = server.process.wait(30)
-    server._reader.join(5)
+    status = server.process.wait(120)
+    server._reader.join(60)
     log = "".join(server.log)
     assert status != 0, log
     assert "journal-" in log, f"the file is not named:\n{log}"
@@ -296,39 +292,42 @@ def test_what_waits_longer_than_its_deadline_is_taken_back(contract, journal):
     server = journal()
     stub = stub_of(contract, server)
     kind = contract.LIMIT_KIND_TENANT_EXTENSIONS
+    # The connection is made before anything is waited for.
+    assert usage(contract, stub, "acme")[kind] == (0, 0)
     with Injection(server, segment(server.data), "fdatasync", "delay_enter=2000000"):
         for index in range(3):
             request = books.request("")
             request.idempotency_key = ""
             refused = failure(stub.CheckAndReserve, request, timeout=0.3)
             assert refused.code == grpc.StatusCode.DEADLINE_EXCEEDED
-    end = time.monotonic() + 20
-    while usage(contract, stub, "acme")[kind] != (0, 0):
-        assert time.monotonic() < end, "a hold stayed whose caller was told nothing"
-        time.sleep(0.05)
+    eventually(lambda: usage(contract, stub, "acme")[kind] == (0, 0), "a hold stayed whose caller was told nothing")
     assert server.stop() == 0
     print("figures: 3 holds of callers that had gone were taken back")
+
+
+def states(server):
+    """The letters of the states that the kernel has a server's threads in."""
+    for thread in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir():
+        yield (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("seconds", [1, 3] + [5, 20, 60] * LONG)
 def test_a_stopped_process_goes_on(contract, journal, seconds):
     books = Books(contract)
     server = journal()
-    timeout = seconds + 30
-    with Load(books, server, callers=4, timeout=timeout) as load:
+    timeout, callers = seconds + 60, 4
+    with Load(books, server, callers=callers, timeout=timeout) as load:
         time.sleep(0.3)
         before = len(books.told)
         server.process.send_signal(signal.SIGSTOP)
-        # Answers that had left already may still arrive; then there is silence.
-        time.sleep(0.5)
-        silent = len(books.told)
+        eventually(lambda: set(states(server)) == {"T"}, "it does not stop")
+        stopped = len(books.told)
         time.sleep(seconds)
-        assert len(books.told) == silent, "a stopped process answered"
+        # Each caller may learn of one answer that had left already; then there is silence.
+        silent = len(books.told)
+        assert silent <= stopped + callers, "a stopped process answered"
         server.process.send_signal(signal.SIGCONT)
-        end = time.monotonic() + timeout
-        while len(books.told) < silent + 50:
-            assert time.monotonic() < end, "it does not go on"
-            time.sleep(0.02)
+        eventually(lambda: len(books.told) >= silent + 50, "it does not go on", timeout)
     books.audit(stub_of(contract, server))
     assert server.stop() == 0
     after = len(books.told) - silent
@@ -344,7 +343,7 @@ def hold(contract, stub, seconds):
             tenant_id="acme", action=contract.ACTION_PROVISION_EXTENSION,
             quantities=quantities(contract, extensions=1), ttl_ms=seconds * 1_000,
         ),
-        timeout=20,
+        timeout=60,
     )
     assert answer.decision == contract.DECISION_ALLOWED
     return answer.expires_at_ms / 1_000
@@ -354,7 +353,7 @@ def held(contract, stub):
     return usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS][1]
 
 
-def eventually(condition, seconds, sentence):
+def eventually(condition, sentence, seconds=90):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, sentence
@@ -367,8 +366,9 @@ def test_the_wall_clock_jumps(contract, journal, preload, tmp_path):
     clock = Clock(tmp_path / "clock")
     server = journal(environment=clock.environment(preload))
     stub = stub_of(contract, server)
+    asked = time.time()
     first = hold(contract, stub, 3_600)
-    assert abs(first - 3_600 - time.time()) < 30, "the clock is not the wall clock"
+    assert asked - 30 < first - 3_600 < time.time() + 30, "the clock is not the wall clock"
 
     for back in (-1, -3_600, -86_400, -365 * 86_400):
         clock.move(back)
@@ -378,16 +378,22 @@ def test_the_wall_clock_jumps(contract, journal, preload, tmp_path):
         first = later
     assert held(contract, stub) == 5, "a hold expired early"
 
+    def is_a_second_ahead():
+        asked = time.time()
+        expiry = hold(contract, stub, 3_600)
+        # Ahead of the answer as well: else it may have been decided late.
+        return expiry >= asked + 3_600 + 0.9 and expiry > time.time() + 3_600
+
     clock.move(1)
-    eventually(lambda: hold(contract, stub, 3_600) >= time.time() + 3_600 + 0.9, 10, "one second ahead is followed")
+    eventually(is_a_second_ahead, "one second ahead is followed")
     count = held(contract, stub)
 
     clock.move(10 * 86_400)
-    eventually(lambda: any("leapt ahead" in line for line in server.log), 10, "a leap is not reported")
+    eventually(lambda: any("leapt ahead" in line for line in server.log), "a leap is not reported")
     assert held(contract, stub) == count, "a leap of ten days was believed at once"
 
     clock.move(86_400 - 60)
-    eventually(lambda: held(contract, stub) == 0, 10, "what expired by a clock that is followed is freed")
+    eventually(lambda: held(contract, stub) == 0, "what expired by a clock that is followed is freed")
     ahead = hold(contract, stub, 3_600)
     assert ahead > time.time() + 86_000
 
@@ -413,7 +419,7 @@ def batch(contract, stub, name, count=500):
     ]
     try:
         results = stub.CheckAndReserveBatch(
-            contract.CheckAndReserveBatchRequest(requests=requests), timeout=30
+            contract.CheckAndReserveBatchRequest(requests=requests), timeout=60
         ).results
     except grpc.RpcError as error:
         refused = Failure(error)
@@ -457,7 +463,7 @@ def fill_and_recover(contract, journal, disk):
             refusals = []
             continue
         try:
-            stub.CheckAndReserve(Books(contract).request(f"lone-{rounds}"), timeout=20)
+            stub.CheckAndReserve(Books(contract).request(f"lone-{rounds}"), timeout=60)
             committed += 1
             refusals = []
         except grpc.RpcError as error:
@@ -474,7 +480,7 @@ def fill_and_recover(contract, journal, disk):
     def accepts():
         return batch(contract, stub, f"again-{time.monotonic_ns()}", 1)[0] == 1
 
-    eventually(accepts, 30, "it does not recover by itself")
+    eventually(accepts, "it does not recover by itself")
     total = usage(contract, stub, "acme")[kind]
     assert total == (committed + 1, 0)
     assert server.stop() == 0
@@ -482,6 +488,15 @@ def fill_and_recover(contract, journal, disk):
     assert usage(contract, stub_of(contract, server), "acme")[kind] == total
     assert server.stop() == 0
     print(f"figures: 8 MiB full after {committed} requests, recovered by itself, {total[0]} found again")
+
+
+def size_of_segments(data):
+    """Bytes of the segments in a directory that the server works in."""
+    size = 0
+    for segment in data.glob("journal-*"):
+        with contextlib.suppress(FileNotFoundError):  # It was removed meanwhile.
+            size += segment.stat().st_size
+    return size
 
 
 def test_a_full_journal_refuses_or_makes_room(contract, journal):
@@ -495,11 +510,11 @@ def test_a_full_journal_refuses_or_makes_room(contract, journal):
         allowed, late = batch(contract, stub, name)
         committed += allowed
         refused += late
-        size = sum(entry.stat().st_size for entry in os.scandir(server.data) if entry.name.startswith("journal-"))
+        size = size_of_segments(server.data)
         assert size <= 8 << 20, f"{size} bytes of segments"
         if late:
             time.sleep(0.1)
-    eventually(lambda: batch(contract, stub, f"l{time.monotonic_ns()}", 1)[0] == 1, 30, "it does not recover by itself")
+    eventually(lambda: batch(contract, stub, f"l{time.monotonic_ns()}", 1)[0] == 1, "it does not recover by itself")
     total = usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS]
     assert total == (committed + 1, 0)
     assert server.stop() == 0

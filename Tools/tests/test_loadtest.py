@@ -20,7 +20,7 @@ class LoadTest:
 
     def __init__(self, endpoint, *arguments):
         self.process = subprocess.Popen(
-            [LOADTEST, "--endpoint", endpoint, "--json", *arguments],
+            [LOADTEST, "--endpoint", endpoint, "--json", "--timeout", "60s", *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
@@ -50,7 +50,7 @@ def load(request):
     for test in running:
         if test.process.poll() is None:
             test.process.kill()
-        test.process.wait(10)
+        test.process.wait(60)
 
 
 def run(*arguments, environment=None):
@@ -76,9 +76,9 @@ def limits(tmp_path):
 # The schedule
 
 
-@pytest.mark.parametrize("in_flight", [64, 4096])
+@pytest.mark.parametrize("in_flight", [64, 16_384])
 def test_a_stopped_server_does_not_stop_the_schedule(serve, load, limits, in_flight):
-    settings = ["--rate", "1000", "--duration", "4s", "--tenants", "100"]
+    settings = ["--rate", "1000", "--duration", "12s", "--tenants", "100"]
     server = serve(limits=limits(*settings))
     test = load(server.endpoint, *settings, "--max-in-flight", str(in_flight))
     test.wait_for_progress(1)
@@ -91,11 +91,11 @@ def test_a_stopped_server_does_not_stop_the_schedule(serve, load, limits, in_fli
     stopped = time.monotonic() - began
     status, report = test.report()
     assert status == 0, report["check"]
-    assert report["actions"] == 4_000
+    assert report["actions"] == 12_000
     assert report["failed"] == 0
     # Everything that was due while the server stood still is there, with its waiting time.
     assert sum(second["calls"] for second in report["seconds"]) == report["calls"]
-    assert sum(second["calls"] for second in report["seconds"][1:3]) >= 2_000
+    assert sum(second["calls"] for second in report["seconds"][1:]) >= 11_000
     waited = sum(bucket["calls"] for bucket in report["histogram"] if bucket["latency_us"] >= 50_000)
     assert waited >= 900
     assert report["latency_ms"]["max"] >= 900 * min(stopped, 1)
@@ -114,10 +114,10 @@ def test_the_interrupt_key_ends_it_with_a_report(serve, load, limits):
     test = load(server.endpoint, *settings)
     test.wait_for_progress(1)
     test.process.send_signal(signal.SIGINT)
-    status, report = test.report(timeout=20)
+    status, report = test.report(timeout=60)
     assert status == 0, report["check"]
     assert report["interrupted"] is True
-    assert 150 <= report["actions"] < 10_000
+    assert 150 <= report["actions"] < 120_000
 
 
 # The decisions
@@ -144,14 +144,15 @@ def test_all_kinds_of_answers_agree_with_its_tally(serve, load, limits, keys):
 
 
 def test_usage_that_it_did_not_cause_is_found(contract, serve, load, limits):
-    settings = ["--rate", "200", "--duration", "2s", "--tenants", "5"]
+    settings = ["--rate", "200", "--duration", "10m", "--tenants", "5"]
     server = serve(limits=limits(*settings))
     test = load(server.endpoint, *settings)
     test.wait_for_progress(1)
     with grpc.insecure_channel(server.endpoint) as channel:
         fee = contract.Quantity(resource=contract.RESOURCE_SPEND, amount=1)
         contract.Stub(channel).RecordUsage(
-            contract.RecordUsageRequest(tenant_id="load-00000000", quantities=[fee]), timeout=10)
+            contract.RecordUsageRequest(tenant_id="load-00000000", quantities=[fee]), timeout=60)
+    test.process.send_signal(signal.SIGINT)
     status, report = test.report()
     assert status == 1
     assert report["check"]["wrong_by_kind"] == {"usage": 1}

@@ -13,11 +13,6 @@ UTC = datetime.timezone.utc
 DAY = 86_400
 
 
-@pytest.fixture(scope="module")
-def preload(tmp_path_factory):
-    return realtime.build(tmp_path_factory.mktemp("preload"))
-
-
 class Machine:
     """A server whose wall clock says what the test wants."""
 
@@ -63,7 +58,7 @@ def test_midnight_utc_resets_a_profiles_day_and_nothing_else_does(machine):
     denied = rest.send("acme", "p", "0.01")
     assert denied.status == 429 and denied.codes == ["40333"]
     # An hour is left, and that is what the answer says.
-    assert 3_500 <= int(denied.headers["Retry-After"]) <= 3_600
+    assert 3_000 <= int(denied.headers["Retry-After"]) <= 3_600
 
     # Neither switching nor changing the limit resets the total.
     rest.patch(profile, {"daily_spend_limit_enabled": False})
@@ -73,7 +68,7 @@ def test_midnight_utc_resets_a_profiles_day_and_nothing_else_does(machine):
     assert rest.send("acme", "p", "0.01").codes == ["40333"]
 
     machine.set(at(YEAR, 3, 4, 23, 59, 58))
-    eventually(lambda: rest.send("acme", "p", "0.01").status == 200, 10, "midnight")
+    eventually(lambda: rest.send("acme", "p", "0.01").status == 200, what="midnight")
     state = rest.limits("acme", "p")["profile_daily_spend"]
     assert state["committed"] == "0.01"
     assert state["window_start"] == f"{YEAR}-03-05T00:00:00.000Z"
@@ -96,7 +91,7 @@ def test_the_end_of_a_month_opens_a_new_cycle_and_reinstates_nobody(machine):
     assert rest.tenant("stopped")["status"] == "suspended"
 
     machine.set(at(YEAR, 1, 31, 23, 59, 59))
-    eventually(lambda: rest.check("kept", spend="0.01").status == 200, 10, "the new cycle")
+    eventually(lambda: rest.check("kept", spend="0.01").status == 200, what="the new cycle")
     limits = rest.limits("kept")
     assert limits["tenant_monthly_spend"]["committed"] == "0.01"
     assert limits["tenant_monthly_spend"]["window_start"] == f"{YEAR}-02-01T00:00:00.000Z"
@@ -120,13 +115,15 @@ def test_the_end_of_a_month_opens_a_new_cycle_and_reinstates_nobody(machine):
     ],
 )
 def test_a_cycle_begins_where_the_tenant_is(machine, day, zone, before, start):
-    rest = machine.start(before)
+    rest = machine.start(before - datetime.timedelta(hours=1))
     rest.post("/v2/tenants", {
         "id": "a", "monthly_spend_limit": "1.00", "on_limit": "block", "billing_cycle_day": day, "time_zone": zone,
     })
     assert rest.check("a", spend="1.00").status == 200
     assert rest.limits("a")["tenant_monthly_spend"]["resets_at"] == start
-    eventually(lambda: rest.check("a", spend="0.01").status == 200, 15, "the new cycle")
+    assert rest.check("a", spend="0.01").codes == ["49001"]
+    machine.set(before)
+    eventually(lambda: rest.check("a", spend="0.01").status == 200, what="the new cycle")
     assert rest.limits("a")["tenant_monthly_spend"]["window_start"] == start
 
 

@@ -28,7 +28,7 @@ def test_what_was_cut_is_not_shown(contract, tmp_path):
                 stub = contract.Stub(channel)
                 for _ in range(assigned):
                     message = request(contract, "acme", dids=1, mode=contract.MODE_COMMIT)
-                    assert stub.CheckAndReserve(message, timeout=10).decision == contract.DECISION_ALLOWED
+                    assert stub.CheckAndReserve(message, timeout=60).decision == contract.DECISION_ALLOWED
                 assert rest.limits("acme")["tenant_dids"]["committed"] == shown
             eventually(lambda: dids() == shown, what=f"a list that shows {shown}")
             assert server.stop() == 0

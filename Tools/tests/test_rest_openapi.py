@@ -46,7 +46,7 @@ def exercise(server, operation, mode, checks, examples):
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def run(case):
-        case.call_and_validate(checks=checks, base_url=f"http://{server.http}", timeout=20)
+        case.call_and_validate(checks=checks, base_url=f"http://{server.http}", timeout=60)
 
     run()
 

@@ -14,7 +14,7 @@ from conftest import BINARY, USD, addresses, failure, quantities, request
 
 
 def watch(contract, stub, tenant_id=""):
-    return stub.WatchUsage(contract.WatchUsageRequest(tenant_id=tenant_id), timeout=60)
+    return stub.WatchUsage(contract.WatchUsageRequest(tenant_id=tenant_id), timeout=300)
 
 
 def snapshot(updates):
@@ -51,7 +51,7 @@ def test_snapshot_then_changes(contract, stub, check):
     assert state(seen["globex"], contract.LIMIT_KIND_TENANT_MONTHLY_SPEND) == (0, 3 * USD)
     assert state(seen["globex-bulk"], contract.LIMIT_KIND_PROFILE_DAILY_SPEND) == (0, 3 * USD)
     # Nothing but this is said: the next messages are about the next change.
-    stub.Commit(contract.CommitRequest(reservation_id=held.reservation_id), timeout=10)
+    stub.Commit(contract.CommitRequest(reservation_id=held.reservation_id), timeout=60)
     seen = {subject(contract, update): update for update in (next(updates), next(updates))}
     assert state(seen["globex"], contract.LIMIT_KIND_TENANT_MONTHLY_SPEND) == (3 * USD, 0)
     updates.cancel()
@@ -124,7 +124,7 @@ def test_what_is_said_survives_kill(contract, serve, tmp_path):
         # Fired and never waited for: the watcher may only learn of what is on disk. They are kept, since a call that
         # nobody refers to any more is cancelled.
         calls = [
-            stub.CheckAndReserve.future(request(contract, "globex", dids=1, mode=contract.MODE_COMMIT), timeout=30)
+            stub.CheckAndReserve.future(request(contract, "globex", dids=1, mode=contract.MODE_COMMIT), timeout=60)
             for _ in range(500)
         ]
         with contextlib.suppress(grpc.RpcError):
@@ -133,30 +133,31 @@ def test_what_is_said_survives_kill(contract, serve, tmp_path):
                 if seen > 0:
                     break
         os.kill(server.process.pid, signal.SIGKILL)
-        server.process.wait(10)
+        server.process.wait(60)
         # Whether any call was answered is not asked: what the watcher saw must be there all the same.
         del calls
     server.stop = lambda: 0
     assert seen > 0
     again = serve("--data-dir", str(tmp_path / "data"))
     with grpc.insecure_channel(again.endpoint) as channel:
-        usage = contract.Stub(channel).GetUsage(contract.GetUsageRequest(tenant_id="globex"), timeout=10)
+        usage = contract.Stub(channel).GetUsage(contract.GetUsageRequest(tenant_id="globex"), timeout=60)
         assert state(usage, contract.LIMIT_KIND_TENANT_DIDS)[0] >= seen
 
 
 @contextlib.contextmanager
 def following(server, *arguments):
     process = subprocess.Popen(
-        [BINARY, "usage", "--watch", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [BINARY, "usage", "--watch", "--timeout", "60s", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **addresses(server)})
-    guard = threading.Timer(60, process.kill)
+    guard = threading.Timer(300, process.kill)
     guard.start()
     try:
         yield process
     finally:
         guard.cancel()
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_command(contract, serve):
@@ -169,13 +170,14 @@ def test_command(contract, serve):
         with grpc.insecure_channel(server.endpoint) as channel:
             stub = contract.Stub(channel)
             stub.RecordUsage(
-                contract.RecordUsageRequest(tenant_id="globex", quantities=quantities(contract, extensions=4)), timeout=10)
+                contract.RecordUsageRequest(tenant_id="globex", quantities=quantities(contract, extensions=4)),
+                timeout=60)
         line = json.loads(process.stdout.readline())
         found = {limit["limit"]: limit for limit in line["limits"]}
         assert found["tenant_extensions"]["committed"] == 4
         server.stop()
         # The service ends: so does the command, and says so.
-        assert process.wait(20) == 69
+        assert process.wait(60) == 69
     with_text = serve()
     with following(with_text) as process:
         assert process.stdout.readline().startswith("acme is active")
