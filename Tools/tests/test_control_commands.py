@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
 import subprocess
 import time
@@ -158,7 +159,8 @@ def test_audit_and_events_say_what_triggered(service, rest):
 
 def test_webhooks_from_creation_to_delivery(serve, tmp_path):
     hooks = Hooks()
-    service = serve("--data-dir", str(tmp_path / "data"), "--webhook-allow-private", "127.0.0.1/32", limits=None)
+    service = serve("--data-dir", str(tmp_path / "data"), "--webhook-allow-private", "127.0.0.1/32",
+                    "--webhook-timeout", "30s", limits=None)
     made = one(service, "webhooks", "create", f"{hooks.url}/a", "--events", "tenant.suspended")
     assert made["event_types"] == ["tenant.suspended"]
     identifier = made["id"]
@@ -182,7 +184,8 @@ def test_webhooks_from_creation_to_delivery(serve, tmp_path):
 
 
 def test_a_webhook_that_nobody_answers(serve, tmp_path):
-    service = serve("--data-dir", str(tmp_path / "data"), "--webhook-allow-private", "127.0.0.1/32", limits=None)
+    service = serve("--data-dir", str(tmp_path / "data"), "--webhook-allow-private", "127.0.0.1/32",
+                    "--webhook-timeout", "30s", limits=None)
     made = one(service, "webhooks", "create", "http://127.0.0.1:1/")
     assert "did not take it" in run(service, "webhooks", "test", made["id"], status=70)
 
@@ -402,9 +405,9 @@ def test_wrong_usage(arguments):
 
 def test_unreachable_service():
     began = time.monotonic()
-    done = tollgate(None, "tenants", "list", "--url", "http://127.0.0.1:1", "--timeout", "50s")
+    done = tollgate(None, "tenants", "list", "--url", "http://127.0.0.1:1", "--timeout", "10m")
     assert done.returncode == 69 and "http://127.0.0.1:1 cannot be reached" in done.stderr
-    assert time.monotonic() - began < 30, "what is not there is told at once"
+    assert time.monotonic() - began < 60, "what is not there is told at once"
     done = tollgate(None, "defaults", "get", "--json", environment={"TOLLGATE_URL": "http://127.0.0.1:1"})
     assert done.returncode == 69 and json.loads(done.stdout)["errors"]
 
@@ -437,7 +440,9 @@ def test_the_session_in_the_documentation(serve, tmp_path):
         **os.environ, **addresses(service), "TOLLGATE_TOKEN": (data / "operator-token").read_text().strip(),
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
     }
-    (tmp_path / "tollgate").symlink_to(BINARY)
+    script = tmp_path / "tollgate"
+    script.write_text(f'#!/bin/sh\nexec "{pathlib.Path(BINARY).absolute()}" "$@" --timeout 60s\n')
+    script.chmod(0o755)
     [session] = re.findall(r"```console\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.DOTALL)
     steps = re.split(r"(?m)^\$ ", session)[1:]
     assert len(steps) > 15
@@ -448,7 +453,7 @@ def test_the_session_in_the_documentation(serve, tmp_path):
     for step in steps:
         command, _, shown = step.partition("\n")
         done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment
+            ["bash", "-c", command], capture_output=True, text=True, timeout=600, cwd=tmp_path, env=environment
         )
         said = done.stdout if done.stdout else done.stderr
         assert comparable(said) == comparable(shown), command
@@ -459,5 +464,5 @@ def test_help():
                     "tokens", "apply", "export"]:
         done = tollgate(None, command, "--help")
         assert done.returncode == 0 and "USAGE: tollgate " + command in done.stdout
-    assert subprocess.run([BINARY, "--help"], capture_output=True, timeout=20).returncode == 0
+    assert subprocess.run([BINARY, "--help"], capture_output=True, timeout=60).returncode == 0
     assert (ROOT / "docs/cli.md").is_file()

@@ -1,6 +1,7 @@
 """The operator's page in a real browser, against the real binary."""
 
 import contextlib
+import decimal
 import http.client
 import re
 import time
@@ -41,7 +42,8 @@ class Service:
     def __init__(self, directory):
         self.mails = Mails()
         self.server = Server(
-            "--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", "--brand-name", "Northwind Voice",
+            "--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", "--webhook-timeout", "30s",
+            "--brand-name", "Northwind Voice",
             "--brand-logo", "northwind®", "--brand-contact", "care@northwind.example", "--smtp-host", "127.0.0.1",
             "--smtp-port", str(self.mails.port), "--smtp-security", "none", "--smtp-from", "alerts@northwind.example",
             limits=None, auth=True)
@@ -412,6 +414,8 @@ def test_suspend_and_reinstate_with_a_reason(page, service):
     page.wait_for_text("#set-status .error", "Say why.")
     page.fill("#status-reason", "toll fraud, ticket 4711")
     page.click("#set-status button[type=submit]")
+    # The message is the new page's: what is live changes the old one before it goes.
+    page.wait_for_text(".toast", "The tenant is suspended.")
     page.wait_for_text(f"{row(tenant)} .chip", "Suspended")
     assert service.rest.check(tenant, spend="0.01").codes == ["20012"]
     page.open(f"/tenants/{tenant}")
@@ -419,6 +423,7 @@ def test_suspend_and_reinstate_with_a_reason(page, service):
     page.click("[data-reinstate]")
     page.fill("#status-reason", "settled")
     page.click("#set-status button[type=submit]")
+    page.wait_for_text(".toast", "The tenant is reinstated.")
     page.wait_for_text(".heading .chip", "Active")
     assert service.rest.check(tenant, spend="0.01").data["decision"] == "allowed"
 
@@ -553,6 +558,7 @@ def test_profiles_have_a_switch_and_a_limit(page, service):
     now = service.rest.get(f"/v2/messaging_profiles/{profile}").data
     assert (now["daily_spend_limit"], now["daily_spend_limit_enabled"]) == ("0.50", True)
     assert service.rest.send(tenant, profile, "0.01").codes == ["40333"]
+    page.run("document.querySelectorAll('.toast').forEach((it) => it.remove())")
     page.click(f"{line} [data-toggle]")
     page.wait(lambda: not service.rest.get(f"/v2/messaging_profiles/{profile}").data["daily_spend_limit_enabled"],
               "the override")
@@ -562,12 +568,14 @@ def test_profiles_have_a_switch_and_a_limit(page, service):
 
 def test_a_reservation_is_released_by_hand(page, service):
     tenant = service.tenant(name="Holder")
-    held = service.rest.check(tenant, "outbound_call", mode="reserve", spend="1.00", call_seconds=120).data["id"]
+    held = service.rest.post("/v2/check_and_reserve", {
+        "tenant_id": tenant, "action": "outbound_call", "mode": "reserve", "ttl_ms": 3_600_000,
+        "quantities": {"spend": "1.00", "call_seconds": 120}}).data["id"]
     page.open(f"/tenants/{tenant}")
     assert "$1.00, 2 min" in page.text("section[aria-labelledby=reservations]")
     # Its age, which goes on.
     age = page.text("[data-age]")
-    assert re.fullmatch(r"[0-9]{1,2} s", age)
+    assert re.fullmatch(r"([0-9]+ min )?[0-9]{1,2} s", age)
     page.wait(lambda: page.text("[data-age]") != age, "another age")
     page.click(f'[data-release="{held}"]')
     page.wait_for_text("#confirm", "Release this reservation?")
@@ -589,7 +597,8 @@ def test_usage_by_day_is_drawn_listed_and_downloadable(page, service):
         'fetch("/tenants/acme/daily.csv").then((answer) => answer.text()).then(arguments[0])')
     lines = csv.strip().split("\r\n")
     assert lines[0] == "day_utc,spend_usd,extensions,dids,call_seconds,allowed,denied"
-    assert lines[-1].split(",")[1] == "28.90"
+    # Of the days together: midnight may have come since it was spent.
+    assert sum(decimal.Decimal(line.split(",")[1] or 0) for line in lines[1:]) == decimal.Decimal("28.90")
 
 
 # MARK: defaults, alerts, audit, live
@@ -678,16 +687,18 @@ def test_the_audit_log_says_what_triggered_and_who_did_it(page, service):
 def load(service):
     """A load test that runs: the tenants it works on, some of them with caps that warn and never refuse."""
     for number in range(10):
-        tenant = service.tenant(id=f"load-{number:08}", name=f"Load {number}", monthly_spend_limit="2.00",
+        # The first one's limit is far: its bar moves for minutes. The others' are soon reached.
+        limit = "60.00" if number == 0 else "2.00"
+        tenant = service.tenant(id=f"load-{number:08}", name=f"Load {number}", monthly_spend_limit=limit,
                                 max_extensions=None, max_dids=None, max_monthly_minutes=None, on_limit="alert")
         service.rest.post("/v2/messaging_profiles", {
             "id": f"{tenant}-profile-000", "tenant_id": tenant, "name": "Load",
             "whitelisted_destinations": ["US"]}).data
-    test = LoadTest(service.server.endpoint, "--token", service.operator("load"), "--rate", "200", "--duration", "60s",
+    test = LoadTest(service.server.endpoint, "--token", service.operator("load"), "--rate", "200", "--duration", "300s",
                     "--tenants", "10", "--profiles-per-tenant", "1", "--keys")
     yield test
     test.process.kill()
-    test.process.communicate(timeout=10)
+    test.process.communicate(timeout=60)
 
 
 def test_everything_live_moves_while_load_runs(page, service, load):
@@ -696,16 +707,16 @@ def test_everything_live_moves_while_load_runs(page, service, load):
     card = '.card[data-limit="tenant_monthly_spend"]'
     widths = set()
     page.wait(lambda: widths.add(page.all(f"{card} .used")[0].get_attribute("width")) or len(widths) > 2,
-              "a bar that moves", 20)
+              "a bar that moves")
     page.open("/live")
     page.wait_for_text("[data-live]", "Live")
     rate = lambda: page.text("[data-rate]").replace(",", "")  # noqa: E731
-    page.wait(lambda: rate().isdigit() and int(rate()) > 50, "a rate", 20)
+    page.wait(lambda: rate().isdigit() and int(rate()) > 50, "a rate")
     line = page.all("[data-chart] polyline")[0]
     points = line.get_attribute("points")
-    page.wait(lambda: line.get_attribute("points") != points, "a line that moves", 20)
+    page.wait(lambda: line.get_attribute("points") != points, "a line that moves")
     assert page.text("[data-p50]").endswith("s") and page.text("[data-p99]").endswith("s")
-    page.wait_for_text("[data-nearest]", "Load 0", 20)
+    page.wait_for_text("[data-nearest]", "Load 1")
     load.wait_for_progress(15)
     greedy = service.tenant(name="Greedy", max_dids=1, auto_suspend=False)
     for _ in range(100):
@@ -722,15 +733,30 @@ def test_every_denial_is_counted(page, service):
     """Also one without an idempotency key, which leaves no record; one that is remembered counts once."""
     tenant = service.tenant(max_monthly_minutes=1, auto_suspend=False, on_limit="block")
     page.open("/live")
-    code = "//tbody[@data-codes]/tr[td[text()='49004']]/td[3]"
-    for _ in range(3):
-        assert service.rest.check(tenant, "outbound_call", call_seconds=61).codes == ["49004"]
-    page.wait(lambda: [cell.text for cell in page.driver.find_elements("xpath", code)] == ["3"], "three denials")
-    body = {"tenant_id": tenant, "action": "outbound_call", "mode": "commit", "quantities": {"call_seconds": 61}}
-    for _ in range(2):
-        answer = service.rest.ask("POST", "/v2/check_and_reserve", body, {"Idempotency-Key": tenant})
-        assert answer.codes == ["49004"]
-    page.wait(lambda: [cell.text for cell in page.driver.find_elements("xpath", code)] == ["4"], "one more")
+
+    def counted():
+        code = "//tbody[@data-codes]/tr[td[text()='49004']]/td[3]"
+        return [int(cell.text) for cell in page.driver.find_elements("xpath", code)]
+
+    def come(count, began):
+        """Whether so many are shown, before the first of them is older than the minute that the page counts."""
+        page.wait(lambda: counted() == [count] or time.monotonic() - began > 55, f"{count} denials")
+        return counted() == [count]
+
+    for attempt in range(5):
+        page.wait(lambda: counted() == [], "the end of earlier ones", 120)
+        began = time.monotonic()
+        for _ in range(3):
+            assert service.rest.check(tenant, "outbound_call", call_seconds=61).codes == ["49004"]
+        if not come(3, began):
+            continue
+        body = {"tenant_id": tenant, "action": "outbound_call", "mode": "commit", "quantities": {"call_seconds": 61}}
+        for _ in range(2):
+            answer = service.rest.ask("POST", "/v2/check_and_reserve", body, {"Idempotency-Key": f"{tenant}-{attempt}"})
+            assert answer.codes == ["49004"]
+        if come(4, began):
+            return
+    raise AssertionError("three denials and one more were never shown within a minute")
 
 
 def test_the_focus_stays_while_the_page_changes_by_itself(page, service):
@@ -795,15 +821,15 @@ def test_without_authentication_another_site_changes_nothing(serve):
 
 
 def test_streams_end_well_when_the_service_drains(serve, tmp_path):
-    server = serve("--data-dir", str(tmp_path / "data"))
-    with contextlib.closing(http.client.HTTPConnection(server.http, timeout=20)) as connection:
+    server = serve("--data-dir", str(tmp_path / "data"), "--drain-timeout", "120s")
+    with contextlib.closing(http.client.HTTPConnection(server.http, timeout=60)) as connection:
         connection.request("GET", "/live/events")
         stream = connection.getresponse()
         assert stream.headers["Content-Type"] == "text/event-stream"
         while not stream.readline().startswith(b"data: {"):
             pass
         began = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - began < 5, "it waited for a stream that has no end of its own"
+        assert server.stop(timeout=100) == 0
+        assert time.monotonic() - began < 60, "it waited for a stream that has no end of its own"
         # Raises if the last chunk does not come.
         stream.read()

@@ -43,10 +43,10 @@ def fuzz(target):
         given = len(list(corpus.iterdir()))
         runs = context.choose(QUICK_RUNS, LONG_RUNS)
         command = [
-            binary, f"-runs={runs}", f"-seed={context.seed}", f"-max_len={LENGTHS.get(target, 4_096)}", "-timeout=20",
+            binary, f"-runs={runs}", f"-seed={context.seed}", f"-max_len={LENGTHS.get(target, 4_096)}", "-timeout=60",
             "-print_final_stats=1", f"-artifact_prefix={crashes}/{target}-",
         ] + ([f"-max_total_time={QUICK_SECONDS}"] if context.quick else []) + [corpus]
-        output = context.run(f"fuzz-{target}", command, context.choose(120, 14_400),
+        output = context.run(f"fuzz-{target}", command, context.choose(600, 14_400),
                              {"ASAN_OPTIONS": "quarantine_size_mb=16"})
         saved = re.search(r"Test unit written to (\S+)", output.text)
         if output.status != 0 or output.timed_out:

@@ -18,7 +18,7 @@ QUICK_ADDRESS = ["JournalTests", "HTTP2Tests", "WireTests", "LimitsTests", "Rese
 def sanitized(context, sanitizer, quick, environment):
     fewer = {"TOLLGATE_SEEDS": context.choose("50", "500"), "TOLLGATE_STATES": context.choose("200", "2000")}
     suites = context.choose(quick, ["."])
-    output = context.swift_tests(sanitizer, suites, context.choose(600, 14_400), {**environment, **fewer}, sanitizer)
+    output = context.swift_tests(sanitizer, suites, context.choose(1_800, 14_400), {**environment, **fewer}, sanitizer)
     reports = re.findall(r"(?:WARNING|ERROR): \w+Sanitizer.*", output.text)
     if reports:
         raise Violation(f"{len(reports)} reports, the first: {reports[0]}\n  log: {context.logs}/{sanitizer}.log")

@@ -61,7 +61,7 @@ class Load:
     def __init__(self, context, binary, work, rate, seconds):
         self.arguments = [
             binary, "--rate", str(rate), "--duration", f"{seconds}s", "--keys", "--seed", str(context.seed),
-            "--mix", "messaging=6,provisioning=2,calls=2",
+            "--mix", "messaging=6,provisioning=2,calls=2", "--timeout", "60s",
         ]
         self.limits = work / f"limits-{rate}.yaml"
         context.must("soak-limits", [*self.arguments, "--write-limits", self.limits], 60)
