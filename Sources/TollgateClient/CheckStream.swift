@@ -7,8 +7,8 @@ public import Wire
 /// An entry that failed answers with `statusCode` and leaves the stream unharmed. Nothing is repeated: when the
 /// stream fails, requests without an answer may have been processed.
 public final class CheckStream: Sendable {
-    private let call: StreamCall<CheckResponse>
-    private let connection: Connection
+    let call: StreamCall<CheckResponse>
+    let connection: Connection
 
     init(_ call: StreamCall<CheckResponse>, _ connection: Connection) {
         self.call = call
@@ -17,20 +17,29 @@ public final class CheckStream: Sendable {
 
     deinit { cancel() }
 
-    /// Sends a request; waits while the service takes no more.
+    /// Sends a request; waits while 64 KiB of earlier ones have not left, because the service takes no more. Senders
+    /// that wait together are served in turn.
     ///
-    /// - Throws: `TollgateError` when the stream has ended.
+    /// A cancelled task cancels the stream.
+    ///
+    /// - Throws: `TollgateError` when the stream has ended, before or while this waits: with the reason, and with
+    ///   FAILED_PRECONDITION when there is none (after `finish`, or when the service has ended it with OK). The request
+    ///   was not sent then.
     public func send(_ request: CheckRequest) async throws(TollgateError) {
         let message = request.encoded()
-        let error: TollgateError? = await withCheckedContinuation { continuation in
-            connection.loop.execute { [call] in
-                call.send(message) { continuation.resume(returning: $0) }
+        let error: TollgateError? = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                connection.loop.execute { [call] in
+                    call.send(message) { continuation.resume(returning: $0) }
+                }
             }
+        } onCancel: {
+            cancel()
         }
         if let error { throw error }
     }
 
-    /// Says that no more requests come. Everything sent is still answered.
+    /// Says that no more requests come but those whose `send` waits. Everything sent is still answered.
     public func finish() {
         connection.loop.execute { [call] in call.finish() }
     }

@@ -21,11 +21,18 @@ extension TollgateClient {
         public var maximumAttempts: Int
         /// Ask the service to answer denials as failures (`tollgate-deny: status`).
         public var deniesAsFailures: Bool
+        /// While calls or streams are open and nothing has come from the service for this long, it is asked whether it
+        /// is still there (HTTP/2 PING); more than 0; nil: never.
+        public var keepaliveInterval: Duration?
+        /// A service that leaves this question open for so long is gone: the connection is closed, and what is open on
+        /// it fails with UNAVAILABLE; more than 0.
+        public var keepaliveTimeout: Duration
 
         public init(
             host: String = "127.0.0.1", port: Int = 50051, token: String? = nil,
             timeout: Duration = .seconds(1), connectTimeout: Duration = .seconds(1),
-            connections: Int = 1, maximumAttempts: Int = 3, deniesAsFailures: Bool = false
+            connections: Int = 1, maximumAttempts: Int = 3, deniesAsFailures: Bool = false,
+            keepaliveInterval: Duration? = .seconds(30), keepaliveTimeout: Duration = .seconds(20)
         ) {
             self.host = host
             self.port = port
@@ -35,6 +42,8 @@ extension TollgateClient {
             self.connections = connections
             self.maximumAttempts = maximumAttempts
             self.deniesAsFailures = deniesAsFailures
+            self.keepaliveInterval = keepaliveInterval
+            self.keepaliveTimeout = keepaliveTimeout
         }
     }
 }

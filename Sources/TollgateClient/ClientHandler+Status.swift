@@ -5,12 +5,11 @@ extension ClientHandler {
     /// Why a stream that has ended failed; nil: it ended with OK.
     func error(of stream: StreamHandle, _ events: StreamEvents) -> TollgateError? {
         let head = session.response(stream)
-        if let head, head.grpcStatus >= 0 {
-            return head.grpcStatus == 0 ? nil : statusError(stream, head.grpcStatus)
-        }
+        if let head, head.grpcStatus > 0 { return statusError(stream, head.grpcStatus) }
         if events.contains(.overflow) {
             return TollgateError(.resourceExhausted, "The answer is larger than this client takes")
         }
+        if let head, head.grpcStatus == 0 { return nil }
         let reset = session.errorCode(stream)
         if reset == HTTP2ErrorCode.refusedStream {
             return TollgateError(
@@ -27,7 +26,10 @@ extension ClientHandler {
             return TollgateError(
                 .unavailable, "The service closed a connection that asked too much")
         }
-        return TollgateError(.unavailable, "The connection was lost before an answer came")
+        return TollgateError(
+            .unavailable,
+            hasGivenUp
+                ? "The service no longer answers" : "The connection was lost before an answer came")
     }
 
     private func statusError(_ stream: StreamHandle, _ status: Int32) -> TollgateError {

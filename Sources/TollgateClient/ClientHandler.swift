@@ -20,9 +20,12 @@ struct StreamPlace {
     let handler: ClientHandler
     let stream: StreamHandle
 
-    /// Ends the stream; one that still runs is cancelled.
+    /// Ends the stream; one that still runs is cancelled. What waited for its place is started.
+    ///
+    /// Not within `progress`, which returns true instead.
     func letGo() {
         handler.letGo(stream)
+        handler.onChange?()
         handler.flush()
     }
 }
@@ -40,16 +43,25 @@ final class ClientHandler: ChannelInboundHandler {
     private var owners: [(any StreamOwner)?]
     private(set) var inFlightCount = 0
     private var context: ChannelHandlerContext?
-    /// Monotonic time of the PING that no one has answered; nil: none.
-    private var unansweredPing: NIODeadline?
+    private var isReporting = false
+    private var keepalive: Keepalive
+    /// The timer for `keepalive`, and when it goes off.
+    private var timer: Scheduled<Void>?
+    private var timerDue = NIODeadline.distantFuture
+    /// The connection was closed because the peer was silent.
+    private(set) var hasGivenUp = false
     /// A place has become free, or the connection has ended.
     var onChange: (() -> Void)?
 
     private static let table = 1_024
-    private static let pingPatience = TimeAmount.seconds(5)
+    /// With a peer that let a deadline pass: shorter than usual, as it costs the calls that follow.
+    private static let patienceAfterDeadline = TimeAmount.seconds(5)
 
-    init(headers: RequestHeaders) {
+    init(_ configuration: TollgateClient.Configuration, headers: RequestHeaders) {
         self.headers = headers
+        keepalive = Keepalive(
+            interval: configuration.keepaliveInterval.map { TimeAmount($0) },
+            timeout: TimeAmount(configuration.keepaliveTimeout))
         var configuration = SessionConfiguration()
         configuration.maximumConcurrentStreams = Self.table
         // A batch's answer must fit as a whole.
@@ -95,6 +107,10 @@ final class ClientHandler: ChannelInboundHandler {
         owners[Int(stream.index)] = owner
         owner.place = StreamPlace(handler: self, stream: stream)
         inFlightCount += 1
+        if inFlightCount == 1 {
+            keepalive.becameBusy(at: .now())
+            setTimer()
+        }
         let isSubmitted = session.submit(
             stream, headers: headers.view(method), fields: fields, finished: finished)
         if isSubmitted == false {
@@ -114,6 +130,7 @@ final class ClientHandler: ChannelInboundHandler {
         owner.place = nil
         owners[index] = nil
         inFlightCount -= 1
+        if inFlightCount == 0 { keepalive.becameIdle() }
         session.release(stream)
     }
 
@@ -134,18 +151,17 @@ final class ClientHandler: ChannelInboundHandler {
         return next
     }
 
-    /// After a deadline has passed: is anybody there at all? A peer that answers no PING for five seconds is gone.
-    func probe(at now: NIODeadline) {
-        if let since = unansweredPing {
-            if now - since > Self.pingPatience { context?.close(promise: nil) }
-        } else {
-            unansweredPing = now
-            session.ping()
+    /// Sends what the session has to send, and tells the calls what came of it.
+    func flush() {
+        writeOutput()
+        while report() {
+            onChange?()
+            writeOutput()
         }
+        if session.isFinished { context?.close(promise: nil) }
     }
 
-    /// Sends what the session has to send.
-    func flush() {
+    private func writeOutput() {
         guard let context else { return }
         var buffer: ByteBuffer?
         while true {
@@ -155,10 +171,44 @@ final class ClientHandler: ChannelInboundHandler {
             buffer?.writeBytes(bytes)
         }
         if let buffer { context.writeAndFlush(wrapOutboundOut(buffer), promise: nil) }
-        if session.isFinished { context.close(promise: nil) }
     }
 
     func close() { context?.close(promise: nil) }
+
+    // MARK: Is the peer still there?
+
+    /// A deadline has passed: is anybody there at all?
+    func probe(at now: NIODeadline) {
+        act(on: keepalive.ask(at: now, patience: Self.patienceAfterDeadline))
+    }
+
+    private func act(on action: Keepalive.Action) {
+        switch action {
+        case .wait: break
+        case .ping:
+            session.ping()
+            flush()
+        case .giveUp:
+            hasGivenUp = true
+            context?.close(promise: nil)
+            return
+        }
+        setTimer()
+    }
+
+    /// Sees to it that the timer goes off in time. One that goes off too early sets itself again, so that a read need not
+    /// move it.
+    private func setTimer() {
+        guard let context, let due = keepalive.nextLook, due < timerDue else { return }
+        timer?.cancel()
+        timerDue = due
+        timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: due) { [weak self] in
+            guard let self else { return }
+            timer = nil
+            timerDue = .distantFuture
+            act(on: keepalive.look(at: .now()))
+        }
+    }
 
     // MARK: Channel
 
@@ -176,8 +226,12 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = unwrapInboundIn(data)
-        let now = NIODeadline.now().uptimeNanoseconds
-        buffer.withUnsafeReadableBytes { session.receive($0, nowNanoseconds: now) }
+        let now = NIODeadline.now()
+        keepalive.heard(at: now)
+        setTimer()
+        buffer.withUnsafeReadableBytes {
+            session.receive($0, nowNanoseconds: now.uptimeNanoseconds)
+        }
         report()
     }
 
@@ -187,6 +241,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
         session.abandon()
         report()
         let onChange = onChange
@@ -199,12 +254,21 @@ final class ClientHandler: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    private func report() {
+    /// Tells the calls what has happened on their streams.
+    ///
+    /// - Returns: true: they may have something to send. Within itself it does nothing: the outer turn goes on.
+    @discardableResult
+    private func report() -> Bool {
+        guard isReporting == false else { return false }
+        isReporting = true
+        defer { isReporting = false }
+        var hasReported = false
         while let (stream, events) = session.nextReady() {
+            hasReported = true
             guard let owner = owners[Int(stream.index)] else { continue }
             if owner.progress(stream, events, self) { letGo(stream) }
         }
-        if session.takeEvents().contains(.pingAcknowledged) { unansweredPing = nil }
+        return hasReported
     }
 }
 

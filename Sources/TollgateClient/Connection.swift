@@ -125,25 +125,22 @@ package final class Connection: @unchecked Sendable {
                 if handler.inFlightCount > 0 { draining.append(handler) }
                 return startWaiting()
             }
-            while let work = waiting.first {
-                switch work {
-                case .call(let call):
-                    if call.isDone == false {
-                        guard start(call, on: handler) else { return }
-                    }
-                case .stream(let stream):
-                    if stream.isDone == false {
-                        guard stream.start(on: handler) else { return }
-                    }
-                }
-                waiting.removeFirst()
+            // Taken out first: a call that ends as it starts may be followed by others that start.
+            while let work = waiting.popFirst() {
+                guard start(work, on: handler) else { return waiting.prepend(work) }
             }
         }
     }
 
-    private func start(_ call: Call, on handler: ClientHandler) -> Bool {
-        handler.start(call, method: call.method, finished: true) {
-            $0.appendMessage(call.message)
+    /// - Returns: false: there is no place for now.
+    private func start(_ work: Work, on handler: ClientHandler) -> Bool {
+        switch work {
+        case .call(let call):
+            call.isDone
+                || handler.start(call, method: call.method, finished: true) {
+                    $0.appendMessage(call.message)
+                }
+        case .stream(let stream): stream.isDone || stream.start(on: handler)
         }
     }
 
@@ -157,13 +154,15 @@ package final class Connection: @unchecked Sendable {
 
     private func connect() {
         state = .connecting
+        let configuration = configuration
         let headers = headers
         ClientBootstrap(group: loop)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(ClientHandler(headers: headers))
+                    try channel.pipeline.syncOperations.addHandler(
+                        ClientHandler(configuration, headers: headers))
                 }
             }
             .connect(host: configuration.host, port: configuration.port)

@@ -12,7 +12,7 @@ protocol StreamWork: StreamOwner, Sendable {
 
 /// A streaming call: requests out, answers in, with back-pressure both ways.
 ///
-/// Answers stay in the session's buffer, inside its window, until somebody asks for them; a sender waits while
+/// Answers stay in the session's buffer, inside its window, until somebody asks for them. Senders wait, in order, while
 /// 64 KiB of requests have not left.
 final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unchecked Sendable {
     // SAFETY: the constants are Sendable; the variables are touched on the connection's loop alone.
@@ -21,19 +21,28 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
 
     static var queuedBytes: Int { 64 << 10 }
 
+    /// A request that waits for room.
+    private struct Sender {
+        let message: [UInt8]
+        let sent: (TollgateError?) -> Void
+    }
+
     let method: LimitServiceMethod
     let deadline: NIODeadline?
     var place: StreamPlace?
 
-    /// Written before the stream started.
+    /// Queued before the stream started.
     private var early = ByteQueue()
-    private var isFinished = false
-    private var hasEnded = false
-    private var error: TollgateError?
-    private var sender: ((TollgateError?) -> Void)?
+    private var senders = CircularBuffer<Sender>()
     private var receiver: ((Answer) -> Void)?
-    /// The events that ended the stream; what it still holds is handed out first.
-    private var endEvents: StreamEvents = []
+    /// The caller sends no more requests.
+    private var isFinished = false
+    /// The service has ended the stream, or the connection has; answers that came before are still handed out.
+    private var isCut = false
+    /// Nothing more is handed out, but `error`.
+    private var hasEnded = false
+    /// Why the stream ended; nil: well, or not yet.
+    private var error: TollgateError?
 
     init(_ method: LimitServiceMethod, deadline: NIODeadline?) {
         self.method = method
@@ -50,55 +59,42 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
 
     var isDone: Bool { hasEnded }
 
+    /// Senders that wait for room.
+    var waitingSenders: Int { senders.count }
+
     func start(on handler: ClientHandler) -> Bool {
         let isStarted = handler.start(
-            self, method: method, finished: isFinished
+            self, method: method, finished: isFinished && senders.isEmpty
         ) { $0.append(early.readable) }
         if isStarted {
             early.reset(retaining: 0)
-            resumeSender()
+            admitSenders()
         }
         return isStarted
     }
 
-    /// Queues a request; `sent` is called when there is room for another.
+    /// Queues a request, behind those that wait; `sent` is called when it is queued, or never will be.
     func send(_ message: [UInt8], sent: @escaping (TollgateError?) -> Void) {
-        if hasEnded || isFinished {
-            return sent(
-                error
-                    ?? TollgateError(
-                        .failedPrecondition, "The stream has ended", wasNotProcessed: true))
-        }
-        sender = sent
-        guard let place else {
-            early.appendMessage(message)
-            if early.count < Self.queuedBytes { resumeSender() }
-            return
-        }
-        let session = place.handler
-        if let output = session.session.output(place.stream) {
-            output.pointee.appendMessage(message)
-            let isFull = output.pointee.count >= Self.queuedBytes
-            session.session.push(place.stream, finished: false, notify: isFull)
-            if isFull == false { resumeSender() }
-        }
-        session.flush()
+        if isFinished || isCut || hasEnded { return sent(refusal) }
+        senders.append(Sender(message: message, sent: sent))
+        admitSenders()
+        place?.handler.flush()
     }
 
-    /// No more requests will come; answers still do.
+    /// No more requests will come but those that wait; answers still do.
     func finish() {
-        guard isFinished == false, hasEnded == false else { return }
+        guard isFinished == false, isCut == false, hasEnded == false else { return }
         isFinished = true
-        guard let place else { return }
-        place.handler.session.push(place.stream, finished: true)
-        place.handler.flush()
+        admitSenders()
+        place?.handler.flush()
     }
 
     /// Asks for the next answer; nil: the service has answered all.
     func receive(_ receiver: @escaping (Answer) -> Void) {
         precondition(self.receiver == nil, "one reader at a time")
         self.receiver = receiver
-        deliver()
+        let place = place
+        if deliver() { place?.letGo() } else { place?.handler.flush() }
     }
 
     func cancel() {
@@ -112,12 +108,16 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
     func progress(
         _ stream: StreamHandle, _ events: StreamEvents, _ handler: ClientHandler
     ) -> Bool {
-        if events.contains(.writable) { resumeSender() }
-        if events.contains(.end) || events.contains(.closed) || events.contains(.overflow) {
-            endEvents.formUnion(events)
+        let isOver =
+            events.contains(.end) || events.contains(.closed) || events.contains(.overflow)
+        if isOver, isCut == false {
+            isCut = true
+            error = handler.error(of: stream, events)
+            refuseSenders()
+        } else if events.contains(.writable) {
+            admitSenders()
         }
-        deliver()
-        return false
+        return deliver()
     }
 
     func fail(_ error: TollgateError) {
@@ -125,37 +125,66 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         end(error)
     }
 
-    // MARK: Delivery
+    // MARK: Requests
 
-    /// Hands the next answer, or the end, to whoever waits for it.
-    private func deliver() {
-        guard let receiver else { return }
-        guard hasEnded == false, let place else {
-            // Not started yet, or over.
-            if hasEnded {
-                self.receiver = nil
-                receiver(error.map { .failure($0) } ?? .success(nil))
+    /// Queues the requests that wait, as far as there is room. Who calls this flushes.
+    private func admitSenders() {
+        guard let place else {
+            while early.count < Self.queuedBytes, let sender = senders.popFirst() {
+                early.appendMessage(sender.message)
+                sender.sent(nil)
             }
             return
         }
+        let session = place.handler
+        guard let output = session.session.output(place.stream) else { return }
+        while output.pointee.count < Self.queuedBytes, let sender = senders.popFirst() {
+            output.pointee.appendMessage(sender.message)
+            sender.sent(nil)
+        }
+        session.session.push(
+            place.stream, finished: isFinished && senders.isEmpty,
+            notify: senders.isEmpty == false)
+    }
+
+    /// Why a request that has not left will not.
+    private var refusal: TollgateError {
+        var refusal = error ?? TollgateError(.failedPrecondition, "The stream has ended")
+        refusal.wasNotProcessed = true
+        return refusal
+    }
+
+    private func refuseSenders() {
+        let refused = senders
+        senders.removeAll()
+        for sender in refused { sender.sent(refusal) }
+    }
+
+    // MARK: Answers
+
+    /// Hands the next answer, or the end, to whoever waits for it.
+    ///
+    /// - Returns: true: all is handed out, and the stream's place is to be let go of.
+    private func deliver() -> Bool {
+        guard hasEnded == false, let place else {
+            if hasEnded { deliverEnd() }
+            return false
+        }
         do throws(TollgateError) {
-            if let message = try place.handler.message(place.stream) {
+            while let message = try place.handler.message(place.stream) {
+                guard let receiver else { return false }
                 let length = message.count
                 let answer = try Self.decode(message)
                 place.handler.session.consume(place.stream, byteCount: 5 + length)
                 self.receiver = nil
-                place.handler.flush()
-                return receiver(.success(answer))
+                receiver(.success(answer))
             }
         } catch {
-            place.letGo()
-            return end(error)
-        }
-        if endEvents.isEmpty == false {
-            let error = place.handler.error(of: place.stream, endEvents)
-            place.letGo()
             end(error)
+            return true
         }
+        if isCut { end(error) }
+        return isCut
     }
 
     private static func decode(
@@ -172,16 +201,13 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         hasEnded = true
         self.error = error
         early.reset(retaining: 0)
-        resumeSender()
-        if let receiver {
-            self.receiver = nil
-            receiver(error.map { .failure($0) } ?? .success(nil))
-        }
+        refuseSenders()
+        deliverEnd()
     }
 
-    private func resumeSender() {
-        guard let sender else { return }
-        self.sender = nil
-        sender(error)
+    private func deliverEnd() {
+        guard let receiver else { return }
+        self.receiver = nil
+        receiver(error.map { .failure($0) } ?? .success(nil))
     }
 }

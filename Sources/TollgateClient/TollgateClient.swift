@@ -26,6 +26,9 @@ public final class TollgateClient: Sendable {
     public init(_ configuration: Configuration = Configuration()) {
         precondition((1...64).contains(configuration.connections), "1 to 64 connections")
         precondition(configuration.maximumAttempts >= 1, "at least one attempt")
+        precondition(
+            configuration.keepaliveInterval.map { $0 > .zero } ?? true
+                && configuration.keepaliveTimeout > .zero, "times above 0")
         self.configuration = configuration
         let headers = RequestHeaders(configuration)
         let group = MultiThreadedEventLoopGroup.singleton
