@@ -19,6 +19,7 @@ struct Service {
     private let logger: Logger
     private let engine: Engine
     private let authority: TokenAuthority
+    private let reloads = Reloads()
 
     /// Makes the engine and applies the limits file.
     init(_ settings: ServeSettings, limits: LimitsFile?) throws {
@@ -108,7 +109,7 @@ struct Service {
                 logger.notice(
                     "the limits file overrides a tenant", metadata: ["id": "\(tenant.id)"])
             }
-            let change = try engine.waitingForRoom { () throws(EngineError) in
+            let change = try whenThereIsRoom { () throws(EngineError) in
                 try engine.setTenant(tenant)
             }
             report(tenant.id, change)
@@ -126,7 +127,7 @@ struct Service {
                     metadata: ["id": "\(profile.id)"])
             }
             let settings = profile
-            let change = try engine.waitingForRoom { () throws(EngineError) in
+            let change = try whenThereIsRoom { () throws(EngineError) in
                 try engine.setProfile(settings)
             }
             report(profile.id, change)
@@ -145,7 +146,18 @@ struct Service {
     }
 
     private func set(_ name: String, _ value: String) throws {
-        try engine.waitingForRoom { () throws(EngineError) in try engine.setSetting(name, value) }
+        try whenThereIsRoom { () throws(EngineError) in try engine.setSetting(name, value) }
+    }
+
+    /// Makes one change of a limits file, unless the service stops.
+    @discardableResult
+    private func whenThereIsRoom<T>(
+        _ change: () throws(EngineError) -> T
+    ) throws(EngineError) -> T {
+        try engine.waitingForRoom { () throws(EngineError) in
+            if reloads.isStopping { throw EngineError(.interrupted, "the service stops") }
+            return try change()
+        }
     }
 
     private func report(_ id: String, _ change: ChangeResult) {
@@ -177,11 +189,12 @@ struct Service {
         FileHandle.standardOutput.write(
             Data("tollgate ready grpc=\(grpc) http=\(surroundings.address)\n".utf8))
         for await signal in signals.received {
-            if signal == SIGHUP { reload() } else { break }
+            if signal == SIGHUP { reloads.ask { reload() } } else { break }
         }
         signals.cancel()
         clock.cancel()
         logger.info("draining")
+        async let reloaded: Void = reloads.stop()
         async let served: Void = server.drain(
             within: .milliseconds(settings.drainTimeoutMilliseconds))
         await surroundings.stopServing(within: settings.drainTimeoutMilliseconds)
@@ -189,6 +202,7 @@ struct Service {
         // Only now: REST works on the data plane's event loops.
         await server.stop()
         surroundings.stop()
+        await reloaded
         engine.close()
         logger.info("stopped")
     }
@@ -225,6 +239,7 @@ struct Service {
 
     private func reload() {
         guard let path = settings.limitsFile else { return }
+        logger.info("reading the limits file again", metadata: ["file": "\(path)"])
         do {
             try apply(LimitsFile.load(path: path))
         } catch {
