@@ -40,6 +40,7 @@ def service(hooks, mailbox, tmp_path_factory):
     """One service for the whole module: each test has tenants of its own."""
     server = Server(
         "--data-dir", str(tmp_path_factory.mktemp("guide") / "data"), "--webhook-allow-private", "127.0.0.1/32",
+        "--webhook-timeout", "30s",
         "--smtp-host", "127.0.0.1", "--smtp-port", str(mailbox.port), "--smtp-security", "none",
         "--smtp-from", "tollgate@example.com", limits=None,
     )
@@ -385,7 +386,7 @@ def test_the_curl_command_works_as_printed(service, rest, make, profile):
 "daily_spend_limit_enabled": true,
 "daily_spend_limit": "10.00"
 }}'"""
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
     answer = json.loads(done.stdout)["data"]
     assert answer["daily_spend_limit"] == "10.00" and answer["daily_spend_limit_enabled"] is True
     assert rest.send(tenant, made, "10.00").status == 200

@@ -16,7 +16,7 @@ class Raw:
     """A raw HTTP/2 connection."""
 
     def __init__(self, server):
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         self.http2 = h2.connection.H2Connection()
         self.http2.initiate_connection()
         self.flush()
@@ -145,7 +145,12 @@ def test_malformed_timeout(raw, good, timeout):
 
 @pytest.mark.parametrize("timeout", ["1H", "1M", "1S", "5000m", "5000000u", "99999999n"])
 def test_timeouts(raw, good, timeout):
-    assert status(raw, raw.send(good, grpc_timeout=timeout)) == "0"
+    for _ in range(100):
+        answered = status(raw, raw.send(good, grpc_timeout=timeout))
+        # A machine that stands still may be late for a short one, but not for a hundred.
+        if answered != "4":
+            break
+    assert answered == "0"
 
 
 def test_a_deadline_that_has_passed_holds_nothing(raw, contract, server):
@@ -172,7 +177,7 @@ def test_an_abandoned_request_harms_nobody(raw, good):
 
 def test_garbage_instead_of_a_preface(server, good):
     for garbage in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 64, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as bare:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as bare:
             bare.sendall(garbage)
             while bare.recv(65_536):
                 pass

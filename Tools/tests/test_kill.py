@@ -93,7 +93,7 @@ def live(contract, books, endpoint, name, chance, stop):
                     mode=contract.MODE_COMMIT if chance.random() < 0.3 else contract.MODE_RESERVE,
                 )
                 books.ask(key, request)
-                answer = stub.CheckAndReserve(request, timeout=10)
+                answer = stub.CheckAndReserve(request, timeout=60)
                 books.tell(key, answer)
                 if answer.reservation_id:
                     mine.append(answer.reservation_id)
@@ -104,9 +104,9 @@ def live(contract, books, endpoint, name, chance, stop):
 def settle(contract, books, stub, identifier, how):
     books.settle(identifier, how, False)
     if how == "commit":
-        answer = stub.Commit(contract.CommitRequest(reservation_id=identifier), timeout=10)
+        answer = stub.Commit(contract.CommitRequest(reservation_id=identifier), timeout=60)
     else:
-        answer = stub.Release(contract.ReleaseRequest(reservation_id=identifier), timeout=10)
+        answer = stub.Release(contract.ReleaseRequest(reservation_id=identifier), timeout=60)
     books.settle(identifier, how, True)
     return answer
 
@@ -116,7 +116,7 @@ def collect(contract, books, stub, chance):
     earlier = [key for key in books.told if key not in set(books.fresh)]
     for key in books.fresh + chance.sample(earlier, min(50, len(earlier))):
         known = key in books.told
-        answer = stub.CheckAndReserve(books.asked[key], timeout=10)
+        answer = stub.CheckAndReserve(books.asked[key], timeout=60)
         assert answer.replayed or not known, f"{key} was acknowledged and is lost"
         books.tell(key, answer)
     for identifier, (how, answered) in list(books.settling.items()):
@@ -157,11 +157,14 @@ def test_nothing_acknowledged_is_lost(contract, tmp_path):
             ]
             for caller in callers:
                 caller.start()
-            time.sleep(chance.uniform(0.02, 0.25))
+            # A while that is measured by what happens in it.
+            goal, end = len(books.told) + chance.randint(1, 200), time.monotonic() + 60
+            while len(books.told) < goal and time.monotonic() < end:
+                time.sleep(0.001)
             server.process.send_signal(signal.SIGKILL)
             stop.set()
             for caller in callers:
-                caller.join(30)
+                caller.join(120)
                 assert not caller.is_alive()
         finally:
             server.kill()

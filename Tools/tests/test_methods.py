@@ -14,9 +14,10 @@ def test_reserve_commit_release(contract, stub, check):
     spend = contract.LIMIT_KIND_TENANT_MONTHLY_SPEND
     before = now_ms()
     held = check(spend=10 * USD, include_limits=True)
+    after = now_ms()
     assert held.decision == contract.DECISION_ALLOWED
     assert 0 < held.reservation_id < 2**63
-    assert 59_000 < held.expires_at_ms - before < 62_000
+    assert before + 59_000 < held.expires_at_ms < after + 61_000
     assert usage(contract, stub, "globex")[spend] == (0, 10 * USD)
     limits = {state.limit: state for state in held.limits}
     assert limits[spend].held == 10 * USD and not limits[spend].HasField("cap")
@@ -88,7 +89,8 @@ def test_overage_policies(contract, stub, check):
     def commit(policy):
         held = check("initech", extensions=5, overage=policy)
         return lambda: stub.Commit(
-            contract.CommitRequest(reservation_id=held.reservation_id, actual=quantities(contract, extensions=18)), timeout=10
+            contract.CommitRequest(reservation_id=held.reservation_id, actual=quantities(contract, extensions=18)),
+            timeout=60,
         ), held
 
     rejected, held = commit(contract.OVERAGE_POLICY_REJECT)
@@ -110,17 +112,17 @@ def test_overage_policies(contract, stub, check):
 
 
 def test_extend_pushes_the_expiry_and_holds_more(contract, stub, check):
-    held = check("initech", extensions=5, ttl_ms=5_000)
-    answer = stub.Extend(
-        contract.ExtendRequest(reservation_id=held.reservation_id, ttl_ms=60_000, additional=quantities(contract, extensions=15), idempotency_key="e1")
+    held = check("initech", extensions=5, ttl_ms=60_000)
+    more = contract.ExtendRequest(
+        reservation_id=held.reservation_id, ttl_ms=120_000, additional=quantities(contract, extensions=15),
+        idempotency_key="e1",
     )
+    answer = stub.Extend(more)
     assert answer.decision == contract.DECISION_ALLOWED
     assert answer.expires_at_ms > held.expires_at_ms + 50_000
     extensions = contract.LIMIT_KIND_TENANT_EXTENSIONS
     assert usage(contract, stub, "initech")[extensions] == (0, 20)
-    again = stub.Extend(
-        contract.ExtendRequest(reservation_id=held.reservation_id, ttl_ms=60_000, additional=quantities(contract, extensions=15), idempotency_key="e1")
-    )
+    again = stub.Extend(more)
     assert again.replayed and usage(contract, stub, "initech")[extensions] == (0, 20)
     denied = stub.Extend(
         contract.ExtendRequest(reservation_id=held.reservation_id, additional=quantities(contract, extensions=1))
@@ -133,7 +135,7 @@ def test_extend_pushes_the_expiry_and_holds_more(contract, stub, check):
     assert kept.expires_at_ms == answer.expires_at_ms
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=90):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
@@ -142,11 +144,24 @@ def wait_until(condition, seconds=10):
 
 def test_expiry_frees_and_late_commit_is_recorded(contract, stub, check):
     extensions = contract.LIMIT_KIND_TENANT_EXTENSIONS
-    held = check("initech", extensions=20, ttl_ms=1_000)
-    assert check("initech", extensions=1).decision == contract.DECISION_DENIED
-    wait_until(lambda: usage(contract, stub, "initech")[extensions] == (0, 0))
-    over = now_ms() - held.expires_at_ms
-    assert 0 <= over < 1_000, f"expired {over} ms after its time"
+    # In one call: the hold is there for the second, however slow the machine is.
+    both = [request(contract, "initech", extensions=20, ttl_ms=1_000), request(contract, "initech", extensions=1)]
+    results = stub.CheckAndReserveBatch(contract.CheckAndReserveBatchRequest(requests=both), timeout=60).results
+    held, denied = (result.response for result in results)
+    assert held.decision == contract.DECISION_ALLOWED and denied.decision == contract.DECISION_DENIED
+    # Never early, and at most a second late; nobody can tell while answers themselves are slow, which is taken off.
+    answered, slow = now_ms(), 0
+
+    def is_freed():
+        nonlocal answered, slow
+        freed = usage(contract, stub, "initech")[extensions] == (0, 0)
+        before, answered = answered, now_ms()
+        slow += max(0, answered - before - 100)
+        return freed
+
+    wait_until(is_freed)
+    over = answered - held.expires_at_ms
+    assert 0 <= over < 1_000 + slow, f"expired {over} ms after its time, answers were {slow} ms late"
     gone = failure(stub.Extend, contract.ExtendRequest(reservation_id=held.reservation_id, ttl_ms=1_000))
     assert (gone.code, gone.catalogue) == (grpc.StatusCode.FAILED_PRECONDITION, "49202")
     late = stub.Commit(contract.CommitRequest(reservation_id=held.reservation_id))
@@ -259,7 +274,7 @@ tenants:
         stub = contract.Stub(channel)
 
         def charge(tenant, **amounts):
-            return stub.CheckAndReserve(request(contract, tenant, mode=contract.MODE_COMMIT, **amounts), timeout=10)
+            return stub.CheckAndReserve(request(contract, tenant, mode=contract.MODE_COMMIT, **amounts), timeout=60)
 
         over = charge("off", spend=2 * USD)
         assert over.decision == contract.DECISION_ALLOWED
