@@ -3,9 +3,17 @@ import NIOPosix
 
 @testable import TollgateClient
 
-/// A service of bare HTTP/2 frames: it does what a test tells it and little by itself. It acknowledges SETTINGS and, if
-/// it is to, PING; it gives no window back.
+/// A service of bare HTTP/2 frames: it does what a test tells it and little by itself. It gives no window back.
 final class FramePeer: Sendable {
+    /// What it does by itself.
+    enum Manner: Sendable {
+        /// Sends SETTINGS, and acknowledges SETTINGS and PING.
+        case polite
+        case ignoresPings
+        /// Sends nothing at all.
+        case mute
+    }
+
     enum Kind: UInt8, Sendable {
         case data = 0
         case headers, priority, reset, settings, pushPromise, ping, goAway, windowUpdate
@@ -51,14 +59,14 @@ final class FramePeer: Sendable {
         self.frames = frames
     }
 
-    static func listen(maximumStreams: UInt32, answersPings: Bool) async throws -> FramePeer {
+    static func listen(maximumStreams: UInt32, manner: Manner) async throws -> FramePeer {
         let (frames, continuation) = AsyncStream.makeStream(of: Frame.self)
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
                         FrameHandler(
-                            maximumStreams: maximumStreams, answersPings: answersPings,
+                            maximumStreams: maximumStreams, manner: manner,
                             frames: continuation))
                 }
             }
@@ -69,11 +77,11 @@ final class FramePeer: Sendable {
 
     /// A peer and a client with one connection to it, for a while.
     static func with(
-        maximumStreams: UInt32 = 100, answersPings: Bool = true, keepaliveInterval: Duration? = nil,
+        maximumStreams: UInt32 = 100, manner: Manner = .polite, keepaliveInterval: Duration? = nil,
         keepaliveTimeout: Duration = .seconds(300),
         _ body: (FramePeer, TollgateClient) async throws -> Void
     ) async throws {
-        let peer = try await listen(maximumStreams: maximumStreams, answersPings: answersPings)
+        let peer = try await listen(maximumStreams: maximumStreams, manner: manner)
         let client = TollgateClient(
             .init(
                 host: "127.0.0.1", port: peer.port, timeout: .seconds(300),
@@ -158,21 +166,22 @@ private final class FrameHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private let maximumStreams: UInt32
-    private let answersPings: Bool
+    private let manner: FramePeer.Manner
     private let frames: AsyncStream<FramePeer.Frame>.Continuation
     private var unread = ByteBuffer()
     private var hasPreface = false
 
     init(
-        maximumStreams: UInt32, answersPings: Bool,
+        maximumStreams: UInt32, manner: FramePeer.Manner,
         frames: AsyncStream<FramePeer.Frame>.Continuation
     ) {
         self.maximumStreams = maximumStreams
-        self.answersPings = answersPings
+        self.manner = manner
         self.frames = frames
     }
 
     func channelActive(context: ChannelHandlerContext) {
+        if manner == .mute { return }
         // SETTINGS_MAX_CONCURRENT_STREAMS
         write(FramePeer.frame(.settings, [0, 3] + FramePeer.bytes(maximumStreams)), context)
     }
@@ -207,9 +216,9 @@ private final class FrameHandler: ChannelInboundHandler {
         _ context: ChannelHandlerContext
     ) {
         let isAcknowledgement = flags & FramePeer.acknowledgement != 0
-        if kind == .settings, isAcknowledgement == false {
+        if kind == .settings, isAcknowledgement == false, manner != .mute {
             write(FramePeer.frame(.settings, flags: FramePeer.acknowledgement), context)
-        } else if kind == .ping, isAcknowledgement == false, answersPings {
+        } else if kind == .ping, isAcknowledgement == false, manner == .polite {
             write(FramePeer.frame(.ping, flags: FramePeer.acknowledgement, payload), context)
         }
         report(kind, flags, stream, payload, context)

@@ -77,9 +77,10 @@ struct KeepaliveTests {
 
 @Suite("A peer that falls silent", .timeLimit(.minutes(5)))
 struct SilentPeerTests {
-    @Test func endsAWatchThatHasNoDeadline() async throws {
+    @Test(arguments: [FramePeer.Manner.ignoresPings, .mute])
+    func endsAWatchThatHasNoDeadline(_ manner: FramePeer.Manner) async throws {
         try await FramePeer.with(
-            answersPings: false, keepaliveInterval: .milliseconds(10),
+            manner: manner, keepaliveInterval: .milliseconds(10),
             keepaliveTimeout: .milliseconds(10)
         ) { peer, client in
             let updates = client.watchUsage().makeAsyncIterator()
@@ -92,7 +93,7 @@ struct SilentPeerTests {
 
     @Test func endsASenderThatWaits() async throws {
         try await FramePeer.with(
-            answersPings: false, keepaliveInterval: .milliseconds(10),
+            manner: .ignoresPings, keepaliveInterval: .milliseconds(10),
             keepaliveTimeout: .milliseconds(10)
         ) { _, client in
             let stream = client.checkStream()
@@ -120,7 +121,7 @@ struct SilentPeerTests {
 
     @Test func isLeftAfterADeadline() async throws {
         try await FramePeer.with(
-            answersPings: false, keepaliveTimeout: .milliseconds(10)
+            manner: .ignoresPings, keepaliveTimeout: .milliseconds(10)
         ) { peer, client in
             // After this the peer has said all that it will say by itself.
             async let first = client.usage(UsageRequest(tenantID: "a"))
