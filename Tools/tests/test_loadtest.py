@@ -31,7 +31,7 @@ class LoadTest:
                 return
         raise AssertionError("the load test ended early")
 
-    def report(self, timeout=60):
+    def report(self, timeout=300):
         """(exit status, report)"""
         out, errors = self.process.communicate(timeout=timeout)
         assert out, errors
@@ -114,7 +114,7 @@ def test_the_interrupt_key_ends_it_with_a_report(serve, load, limits):
     test = load(server.endpoint, *settings)
     test.wait_for_progress(1)
     test.process.send_signal(signal.SIGINT)
-    status, report = test.report(timeout=60)
+    status, report = test.report()
     assert status == 0, report["check"]
     assert report["interrupted"] is True
     assert 150 <= report["actions"] < 120_000
