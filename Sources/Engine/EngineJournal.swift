@@ -45,8 +45,9 @@ final class EngineJournal: Sendable {
         self.thread = thread
         let rounds = DurableRounds(writer) { thread?.wake() }
         self.rounds = rounds
-        writer.onRound = { rounds.roundDone() }
-        writer.onFailure { _ in rounds.failed() }
+        // Weak: they know the writer, who would keep both for ever.
+        writer.onRound = { [weak rounds] in rounds?.roundDone() }
+        writer.onFailure { [weak rounds] _ in rounds?.failed() }
     }
 
     func start() {
