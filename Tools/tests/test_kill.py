@@ -113,14 +113,15 @@ def settle(contract, books, stub, identifier, how):
 
 def collect(contract, books, stub, chance):
     """Retries what the last life asked for, and some of what earlier ones did: acknowledged means replayed."""
-    earlier = [key for key in books.told if key not in set(books.fresh)]
+    fresh = set(books.fresh)
+    earlier = [key for key in books.told if key not in fresh]
     for key in books.fresh + chance.sample(earlier, min(50, len(earlier))):
         known = key in books.told
         answer = stub.CheckAndReserve(books.asked[key], timeout=60)
         assert answer.replayed or not known, f"{key} was acknowledged and is lost"
         books.tell(key, answer)
     for identifier, (how, answered) in list(books.settling.items()):
-        if answered and books.owner[identifier] not in books.fresh:
+        if answered and books.owner[identifier] not in fresh:
             continue
         answer = settle(contract, books, stub, identifier, how)
         assert answer.replayed or not answered, f"the {how} of {identifier} was acknowledged and is lost"
