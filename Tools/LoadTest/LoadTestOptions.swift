@@ -141,11 +141,11 @@ struct LoadTestOptions: ParsableArguments {
             throw ValidationError("The token must be printable ASCII without spaces.")
         }
         // Of what it reads of its own accord: the tally at the end must not fail for a short --timeout.
-        let patience = max(
-            .seconds(10),
-            .nanoseconds(Int64(clamping: DurationText.nanoseconds(timeout) ?? 0)))
+        let least = Duration.seconds(10)
+        let given = Duration.nanoseconds(
+            Int64(clamping: DurationText.nanoseconds(timeout) ?? 0))
         return TollgateClient.Configuration(
-            host: address.host, port: address.port, token: token, timeout: patience,
+            host: address.host, port: address.port, token: token, timeout: max(least, given),
             connections: connections)
     }
 }
