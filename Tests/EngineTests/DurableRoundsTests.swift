@@ -22,8 +22,8 @@ import Testing
                 rings: [ring], after: nil)
             let rounds = DurableRounds(writer) {}
             self.rounds = rounds
-            writer.onRound = { rounds.roundDone() }
-            writer.onFailure { _ in rounds.failed() }
+            writer.onRound = { [weak rounds] in rounds?.roundDone() }
+            writer.onFailure { [weak rounds] _ in rounds?.failed() }
         }
 
         /// A round whose sync fails.
