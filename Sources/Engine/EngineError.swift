@@ -12,7 +12,7 @@ package struct EngineError: Error, Sendable, Equatable, CustomStringConvertible 
         /// The journal has no room at the moment: the same may succeed a little later.
         package static let busy = Code("busy")
         package static let system = Code("system")
-        /// Given up half-way because the service stops.
+        /// Given up half-way, as was asked: the service stops, or somebody else is to do it.
         package static let interrupted = Code("interrupted")
     }
     package var code: Code

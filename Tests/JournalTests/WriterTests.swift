@@ -46,15 +46,22 @@ import Testing
         #expect(disk.operations == operations)
     }
 
+    /// Of segments that are large enough to be prepared in several slices.
+    private static func writer(
+        _ disk: SimulatedDisk, _ ring: RecordRing, segmentBytes: Int, after end: JournalEnd? = nil
+    ) throws -> JournalWriter {
+        var configuration = SmallJournal.configuration
+        configuration.segmentBytes = segmentBytes
+        return try JournalWriter(
+            disk, id: SmallJournal.id, configuration, rings: [ring], after: end)
+    }
+
     /// A segment that is prepared meanwhile does not make all well again.
     @Test func aFailureStaysTheTrouble() throws {
         let disk = SimulatedDisk(seed: 1)
-        var configuration = SmallJournal.configuration
-        configuration.segmentBytes = 1 << 20
         let ring = RecordRing(capacity: 1_024)
         defer { ring.deallocate() }
-        let writer = try JournalWriter(
-            disk, id: SmallJournal.id, configuration, rings: [ring], after: nil)
+        let writer = try Self.writer(disk, ring, segmentBytes: 1 << 20)
         disk.onSync = { _ in
             guard !writer.hasFailed else { return }
             Self.publish(on: ring)
@@ -90,12 +97,9 @@ import Testing
     /// A stop does not wait for a segment that nobody needs yet.
     @Test func aStopGivesUpTheSegmentThatIsPrepared() throws {
         let disk = SimulatedDisk(seed: 1)
-        var configuration = SmallJournal.configuration
-        configuration.segmentBytes = 4 << 20
         let ring = RecordRing(capacity: 1_024)
         defer { ring.deallocate() }
-        let writer = try JournalWriter(
-            disk, id: SmallJournal.id, configuration, rings: [ring], after: nil)
+        let writer = try Self.writer(disk, ring, segmentBytes: 4 << 20)
         let thread = JournalThread(writer)
         let slices = Atomic<Int>(0)
         let isAsked = DispatchSemaphore(value: 0)
@@ -115,9 +119,8 @@ import Testing
         #expect(try disk.list() == [JournalFiles.segment(1)])
         #expect(!writer.hasFailed && writer.currentStatus.trouble == nil)
         // Behind what was read the journal goes on.
-        let again = try JournalWriter(
-            disk, id: SmallJournal.id, configuration, rings: [ring],
-            after: SmallJournal.read(disk).end)
+        let again = try Self.writer(
+            disk, ring, segmentBytes: 4 << 20, after: SmallJournal.read(disk).end)
         #expect(again.prepareNext() && again.isPrepared)
         Self.publish(on: ring)
         #expect(again.round())
