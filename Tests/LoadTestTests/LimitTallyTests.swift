@@ -84,8 +84,8 @@ struct LimitTallyTests {
         #expect(tally.agrees(committed: 0, held: 0) == false)
     }
 
-    /// A correct service processes requests at any moment between sending and answer, and loses some answers; its
-    /// usage must always lie between the bounds, and it must never be accused.
+    /// A correct service processes requests at any moment between sending and answer, loses some answers, and lets
+    /// expire what is not settled; its usage must always lie between the bounds, and it must never be accused.
     @Test("A correct service is never accused", arguments: 1...200 as ClosedRange<UInt64>)
     func soundness(seed: UInt64) {
         var story = Story(seed: seed)
@@ -114,6 +114,8 @@ private struct Story {
     var held: Int64 = 0
     var underWay: [Request] = []
     var holds: [Int64] = []
+    /// Holds whose settling never reached the service.
+    var abandoned: [Int64] = []
     var lost = 0
 
     init(seed: UInt64) {
@@ -124,12 +126,18 @@ private struct Story {
     }
 
     mutating func step() {
-        switch random.index(below: 4) {
-        case 0: send()
-        case 1, 2: process()
-        default: answer()
+        switch random.index(below: 16) {
+        case 0..<4: send()
+        case 4..<12: process()
+        case 12..<15: answer()
+        default: expire()
         }
         check()
+    }
+
+    mutating func expire() {
+        guard abandoned.isEmpty == false else { return }
+        held -= abandoned.remove(at: random.index(below: abandoned.count))
     }
 
     mutating func check() {
@@ -182,12 +190,21 @@ private struct Story {
     mutating func answer() {
         guard underWay.isEmpty == false else { return }
         let index = random.index(below: underWay.count)
-        guard let allowed = underWay[index].allowed else { return }
+        let isLost = random.index(below: 200) == 0
+        guard isLost || underWay[index].allowed != nil else { return }
         let request = underWay.remove(at: index)
-        if random.index(below: 200) == 0 {
-            lost += 1
-            return
-        }
+        if isLost { lose(request) } else { answer(request, allowed: request.allowed == true) }
+    }
+
+    /// Its outcome stays unknown; perhaps it was never processed.
+    mutating func lose(_ request: Request) {
+        lost += 1
+        guard request.kind != .reserve else { return }
+        tally.beginFreeing(request.charged)
+        if request.allowed == nil { abandoned.append(request.amount) }
+    }
+
+    mutating func answer(_ request: Request, allowed: Bool) {
         switch request.kind {
         case .reserve:
             if allowed {

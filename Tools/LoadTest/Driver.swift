@@ -216,7 +216,7 @@ final class Driver: @unchecked Sendable {
             journey.marks = ledger.ask(journey.amounts, of: journey, commits: false)
             method = .extend
             message = ExtendRequest(
-                reservationID: journey.reservationID, ttlMilliseconds: Self.ttlMilliseconds,
+                reservationID: journey.reservationID, ttlMilliseconds: settings.holdMilliseconds,
                 additional: journey.amounts.quantities, idempotencyKey: key()
             ).encoded()
         case .commit:
@@ -248,9 +248,6 @@ final class Driver: @unchecked Sendable {
         turns = 0
     }
 
-    /// Long enough that no hold expires in a run unless the service stands still for minutes.
-    private static let ttlMilliseconds: UInt32 = 600_000
-
     private func checkRequest(_ journey: Journey) -> CheckRequest {
         let each = population.profilesPerTenant
         return CheckRequest(
@@ -258,7 +255,7 @@ final class Driver: @unchecked Sendable {
             messagingProfileID: journey.profile.map { population.profileID($0 / each, $0 % each) }
                 ?? "",
             action: journey.action, quantities: journey.amounts.quantities,
-            idempotencyKey: key(), ttlMilliseconds: Self.ttlMilliseconds,
+            idempotencyKey: key(), ttlMilliseconds: settings.holdMilliseconds,
             mode: journey.isDirect ? .commit : .reserve)
     }
 
@@ -334,11 +331,13 @@ final class Driver: @unchecked Sendable {
             goOn(journey, now)
             return ending
         case .failure(let error):
-            // With an unknown outcome nobody knows what is held: the hold is left to expire.
             if isWithoutEffect(error) {
                 ledger.withdraw(journey.amounts, of: journey, commits: false)
                 journey.cutShort()
                 goOn(journey, now)
+            } else {
+                // Nobody knows what is held: the hold is left to expire.
+                ledger.abandon(journey, rest: journey.held)
             }
             return failed(journey, error)
         }
@@ -377,7 +376,8 @@ final class Driver: @unchecked Sendable {
             if answer.tenantStatus == .suspended { ledger.noteSuspension(of: journey) }
             return .done
         case .failure(let error):
-            if isWithoutEffect(error) { ledger.keep(journey, charged: journey.used) }
+            if isWithoutEffect(error) { ledger.forgo(journey, charged: journey.used) }
+            ledger.abandon(journey, rest: journey.used)
             return failed(journey, error)
         }
     }
@@ -395,7 +395,7 @@ final class Driver: @unchecked Sendable {
             }
             return .done
         case .failure(let error):
-            if isWithoutEffect(error) { ledger.keep(journey, charged: .zero) }
+            // Either way the books have let go of the whole hold: released now, or expired later.
             return failed(journey, error)
         }
     }

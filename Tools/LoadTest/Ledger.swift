@@ -170,13 +170,18 @@ struct Ledger {
         }
     }
 
-    /// It was certainly not processed: the hold stands.
-    mutating func keep(_ journey: Journey, charged: Amounts) {
-        forEach(journey.held, journey) { tally, subject, held in
-            let charge = Self.amount(charged, subject)
-            tally.keep(held - charge)
-            tally.forgo(charge)
+    /// It was certainly not processed.
+    mutating func forgo(_ journey: Journey, charged: Amounts) {
+        forEach(journey.held, journey) { tally, subject, _ in
+            tally.forgo(Self.amount(charged, subject))
         }
+    }
+
+    /// Nobody settles the hold any more: it expires by itself, and no answer will say when.
+    ///
+    /// - Parameter rest: what of it no call has begun to free yet.
+    mutating func abandon(_ journey: Journey, rest: Amounts) {
+        forEach(rest, journey) { tally, _, amount in tally.beginFreeing(amount) }
     }
 
     /// A hold expired under the journey: the bounds do not hold any more.

@@ -82,14 +82,11 @@ struct LimitTally: Equatable {
 
     // MARK: Giving room back
 
-    /// A request that frees `amount` is about to be sent.
+    /// A request that frees `amount` is about to be sent, or a hold of it is left to expire.
     mutating func beginFreeing(_ amount: Int64) { sureUsed -= amount }
 
     /// It was answered.
     mutating func free(_ amount: Int64) { mayRemoved += amount }
-
-    /// It was certainly not processed.
-    mutating func keep(_ amount: Int64) { sureUsed += amount }
 
     // MARK: Committing
 

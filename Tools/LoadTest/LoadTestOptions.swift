@@ -68,6 +68,11 @@ struct LoadTestOptions: ParsableArguments {
     @Option(help: .init("Time-out of a call, from its sending.", valueName: "duration"))
     var timeout = "10s"
 
+    @Option(
+        help: .init(
+            "Time to live of a hold, 1s to 24h; an extension renews it.", valueName: "duration"))
+    var holdTTL = "10m"
+
     @Option(help: .init("The same seed draws the same actions.", valueName: "n"))
     var seed: UInt64 = 1
 
@@ -119,6 +124,7 @@ struct LoadTestOptions: ParsableArguments {
         try check(
             rate * Double(length) / 1e9 <= Self.mostActions,
             "--rate times --duration must be at most 10000000000 actions.")
+        let timeToLive = try parse("hold-ttl", holdTTL, from: 1_000_000_000)
         if let serverPid {
             try check(
                 Processor.nanoseconds(of: serverPid) != nil,
@@ -128,7 +134,8 @@ struct LoadTestOptions: ParsableArguments {
             rate: rate, durationNanoseconds: length,
             traffic: Traffic(mix: mix, directShare: direct), maximumInFlight: maxInFlight,
             timeoutNanoseconds: try parse("timeout", timeout, from: 1),
-            pauseNanoseconds: try parse("pause", pause, from: 0), usesKeys: keys, seed: seed)
+            pauseNanoseconds: try parse("pause", pause, from: 0),
+            holdMilliseconds: UInt32(timeToLive / 1_000_000), usesKeys: keys, seed: seed)
     }
 
     func client() throws -> TollgateClient.Configuration {

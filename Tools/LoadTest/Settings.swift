@@ -7,6 +7,8 @@ struct Settings {
     var maximumInFlight: Int
     var timeoutNanoseconds: UInt64
     var pauseNanoseconds: UInt64
+    /// Time to live of a hold.
+    var holdMilliseconds: UInt32
     var usesKeys: Bool
     var seed: UInt64
 
