@@ -50,7 +50,8 @@ protocol RecordLayout {
     static var words: Int { get }
 }
 
-/// Records of one layout in memory that is reserved whole and backed page by page as it is touched.
+/// Records of one layout in memory that is reserved whole and backed page by page, large ones where the system has
+/// them, as it is touched.
 ///
 /// Growing needs no copy and no pause; nothing is ever given back, so a stale index always points at a record of
 /// the same type. Fresh memory reads zero.
@@ -70,6 +71,9 @@ struct Region<Layout: RecordLayout>: @unchecked Sendable {
         guard let memory, memory != MAP_FAILED else {
             throw TableError.cannotReserve(bytes: bytes, errno: errno)
         }
+        // Records are met in any order: with small pages the first touch of each, and finding it again, would take
+        // longer than the work on it (docs/decisions/0002). A system that has no large ones refuses; nothing is lost.
+        _ = madvise(memory, bytes, MADV_HUGEPAGE)
         base = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 

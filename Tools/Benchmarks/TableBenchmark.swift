@@ -1,5 +1,7 @@
+internal import Glibc
 internal import Limits
 internal import Reservations
+internal import Synchronization
 
 /// The table in process: a call is a look-up, a decision and a hold with expiry and record, or its release.
 ///
@@ -82,8 +84,8 @@ struct TableBenchmark {
             count: count, offset: offset)
     }
 
-    /// One thread's calls. Returns how many were not admitted.
-    func run(_ lane: Lane, _ workload: Workload) -> Int {
+    /// One thread's calls. Returns how many were not admitted, or not released.
+    func run(_ lane: Lane, _ workload: Workload, _ clocks: SimulatedClocks) -> Int {
         let (ids, profiles, count, offset) = (
             workload.ids, workload.profiles, workload.count, workload.offset
         )
@@ -127,10 +129,46 @@ struct TableBenchmark {
             if untilTick >= 8 * callsPerMillisecond {
                 untilTick = 0
                 now += 8
+                clocks.wait(offset, until: now)
                 lane.tick(now: now)
             }
         }
+        clocks.end(offset)
         return denied
+    }
+}
+
+/// The simulated times of threads that run at once. A table's lanes share one time: a thread that is held up must not
+/// find its holds expired by one that is seconds ahead.
+final class SimulatedClocks: Sendable {
+    /// Less than the time to live of a hold; milliseconds.
+    private static let furthestAhead: Int64 = 200
+
+    private let first = Atomic<Int64>(0)
+    private let second: Atomic<Int64>
+
+    /// - Parameter threads: one or two.
+    init(threads: Int) { second = Atomic(threads == 1 ? .max : 0) }
+
+    /// Says that a thread has come to `now`; returns when the other one is not far behind.
+    func wait(_ thread: Int, until now: Int64) {
+        set(thread, now)
+        while now - time(of: 1 - thread) > Self.furthestAhead { sched_yield() }
+    }
+
+    /// Nobody waits for this thread any more.
+    func end(_ thread: Int) { set(thread, .max) }
+
+    private func set(_ thread: Int, _ now: Int64) {
+        if thread == 0 {
+            first.store(now, ordering: .relaxed)
+        } else {
+            second.store(now, ordering: .relaxed)
+        }
+    }
+
+    private func time(of thread: Int) -> Int64 {
+        thread == 0 ? first.load(ordering: .relaxed) : second.load(ordering: .relaxed)
     }
 }
 

@@ -96,9 +96,10 @@ struct TableCommand: ParsableCommand {
     private static func run(
         _ benchmark: TableBenchmark, _ lanes: [Lane], _ workloads: [TableBenchmark.Workload]
     ) -> Int {
-        guard lanes.count > 1 else { return benchmark.run(lanes[0], workloads[0]) }
+        let clocks = SimulatedClocks(threads: lanes.count)
+        guard lanes.count > 1 else { return benchmark.run(lanes[0], workloads[0], clocks) }
         let works = zip(lanes, workloads).map { lane, workload in
-            Work(benchmark: benchmark, lane: lane, workload: workload)
+            Work(benchmark: benchmark, lane: lane, workload: workload, clocks: clocks)
         }
         var threads: [pthread_t] = []
         for work in works {
@@ -108,7 +109,7 @@ struct TableCommand: ParsableCommand {
                 { argument in
                     guard let argument else { return nil }
                     let work = Unmanaged<Work>.fromOpaque(argument).takeUnretainedValue()
-                    work.refused = work.benchmark.run(work.lane, work.workload)
+                    work.refused = work.benchmark.run(work.lane, work.workload, work.clocks)
                     return nil
                 }, Unmanaged.passUnretained(work).toOpaque())
             threads.append(thread)
@@ -121,12 +122,17 @@ struct TableCommand: ParsableCommand {
         let benchmark: TableBenchmark
         let lane: Lane
         let workload: TableBenchmark.Workload
+        let clocks: SimulatedClocks
         var refused = 0
 
-        init(benchmark: TableBenchmark, lane: Lane, workload: TableBenchmark.Workload) {
+        init(
+            benchmark: TableBenchmark, lane: Lane, workload: TableBenchmark.Workload,
+            clocks: SimulatedClocks
+        ) {
             self.benchmark = benchmark
             self.lane = lane
             self.workload = workload
+            self.clocks = clocks
         }
     }
 
