@@ -1,3 +1,4 @@
+import Glibc
 package import Journal
 import Limits
 import Reservations
@@ -102,6 +103,8 @@ extension Engine {
         control.withLock { control in
             control.lane.expireOverdue(now: now) { [self] in
                 runRound()
+                // The next segment takes a while.
+                if journal?.writer.isOpen == false { usleep(1_000) }
                 return journalStatus?.trouble == nil
             }
         }

@@ -23,15 +23,20 @@ struct FrameHeader: Equatable {
     /// Words in file order. The checksum begins with the journal's id, so that another journal's
     /// frame is never taken for one of this.
     func encoded(_ id: JournalID) -> [UInt64] {
-        var words = [
-            Self.magic << 32, sequence, epoch, file,
-            UInt64(payloadWords) | UInt64(recordCount) << 32,
-            UInt64(recordsChecksum) | UInt64(kind.rawValue) << 32,
-        ]
-        words.withUnsafeBufferPointer { buffer in
-            if let start = buffer.baseAddress { words[0] |= UInt64(Self.checksum(start, id)) }
+        [UInt64](unsafeUninitializedCapacity: Self.words) { buffer, count in
+            if let start = buffer.baseAddress { encode(id, to: start) }
+            count = Self.words
         }
-        return words
+    }
+
+    /// Writes `words` words, as `encoded`.
+    func encode(_ id: JournalID, to words: UnsafeMutablePointer<UInt64>) {
+        words[1] = sequence
+        words[2] = epoch
+        words[3] = file
+        words[4] = UInt64(payloadWords) | UInt64(recordCount) << 32
+        words[5] = UInt64(recordsChecksum) | UInt64(kind.rawValue) << 32
+        words[0] = Self.magic << 32 | UInt64(Self.checksum(words, id))
     }
 
     /// nil: no frame of this journal begins here.

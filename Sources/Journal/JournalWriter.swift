@@ -65,7 +65,10 @@ package final class JournalWriter: @unchecked Sendable {
     package private(set) var needsMark = false
     private var ends: [UInt64]
     private var taken: [UInt64]
-    private var headerWords: [UInt64] = []
+    /// The header of the frame that is written, and all of it, the header in front. Kept, so that a round allocates
+    /// nothing.
+    private var header = [UInt64](repeating: 0, count: FrameHeader.words)
+    private var pieces: [UnsafeRawBufferPointer] = []
 
     /// Opens a journal to be written on, behind what a reader found, in a new process run; or a new one.
     ///
@@ -108,7 +111,7 @@ package final class JournalWriter: @unchecked Sendable {
         }
         status.withLock { $0.segment = number }
         try makeRoom(FrameHeader.bytes)
-        try writeFrame(.start, [])
+        try writeFrame(.start)
         try disk.sync(file)
         publishDurableEnd()
         updateGate()
@@ -218,7 +221,7 @@ package final class JournalWriter: @unchecked Sendable {
         frame.recordsChecksum = checksum.value
         let began = linux_monotonic_nanoseconds()
         try makeRoom(FrameHeader.bytes + frame.payloadBytes)
-        var pieces: [UnsafeRawBufferPointer] = []
+        beginPieces()
         for (index, ring) in rings.enumerated() {
             var position = taken[index]
             while position < ends[index] {
@@ -227,7 +230,7 @@ package final class JournalWriter: @unchecked Sendable {
                 position += UInt64(piece.count / 8)
             }
         }
-        try writeFrame(frame, pieces)
+        try writeFrame(frame)
         try sync()
         publishDurableEnd()
         for (index, ring) in rings.enumerated() {
@@ -253,24 +256,28 @@ package final class JournalWriter: @unchecked Sendable {
         try disk.sync(file)
     }
 
-    private func writeFrame(
-        _ kind: FrameKind, _ pieces: [UnsafeRawBufferPointer]
-    ) throws(JournalError) {
-        try writeFrame(FrameHeader(kind: kind, sequence: 0, epoch: epoch, file: 0), pieces)
+    /// A frame without records.
+    private func writeFrame(_ kind: FrameKind) throws(JournalError) {
+        beginPieces()
+        try writeFrame(FrameHeader(kind: kind, sequence: 0, epoch: epoch, file: 0))
     }
 
-    private func writeFrame(
-        _ template: FrameHeader, _ pieces: [UnsafeRawBufferPointer]
-    ) throws(JournalError) {
+    private func beginPieces() {
+        pieces.removeAll(keepingCapacity: true)
+        // The place of the header.
+        pieces.append(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// Writes `pieces`, the first of which becomes the header.
+    private func writeFrame(_ template: FrameHeader) throws(JournalError) {
         var frame = template
         sequence += 1
         frame.sequence = sequence
         frame.file = currentSegment
-        headerWords = frame.encoded(id)
-        let result: Result<Void, JournalError> = headerWords.withUnsafeBytes { header in
-            Result { () throws(JournalError) in
-                try disk.write(file, at: offset, [header] + pieces)
-            }
+        frame.encode(id, to: &header)
+        let result: Result<Void, JournalError> = header.withUnsafeBytes { bytes in
+            pieces[0] = bytes
+            return Result { () throws(JournalError) in try disk.write(file, at: offset, pieces) }
         }
         try result.get()
         offset += FrameHeader.bytes + frame.payloadBytes
@@ -284,7 +291,7 @@ package final class JournalWriter: @unchecked Sendable {
         needsMark = false
         guard offset + 2 * FrameHeader.bytes <= size else { return }
         do throws(JournalError) {
-            try writeFrame(.mark, [])
+            try writeFrame(.mark)
             // The next frame takes its place: if it stayed and got lost, that frame would stand behind a hole.
             offset -= FrameHeader.bytes
             sequence -= 1
@@ -329,7 +336,7 @@ package final class JournalWriter: @unchecked Sendable {
         guard offset + bytes + 2 * FrameHeader.bytes > size else { return }
         // The rings are shut before this can come to nothing.
         try prepareNextOrThrow()
-        try writeFrame(.seal, [])
+        try writeFrame(.seal)
         try sync()
         let next = currentSegment + 1
         let opened = try disk.open(JournalFiles.segment(next), isWritable: true)

@@ -83,28 +83,43 @@ package final class SystemDisk: Disk {
     package func write(
         _ file: DiskFile, at offset: Int, _ pieces: [UnsafeRawBufferPointer]
     ) throws(JournalError) {
-        var rest = pieces.filter { $0.isEmpty == false }.map {
-            iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
-        }[...]
+        var next = 0
+        // Bytes of the next piece that are written.
+        var written = 0
         var place = offset
-        while rest.isEmpty == false {
-            let batch = rest.prefix(Int(UIO_MAXIOV))
-            var done = Self.uninterrupted {
-                batch.withUnsafeBufferPointer {
-                    pwritev(file.descriptor, $0.baseAddress, Int32($0.count), place)
-                }
+        while true {
+            // A short write goes on where it ended.
+            while next < pieces.count, written >= pieces[next].count {
+                written -= pieces[next].count
+                next += 1
+            }
+            guard next < pieces.count else { return }
+            let done = Self.uninterrupted {
+                Self.writeSome(file.descriptor, at: place, pieces[next...], from: written)
             }
             if done < 0 { throw failure("write", file.name, place) }
             place += done
-            // A short write goes on where it ended.
-            while let first = rest.first, done >= first.iov_len {
-                done -= first.iov_len
-                rest.removeFirst()
+            written += done
+        }
+    }
+
+    /// As `pwritev`.
+    private static func writeSome(
+        _ descriptor: Int32, at offset: Int, _ pieces: ArraySlice<UnsafeRawBufferPointer>,
+        from start: Int
+    ) -> Int {
+        let count = min(pieces.count, Int(UIO_MAXIOV))
+        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: count) { vectors in
+            for index in 0..<count {
+                var piece = pieces[pieces.startIndex + index]
+                if index == 0 { piece = UnsafeRawBufferPointer(rebasing: piece[start...]) }
+                vectors.initializeElement(
+                    at: index,
+                    to: iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: piece.baseAddress),
+                        iov_len: piece.count))
             }
-            if done > 0, let first = rest.first {
-                rest[rest.startIndex] = iovec(
-                    iov_base: first.iov_base + done, iov_len: first.iov_len - done)
-            }
+            return pwritev(descriptor, vectors.baseAddress, Int32(count), offset)
         }
     }
 
