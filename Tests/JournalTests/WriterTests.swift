@@ -173,20 +173,6 @@ import Testing
         #expect(disk.operations == operations, "nothing was written or synced")
     }
 
-    @Test func theDirectoryIsLocked() throws {
-        let directory = FileManager.default.temporaryDirectory
-            .appendingPathComponent("tollgate-lock-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: directory) }
-        let first = try SystemDisk(path: directory.path)
-        let second = try SystemDisk(path: directory.path)
-        try first.lock()
-        let error = #expect(throws: JournalError.self) { try second.lock() }
-        #expect(error?.code == .locked)
-        first.unlock()
-        try second.lock()
-    }
-
     /// Two lanes publish, take tickets and wait for them, with the real threads on a real directory: every ticket
     /// comes due, and everything is there in the end.
     @Test func wakeUpsLoseNothing() throws {

@@ -1,0 +1,53 @@
+import Foundation
+import TestKit
+import Testing
+
+@testable import Journal
+
+@Suite struct SystemDiskTests {
+    private func withDirectory(_ body: (String) throws -> Void) throws {
+        let directory = FileManager.default.temporaryDirectory
+            .appendingPathComponent("tollgate-disk-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try body(directory.path)
+    }
+
+    @Test func theDirectoryIsLocked() throws {
+        try withDirectory { path in
+            let first = try SystemDisk(path: path)
+            let second = try SystemDisk(path: path)
+            try first.lock()
+            let error = #expect(throws: JournalError.self) { try second.lock() }
+            #expect(error?.code == .locked)
+            first.unlock()
+            try second.lock()
+        }
+    }
+
+    /// More pieces than one system call takes, among them empty ones, at the front and at the end.
+    @Test(arguments: [0, 1, 2, 1_024, 1_025, 5_000])
+    func allPiecesAreWritten(count: Int) throws {
+        try withDirectory { path in
+            let disk = try SystemDisk(path: path)
+            let file = try disk.create("file")
+            defer { disk.close(file) }
+            var random = SeededGenerator(seed: UInt64(count))
+            let bytes = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &random) }
+            var expected: [UInt8] = []
+            try bytes.withUnsafeBytes { bytes in
+                let pieces = (0..<count).map { index in
+                    guard index % 3 > 0 else { return UnsafeRawBufferPointer(rebasing: bytes[0..<0]) }
+                    let start = Int.random(in: 0..<bytes.count, using: &random)
+                    let end = Int.random(in: start...bytes.count, using: &random)
+                    return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                }
+                for piece in pieces { expected += piece }
+                try disk.write(file, at: 100, pieces)
+            }
+            let found = try Data(contentsOf: URL(fileURLWithPath: path + "/file"))
+            #expect(found.dropFirst(100).elementsEqual(expected))
+            #expect(found.prefix(100).allSatisfy { $0 == 0 })
+        }
+    }
+}
