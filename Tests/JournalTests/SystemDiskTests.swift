@@ -37,7 +37,9 @@ import Testing
             var expected: [UInt8] = []
             try bytes.withUnsafeBytes { bytes in
                 let pieces = (0..<count).map { index in
-                    guard index % 3 > 0 else { return UnsafeRawBufferPointer(rebasing: bytes[0..<0]) }
+                    guard index % 3 > 0 else {
+                        return UnsafeRawBufferPointer(rebasing: bytes[0..<0])
+                    }
                     let start = Int.random(in: 0..<bytes.count, using: &random)
                     let end = Int.random(in: start...bytes.count, using: &random)
                     return UnsafeRawBufferPointer(rebasing: bytes[start..<end])

@@ -185,6 +185,7 @@ final class Driver: @unchecked Sendable {
         timer?.cancel()
         progress?.cancel()
         let now = NIODeadline.now().uptimeNanoseconds
+        if inFlight > 0 || followUps.isEmpty == false { ledger.leaveUnjudged() }
         finish(
             Result(
                 ledger: ledger, measurements: measurements, actionCount: started,
@@ -277,8 +278,8 @@ final class Driver: @unchecked Sendable {
             switch step {
             case .check: checked(journey, outcome.decoded(), now)
             case .extend: extended(journey, outcome.decoded(), now)
-            case .commit: committed(journey, outcome.decoded())
-            case .release: released(journey, outcome.decoded())
+            case .commit: committed(journey, outcome.decoded(), now)
+            case .release: released(journey, outcome.decoded(), now)
             }
         measurements.record(
             step, due: due, sent: journey.sent, ended: now, start: start, isInTime: now <= end,
@@ -310,13 +311,14 @@ final class Driver: @unchecked Sendable {
             }
             journey.reservationID = answer.reservationID
             journey.held = journey.amounts
+            journey.renewed = journey.sent
             goOn(journey, now)
             return ending
         case .failure(let error):
             if isWithoutEffect(error) {
                 ledger.withdraw(journey.amounts, of: journey, commits: journey.isDirect)
             }
-            return failed(journey, error)
+            return failed(journey, error, now)
         }
     }
 
@@ -327,7 +329,12 @@ final class Driver: @unchecked Sendable {
         case .success(let answer):
             if answer.isReplayed { ledger.complain(journey, "replayed an answer to a fresh key") }
             let ending = decided(journey, answer.decision, answer.errors, commits: false)
-            if ending == .allowed { journey.held &+= journey.amounts } else { journey.cutShort() }
+            if ending == .allowed {
+                journey.held &+= journey.amounts
+                journey.renewed = journey.sent
+            } else {
+                journey.cutShort()
+            }
             goOn(journey, now)
             return ending
         case .failure(let error):
@@ -339,7 +346,7 @@ final class Driver: @unchecked Sendable {
                 // Nobody knows what is held: the hold is left to expire.
                 ledger.abandon(journey, rest: journey.held)
             }
-            return failed(journey, error)
+            return failed(journey, error, now)
         }
     }
 
@@ -360,7 +367,7 @@ final class Driver: @unchecked Sendable {
     }
 
     private func committed(
-        _ journey: Journey, _ result: Swift.Result<CommitResponse, TollgateError>
+        _ journey: Journey, _ result: Swift.Result<CommitResponse, TollgateError>, _ now: UInt64
     ) -> Ending {
         switch result {
         case .success(let answer):
@@ -378,12 +385,12 @@ final class Driver: @unchecked Sendable {
         case .failure(let error):
             if isWithoutEffect(error) { ledger.forgo(journey, charged: journey.used) }
             ledger.abandon(journey, rest: journey.used)
-            return failed(journey, error)
+            return failed(journey, error, now)
         }
     }
 
     private func released(
-        _ journey: Journey, _ result: Swift.Result<ReleaseResponse, TollgateError>
+        _ journey: Journey, _ result: Swift.Result<ReleaseResponse, TollgateError>, _ now: UInt64
     ) -> Ending {
         switch result {
         case .success(let answer):
@@ -396,12 +403,13 @@ final class Driver: @unchecked Sendable {
             return .done
         case .failure(let error):
             // Either way the books have let go of the whole hold: released now, or expired later.
-            return failed(journey, error)
+            return failed(journey, error, now)
         }
     }
 
-    private func failed(_ journey: Journey, _ error: TollgateError) -> Ending {
+    private func failed(_ journey: Journey, _ error: TollgateError, _ now: UInt64) -> Ending {
         switch error.code {
+        case _ where mayHaveExpired(journey, now): ledger.muddle(journey)
         case .failedPrecondition where error.catalogueCode == "49202":
             ledger.muddle(journey)
         case .invalidArgument, .notFound, .failedPrecondition:
@@ -409,6 +417,14 @@ final class Driver: @unchecked Sendable {
         default: break
         }
         return .failed(error.code)
+    }
+
+    /// Whether the hold that the call was about may have been gone before the call's end, and others have used its room,
+    /// while the books still counted it. The service's clock may be a little in front.
+    private func mayHaveExpired(_ journey: Journey, _ now: UInt64) -> Bool {
+        guard journey.step != .check else { return false }
+        let timeToLive = UInt64(settings.holdMilliseconds) * 1_000_000
+        return now + timeToLive / 10 >= journey.renewed + timeToLive
     }
 
     /// The call has certainly changed nothing. A call whose deadline passed may have been processed all the same.

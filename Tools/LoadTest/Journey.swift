@@ -96,6 +96,8 @@ final class Journey: @unchecked Sendable {
     /// 0: nothing is held.
     var reservationID: UInt64 = 0
     var held = Amounts()
+    /// When the request was sent that made or extended the hold last: it lives for its time to live from then on.
+    var renewed: UInt64 = 0
 
     // The call that is under way.
     var step = Step.check

@@ -19,12 +19,13 @@ struct Ledger {
     private var isSuspended: [Bool]
     /// Tenants about which nothing certain can be said any more.
     private var muddled: Set<Int> = []
+    private var isCutShort = false
     /// Limits that were found over their cap, by the most; judged at the end.
     private var excesses: [Subject: Int64] = [:]
     private(set) var findings = Findings()
     /// Limits that were compared at the end.
     private(set) var judgedCount = 0
-    /// Limits that could not be judged: the window rolled over, or a hold expired.
+    /// Limits that could not be judged: the window rolled over, a hold expired, or the run was cut short.
     private(set) var unjudgedCount = 0
 
     /// A limit of a tenant or a profile.
@@ -184,8 +185,11 @@ struct Ledger {
         forEach(rest, journey) { tally, _, amount in tally.beginFreeing(amount) }
     }
 
-    /// A hold expired under the journey: the bounds do not hold any more.
+    /// A hold expired under the journey, or may have: the bounds do not hold any more.
     mutating func muddle(_ journey: Journey) { muddled.insert(journey.tenant) }
+
+    /// The run ends with holds that nobody settles and calls that nobody waits for.
+    mutating func leaveUnjudged() { isCutShort = true }
 
     /// An answer that breaks the contract, whatever the tally says.
     mutating func complain(_ journey: Journey, _ sentence: String) {
@@ -202,7 +206,8 @@ struct Ledger {
             case .profile(let profile):
                 (profiles[profile], profile / population.profilesPerTenant)
             }
-        guard muddled.contains(tenant) == false, report.windowStartMilliseconds == tally.windowStart
+        guard isCutShort == false, muddled.contains(tenant) == false,
+            report.windowStartMilliseconds == tally.windowStart
         else {
             unjudgedCount += 1
             return

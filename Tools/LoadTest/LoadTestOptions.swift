@@ -125,6 +125,8 @@ struct LoadTestOptions: ParsableArguments {
             rate * Double(length) / 1e9 <= Self.mostActions,
             "--rate times --duration must be at most 10000000000 actions.")
         let timeToLive = try parse("hold-ttl", holdTTL, from: 1_000_000_000)
+        let rest = try parse("pause", pause, from: 0)
+        try check(rest < timeToLive, "--hold-ttl must be longer than --pause.")
         if let serverPid {
             try check(
                 Processor.nanoseconds(of: serverPid) != nil,
@@ -134,7 +136,7 @@ struct LoadTestOptions: ParsableArguments {
             rate: rate, durationNanoseconds: length,
             traffic: Traffic(mix: mix, directShare: direct), maximumInFlight: maxInFlight,
             timeoutNanoseconds: try parse("timeout", timeout, from: 1),
-            pauseNanoseconds: try parse("pause", pause, from: 0),
+            pauseNanoseconds: rest,
             holdMilliseconds: UInt32(timeToLive / 1_000_000), usesKeys: keys, seed: seed)
     }
 

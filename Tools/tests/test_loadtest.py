@@ -120,6 +120,23 @@ def test_the_interrupt_key_ends_it_with_a_report(serve, load, limits):
     assert 150 <= report["actions"] < 120_000
 
 
+def test_a_second_interrupt_leaves_everything_unjudged(serve, load, limits):
+    settings = ["--rate", "200", "--duration", "10m", "--mix", "calls", "--tenants", "50", "--pause", "10m",
+                "--hold-ttl", "15m"]
+    server = serve(limits=limits(*settings))
+    test = load(server.endpoint, *settings)
+    test.wait_for_progress(1)
+    # Two that come at once may be one: until it ends.
+    while test.process.poll() is None:
+        test.process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    status, report = test.report()
+    assert status == 0, report["check"]
+    assert report["interrupted"] is True
+    assert report["check"]["limits_compared"] == 0
+    assert report["check"]["limits_not_judged"] == 50 * 4 + 50 * 2
+
+
 # The decisions
 
 
@@ -145,8 +162,8 @@ def test_all_kinds_of_answers_agree_with_its_tally(serve, load, limits, keys):
 
 def test_holds_whose_settling_failed_may_expire(serve, load, limits):
     settings = [
-        "--rate", "400", "--duration", "8s", "--mix", "messaging=6,provisioning=2,calls=2",
-        "--tenants", "50", "--timeout", "250ms", "--pause", "400ms", "--hold-ttl", "1s",
+        "--rate", "400", "--duration", "10s", "--mix", "messaging=6,provisioning=2,calls=2",
+        "--tenants", "50", "--timeout", "250ms", "--pause", "400ms", "--hold-ttl", "3s",
     ]
     server = serve(limits=limits(*settings))
     test = load(server.endpoint, *settings)
@@ -279,7 +296,7 @@ def test_a_service_without_its_tenants(server):
     ["--mix", "calls,calls"], ["--mix", "calls=0"], ["--mix", "calls=nan"], ["--tenants", "0"],
     ["--skew", "-1"], ["--connections", "65"], ["--max-in-flight", "0"], ["--direct", "2"],
     ["--profiles-per-tenant", "0"], ["--endpoint", "nowhere"], ["--timeout", "0s"], ["--token", "a b"],
-    ["--server-pid", "0"], ["--nonsense"],
+    ["--server-pid", "0"], ["--hold-ttl", "999ms"], ["--hold-ttl", "1s", "--pause", "1s"], ["--nonsense"],
 ])
 def test_wrong_usage_is_named(arguments):
     done = run(*arguments)
