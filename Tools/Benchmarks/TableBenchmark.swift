@@ -141,7 +141,7 @@ struct TableBenchmark {
 /// The simulated times of threads that run at once. A table's lanes share one time: a thread that is held up must not
 /// find its holds expired by one that is seconds ahead.
 final class SimulatedClocks: Sendable {
-    /// Less than the time to live of a hold; milliseconds.
+    /// Less than the silence after which a lane is taken over, and than a hold lives; milliseconds.
     private static let furthestAhead: Int64 = 200
 
     private let first = Atomic<Int64>(0)

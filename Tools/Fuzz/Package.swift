@@ -36,6 +36,14 @@ let package = Package(
         fuzzTarget("Session", ["HTTP2"]),
         fuzzTarget("Wire", ["Wire", "Limits"]),
         fuzzTarget("Money", ["Limits"]),
+        // The parser is part of a module with many dependencies, and needs none of them.
+        .executableTarget(
+            name: "FuzzJSON", dependencies: ["Kit"], path: ".",
+            sources: [
+                "Targets/JSON", "Sources/ControlPlane/JSON/JSON.swift",
+                "Sources/ControlPlane/JSON/JSONParser.swift",
+            ],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]),
     ],
     swiftLanguageModes: [.v6]
 )

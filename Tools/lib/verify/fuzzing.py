@@ -11,6 +11,7 @@ TARGETS = {
     "Session": "an HTTP/2 server session",
     "Wire": "request messages",
     "Money": "decimal texts",
+    "JSON": "bodies of REST requests",
 }
 LONG_RUNS = 10_000_000
 # Seconds after which the quick form ends a target that has not had its inputs.
