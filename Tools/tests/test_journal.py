@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import threading
 import time
 
 import grpc
 import pytest
 from conftest import BINARY, USD, Server, request, usage
+from control import Rest
 
 LIMITS = """
 tenants:
@@ -153,16 +156,257 @@ def test_damage_is_refused_and_can_be_cut(contract, limits, tmp_path):
     live(contract, limits, data, lambda stub: None)
 
 
+def frames(segment):
+    """[(offset, end, kind)] of a segment's frames (docs/journal-format.md), and its bytes."""
+    content = segment.read_bytes()
+    found, offset = [], 4_096
+    while content[offset + 4 : offset + 8] == b"TGFR":
+        words = int.from_bytes(content[offset + 32 : offset + 36], "little")
+        kind = int.from_bytes(content[offset + 44 : offset + 48], "little")
+        found.append((offset, offset + 48 + 8 * words, kind))
+        offset = found[-1][1]
+    return found, content
+
+
+DATA, MARK = 1, 2
+
+
+@pytest.mark.parametrize("tail", ["garbage", "half a frame", "half a frame over the mark"])
+def test_a_torn_tail_is_cut(contract, limits, tmp_path, tail):
+    data = tmp_path / "data"
+    identifier, _ = live(contract, limits, data, some(contract))
+    [segment] = data.glob("journal-*.log")
+    found, content = frames(segment)
+    mark, end, kind = found[-1]
+    assert kind == MARK, "an orderly stop ends with a mark"
+    assert not any(content[end:])
+    data_frame = next(content[start:stop] for start, stop, kind in found if kind == DATA)
+    torn = b"\xa5" * 104 if tail == "garbage" else data_frame[: len(data_frame) // 16 * 8]
+    place = mark if "over" in tail else end
+    with open(segment, "r+b") as file:
+        file.seek(place)
+        file.write(torn)
+    verified = journal(data, "verify", "--json")
+    assert verified.returncode == 0, verified.stderr
+    assert json.loads(verified.stdout)["torn_bytes"] == len(torn)
+    told = journal(data, "verify").stdout
+    assert f"torn tail of {len(torn)} bytes at {segment.name}, offset {place}" in told
+
+    def again(stub):
+        committed = stub.Commit(contract.CommitRequest(reservation_id=identifier), timeout=60)
+        return committed.replayed, usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND]
+
+    (replayed, counted), log = live(contract, limits, data, again)
+    assert replayed and counted == (USD, 2 * USD)
+    [warning] = [line for line in log.splitlines() if "cut what was never acknowledged" in line]
+    assert f"{segment.name}, offset {place}" in warning and f"bytes={len(torn)}" in warning
+    assert json.loads(journal(data, "verify", "--json").stdout)["torn_bytes"] == 0
+    assert "torn" not in journal(data, "verify").stdout
+
+
+def test_dump_tells_what_each_record_is(contract, limits, tmp_path):
+    data = tmp_path / "data"
+    identifier, _ = live(contract, limits, data, some(contract))
+    dumped = journal(data, "dump", "--json")
+    assert dumped.returncode == 0, dumped.stderr
+    records = [json.loads(line) for line in dumped.stdout.splitlines()]
+    assert records[0] == {"kind": "process_started", "epoch": 1}
+    operations = [record for record in records if record["kind"] != "process_started"]
+    stat = json.loads(journal(data, "stat", "--json").stdout)
+    assert len(operations) == stat["records"]
+    for record in operations:
+        assert record["segment"] == 1 and record["epoch"] == 1 and record["frame"] > 1, record
+        assert {"kind", "tenant", "version", "time"} <= record.keys(), record
+    [tenant] = [record for record in operations if record["kind"] == "tenant_created"]
+    ours = [record for record in operations if record["tenant"] == tenant["tenant"]]
+    # One behind the other, whatever kind they are: that is what "version" says.
+    assert [record["version"] for record in ours] == list(range(1, len(ours) + 1))
+    keyed, committed, open_hold = [record for record in ours if "reservation_id" in record]
+    assert keyed["kind"] == "reserved" and keyed["action"] == "charge"
+    assert keyed["reservation_id"] == committed["reservation_id"] == str(identifier)
+    assert keyed["held_by"] == {"spend": "1.00"} and "committed_by" not in keyed
+    assert keyed["messaging_profile_held_by"] == "1.00" and "messaging_profile" in keyed
+    assert keyed["key_until"] > keyed["time"] and re.fullmatch("[0-9a-f]+-[0-9a-f]+", keyed["key_hash"])
+    assert committed["kind"] == "committed"
+    assert committed["committed_by"] == {"spend": "1.00"} and committed["held_by"] == {"spend": "-1.00"}
+    assert open_hold["reference"] == "call-7" and open_hold["expires_at"] > open_hold["time"]
+    assert "key_hash" not in open_hold
+
+
+def test_dump_of_a_checkpoint(contract, limits, tmp_path):
+    data = tmp_path / "data"
+    arguments = ["--journal-segment", "1MiB", "--checkpoint-every", "1MiB"]
+
+    def work(stub):
+        some(contract)(stub)
+        batch = [request(contract, "acme", extensions=1, mode=contract.MODE_COMMIT, reference="x" * 64)] * 500
+        rounds = 0
+        end = time.monotonic() + 120
+        while not list(data.glob("checkpoint-*.tgc")):
+            assert time.monotonic() < end, "there is no checkpoint yet"
+            answers = stub.CheckAndReserveBatch(contract.CheckAndReserveBatchRequest(requests=batch), timeout=60)
+            rounds += sum(result.status_code == 0 for result in answers.results)
+        return rounds
+
+    charged, _ = live(contract, limits, data, work, *arguments)
+    [checkpoint] = json.loads(journal(data, "stat", "--json").stdout)["checkpoints"]
+    plain = [json.loads(line) for line in journal(data, "dump").stdout.splitlines()]
+    assert not [record for record in plain if record["kind"].endswith("_entry")]
+    dumped = journal(data, "dump", "--checkpoint", "--json")
+    assert dumped.returncode == 0, dumped.stderr
+    records = [json.loads(line) for line in dumped.stdout.splitlines()]
+    entries = [record for record in records if record["kind"].endswith("_entry")]
+    behind = records[len(entries) :]
+    assert records[: len(entries)] == entries, "entries come first"
+    [tenant] = [record for record in entries if record["kind"] == "tenant_entry"]
+    [profile] = [record for record in entries if record["kind"] == "profile_entry"]
+    assert tenant["settings"]["id"] == "acme" and profile["settings"]["id"] == "sms"
+    # The settled one is remembered, the other one is held: the charges of the batches left nothing but a sum.
+    kinds = [record["kind"] for record in entries]
+    assert kinds.count("reservation_entry") == 2 and kinds.count("key_entry") == 1
+    # Of the segments only those that the checkpoint does not cover, and all that they hold.
+    assert min(record["segment"] for record in behind if "segment" in record) == checkpoint
+    tail = [record for record in plain if record.get("segment", 0) >= checkpoint]
+    assert [record for record in behind if "segment" in record] == tail
+    charges = [record for record in behind if record["kind"] == "charged"]
+    assert 0 < len(charges) < charged
+    assert charges[0]["version"] == tenant["version"] + 1, "no record is missing behind the checkpoint"
+
+
+def test_a_place_to_cut_at_must_be_one(contract, limits, tmp_path):
+    data = tmp_path / "data"
+    live(contract, limits, data, some(contract))
+    [segment] = data.glob("journal-*.log")
+    size = segment.stat().st_size
+
+    def content():
+        return {path.name: path.read_bytes() for path in data.glob("*.*") if "projection" not in path.name}
+
+    before = content()
+    for place, status, reason in [
+        ("1", 64, "SEGMENT:OFFSET"),
+        ("1:here", 64, "SEGMENT:OFFSET"),
+        ("2:4096", 65, "there is no such segment"),
+        ("1:4095", 65, f"name an offset from 4096 to {size}"),
+        (f"1:{size + 1}", 65, f"name an offset from 4096 to {size}"),
+    ]:
+        refused = journal(data, "repair", "--truncate-at", place)
+        assert refused.returncode == status and reason in refused.stderr, (place, refused)
+        assert content() == before, place
+    # A frame is whole or it is not there: a place within one, as errors name it, means the frame's start.
+    found, _ = frames(segment)
+    start, end, _ = next(frame for frame in found[1:] if frame[2] == DATA)
+    repaired = journal(data, "repair", "--truncate-at", f"1:{end - 8}")
+    assert repaired.returncode == 0 and f"behind offset {start}\n" in repaired.stdout, repaired
+    assert (data / (segment.name + ".damaged")).read_bytes() == before[segment.name]
+    assert segment.read_bytes() == before[segment.name][:start].ljust(size, b"\0")
+    assert journal(data, "verify").returncode == 0
+
+
 def test_interval_and_memory(contract, limits, tmp_path):
     data = tmp_path / "data"
-    live(contract, limits, data, some(contract), "--durability", "interval", "--journal-interval", "1ms")
-    after, _ = live(
+    _, log = live(contract, limits, data, some(contract), "--durability", "interval", "--journal-interval", "1ms")
+    assert "may_lose=what was acknowledged within 1ms and the syncs before and after them mode=interval" in log
+    after, log = live(
         contract, limits, data, lambda stub: usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND]
     )
     assert after == (USD, 2 * USD), "an orderly stop loses nothing"
+    assert "may_lose=nothing that was acknowledged mode=sync" in log
     unused = tmp_path / "unused"
-    live(contract, limits, unused, some(contract), "--durability", "memory")
+    _, log = live(contract, limits, unused, some(contract), "--durability", "memory")
     assert not os.path.exists(unused)
+    assert "may_lose=everything mode=memory" in log
+
+
+class Caller(threading.Thread):
+    """Charges a tenant one extension after the other, each with a key, until the service is gone."""
+
+    def __init__(self, contract, endpoint, tenant, name):
+        super().__init__()
+        self.contract, self.endpoint, self.tenant, self.prefix = contract, endpoint, tenant, name
+        self.asked = []
+        self.acknowledged = 0
+        self.error = None
+
+    def run(self):
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with grpc.insecure_channel(self.endpoint, options=options) as channel:
+            stub = self.contract.Stub(channel)
+            try:
+                while True:
+                    self.asked.append(
+                        request(
+                            self.contract, self.tenant, extensions=1, mode=self.contract.MODE_COMMIT,
+                            idempotency_key=f"{self.prefix}-{len(self.asked)}",
+                        )
+                    )
+                    answer = stub.CheckAndReserve(self.asked[-1], timeout=60)
+                    assert answer.decision == self.contract.DECISION_ALLOWED
+                    self.acknowledged += 1
+            except grpc.RpcError as error:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                    self.error = error
+            except BaseException as error:
+                self.error = error
+
+    def found(self, stub):
+        """Asks for everything again, in order: which of it the service knew."""
+        answers = []
+        for first in range(0, len(self.asked), 500):
+            batch = self.contract.CheckAndReserveBatchRequest(requests=self.asked[first : first + 500])
+            answers += stub.CheckAndReserveBatch(batch, timeout=60).results
+        assert all(answer.status_code == 0 for answer in answers)
+        return [answer.response.replayed for answer in answers]
+
+
+def test_a_kill_in_interval_mode_loses_only_the_last(contract, limits, tmp_path):
+    """What a kill leaves is how things once stood, and no older than the last write that somebody waited for."""
+    limits.write_text("tenants:\n  - {id: acme}\n  - {id: other}\n")
+    data = tmp_path / "data"
+    mode = ["--durability", "interval", "--journal-interval", "300ms", "--threads", "2"]
+    server = Server("--data-dir", str(data), *mode, limits=limits)
+    tenants = ["acme", "other"]
+    callers = [
+        Caller(contract, server.endpoint, tenant, f"{tenant}-{index}") for tenant in tenants for index in range(3)
+    ]
+
+    def wait_for(count):
+        goal = sum(caller.acknowledged for caller in callers) + count
+        end = time.monotonic() + 120
+        while sum(caller.acknowledged for caller in callers) < goal:
+            assert time.monotonic() < end and all(caller.is_alive() for caller in callers), "no caller gets on"
+            time.sleep(0.001)
+
+    try:
+        for caller in callers:
+            caller.start()
+        wait_for(300)
+        kept = [caller.acknowledged for caller in callers]
+        # REST waits for the disk in this mode too, and so for all that was published before.
+        assert Rest(server).post("/v2/tenants", {"id": "kept"}).status == 200
+        wait_for(300)
+    finally:
+        server.kill()
+    for caller in callers:
+        caller.join(120)
+        assert not caller.is_alive() and caller.error is None, caller.error
+
+    def again(stub):
+        kind = contract.LIMIT_KIND_TENANT_EXTENSIONS
+        counted = [usage(contract, stub, tenant)[kind] for tenant in tenants]
+        return counted, [caller.found(stub) for caller in callers]
+
+    (counted, found), _ = live(contract, limits, data, again)
+    assert journal(data, "verify").returncode == 0
+    lost = 0
+    for caller, known, least in zip(callers, found, kept):
+        assert known == sorted(known, reverse=True), f"a gap in what is left of {caller.prefix}"
+        assert sum(known) >= least, f"{caller.prefix} lost what was on disk"
+        lost += max(0, caller.acknowledged - sum(known))
+    for tenant, total in zip(tenants, counted):
+        assert total == (sum(sum(known) for caller, known in zip(callers, found) if caller.tenant == tenant), 0)
+    acknowledged = sum(caller.acknowledged for caller in callers)
+    print(f"figures: killed at an interval of 300 ms: {lost} of {acknowledged} acknowledged are lost")
 
 
 def test_many_small_segments_and_checkpoints(contract, limits, tmp_path):
