@@ -36,6 +36,8 @@ extension Lane {
         let head = open(tenant)
         if own.pointee.subjects.tenant.status == .closed { return fail(.unknownTenant) }
         if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
+            // Else the answer may be one that `own.origin`, for which it waits, does not cover.
+            guard isCurrent(tenant, head) else { return .again }
             guard found.same else { return fail(.keyReused) }
             replay(found.answer, into: &answer)
             return .done

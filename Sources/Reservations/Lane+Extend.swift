@@ -23,6 +23,7 @@ extension Lane {
                     key.content = contentHash(command)
                 }
                 if let found = table.keys.find(key.hash, content: key.content, now: now) {
+                    guard isCurrent(open.tenant, open.head) else { continue }
                     guard found.same else { return .keyReused }
                     replay(found.answer, into: &answer)
                     return nil

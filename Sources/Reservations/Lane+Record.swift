@@ -19,6 +19,7 @@ extension Lane {
             let head = open(tenant)
             if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
             if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
+                guard isCurrent(tenant, head) else { continue }
                 guard found.same else { return .keyReused }
                 answer = RecordAnswer()
                 answer.warnings = found.answer.warnings
