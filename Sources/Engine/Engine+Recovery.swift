@@ -42,7 +42,7 @@ extension Engine {
         }
         do throws(EngineError) {
             let schedules = Schedules()
-            let recovery = try Recovery(disk)
+            let recovery = try Recovery(disk, newID: settings.newJournalID)
             let (table, lane) = try makeTable(
                 configuration.capacity, schedules, recovery.secret, now: clock.now)
             var replayer = Replayer(lane, schedules, now: clock.now)
@@ -204,12 +204,14 @@ struct Recovery {
         var epoch: UInt64 = 0
     }
 
-    init(_ disk: any Disk, removesTemporaries: Bool = true) throws(EngineError) {
+    init(
+        _ disk: any Disk, newID: JournalID? = nil, removesTemporaries: Bool = true
+    ) throws(EngineError) {
         do throws(JournalError) {
             if removesTemporaries { try disk.removeTemporaries() }
             let id = try JournalReader.id(disk)
             self.disk = disk
-            self.id = id ?? .random()
+            self.id = id ?? newID ?? .random()
             exists = id != nil
             var passedOver: [String] = []
             var checkpoint: UInt64?

@@ -14,6 +14,8 @@ package struct DurabilitySettings: Sendable {
     package var retention: Int64 = 3_600_000
     /// Whether threads do rounds, segments and checkpoints; else the owner does (a simulator).
     package var hasThreads = true
+    /// Of a journal that does not exist yet; nil: a random one. A simulator sets it, for its runs to repeat.
+    package var newJournalID: JournalID?
 
     package init() {}
 }

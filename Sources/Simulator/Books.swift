@@ -35,6 +35,8 @@ struct Books {
     var settling: [UInt64: (how: Settling, done: Bool)] = [:]
     /// Usage recorded: tenant, amounts, key, and whether the client was told.
     var recorded: [(tenant: Int, amounts: Amounts, key: String, done: Bool)] = []
+    /// By tenant: extensions that commits may have charged beyond what was held.
+    var overage: [Int: Int64] = [:]
     /// What went wrong, for the report.
     var violations: [String] = []
 
@@ -54,8 +56,11 @@ struct Books {
     /// Reservations that the client may settle: told of, not being settled.
     var settleable: [UInt64] { maker.keys.filter { settling[$0] == nil }.sorted() }
 
-    /// What a tenant's totals must be when everything is collected and what is due by `now` has expired.
-    func totals(tenant: Int, now: Int64) -> (committed: Amounts, held: Amounts) {
+    /// What the totals of a tenant, or of what it asked for with its profile, must be when everything is collected and
+    /// what is due by `now` has expired.
+    func totals(
+        tenant: Int, profileOnly: Bool, now: Int64
+    ) -> (committed: Amounts, held: Amounts) {
         var committed = Amounts()
         var held = Amounts()
         func add(_ amounts: Amounts, to total: inout Amounts) {
@@ -63,7 +68,8 @@ struct Books {
                 total.set(resource, total[resource] + amounts[resource])
             }
         }
-        for (index, request) in requests.enumerated() where request.tenant == tenant {
+        for (index, request) in requests.enumerated()
+        where request.tenant == tenant && (request.profile || !profileOnly) {
             guard let answer = told[index], answer.decision == .allowed else { continue }
             if request.mode == .commit {
                 add(request.amounts, to: &committed)
@@ -81,7 +87,9 @@ struct Books {
                 }
             }
         }
-        for usage in recorded where usage.tenant == tenant { add(usage.amounts, to: &committed) }
+        for usage in recorded where usage.tenant == tenant && !profileOnly {
+            add(usage.amounts, to: &committed)
+        }
         return (committed, held)
     }
 }

@@ -10,9 +10,12 @@ import TestKit
 ///
 /// Never: more used than a cap allows, an acknowledged answer lost, a retry decided twice, a reservation settled
 /// twice, an operation that nobody asked for. The same seed gives the same trace.
+///
+/// In a debug build some requests are decided while another lane stands in the middle of a decision about the same
+/// tenant.
 package struct Simulation {
     /// What a run came to.
-    package struct Report: Sendable {
+    package struct Report: Sendable, Equatable {
         package var seed: UInt64
         package var violations: [String] = []
         package var crashes = 0
@@ -21,7 +24,11 @@ package struct Simulation {
         package var acknowledged = 0
         package var checkpoints = 0
         package var refusedForRoom = 0
-        /// A hash of everything that the disk was asked to do.
+        /// Requests that a cap refused.
+        package var denied = 0
+        /// Answers after which a cap was just used up.
+        package var capsReached = 0
+        /// A hash of everything that the disk was asked to do, with every byte written.
         package var trace: UInt64 = 0
     }
 
@@ -38,13 +45,29 @@ package struct Simulation {
         var tell: (inout Simulation) -> Void
     }
 
-    private static let tenants = 3
-    /// Extensions; tenant 0 is capped, and refuses.
-    private static let cap: Int64 = 60
+    /// An answer to a request, or why there is none.
+    private typealias Outcome = (failure: Failure?, answer: CheckAnswer)
+
+    /// What the client holds the service to. Low caps, that are reached time and again.
+    private static let tenants = [
+        TenantSettings(
+            id: "tenant-0", limits: TenantLimits(monthlySpendNanos: 3_000, maxExtensions: 40),
+            onLimit: .block),
+        TenantSettings(id: profile.tenantID),
+        TenantSettings(
+            id: "tenant-2", limits: TenantLimits(maxExtensions: 40), onLimit: .block),
+    ]
+    private static let profile = ProfileSettings(
+        id: "profile", tenantID: "tenant-1", dailySpendLimitEnabled: true,
+        dailySpendLimitNanos: 1_500)
+    private static let profileTenant = 1
+    /// Its commits never charge more than was held, so that nothing excuses use above its caps.
+    private static let strictTenant = 0
     private static let start: Int64 = 1_800_000_000_000
     private static let lanes = 2
 
     private var random: SeededGenerator
+    private let excess: Int64
     private let disk: SimulatedDisk
     private let time: Time
     private var engine: Engine?
@@ -55,8 +78,11 @@ package struct Simulation {
     /// Requests, settlements and usage of which the client does not know the outcome.
     private var unknown: Set<Int> = []
 
-    package init(seed: UInt64) {
+    /// - Parameter excess: what the service is told to grant above each cap. With more than 0 a run must end with a
+    ///   violation: a test of the test.
+    package init(seed: UInt64, excess: Int64 = 0) {
         random = SeededGenerator(seed: seed &* 0x9e37_79b9)
+        self.excess = excess
         disk = SimulatedDisk(seed: seed)
         time = Time(Self.start)
         report = Report(seed: seed)
@@ -82,7 +108,8 @@ package struct Simulation {
 
     private mutating func step() {
         switch chance(100) {
-        case 0..<42: ask()
+        case 0..<36: ask()
+        case 36..<42: askAtOnce()
         case 42..<56: settle()
         case 56..<62: recordUsage()
         case 62..<66: retry()
@@ -135,6 +162,7 @@ package struct Simulation {
         settings.journal.maximumBytes = 16 << 20
         settings.retention = 0
         settings.hasThreads = false
+        settings.newJournalID = JournalID(low: random.next(), high: random.next())
         do {
             let (engine, _) = try Engine.open(
                 configuration: EngineConfiguration(
@@ -155,21 +183,23 @@ package struct Simulation {
     }
 
     private func configure(_ engine: Engine) throws {
-        for tenant in 0..<Self.tenants {
-            let limits = TenantLimits(maxExtensions: tenant == 0 ? Self.cap : nil)
-            guard engine.tenant(Self.name(tenant)) == nil else { continue }
-            try engine.setTenant(TenantSettings(id: Self.name(tenant), limits: limits))
+        for var settings in Self.tenants where engine.tenant(settings.id) == nil {
+            settings.limits.monthlySpendNanos? += excess
+            settings.limits.maxExtensions? += excess
+            try engine.setTenant(settings)
         }
-        try engine.setProfile(ProfileSettings(id: "profile", tenantID: Self.name(1)))
+        var profile = Self.profile
+        profile.dailySpendLimitNanos? += excess
+        try engine.setProfile(profile)
         engine.runJournal()
     }
-
-    private static func name(_ tenant: Int) -> String { "tenant-\(tenant)" }
 
     /// Lets time pass, with everything that falls due.
     private mutating func pass(_ milliseconds: Int64) {
         time.advance(milliseconds)
         for lane in lanes { lane.tick() }
+        guard let lane = lanes.first else { return }
+        for tenant in Self.tenants.indices { inspect(tenant, lane) }
     }
 
     private mutating func checkpoint() {
@@ -208,18 +238,39 @@ package struct Simulation {
     // MARK: What the client does
 
     private mutating func ask() {
-        let tenant = chance(Self.tenants)
+        let index = makeRequest(chance(Self.tenants.count))
+        send(index)
+    }
+
+    /// Asks for two things of one tenant, or for one thing twice, on two lanes at once.
+    private mutating func askAtOnce() {
+        let tenant = chance(Self.tenants.count)
+        let first = makeRequest(tenant)
+        let second = chance(4) == 0 ? first : makeRequest(tenant)
+        let turn = chance(2)
+        let (lane, other) = (lanes[turn], lanes[1 - turn])
+        let request = books.requests[second]
+        var between: Outcome?
+        let outcome = Self.decide(books.requests[first], lane, heldAt: chance(16)) {
+            between = Self.decide(request, other)
+        }
+        conclude(second, between ?? Self.decide(request, other), other)
+        conclude(first, outcome, lane)
+    }
+
+    private mutating func makeRequest(_ tenant: Int) -> Int {
         var amounts = Amounts(.extensions, Int64(1 + chance(5)))
         if chance(3) == 0 { amounts.set(Resource.spend.index, Int64(1 + chance(1_000))) }
         let request = Books.Request(
-            tenant: tenant, profile: tenant == 1 && chance(2) == 0, amounts: amounts,
+            tenant: tenant, profile: tenant == Self.profileTenant && chance(2) == 0,
+            amounts: amounts,
             mode: chance(4) == 0 ? .commit : .reserve,
             onExpiry: chance(3) == 0 ? .commit : .release,
             ttl: chance(2) == 0 ? 86_400_000 : UInt32(1_000 + chance(4_000)),
             key: "k\(books.requests.count)")
         books.requests.append(request)
         unknown.insert(books.requests.count - 1)
-        send(books.requests.count - 1)
+        return books.requests.count - 1
     }
 
     /// Asks again for something that was asked before.
@@ -230,11 +281,14 @@ package struct Simulation {
 
     private mutating func send(_ index: Int) {
         let lane = lanes[chance(lanes.count)]
-        let request = books.requests[index]
+        conclude(index, Self.decide(books.requests[index], lane), lane)
+    }
+
+    private static func decide(_ request: Books.Request, _ lane: EngineLane) -> Outcome {
         lane.beginBatch()
         var result = CheckAnswer()
-        let failure = Self.name(request.tenant).withBorrowedBytes { tenant in
-            (request.profile ? "profile" : "").withBorrowedBytes { profile in
+        let failure = tenants[request.tenant].id.withBorrowedBytes { tenant in
+            (request.profile ? profile.id : "").withBorrowedBytes { profile in
                 request.key.withBorrowedBytes { key in
                     var command = CheckCommand(
                         tenantID: tenant, action: .charge, amounts: request.amounts)
@@ -247,7 +301,29 @@ package struct Simulation {
                 }
             }
         }
-        if let failure {
+        return (failure, result)
+    }
+
+    /// Decides, and does something else at the step of that number, where there is one. A release build has no steps.
+    private static func decide(
+        _ request: Books.Request, _ lane: EngineLane, heldAt step: Int,
+        _ meanwhile: @escaping () -> Void
+    ) -> Outcome {
+        #if STEP_POINTS
+            var seen = 0
+            lane.lane.onStep = { _ in
+                defer { seen += 1 }
+                if seen == step { meanwhile() }
+            }
+            defer { lane.lane.onStep = nil }
+        #endif
+        return decide(request, lane)
+    }
+
+    /// Takes an outcome down.
+    private mutating func conclude(_ index: Int, _ outcome: Outcome, _ lane: EngineLane) {
+        let result = outcome.answer
+        if let failure = outcome.failure {
             if failure.code == .unavailable {
                 report.refusedForRoom += 1
             } else {
@@ -262,10 +338,12 @@ package struct Simulation {
         if wasTold && !result.replayed {
             books.violations.append("request \(index) was acknowledged and is lost")
         }
+        if !result.replayed && !result.refused.isEmpty { report.denied += 1 }
         answer(lane) { simulation in
             simulation.books.tell(index, told)
             simulation.unknown.remove(index)
         }
+        inspect(books.requests[index].tenant, lane)
     }
 
     private mutating func settle() {
@@ -276,9 +354,15 @@ package struct Simulation {
         }
         guard !open.isEmpty else { return }
         let id = open[chance(open.count)]
-        let held = books.maker[id].map { books.requests[$0].amounts[.extensions] } ?? 0
+        guard let request = books.maker[id].map({ books.requests[$0] }) else { return }
+        let held = request.amounts[.extensions]
+        let most = request.tenant == Self.strictTenant ? held : held + 2
         let how: Books.Settling =
-            chance(3) == 0 ? .release : .commit(chance(2) == 0 ? held : Int64(chance(4)))
+            chance(3) == 0
+            ? .release : .commit(chance(2) == 0 ? held : Int64(chance(Int(most) + 1)))
+        if case .commit(let actual) = how {
+            books.overage[request.tenant, default: 0] += max(0, actual - held)
+        }
         books.settling[id] = (how, false)
         settle(id, how)
     }
@@ -312,11 +396,13 @@ package struct Simulation {
             books.violations.append("reservation \(id) was settled twice")
         }
         answer(lane) { $0.books.settling[id] = (how, true) }
+        if let request = books.maker[id] { inspect(books.requests[request].tenant, lane) }
     }
 
     private mutating func recordUsage() {
         let usage = (
-            tenant: chance(Self.tenants), amounts: Amounts(.callSeconds, Int64(1 + chance(100))),
+            tenant: chance(Self.tenants.count),
+            amounts: Amounts(.callSeconds, Int64(1 + chance(100))),
             key: "u\(books.recorded.count)", done: false
         )
         books.recorded.append(usage)
@@ -328,7 +414,7 @@ package struct Simulation {
         let usage = books.recorded[index]
         lane.beginBatch()
         var result = RecordAnswer()
-        let failure = Self.name(usage.tenant).withBorrowedBytes { tenant in
+        let failure = Self.tenants[usage.tenant].id.withBorrowedBytes { tenant in
             usage.key.withBorrowedBytes { key in
                 var command = RecordCommand(tenantID: tenant, amounts: usage.amounts)
                 command.idempotencyKey = key
@@ -345,6 +431,7 @@ package struct Simulation {
             books.violations.append("usage \(index) was recorded twice")
         }
         answer(lane) { $0.books.recorded[index].done = true }
+        inspect(usage.tenant, lane)
     }
 
     // MARK: What the client checks
@@ -359,25 +446,58 @@ package struct Simulation {
         for _ in 0..<min(20, books.requests.count) { retry() }
         round()
         guard books.violations.isEmpty else { return }
-        for tenant in 0..<Self.tenants { compare(tenant) }
+        for tenant in Self.tenants.indices { compare(tenant) }
+    }
+
+    /// What a limit allows, as the client knows it; nil: any use.
+    private static func cap(_ kind: LimitKind, of tenant: Int) -> Int64? {
+        kind == .profileDailySpend
+            ? profile.dailySpendLimitNanos : tenants[tenant].limits.cap(kind.row.resource)
+    }
+
+    /// Reads what a tenant and its profile have in use, and holds it against the caps. nil: there is no room to tell.
+    ///
+    /// No request is allowed beyond a cap, and nothing else adds to what is used but a commit above its hold.
+    @discardableResult
+    private mutating func inspect(_ tenant: Int, _ lane: EngineLane) -> LimitStates? {
+        var usage = UsageAnswer()
+        let failure = Self.tenants[tenant].id.withBorrowedBytes { id in
+            (tenant == Self.profileTenant ? Self.profile.id : "").withBorrowedBytes { profile in
+                lane.usage(UsageQuery(tenantID: id, profileID: profile), answer: &usage)
+            }
+        }
+        if let failure {
+            if failure.code != .unavailable {
+                books.violations.append("tenant \(tenant) cannot be read: \(failure.code)")
+            }
+            return nil
+        }
+        for kind in LimitKind.allCases where usage.limits.present.contains(kind) {
+            guard let cap = Self.cap(kind, of: tenant) else { continue }
+            let used = usage.limits[kind].committed + usage.limits[kind].held
+            let overage = kind == .tenantExtensions ? books.overage[tenant] ?? 0 : 0
+            if used == cap { report.capsReached += 1 }
+            if used > cap + overage {
+                books.violations.append(
+                    "tenant \(tenant), \(kind): \(used) used of \(cap), overage \(overage)")
+            }
+        }
+        return usage.limits
     }
 
     private mutating func compare(_ tenant: Int) {
         let lane = lanes[chance(lanes.count)]
         // What fell due while nobody was there has expired before this process served.
         lane.beginBatch()
-        var usage = UsageAnswer()
-        let failure = Self.name(tenant).withBorrowedBytes { id in
-            lane.usage(UsageQuery(tenantID: id, profileID: .none), answer: &usage)
-        }
-        guard failure == nil else {
-            books.violations.append("\(Self.name(tenant)) is not there")
+        guard let states = inspect(tenant, lane) else {
+            books.violations.append("tenant \(tenant) is not there")
             return
         }
-        let (committed, held) = books.totals(tenant: tenant, now: lane.now)
-        for kind in LimitKind.allCases where kind.row.subject == .tenant {
+        for kind in LimitKind.allCases where states.present.contains(kind) {
+            let (committed, held) = books.totals(
+                tenant: tenant, profileOnly: kind == .profileDailySpend, now: lane.now)
             let resource = kind.row.resource
-            let state = usage.limits[kind]
+            let state = states[kind]
             if state.committed != committed[resource] || state.held != held[resource] {
                 books.violations.append(
                     """

@@ -40,7 +40,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     package var onCreate: ((String) -> Void)?
     /// Called with its name when a file was synced.
     package var onSync: ((String) -> Void)?
-    /// A hash of every operation and its content so far.
+    /// A hash of every operation so far, with every byte that was written.
     package private(set) var trace: UInt64 = 0xcbf2_9ce4_8422_2325
     /// Operations that changed something or synced.
     package private(set) var operations = 0
@@ -141,6 +141,17 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         trace = (trace ^ word) &* 0x0000_0100_0000_01b3
     }
 
+    private func note(_ bytes: UnsafeRawBufferPointer) {
+        var checksum = CRC32C()
+        var offset = 0
+        while offset + 8 <= bytes.count {
+            checksum.add(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            offset += 8
+        }
+        for byte in bytes[offset...] { checksum.add(UInt64(byte)) }
+        note(UInt64(checksum.value))
+    }
+
     private func failure(_ name: String, _ reason: String) -> JournalError {
         JournalError(.system, file: name, reason: reason, remedy: "simulated")
     }
@@ -227,6 +238,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         }
         note(UInt64(offset))
         note(UInt64(total))
+        note(UInt64(place - offset))
+        for piece in pieces { note(piece) }
         if place > offset {
             for sector in offset / Self.sector...(place - 1) / Self.sector {
                 target.dirty.insert(sector)
@@ -256,6 +269,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     package func truncate(_ file: DiskFile, to size: Int) throws(JournalError) {
         let target = try self.file(file)
         guard try proceed(file.name, 4) else { throw failure(file.name, "the power is gone") }
+        note(UInt64(size))
         if size < target.bytes.count {
             target.bytes.removeLast(target.bytes.count - size)
         } else {
@@ -267,6 +281,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     package func rename(_ name: String, to newName: String) throws(JournalError) {
         let goesOn = try proceed(name, 5)
         guard names[name] != nil else { throw failure(name, "it is not there") }
+        for byte in newName.utf8 { note(UInt64(byte)) }
         let change = NameChange.rename(name, newName)
         Self.apply(change, to: &names)
         nameChanges.append(change)

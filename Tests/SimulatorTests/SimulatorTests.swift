@@ -1,5 +1,7 @@
 import Foundation
+import Journal
 import Simulator
+import TestKit
 import Testing
 
 /// Engine and journal against crashes: see `Simulation`. `TOLLGATE_SEEDS` sets how many seeds, `TOLLGATE_SEED` the first.
@@ -15,6 +17,9 @@ import Testing
         var acknowledged = 0
         var checkpoints = 0
         var refused = 0
+        var denied = 0
+        var capsReached = 0
+        var trace: UInt64 = 0
         var wrong = 0
         for seed in first..<first + seeds {
             var simulation = Simulation(seed: UInt64(seed))
@@ -23,6 +28,9 @@ import Testing
             acknowledged += report.acknowledged
             checkpoints += report.checkpoints
             refused += report.refusedForRoom
+            denied += report.denied
+            capsReached += report.capsReached
+            trace = trace &* 31 &+ report.trace
             guard !report.violations.isEmpty else { continue }
             wrong += 1
             let text = report.violations.prefix(3).joined(separator: "\n")
@@ -31,16 +39,42 @@ import Testing
         }
         print(
             "\(seeds) seeds from \(first): \(crashes) crashes, \(acknowledged) acknowledged,"
-                + " \(checkpoints) checkpoints, \(refused) refused since the disk was full")
+                + " \(checkpoints) checkpoints, \(refused) refused since the disk was full,"
+                + " \(denied) denied by a cap, \(capsReached) looks at a cap just reached;"
+                + " trace \(String(trace, radix: 16))")
         #expect(crashes > seeds && acknowledged > 20 * seeds && checkpoints > seeds / 2)
         #expect(refused > seeds)
+        #expect(denied > 5 * seeds && capsReached > 5 * seeds)
+    }
+
+    /// A service that grants one more than it was told is caught: by that, the caps are reached and looked at.
+    @Test func aGrantAboveACapIsFound() {
+        for seed in 1...10 as ClosedRange<UInt64> {
+            var simulation = Simulation(seed: seed, excess: 1)
+            let violations = simulation.run(steps: 300).violations
+            #expect(violations.contains { $0.contains(" used of ") }, "seed \(seed)")
+        }
     }
 
     @Test func theSameSeedGivesTheSameTrace() {
-        for seed in [1, 2, 3] as [UInt64] {
+        var traces: Set<UInt64> = []
+        for seed in 1...10 as ClosedRange<UInt64> {
             var first = Simulation(seed: seed)
             var second = Simulation(seed: seed)
-            #expect(first.run(steps: 200).trace == second.run(steps: 200).trace)
+            let report = first.run(steps: 300)
+            #expect(report == second.run(steps: 300))
+            traces.insert(report.trace)
         }
+        #expect(traces.count == 10)
+    }
+
+    @Test func theTraceTellsWhatWasWritten() throws {
+        let traces = try [[1], [2], [1, 2], [2, 1]].map { (words: [UInt8]) in
+            let disk = SimulatedDisk(seed: 1)
+            let file = try disk.create("file")
+            try words.withUnsafeBytes { try disk.write(file, at: 0, [$0]) }
+            return disk.trace
+        }
+        #expect(Set(traces).count == traces.count)
     }
 }
