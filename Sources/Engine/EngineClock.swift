@@ -4,7 +4,7 @@ import Synchronization
 /// Engine time: Unix milliseconds that advance with CLOCK_BOOTTIME and never go back (semantics §2).
 ///
 /// A wall clock that steps back changes nothing. One that runs ahead by up to a day is followed at once; one that
-/// jumps further is reported and believed only after it has stood for 60 s.
+/// jumps further is reported and believed only after it has stood for 60 s; jumping on starts the 60 s again.
 ///
 /// Thread safety: any thread may read; `follow` is for one thread at a time.
 package final class EngineClock: Sendable {
@@ -47,6 +47,8 @@ package final class EngineClock: Sendable {
     private let offset: Atomic<Int64>
     /// Boot time since which a lead of more than a day stands; 0: none.
     private let doubtedSince = Atomic<Int64>(0)
+    /// That lead, as it was first seen.
+    private let doubtedLead = Atomic<Int64>(0)
 
     /// - Parameter highWater: the latest engine time that is known to have been used; the clock starts no earlier.
     package init(_ source: Source = .system, highWater: Int64 = 0) {
@@ -82,8 +84,9 @@ package final class EngineClock: Sendable {
             return .steady
         }
         let since = doubtedSince.load(ordering: .relaxed)
-        if since == 0 {
+        if since == 0 || lead - doubtedLead.load(ordering: .relaxed) > Self.believableLead {
             doubtedSince.store(boot, ordering: .relaxed)
+            doubtedLead.store(lead, ordering: .relaxed)
             return .doubted(lead: lead)
         }
         guard boot - since >= Self.patience else { return .doubted(lead: lead) }

@@ -53,6 +53,13 @@ package final class EngineLane {
     /// higher.
     package func takeTicket() -> UInt64 { journal?.rounds.takeTicket(listener) ?? 0 }
 
+    /// Has what a batch of calls put on record written, though its answers do not wait for the disk. To be called once
+    /// before they leave; costs a few loads, and a store while the journal is awake.
+    package func answersLeave() {
+        guard let journal, !journal.answersWait, lane.hasUnwritten else { return }
+        journal.rounds.wake()
+    }
+
     /// The highest ticket whose answers may leave. Any thread.
     package var durableTicket: UInt64 { journal?.rounds.durable ?? 0 }
 

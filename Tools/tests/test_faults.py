@@ -17,6 +17,7 @@ import time
 import grpc
 import pytest
 from conftest import Failure, Server, failure, quantities, usage
+from control import Rest
 from realtime import Clock
 
 LONG = os.environ.get("TOLLGATE_FAULTS") == "long"
@@ -276,6 +277,15 @@ def test_a_slow_disk_only_delays(contract, journal, milliseconds):
         # A lone answer waits for a whole sync that began after it was given.
         fastest = min(books.ask(stub, f"alone-{index}") for index in range(3))
         assert fastest >= milliseconds / 1_000, "an answer left before its record was on disk"
+        rest = Rest(server)
+        for path, body in [
+            ("/v2/tenants", {"id": "slow"}),
+            ("/v2/usage_records", {"tenant_id": "open", "action": "charge", "quantities": {"spend": "0.01"}}),
+        ]:
+            began = time.monotonic()
+            rest.post(path, body).data
+            took = time.monotonic() - began
+            assert took >= milliseconds / 1_000, f"{path} was answered before it was on disk"
         with Load(books, server) as load:
             time.sleep(max(1, 3 * milliseconds / 1_000))
     assert server.process.poll() is None

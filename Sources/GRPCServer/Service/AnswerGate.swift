@@ -8,6 +8,9 @@ package protocol AnswerGate: AnyObject {
     /// The ticket of all answers given so far.
     func takeTicket() -> UInt64
 
+    /// Answers are about to leave that need not wait. Called once after a batch of calls.
+    func answersLeave()
+
     /// The highest ticket whose answers may leave.
     var durableTicket: UInt64 { get }
 

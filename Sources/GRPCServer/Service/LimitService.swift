@@ -86,6 +86,8 @@ package final class LimitService: GRPCService {
 
     package func takeTicket() -> UInt64 { gate.takeTicket() }
 
+    package func answersLeave() { gate.answersLeave() }
+
     package var durableTicket: UInt64 { gate.durableTicket }
 
     package func onDurable(_ notify: @escaping @Sendable () -> Void) { gate.onDurable(notify) }

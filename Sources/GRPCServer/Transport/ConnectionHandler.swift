@@ -144,6 +144,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var isHeldBack: Bool
         repeat {
             isHeldBack = !decide()
+            if answeredAtOnce > 0 { service.answersLeave() }
             write()
             noteAnswers()
         } while isHeldBack && isWritable && hasOutputRoom

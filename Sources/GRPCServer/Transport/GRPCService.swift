@@ -184,6 +184,9 @@ package protocol GRPCService: AnyObject {
     /// least one answer was held. Tickets never fall.
     func takeTicket() -> UInt64
 
+    /// Answers are about to leave that were not held. Called once for all that a read brought.
+    func answersLeave()
+
     /// The highest ticket whose answers may leave.
     var durableTicket: UInt64 { get }
 
@@ -221,6 +224,8 @@ extension GRPCService {
     package func stopped() {}
 
     package func takeTicket() -> UInt64 { 0 }
+
+    package func answersLeave() {}
 
     package var durableTicket: UInt64 { 0 }
 

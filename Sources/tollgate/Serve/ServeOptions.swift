@@ -23,8 +23,9 @@ struct ServeOptions: ParsableArguments {
     @Option(
         help: .init(
             """
-            When an answer leaves: sync, once it is on disk (default); interval, at once, with the \
-            disk behind by --journal-interval; memory, at once, and nothing is kept.
+            When an answer leaves: sync, once it is on disk (default); interval, at once: a crash of \
+            the process or the machine may lose what was answered within --journal-interval and the \
+            syncs before and after it; memory, at once, and nothing is kept.
             """,
             valueName: "mode"))
     var durability: String?
@@ -73,7 +74,10 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: .init(
-            "With --durability interval: what a crash may take back, 1ms to 10s (default 10ms).",
+            """
+            With --durability interval: how long the journal collects between two writes, 1ms to \
+            10s (default 10ms).
+            """,
             valueName: "duration"))
     var journalInterval: String?
 

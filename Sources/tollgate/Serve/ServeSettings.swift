@@ -31,7 +31,7 @@ struct ServeSettings: Sendable, Equatable {
     var idempotencyRetentionMilliseconds: Int64 = 900_000
     var maxReservationLifeMilliseconds: Int64 = 86_400_000
 
-    /// Durability `interval`: how much time a crash of the machine may take back.
+    /// Durability `interval`: how long the journal collects between the end of a write and the next.
     var journalIntervalMilliseconds: Int64 = 10
     var journalSegmentBytes = 64 << 20
     /// Of all segments together; more is refused until a checkpoint has made room.

@@ -42,6 +42,11 @@ struct Service {
             authority: authority, engine: engine, directory: settings.dataDirectory, logger: logger
         ).makeIfMissing()
         if let limits { try applyIfNew(limits) }
+        logger.info(
+            "durability",
+            metadata: [
+                "mode": "\(settings.durability.rawValue)", "may_lose": "\(settings.mayLose)",
+            ])
         let seconds = settings.idempotencyRetentionMilliseconds / 1_000
         logger.info(
             "remembering keys",
@@ -249,6 +254,19 @@ struct Service {
 }
 
 extension ServeSettings {
+    /// What was acknowledged and may be gone after a crash of the process or the machine.
+    fileprivate var mayLose: String {
+        switch durability {
+        case .sync: "nothing that was acknowledged"
+        case .interval:
+            """
+            what was acknowledged within \(journalIntervalMilliseconds)ms and the syncs before and \
+            after them
+            """
+        case .memory: "everything"
+        }
+    }
+
     /// What the engine must know of the journal.
     fileprivate var journal: DurabilitySettings {
         var result = DurabilitySettings()

@@ -19,6 +19,8 @@ final class TestGate: AnswerGate, Sendable {
         /// The clock stands, but for what the test adds.
         var frozenNanoseconds: UInt64?
         var decisions = 0
+        /// How often answers left that need not wait.
+        var departures = 0
         var ticket: UInt64 = 0
         var durableTicket: UInt64 = 0
         var notify: (@Sendable () -> Void)?
@@ -58,6 +60,8 @@ final class TestGate: AnswerGate, Sendable {
             return $0.ticket
         }
     }
+
+    func answersLeave() { change { $0.departures += 1 } }
 
     var durableTicket: UInt64 { now.durableTicket }
 

@@ -39,6 +39,25 @@ import Wire
         await test.stop()
     }
 
+    /// The journal is told of what was answered at once; of what waits it learns by the ticket.
+    @Test func theJournalIsToldOfWhatDoesNotWait() async throws {
+        let test = try await LimitServer()
+        #expect(test.gate.now.departures == 0)
+        _ = try await test.call(.checkAndReserve, asking(1))
+        let afterOne = test.gate.now.departures
+        #expect(afterOne > 0)
+        _ = try await test.call(.checkAndReserveStream, asking(1))
+        #expect(test.gate.now.departures > afterOne)
+        test.gate.change { $0.answersWait = true }
+        let stream = try test.begin(.checkAndReserve, [asking(1)])
+        try await test.settle()
+        let whileOneWaits = test.gate.now.departures
+        try await test.makeDurable()
+        #expect(try await test.client.finish(stream).status == 0)
+        #expect(test.gate.now.departures == whileOneWaits && test.gate.now.ticket > 0)
+        await test.stop()
+    }
+
     /// What the message alone says is wrong depends on no disk.
     @Test func badRequestsDoNotWait() async throws {
         let test = try await LimitServer()
