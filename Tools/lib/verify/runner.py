@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -139,8 +140,10 @@ class Context:
             timeout,
             {"TOLLGATE_BINARY": str(self.server()), "TOLLGATE_SEED": str(self.seed), **(environment or {})},
         )
-        skipped = re.findall(r"^SKIPPED \[\d+\] \S+ (.*)$", output.text, re.MULTILINE)
-        return output.figures + [f"SKIPPED: {reason}" for reason in skipped]
+        skipped = re.findall(r"^SKIPPED \[(\d+)\] (\S+?):(?:\d+:)? (.*)$", output.text, re.M)
+        return output.figures + [
+            f"SKIPPED: {reason} ({count} of {pathlib.Path(file).name})" for count, file, reason in skipped
+        ]
 
 
 def tests_run(output):
@@ -161,7 +164,7 @@ def say(text):
 
 
 def perform(context, step):
-    """Runs one step."""
+    """Runs one step. Whatever goes wrong in it fails this step, and the next ones run all the same."""
     say(f"\n== {step.name}: {step.title}")
     began = time.monotonic()
     builds = context.build_seconds
@@ -170,10 +173,22 @@ def perform(context, step):
         result = Result(step.name, True, 0, figures)
     except Violation as violation:
         result = Result(step.name, False, 0, [], str(violation))
+    except Exception as error:
+        result = Result(step.name, False, 0, [], unexpected(context, step, error))
     result.seconds = time.monotonic() - began - (context.build_seconds - builds)
     for line in result.figures:
         say(f"   {line}")
     if result.reason:
         say(f"   {result.reason}")
-    say(f"   seed {context.seed}, {result.seconds:.1f} s: {'pass' if result.passed else 'FAIL'}")
+    seed = f"seed {context.seed}" if step.is_seeded else "no seed"
+    say(f"   {seed}, {result.seconds:.1f} s: {'pass' if result.passed else 'FAIL'}")
     return result
+
+
+def unexpected(context, step, error):
+    """A sentence about an error that no step expects; where it came from is kept in a log."""
+    log = context.logs / f"{step.name}.traceback"
+    log.write_text("".join(traceback.format_exception(error)))
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({pathlib.Path(place.filename).name}:{place.lineno})\n  log: {log}"

@@ -1,4 +1,5 @@
-"""Half of what the service can do, for a while: nothing grows, and the client's books are the service's."""
+"""Half of what the service can do, for a while: nothing grows, the client's books are the service's, and the journal's
+are the same."""
 
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import time
 
+import usage
 from runner import ROOT, Violation, say
 
 LONG_SECONDS = 7_200
@@ -16,6 +18,8 @@ QUICK_SECONDS = 20
 QUICK_RATE = 200
 # Actions a second, tried one after the other to learn what the service can do.
 RATES = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000]
+# Holds that are open when the service stops: the load settles its own.
+OPEN_HOLDS = 100
 
 
 class Server:
@@ -31,12 +35,14 @@ class Server:
         ready = self.process.stdout.readline()
         match = re.match(r"tollgate ready grpc=(\S+) ", ready)
         if not match:
-            self.process.kill()
+            self.kill()
             raise Violation(f"the server is not ready: {work}/server.log")
         self.endpoint = match[1]
 
     def sample(self):
         """(resident KiB, descriptors)"""
+        if self.process.poll() is not None:
+            raise Violation(f"the server ended with {self.process.returncode} under the load: {self.log.name}")
         directory = pathlib.Path("/proc") / str(self.process.pid)
         resident = int(re.search(r"VmRSS:\s+(\d+)", (directory / "status").read_text())[1])
         return resident, len(os.listdir(directory / "fd"))
@@ -52,7 +58,13 @@ class Server:
         finally:
             self.log.close()
         if status != 0:
-            raise Violation(f"the server ended with {status}")
+            raise Violation(f"the server ended with {status}: {self.log.name}")
+
+    def kill(self):
+        """Whatever state it is in."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
 
 class Load:
@@ -83,10 +95,17 @@ def half_capacity(context, binaries, work):
         place.mkdir()
         load = Load(context, binaries / "tollgate-loadtest", place, rate, 10)
         server = Server(binaries / "tollgate", place, load.limits)
-        run = load.start(server, place / "report.json")
-        status = run.wait(120)
-        server.stop()
-        report = json.loads((place / "report.json").read_text())
+        run = None
+        try:
+            run = load.start(server, place / "report.json")
+            status = run.wait(120)
+            server.stop()
+        finally:
+            if run and run.poll() is None:
+                run.kill()
+                run.wait()
+            server.kill()
+        report = read_report(place / "report.json")
         if status != 0 or report["latency_ms"]["p99"] > 50:
             break
         best = rate
@@ -109,29 +128,62 @@ def soak(context):
         rate = int(os.environ.get("TOLLGATE_SOAK_RATE", 0)) or half_capacity(context, binaries, work)
     load = Load(context, binaries / "tollgate-loadtest", work, rate, seconds)
     # What is remembered must level off well before the middle of the run.
-    retention = ["--idempotency-retention", "2s" if seconds < 600 else "60s", "--journal-retention", "0s"]
-    server = Server(binaries / "tollgate", work, load.limits, retention)
+    arguments = ["--idempotency-retention", "2s" if seconds < 600 else "60s", "--journal-retention", "0s"]
+    client = usage.Client(context.work, load.limits)
+    samples, held, before = under_load(binaries, work, load, client, arguments, seconds)
+    journal = [binaries / "tollgate", "journal", "verify", "--data-dir", work / "data"]
+    context.must("soak-verify", journal, 600)
+    after = read_again(binaries, work, load, client, arguments)
+    context.must("soak-verify-again", journal, 600)
+    return [
+        f"{seconds} s at {rate} actions/s: no wrong decision, the client's tally is GetUsage's",
+        f"{usage.compare(before, after)}; {held} of the holds are ours",
+        flat("resident KiB", [resident for resident, _ in samples], 1.05, 16_384),
+        flat("descriptors", [descriptors for _, descriptors in samples], 1, 4),
+    ]
+
+
+def under_load(binaries, work, load, client, arguments, seconds):
+    """The load, and then some holds that stay open. What was sampled meanwhile, how many holds, what is in use then."""
     samples = []
+    server = Server(binaries / "tollgate", work, load.limits, arguments)
+    run = None
     try:
         run = load.start(server, work / "report.json")
         while run.poll() is None:
             samples.append(server.sample())
             time.sleep(max(0.25, seconds / 1_000))
+        report = read_report(work / "report.json")
+        if run.returncode != 0:
+            raise Violation(f"the load test ended with {run.returncode}: {report.get('check')}")
+        held = client.hold_some(server.endpoint, OPEN_HOLDS)
+        before = client.read(server.endpoint)
         server.stop()
     finally:
-        for process in (run, server.process):
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    report = json.loads((work / "report.json").read_text())
-    if run.returncode != 0:
-        raise Violation(f"the load test ended with {run.returncode}: {report.get('check')}")
-    context.must("soak-verify", [binaries / "tollgate", "journal", "verify", "--data-dir", work / "data"], 600)
-    return [
-        f"{seconds} s at {rate} actions/s: no wrong decision, the client's tally is GetUsage's",
-        flat("resident KiB", [resident for resident, _ in samples], 1.05, 16_384),
-        flat("descriptors", [descriptors for _, descriptors in samples], 1, 4),
-    ]
+        if run and run.poll() is None:
+            run.kill()
+            run.wait()
+        server.kill()
+    return samples, held, before
+
+
+def read_again(binaries, work, load, client, arguments):
+    """What another process finds in use on the same directory."""
+    server = Server(binaries / "tollgate", work, load.limits, arguments)
+    try:
+        after = client.read(server.endpoint)
+        server.stop()
+    finally:
+        server.kill()
+    return after
+
+
+def read_report(path):
+    """What the load test said, which may have ended too early to say all of it."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise Violation(f"the load test's report is not whole: {path}") from None
 
 
 def flat(what, values, factor, slack):
