@@ -176,14 +176,14 @@ final class Checkpointer: Sendable {
         var pace = self.pace(manner)
         // Nothing is over before the latest record's time, which is not known before it is read.
         var replayer = Replayer(lane, schedules, now: .min / 2)
-        var epoch: UInt64 = 0
+        var last: UInt64?
         if try hasCheckpoint(previous) {
-            epoch = try Recovery.play(previous, disk, id, into: &replayer) {
+            last = try Recovery.play(previous, disk, id, into: &replayer) {
                 () throws(JournalError) in try rest(&pace, making: manner)
-            }.epoch
+            }.sequence
         }
         let end = try Recovery.play(
-            from: previous, below: number, disk, id, epoch: epoch, into: &replayer
+            from: previous, below: number, disk, id, after: last, into: &replayer
         ) { () throws(JournalError) in try rest(&pace, making: manner) }
         do throws(JournalError) {
             try write(number, replayer, end, &pace, manner)
@@ -236,7 +236,8 @@ final class Checkpointer: Sendable {
         if settings.retention == 0 { try removeOldSegments(&files, &pace) }
     }
 
-    private func removeOldSegments(_ manner: Manner) throws(EngineError) {
+    /// Removes the segments that two checkpoints cover and whose time is over.
+    func removeOldSegments(_ manner: Manner) throws(EngineError) {
         do throws(JournalError) {
             try files.withLock { (files) throws(JournalError) in
                 var pace = self.pace(manner)

@@ -246,12 +246,10 @@ struct Recovery {
             found.epoch = summary.epoch
         }
         found.end = try Self.play(
-            from: checkpoint ?? 1, below: nil, disk, id, epoch: found.epoch, into: &replayer)
+            from: checkpoint ?? 1, below: nil, disk, id,
+            after: checkpoint == nil ? nil : found.sequence, into: &replayer)
         // The segments behind the checkpoint may not hold a frame yet.
-        if let end = found.end, end.sequence < found.sequence {
-            found.end?.sequence = found.sequence
-            found.end?.epoch = found.epoch
-        }
+        if found.end?.sequence == found.sequence { found.end?.epoch = found.epoch }
         // What still waits was never acknowledged, and this process uses its versions anew.
         replayer.beginProcess()
     }
@@ -265,7 +263,16 @@ struct Recovery {
     ) throws(EngineError) -> CheckpointReader.Summary {
         try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { EngineError($0) }) {
             (block) throws(EngineError) in
-            try replayer.playAll(block)
+            do throws(EngineError) {
+                try replayer.playAll(block)
+            } catch {
+                throw EngineError(
+                    error.code,
+                    """
+                    \(JournalFiles.checkpoint(checkpoint)), entry \(replayer.statistics.records): \
+                    \(error.message)
+                    """)
+            }
             try wrapped(rest)
         }
     }
@@ -273,15 +280,15 @@ struct Recovery {
     /// Plays segments back.
     ///
     /// - Parameters:
-    ///   - epoch: the process run that waiting records belong to.
+    ///   - last: the last frame that the checkpoint covers; nil: there is no checkpoint.
     ///   - rest: called behind each frame.
     static func play(
         from first: UInt64, below limit: UInt64?, _ disk: any Disk, _ id: JournalID,
-        epoch: UInt64, into replayer: inout Replayer,
+        after last: UInt64?, into replayer: inout Replayer,
         _ rest: () throws(JournalError) -> Void = {}
     ) throws(EngineError) -> JournalEnd {
         try JournalReader(disk, id: id).read(
-            from: first, below: limit, wrapping: { EngineError($0) }
+            from: first, below: limit, after: last, wrapping: { EngineError($0) }
         ) { (event) throws(EngineError) in
             switch event {
             case .start: replayer.beginProcess()
@@ -292,7 +299,7 @@ struct Recovery {
                     throw EngineError(
                         error.code,
                         """
-                        \(JournalFiles.segment(place.segment)), frame at offset \(place.offset): \
+                        \(JournalFiles.segment(place.segment)), records at offset \(place.offset): \
                         \(error.message)
                         """)
                 }

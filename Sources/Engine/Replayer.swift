@@ -118,7 +118,7 @@ struct Replayer {
         do throws(RecordError) {
             try record.read(words)
         } catch {
-            throw EngineError(.invalid, "a record cannot be read: \(error)")
+            throw EngineError(error)
         }
         statistics.time = max(statistics.time, record.time)
         let replayed: Replayed
@@ -146,6 +146,8 @@ struct Replayer {
         _ kind: ImageKind, _ words: UnsafeBufferPointer<UInt64>
     ) throws(EngineError) {
         guard words.count >= 5 else { throw EngineError(.invalid, "an entry is too short") }
+        let format = UInt8(truncatingIfNeeded: words[0] >> 56)
+        guard format <= RecordWords.format else { throw EngineError(.newer(format: format)) }
         statistics.time = max(statistics.time, Int64(bitPattern: words[2]))
         switch kind {
         case .tenant:
@@ -267,6 +269,26 @@ private struct KeysAhead {
         }
         defer { place += length }
         return RecordWords.keyLow(UnsafeBufferPointer(rebasing: block[place..<place + length]))
+    }
+}
+
+extension EngineError {
+    /// What is wrong with a record whose checksum is right, and what to do.
+    fileprivate init(_ error: RecordError) {
+        let later = "start the release of tollgate that wrote it, or a later one"
+        let message =
+            switch error {
+            case .newer(let format):
+                "a record in format \(format), newer than \(RecordWords.format); \(later)"
+            case .unknownKind(let kind):
+                "a record of kind \(kind), which this release does not know; \(later)"
+            case .malformed:
+                """
+                a record whose words do not add up, though its checksum is right; \
+                restore the directory from a copy
+                """
+            }
+        self.init(.invalid, message)
     }
 }
 

@@ -8,7 +8,7 @@ package struct JournalEnd: Sendable, Equatable {
     package var tornEnd: Int
     /// Where the last frame of the segment begins; `offset` if there is none.
     package var lastFrame: Int
-    /// The last frame's number, 0 if there is none, and its process run.
+    /// The last frame's number, and its process run; where nothing was read, of the frame in front, and 0.
     package var sequence: UInt64
     package var epoch: UInt64
     /// The segment is sealed: the next frame belongs into its successor.
@@ -20,7 +20,8 @@ package struct JournalEnd: Sendable, Equatable {
 /// Reads segments in order and checks everything: magic, checksums, numbers, the unbroken sequence of frames.
 ///
 /// What is wrong at the end of the journal is a torn tail; anywhere else it is damage, and refused: whether something
-/// valid with a later number follows, in the same segment or in a later one, tells the two apart.
+/// valid follows, in the same segment or in a later one, tells the two apart. Of a torn tail only its one frame can be
+/// there, so even an older frame, or another file's, is not there by a crash: somebody wrote to a wrong place.
 package struct JournalReader {
     /// What a journal holds.
     package enum Event {
@@ -70,11 +71,13 @@ package struct JournalReader {
     /// - Parameters:
     ///   - first: the segment to begin with; it must be there.
     ///   - limit: the first segment that is left out; all before it must be sealed. nil: to the end.
+    ///   - last: the last frame in front of `first`, as a checkpoint tells it; nil: unknown, but in front of segment 1
+    ///     there is none.
     /// - Returns: where the journal, or the part that was read, ends.
     /// - Complexity: O(bytes), one pass, a megabyte of memory and the largest frame.
     package func read<E: Error>(
-        from first: UInt64, below limit: UInt64? = nil, wrapping wrap: (JournalError) -> E,
-        _ body: (Event) throws(E) -> Void
+        from first: UInt64, below limit: UInt64? = nil, after last: UInt64? = nil,
+        wrapping wrap: (JournalError) -> E, _ body: (Event) throws(E) -> Void
     ) throws(E) -> JournalEnd {
         let numbers: ArraySlice<UInt64>
         do throws(JournalError) {
@@ -84,7 +87,7 @@ package struct JournalReader {
         }
         var end = JournalEnd(
             segment: first, offset: FileHeader.bytes, tornEnd: FileHeader.bytes,
-            lastFrame: FileHeader.bytes, sequence: 0, epoch: 0, isSealed: false)
+            lastFrame: FileHeader.bytes, sequence: last ?? 0, epoch: 0, isSealed: false)
         for (index, number) in numbers.enumerated() {
             try read(number, later: numbers[(index + 1)...], &end, wrap, body)
             if !end.isSealed {
@@ -157,7 +160,8 @@ package struct JournalReader {
                 throw wrap(error)
             }
             guard case .frame(let frame, let payload) = outcome else { return }
-            if end.sequence != 0 && frame.sequence != end.sequence + 1 {
+            let isKnown = end.sequence != 0 || number == 1
+            if isKnown && frame.sequence != end.sequence + 1 {
                 throw wrap(
                     .damaged(
                         file.file.name, offset: offset,
@@ -207,7 +211,7 @@ package struct JournalReader {
     ) throws(JournalError) -> Int {
         let last = end.sequence
         let remains = try file.remains(from: offset) { frame, at in
-            frame.file == number && frame.sequence > last && at > offset
+            at > offset || frame.file != number
         }
         var evidence = remains.frameOffset.map { "frame at offset \($0) of the same file" }
         if evidence == nil {

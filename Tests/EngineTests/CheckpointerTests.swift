@@ -25,11 +25,13 @@ private final class Directory {
     private static let tenants = 6_000
 
     private func open(
-        _ disk: any Disk, maximumBytes: Int = 64 << 20, hasThreads: Bool = false
+        _ disk: any Disk, maximumBytes: Int = 64 << 20, retention: Int64 = 3_600_000,
+        hasThreads: Bool = false
     ) throws -> Engine {
         var settings = DurabilitySettings()
         settings.journal.segmentBytes = 256 << 10
         settings.journal.maximumBytes = maximumBytes
+        settings.retention = retention
         settings.hasThreads = hasThreads
         let capacity = TableCapacity(
             tenants: Self.tenants, profiles: 16, reservations: 64, bodies: 64, keys: 64, lanes: 3)
@@ -88,6 +90,83 @@ private final class Directory {
         #expect(try checkpoints(disk).isEmpty)
         #expect(try checkpointer.make(.urgent))
         #expect(try checkpoints(disk).count == 1)
+        engine.close()
+    }
+
+    /// Fills segments and makes a checkpoint, so many times. Returns the checkpoints' numbers: the first segments that
+    /// they do not cover.
+    private func makeCheckpoints(
+        _ count: Int, _ engine: Engine, _ afterEach: ([UInt64]) throws -> Void = { _ in }
+    ) throws -> [UInt64] {
+        let writer = try #require(engine.journal?.writer)
+        var numbers: [UInt64] = []
+        for _ in 0..<count {
+            let segment = writer.currentSegment
+            while writer.currentSegment < segment + 2 {
+                for number in 0..<100 {
+                    try engine.setTenant(TenantSettings(id: "tenant-\(number)", name: "Name"))
+                }
+                engine.runJournal()
+            }
+            let isMade = try engine.makeCheckpoint()
+            #expect(isMade)
+            numbers.append(writer.currentSegment)
+            try afterEach(numbers)
+        }
+        return numbers
+    }
+
+    /// Not before: without the newest one, a start needs what the older one does not cover.
+    @Test func aSegmentGoesWhenTwoCheckpointsCoverIt() throws {
+        let disk = SimulatedDisk(seed: 3)
+        let engine = try open(disk, retention: 0)
+        let writer = try #require(engine.journal?.writer)
+        _ = try makeCheckpoints(4, engine) { numbers in
+            // The older one of the last two; of a single one, everything is kept.
+            let first = numbers.dropLast().last ?? 1
+            let last = writer.currentSegment + (writer.isPrepared ? 1 : 0)
+            let (segments, checkpoints) = (try disk.segmentNumbers(), try disk.checkpointNumbers())
+            #expect(segments == Array(first...last) && checkpoints == numbers.suffix(2))
+        }
+        engine.close()
+    }
+
+    @Test func coveredSegmentsAreKeptForTheirTime() throws {
+        let disk = SimulatedDisk(seed: 3)
+        let engine = try open(disk, retention: 3_600_000)
+        let checkpointer = try #require(engine.journal?.checkpointer)
+        _ = try makeCheckpoints(3, engine) { numbers in
+            try checkpointer.removeOldSegments(.quiet)
+            #expect(try disk.segmentNumbers().first == 1)
+            #expect(try disk.checkpointNumbers() == numbers.suffix(2))
+        }
+        engine.close()
+        // The same with no time to be kept for.
+        let other = SimulatedDisk(seed: 3)
+        let hasty = try open(other, retention: 1)
+        let numbers = try makeCheckpoints(3, hasty)
+        try #require(try other.segmentNumbers().first == 1)
+        let began = ContinuousClock.now
+        while try other.segmentNumbers().first != numbers[1],
+            ContinuousClock.now - began < .seconds(10)
+        {
+            try hasty.journal?.checkpointer.removeOldSegments(.quiet)
+        }
+        #expect(try other.segmentNumbers().first == numbers[1])
+        hasty.close()
+    }
+
+    /// Their time is a wish, the bounds are not.
+    @Test func coveredSegmentsGoWhenTheJournalFillsUp() throws {
+        let disk = SimulatedDisk(seed: 3)
+        let maximum = 16 * 256 << 10
+        let engine = try open(disk, maximumBytes: maximum, retention: 3_600_000)
+        let numbers = try makeCheckpoints(4, engine)
+        let writer = try #require(engine.journal?.writer)
+        try #require(writer.bytesKept > maximum / 2)
+        try #require(try disk.segmentNumbers().first == 1)
+        try engine.journal?.checkpointer.removeOldSegments(.urgent)
+        #expect(try disk.segmentNumbers().first == numbers[2])
         engine.close()
     }
 

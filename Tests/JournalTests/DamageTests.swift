@@ -22,7 +22,7 @@ import Testing
         }
         // The checkpoint covers segment 1: its records, by their numbers.
         var numbers: [UInt64] = []
-        _ = try JournalReader(disk, id: SmallJournal.id).read(
+        let covered = try JournalReader(disk, id: SmallJournal.id).read(
             from: 1, below: 2, wrapping: { $0 }
         ) { (event) throws(JournalError) in
             if case .records(let payload, _) = event {
@@ -30,7 +30,7 @@ import Testing
             }
         }
         let checkpoint = try CheckpointWriter(
-            disk, id: SmallJournal.id, number: 2, epoch: 1, sequence: 0)
+            disk, id: SmallJournal.id, number: 2, epoch: 1, sequence: covered.sequence)
         for number in numbers {
             var image = RecordImage()
             image.begin(.setting, version: number, time: 0, tenant: 0)
@@ -125,6 +125,93 @@ import Testing
                 }
             }
         }
+    }
+
+    /// A frame of the journal, valid but for its place.
+    private struct Frame {
+        var segment: UInt64
+        var offset: Int
+        var bytes: ArraySlice<UInt8>
+    }
+
+    /// All frames of the segments, and one of zeros behind the last.
+    private func frames(_ disk: SimulatedDisk) throws -> [Frame] {
+        var frames: [Frame] = []
+        for number in try disk.segmentNumbers() {
+            let name = JournalFiles.segment(number)
+            let file = try FrameFile(
+                disk, name: name, kind: .segment, number: number, id: SmallJournal.id)
+            let bytes = try #require(disk.contents(name))
+            var offset = FileHeader.bytes
+            while case .frame(let header, _) = try file.frame(at: offset) {
+                let end = offset + FrameHeader.bytes + header.payloadBytes
+                frames.append(Frame(segment: number, offset: offset, bytes: bytes[offset..<end]))
+                offset = end
+            }
+            if offset + FrameHeader.bytes <= bytes.count {
+                frames.append(Frame(segment: number, offset: offset, bytes: []))
+            }
+        }
+        return frames
+    }
+
+    /// A write that went to another place than it was meant for, of one file or of another: its checksums are right.
+    @Test(arguments: [true, false])
+    func aMisdirectedWriteIsNoticed(hasCheckpoint: Bool) throws {
+        let (disk, count) = try make(closed: true)
+        if !hasCheckpoint { try disk.remove(JournalFiles.checkpoint(2)) }
+        let frames = try frames(disk)
+        var random = SeededGenerator(seed: 23)
+        var (exact, refused) = (0, 0)
+        for source in frames where !source.bytes.isEmpty {
+            for (index, target) in frames.enumerated() {
+                // The ends of segments always, what lies between now and then.
+                let neighbours = [index - 1, index + 1].filter(frames.indices.contains)
+                let isEnd =
+                    neighbours.count < 2
+                    || neighbours.contains { frames[$0].segment != target.segment }
+                if target.offset == source.offset && target.segment == source.segment { continue }
+                if !isEnd && !Self.flipsAllBits && random.next() % 16 != 0 { continue }
+                // At a frame's start, or in its middle.
+                let shift = random.next() % 4 == 0 ? 8 * Int(random.next() % 16) : 0
+                let name = JournalFiles.segment(target.segment)
+                let place = target.offset + shift
+                var bytes = try #require(disk.contents(name))
+                guard place + source.bytes.count <= bytes.count else { continue }
+                bytes.replaceSubrange(place..<place + source.bytes.count, with: source.bytes)
+                let what = "\(source.segment):\(source.offset) to \(target.segment):\(place)"
+                guard let found = outcome(disk, name, bytes, what) else {
+                    refused += 1
+                    continue
+                }
+                exact += 1
+                #expect(found == Array(0..<count), "\(what): \(found.count) of \(count)")
+            }
+        }
+        #expect(exact > 50 && refused > 200)
+    }
+
+    /// What a later release wrote is not damaged, and nothing of it is cut or passed over.
+    @Test(arguments: [JournalFiles.segment(2), JournalFiles.checkpoint(2)])
+    func aNewerFormatIsRefused(name: String) throws {
+        let (disk, _) = try make(closed: true)
+        let bytes = try #require(disk.contents(name))
+        var words = bytes.withUnsafeBytes { Array($0.bindMemory(to: UInt64.self)) }
+        words[1] = words[1] & ~0xFFFF_FFFF | 2
+        var checksum = CRC32C()
+        for word in words[..<(FileHeader.words - 1)] { checksum.add(word) }
+        words[FileHeader.words - 1] = UInt64(checksum.value)
+        disk.setContents(name, words.withUnsafeBytes { Array($0) })
+        var error: JournalError?
+        if name == JournalFiles.checkpoint(2) {
+            error = CheckpointReader(disk, id: SmallJournal.id).check(2)
+        } else {
+            error = #expect(throws: JournalError.self) { try SmallJournal.read(disk) }
+        }
+        #expect(error?.code == .newerFormat && error?.file == name && error?.offset == 8)
+        let text = error.map { "\($0)" } ?? ""
+        #expect(text.contains("format 2, newer than 1"), "\(text)")
+        #expect(text.contains("start the release of tollgate that wrote it"), "\(text)")
     }
 
     @Test func aMissingSegmentIsNamed() throws {

@@ -69,18 +69,20 @@ struct SmallJournal {
     ) {
         var numbers: [UInt64] = []
         var first: UInt64 = 1
+        var last: UInt64?
         let checkpoints = try disk.checkpointNumbers()
         for number in checkpoints.reversed()
         where CheckpointReader(disk, id: id).check(number) == nil {
-            _ = try CheckpointReader(disk, id: id).read(number, wrapping: { $0 }) {
+            last = try CheckpointReader(disk, id: id).read(number, wrapping: { $0 }) {
                 (block) throws(JournalError) in
                 block.forEachRecord { numbers.append($0[1]) }
-            }
+            }.sequence
             first = number
             break
         }
-        let end = try JournalReader(disk, id: id).read(from: first, wrapping: { $0 }) {
-            (event) throws(JournalError) in
+        let end = try JournalReader(disk, id: id).read(
+            from: first, after: last, wrapping: { $0 }
+        ) { (event) throws(JournalError) in
             if case .records(let payload, _) = event {
                 payload.forEachRecord { numbers.append($0[1]) }
             }

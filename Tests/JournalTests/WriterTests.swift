@@ -161,6 +161,35 @@ import Testing
         #expect(try SmallJournal.read(disk).numbers.count == Int(journal.published))
     }
 
+    /// However many records there are, in however many rings, and where a ring ends in the middle of them.
+    @Test func aRoundIsOneWriteAndOneSync() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var random = SeededGenerator(seed: 1)
+        var journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        let synced = Atomic<Int>(0)
+        var rounds = 0
+        while journal.rings.contains(where: { $0.end <= UInt64($0.capacity) }) {
+            journal.writer.prepareNext()
+            let before = journal.published
+            for _ in 0...random.next() % 30 { journal.publish(&random) }
+            try #require(journal.published > before)
+            let (operations, segment) = (disk.operations, journal.writer.currentSegment)
+            synced.store(0, ordering: .relaxed)
+            disk.onSync = { _ in synced.wrappingAdd(1, ordering: .relaxed) }
+            let hasRecords = journal.writer.round()
+            disk.onSync = nil
+            #expect(hasRecords)
+            // Where a segment ends its seal is written and synced, too.
+            let isSealed = journal.writer.currentSegment != segment
+            #expect(disk.operations - operations == (isSealed ? 4 : 2))
+            #expect(synced.load(ordering: .relaxed) == (isSealed ? 2 : 1))
+            rounds += 1
+        }
+        #expect(rounds > 20)
+        #expect(try SmallJournal.read(disk).numbers.count == Int(journal.published))
+    }
+
     @Test func roundsWithNothingToWriteComeToAnEnd() throws {
         let disk = SimulatedDisk(seed: 1)
         let journal = try SmallJournal(disk)
