@@ -76,12 +76,33 @@ extension Engine {
         capacity.tenants = 16_000_000
         capacity.profiles = 16_000_000
         capacity.reservations = 4_000_000_000
-        capacity.keys = 100_000_000
+        // As many as the files can hold: the index of keys is met at random, so all of it is soon in memory.
+        capacity.keys = min(100_000_000, max(1_024, try fileBytes(disk) / leastKeyBytes))
         capacity.lanes = 1
         let (_, lane) = try makeTable(capacity, schedules, recovery.secret, now: 0)
         var replayer = Replayer(lane, schedules, now: .min / 2)
         try recovery.play(into: &replayer)
         return recovery.report(replayer.statistics)
+    }
+
+    /// A record or checkpoint entry with a key has nine words at the least.
+    private static let leastKeyBytes = 64
+
+    private static func fileBytes(_ disk: any Disk) throws(EngineError) -> Int {
+        do throws(JournalError) {
+            let names =
+                try disk.segmentNumbers().map(JournalFiles.segment)
+                + disk.checkpointNumbers().map(JournalFiles.checkpoint)
+            var bytes = 0
+            for name in names {
+                let file = try disk.open(name, isWritable: false)
+                defer { disk.close(file) }
+                bytes += try disk.size(of: file)
+            }
+            return bytes
+        } catch {
+            throw EngineError(error)
+        }
     }
 
     /// A megabyte for each lane, unless all together would fill more than an eighth of a segment: then a new segment has
