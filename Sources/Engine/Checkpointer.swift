@@ -10,9 +10,10 @@ import Synchronization
 ///
 /// **Pace.** There are two threads. The quiet one has the lowest priority, and whenever it has read, written or removed
 /// for a millisecond it rests three times as long as that took: it gets at most a quarter of a core, and of the disk. It
-/// syncs what it writes, and removes files, piece by piece. On a machine that is busy without end it may never finish:
-/// when the journal fills half of its bounds, the quiet one gives up what it was at, and the urgent one, of normal
-/// priority, does it without rests.
+/// syncs what it writes piece by piece. On a machine that is busy without end it may never finish, and may not even come
+/// to see that it should give up: when the journal fills half of its bounds, the urgent one, of normal priority, makes a
+/// checkpoint without rests, and waits for nobody. Whoever is the first to complete one installs it; the other one's is
+/// given up. Files are removed by the urgent one, piece by piece, with rests unless it is in a hurry.
 ///
 /// **Stop.** Whoever rests or completes a piece of work looks whether it is to be given up; what was written of a
 /// checkpoint is removed.
@@ -28,16 +29,20 @@ final class Checkpointer: Sendable {
     private let writer: JournalWriter
     private let settings: DurabilitySettings
     private let capacity: TableCapacity
-    /// Held by who makes or removes something.
+    /// Held for moments, of which the longest installs a checkpoint.
     private let files: Lock<Files>
+    /// Held by who removes files.
+    private let removing = Lock(())
     private let isStopping = Atomic<Bool>(false)
     private let threads: Lock<[pthread_t]> = Lock([])
     /// What the last attempt came to; nil: it was made.
     let trouble: Lock<String?> = Lock(nil)
 
     private struct Files {
-        /// The first segment that the last checkpoint does not cover.
+        /// The first segment that the last checkpoint does not cover: its number.
         var last: UInt64
+        /// The number of the one in front of it, which is kept too.
+        var lastButOne: UInt64 = 0
         /// Segments below these numbers have been covered twice since these times, nanoseconds; oldest first.
         var covered: [(below: UInt64, since: Int64)] = []
         /// Segments below this number may go as soon as no follower needs them.
@@ -112,10 +117,12 @@ final class Checkpointer: Sendable {
         while !isAskedToStop {
             var time = timespec(tv_sec: 0, tv_nsec: 200_000_000)
             nanosleep(&time, nil)
-            guard isTight == (manner == .urgent) else { continue }
             do throws(EngineError) {
-                try removeOldSegments(manner)
-                guard isDue else { continue }
+                if manner == .urgent {
+                    try removeOldCheckpoints(.quiet)
+                    try removeOldSegments(.quiet)
+                }
+                guard isTight == (manner == .urgent), isDue else { continue }
                 try make(manner)
                 trouble.withLock { $0 = nil }
             } catch {
@@ -160,16 +167,32 @@ final class Checkpointer: Sendable {
 
     /// Makes a checkpoint of everything that is sealed. False: nothing was sealed since the last one.
     ///
-    /// - Throws: `.interrupted` when it was given up: for a stop, or, if it is quiet, because the journal fills up.
+    /// - Throws: `.interrupted` when it was given up: for a stop; because another one was made meanwhile; or, if it is
+    ///   quiet, because the journal fills up.
     @discardableResult
     func make(_ manner: Manner = .urgent) throws(EngineError) -> Bool {
-        try files.withLock { (files) throws(EngineError) in try make(manner, &files) }
-    }
-
-    private func make(_ manner: Manner, _ files: inout Files) throws(EngineError) -> Bool {
-        let previous = files.last
+        let previous = files.withLock { $0.last }
         let number = writer.currentSegment
         guard number > previous else { return false }
+        do throws(EngineError) {
+            try make(number, after: previous, manner)
+        } catch {
+            // What this one was reading may have been removed.
+            guard files.withLock({ $0.last == previous }) else {
+                throw EngineError(Self.givenUp("another one was made meanwhile"))
+            }
+            throw error
+        }
+        if manner == .urgent {
+            try removeOldCheckpoints(manner)
+            if settings.retention == 0 { try removeOldSegments(manner) }
+        }
+        return true
+    }
+
+    private func make(
+        _ number: UInt64, after previous: UInt64, _ manner: Manner
+    ) throws(EngineError) {
         let schedules = Schedules()
         let (_, lane) = try Engine.makeTable(
             capacity, schedules, HashSecret(k0: id.low, k1: id.high), now: 0)
@@ -186,13 +209,45 @@ final class Checkpointer: Sendable {
             from: previous, below: number, disk, id, after: last, into: &replayer
         ) { () throws(JournalError) in try rest(&pace, making: manner) }
         do throws(JournalError) {
-            try write(number, replayer, end, &pace, manner)
-            files.last = number
-            try removeWhatIsCovered(twiceBelow: previous, &files, &pace)
+            let out = try CheckpointWriter(
+                disk, id: id, number: number, epoch: end.epoch, sequence: end.sequence,
+                maker: ".\(manner)")
+            do throws(JournalError) {
+                try write(replayer, to: out, &pace, manner)
+                try install(out, number, after: previous)
+            } catch {
+                out.abandon()
+                throw error
+            }
         } catch {
             throw EngineError(error)
         }
-        return true
+    }
+
+    private func write(
+        _ replayer: Replayer, to out: CheckpointWriter, _ pace: inout Pace, _ manner: Manner
+    ) throws(JournalError) {
+        try replayer.forEachImage(now: replayer.statistics.time) {
+            (words) throws(JournalError) in
+            if try out.append(words) { try rest(&pace, making: manner) }
+        }
+        try out.complete()
+    }
+
+    private func install(
+        _ out: CheckpointWriter, _ number: UInt64, after previous: UInt64
+    ) throws(JournalError) {
+        try files.withLock { (files) throws(JournalError) in
+            guard files.last == previous else {
+                throw Self.givenUp("another one was made meanwhile")
+            }
+            try out.install()
+            files.last = number
+            files.lastButOne = previous
+            if try disk.checkpointNumbers().contains(previous) {
+                files.covered.append((previous, linux_monotonic_nanoseconds()))
+            }
+        }
     }
 
     private func hasCheckpoint(_ number: UInt64) throws(EngineError) -> Bool {
@@ -203,64 +258,53 @@ final class Checkpointer: Sendable {
         }
     }
 
-    private func write(
-        _ number: UInt64, _ replayer: Replayer, _ end: JournalEnd, _ pace: inout Pace,
-        _ manner: Manner
-    ) throws(JournalError) {
-        let out = try CheckpointWriter(
-            disk, id: id, number: number, epoch: end.epoch, sequence: end.sequence)
-        do throws(JournalError) {
-            try replayer.forEachImage(now: replayer.statistics.time) {
-                (words) throws(JournalError) in
-                if try out.append(words) { try rest(&pace, making: manner) }
-            }
-            _ = try out.finish()
-        } catch {
-            out.abandon()
-            throw error
-        }
-    }
-
     // MARK: Removal
 
-    /// Keeps the checkpoint of that number and the one just made, and removes what both cover.
-    private func removeWhatIsCovered(
-        twiceBelow number: UInt64, _ files: inout Files, _ pace: inout Pace
-    ) throws(JournalError) {
-        let old = try disk.checkpointNumbers().filter { $0 < number }
-        try disk.removeGently(old.map(JournalFiles.checkpoint)) { () throws(JournalError) in
-            try rest(&pace)
+    /// Removes all checkpoints but the last two.
+    func removeOldCheckpoints(_ manner: Manner) throws(EngineError) {
+        try remove(manner) { (pace) throws(JournalError) in
+            let kept = files.withLock { $0.lastButOne }
+            let old = try disk.checkpointNumbers().filter { $0 < kept }
+            try disk.removeGently(old.map(JournalFiles.checkpoint)) { () throws(JournalError) in
+                try rest(&pace)
+            }
         }
-        guard try disk.checkpointNumbers().contains(number) else { return }
-        files.covered.append((number, linux_monotonic_nanoseconds()))
-        if settings.retention == 0 { try removeOldSegments(&files, &pace) }
     }
 
     /// Removes the segments that two checkpoints cover and whose time is over.
     func removeOldSegments(_ manner: Manner) throws(EngineError) {
-        do throws(JournalError) {
-            try files.withLock { (files) throws(JournalError) in
-                var pace = self.pace(manner)
-                try removeOldSegments(&files, &pace)
+        try remove(manner) { (pace) throws(JournalError) in
+            // Again and again: a follower may have held some.
+            try writer.removeSegments(below: removable()) { () throws(JournalError) in
+                try rest(&pace)
             }
-        } catch {
-            throw EngineError(error)
         }
     }
 
-    private func removeOldSegments(
-        _ files: inout Files, _ pace: inout Pace
-    ) throws(JournalError) {
+    /// Segments below this number may go as soon as no follower needs them.
+    private func removable() -> UInt64 {
         let now = linux_monotonic_nanoseconds()
-        while let first = files.covered.first,
-            isTight || now - first.since >= settings.retention * 1_000_000
-        {
-            files.removable = first.below
-            files.covered.removeFirst()
+        return files.withLock { files in
+            while let first = files.covered.first,
+                isTight || now - first.since >= settings.retention * 1_000_000
+            {
+                files.removable = first.below
+                files.covered.removeFirst()
+            }
+            return files.removable
         }
-        // Again and again: a follower may have held some.
-        try writer.removeSegments(below: files.removable) { () throws(JournalError) in
-            try rest(&pace)
+    }
+
+    private func remove(
+        _ manner: Manner, _ work: (inout Pace) throws(JournalError) -> Void
+    ) throws(EngineError) {
+        do throws(JournalError) {
+            try removing.withLock { (_) throws(JournalError) in
+                var pace = self.pace(manner)
+                try work(&pace)
+            }
+        } catch {
+            throw EngineError(error)
         }
     }
 }

@@ -22,13 +22,15 @@ package final class CheckpointWriter {
     ///   - number: the first segment that the checkpoint does not cover.
     ///   - epoch: the process run that its last record belongs to.
     ///   - sequence: the last frame that it covers.
+    ///   - maker: tells apart those who may be at it at once.
     package init(
-        _ disk: any Disk, id: JournalID, number: UInt64, epoch: UInt64, sequence: UInt64
+        _ disk: any Disk, id: JournalID, number: UInt64, epoch: UInt64, sequence: UInt64,
+        maker: String = ""
     ) throws(JournalError) {
         self.disk = disk
         self.id = id
         self.number = number
-        temporary = JournalFiles.checkpoint(number) + JournalFiles.temporarySuffix
+        temporary = JournalFiles.checkpoint(number) + maker + JournalFiles.temporarySuffix
         if try disk.list().contains(temporary) { try disk.remove(temporary) }
         file = try disk.create(temporary)
         block = FrameHeader(kind: .block, sequence: 0, epoch: 0, file: number)
@@ -70,14 +72,24 @@ package final class CheckpointWriter {
 
     /// Completes the checkpoint and gives it its name. Returns its bytes.
     package func finish() throws(JournalError) -> Int {
+        try complete()
+        try install()
+        return offset + FrameHeader.bytes
+    }
+
+    /// Has all of the checkpoint on disk.
+    package func complete() throws(JournalError) {
         try writeBlock()
         let trailer = FrameHeader(
             kind: .trailer, sequence: sequence + 1, epoch: records, file: number)
         try disk.write(file, at: offset, trailer.encoded(id))
         try disk.sync(file)
+    }
+
+    /// Gives what is complete its name.
+    package func install() throws(JournalError) {
         try disk.rename(temporary, to: JournalFiles.checkpoint(number))
         try disk.syncDirectory()
-        return offset + FrameHeader.bytes
     }
 
     /// Gives the checkpoint up.

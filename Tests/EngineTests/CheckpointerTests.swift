@@ -93,6 +93,30 @@ private final class Directory {
         engine.close()
     }
 
+    /// The quiet one may stop anywhere, for as long as the machine likes: nobody waits for it, and it does no harm later.
+    @Test func theUrgentOneWaitsForNobody() throws {
+        let disk = SimulatedDisk(seed: 4)
+        let engine = try open(disk)
+        try fill(engine)
+        let checkpointer = try #require(engine.journal?.checkpointer)
+        let number = try #require(engine.journal?.writer.currentSegment)
+        var isMade: Bool?
+        disk.onCreate = { name in
+            guard name.hasPrefix("checkpoint"), isMade == nil else { return }
+            isMade = false
+            // In the middle of the quiet one.
+            isMade = try? checkpointer.make(.urgent)
+        }
+        let error = #expect(throws: EngineError.self) { try checkpointer.make(.quiet) }
+        #expect(error?.code == .interrupted && isMade == true)
+        disk.onCreate = nil
+        #expect(try checkpoints(disk) == [JournalFiles.checkpoint(number)])
+        engine.close()
+        let again = try open(disk)
+        #expect(again.tenant("tenant-\(Self.tenants - 1)")?.name == "Name")
+        again.close()
+    }
+
     /// Fills segments and makes a checkpoint, so many times. Returns the checkpoints' numbers: the first segments that
     /// they do not cover.
     private func makeCheckpoints(
