@@ -33,6 +33,8 @@ final class Checkpointer: Sendable {
     private let files: Lock<Files>
     /// Held by who removes files.
     private let removing = Lock(())
+    /// Checkpoints begun so far: each is written under a name of its own, whoever else is at one.
+    private let begun = Atomic<UInt64>(0)
     private let isStopping = Atomic<Bool>(false)
     private let threads: Lock<[pthread_t]> = Lock([])
     /// What the last attempt came to; nil: it was made.
@@ -209,9 +211,11 @@ final class Checkpointer: Sendable {
             from: previous, below: number, disk, id, after: last, into: &replayer
         ) { () throws(JournalError) in try rest(&pace, making: manner) }
         do throws(JournalError) {
+            // ORDERING: relaxed because only the uniqueness of the result counts.
+            let maker = begun.wrappingAdd(1, ordering: .relaxed).newValue
             let out = try CheckpointWriter(
                 disk, id: id, number: number, epoch: end.epoch, sequence: end.sequence,
-                maker: ".\(manner)")
+                maker: ".\(maker)")
             do throws(JournalError) {
                 try write(replayer, to: out, &pace, manner)
                 try install(out, number, after: previous)

@@ -94,7 +94,8 @@ private final class Directory {
     }
 
     /// The quiet one may stop anywhere, for as long as the machine likes: nobody waits for it, and it does no harm later.
-    @Test func theUrgentOneWaitsForNobody() throws {
+    @Test(arguments: [Checkpointer.Manner.quiet, .urgent])
+    func theUrgentOneWaitsForNobody(manner: Checkpointer.Manner) throws {
         let disk = SimulatedDisk(seed: 4)
         let engine = try open(disk)
         try fill(engine)
@@ -104,10 +105,10 @@ private final class Directory {
         disk.onCreate = { name in
             guard name.hasPrefix("checkpoint"), isMade == nil else { return }
             isMade = false
-            // In the middle of the quiet one.
+            // In the middle of the other one.
             isMade = try? checkpointer.make(.urgent)
         }
-        let error = #expect(throws: EngineError.self) { try checkpointer.make(.quiet) }
+        let error = #expect(throws: EngineError.self) { try checkpointer.make(manner) }
         #expect(error?.code == .interrupted && isMade == true)
         disk.onCreate = nil
         #expect(try checkpoints(disk) == [JournalFiles.checkpoint(number)])
