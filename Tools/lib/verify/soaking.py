@@ -87,6 +87,14 @@ class Load:
             )
 
 
+def end(run, server):
+    """Neither the load nor the server outlives an error."""
+    if run and run.poll() is None:
+        run.kill()
+        run.wait()
+    server.kill()
+
+
 def half_capacity(context, binaries, work):
     """Half of the highest rate that is kept up with answers in time."""
     best = RATES[0]
@@ -101,10 +109,7 @@ def half_capacity(context, binaries, work):
             status = run.wait(120)
             server.stop()
         finally:
-            if run and run.poll() is None:
-                run.kill()
-                run.wait()
-            server.kill()
+            end(run, server)
         report = read_report(place / "report.json")
         if status != 0 or report["latency_ms"]["p99"] > 50:
             break
@@ -160,10 +165,7 @@ def under_load(binaries, work, load, client, arguments, seconds):
         before = client.read(server.endpoint)
         server.stop()
     finally:
-        if run and run.poll() is None:
-            run.kill()
-            run.wait()
-        server.kill()
+        end(run, server)
     return samples, held, before
 
 
