@@ -74,6 +74,9 @@ let package = Package(
             ],
             swiftSettings: strict + stepPoints),
 
+        // What peers may take, on either port.
+        .target(name: "Admission", dependencies: ["CLinux"], swiftSettings: strict),
+
         // The wire.
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
         .target(
@@ -82,7 +85,7 @@ let package = Package(
         .target(
             name: "GRPCServer",
             dependencies: [
-                "Access", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
+                "Access", "Admission", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -99,7 +102,7 @@ let package = Package(
         .target(name: "Events", dependencies: ["Limits"], swiftSettings: strict),
         .target(
             name: "Access",
-            dependencies: ["Engine", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["Engine", "Limits", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .target(
             name: "Projection",
@@ -120,14 +123,15 @@ let package = Package(
         .target(
             name: "ControlPlane",
             dependencies: [
-                "Access", "BillingCalendar", "Engine", "Events", "Limits", "Notifications",
-                "Projection", "Reservations",
+                "Access", "Admission", "BillingCalendar", "Engine", "Events", "Limits",
+                "Notifications", "Projection", "Reservations",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
@@ -147,15 +151,20 @@ let package = Package(
 
         // The command and the tools.
         .target(
+            name: "CommandIO",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .target(
             name: "LimitsFile",
             dependencies: [
-                "BillingCalendar", "Limits", .product(name: "Yams", package: "Yams"),
+                "BillingCalendar", "CommandIO", "Limits", .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Access", "ControlPlane", "Engine", "Events", "GRPCServer", "HTTP2", "Journal",
-                "Limits", "LimitsFile",
+                "Access", "Admission", "CommandIO", "ControlPlane", "Engine", "Events",
+                "GRPCServer", "HTTP2",
+                "Journal", "Limits", "LimitsFile",
                 "Notifications", "OperatorPage", "Projection", "Reservations", "TollgateClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -169,7 +178,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate-loadtest",
             dependencies: [
-                "TollgateClient", "Limits", "Wire",
+                "CommandIO", "TollgateClient", "Limits", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -177,12 +186,13 @@ let package = Package(
         .executableTarget(
             name: "tollgate-benchmarks",
             dependencies: [
-                "Engine", "Journal", "Limits", "Projection", "Reservations", "Wire",
+                "CommandIO", "Engine", "Journal", "Limits", "Projection", "Reservations", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
 
         .target(
-            name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
+            name: "TestKit", dependencies: ["Engine", "Limits", "Journal", "Reservations"],
+            swiftSettings: strict),
         .target(
             name: "Simulator",
             dependencies: ["Engine", "Journal", "Reservations", "Limits", "TestKit"],
@@ -210,6 +220,7 @@ let package = Package(
             name: "EngineTests",
             dependencies: ["Engine", "Reservations", "Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
+        .testTarget(name: "AdmissionTests", dependencies: ["Admission"], swiftSettings: strict),
         .testTarget(
             name: "HTTP2Tests", dependencies: ["HTTP2", "CNGHTTP2"], swiftSettings: strict),
         .testTarget(
@@ -218,8 +229,8 @@ let package = Package(
         .testTarget(
             name: "GRPCServerTests",
             dependencies: [
-                "Access", "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits", "Telemetry",
-                "Wire", "Journal",
+                "Access", "Admission", "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits",
+                "Telemetry", "Wire", "Journal", "TestKit",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -230,10 +241,11 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
+        .testTarget(name: "CommandIOTests", dependencies: ["CommandIO"], swiftSettings: strict),
         .testTarget(
             name: "LimitsFileTests", dependencies: ["LimitsFile", "Limits"], swiftSettings: strict),
         .testTarget(
-            name: "AccessTests", dependencies: ["Access", "Engine", "Reservations"],
+            name: "AccessTests", dependencies: ["Access", "Engine", "Limits", "Reservations"],
             swiftSettings: strict),
         .testTarget(
             name: "ProjectionTests",
@@ -262,12 +274,15 @@ let package = Package(
         .testTarget(
             name: "ControlPlaneTests",
             dependencies: [
-                "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection",
+                "Access", "Admission", "ControlPlane", "Engine", "Events", "Limits", "Projection",
                 "Reservations",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
         .testTarget(

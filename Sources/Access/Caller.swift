@@ -1,3 +1,5 @@
+package import Limits
+
 /// Who makes a request, and what they may do.
 package struct Caller: Sendable, Equatable {
     package enum Scope: String, Sendable, Codable, CaseIterable {
@@ -15,9 +17,9 @@ package struct Caller: Sendable, Equatable {
     package var name: String
     package var scope: Scope
     /// The tenants that it is for; nil: all.
-    package var tenants: Set<String>?
+    package var tenants: Set<Identifier>?
 
-    package init(number: UInt64, name: String, scope: Scope, tenants: Set<String>? = nil) {
+    package init(number: UInt64, name: String, scope: Scope, tenants: Set<Identifier>? = nil) {
         self.number = number
         self.name = name
         self.scope = scope
@@ -29,10 +31,8 @@ package struct Caller: Sendable, Equatable {
 
     package var isOperator: Bool { scope == .operator }
 
-    /// By bytes: to `String` two spellings of a letter are equal, and they are two tenants.
     private func covers(_ tenant: String) -> Bool {
-        guard let tenants else { return true }
-        return tenants.contains { $0.utf8.elementsEqual(tenant.utf8) }
+        tenants?.contains(Identifier(tenant)) ?? true
     }
 
     /// Whether it may reserve, commit, release, extend and record for a tenant.

@@ -1,6 +1,7 @@
 import Crypto
 package import Engine
 import Foundation
+import Limits
 import Synchronization
 
 /// An access token as it is kept: a setting of the service in the journal. The secret itself is kept nowhere.
@@ -39,7 +40,7 @@ package struct AccessToken: Sendable, Equatable, Codable {
     package var caller: Caller {
         Caller(
             number: number, name: name, scope: scope,
-            tenants: tenantIDs.isEmpty ? nil : Set(tenantIDs))
+            tenants: tenantIDs.isEmpty ? nil : Set(tenantIDs.map { Identifier($0) }))
     }
 }
 
@@ -107,22 +108,32 @@ package final class TokenAuthority: Sendable {
 
     /// Makes a token. The secret is returned once and cannot be had again.
     ///
+    /// - Throws: `.conflict`: there is a token of this id.
     /// - Parameters:
+    ///   - id: nil: makes one.
     ///   - tenantIDs: the tenants that it is for; empty: all. Of scope `tenant` exactly one.
     ///   - expiresAt: Unix milliseconds; nil: never.
     ///   - secret: one that `makeSecret` made; nil: makes one.
     package func create(
-        name: String, scope: Caller.Scope, tenantIDs: [String], expiresAt: Int64? = nil,
-        secret: String? = nil, by caller: UInt64 = 0
-    ) throws -> (token: AccessToken, secret: String) {
+        id: String? = nil, name: String, scope: Caller.Scope, tenantIDs: [String],
+        expiresAt: Int64? = nil, secret: String? = nil, by caller: UInt64 = 0
+    ) throws(EngineError) -> (token: AccessToken, secret: String) {
         let secret = secret ?? Self.makeSecret()
         let token = AccessToken(
-            id: UUID().uuidString.lowercased(), name: name, scope: scope, tenantIDs: tenantIDs,
-            hash: Self.hash(secret), createdAt: engine.clock.now, expiresAt: expiresAt)
-        let value = String(decoding: try JSONEncoder().encode(token), as: UTF8.self)
+            id: id ?? UUID().uuidString.lowercased(), name: name, scope: scope,
+            tenantIDs: tenantIDs, hash: Self.hash(secret), createdAt: engine.clock.now,
+            expiresAt: expiresAt)
+        guard let encoded = try? JSONEncoder().encode(token) else {
+            throw EngineError(.invalid, "the token cannot be kept")
+        }
+        let setting = AccessToken.settingPrefix + token.id
         // One step: whoever finds the setting and revokes the token comes after it.
-        try changing.withLock { _ in
-            try engine.setSetting(AccessToken.settingPrefix + token.id, value, by: caller)
+        try changing.withLock { (_) throws(EngineError) in
+            // The one that is there would go on opening doors, and be in no list.
+            guard engine.setting(setting) == nil else {
+                throw EngineError(.conflict, "there is a token of this id")
+            }
+            try engine.setSetting(setting, String(decoding: encoded, as: UTF8.self), by: caller)
             known.withLock {
                 $0[token.hash] = Known(caller: token.caller, expiresAt: token.expiresAt)
             }

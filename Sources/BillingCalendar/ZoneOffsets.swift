@@ -59,6 +59,12 @@ struct ZoneOffsets {
     }
 
     /// The names of the IANA database that have no region before a slash.
+    /// The names that Foundation lists, by their lower case.
+    static let spellings = Dictionary(
+        (TimeZone.knownTimeZoneIdentifiers.filter { $0.contains("/") } + namesWithoutRegion)
+            .map { ($0.lowercased(), $0) }
+    ) { first, _ in first }
+
     private static let namesWithoutRegion: Set<String> = [
         "CET", "CST6CDT", "Cuba", "EET", "EST", "EST5EDT", "Egypt", "Eire", "GB", "GB-Eire", "GMT",
         "GMT+0", "GMT-0", "GMT0", "Greenwich", "HST", "Hongkong", "Iceland", "Iran", "Israel",

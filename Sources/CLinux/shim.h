@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -31,6 +32,23 @@ static inline int linux_lock_exclusively(int descriptor) {
     return flock(descriptor, LOCK_EX | LOCK_NB);
 }
 
+/// flock(2): gives the lock back.
+static inline int linux_unlock(int descriptor) {
+    return flock(descriptor, LOCK_UN);
+}
+
+/// Whether a name within a directory is the open file's: 1, 0 if it is gone or another's; -1 and errno.
+static inline int linux_is_named(int descriptor, int directory, const char *name) {
+    struct stat open_file, named;
+    if (fstat(descriptor, &open_file) != 0) {
+        return -1;
+    }
+    if (fstatat(directory, name, &named, 0) != 0) {
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    }
+    return open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+}
+
 /// Bytes that an unprivileged writer may still use on a file system; -1 and errno.
 static inline int64_t linux_free_bytes(int descriptor) {
     struct statvfs status;
@@ -38,6 +56,15 @@ static inline int64_t linux_free_bytes(int descriptor) {
         return -1;
     }
     return (int64_t)status.f_bavail * (int64_t)status.f_frsize;
+}
+
+/// Bytes of address space that the process may have (RLIMIT_AS); UINT64_MAX: no limit.
+static inline uint64_t linux_address_space_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return UINT64_MAX;
+    }
+    return limit.rlim_cur;
 }
 
 /// Sleeps while the word is `expected`, until woken or for `nanoseconds`. May return early.
@@ -72,6 +99,11 @@ static inline void linux_be_nice(int level) {
 /// Has the cache line at an address fetched for writing; any address.
 static inline void linux_prefetch(const void *address) {
     __builtin_prefetch(address, 1);
+}
+
+/// Returns what the allocator has free to the system.
+static inline void linux_trim_heap(void) {
+    malloc_trim(1 << 20);
 }
 
 /// The monotonic clock in nanoseconds.

@@ -27,6 +27,8 @@ package protocol ReadModel: Sendable {
     func delivery(_ id: Int64) async throws -> DeliveryRow?
     /// Makes a delivery due again, with all its attempts; nil: there is none.
     func resend(_ id: Int64) async throws -> DeliveryRow?
-    /// Has an event delivered to one recipient. Returns the delivery's id.
-    func enqueue(_ event: Event, to channel: Delivery.Channel) async throws -> Int64
+    /// Has an event delivered to one recipient: a setting, or empty. Returns the delivery's id.
+    func enqueue(
+        _ event: Event, to channel: Delivery.Channel, recipient: String
+    ) async throws -> Int64
 }

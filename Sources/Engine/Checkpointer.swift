@@ -22,7 +22,8 @@ import Synchronization
 /// uses.
 ///
 /// **Retention.** The last two checkpoints are kept, and every segment that the older of them does not cover; what
-/// both cover is kept for `retention` more, unless the journal fills half of its bounds.
+/// both cover is kept for `retention` more, unless the journal fills half of its bounds, or the disk is full. Where there
+/// is no room and two checkpoints do not make any, the last one must do alone, once it has been read and found whole.
 final class Checkpointer: Sendable {
     private let disk: any Disk
     private let id: JournalID
@@ -66,10 +67,7 @@ final class Checkpointer: Sendable {
         self.writer = writer
         self.settings = settings
         files = Lock(Files(last: last))
-        var capacity = capacity
-        capacity.ringWords = 0
-        capacity.lanes = 1
-        self.capacity = capacity
+        self.capacity = capacity.ofFolding
     }
 
     // MARK: Threads
@@ -111,8 +109,10 @@ final class Checkpointer: Sendable {
 
     private var isAskedToStop: Bool { isStopping.load(ordering: .relaxed) }
 
-    /// The journal fills half of its bounds.
-    private var isTight: Bool { writer.bytesKept > settings.journal.maximumBytes / 2 }
+    /// The journal fills half of its bounds, or the disk is full.
+    private var isTight: Bool {
+        writer.bytesKept > settings.journal.maximumBytes / 2 || writer.lacksRoom
+    }
 
     private func run(_ manner: Manner) {
         if manner == .quiet { linux_lower_priority() }
@@ -121,6 +121,7 @@ final class Checkpointer: Sendable {
             nanosleep(&time, nil)
             do throws(EngineError) {
                 if manner == .urgent {
+                    try makeRoomIfFull()
                     try removeOldCheckpoints(.quiet)
                     try removeOldSegments(.quiet)
                 }
@@ -140,7 +141,8 @@ final class Checkpointer: Sendable {
         let sealed = writer.currentSegment - files.withLock { $0.last }
         // In time also where the bounds are small.
         let due = min(settings.checkpointBytes, settings.journal.maximumBytes / 8)
-        return sealed > 0 && Int(sealed) * settings.journal.segmentBytes >= due
+        return sealed > 0
+            && (writer.lacksRoom || Int(sealed) * settings.journal.segmentBytes >= due)
     }
 
     private func pace(_ manner: Manner) -> Pace {
@@ -175,7 +177,10 @@ final class Checkpointer: Sendable {
     func make(_ manner: Manner = .urgent) throws(EngineError) -> Bool {
         let previous = files.withLock { $0.last }
         let number = writer.currentSegment
-        guard number > previous else { return false }
+        guard number > previous else {
+            if manner == .urgent { try makeRoomIfFull() }
+            return false
+        }
         do throws(EngineError) {
             try make(number, after: previous, manner)
         } catch {
@@ -231,7 +236,9 @@ final class Checkpointer: Sendable {
     private func write(
         _ replayer: Replayer, to out: CheckpointWriter, _ pace: inout Pace, _ manner: Manner
     ) throws(JournalError) {
-        try replayer.forEachImage(now: replayer.statistics.time) {
+        let now = EngineTime(
+            windows: replayer.statistics.time, lives: replayer.statistics.life)
+        try replayer.forEachImage(now: now) {
             (words) throws(JournalError) in
             if try out.append(words) { try rest(&pace, making: manner) }
         }
@@ -263,6 +270,87 @@ final class Checkpointer: Sendable {
     }
 
     // MARK: Removal
+
+    /// Where the journal is full, nothing is sealed that a new checkpoint could cover, and what two checkpoints cover is
+    /// gone, has the last one do alone: removes all that it covers, once it is found whole. Nothing could ever be
+    /// recorded again otherwise.
+    ///
+    /// It comes to that when a checkpoint is made so late, or a start finds it so, that the journal is full all the same,
+    /// and when a start has lowered the journal's bounds.
+    ///
+    /// - Throws: what is wrong with the last checkpoint: nothing is removed then, and a start makes it anew.
+    func makeRoomIfFull() throws(EngineError) {
+        let number = writer.currentSegment
+        guard mustDoAlone(number) else { return }
+        if try adoptOlder(than: number) {
+            try removeOldCheckpoints(.urgent)
+            try removeOldSegments(.urgent)
+            guard mustDoAlone(number) else { return }
+        }
+        try check(number)
+        files.withLock { files in
+            guard files.last == number else { return }
+            files.lastButOne = number
+            files.covered.append((number, linux_monotonic_nanoseconds()))
+        }
+        try removeOldCheckpoints(.urgent)
+        try removeOldSegments(.urgent)
+    }
+
+    /// Whether the checkpoint of the present segment is all that could make room.
+    private func mustDoAlone(_ number: UInt64) -> Bool {
+        let isLast = files.withLock { $0.last == number && $0.lastButOne < number }
+        return isLast && writer.lacksRoom && !writer.isOpen && !writer.hasFailed
+            && writer.currentSegment == number
+    }
+
+    /// Takes over the checkpoint in front of the last one that an earlier process has left, if it is whole. False: there
+    /// is none, or it is known.
+    private func adoptOlder(than number: UInt64) throws(EngineError) -> Bool {
+        guard files.withLock({ $0.lastButOne == 0 }) else { return false }
+        do throws(JournalError) {
+            for older in try disk.checkpointNumbers().reversed() where older < number {
+                guard isWhole(older) else { continue }
+                files.withLock { files in
+                    files.lastButOne = max(files.lastButOne, older)
+                    files.covered.append((older, linux_monotonic_nanoseconds()))
+                }
+                return true
+            }
+            return false
+        } catch {
+            throw EngineError(error)
+        }
+    }
+
+    private func isWhole(_ checkpoint: UInt64) -> Bool {
+        do throws(EngineError) {
+            try check(checkpoint)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Reads a checkpoint; throws what is wrong with it.
+    private func check(_ checkpoint: UInt64) throws(EngineError) {
+        var pace = self.pace(.urgent)
+        do throws(JournalError) {
+            // A kill may have come between its name and the directory.
+            try disk.syncDirectory()
+            guard try disk.checkpointNumbers().contains(checkpoint) else {
+                throw JournalError(
+                    .missing, file: JournalFiles.checkpoint(checkpoint),
+                    reason: "the last checkpoint is gone, and the journal is full",
+                    remedy: "put it back, or raise --journal-maximum")
+            }
+            _ = try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { $0 }) {
+                (_) throws(JournalError) in try rest(&pace)
+            }
+        } catch {
+            throw EngineError(error)
+        }
+    }
 
     /// Removes all checkpoints but the last two.
     func removeOldCheckpoints(_ manner: Manner) throws(EngineError) {

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 package import Journal
 import Limits
@@ -18,6 +19,8 @@ package struct RecoveryReport: Sendable, Equatable {
     package var tornAt = ""
     /// Bytes of segments read.
     package var bytes = 0
+    /// The wall clock was taken for right though it was far from the time on record; nil: it was not far.
+    package var acceptedClock: AcceptedClock?
 }
 
 extension Engine {
@@ -34,8 +37,13 @@ extension Engine {
     ) throws(EngineError) -> (engine: Engine, report: RecoveryReport) {
         var configuration = configuration
         configuration.capacity.ringWords = ringWords(configuration.capacity.lanes, settings)
+        try AddressSpace.check(configuration.capacity, hasJournal: true)
         let clock = EngineClock(source)
+        let wall = clock.now
+        let found: [String]
         do throws(JournalError) {
+            // Before the lock leaves something of its own.
+            found = try disk.list()
             try disk.lock()
         } catch {
             throw EngineError(error)
@@ -43,11 +51,16 @@ extension Engine {
         do throws(EngineError) {
             let schedules = Schedules()
             let recovery = try Recovery(disk, newID: settings.newJournalID)
+            if !recovery.exists { try expectNoJournal(found, settings) }
             let (table, lane) = try makeTable(
-                configuration.capacity, schedules, recovery.secret, now: clock.now)
-            var replayer = Replayer(lane, schedules, now: clock.now)
+                configuration.capacity, schedules, recovery.secret, now: wall)
+            // Where life time goes on is known when all is read: the wall clock may be ahead of it.
+            var replayer = Replayer(lane, schedules, now: .min / 2)
             try recovery.play(into: &replayer)
-            clock.start(noEarlierThan: replayer.statistics.time)
+            passOverGenerations(of: table, replayer.settings)
+            let start = try ClockStart(
+                wall: wall, latest: replayer.statistics, configuration)
+            clock.start(at: start.time, maximumAdvance: configuration.maximumClockAdvance)
             let journal = try recovery.go(on: table, settings, configuration.capacity)
             var control = Control(lane: lane)
             control.tenants = replayer.tenants
@@ -58,12 +71,34 @@ extension Engine {
             nonisolated(unsafe) let handed = control
             let engine = Engine(configuration, clock, table, schedules, handed, journal)
             journal.start()
-            engine.expireOverdue()
-            return (engine, recovery.report(replayer.statistics))
+            if !settings.answersWait { engine.keepPassedOver() }
+            if let accepted = start.accepted { try engine.note(accepted) }
+            try engine.moveWindowsBack()
+            engine.endHoldsLeft(waitForRoom: engine.waitForRoom)
+            engine.beforeServing { $0.expireOverdue(now: $1, waitForRoom: $2) }
+            var report = recovery.report(replayer.statistics)
+            report.acceptedClock = start.accepted
+            return (engine, report)
         } catch {
             disk.unlock()
             throw error
         }
+    }
+
+    /// Refuses to begin a new journal where there was one.
+    private static func expectNoJournal(
+        _ names: [String], _ settings: DurabilitySettings
+    ) throws(EngineError) {
+        let left = settings.companions.filter(names.contains)
+        guard names.contains(JournalFiles.lock), !left.isEmpty, !settings.acceptsEmptyJournal
+        else { return }
+        throw EngineError(
+            .invalid,
+            """
+            the journal is gone: there is no segment and no checkpoint, though \
+            \(left.joined(separator: " and ")) say that a service has run here. Put the files back; \
+            or start once with --accept-empty-journal, and begin with nothing
+            """)
     }
 
     /// Plays what a directory holds back into a table of its own, and lets go of it. The directory is unchanged.
@@ -110,27 +145,63 @@ extension Engine {
     /// round is refused with UNAVAILABLE.
     private static func ringWords(_ lanes: Int, _ settings: DurabilitySettings) -> Int {
         var words = 1 << 17
-        while words > 4 * RecordWords.most
-            && words * 8 * lanes * 8 > settings.journal.segmentBytes
-        {
+        while words > leastRingWords && words * 8 * lanes * 8 > settings.journal.segmentBytes {
             words /= 2
         }
         return words
     }
 
-    /// What finds no room, because the disk is full or the journal has failed, is left to the lanes, which adopt it.
-    private func expireOverdue() {
-        let now = clock.now
+    private static let leastRingWords = 4 * RecordWords.most
+
+    /// Bytes that a segment must have at the least for so many lanes: for what they may bring before they are shut out, a
+    /// round with all rings full, another one, and what each lane has begun by then.
+    package static func leastSegmentBytes(lanes: Int) -> Int {
+        leastRingWords * 8 * lanes / 2 * 5 + 4_096
+    }
+
+    /// What finds no room, because the disk is full or the journal has failed, is left to the lanes, which adopt it, or to
+    /// the next start.
+    private func waitForRoom() -> Bool {
+        runRound()
+        // The next segment takes a while.
+        if journal?.writer.isOpen == false { usleep(1_000) }
+        return journalStatus?.trouble == nil
+    }
+
+    /// Does work on the table before anybody serves from it.
+    private func beforeServing(_ work: (Lane, Int64, () -> Bool) -> Void) {
+        let time = clock.time
         control.withLock { control in
-            control.lane.expireOverdue(now: now) { [self] in
-                runRound()
-                // The next segment takes a while.
-                if journal?.writer.isOpen == false { usleep(1_000) }
-                return journalStatus?.trouble == nil
-            }
+            work(control.lane, control.begin(time, by: 0), waitForRoom)
         }
         runRound()
     }
+
+    /// Moves windows that begin later than engine time, and what a start before this one has left of that.
+    private func moveWindowsBack() throws(EngineError) {
+        // There are none but where a clock was taken for right on an operator's word.
+        guard setting(Self.acceptedClockSetting) != nil else { return }
+        let deadline = linux_monotonic_nanoseconds() + Self.patienceAtStart
+        while true {
+            var isDone = false
+            beforeServing { isDone = $0.moveWindowsBack(now: $1, waitForRoom: $2) }
+            if isDone { return }
+            // The threads of a full journal make room, if there is any to be made; what is left goes on where it was.
+            if journal?.thread != nil, linux_monotonic_nanoseconds() < deadline {
+                usleep(10_000)
+                continue
+            }
+            throw EngineError(
+                .system,
+                """
+                the journal has no room to move what is held to the windows that contain the time; \
+                start again when it has
+                """)
+        }
+    }
+
+    /// How long a start waits for room in the journal, nanoseconds.
+    private static let patienceAtStart: Int64 = 60_000_000_000
 
     /// Plays records back before the engine serves. Returns what was played.
     @discardableResult
@@ -185,6 +256,14 @@ extension Engine {
         journal?.writer.prepareNext()
     }
 
+    #if STEP_POINTS
+        /// A test's hook: called between the steps of a round.
+        package var onWriterStep: ((WriterStep) -> Void)? {
+            get { journal?.writer.onStep }
+            set { journal?.writer.onStep = newValue }
+        }
+    #endif
+
     /// Makes a checkpoint now. False: nothing was sealed since the last one.
     @discardableResult
     package func makeCheckpoint() throws(EngineError) -> Bool {
@@ -193,6 +272,18 @@ extension Engine {
 
     /// How the journal fares; nil: there is none.
     package var journalStatus: JournalStatus? { journal?.writer.currentStatus }
+
+    /// Why nothing can be put on record at the moment, so that every change is refused; nil: it can.
+    package var refusal: String? {
+        guard let journal, !journal.writer.isOpen,
+            let trouble = journal.writer.currentStatus.trouble
+        else { return nil }
+        guard let checkpoint = checkpointTrouble else { return "\(trouble)" }
+        return "\(trouble); the last attempt at a checkpoint: \(checkpoint)"
+    }
+
+    /// Why the last attempt at a checkpoint came to nothing; nil: it did not. Without checkpoints the journal fills up.
+    package var checkpointTrouble: String? { journal?.checkpointer.trouble.withLock { $0 } }
 
     /// Whether the journal has failed: nothing more is acknowledged.
     package var hasFailed: Bool { journal?.writer.hasFailed ?? false }
@@ -204,7 +295,14 @@ extension Engine {
     }
 
     /// Ends the journal in good order. Nobody may call any lane any more.
-    package func close() { journal?.close() }
+    package func close() {
+        let time = clock.time
+        control.withLock { control in
+            // Without room a later start goes on from the time of the last record.
+            _ = control.lane.recordTime(now: control.begin(time, by: 0))
+        }
+        journal?.close()
+    }
 }
 
 /// Finds and plays back what a directory holds.
@@ -241,7 +339,7 @@ struct Recovery {
                     checkpoint = number
                     break
                 }
-                if error.code == .newerFormat { throw error }
+                if error.code == .newerFormat || error.code == .olderFormat { throw error }
                 passedOver.append("\(error)")
             }
             if checkpoint == nil, let first = try disk.segmentNumbers().first, first != 1 {
@@ -344,6 +442,7 @@ struct Recovery {
         do throws(JournalError) {
             let writer = try JournalWriter(
                 disk, id: id, settings.journal, rings: table.rings, after: found.end)
+            if settings.awaitsFollower { writer.keepSegments(from: 0) }
             let checkpointer = Checkpointer(
                 disk, id, writer, settings, capacity, last: checkpoint ?? 1)
             return EngineJournal(disk, settings, writer, checkpointer)

@@ -1,10 +1,18 @@
+import Glibc
 package import Journal
 package import Limits
 package import Reservations
+import Synchronization
 
 /// Bounds and time-outs of an engine; each a number with a sane default.
 package struct EngineConfiguration: Sendable {
     package var capacity: TableCapacity
+    /// How far the wall clock may have gone on, or stand back, since the latest time on record for a start to go by it;
+    /// how far it may leap ahead to be believed by a running engine. Milliseconds.
+    package var maximumClockAdvance = EngineClock.defaultMaximumAdvance
+    /// The operator's word that the wall clock is right, however far it is from the time on record: about now, Unix
+    /// milliseconds; nil: none.
+    package var acceptedClock: Int64?
 
     package init(capacity: TableCapacity = TableCapacity()) {
         self.capacity = capacity
@@ -21,6 +29,8 @@ package final class Engine: Sendable {
     let table: ReservationTable
     let schedules: Schedules
     let control: Lock<Control>
+    /// Every window that had begun by then is on disk: engine time, Unix milliseconds.
+    let shownUntil = Atomic<Int64>(.min)
     /// nil: nothing is kept.
     let journal: EngineJournal?
     private let decisions = DecisionCounters()
@@ -32,6 +42,15 @@ package final class Engine: Sendable {
         var profiles = SettingsByID<ProfileSettings>()
         var settings: [String: String] = [:]
         var settingsVersion: UInt64 = 0
+        /// How often the holds of a tenant, by its number, began to be ended.
+        var endings: [Int: Int] = [:]
+
+        /// Begins a change at a time, on behalf of a caller; life time.
+        func begin(_ time: EngineTime, by caller: UInt64) -> Int64 {
+            lane.caller = caller
+            lane.lead = time.lead
+            return time.lives
+        }
 
         func tenant(_ id: String) -> TenantSettings? {
             guard let settings = tenants[id], lane.isOpen(tenant: id) else { return nil }
@@ -53,9 +72,11 @@ package final class Engine: Sendable {
         configuration: EngineConfiguration = EngineConfiguration(),
         clock: EngineClock = EngineClock(), secret: HashSecret = .random()
     ) throws(EngineError) {
+        try AddressSpace.check(configuration.capacity, hasJournal: false)
         let schedules = Schedules()
         let (table, lane) = try Self.makeTable(
-            configuration.capacity, schedules, secret, now: clock.now)
+            configuration.capacity, schedules, secret, now: clock.life)
+        Self.passOverGenerations(of: table, withoutJournal: secret)
         self.init(configuration, clock, table, schedules, Control(lane: lane), nil)
     }
 
@@ -89,7 +110,7 @@ package final class Engine: Sendable {
     /// A lane for one more event loop.
     package func makeLane() throws(EngineError) -> EngineLane {
         do {
-            return EngineLane(try table.makeLane(now: clock.now), clock, journal, decisions)
+            return EngineLane(try table.makeLane(now: clock.life), clock, journal, decisions)
         } catch {
             throw EngineError(error)
         }
@@ -99,7 +120,7 @@ package final class Engine: Sendable {
     package func makeLanes(_ count: Int) throws(EngineError) -> [EngineLane] {
         var lanes: [EngineLane] = []
         for _ in 0..<count { lanes.append(try makeLane()) }
-        for lane in lanes { lane.lane.adoptSlots(sharedBy: count, now: clock.now) }
+        for lane in lanes { lane.lane.adoptSlots(sharedBy: count, now: clock.life) }
         return lanes
     }
 
@@ -123,21 +144,21 @@ package final class Engine: Sendable {
     package func setTenant(
         _ settings: TenantSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
-        try validate(id: settings.id, "tenant id")
         try validate(name: settings.name)
         try validate(settings.limits)
         guard (1...31).contains(settings.billingCycleDay) else {
             throw EngineError(.invalid, "billing_cycle_day must be 1 ... 31")
         }
-        let now = clock.now
+        let time = clock.time
         return try control.withLock { control throws(EngineError) in
-            control.lane.caller = caller
+            let now = control.begin(time, by: caller)
             let present = control.tenant(settings.id)
+            if present == nil { try Self.validate(newID: settings.id, "tenant id") }
             try Self.expect(revision, of: present?.revision, settings.id)
             var settings = settings
-            settings.revision = (present?.revision ?? Revision()).next(at: now)
+            settings.revision = (present?.revision ?? Revision()).next(at: time.windows)
             let schedule = try schedules.number(
-                cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: now)
+                cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: time.windows)
             let policy = TenantPolicy(settings, schedule: schedule)
             do throws(TableError) {
                 let result = try withBytes(settings.encoded) { (text) throws(TableError) in
@@ -156,7 +177,6 @@ package final class Engine: Sendable {
     package func setProfile(
         _ settings: ProfileSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
-        try validate(id: settings.id, "messaging profile id")
         try validate(name: settings.name)
         try validate(cap: settings.dailySpendLimitNanos, "daily_spend_limit")
         guard settings.webhookURL.utf8.count <= TenantSettings.longestURL,
@@ -165,16 +185,17 @@ package final class Engine: Sendable {
         else {
             throw EngineError(.invalid, "a webhook's address or the vendor fields are too long")
         }
-        let now = clock.now
+        let time = clock.time
         return try control.withLock { control throws(EngineError) in
-            control.lane.caller = caller
+            let now = control.begin(time, by: caller)
             let present = control.profile(settings.id)
-            if let present, present.tenantID != settings.tenantID {
+            if present == nil { try Self.validate(newID: settings.id, "messaging profile id") }
+            if let present, !present.tenantID.hasSameBytes(as: settings.tenantID) {
                 throw EngineError(.notFound, "\(settings.id) does not exist")
             }
             try Self.expect(revision, of: present?.revision, settings.id)
             var settings = settings
-            settings.revision = (present?.revision ?? Revision()).next(at: now)
+            settings.revision = (present?.revision ?? Revision()).next(at: time.windows)
             do throws(TableError) {
                 let result = try withBytes(settings.encoded) { (text) throws(TableError) in
                     try control.lane.setProfile(
@@ -193,18 +214,23 @@ package final class Engine: Sendable {
     ///
     /// - Parameters:
     ///   - revision: as for `setTenant`.
+    ///   - ending: what `ending` said; if it says something else by now, that is `.conflict`. nil: whatever it says.
     ///   - reason: for the audit log, at most 512 bytes.
     package func setStatus(
         ofTenant id: String, _ status: TenantStatus, from revision: Int64? = nil,
-        reason: String = "", by caller: UInt64 = 0
+        after ending: Int? = nil, reason: String = "", by caller: UInt64 = 0
     ) throws(EngineError) {
         guard reason.utf8.count <= 512 else {
             throw EngineError(.invalid, "a reason must be at most 512 bytes")
         }
-        let now = clock.now
+        let time = clock.time
         try control.withLock { control throws(EngineError) in
-            control.lane.caller = caller
+            let now = control.begin(time, by: caller)
             try Self.expect(revision, of: control.tenant(id)?.revision, id)
+            let tenant = table.number(ofTenant: id)
+            if let ending, ending != tenant.flatMap({ control.endings[$0] }) ?? 0 {
+                throw EngineError(.conflict, "\(id) was suspended anew meanwhile")
+            }
             do throws(TableError) {
                 try withBytes(Array(reason.utf8)) { (text) throws(TableError) in
                     try control.lane.setStatus(id, status, text: text, now: now)
@@ -212,6 +238,7 @@ package final class Engine: Sendable {
             } catch {
                 throw EngineError(error)
             }
+            if status != .active, let tenant { control.endings[tenant, default: 0] += 1 }
         }
     }
 
@@ -231,9 +258,9 @@ package final class Engine: Sendable {
     package func closeProfile(
         _ id: String, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) {
-        let now = clock.now
+        let time = clock.time
         try control.withLock { control throws(EngineError) in
-            control.lane.caller = caller
+            let now = control.begin(time, by: caller)
             try Self.expect(revision, of: control.profile(id)?.revision, id)
             do throws(TableError) {
                 try control.lane.closeProfile(id, now: now)
@@ -255,10 +282,10 @@ package final class Engine: Sendable {
         guard (1...64).contains(name.utf8.count), value.utf8.count <= 4_096 else {
             throw EngineError(.invalid, "a setting's name or value is too long")
         }
-        let now = clock.now
+        let time = clock.time
         try control.withLock { control throws(EngineError) in
             guard control.settings[name] ?? "" != value else { return }
-            control.lane.caller = caller
+            let now = control.begin(time, by: caller)
             let text = ServiceSetting(name: name, value: value).encoded
             let version = control.settingsVersion + 1
             let recorded = text.withUnsafeBytes {
@@ -307,12 +334,8 @@ package final class Engine: Sendable {
     /// Tenants that exist.
     package var tenantCount: Int { table.tenantCount }
 
-    private func validate(id: String, _ what: String) throws(EngineError) {
-        guard (1...64).contains(id.utf8.count),
-            !id.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
-        else {
-            throw EngineError(.invalid, "\(what) must be 1 ... 64 bytes without control characters")
-        }
+    private static func validate(newID id: String, _ what: String) throws(EngineError) {
+        if let fault = Identifier.fault(of: id) { throw EngineError(.invalid, "\(what) \(fault)") }
     }
 
     private func validate(name: String) throws(EngineError) {
@@ -350,8 +373,12 @@ extension EngineError {
         case .cannotReserve(let bytes, let errno):
             self.init(
                 .system,
-                "cannot reserve \(bytes) bytes of address space (errno \(errno)); lower the table's bounds"
-            )
+                """
+                the system refuses \(bytes) bytes of address space for a part of the table: \
+                \(String(cString: strerror(errno))); lower --max-reservations, --max-remembered, \
+                --max-amended, --max-tenants or --max-profiles, or allow the process more \
+                (ulimit -v, vm.max_map_count, vm.overcommit_memory)
+                """)
         case .full(let what): self.init(.full, "no room for more \(what)")
         case .busy: self.init(.busy, "the journal has no room at the moment")
         case .notFound(let id): self.init(.notFound, "\(id) does not exist")

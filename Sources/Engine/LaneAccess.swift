@@ -1,6 +1,7 @@
 /// A way into the engine for whoever has no event loop of the data plane of its own: REST, the operator's page.
 ///
-/// Work is done on the thread of one of the lanes, between its requests, and so must be short and never wait.
+/// Work is done on the thread of one of the lanes, between its requests, and so must be short and never wait. Where the
+/// journal has no room for it, it is done again when there is.
 package struct LaneAccess: Sendable {
     private let perform: @Sendable (@escaping @Sendable (EngineLane) -> Void) -> Void
 
@@ -11,19 +12,26 @@ package struct LaneAccess: Sendable {
         self.perform = perform
     }
 
-    /// Runs a few calls of a lane on behalf of a caller. What they answer may leave when `Engine.durable` has returned.
+    /// Runs a call of a lane on behalf of a caller. What it answers may leave when `Engine.durable` has returned.
     ///
-    /// - Parameter caller: the number of the access token; 0: nobody's.
+    /// - Parameters:
+    ///   - caller: the number of the access token; 0: nobody's.
+    ///   - isLimited: it may act for some tenants only.
+    ///   - settles: see `EngineLane.attempt`.
+    ///   - body: one call that changes something, at the end; done again when that found no room in the journal, unless
+    ///     the disk has stalled.
     package func callAsFunction<T: Sendable>(
-        by caller: UInt64, _ body: @escaping @Sendable (EngineLane) -> T
+        by caller: UInt64, isLimited: Bool = false, settles: Bool = false,
+        _ body: @escaping @Sendable (EngineLane) -> T
     ) async -> T {
         await withCheckedContinuation { continuation in
             perform { lane in
-                lane.beginBatch()
-                lane.caller = caller
-                let result = body(lane)
-                lane.caller = 0
-                continuation.resume(returning: result)
+                lane.attempt(by: caller, isLimited: isLimited, settles: settles) { lane in
+                    let result = body(lane)
+                    guard !lane.waitsForRoom else { return false }
+                    continuation.resume(returning: result)
+                    return true
+                }
             }
         }
     }

@@ -62,6 +62,8 @@ extension Engine {
             profile = Int32(number)
         }
         let offset = min(max(0, offset), Self.mostListedReservations)
+        // Lives count by life time; what is told of them is engine time.
+        let createdBefore = createdBefore.map { $0 - clock.time.lead }
         var oldest = OldestHolds(
             most: offset + min(max(0, limit), Self.mostListedReservations - offset))
         var start = 0
@@ -87,14 +89,15 @@ extension Engine {
     ///
     /// - Throws: `.busy`: the journal has no room for what others are just doing to it.
     package func openReservation(_ id: UInt64) throws(EngineError) -> OpenReservation? {
-        try control.withLock { control throws(EngineError) in
+        let lead = clock.time.lead
+        return try control.withLock { control throws(EngineError) in
             guard let found = try control.openHold(id) else { return nil }
             let profileID = String(decoding: found.profileID, as: UTF8.self)
             return OpenReservation(
                 id: id, tenantID: String(decoding: found.tenantID, as: UTF8.self),
                 messagingProfileID: profileID.isEmpty ? nil : profileID,
                 action: found.hold.action, amounts: found.hold.total,
-                createdAt: found.hold.createdAt, expiresAt: found.hold.expiresAt,
+                createdAt: found.hold.createdAt + lead, expiresAt: found.hold.expiresAt + lead,
                 onExpiry: found.hold.onExpiry, overage: found.hold.overage)
         }
     }

@@ -15,13 +15,14 @@ struct Replayer {
         var known = 0
         /// Without a predecessor when their process had ended: never acknowledged.
         var dropped = 0
-        /// The latest engine time of any record, Unix milliseconds.
+        /// The latest engine time and life time on record, Unix milliseconds; 0: there is none.
         var time: Int64 = 0
+        var life: Int64 = 0
     }
 
     let lane: Lane
     let schedules: Schedules
-    /// Keys that are over by then are left out; Unix milliseconds.
+    /// Keys that are over by then are left out, life time; so are those that are over by the latest one on record.
     let now: Int64
     var tenants = SettingsByID<TenantSettings>()
     var profiles = SettingsByID<ProfileSettings>()
@@ -31,6 +32,8 @@ struct Replayer {
     private(set) var statistics = Statistics()
     /// Records that wait for a predecessor, by tenant.
     private var early: [UInt32: [[UInt64]]] = [:]
+    /// What is over by then is over for certain: life time does not go back.
+    private var leastLife: Int64 { max(now, statistics.life) }
     private var record = Record(.reserved)
 
     init(_ lane: Lane, _ schedules: Schedules, now: Int64) {
@@ -79,18 +82,24 @@ struct Replayer {
     var waiting: [[UInt64]] { early.keys.sorted().flatMap { early[$0] ?? [] } }
 
     /// Hands over everything that was played back as entries of a checkpoint, and the records that still wait.
+    ///
+    /// - Parameter now: the latest time on record.
     func forEachImage<E: Error>(
-        now: Int64, _ body: (UnsafeBufferPointer<UInt64>) throws(E) -> Void
+        now: EngineTime, _ body: (UnsafeBufferPointer<UInt64>) throws(E) -> Void
     ) throws(E) {
+        var image = RecordImage()
+        image.begin(.clock, version: 0, time: now.windows, tenant: .max)
+        image.append(UInt64(bitPattern: now.lives))
+        image.seal()
+        try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
         try lane.table.forEachImage(
-            now: now, tenantText: { tenants[$0]?.encoded ?? [] },
+            now: now.lives, tenantText: { tenants[$0]?.encoded ?? [] },
             profileText: { profiles[$0]?.encoded ?? [] }
         ) { (image) throws(E) in
             try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
         }
-        var image = RecordImage()
         for (name, value) in settings {
-            image.begin(.setting, version: settingsVersion, time: now, tenant: .max)
+            image.begin(.setting, version: settingsVersion, time: now.windows, tenant: .max)
             image.append(ServiceSetting(name: name, value: value).encoded)
             image.seal()
             try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
@@ -121,12 +130,21 @@ struct Replayer {
             throw EngineError(error)
         }
         statistics.time = max(statistics.time, record.time)
+        statistics.life = max(statistics.life, record.life)
         let replayed: Replayed
         switch record.kind {
+        // They changed nothing; the projection counts them.
+        case .refusals: return true
         case .tenantCreated, .tenantChanged: replayed = try applyTenant()
         case .profileCreated, .profileChanged: replayed = try applyProfile()
-        case .settingChanged: replayed = try applySetting(record.text, version: record.version)
-        default: replayed = lane.replay(record, now: now)
+        case .settingChanged:
+            replayed = try applySetting(record.text, version: record.version)
+            // The time on record before it was wrong.
+            if isAcceptedClock(record.text) {
+                statistics.time = record.time
+            }
+        case .time: replayed = .applied
+        default: replayed = lane.replay(record, now: leastLife)
         }
         switch replayed {
         case .applied: return true
@@ -148,8 +166,10 @@ struct Replayer {
         guard words.count >= 5 else { throw EngineError(.invalid, "an entry is too short") }
         let format = UInt8(truncatingIfNeeded: words[0] >> 56)
         guard format <= RecordWords.format else { throw EngineError(.newer(format: format)) }
-        statistics.time = max(statistics.time, Int64(bitPattern: words[2]))
         switch kind {
+        case .clock:
+            statistics.time = max(statistics.time, Int64(bitPattern: words[2]))
+            statistics.life = max(statistics.life, Int64(bitPattern: words[4]))
         case .tenant:
             guard let text = RecordImage.text(words, at: 19),
                 let settings = TenantSettings(encoded: text)
@@ -177,8 +197,19 @@ struct Replayer {
             }
             _ = try applySetting(text, version: words[1])
         case .table, .reservation, .key:
-            guard lane.restore(kind, words, now: now) else {
-                throw EngineError(.invalid, "an entry (\(kind)) makes no sense or does not fit")
+            guard lane.restore(kind, words, now: leastLife) else {
+                let bounds =
+                    switch kind {
+                    case .key: "--max-remembered"
+                    case .reservation: "--max-reservations and --max-amended"
+                    default: "the bounds"
+                    }
+                throw EngineError(
+                    .invalid,
+                    """
+                    an entry (\(kind)) makes no sense or does not fit: \(bounds) must not be lower \
+                    than they were
+                    """)
             }
         }
     }
@@ -194,6 +225,10 @@ struct Replayer {
         settingsVersion = version
         settings[setting.name] = setting.value.isEmpty ? nil : setting.value
         return .applied
+    }
+
+    private func isAcceptedClock(_ text: BorrowedBytes) -> Bool {
+        ServiceSetting(encoded: text)?.name == Engine.acceptedClockSetting
     }
 
     private mutating func applyTenant() throws(EngineError) -> Replayed {

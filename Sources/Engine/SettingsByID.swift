@@ -1,23 +1,13 @@
-/// Settings by id, and ids by their bytes, as the table has them: to `String` two spellings of a letter are equal
-/// (Unicode canonical equivalence).
+internal import Limits
+
+/// Settings by id.
 package struct SettingsByID<Settings: Sendable>: Sendable {
-    private struct ID: Hashable {
-        let text: String
-
-        static func == (one: ID, other: ID) -> Bool { one.text.utf8.elementsEqual(other.text.utf8) }
-
-        func hash(into hasher: inout Hasher) {
-            var text = text
-            text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-        }
-    }
-
-    private var settings: [ID: Settings] = [:]
+    private var settings: [Identifier: Settings] = [:]
 
     package init() {}
 
     package subscript(id: String) -> Settings? {
-        get { settings[ID(text: id)] }
-        set { settings[ID(text: id)] = newValue }
+        get { settings[Identifier(id)] }
+        set { settings[Identifier(id)] = newValue }
     }
 }

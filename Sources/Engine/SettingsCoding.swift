@@ -37,10 +37,7 @@ extension TenantSettings {
         guard let onLimit = OnLimit(rawValue: input.byte()) else { return nil }
         let day = input.byte()
         let discloses = input.byte() != 0
-        limits.monthlySpendNanos = input.cap()
-        limits.maxExtensions = input.cap()
-        limits.maxDIDs = input.cap()
-        limits.monthlyCallSeconds = input.cap()
+        for resource in Resource.allCases { limits[resource] = input.cap() }
         let id = input.string()
         let name = input.string()
         let timeZone = input.string()

@@ -79,6 +79,9 @@ package struct UsageWatch {
     private var knownProfiles = 0
     private var knownProfile: UInt32 = 0
 
+    /// Whether this walk left out a subject whose deletion may not be on disk yet: then its end must wait.
+    package private(set) var absenceWaits = false
+
     /// - Parameter tenant: a number; nil: everything.
     package init(tenant: Int?) {
         self.tenant = tenant
@@ -112,6 +115,7 @@ package struct UsageWatch {
         _ lane: EngineLane, _ index: ProfileIndex, _ budget: inout Int,
         answer: inout UsageAnswer
     ) -> Step {
+        if cursor == 0 { absenceWaits = false }
         while true {
             while cursor < subjects.count {
                 guard budget > 0 else { return .rest }
@@ -151,6 +155,7 @@ package struct UsageWatch {
                 profileID: subject.isProfile ? lane.lane.id(ofProfile: subject.number) : .none)
         case .absent:
             if tenant != nil, !subject.isProfile { return .gone }
+            if lane.answerWaits { absenceWaits = true }
             told[place] = UsageMark(version: version, until: .max)
             return nil
         case .notNow:
@@ -195,17 +200,19 @@ package struct UsageWatch {
 }
 
 extension EngineLane {
-    /// The number of a tenant that exists; nil: there is none, or it was deleted.
+    /// The number of a tenant that exists; nil: there is none, or it was deleted and that is on disk. One whose deletion
+    /// is not is told as gone by its watch, when it may be.
     package func number(ofTenant id: BorrowedBytes) -> Int? {
         lane.beginCall()
-        return lane.openTenant(id)
+        guard let found = lane.findTenant(id: id) else { return nil }
+        return found.isOpen || answerWaits ? found.number : nil
     }
 
     fileprivate func usage(
         of subject: UsageSubject, answer: inout UsageAnswer
     ) -> Lane.UsageReading {
         lane.beginCall()
-        return lane.usage(of: subject, now: now, answer: &answer)
+        return lane.usage(of: subject, now: life, answer: &answer)
     }
 
     /// Whether the tenant of the usage that was read last shows its limits to its own tokens.

@@ -17,6 +17,17 @@ package struct Event: Sendable, Equatable, Codable {
     package var limit: LimitReading?
     /// Of a suspension or reinstatement by an operator: why.
     package var reason: String
+    /// nil: usage, as ever.
+    package var occasion: Occasion?
+
+    /// What about a limit is told that usage did not raise.
+    package enum Occasion: String, Sendable, Codable {
+        /// Limit reached: one request was too large by itself, and was refused. Little of the cap is used, and nobody is
+        /// suspended.
+        case refusal
+        /// The window ended where the limit stands, with what was still reserved.
+        case windowEnd = "window_end"
+    }
 
     package enum Kind: String, Sendable, Codable, CaseIterable {
         case tenantThresholdReached = "tenant.limit-threshold-reached"
@@ -41,6 +52,7 @@ package struct Event: Sendable, Equatable, Codable {
         self.profileName = profileName
         self.limit = limit
         self.reason = reason
+        occasion = nil
     }
 }
 

@@ -46,6 +46,10 @@ package struct Delivery: Sendable, Equatable {
     package var begun: Int
     /// When the next attempt is due, Unix milliseconds.
     package var dueAt: Int64
+    /// What tells the transition that raised the event from all others; 0: nothing else was raised with it.
+    package var transition: Int64 = 0
+    /// The setting that it is for; empty: none.
+    package var recipient = ""
 
     package init(
         id: Int64, event: Event, channel: Channel, attempts: Int, begun: Int = 0, dueAt: Int64
@@ -57,6 +61,23 @@ package struct Delivery: Sendable, Equatable {
         self.begun = begun
         self.dueAt = dueAt
     }
+
+    /// The address that it is for, wherever its attempts go: one recipient, as far as fairness is concerned.
+    package var endpoint: String {
+        switch channel {
+        case .webhook(let url, _): url
+        case .email(let address): address
+        }
+    }
+}
+
+/// What an outbox has for a place.
+package enum NextDelivery: Sendable, Equatable {
+    case found(Delivery)
+    /// Nothing so far; there may be more behind that address.
+    case goOn(after: String)
+    /// Behind the address that was asked from nothing more is due that may be taken.
+    case none
 }
 
 /// What came of one attempt to deliver.
@@ -97,7 +118,8 @@ package enum DeliveryOutcome: Sendable, Equatable {
 
 /// Where deliveries wait, durable across restarts. The projection is one.
 ///
-/// It is asked place by place, so that what waits for one place is never in the way of what is due at another.
+/// It is asked place by place, and there address by address, so that what waits for one is never in the way of what is
+/// due at another.
 package protocol Outbox: Sendable {
     /// Places where a delivery is due, in the order of their names.
     ///
@@ -109,12 +131,17 @@ package protocol Outbox: Sendable {
     func places(
         due now: Int64, after place: DeliveryPlace?, limit: Int
     ) async throws -> (due: [DeliveryPlace], last: DeliveryPlace?)
-    /// The oldest delivery that is due at a place and not underway; nil: there is none.
+    /// The oldest delivery that is due and not underway of the next address of a place that has one, and fewer underway
+    /// than the bound.
     ///
-    /// - Complexity: O(underway), however many deliveries wait.
+    /// - Parameters:
+    ///   - endpoint: addresses behind it, in their order; empty: from the first.
+    ///   - underway: what has been taken and not let go, by address.
+    /// - Complexity: O(underway), however many deliveries wait; a bounded number of addresses is looked at.
     func nextDelivery(
-        at place: DeliveryPlace, due now: Int64, except underway: Set<Int64>
-    ) async throws -> Delivery?
+        at place: DeliveryPlace, due now: Int64, after endpoint: String,
+        except underway: [String: Set<Int64>], bound: Int
+    ) async throws -> NextDelivery
     /// When the next delivery falls due after a time, Unix milliseconds; nil: none waits for that.
     func nextDue(after now: Int64) async throws -> Int64?
     /// Notes an attempt and what becomes of the delivery, in one transaction.

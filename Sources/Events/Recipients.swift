@@ -13,6 +13,13 @@ package struct WebhookEndpoint: Sendable, Equatable, Codable {
     /// Unix milliseconds.
     package var createdAt: Int64
     package var updatedAt: Int64
+    /// What it shares with the service, to know events by (Standard Webhooks, `whsec_...`); nil: made before there were any.
+    package var secret: String?
+    /// The one before, which is good until then, Unix milliseconds.
+    package var formerSecret: String?
+    package var formerSecretUntil: Int64?
+    /// By which keyed request the secret was last made; a repeat of it makes no other.
+    package var rotation: String?
 
     package static let settingPrefix = "webhook-endpoint/"
 
@@ -32,6 +39,12 @@ package struct WebhookEndpoint: Sendable, Equatable, Codable {
 
     package func wants(_ kind: Event.Kind) -> Bool {
         enabled && (eventTypes.isEmpty || eventTypes.contains(kind))
+    }
+
+    /// The secrets that it may know events by.
+    package func secrets(at now: Int64) -> [String] {
+        let former = (formerSecretUntil ?? 0) > now ? formerSecret : nil
+        return [secret, former].compactMap { $0 }
     }
 }
 

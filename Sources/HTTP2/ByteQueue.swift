@@ -3,7 +3,7 @@
 /// Bytes are appended at the tail and consumed at the head; what is readable is always contiguous.
 package struct ByteQueue: ~Copyable {
     private var base: UnsafeMutableRawPointer?
-    private var capacity = 0
+    private(set) var capacity = 0
     private var head = 0
     private var tail = 0
 
@@ -57,6 +57,17 @@ package struct ByteQueue: ~Copyable {
         }
     }
 
+    /// As `consume`, and gives back memory that what is left has no use for: a peer decides how large a queue becomes, and
+    /// how long it then stays nearly empty.
+    ///
+    /// - Complexity: amortised O(byteCount)
+    package mutating func consume(_ byteCount: Int, retaining retainedBytes: Int) {
+        consume(byteCount)
+        guard capacity > retainedBytes, count <= capacity / 4 else { return }
+        if isEmpty { return reset(retaining: retainedBytes) }
+        move(to: max(retainedBytes, 2 * count))
+    }
+
     /// Drops all but the first `byteCount` bytes.
     package mutating func truncate(to byteCount: Int) {
         precondition(byteCount >= 0 && byteCount <= count, "more than can be read")
@@ -86,14 +97,22 @@ package struct ByteQueue: ~Copyable {
         } else {
             var grown = max(capacity, 256)
             while grown < live + byteCount { grown *= 2 }
-            let fresh = UnsafeMutableRawPointer.allocate(byteCount: grown, alignment: 16)
-            if let base {
-                fresh.copyMemory(from: base + head, byteCount: live)
-                base.deallocate()
-            }
-            base = fresh
-            capacity = grown
+            return move(to: grown)
         }
+        head = 0
+        tail = live
+    }
+
+    /// Moves what can be read to fresh memory.
+    private mutating func move(to size: Int) {
+        let live = count
+        let fresh = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+        if let base {
+            fresh.copyMemory(from: base + head, byteCount: live)
+            base.deallocate()
+        }
+        base = fresh
+        capacity = size
         head = 0
         tail = live
     }

@@ -11,16 +11,29 @@ enum FieldText {
         return memcmp(base, text.utf8Start, bytes.count) == 0
     }
 
-    /// `application/grpc`, alone or with a suffix or parameter, or something else.
+    /// `application/grpc`, alone or as `application/grpc+proto`, with or without parameters, in any case; or something
+    /// else, such as another encoding of the messages.
     static func contentType(_ value: UnsafeRawBufferPointer) -> ContentType {
-        let grpc: StaticString = "application/grpc"
-        let length = grpc.utf8CodeUnitCount
-        guard value.count >= length,
-            equal(UnsafeRawBufferPointer(rebasing: value[..<length]), grpc)
-        else { return .other }
-        guard value.count > length else { return .grpc }
-        return value[length] == UInt8(ascii: "+") || value[length] == UInt8(ascii: ";")
-            ? .grpc : .other
+        guard let rest = withoutPrefix(value, "application/grpc") else { return .other }
+        let parameters = withoutPrefix(rest, "+proto") ?? rest
+        guard let first = parameters.first else { return .grpc }
+        return first == UInt8(ascii: ";") || first == UInt8(ascii: " ") ? .grpc : .other
+    }
+
+    /// What follows a prefix, which is compared without case; nil: it is not there.
+    ///
+    /// - Parameter prefix: without upper-case letters.
+    private static func withoutPrefix(
+        _ bytes: UnsafeRawBufferPointer, _ prefix: StaticString
+    ) -> UnsafeRawBufferPointer? {
+        let length = prefix.utf8CodeUnitCount
+        guard bytes.count >= length else { return nil }
+        for index in 0..<length {
+            let byte = bytes[index]
+            let lower = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
+            if lower != prefix.utf8Start[index] { return nil }
+        }
+        return UnsafeRawBufferPointer(rebasing: bytes[length...])
     }
 
     static func encoding(_ value: UnsafeRawBufferPointer) -> MessageEncoding {

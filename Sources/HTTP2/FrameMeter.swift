@@ -13,6 +13,8 @@ struct FrameMeter {
         var endsWithPing = false
         /// DATA frames that carry something: they are what control frames are there for.
         var carrying = 0
+        /// HEADERS frames; CONTINUATION belongs to them and is charged besides.
+        var headers = 0
     }
 
     private enum FrameType {
@@ -74,8 +76,10 @@ struct FrameMeter {
         let flags = UInt8(truncatingIfNeeded: word >> 24)
         skip = length
         switch type {
-        case FrameType.headers, FrameType.resetStream:
-            return  // requests are bounded by concurrency, resets by their own limiter
+        case FrameType.headers:
+            count.headers += 1  // requests are bounded by concurrency
+        case FrameType.resetStream:
+            return  // has a limiter of its own
         case FrameType.data where length > 0 && flags & Self.padded == 0:
             count.carrying += 1
         case FrameType.data where flags & Self.endStream != 0:

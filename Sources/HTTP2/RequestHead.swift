@@ -14,6 +14,8 @@ package struct RequestHead {
     package internal(set) var denyAsStatus = false
     /// A field that must be unique came twice, or `grpc-timeout` could not be read.
     package internal(set) var isMalformed = false
+    /// There were more fields than a request may have, or larger ones: it was not read to its end.
+    package internal(set) var isTooLarge = false
     /// `grpc-timeout` in nanoseconds; -1: none.
     package internal(set) var timeoutNanoseconds: Int64 = -1
     /// When the read came that brought the request's first bytes.
@@ -21,9 +23,14 @@ package struct RequestHead {
     /// Length of `authorization` in the stream's metadata bytes; -1: none.
     var authorizationLength: Int32 = -1
 
+    /// A longer value of `authorization` is nobody's, and not kept.
+    package static let longestAuthorization = 1_024
+
     /// A gRPC call of a known method, in a form that can be read.
     package var isReadable: Bool {
-        guard route >= 0, isPost, !isMalformed, case .grpc = contentType else { return false }
+        guard route >= 0, isPost, !isMalformed, !isTooLarge, case .grpc = contentType else {
+            return false
+        }
         switch encoding {
         case .absent, .identity: return true
         case .gzip, .unknown: return false
@@ -74,8 +81,9 @@ package struct RequestHead {
         if FieldText.equal(name, "authorization") {
             isMalformed = isMalformed || authorizationLength >= 0
             guard authorizationLength < 0 else { return }
-            metadata.append(value)
-            authorizationLength = Int32(value.count)
+            let isKept = value.count <= Self.longestAuthorization
+            if isKept { metadata.append(value) }
+            authorizationLength = isKept ? Int32(value.count) : 0
         } else if FieldText.equal(name, "grpc-encoding") {
             isMalformed = isMalformed || encoding != .absent
             encoding = FieldText.encoding(value)

@@ -34,8 +34,33 @@ package struct ServerSession: ~Copyable {
     /// `nextOutput` or as `isFinished`.
     ///
     /// - Parameter nowNanoseconds: a monotonic clock, for the rate limits.
-    package func receive(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) {
+    /// - Returns: the bytes taken; the others are for `resume` while `isPaused`.
+    @discardableResult
+    package func receive(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) -> Int {
         core.receive(bytes, nowNanoseconds: nowNanoseconds)
+    }
+
+    /// The peer has shown who it is: its turns may be longer, and what it is refused counts as finished.
+    package func trust() {
+        core.state.pointee.isTrusted = true
+        core.state.pointee.turnLimit = core.state.pointee.configuration.turnHeaderBytes
+    }
+
+    /// The peer comes from where others have used up their budgets: it begins with a sixteenth of them, and earns the rest.
+    package func limitCredit() { core.limitCredit() }
+
+    /// Whether the connection is ended since the peer has used up a budget.
+    package var hasOffended: Bool { core.state.pointee.hasOffended }
+
+    /// Whether `receive` has stopped since the bytes' header fields are enough work for one turn: until `resume` has
+    /// taken the rest, it takes none.
+    package var isPaused: Bool { core.state.pointee.isPaused }
+
+    /// Goes on with the bytes that were left; there may be none.
+    ///
+    /// - Returns: as `receive`.
+    package func resume(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) -> Int {
+        core.resume(bytes, nowNanoseconds: nowNanoseconds)
     }
 
     /// The next bytes for the transport, usually one frame; empty: none for now. They must be
@@ -65,6 +90,22 @@ package struct ServerSession: ~Copyable {
     /// Body bytes that have come in and were not yet consumed.
     package var bufferedInputBytes: Int { core.state.pointee.bufferedInput }
 
+    /// Bytes that wait here, in both directions, with what is kept of header fields.
+    package var waitingBytes: Int {
+        core.state.pointee.bufferedInput + core.state.pointee.queuedOutput
+            + core.state.pointee.keptMetadata
+    }
+
+    /// Bounds the body bytes that are kept from here on; nil: as configured. A stream that would pass it is cut off
+    /// (`StreamEvents.overflow`).
+    package func limitInput(to bytes: Int?) {
+        let configured = core.state.pointee.configuration.maximumBufferedInputBytes
+        core.state.pointee.inputLimit = min(bytes ?? configured, configured)
+    }
+
+    /// Gives back memory that is kept for streams to come, but for a few.
+    package func trim() { core.state.pointee.streams.trim(keeping: 4) }
+
     /// Streams that are open in the protocol's sense.
     package var openStreamCount: Int { core.state.pointee.openStreams }
 
@@ -75,6 +116,9 @@ package struct ServerSession: ~Copyable {
 
     /// The next stream on which something happened since it was last reported.
     package func nextReady() -> (stream: StreamHandle, events: StreamEvents)? { core.nextReady() }
+
+    /// Whether something may be there to be reported. `nextOutput` too brings it about (`.writable`, `.closed`).
+    package var hasReady: Bool { core.state.pointee.streams.hasReady }
 
     /// The request's header fields, valid until the stream is ended; nil when it is over.
     package func request(_ stream: StreamHandle) -> UnsafePointer<RequestHead>? {
@@ -157,14 +201,17 @@ package struct ServerSession: ~Copyable {
     ///
     /// - Parameters:
     ///   - fields: fields that follow those of `headers`.
+    ///   - isStrangers: nobody knows whose request it is, whatever came before on the connection; so are all before
+    ///     `trust`. It counts against `SessionConfiguration.ownResets`.
     ///   - keep: work for the stream goes on: it keeps its place until `release`.
     package func reject(
         _ stream: StreamHandle, headers: HeaderView, fields: borrowing HeaderFields,
-        keep: Bool = false
+        isStrangers: Bool = false, keep: Bool = false
     ) {
         guard let record = core.state.pointee.streams.find(stream) else { return }
         if core.canStart(record) {
-            record.pointee.flags.insert(.started)
+            let isStrangers = isStrangers || !core.state.pointee.isTrusted
+            record.pointee.flags.insert(isStrangers ? [.started, .rejected] : .started)
             let handle = core.state.pointee.handle
             let id = record.pointee.id
             // 0, NGHTTP2_ERR_NOMEM, or cases that `canStart` rules out.
@@ -173,6 +220,10 @@ package struct ServerSession: ~Copyable {
             }
             if nghttp2_is_fatal(result) != 0 { core.fail(result) }
             core.noteEarlyEnd(record)
+            // What is too large has been charged as its block was read.
+            if isStrangers, !record.pointee.request.isTooLarge, !core.payForRefusal() {
+                core.endAfterOutput()
+            }
         }
         if !keep { core.release(record) }
     }
@@ -194,6 +245,9 @@ package struct ServerSession: ~Copyable {
     /// First step of a drain: says that no new streams are wanted soon (GOAWAY with the highest id)
     /// and sends a PING whose acknowledgement (`pingAcknowledged`) proves that it was read.
     package func announceShutdown() { core.announceShutdown() }
+
+    /// Asks the peer for a sign of life (PING); it shows as `pingAcknowledged`.
+    package func ping() { core.ping() }
 
     /// Last step of a drain: a GOAWAY with the last stream that is served. Streams that run go on;
     /// `isFinished` turns true after the last of them.
@@ -230,8 +284,10 @@ extension SessionCore {
         for index in 0..<state.pointee.streams.count {
             let record = state.pointee.streams.record(at: index)
             let flags = record.pointee.flags
-            guard flags.contains(.open), !flags.contains(.remoteEnded), !flags.contains(.held),
+            guard flags.contains(.open), !flags.contains(.remoteEnded),
                 !flags.contains(.released),
+                // The reader of a streamed request decides how long that may take.
+                !flags.contains(.streaming) || !flags.contains(.held),
                 record.pointee.request.receivedNanoseconds < limitNanoseconds
             else { continue }
             submitReset(record.pointee.id, HTTP2ErrorCode.cancel)
@@ -253,5 +309,6 @@ extension SessionCore {
         guard !record.pointee.flags.contains(.remoteEnded) else { return }
         record.pointee.flags.insert(.endsEarly)
         state.pointee.earlyEnds += 1
+        expectStrayFrames()
     }
 }

@@ -38,6 +38,7 @@ enum SessionCallbacks {
         nghttp2_session_callbacks_set_on_header_callback(callbacks, header)
         nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, invalidHeader)
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frameReceived)
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, frameRefused)
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, dataChunk)
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frameSent)
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, streamClosed)
@@ -49,6 +50,7 @@ enum SessionCallbacks {
         guard let frame, let data else { return 0 }
         let core = SessionCore(userData: data)
         let id = header(frame).pointee.stream_id
+        core.state.pointee.takenFrames += 1
         core.state.pointee.headerFields = 0
         core.state.pointee.headerBytes = 0
         guard core.state.pointee.isServer, category(frame) == NGHTTP2_HCAT_REQUEST else {
@@ -77,11 +79,10 @@ enum SessionCallbacks {
         session, frame, name, nameLength, value, valueLength, _, data in
         guard let frame, let data else { return 0 }
         let core = SessionCore(userData: data)
-        guard core.admitField(nameLength, valueLength) else {
-            core.submitReset(header(frame).pointee.stream_id, HTTP2ErrorCode.enhanceYourCalm)
-            return temporal
-        }
-        guard let record = stream(session, header(frame).pointee.stream_id, core) else { return 0 }
+        let id = header(frame).pointee.stream_id
+        let isAdmitted = core.admitField(nameLength, valueLength)
+        guard isAdmitted || core.bearsExcess(stream(session, id, core), id) else { return temporal }
+        guard isAdmitted, let record = stream(session, id, core) else { return core.turnResult }
         let name = UnsafeRawBufferPointer(start: name, count: nameLength)
         let value = UnsafeRawBufferPointer(start: value, count: valueLength)
         if !core.state.pointee.isServer {
@@ -92,18 +93,19 @@ enum SessionCallbacks {
                 name: name, value: value, routes: core.state.pointee.routes,
                 metadata: &record.pointee.metadata)
         }
-        return 0
+        return core.turnResult
     }
 
     private static let invalidHeader: nghttp2_on_invalid_header_callback = {
-        _, frame, _, nameLength, _, valueLength, _, data in
+        session, frame, _, nameLength, _, valueLength, _, data in
         guard let frame, let data else { return 0 }
         let core = SessionCore(userData: data)
-        guard core.admitField(nameLength, valueLength) else {
-            core.submitReset(header(frame).pointee.stream_id, HTTP2ErrorCode.enhanceYourCalm)
-            return temporal
-        }
-        return 0
+        let id = header(frame).pointee.stream_id
+        guard
+            core.admitField(nameLength, valueLength)
+                || core.bearsExcess(stream(session, id, core), id)
+        else { return temporal }
+        return core.turnResult
     }
 
     private static let frameReceived: nghttp2_on_frame_recv_callback = { session, frame, data in
@@ -115,6 +117,10 @@ enum SessionCallbacks {
             guard let record = stream(session, head.pointee.stream_id, core) else { return 0 }
             core.headersComplete(record, endsStream: head.pointee.flags & 0x1 != 0)
         case NGHTTP2_DATA.rawValue:
+            // As `FrameMeter` counts.
+            if head.pointee.length > 0, head.pointee.flags & 0x8 == 0 {
+                core.state.pointee.takenFrames += 1
+            }
             guard head.pointee.flags & 0x1 != 0,
                 let record = stream(session, head.pointee.stream_id, core)
             else { return 0 }
@@ -126,8 +132,23 @@ enum SessionCallbacks {
             if head.pointee.flags & 0x1 != 0 { core.state.pointee.events.insert(.pingAcknowledged) }
         case NGHTTP2_GOAWAY.rawValue:
             core.state.pointee.events.insert(.goAway)
+        case NGHTTP2_RST_STREAM.rawValue:
+            core.resetReceived(stream(session, head.pointee.stream_id, core))
         default:
             break
+        }
+        return 0
+    }
+
+    private static let frameRefused: nghttp2_on_invalid_frame_recv_callback = {
+        _, frame, reason, data in
+        guard let frame, let data else { return 0 }
+        // A request beyond the streams that there may be, which its peer may not know yet: no callback says that its fields
+        // begin. It is reset, and charged as such.
+        if UInt32(header(frame).pointee.type) == NGHTTP2_HEADERS.rawValue,
+            reason == NGHTTP2_ERR_REFUSED_STREAM.rawValue
+        {
+            SessionCore(userData: data).state.pointee.takenFrames += 1
         }
         return 0
     }
@@ -151,7 +172,13 @@ enum SessionCallbacks {
         let head = header(frame)
         let type = UInt32(head.pointee.type)
         if type == NGHTTP2_RST_STREAM.rawValue {
-            core.resetSent()
+            // An answer that came early (RFC 9113 §8.1) leaves no work behind.
+            if UnsafeRawPointer(frame).assumingMemoryBound(to: nghttp2_rst_stream.self).pointee
+                .error_code != HTTP2ErrorCode.noError, !core.payForRefusal()
+            {
+                core.terminate(HTTP2ErrorCode.enhanceYourCalm)
+            }
+            core.expectStrayFrames()
         } else if core.state.pointee.earlyEnds > 0, head.pointee.flags & 0x1 != 0,
             type == NGHTTP2_HEADERS.rawValue || type == NGHTTP2_DATA.rawValue,
             let record = stream(session, head.pointee.stream_id, core),
@@ -167,7 +194,7 @@ enum SessionCallbacks {
         guard let data else { return 0 }
         let core = SessionCore(userData: data)
         guard let record = stream(session, id, core) else { return 0 }
-        if code == HTTP2ErrorCode.noError { core.streamEndedWell() }
+        if code == HTTP2ErrorCode.noError { core.streamEndedWell(record) }
         core.state.pointee.currentStream = nil
         core.closed(record, code: code)
         return 0
@@ -194,8 +221,43 @@ extension SessionCore {
     fileprivate func admitField(_ nameLength: Int, _ valueLength: Int) -> Bool {
         state.pointee.headerFields += 1
         state.pointee.headerBytes += nameLength + valueLength + 32
+        state.pointee.turnHeaderBytes += nameLength + valueLength + 32
         return state.pointee.headerFields <= state.pointee.configuration.maximumHeaderFields
             && state.pointee.headerBytes <= state.pointee.configuration.maximumHeaderBytes
+    }
+
+    /// What a field's callback returns: 0, or a stop when the turn has had its share.
+    fileprivate var turnResult: Int32 {
+        guard state.pointee.turnHeaderBytes > state.pointee.turnLimit, state.pointee.isServer
+        else { return 0 }
+        state.pointee.isPaused = true
+        return NGHTTP2_ERR_PAUSE.rawValue
+    }
+
+    /// A block is too large: the request is refused with a status once the block is complete; trailers, responses, and
+    /// what no honest peer sends, end at once.
+    ///
+    /// - Returns: false: the rest of the block is of no interest.
+    fileprivate func bearsExcess(_ record: StreamPointer?, _ id: Int32) -> Bool {
+        let configuration = state.pointee.configuration
+        guard state.pointee.isServer, state.pointee.headerIsInitial, let record else {
+            submitReset(id, HTTP2ErrorCode.enhanceYourCalm)
+            return false
+        }
+        guard state.pointee.headerFields <= configuration.fatalHeaderFields,
+            state.pointee.headerBytes <= configuration.fatalHeaderBytes
+        else {
+            terminate(HTTP2ErrorCode.enhanceYourCalm)
+            return false
+        }
+        guard !record.pointee.request.isTooLarge else { return true }
+        record.pointee.request.isTooLarge = true
+        // Bounded as what we reset: it costs as much.
+        guard payForRefusal() else {
+            terminate(HTTP2ErrorCode.enhanceYourCalm)
+            return false
+        }
+        return true
     }
 
     fileprivate func headersComplete(_ record: StreamPointer, endsStream: Bool) {
@@ -211,12 +273,10 @@ extension SessionCore {
             return raise(endsStream ? [.head, .end] : .head, on: record)
         }
         if state.pointee.headerIsInitial {
+            record.pointee.accountedMetadata = record.pointee.metadata.count
+            state.pointee.keptMetadata += record.pointee.accountedMetadata
             enterRoute(record)
-            if endsStream || record.pointee.flags.contains(.streaming) || !isRouted(record) {
-                raise(endsStream ? [.head, .end] : .head, on: record)
-            } else {
-                record.pointee.events.insert(.head)  // reported with the end
-            }
+            raise(endsStream ? [.head, .end] : .head, on: record)
         } else if endsStream {
             raise(.end, on: record)
         }
@@ -225,6 +285,7 @@ extension SessionCore {
     private func isRouted(_ record: StreamPointer) -> Bool {
         let head = record.pointee.request
         return head.route >= 0 && head.isPost && head.contentType == .grpc && !head.isMalformed
+            && !head.isTooLarge
     }
 
     /// Applies the bounds of the request's route to its stream.
@@ -254,7 +315,7 @@ extension SessionCore {
         let total = state.pointee.bufferedInput + bytes.count
         if record.pointee.input.count + bytes.count > record.pointee.inputLimit
             && !flags.contains(.streaming)
-            || total > state.pointee.configuration.maximumBufferedInputBytes
+            || total > state.pointee.inputLimit
         {
             record.pointee.flags.insert(.discarding)
             return raise(.overflow, on: record)
@@ -264,14 +325,21 @@ extension SessionCore {
         if flags.contains(.streaming) { raise(.data, on: record) }
     }
 
-    fileprivate func resetSent() {
-        if !state.pointee.ownResets.take(nowNanoseconds: state.pointee.nowNanoseconds) {
+    fileprivate func resetReceived(_ record: StreamPointer?) {
+        guard state.pointee.isServer else { return }
+        // A call that was answered in part, or is being worked on, was worth its work.
+        if state.pointee.isTrusted, let record, record.pointee.isUnderWay { return }
+        if !state.pointee.peerResets.take(nowNanoseconds: state.pointee.nowNanoseconds) {
             terminate(HTTP2ErrorCode.enhanceYourCalm)
         }
     }
 
-    fileprivate func streamEndedWell() {
+    fileprivate func streamEndedWell(_ record: StreamPointer) {
         state.pointee.finishedStreams += 1
+        // What a stranger is refused earns nothing.
+        guard !record.pointee.flags.contains(.rejected) else { return }
         state.pointee.controlFrames.earn(state.pointee.configuration.controlFramesPerStream)
+        state.pointee.peerResets.earn(state.pointee.configuration.resetsPerStream)
+        state.pointee.ownResets.earn(state.pointee.configuration.resetsPerStream)
     }
 }

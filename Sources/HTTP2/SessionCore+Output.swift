@@ -41,7 +41,8 @@ extension SessionCore {
         let count = min(capacity, record.pointee.output.pointee.count)
         if count > 0, let source = record.pointee.output.pointee.readable.baseAddress {
             UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: count)
-            record.pointee.output.pointee.consume(count)
+            record.pointee.output.pointee.consume(
+                count, retaining: state.pointee.configuration.retainedBufferBytes)
             record.pointee.accountedOutput -= count
             state.pointee.queuedOutput -= count
             state.pointee.sentBody += UInt64(count)

@@ -23,6 +23,7 @@ package enum HTTP2ErrorCode {
     package static let protocolError: UInt32 = 0x1
     package static let internalError: UInt32 = 0x2
     package static let refusedStream: UInt32 = 0x7
+    package static let streamClosed: UInt32 = 0x5
     package static let cancel: UInt32 = 0x8
     package static let enhanceYourCalm: UInt32 = 0xb
 }
@@ -42,13 +43,25 @@ struct SessionState: ~Copyable {
     var meter: FrameMeter
     var controlFrames: TokenBucket
     var ownResets: TokenBucket
+    var peerResets: TokenBucket
+    var strayFrames: TokenBucket
+    /// HEADERS, and DATA frames with content, that were scanned, that nghttp2 has taken, and the difference that is paid
+    /// for.
+    var scannedFrames = 0
+    var takenFrames = 0
+    var paidStrayFrames = 0
+    /// No stream is taken any more: what comes for such is no offence.
+    var refusesNewStreams = false
     /// The clock of the read that is being worked on.
     var nowNanoseconds: UInt64 = 0
     var events: SessionEvents = []
     /// Set once nghttp2 reported a fatal error (its negative code); the session is unusable then.
     var failure: Int32?
-    /// Whether we have already decided to tear the connection down.
+    /// Whether we have already decided to tear the connection down, and whether the peer has used up a budget.
     var isTerminating = false
+    var hasOffended = false
+    /// Nothing is taken in any more; what waits leaves, and then the connection is torn down.
+    var endsAfterOutput = false
 
     /// The stream of the last frame; may be stale, see `SessionCallbacks.stream`.
     var currentStream: StreamPointer?
@@ -56,7 +69,17 @@ struct SessionState: ~Copyable {
     var headerFields = 0
     var headerBytes = 0
     var headerIsInitial = false
+    /// Bytes of header fields that the present turn has taken in, and whether it stopped for them.
+    var turnHeaderBytes = 0
+    var turnLimit: Int
+    var isPaused = false
+    /// The peer has shown who it is.
+    var isTrusted = false
 
+    /// Bytes that `bufferedInput` may reach.
+    var inputLimit: Int
+    /// Bytes of header values that are kept for open streams.
+    var keptMetadata = 0
     /// Bytes in all `input` queues, and in all `output` queues.
     var bufferedInput = 0
     var queuedOutput = 0
@@ -79,6 +102,10 @@ struct SessionState: ~Copyable {
         meter = FrameMeter(prefaceLength: isServer ? Int(NGHTTP2_CLIENT_MAGIC_LEN) : 0)
         controlFrames = TokenBucket(configuration.controlFrames)
         ownResets = TokenBucket(configuration.ownResets)
+        peerResets = TokenBucket(configuration.peerResets)
+        strayFrames = TokenBucket(configuration.strayFrames)
+        turnLimit = configuration.turnHeaderBytes / 4
+        inputLimit = configuration.maximumBufferedInputBytes
     }
 }
 
@@ -138,9 +165,8 @@ struct SessionCore {
             options, configuration.maximumOutboundAcknowledgements)
         nghttp2_option_set_max_continuations(options, configuration.maximumContinuations)
         nghttp2_option_set_max_reserved_remote_streams(options, 0)
-        nghttp2_option_set_stream_reset_rate_limit(
-            options, UInt64(configuration.peerResets.burst),
-            UInt64(configuration.peerResets.perSecond))
+        // Resets are counted here, where finished work counts for them: `resetReceived`.
+        nghttp2_option_set_stream_reset_rate_limit(options, UInt64(Int32.max), UInt64(Int32.max))
         var handle: OpaquePointer?
         // 0 or NGHTTP2_ERR_NOMEM.
         let result =
@@ -185,8 +211,11 @@ struct SessionCore {
     // MARK: Bytes in, bytes out
 
     /// Feeds what the transport has read.
-    func receive(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) {
-        guard state.pointee.failure == nil else { return }
+    ///
+    /// - Returns: the bytes taken; the rest is to be given to `resume` while `isPaused`.
+    @discardableResult
+    func receive(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) -> Int {
+        guard isListening else { return bytes.count }
         state.pointee.nowNanoseconds = nowNanoseconds
         let count = state.pointee.meter.scan(bytes)
         if count.carrying > 0 {
@@ -194,15 +223,85 @@ struct SessionCore {
                 count.carrying * state.pointee.configuration.controlFramesPerDataFrame)
         }
         if count.charged > 0, !pay(count.charged) {
-            return terminate(
+            terminate(
                 HTTP2ErrorCode.enhanceYourCalm, reason: count.endsWithPing ? "too_many_pings" : nil)
+            return bytes.count
         }
+        state.pointee.scannedFrames += count.carrying + count.headers
+        return state.pointee.isPaused ? 0 : feed(bytes)
+    }
+
+    /// Goes on where `receive` or `resume` has stopped, with the bytes that it has left; there may be none.
+    ///
+    /// - Returns: as `receive`.
+    func resume(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) -> Int {
+        guard isListening else {
+            state.pointee.isPaused = false
+            return bytes.count
+        }
+        state.pointee.nowNanoseconds = nowNanoseconds
+        return feed(bytes)
+    }
+
+    private var isListening: Bool {
+        state.pointee.failure == nil && !state.pointee.endsAfterOutput
+    }
+
+    private func feed(_ bytes: UnsafeRawBufferPointer) -> Int {
+        state.pointee.turnHeaderBytes = 0
+        state.pointee.isPaused = false
         // The number of bytes, or NGHTTP2_ERR_NOMEM, _CALLBACK_FAILURE, _BAD_CLIENT_MAGIC, _FLOODED:
         // fatal, all of them.
         let result = nghttp2_session_mem_recv(
             state.pointee.handle, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
             bytes.count)
-        if result < 0 { fail(Int32(result)) }
+        guard result >= 0 else {
+            fail(Int32(result))
+            state.pointee.isPaused = false
+            return bytes.count
+        }
+        guard !state.pointee.isPaused else { return result }
+        // At most one frame is scanned and not yet complete.
+        let stray = state.pointee.scannedFrames - state.pointee.takenFrames - 1
+        if stray > state.pointee.paidStrayFrames { payForStrayFrames(stray) }
+        return bytes.count
+    }
+
+    /// Charges frames that nghttp2 has passed over, since their streams are closed. Of HEADERS the fields were read all the
+    /// same, and no other bound counts them.
+    private func payForStrayFrames(_ stray: Int) {
+        let fresh = stray - state.pointee.paidStrayFrames
+        state.pointee.paidStrayFrames = stray
+        guard state.pointee.isServer, !state.pointee.refusesNewStreams else { return }
+        for _ in 0..<fresh
+        where !state.pointee.strayFrames.take(nowNanoseconds: state.pointee.nowNanoseconds) {
+            return terminate(HTTP2ErrorCode.streamClosed)
+        }
+    }
+
+    func limitCredit() {
+        let configuration = state.pointee.configuration
+        state.pointee.controlFrames.limit(to: configuration.controlFrames.burst / 16)
+        state.pointee.ownResets.limit(to: configuration.ownResets.burst / 16)
+        state.pointee.peerResets.limit(to: configuration.peerResets.burst / 16)
+    }
+
+    /// A stream is reset or refused for the peer's fault. False: it is one too many.
+    func payForRefusal() -> Bool {
+        state.pointee.ownResets.take(nowNanoseconds: state.pointee.nowNanoseconds)
+    }
+
+    /// What was refused is told, so that an honest peer learns why; a teardown at once would drop it.
+    func endAfterOutput() {
+        state.pointee.hasOffended = true
+        state.pointee.endsAfterOutput = true
+    }
+
+    /// A stream ends before its request has: the rest of that is under way.
+    func expectStrayFrames() {
+        state.pointee.strayFrames.grant(
+            state.pointee.configuration.strayFramesPerEarlyEnd,
+            atMost: 4 * state.pointee.configuration.strayFramesPerEarlyEnd)
     }
 
     /// The next bytes for the transport; empty: none for now. Valid until the next call.
@@ -212,7 +311,11 @@ struct SessionCore {
             return UnsafeRawBufferPointer(start: nil, count: 0)
         }
         // The number of bytes, or NGHTTP2_ERR_NOMEM.
-        let count = nghttp2_session_mem_send(state.pointee.handle, &start)
+        var count = nghttp2_session_mem_send(state.pointee.handle, &start)
+        if count == 0, state.pointee.endsAfterOutput {
+            terminate(HTTP2ErrorCode.enhanceYourCalm)
+            count = nghttp2_session_mem_send(state.pointee.handle, &start)
+        }
         guard count >= 0 else {
             fail(Int32(count))
             return UnsafeRawBufferPointer(start: nil, count: 0)
@@ -250,6 +353,7 @@ struct SessionCore {
     func terminate(_ code: UInt32, reason: StaticString? = nil) {
         guard state.pointee.failure == nil, !state.pointee.isTerminating else { return }
         state.pointee.isTerminating = true
+        state.pointee.hasOffended = code != HTTP2ErrorCode.noError
         let result: Int32
         if let reason {
             // A GOAWAY with debug data, then the teardown, which would send none of its own.
@@ -286,6 +390,7 @@ struct SessionCore {
 
     func refuseNewStreams() {
         guard state.pointee.failure == nil else { return }
+        state.pointee.refusesNewStreams = true
         // 0, NGHTTP2_ERR_NOMEM, NGHTTP2_ERR_INVALID_ARGUMENT (an id that grew: it cannot).
         let result = nghttp2_submit_goaway(
             state.pointee.handle, UInt8(NGHTTP2_FLAG_NONE.rawValue),
@@ -344,7 +449,8 @@ struct SessionCore {
     /// Drops body bytes at the front and lets the peer send as many again.
     func consume(_ stream: StreamHandle, _ byteCount: Int) {
         guard byteCount > 0, let record = state.pointee.streams.find(stream) else { return }
-        record.pointee.input.consume(byteCount)
+        record.pointee.input.consume(
+            byteCount, retaining: state.pointee.configuration.retainedBufferBytes)
         state.pointee.bufferedInput -= byteCount
         let flags = record.pointee.flags
         guard flags.contains(.open), !flags.contains(.remoteEnded) else { return }
@@ -372,6 +478,7 @@ struct SessionCore {
     }
 
     func submitReset(_ id: Int32, _ code: UInt32) {
+        expectStrayFrames()
         // 0, NGHTTP2_ERR_NOMEM, NGHTTP2_ERR_INVALID_ARGUMENT (stream 0).
         let result = nghttp2_submit_rst_stream(
             state.pointee.handle, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code)
@@ -412,6 +519,7 @@ struct SessionCore {
 
     private func recycle(_ record: StreamPointer) {
         dropInput(record)
+        state.pointee.keptMetadata -= record.pointee.accountedMetadata
         state.pointee.queuedOutput -= record.pointee.accountedOutput
         if record.pointee.flags.contains(.endsEarly) { state.pointee.earlyEnds -= 1 }
         state.pointee.streams.give(

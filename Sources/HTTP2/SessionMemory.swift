@@ -8,7 +8,7 @@ import Glibc
 /// cache lines in use over all connections. Blocks above the largest class go to malloc.
 ///
 /// Every block carries its class in the sixteen bytes ahead of it, because nghttp2 frees without a
-/// size. Memory is returned to the system with the pool.
+/// size. Memory is returned to the system with the pool, or by `trim`.
 ///
 /// Thread safety: none; one pool per thread. The pool must outlive its sessions (they retain it).
 package final class SessionMemory {
@@ -49,6 +49,27 @@ package final class SessionMemory {
         }
         lists.deallocate()
         hooks.deallocate()
+    }
+
+    /// Frees blocks that wait for use, but for some of each size.
+    ///
+    /// - Complexity: O(blocks)
+    package func trim(keeping count: Int) {
+        for index in 0..<Self.classCount {
+            var last = lists[index]
+            var kept = 1
+            while kept < count, let node = last {
+                last = node.pointee.next
+                kept += 1
+            }
+            guard let last else { continue }
+            var node = last.pointee.next
+            last.pointee.next = nil
+            while let freed = node {
+                node = freed.pointee.next
+                Glibc.free(freed)
+            }
+        }
     }
 
     /// What `nghttp2_session_*_new3` takes.

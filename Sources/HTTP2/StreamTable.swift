@@ -63,6 +63,13 @@ struct StreamRecord: ~Copyable {
         static let released = Flags(rawValue: 1_024)
         /// The response ends before the request has.
         static let endsEarly = Flags(rawValue: 2_048)
+        /// It was refused as a stranger's: it earns nothing.
+        static let rejected = Flags(rawValue: 4_096)
+    }
+
+    /// Whether the caller works on the request, or has answered it in part.
+    var isUnderWay: Bool {
+        flags.contains(.started) || flags.contains(.held) && flags.contains(.remoteEnded)
     }
 
     let index: Int32
@@ -76,6 +83,8 @@ struct StreamRecord: ~Copyable {
     var inputLimit = 0
     /// Bytes of `output` that the session's total includes.
     var accountedOutput = 0
+    /// Bytes of `metadata` that the session's total includes.
+    var accountedMetadata = 0
     var request = RequestHead()
     var response = ResponseHead()
     var input = ByteQueue()
@@ -153,6 +162,7 @@ struct StreamTable: ~Copyable {
         record.pointee.events = []
         record.pointee.errorCode = 0
         record.pointee.accountedOutput = 0
+        record.pointee.accountedMetadata = 0
         record.pointee.request = RequestHead()
         record.pointee.response = ResponseHead()
         record.pointee.input.reset(retaining: retainedBytes)
@@ -162,6 +172,23 @@ struct StreamTable: ~Copyable {
         record.pointee.trailerFields.removeAll()
         record.pointee.next = free
         free = record
+    }
+
+    /// Gives back the memory of records that wait for a stream, but for a few.
+    ///
+    /// - Complexity: O(free records)
+    func trim(keeping count: Int) {
+        var record = free
+        var kept = 0
+        while let pointer = record {
+            kept += 1
+            if kept > count {
+                pointer.pointee.input.reset(retaining: 0)
+                pointer.pointee.output.pointee.reset(retaining: 0)
+                pointer.pointee.metadata.reset(retaining: 0)
+            }
+            record = pointer.pointee.next
+        }
     }
 
     /// The record of a handle; nil when its stream is over.
@@ -182,6 +209,8 @@ struct StreamTable: ~Copyable {
         if let last = lastReady { last.pointee.next = record } else { firstReady = record }
         lastReady = record
     }
+
+    var hasReady: Bool { firstReady != nil }
 
     mutating func popReady() -> StreamPointer? {
         guard let record = firstReady else { return nil }

@@ -28,9 +28,19 @@ struct TokenBucket {
         return true
     }
 
+    /// Takes away what is beyond some tokens.
+    mutating func limit(to count: Int) {
+        tokens = min(tokens, count)
+    }
+
     /// Adds tokens that were earned otherwise than by time.
     mutating func earn(_ count: Int) {
         tokens = min(burst, tokens + count)
+    }
+
+    /// Adds tokens that go beyond the burst.
+    mutating func grant(_ count: Int, atMost limit: Int) {
+        tokens = max(tokens, min(limit, tokens + count))
     }
 
     private mutating func refill(nowNanoseconds: UInt64) {

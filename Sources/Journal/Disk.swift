@@ -35,6 +35,9 @@ package protocol Disk: Sendable {
     /// Takes the directory for this process, until `unlock` or the process's end.
     func lock() throws(JournalError)
     func unlock()
+    /// Looks whether what is written to an open file can be found again: directory, lock and file are still where their
+    /// names say.
+    func look(after file: DiskFile) throws(JournalError)
 }
 
 /// An open file of a `Disk`, to be closed there.
@@ -49,6 +52,9 @@ package struct DiskFile: Sendable {
 }
 
 extension Disk {
+    /// Nobody takes anything away behind a simulated disk's back.
+    package func look(after file: DiskFile) throws(JournalError) {}
+
     /// Reads until the buffer is full or the file ends.
     ///
     /// - Returns: Bytes read.

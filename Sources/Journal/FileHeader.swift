@@ -25,7 +25,7 @@ struct FileHeader: Equatable {
     static let words = bytes / 8
     /// "TOLLGATE" as the file's first eight bytes.
     static let magic: UInt64 = 0x4554_4147_4C4C_4F54
-    static let version: UInt64 = 1
+    static let version: UInt64 = 2
 
     var kind: Kind
     var id: JournalID
@@ -81,6 +81,15 @@ struct FileHeader: Equatable {
                 .newerFormat, file: file.name, offset: 8,
                 reason: "written in format \(words[1] & 0xFFFF_FFFF), newer than \(version)",
                 remedy: "start the release of tollgate that wrote it, or a later one")
+        }
+        guard words[1] & 0xFFFF_FFFF == version else {
+            throw JournalError(
+                .olderFormat, file: file.name, offset: 8,
+                reason: "written in format \(words[1] & 0xFFFF_FFFF), older than \(version)",
+                remedy: """
+                    run `tollgate export` with the release that wrote it, and give the file to \
+                    `tollgate serve --limits` with an empty directory
+                    """)
         }
         guard words[1] == version | kind.rawValue << 32, words[4] == number else {
             throw .damaged(file.name, offset: 0, reason: "the header is another file's")

@@ -13,6 +13,8 @@ package struct JournalError: Error, Sendable, Equatable {
         case foreign
         /// Written by a later release.
         case newerFormat
+        /// Written by an earlier release, in a format that is no longer read.
+        case olderFormat
         /// Another process uses the directory.
         case locked
         /// Settings, or a place to repair, that make no sense.

@@ -13,6 +13,8 @@ package struct JournalEnd: Sendable, Equatable {
     package var epoch: UInt64
     /// The segment is sealed: the next frame belongs into its successor.
     package var isSealed: Bool
+    /// Where the last frame begins, if it is a seal: in this segment, or in the one in front while this one has no frame.
+    package var seal: JournalPlace?
     /// Bytes of segments read.
     package var bytes = 0
 }
@@ -48,14 +50,50 @@ package struct JournalReader {
         self.id = id
     }
 
-    /// The id of the journal in a directory: that of its first segment, or of its newest checkpoint; nil: there is
-    /// no journal.
+    /// The id of the journal in a directory: that of its newest segment with a header, or of its newest checkpoint; nil:
+    /// there is no journal.
     package static func id(_ disk: any Disk) throws(JournalError) -> JournalID? {
-        if let number = try disk.segmentNumbers().last {
-            return try id(disk, JournalFiles.segment(number), .segment, number)
+        var damage: JournalError?
+        for number in try disk.segmentNumbers().reversed() {
+            do throws(JournalError) {
+                return try id(disk, JournalFiles.segment(number), .segment, number)
+            } catch {
+                // Whether it matters is for who reads it.
+                guard error.code == .damaged else { throw error }
+                damage = damage ?? error
+            }
         }
-        guard let number = try disk.checkpointNumbers().last else { return nil }
+        guard let number = try disk.checkpointNumbers().last else {
+            if let damage { throw damage }
+            return nil
+        }
         return try id(disk, JournalFiles.checkpoint(number), .checkpoint, number)
+    }
+
+    /// Whether a segment cannot be used and holds nothing: its header or its length are damaged, and behind the header
+    /// there are but zeros. The last one may be: it was made ready to be written, and nothing was.
+    ///
+    /// - Complexity: O(1); of a damaged one O(bytes).
+    static func isVoid(_ disk: any Disk, _ number: UInt64) throws(JournalError) -> Bool {
+        let file = try disk.open(JournalFiles.segment(number), isWritable: false)
+        defer { disk.close(file) }
+        let size = try disk.size(of: file)
+        do throws(JournalError) {
+            let header = try FileHeader.read(disk, file, kind: .segment, number: number, id: nil)
+            if Int(header.size) == size { return false }
+        } catch {
+            guard error.code == .damaged else { throw error }
+        }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 8)
+        defer { buffer.deallocate() }
+        var offset = FileHeader.bytes
+        while offset < size {
+            let count = try disk.readFully(file, at: offset, into: buffer)
+            guard count > 0 else { break }
+            if buffer[..<count].contains(where: { $0 != 0 }) { return false }
+            offset += count
+        }
+        return true
     }
 
     private static func id(
@@ -80,8 +118,10 @@ package struct JournalReader {
         wrapping wrap: (JournalError) -> E, _ body: (Event) throws(E) -> Void
     ) throws(E) -> JournalEnd {
         let numbers: ArraySlice<UInt64>
+        let void: UInt64?
         do throws(JournalError) {
-            numbers = try contiguous(from: first, below: limit)
+            void = try voidSegment(behind: first)
+            numbers = try contiguous(from: first, below: min(limit ?? .max, void ?? .max))
         } catch {
             throw wrap(error)
         }
@@ -94,6 +134,14 @@ package struct JournalReader {
                 // What follows is prepared and empty.
                 break
             }
+            // It was in use then, and not just made ready: what it held is lost.
+            if let void, index + 1 == numbers.count {
+                do throws(JournalError) {
+                    _ = try open(void)
+                } catch {
+                    throw wrap(error)
+                }
+            }
             if index + 1 == numbers.count && limit == nil {
                 throw wrap(
                     JournalError(
@@ -105,11 +153,19 @@ package struct JournalReader {
         return end
     }
 
+    /// The last segment if it is good for nothing and holds nothing, and there are others in front.
+    private func voidSegment(behind first: UInt64) throws(JournalError) -> UInt64? {
+        guard let last = try disk.segmentNumbers().last, last > first,
+            try Self.isVoid(disk, last)
+        else { return nil }
+        return last
+    }
+
     private func contiguous(
-        from first: UInt64, below limit: UInt64?
+        from first: UInt64, below limit: UInt64
     ) throws(JournalError) -> ArraySlice<UInt64> {
         let all = try disk.segmentNumbers()
-        let numbers = all.filter { $0 >= first && $0 < limit ?? .max }
+        let numbers = all.filter { $0 >= first && $0 < limit }
         for (index, number) in numbers.enumerated() where number != first + UInt64(index) {
             throw JournalError(
                 .missing, file: JournalFiles.segment(first + UInt64(index)),
@@ -122,7 +178,7 @@ package struct JournalReader {
                 reason: "the segment that comes after the checkpoint is missing",
                 remedy: "restore it from a copy")
         }
-        if let limit, numbers.last != limit - 1 {
+        if limit != .max, numbers.last != limit - 1 {
             throw JournalError(
                 .missing, file: JournalFiles.segment(limit - 1), reason: "the segment is missing",
                 remedy: "restore it from a copy")
@@ -183,6 +239,7 @@ package struct JournalReader {
                     .damaged(file.file.name, offset: offset, reason: "a checkpoint's frame"))
             }
             end.lastFrame = offset
+            end.seal = nil
             end.sequence = frame.sequence
             end.epoch = frame.epoch
             offset += FrameHeader.bytes + frame.payloadBytes
@@ -191,6 +248,7 @@ package struct JournalReader {
         end.offset = offset
         end.tornEnd = offset
         end.isSealed = true
+        end.seal = JournalPlace(segment: number, offset: end.lastFrame)
     }
 
     private func open(_ number: UInt64) throws(JournalError) -> FrameFile {
@@ -246,5 +304,14 @@ extension UnsafeBufferPointer<UInt64> {
             try body(UnsafeBufferPointer(rebasing: self[place..<place + length]))
             place += length
         }
+    }
+}
+
+extension JournalReader.Place {
+    /// Where the frame of these records begins, and what it follows.
+    package var frameStart: JournalPosition {
+        JournalPosition(
+            place: JournalPlace(segment: segment, offset: offset - FrameHeader.bytes),
+            sequence: sequence - 1)
     }
 }

@@ -16,6 +16,8 @@ package final class JournalThread: @unchecked Sendable {
     private let wanted = FutexWord()
     private let isAsleep = Atomic<Bool>(false)
     private let isStopping = Atomic<Bool>(false)
+    /// 1: a pause ends, since somebody waits for room. The thread sleeps on it.
+    private let hurries = FutexWord()
     /// Counts what the preparing thread is called for. It sleeps on it.
     private let prepares = FutexWord()
     private var threads: [pthread_t] = []
@@ -40,6 +42,7 @@ package final class JournalThread: @unchecked Sendable {
         isStopping.store(true, ordering: .sequentiallyConsistent)
         wake()
         wanted.wake()
+        hurry()
         prepares.increment()
         prepares.wake()
     }
@@ -53,8 +56,21 @@ package final class JournalThread: @unchecked Sendable {
         if isAsleep.load(ordering: .sequentiallyConsistent) { wanted.wake() }
     }
 
+    /// As `wake`, and ends a pause.
+    package func hurry() {
+        hurries.store(1)
+        hurries.wake()
+        wake()
+    }
+
     private func doRounds() {
+        var looked = linux_monotonic_nanoseconds()
         while true {
+            let now = linux_monotonic_nanoseconds()
+            if now - looked >= Self.second {
+                looked = now
+                writer.look()
+            }
             if wanted.exchange(0) == 1 {
                 writer.round()
                 if !writer.isPrepared {
@@ -74,15 +90,14 @@ package final class JournalThread: @unchecked Sendable {
         }
     }
 
-    /// Policy `interval`: what comes meanwhile shares the next round.
+    /// Policy `interval`: what comes meanwhile shares the next round, unless a ring is full.
     private func pause() {
         let milliseconds = writer.configuration.intervalMilliseconds
-        guard milliseconds > 0, !isAskedToStop else { return }
+        guard milliseconds > 0 else { return }
         let until = linux_monotonic_nanoseconds() + milliseconds * 1_000_000
         var left = until - linux_monotonic_nanoseconds()
-        while left > 0, !isAskedToStop {
-            var time = timespec(tv_sec: 0, tv_nsec: Int(min(left, 10_000_000)))
-            nanosleep(&time, nil)
+        while left > 0, !isAskedToStop, hurries.exchange(0) == 0 {
+            hurries.wait(while: 0, nanoseconds: left)
             left = until - linux_monotonic_nanoseconds()
         }
     }

@@ -3,12 +3,18 @@ import Synchronization
 
 /// Puts what lanes publish on disk, a round at a time.
 ///
-/// **A round.** (1) The round's number is published. (2) How far each ring is published is read. (3) Everything up to
-/// there is written as one frame. (4) One sync. (5) The round is done. An answer that was given before the round
-/// began depends only on records that were published before it was given, hence before any ring was read: they are
-/// all in this frame or an earlier one. An answer therefore waits for the round after the one that had begun when it
-/// was given (`roundsStarted` + 1). What is published while the rings are read may come into the frame without what
-/// it builds on; nobody was answered for it, and recovery leaves it out if its predecessor never comes.
+/// **A round.** (1) The round's number is published. (2) How far each ring is published is read, twice. (3) Everything
+/// up to where the second look found it is written as one frame. (4) One sync. (5) Each ring is told where it is
+/// durable (the second look) and where it is settled (the first). (6) The round is done.
+///
+/// *Tickets.* An answer that was given before the round began depends only on records that were published before it was
+/// given, hence before any ring was read: they are all in this frame or an earlier one. An answer therefore waits for
+/// the round after the one that had begun when it was given (`roundsStarted` + 1).
+///
+/// *Answers that need not wait* reflect what is settled. What is published while the rings are read may come into the
+/// frame without what it builds on, which stands in a ring that was read before. So that a record is durable does not
+/// do. But a record that the first look found was published after all that it builds upon, and so the second look found
+/// those, in whatever rings. Recovery leaves out a record whose predecessor never comes.
 ///
 /// **Room.** The next segment is prepared (written full of zeros and synced) before it is needed. The rings are shut
 /// when what is prepared is less than they could still bring, and opened when it is more again: nothing that was let
@@ -34,6 +40,8 @@ package final class JournalWriter: @unchecked Sendable {
     private let preparedNumber = Atomic<UInt64>(0)
     /// The first segment that is still kept.
     private let firstNumber: Atomic<UInt64>
+    /// The disk had no room for the next segment, and no segment has been removed since.
+    private let isDiskFull = Atomic<Bool>(false)
     /// Bytes left in the segment that is written.
     private let room = Atomic<Int>(0)
     /// Behind the last frame that was synced.
@@ -47,6 +55,10 @@ package final class JournalWriter: @unchecked Sendable {
     private let preparing = Lock(0)
     /// Called after each round, by the thread that does rounds.
     package var onRound: (@Sendable () -> Void)?
+    #if STEP_POINTS
+        /// A test's hook: called between the steps of a round.
+        package var onStep: ((WriterStep) -> Void)?
+    #endif
     private let reports = Lock(FailureReports())
 
     private struct FailureReports {
@@ -63,6 +75,8 @@ package final class JournalWriter: @unchecked Sendable {
     package let epoch: UInt64
     /// Behind the last frame with records nothing says that it was durable.
     package private(set) var needsMark = false
+    /// What a round's first look at the rings found published, and its second; and where the last frame ended.
+    private var firstEnds: [UInt64]
     private var ends: [UInt64]
     private var taken: [UInt64]
     /// The header of the frame that is written, and all of it, the header in front. Kept, so that a round allocates
@@ -73,7 +87,7 @@ package final class JournalWriter: @unchecked Sendable {
     /// Opens a journal to be written on, behind what a reader found, in a new process run; or a new one.
     ///
     /// A torn tail is overwritten with zeros, so that nothing of it is ever taken for a frame. The last frame is written
-    /// again: after a failed sync the system may hold it in memory as if it were on disk.
+    /// again, a seal too: after a failed sync the system may hold it in memory as if it were on disk.
     /// - Parameter end: where the journal ends; nil: there is none, `id` is its name from now on.
     package init(
         _ disk: any Disk, id: JournalID, _ configuration: JournalConfiguration,
@@ -84,13 +98,24 @@ package final class JournalWriter: @unchecked Sendable {
         self.configuration = configuration
         self.rings = rings
         ends = rings.map(\.published)
+        firstEnds = ends
         taken = ends
         sequence = end?.sequence ?? 0
         epoch = (end?.epoch ?? 0) + 1
-        let numbers = try disk.segmentNumbers()
+        var numbers = try disk.segmentNumbers()
+        if let last = numbers.last, try JournalReader.isVoid(disk, last) {
+            try disk.removeGently([JournalFiles.segment(last)]) {}
+            numbers.removeLast()
+        }
         firstNumber = Atomic(numbers.first ?? 1)
         var number: UInt64 = 1
         if let end { number = end.isSealed ? end.segment + 1 : end.segment }
+        if let seal = end?.seal {
+            let sealed = try disk.open(JournalFiles.segment(seal.segment), isWritable: true)
+            defer { disk.close(sealed) }
+            try Self.writeAgain(seal.offset..<seal.offset + FrameHeader.bytes, disk, sealed)
+            try disk.sync(sealed)
+        }
         if !numbers.contains(number) {
             try Self.makeSegment(number, disk, id, configuration, epoch: epoch)
         }
@@ -110,7 +135,8 @@ package final class JournalWriter: @unchecked Sendable {
             try disk.syncDirectory()
         }
         status.withLock { $0.segment = number }
-        try makeRoom(FrameHeader.bytes)
+        // A full journal is opened too: what makes room needs it open.
+        try makeRoom(FrameHeader.bytes, atStart: true)
         try writeFrame(.start)
         try disk.sync(file)
         publishDurableEnd()
@@ -147,6 +173,17 @@ package final class JournalWriter: @unchecked Sendable {
             * configuration.segmentBytes
     }
 
+    /// Whether the bounds have no room for the segment that is needed next.
+    package var isFull: Bool {
+        !isPrepared && bytesKept + configuration.segmentBytes > configuration.maximumBytes
+    }
+
+    /// Whether there is no room for the segment that is needed next, within the bounds or on the disk.
+    package var lacksRoom: Bool {
+        // ORDERING: relaxed because it goes with no other data.
+        isFull || !isPrepared && isDiskFull.load(ordering: .relaxed)
+    }
+
     package var currentStatus: JournalStatus { status.withLock { $0 } }
 
     /// Where what is durable ends: what a `JournalFollower` may read. Any thread, without waiting.
@@ -170,9 +207,6 @@ package final class JournalWriter: @unchecked Sendable {
     /// Whether lanes are let in. Any thread.
     package var isOpen: Bool { gate.withLock { $0 } }
 
-    /// Whether something is published that no round has taken. Any thread.
-    package var hasWork: Bool { rings.contains { $0.published != $0.durable } }
-
     /// Has a failure reported once, with why: by the thread that does rounds, or at once if there was one already.
     /// Several reports are called in this order. Any thread.
     package func onFailure(_ report: @escaping @Sendable (JournalError) -> Void) {
@@ -191,7 +225,9 @@ package final class JournalWriter: @unchecked Sendable {
         guard !hasFailed else { return false }
         // ORDERING: sequentially consistent, before any ring is read; see `RecordRing.publish`.
         let number = started.wrappingAdd(1, ordering: .sequentiallyConsistent).newValue
-        for index in rings.indices { ends[index] = rings[index].published }
+        step(.roundBegun)
+        collect(&firstEnds)
+        collect(&ends)
         var hasRecords = false
         do throws(JournalError) {
             hasRecords = try writeRecords()
@@ -199,9 +235,31 @@ package final class JournalWriter: @unchecked Sendable {
             fail(error)
             return false
         }
+        settle()
         done.store(number, ordering: .sequentiallyConsistent)
+        step(.roundDone)
         onRound?()
         return hasRecords
+    }
+
+    /// Reads how far each ring is published.
+    private func collect(_ ends: inout [UInt64]) {
+        for index in rings.indices {
+            ends[index] = rings[index].published
+            step(.ringRead)
+        }
+    }
+
+    /// Tells each ring where its records are on disk with all that they build upon.
+    private func settle() {
+        for (index, ring) in rings.enumerated() {
+            var end = firstEnds[index]
+            #if STEP_POINTS
+                if PlantedBug.planted == .unsettledAnswer { end = ends[index] }
+            #endif
+            if ring.settled != end { ring.setSettled(end) }
+            step(.ringSettled)
+        }
     }
 
     private func writeRecords() throws(JournalError) -> Bool {
@@ -231,11 +289,14 @@ package final class JournalWriter: @unchecked Sendable {
             }
         }
         try writeFrame(frame)
+        step(.frameWritten)
         try sync()
+        step(.frameSynced)
         publishDurableEnd()
         for (index, ring) in rings.enumerated() {
             ring.setDurable(ends[index])
             taken[index] = ends[index]
+            step(.ringDurable)
         }
         needsMark = true
         let elapsed = (linux_monotonic_nanoseconds() - began) / 1_000
@@ -300,6 +361,17 @@ package final class JournalWriter: @unchecked Sendable {
         }
     }
 
+    /// Fails when what is written could not be found again: somebody removed the directory, the lock or the segment. To be
+    /// called every second, by the thread that does rounds.
+    package func look() {
+        guard !hasFailed else { return }
+        do throws(JournalError) {
+            try disk.look(after: file)
+        } catch {
+            fail(error)
+        }
+    }
+
     /// Ends the journal in good order: nothing may be published any more.
     package func close() {
         round()
@@ -332,10 +404,12 @@ package final class JournalWriter: @unchecked Sendable {
     // MARK: Segments
 
     /// Goes on in the next segment if a frame, and the seal behind it, do not fit this one.
-    private func makeRoom(_ bytes: Int) throws(JournalError) {
+    ///
+    /// - Parameter atStart: goes on where the journal's bounds are reached.
+    private func makeRoom(_ bytes: Int, atStart: Bool = false) throws(JournalError) {
         guard offset + bytes + 2 * FrameHeader.bytes > size else { return }
         // The rings are shut before this can come to nothing.
-        try prepareNextOrThrow()
+        try prepareNextOrThrow(atStart: atStart)
         try writeFrame(.seal)
         try sync()
         let next = currentSegment + 1
@@ -375,8 +449,10 @@ package final class JournalWriter: @unchecked Sendable {
                 pace.rest()
             }
             setTrouble(nil)
+            isDiskFull.store(false, ordering: .relaxed)
         } catch {
             if error.code != .interrupted { setTrouble(error) }
+            isDiskFull.store(error.code == .noSpace && !isFull, ordering: .relaxed)
             updateGate()
             return false
         }
@@ -385,24 +461,26 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     private func prepareNextOrThrow(
-        _ rest: () throws(JournalError) -> Void = {}
+        atStart: Bool = false, _ rest: () throws(JournalError) -> Void = {}
     ) throws(JournalError) {
         try preparing.withLock { (made) throws(JournalError) in
             guard !isPrepared else { return }
-            try prepare(rest)
+            try prepare(atStart: atStart, rest)
             made += 1
         }
     }
 
-    private func prepare(_ rest: () throws(JournalError) -> Void) throws(JournalError) {
+    private func prepare(
+        atStart: Bool, _ rest: () throws(JournalError) -> Void
+    ) throws(JournalError) {
         let next = currentSegment + 1
-        // ORDERING: acquire; pairs with the release in `removeSegments`.
-        let count = Int(next - firstNumber.load(ordering: .acquiring)) + 1
-        guard count * configuration.segmentBytes <= configuration.maximumBytes else {
+        guard atStart || !isFull else {
             throw JournalError(
                 .noSpace, file: JournalFiles.segment(next),
-                reason:
-                    "\(count - 1) segments fill the journal's \(configuration.maximumBytes) bytes",
+                reason: """
+                    \(bytesKept / configuration.segmentBytes) segments fill the journal's \
+                    \(configuration.maximumBytes) bytes
+                    """,
                 remedy: "raise --journal-maximum, or see why checkpoints are not made")
         }
         try Self.makeSegment(next, disk, id, configuration, epoch: epoch, rest)
@@ -443,37 +521,55 @@ package final class JournalWriter: @unchecked Sendable {
     private static func settle(
         _ end: JournalEnd, _ disk: any Disk, _ file: DiskFile
     ) throws(JournalError) {
-        let last = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: end.offset - end.lastFrame, alignment: 8)
-        defer { last.deallocate() }
-        let count = try disk.readFully(file, at: end.lastFrame, into: last)
-        guard count == last.count else {
-            throw .damaged(file.name, offset: end.lastFrame, reason: "the last frame is gone")
-        }
-        try disk.write(file, at: end.lastFrame, [UnsafeRawBufferPointer(last)])
+        try writeAgain(end.lastFrame..<end.offset, disk, file)
         try disk.zero(file, from: end.offset, to: (end.tornEnd + 7) & ~7)
         try disk.sync(file)
     }
 
+    /// Writes a frame that was read over itself.
+    private static func writeAgain(
+        _ place: Range<Int>, _ disk: any Disk, _ file: DiskFile
+    ) throws(JournalError) {
+        let last = UnsafeMutableRawBufferPointer.allocate(byteCount: place.count, alignment: 8)
+        defer { last.deallocate() }
+        let count = try disk.readFully(file, at: place.lowerBound, into: last)
+        guard count == last.count else {
+            throw .damaged(file.name, offset: place.lowerBound, reason: "the last frame is gone")
+        }
+        try disk.write(file, at: place.lowerBound, [UnsafeRawBufferPointer(last)])
+    }
+
     /// Removes the sealed segments below a number, but for those that a follower still needs. Any thread.
     ///
-    /// A follower that does not get on holds segments until the journal fills three quarters of its bounds: the
-    /// service goes on, and the follower begins anew from the oldest checkpoint.
+    /// A follower that does not get on holds segments until the journal fills three quarters of its bounds, or the disk is
+    /// full: the service goes on, and the follower begins anew from the oldest checkpoint. No more of what it needs is
+    /// taken than that; on a full disk one at a time.
     ///
     /// - Parameter rest: called behind each piece.
     package func removeSegments(
         below number: UInt64, _ rest: () throws(JournalError) -> Void = {}
     ) throws(JournalError) {
-        var limit = min(number, currentSegment)
-        if bytesKept <= configuration.maximumBytes / 4 * 3 {
-            limit = min(limit, needed.load(ordering: .sequentiallyConsistent))
-        }
+        let limit = min(number, currentSegment)
         guard firstNumber.load(ordering: .acquiring) < limit else { return }
+        var end = limit
+        var mayTakeOne = !isFull && lacksRoom
         for segment in try disk.segmentNumbers() where segment < limit {
+            if segment >= needed.load(ordering: .sequentiallyConsistent),
+                bytesKept <= configuration.maximumBytes / 4 * 3
+            {
+                guard mayTakeOne else {
+                    end = segment
+                    break
+                }
+                mayTakeOne = false
+            }
             try disk.removeGently([JournalFiles.segment(segment)], rest)
-            // ORDERING: release; pairs with the acquire in `prepareNextOrThrow`.
+            // ORDERING: release; pairs with the acquire in `bytesKept`.
             firstNumber.store(segment + 1, ordering: .releasing)
+            isDiskFull.store(false, ordering: .relaxed)
         }
+        // An earlier attempt may have renamed some that are in no list any more, and then failed.
+        firstNumber.store(end, ordering: .releasing)
         try disk.syncDirectory()
     }
 

@@ -37,10 +37,10 @@ extension Record {
         version = words[1]
         time = Int64(bitPattern: words[2])
         tenant = UInt32(truncatingIfNeeded: words[3])
-        let sections = words[3] &>> 32
+        let sections = words[3] &>> 32 & 0xffff
         try readAnswer(words[5])
         var input = RecordReader(words: words, position: RecordWords.head)
-        readEffects(words[4], &input)
+        readEffects(words[4], events: words[3] &>> 48, &input)
         transition.profileCommitted = 0
         transition.profileHeld = 0
         profile =
@@ -63,6 +63,17 @@ extension Record {
         if sections & Section.closed != 0 { readClosed(&input) }
         text = sections & Section.text == 0 ? BorrowedBytes(start: nil, count: 0) : input.nextText()
         caller = sections & Section.caller == 0 ? 0 : input.next()
+        transition.rearms =
+            sections & Section.rearms == 0
+            ? [] : EventSet(rawValue: UInt32(truncatingIfNeeded: input.next()))
+        lead = sections & Section.lead == 0 ? 0 : input.nextSigned()
+        count = Count()
+        if sections & Section.count != 0 {
+            count = Count(
+                all: input.next(), quiet: input.next(), first: input.nextSigned(),
+                last: input.nextSigned())
+        }
+        takenAt = sections & Section.taken == 0 ? 0 : input.nextSigned()
         if asked.isEmpty { asked = added }
         guard input.isWhole else { throw .malformed }
     }
@@ -85,8 +96,11 @@ extension Record {
         self.tenantStatus = tenantStatus
     }
 
-    private mutating func readEffects(_ word: UInt64, _ input: inout RecordReader) {
-        transition.events = EventSet(rawValue: UInt16(truncatingIfNeeded: word))
+    private mutating func readEffects(
+        _ word: UInt64, events upper: UInt64, _ input: inout RecordReader
+    ) {
+        transition.events = EventSet(
+            rawValue: UInt32(truncatingIfNeeded: word & 0xffff | upper &<< 16))
         refused = LimitSet(rawValue: UInt8(truncatingIfNeeded: word &>> 32))
         warnings = LimitSet(rawValue: UInt8(truncatingIfNeeded: word &>> 40))
         transition.touchesProfile = word & 1 << 48 != 0

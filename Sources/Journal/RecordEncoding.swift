@@ -7,12 +7,13 @@ public import Limits
 // | 0 | 0 ... 31 | CRC32C of the upper half of word 0, as a word, and of words 1 ..< n |
 // |   | 32 ... 47 | n, words in all |
 // |   | 48 ... 55 | kind |
-// |   | 56 ... 63 | format: 1 |
+// |   | 56 ... 63 | format: 2 |
 // | 1 | | version |
 // | 2 | | engine time, Unix milliseconds |
 // | 3 | 0 ... 31 | tenant |
 // |   | 32 ... 47 | sections that follow, bit `Section` |
-// | 4 | 0 ... 15 | events |
+// |   | 48 ... 63 | events, upper half |
+// | 4 | 0 ... 15 | events, lower half |
 // |   | 16 ... 31 | present amounts, 4 bits each: committed, held, asked, charged |
 // |   | 32 ... 39, 40 ... 47 | limits that refused, that warn |
 // |   | 48, 49 | the profile was touched; refused by suspension |
@@ -44,6 +45,16 @@ enum Section {
     static let text: UInt64 = 512
     /// 1 word: the number of the caller's access token.
     static let caller: UInt64 = 1_024
+    /// 1 word: alerts that are raised anew, bits as of the events.
+    static let rearms: UInt64 = 2_048
+    /// 1 word: by how much engine time is ahead of life time; absent: 0.
+    static let lead: UInt64 = 4_096
+    /// 4 words: of refusals, all, those that raised nothing, the first and the last of these.
+    static let count: UInt64 = 1 << 14
+    /// 1 word: when the reservation was made.
+    static let taken: UInt64 = 1 << 15
+    /// What most records have nothing of.
+    static let rare = rearms | lead | count | taken
 }
 
 /// Words of a record.
@@ -52,7 +63,7 @@ package enum RecordWords {
     static let closedCharge = 8
     /// Words that no record exceeds.
     package static var most: Int { 1_024 }
-    package static var format: UInt64 { 1 }
+    package static var format: UInt64 { 2 }
 
     /// The number of words that a record's first word tells.
     @inline(__always)
@@ -75,7 +86,8 @@ extension RecordRing {
         out.crc.add(upper)
         out.put(record.version)
         out.put(UInt64(bitPattern: record.time))
-        out.put(UInt64(record.tenant) | sections &<< 32)
+        let events = UInt64(record.transition.events.rawValue &>> 16)
+        out.put(UInt64(record.tenant) | sections &<< 32 | events &<< 48)
         out.put(record.effects(asked: asked))
         out.put(record.answer)
         out.put(record.transition.committed)
@@ -150,6 +162,20 @@ private struct RecordCursor {
         if sections & Section.closed != 0 { putClosed(record) }
         if sections & Section.text != 0 { putText(record.text) }
         if sections & Section.caller != 0 { put(record.caller) }
+        if sections & Section.rare != 0 { putRare(record, sections) }
+    }
+
+    @inline(never)
+    private mutating func putRare(_ record: borrowing Record, _ sections: UInt64) {
+        if sections & Section.rearms != 0 { put(UInt64(record.transition.rearms.rawValue)) }
+        if sections & Section.lead != 0 { put(UInt64(bitPattern: record.lead)) }
+        if sections & Section.count != 0 {
+            put(record.count.all)
+            put(record.count.quiet)
+            put(UInt64(bitPattern: record.count.first))
+            put(UInt64(bitPattern: record.count.last))
+        }
+        if sections & Section.taken != 0 { put(UInt64(bitPattern: record.takenAt)) }
     }
 
     private mutating func putClosed(_ record: borrowing Record) {
@@ -193,6 +219,10 @@ extension Record {
         if closed.count > 0 { sections |= Section.closed }
         if text.count > 0 { sections |= Section.text }
         if caller != 0 { sections |= Section.caller }
+        if !transition.rearms.isEmpty { sections |= Section.rearms }
+        if count.all != 0 { sections |= Section.count }
+        if isOfAnotherDay { sections |= Section.taken }
+        if lead != 0 { sections |= Section.lead }
         return sections
     }
 
@@ -205,10 +235,13 @@ extension Record {
         count += asked.present.nonzeroBitCount + charged.present.nonzeroBitCount
         let single =
             Section.profile | Section.day | Section.reservation | Section.expiry
-            | Section.profileCommitted | Section.profileHeld | Section.caller
+            | Section.profileCommitted | Section.profileHeld | Section.caller | Section.rearms
+            | Section.lead
+            | Section.taken
         count += (sections & single).nonzeroBitCount
         if sections & Section.cycle != 0 { count += 2 }
         if sections & Section.key != 0 { count += 4 }
+        if sections & Section.count != 0 { count += 4 }
         if sections & Section.closed != 0 { count += 1 + closed.count * RecordWords.closedCharge }
         if sections & Section.text != 0 { count += 1 + (text.count + 7) / 8 }
         precondition(count <= RecordWords.most, "a record is longer than its bound")
@@ -216,7 +249,7 @@ extension Record {
     }
 
     fileprivate func effects(asked: Amounts) -> UInt64 {
-        var word = UInt64(transition.events.rawValue)
+        var word = UInt64(transition.events.rawValue & 0xffff)
         word |= UInt64(transition.committed.present) &<< 16
         word |= UInt64(transition.held.present) &<< 20
         word |= UInt64(asked.present) &<< 24 | UInt64(charged.present) &<< 28

@@ -16,6 +16,8 @@ package enum ImageKind: UInt8, Sendable, CaseIterable {
     case key = 132
     /// Word 4: the setting's name, counted; then its value as text.
     case setting = 133
+    /// Word 4: life time, Unix milliseconds. Its own time, in word 2, is engine time.
+    case clock = 134
 }
 
 /// Builds the words of a checkpoint's entry: a record's frame (see `RecordEncoding`) around an image's words.

@@ -10,7 +10,8 @@ public import Synchronization
 ///
 /// Positions count words from the ring's beginning of time and never wrap; a word's place is its position modulo the
 /// capacity. The writer (`JournalWriter`) takes words from `durable` to `published` and moves `durable` on when they
-/// are on disk.
+/// are on disk. Where they are *settled* is a little behind: there all that they build upon, in whatever ring, is on
+/// disk too.
 ///
 /// **Progress.** Every operation is wait-free.
 // SAFETY: all shared state is in atomics; the memory lives until `deallocate`.
@@ -23,6 +24,8 @@ public import Synchronization
     /// Places within `control`, a cache line each.
     @usableFromInline static var publishedPlace: Int { 0 }
     @usableFromInline static var durablePlace: Int { 8 }
+    /// With `durable`, since the writer changes both.
+    @usableFromInline static var settledPlace: Int { 9 }
     @usableFromInline static var shutPlace: Int { 16 }
     @usableFromInline static var controlWords: Int { 24 }
 
@@ -92,6 +95,18 @@ public import Synchronization
     @inlinable public func setDurable(_ position: UInt64) {
         // ORDERING: release; pairs with `durable`.
         control[Self.durablePlace].store(position, ordering: .releasing)
+    }
+
+    /// The position in front of which every record is on disk with all that it builds upon. Never beyond `durable`.
+    @inlinable public var settled: UInt64 {
+        // ORDERING: acquire; pairs with the release in `setSettled`.
+        control[Self.settledPlace].load(ordering: .acquiring)
+    }
+
+    /// Writer only.
+    @inlinable public func setSettled(_ position: UInt64) {
+        // ORDERING: release; pairs with `settled`: what lies in front is synced.
+        control[Self.settledPlace].store(position, ordering: .releasing)
     }
 
     /// False: the disk has no room for what the rings could still bring, or has failed. What was written before

@@ -154,31 +154,63 @@ package final class SystemDisk: Disk {
         return Int(bytes)
     }
 
+    /// Locks the directory itself, which cannot be taken away from what is in it, and a file in it, which says so to
+    /// whoever looks, and to earlier releases.
     package func lock() throws(JournalError) {
-        let file = try openFile(JournalFiles.lock, flags: O_RDWR | O_CREAT, verb: "open")
-        if Self.uninterrupted({ linux_lock_exclusively(file.descriptor) }) != 0 {
-            let code = errno
-            close(file)
-            if code != EWOULDBLOCK {
-                errno = code
-                throw failure("lock", JournalFiles.lock)
+        try lock(directory, path)
+        do throws(JournalError) {
+            let file = try openFile(JournalFiles.lock, flags: O_RDWR | O_CREAT, verb: "open")
+            do throws(JournalError) {
+                try lock(file.descriptor, JournalFiles.lock)
+            } catch {
+                close(file)
+                throw error
             }
-            throw JournalError(
-                .locked, file: "\(path)/\(JournalFiles.lock)", errno: code,
-                reason: "another process uses this directory",
-                remedy: "stop it, or name another directory")
+            lockDescriptor.withLock { held in
+                if held >= 0 { _ = Glibc.close(held) }
+                held = file.descriptor
+            }
+        } catch {
+            _ = linux_unlock(directory)
+            throw error
         }
-        lockDescriptor.withLock { held in
-            if held >= 0 { _ = Glibc.close(held) }
-            held = file.descriptor
-        }
+    }
+
+    private func lock(_ descriptor: Int32, _ name: String) throws(JournalError) {
+        guard Self.uninterrupted({ linux_lock_exclusively(descriptor) }) != 0 else { return }
+        guard errno == EWOULDBLOCK else { throw failure("lock", name) }
+        throw JournalError(
+            .locked, file: "\(path)/\(JournalFiles.lock)", errno: EWOULDBLOCK,
+            reason: "another process uses this directory",
+            remedy: "stop it, or name another directory")
     }
 
     package func unlock() {
         lockDescriptor.withLock { held in
-            if held >= 0 { _ = Glibc.close(held) }
+            guard held >= 0 else { return }
+            _ = Glibc.close(held)
+            _ = linux_unlock(directory)
             held = -1
         }
+    }
+
+    package func look(after file: DiskFile) throws(JournalError) {
+        let lock = lockDescriptor.withLock { $0 }
+        // What cannot be looked at (-1) is not gone.
+        if linux_is_named(directory, AT_FDCWD, path) == 0 { throw gone(path) }
+        if lock >= 0, linux_is_named(lock, directory, JournalFiles.lock) == 0 {
+            throw gone("\(path)/\(JournalFiles.lock)")
+        }
+        if linux_is_named(file.descriptor, directory, file.name) == 0 {
+            throw gone("\(path)/\(file.name)")
+        }
+    }
+
+    private func gone(_ file: String) -> JournalError {
+        JournalError(
+            .missing, file: file,
+            reason: "it was removed, or another put in its place, while this process used it",
+            remedy: "put the data directory back as it was, and start again")
     }
 
     /// Repeats a call that a signal interrupted.

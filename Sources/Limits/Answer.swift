@@ -29,7 +29,7 @@
     public var windowStart: Int64
     /// Unix milliseconds; 0: standing count.
     public var resetsAt: Int64
-    /// False: disabled, or set to alert only.
+    /// There is a cap, and what does not fit is refused: it is not disabled, nor set to alert only.
     public var blocking: Bool
 
     @inlinable public init() {
@@ -90,6 +90,8 @@
     /// The windows that the decision counted in, Unix milliseconds.
     public var cycleStart: Int64
     public var dayStart: Int64
+    /// `Mode.commit`: what the charge raised, for whoever takes it back.
+    public var raised: EventSet
 
     @inlinable public init() {
         decision = .denied
@@ -106,6 +108,7 @@
         includeLimits = false
         cycleStart = 0
         dayStart = 0
+        raised = []
     }
 }
 
@@ -157,6 +160,8 @@
     public var expiresAt: Int64
     public var granted: Amounts
     public var treatment: Treatment
+    /// After this answer; not on the wire.
+    public var tenantStatus: TenantStatus
     /// States of the limits that refused or warned.
     public var limits: LimitStates
 
@@ -169,6 +174,7 @@
         expiresAt = 0
         granted = Amounts()
         treatment = .none
+        tenantStatus = .active
         limits = LimitStates()
     }
 }

@@ -47,10 +47,28 @@ public typealias BorrowedBytes = UnsafeRawBufferPointer
     public var reservationID: UInt64
     /// Empty: what was held. A named resource may be 0; an absent one then is 0. Each 0 ... Int64.max.
     public var actual: Amounts
+    /// Whose reservation the caller takes it for; empty: it does not say. For `EngineLane.refusal`.
+    public var tenantID: BorrowedBytes
+    /// Empty: none. A repeat is known by its reservation; a key is bound to this settlement besides.
+    public var idempotencyKey: BorrowedBytes
 
     @inlinable public init(reservationID: UInt64, actual: Amounts = Amounts()) {
         self.reservationID = reservationID
         self.actual = actual
+        self.tenantID = BorrowedBytes(start: nil, count: 0)
+        self.idempotencyKey = BorrowedBytes(start: nil, count: 0)
+    }
+}
+
+/// Release of a reservation.
+@frozen public struct ReleaseCommand {
+    public var reservationID: UInt64
+    /// As of `CommitCommand`.
+    public var tenantID: BorrowedBytes
+
+    @inlinable public init(reservationID: UInt64) {
+        self.reservationID = reservationID
+        self.tenantID = BorrowedBytes(start: nil, count: 0)
     }
 }
 
@@ -65,9 +83,12 @@ public typealias BorrowedBytes = UnsafeRawBufferPointer
     public var idempotencyKey: BorrowedBytes
     /// `.reserve` or `.partial`.
     public var mode: Mode
+    /// As of `CommitCommand`.
+    public var tenantID: BorrowedBytes
 
     @inlinable public init(reservationID: UInt64) {
         self.reservationID = reservationID
+        tenantID = BorrowedBytes(start: nil, count: 0)
         ttlMilliseconds = 0
         additional = Amounts()
         minimums = Amounts()

@@ -18,6 +18,7 @@ extension Decide {
         answer.expiresAt = 0
         answer.granted = Amounts()
         answer.treatment = .none
+        answer.raised = []
         evaluated = []
         if subjects.tenant.status == .suspended {
             answer.refusedBySuspension = true
@@ -32,7 +33,7 @@ extension Decide {
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            if mode != .checkOnly { transition.raise(alerts(ofRefusal: fit, &subjects)) }
+            if mode != .checkOnly { transition.raise(alerts(ofRefusal: fit, &subjects, rules)) }
             return .denied
         }
         answer.decision = .allowed
@@ -50,7 +51,8 @@ extension Decide {
                 transition.profileCommitted = amounts.spendNanos
                 transition.touchesProfile = true
             }
-            transition.raise(alerts(of: transition, &subjects, rules).events)
+            answer.raised = alerts(of: transition, &subjects, rules).events
+            transition.raise(answer.raised)
         }
         return .allowed
     }
@@ -98,7 +100,7 @@ extension Decide {
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            transition.raise(alerts(ofRefusal: fit, &subjects))
+            transition.raise(alerts(ofRefusal: fit, &subjects, rules))
             return .denied
         }
         answer.decision = .allowed

@@ -48,7 +48,8 @@ extension Decide {
 
     /// Commit, in time or late. `actual` empty: what was held.
     ///
-    /// Fills the oldest segment first; an excess goes to the newest. Late usage is always recorded in full.
+    /// What was held is charged to its own windows, the oldest first; what is above it, or is late for a hold that was
+    /// released, to the windows that are open now. Late usage is always recorded in full.
     public static func commit(
         _ subjects: inout Subjects, _ hold: inout HoldState, phase: HoldPhase,
         actual: Amounts, _ rules: LimitRules, transition: inout Transition,
@@ -70,7 +71,7 @@ extension Decide {
             case .cap:
                 for resource in 0..<4 where charge[resource] > total[resource] {
                     let over = charge[resource] - total[resource]
-                    let fits = min(over, room(&subjects, &hold, resource, rules))
+                    let fits = min(over, room(&subjects, resource, rules))
                     charge[resource] = total[resource] + fits
                     settlement.uncharged.set(resource, over - fits)
                 }
@@ -78,8 +79,7 @@ extension Decide {
             }
         }
         settlement.verdict = settle(
-            &subjects, &hold, charge: charge, freesHold: phase == .open,
-            replacesCharge: phase == .expiredCharged, rules, &transition, &closed)
+            &subjects, &hold, charge: charge, phase, rules, &transition, &closed)
         guard settlement.verdict == .allowed else { return settlement }
         let alerts = alerts(of: transition, &subjects, rules)
         transition.raise(alerts.events)
@@ -125,30 +125,27 @@ extension Decide {
         }
     }
 
-    /// Takes a charge of `Mode.commit` back whose caller's deadline had passed; in a closed window a negative
-    /// closed charge.
+    /// Takes a charge of `Mode.commit` back whose caller's deadline had passed, and with it the suspension that it caused;
+    /// in a closed window a negative closed charge.
+    ///
+    /// - Parameter raised: what the charge raised.
     public static func reverse(
-        _ subjects: inout Subjects, _ charged: HoldSegment, _ rules: LimitRules,
+        _ subjects: inout Subjects, _ charged: HoldSegment, raised: EventSet, _ rules: LimitRules,
         transition: inout Transition, closed: inout ClosedCharges
     ) -> Verdict {
         var hold = HoldState(first: charged)
-        return settle(
-            &subjects, &hold, charge: Amounts(), freesHold: false, replacesCharge: true, rules,
-            &transition, &closed)
+        let verdict = settle(
+            &subjects, &hold, charge: Amounts(), .expiredCharged, rules, &transition, &closed)
+        if verdict == .allowed { reinstate(&subjects, charged, raised: raised, rules, &transition) }
+        return verdict
     }
 
-    /// What the blocking limits leave for a charge above the hold. In a closed window: nothing, since its totals
-    /// are no longer at hand and a cap is never overshot.
+    /// What the blocking limits leave, in the windows that are open, for a charge above the hold.
     private static func room(
-        _ subjects: inout Subjects, _ hold: inout HoldState, _ resource: Int,
-        _ rules: LimitRules
+        _ subjects: inout Subjects, _ resource: Int, _ rules: LimitRules
     ) -> Int64 {
-        let newest = hold[hold.newest(resource)]
         var room = Int64.max
         if subjects.tenant.caps[resource] >= 0 && subjects.tenant.blocks(resource, rules) {
-            if rules.cyclic.hasBit(resource) && newest.cycleStart != subjects.tenant.cycleStart {
-                return 0
-            }
             room =
                 subjects.tenant.caps[resource]
                 - (subjects.tenant.committed[resource] + subjects.tenant.held[resource])
@@ -157,40 +154,36 @@ extension Decide {
             && subjects.profile.enabled
             && subjects.profile.cap >= 0
         {
-            if newest.dayStart != subjects.profile.dayStart { return 0 }
             room = min(
                 room, subjects.profile.cap - (subjects.profile.committed + subjects.profile.held))
         }
         return max(0, room)
     }
 
-    /// Distributes a charge over the segments and turns them into deltas.
+    /// Turns a charge into deltas: what was held goes to its windows, which may be over; the rest to those that are open.
     private static func settle(
-        _ subjects: inout Subjects, _ hold: inout HoldState, charge: Amounts,
-        freesHold: Bool, replacesCharge: Bool, _ rules: LimitRules,
-        _ transition: inout Transition, _ closed: inout ClosedCharges
+        _ subjects: inout Subjects, _ hold: inout HoldState, charge: Amounts, _ phase: HoldPhase,
+        _ rules: LimitRules, _ transition: inout Transition, _ closed: inout ClosedCharges
     ) -> Verdict {
         closed.count = 0
         var left = charge
-        for index in 0..<hold.segmentCount {
+        // A hold that was released is in no window any more.
+        for index in 0..<(phase == .expiredReleased ? 0 : hold.segmentCount) {
             let segment = hold[index]
             let cycleOpen = segment.cycleStart == subjects.tenant.cycleStart
             let dayOpen = subjects.hasProfile && segment.dayStart == subjects.profile.dayStart
             var late = ClosedCharges.Charge(
                 cycleStart: segment.cycleStart, dayStart: segment.dayStart, amounts: Amounts(),
                 profileSpend: 0)
-            for resource in BitIndexes(segment.amounts.present | left.present) {
-                let isNewest = index == hold.newest(resource)
-                guard isNewest || segment.amounts.contains(resource) else { continue }
+            for resource in segment.amounts.resources {
                 let held = segment.amounts[resource]
-                let charged = isNewest ? left[resource] : min(left[resource], held)
+                let charged = min(left[resource], held)
                 left[resource] -= charged
-                let delta = replacesCharge ? charged - held : charged
-                let freed = freesHold ? held : 0
+                let delta = phase == .expiredCharged ? charged - held : charged
+                let freed = phase == .open ? held : 0
                 if cycleOpen || !rules.cyclic.hasBit(resource) {
-                    let (sum, overflow) = transition.committed[resource]
-                        .addingReportingOverflow(delta)
-                    if overflow { return .overflow }
+                    // What was held together is within 64 bits.
+                    let sum = transition.committed[resource] + delta
                     if delta != 0 { transition.committed.set(resource, sum) }
                     if freed != 0 {
                         transition.held.set(resource, transition.held[resource] - freed)
@@ -202,9 +195,7 @@ extension Decide {
                     continue
                 }
                 if dayOpen {
-                    let (sum, overflow) = transition.profileCommitted.addingReportingOverflow(delta)
-                    if overflow { return .overflow }
-                    transition.profileCommitted = sum
+                    transition.profileCommitted += delta
                     transition.profileHeld -= freed
                     transition.touchesProfile = true
                 } else {
@@ -216,7 +207,30 @@ extension Decide {
                 closed.count += 1
             }
         }
+        for resource in left.resources where left[resource] > 0 {
+            if add(left[resource], resource, &subjects, rules, &transition) == .overflow {
+                return .overflow
+            }
+        }
         return fits(transition, &subjects)
+    }
+
+    /// Adds an amount to the windows that are open.
+    private static func add(
+        _ amount: Int64, _ resource: Int, _ subjects: inout Subjects, _ rules: LimitRules,
+        _ transition: inout Transition
+    ) -> Verdict {
+        let (sum, overflow) = transition.committed[resource].addingReportingOverflow(amount)
+        if overflow { return .overflow }
+        transition.committed.set(resource, sum)
+        guard subjects.hasProfile && rules.profileResources.hasBit(resource) else {
+            return .allowed
+        }
+        let (spend, isOver) = transition.profileCommitted.addingReportingOverflow(amount)
+        if isOver { return .overflow }
+        transition.profileCommitted = spend
+        transition.touchesProfile = true
+        return .allowed
     }
 
     /// Whether all totals stay within 64 bits and at or above zero once the deltas are added.

@@ -36,7 +36,7 @@ public enum Decide {
         /// What may be taken; meaningful unless something refused.
         @usableFromInline var granted: Amounts
         @usableFromInline var refused: LimitSet
-        /// Refused also if nothing were held: the refusal trips these.
+        /// Refused also if nothing were held: the refusal may trip these.
         @usableFromInline var tripped: LimitSet
         @usableFromInline var warned: LimitSet
         /// A total would leave 64 bits, and nothing refused.
@@ -170,94 +170,6 @@ public enum Decide {
                         blocks: true))
             }
         }
-    }
-
-    // MARK: Alerts
-
-    /// Whether a total has come to `percent` of a cap: committed × 100 ≥ cap × percent, in full width.
-    @inlinable static func reachesThreshold(_ committed: Int64, cap: Int64, percent: UInt8) -> Bool
-    {
-        guard cap > 0 else { return false }
-        let left = committed.multipliedFullWidth(by: 100)
-        let right = cap.multipliedFullWidth(by: Int64(percent))
-        return left.high != right.high ? left.high > right.high : left.low >= right.low
-    }
-
-    /// What a transition that raises committed raises in windows that are open, and the limits that this usage reached
-    /// or passed. To be called with the transition's deltas complete.
-    @usableFromInline @inline(never)
-    static func alerts(
-        of transition: Transition, _ subjects: inout Subjects, _ rules: LimitRules
-    ) -> (events: EventSet, reached: LimitSet) {
-        var events: EventSet = []
-        var reached: LimitSet = []
-        let tenant = subjects.tenant
-        transition.committed.forEachResource { resource in
-            let cap = tenant.caps[resource]
-            guard transition.committed[resource] > 0 && cap >= 0 else { return }
-            let total = tenant.committed[resource] + transition.committed[resource]
-            let kind = LimitKind.tenant(resource)
-            if !tenant.thresholdRaised.hasBit(resource)
-                && reachesThreshold(total, cap: cap, percent: tenant.thresholdPercent)
-            {
-                events.insert(.threshold(kind.index))
-            }
-            guard total >= cap else { return }
-            reached.insert(kind)
-            guard rules.tripsByUsage.hasBit(resource) else { return }
-            if !tenant.reachedRaised.hasBit(resource) { events.insert(.reached(kind.index)) }
-            if tenant.suspendsWhenTripped && tenant.status == .active { events.insert(.suspended) }
-        }
-        let profile = subjects.profile
-        if transition.profileCommitted > 0 && profile.enabled && profile.cap >= 0 {
-            let kind = LimitKind.profileDailySpend
-            let total = profile.committed + transition.profileCommitted
-            if !profile.thresholdRaised
-                && reachesThreshold(total, cap: profile.cap, percent: tenant.thresholdPercent)
-            {
-                events.insert(.threshold(kind.index))
-            }
-            if total >= profile.cap {
-                reached.insert(kind)
-                if !profile.reachedRaised { events.insert(.reached(kind.index)) }
-            }
-        }
-        return (events, reached)
-    }
-
-    /// Events of a refusal: a threshold that stands, a limit that it trips, a suspension.
-    @usableFromInline @inline(never)
-    static func alerts(ofRefusal fit: Fit, _ subjects: inout Subjects) -> EventSet {
-        var events: EventSet = []
-        let tenant = subjects.tenant
-        forEachResourceIndex { resource in
-            let kind = LimitKind.tenant(resource)
-            guard fit.refused.contains(kind) else { return }
-            if !tenant.thresholdRaised.hasBit(resource)
-                && reachesThreshold(
-                    tenant.committed[resource], cap: tenant.caps[resource],
-                    percent: tenant.thresholdPercent)
-            {
-                events.insert(.threshold(kind.index))
-            }
-            guard fit.tripped.contains(kind) else { return }
-            if !tenant.reachedRaised.hasBit(resource) { events.insert(.reached(kind.index)) }
-            if tenant.suspendsWhenTripped && tenant.status == .active { events.insert(.suspended) }
-        }
-        if fit.refused.contains(.profileDailySpend) {
-            let index = LimitKind.profileDailySpend.index
-            let profile = subjects.profile
-            if !profile.thresholdRaised
-                && reachesThreshold(
-                    profile.committed, cap: profile.cap, percent: tenant.thresholdPercent)
-            {
-                events.insert(.threshold(index))
-            }
-            if fit.tripped.contains(.profileDailySpend) && !profile.reachedRaised {
-                events.insert(.reached(index))
-            }
-        }
-        return events
     }
 
     /// Fills in the states of a set of limits.

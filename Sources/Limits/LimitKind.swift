@@ -50,7 +50,12 @@ public struct LimitRow: Sendable {
     public let blocksOnlyWithAutoSuspend: Bool
     /// Usage that reaches the cap trips the limit; otherwise only a refusal does.
     public let tripsByUsage: Bool
+    /// How much of the cap, in percent, must be committed for a refusal alone to trip the limit. Below it one request is
+    /// too large, a wrong unit or a generous estimate: no bill. 0: the first refusal does.
+    public let refusalTripsFromPercent: UInt8
     public let error: ErrorCode
+    /// How a tenant's cap is configured; nil: it is not a tenant's.
+    public let cap: CapSetting?
 }
 
 extension LimitKind {
@@ -59,23 +64,34 @@ extension LimitKind {
         LimitRow(
             kind: .profileDailySpend, name: "profile_daily_spend", subject: .messagingProfile,
             resource: .spend, window: .utcDay, blocksOnlyWithAutoSuspend: false,
-            tripsByUsage: true, error: .profileSpendLimit),
+            tripsByUsage: true, refusalTripsFromPercent: 80, error: .profileSpendLimit,
+            cap: nil),
         LimitRow(
             kind: .tenantMonthlySpend, name: "tenant_monthly_spend", subject: .tenant,
             resource: .spend, window: .billingCycle, blocksOnlyWithAutoSuspend: true,
-            tripsByUsage: true, error: .tenantSpendLimit),
+            tripsByUsage: true, refusalTripsFromPercent: 80, error: .tenantSpendLimit,
+            cap: CapSetting(
+                name: "monthly_spend_limit", title: "Monthly Spend Limit", resource: .spend,
+                unit: .amount)),
         LimitRow(
             kind: .tenantExtensions, name: "tenant_extensions", subject: .tenant,
             resource: .extensions, window: .standing, blocksOnlyWithAutoSuspend: false,
-            tripsByUsage: false, error: .tenantExtensionLimit),
+            tripsByUsage: false, refusalTripsFromPercent: 0, error: .tenantExtensionLimit,
+            cap: CapSetting(
+                name: "max_extensions", title: "Max Extensions", resource: .extensions, unit: .count
+            )),
         LimitRow(
             kind: .tenantDIDs, name: "tenant_dids", subject: .tenant,
             resource: .dids, window: .standing, blocksOnlyWithAutoSuspend: false,
-            tripsByUsage: false, error: .tenantDIDLimit),
+            tripsByUsage: false, refusalTripsFromPercent: 0, error: .tenantDIDLimit,
+            cap: CapSetting(name: "max_dids", title: "Max DIDs", resource: .dids, unit: .count)),
         LimitRow(
             kind: .tenantMonthlyMinutes, name: "tenant_monthly_minutes", subject: .tenant,
             resource: .callSeconds, window: .billingCycle, blocksOnlyWithAutoSuspend: true,
-            tripsByUsage: true, error: .tenantMinutesLimit),
+            tripsByUsage: true, refusalTripsFromPercent: 80, error: .tenantMinutesLimit,
+            cap: CapSetting(
+                name: "max_monthly_minutes", title: "Max Monthly Minutes", resource: .callSeconds,
+                unit: .minutes)),
     ]
 
     public var row: LimitRow { LimitKind.catalogue[index] }

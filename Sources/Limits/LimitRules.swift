@@ -1,4 +1,4 @@
-/// The columns of the limit catalogue that decisions need, as bit masks over `Resource.index`.
+/// The columns of the limit catalogue that decisions need, most as bit masks over `Resource.index`.
 ///
 /// Derived once from `LimitKind.catalogue`, so that a row is the only place where a limit is described.
 @frozen public struct LimitRules: Sendable {
@@ -10,6 +10,9 @@
     public let cyclic: UInt8
     /// Resources that also count against a messaging profile.
     public let profileResources: UInt8
+    /// `LimitRow.refusalTripsFromPercent`, a byte each, by `LimitKind.index`: one word, since rules are loaded by every
+    /// decision, and these are needed by few.
+    @usableFromInline let refusalPercents: UInt64
 
     public init(catalogue: [LimitRow] = LimitKind.catalogue) {
         func mask(_ subject: LimitSubject, _ column: (LimitRow) -> Bool) -> UInt8 {
@@ -24,7 +27,15 @@
         blocksOnlyWithAutoSuspend = mask(.tenant) { $0.blocksOnlyWithAutoSuspend }
         tripsByUsage = mask(.tenant) { $0.tripsByUsage }
         cyclic = mask(.tenant) { $0.window == .billingCycle }
+        refusalPercents = catalogue.reduce(0) {
+            $0 | UInt64($1.refusalTripsFromPercent) << UInt64(8 * $1.kind.index)
+        }
         profileResources = mask(.messagingProfile) { _ in true }
+    }
+
+    /// Percent of the cap from which a refusal alone trips a limit.
+    @inlinable public func refusalTripsFromPercent(_ kind: LimitKind) -> UInt8 {
+        UInt8(truncatingIfNeeded: refusalPercents &>> UInt64(truncatingIfNeeded: 8 &* kind.index))
     }
 }
 

@@ -15,6 +15,8 @@
         case tenantReinstated = 8
         /// A setting of the whole service; belongs to no tenant.
         case settingChanged = 9
+        /// The time, which a later start goes back behind no more; belongs to no tenant.
+        case time = 10
         case reserved = 16
         case charged = 17
         /// A denial that changed something: an alert, a suspension, a remembered answer.
@@ -33,6 +35,37 @@
         case forgotten = 28
         /// Released after it had expired: no usage may be recorded for it any more.
         case releasedLate = 29
+        /// A start went on at an earlier time: a window that had not begun, and what counts in it, was moved to the one
+        /// that holds the time. `openedCycleStart` and `openedDay` say where to; nothing begins anew.
+        case windowsMoved = 30
+        /// The same of the windows that a reservation is in. The text is two little-endian words: cycle and day.
+        case holdMoved = 31
+        /// An operator set counts to what they are; recorded as the difference.
+        case countsReconciled = 32
+        /// A window ended at a threshold or a cap, and nothing happened in the one that followed: the end was judged by
+        /// itself.
+        case windowsEnded = 33
+        /// Refusals of a tenant that were alike, counted; they changed nothing. Stands outside of the order of the
+        /// tenant's versions.
+        case refusals = 48
+    }
+
+    /// How many refusals a record of that kind stands for.
+    @frozen public struct Count: Sendable, Equatable {
+        /// All of them.
+        public var all: UInt64
+        /// Those that raised nothing and so are on no record of their own; `first` and `last` are theirs, Unix milliseconds,
+        /// as are what was asked, the caller and the reference, which are the first one's.
+        public var quiet: UInt64
+        public var first: Int64
+        public var last: Int64
+
+        public init(all: UInt64 = 0, quiet: UInt64 = 0, first: Int64 = 0, last: Int64 = 0) {
+            self.all = all
+            self.quiet = quiet
+            self.first = first
+            self.last = last
+        }
     }
 
     public var kind: Kind
@@ -44,6 +77,8 @@
     public var version: UInt64
     /// Engine time, Unix milliseconds.
     public var time: Int64
+    /// By how much engine time was ahead of life time, milliseconds.
+    public var lead: Int64
     public var transition: Transition
     /// The tenant's cycle after the operation, where it opened one; else 0 ... 0.
     public var openedCycleStart: Int64
@@ -56,6 +91,7 @@
     public var expiresAt: Int64
     public var action: Action
     public var mode: Mode
+    /// Of a late commit and of what is no longer remembered: `commit` where the hold had been charged at its expiry.
     public var onExpiry: ExpiryPolicy
     public var overage: OveragePolicy
     /// What was asked for. Of a commit: empty where it was what was held.
@@ -79,6 +115,11 @@
     public var keyUntil: Int64
     /// Who asked: the number of its access token; 0: nobody did, or nobody was asked who they are.
     public var caller: UInt64
+    /// Of what changes a reservation: the quarter of an hour in which that was made, as its first instant, Unix
+    /// milliseconds, for the books; else 0. The journal keeps it where a day of some time zone may have begun since.
+    public var takenAt: Int64
+    /// Of refusals; else all 0.
+    public var count: Count
     /// The caller's own id of the operation; of a configuration change: the settings, encoded; of a suspension or
     /// reinstatement: the operator's reason. At most `longestText` bytes. Borrowed, valid while the record is handed
     /// over.
@@ -93,6 +134,7 @@
         profile = nil
         version = 0
         time = 0
+        lead = 0
         transition = Transition()
         openedCycleStart = 0
         openedCycleEnd = 0
@@ -117,8 +159,29 @@
         contentHash = 0
         keyUntil = 0
         caller = 0
+        takenAt = 0
+        count = Count()
         text = BorrowedBytes(start: nil, count: 0)
     }
+
+    /// Windows of all time zones begin with one, milliseconds: their offsets are made of them.
+    @inlinable @inline(always) public static var quarter: Int64 { 900_000 }
+
+    /// Whether a day may have begun, in any time zone, between `takenAt` and the record.
+    @inlinable public var isOfAnotherDay: Bool {
+        takenAt != 0 && UInt64(bitPattern: time &- takenAt) >= UInt64(bitPattern: Self.quarter)
+    }
+
+    /// Binds the record to no key.
+    @inlinable @inline(always) public mutating func forgetKey() {
+        keyHigh = 0
+        keyLow = 0
+        contentHash = 0
+        keyUntil = 0
+    }
+
+    /// Life time, Unix milliseconds: what expiries and memories count by.
+    @inlinable public var life: Int64 { time &- lead }
 
     @inlinable public var hasKey: Bool { keyHigh | keyLow != 0 }
 
@@ -126,7 +189,7 @@
     @inlinable public var added: Amounts {
         switch kind {
         case .reserved, .extended: transition.held
-        case .charged, .usageRecorded: transition.committed
+        case .charged, .usageRecorded, .countsReconciled: transition.committed
         default: Amounts()
         }
     }

@@ -90,11 +90,11 @@ public struct TenantSettings: Sendable, Equatable {
 }
 
 extension TenantSettings {
-    /// Whether both say the same, whenever it was said.
+    /// Whether both say the same, to the byte, whenever it was said.
     public func isConfigured(as other: TenantSettings) -> Bool {
         var other = other
         other.revision = revision
-        return self == other
+        return self == other && id.hasSameBytes(as: other.id) && name.hasSameBytes(as: other.name)
     }
 }
 
@@ -127,10 +127,12 @@ public struct ProfileSettings: Sendable, Equatable {
 }
 
 extension ProfileSettings {
-    /// Whether both say the same, whenever it was said.
+    /// Whether both say the same, to the byte, whenever it was said.
     public func isConfigured(as other: ProfileSettings) -> Bool {
         var other = other
         other.revision = revision
-        return self == other
+        return self == other && id.hasSameBytes(as: other.id)
+            && tenantID.hasSameBytes(as: other.tenantID) && name.hasSameBytes(as: other.name)
+            && vendorFields.hasSameBytes(as: other.vendorFields)
     }
 }

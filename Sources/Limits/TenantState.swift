@@ -18,11 +18,14 @@
     /// | 0 ... 1 | status |
     /// | 2 ... 3 | on_limit |
     /// | 4, 5 | auto-suspend, discloses limits |
+    /// | 6 | the suspension came from usage |
     /// | 8 ... 14 | alert threshold, percent |
     /// | 16 ... 19 | threshold raised, by resource |
     /// | 20 ... 23 | limit reached raised, by resource |
-    /// | 24 ... 31 | percent epoch |
-    /// | 32 ... 63 | billing schedule |
+    /// | 24 ... 31, 51 ... 62 | percent epoch, low and high part |
+    /// | 32 ... 35 | a refusal that trips nothing raised, by resource |
+    /// | 36 ... 50 | billing schedule |
+    /// | 63 | ends holds |
     public var flags: UInt64
 
     @inlinable @inline(always) public init() {
@@ -66,6 +69,11 @@
         @inlinable @inline(always) get { flags & 1 << 5 != 0 }
         @inlinable @inline(always) set { flags = flags & ~(1 << 5) | (newValue ? 1 << 5 : 0) }
     }
+    /// Of a suspended tenant: usage brought a limit to its cap; neither an operator nor a refusal did it.
+    public var suspendedByUsage: Bool {
+        @inlinable @inline(always) get { flags & 1 << 6 != 0 }
+        @inlinable @inline(always) set { flags = flags & ~(1 << 6) | (newValue ? 1 << 6 : 0) }
+    }
     /// 1 ... 100.
     public var thresholdPercent: UInt8 {
         @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 8 & 0x7f) }
@@ -87,14 +95,42 @@
         }
     }
     /// One further with every change of the percent: profiles raised their alerts under it, or anew.
-    public var percentEpoch: UInt8 {
-        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 24) }
-        @inlinable @inline(always) set { flags = flags & ~(0xff << 24) | UInt64(newValue) &<< 24 }
+    ///
+    /// 20 bits: a profile that nothing happens to for so many changes of the percent, in one day, misses them.
+    public var percentEpoch: UInt32 {
+        @inlinable @inline(always) get {
+            UInt32(truncatingIfNeeded: flags &>> 24 & 0xff | (flags &>> 51 & 0xfff) &<< 8)
+        }
+        @inlinable @inline(always) set {
+            let low = UInt64(newValue) & 0xff
+            let high = UInt64(newValue) &>> 8 & 0xfff
+            flags = flags & ~(0xff << 24 | 0xfff << 51) | low &<< 24 | high &<< 51
+        }
     }
-    /// The billing schedule in force, an index that the shell understands.
+    /// An alert for a refusal that trips nothing was raised; a latch of its own.
+    public var refusalRaised: UInt8 {
+        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 32 & 0xf) }
+        @inlinable @inline(always) set {
+            flags = flags & ~(0xf << 32) | UInt64(newValue & 0xf) &<< 32
+        }
+    }
+    /// The billing schedule in force, an index that the shell understands, below 2^15.
     public var schedule: UInt32 {
-        @inlinable @inline(always) get { UInt32(truncatingIfNeeded: flags &>> 32) }
-        @inlinable @inline(always) set { flags = flags & 0xffff_ffff | UInt64(newValue) &<< 32 }
+        @inlinable @inline(always) get { UInt32(truncatingIfNeeded: flags &>> 36) & 0x7fff }
+        @inlinable @inline(always) set {
+            flags = flagsWithoutSchedule | UInt64(newValue & 0x7fff) &<< 36
+        }
+    }
+    /// What of `flags` means something in another process too.
+    public var flagsWithoutSchedule: UInt64 {
+        @inlinable @inline(always) get { flags & ~(0x7fff << 36) }
+    }
+    /// An operator has suspended or deleted the tenant: its holds end, and none of them is charged.
+    public var endsHolds: Bool {
+        @inlinable @inline(always) get { flags &>> 63 != 0 }
+        @inlinable @inline(always) set {
+            flags = flags & 0x7fff_ffff_ffff_ffff | (newValue ? 1 &<< 63 : 0)
+        }
     }
 
     /// Whether the tenant's limit on a resource refuses (semantics §4, the table and `on_limit`).
@@ -120,10 +156,16 @@
             committed[resource] = 0
             held[resource] = 0
         }
-        thresholdRaised = 0
-        reachedRaised = 0
+        rearm(0xf)
         cycleStart = start
         cycleEnd = end
+    }
+
+    /// Has the alerts of some resources' limits be raised anew.
+    @inlinable public mutating func rearm(_ resources: UInt8) {
+        thresholdRaised &= ~resources
+        reachedRaised &= ~resources
+        refusalRaised &= ~resources
     }
 
     /// The limit on a resource as callers see it.
@@ -136,7 +178,7 @@
             state.windowStart = cycleStart
             state.resetsAt = cycleEnd
         }
-        state.blocking = blocks(resource, rules)
+        state.blocking = caps[resource] >= 0 && blocks(resource, rules)
         return state
     }
 }
@@ -153,8 +195,9 @@
     public var closed: Bool
     public var thresholdRaised: Bool
     public var reachedRaised: Bool
+    public var refusalRaised: Bool
     /// The tenant's `percentEpoch` in which the alerts were raised.
-    public var percentEpoch: UInt8
+    public var percentEpoch: UInt32
 
     @inlinable @inline(always) public init() {
         cap = -1
@@ -165,15 +208,22 @@
         closed = false
         thresholdRaised = false
         reachedRaised = false
+        refusalRaised = false
         percentEpoch = 0
     }
 
-    /// Takes over the percent that the tenant has now; a changed one re-arms the alerts.
-    @inlinable @inline(always) public mutating func follow(percentEpoch epoch: UInt8) {
-        guard percentEpoch != epoch else { return }
-        percentEpoch = epoch
+    /// Has its alerts be raised anew.
+    @inlinable public mutating func rearm() {
         thresholdRaised = false
         reachedRaised = false
+        refusalRaised = false
+    }
+
+    /// Takes over the percent that the tenant has now; a changed one re-arms the alerts.
+    @inlinable @inline(always) public mutating func follow(percentEpoch epoch: UInt32) {
+        guard percentEpoch != epoch else { return }
+        percentEpoch = epoch
+        rearm()
     }
 
     @inlinable @inline(always) public static var dayLength: Int64 { 86_400_000 }
@@ -187,8 +237,7 @@
     @inlinable @inline(always) public mutating func openDay(_ start: Int64) {
         committed = 0
         held = 0
-        thresholdRaised = false
-        reachedRaised = false
+        rearm()
         dayStart = start
     }
 
@@ -199,7 +248,7 @@
         state.held = held
         state.windowStart = dayStart
         state.resetsAt = dayStart + Self.dayLength
-        state.blocking = enabled
+        state.blocking = enabled && cap >= 0
         return state
     }
 }
@@ -281,16 +330,6 @@
             default: more[2] = newValue
             }
         }
-    }
-
-    /// The newest segment that holds a resource; of one that was never held, the newest of all. An excess goes there.
-    @inlinable public func newest(_ resource: Int) -> Int {
-        var segment = moreCount
-        while segment >= 0 {
-            if self[segment].amounts.contains(resource) { return segment }
-            segment -= 1
-        }
-        return moreCount
     }
 
     /// What is held in all segments together.

@@ -11,6 +11,8 @@
     public var profileCommitted: Int64
     public var profileHeld: Int64
     public var events: EventSet
+    /// Alerts, thresholds and limits reached, that are raised anew when they are due again.
+    public var rearms: EventSet
     /// The profile's counters or latches change.
     public var touchesProfile: Bool
 
@@ -20,6 +22,7 @@
         profileCommitted = 0
         profileHeld = 0
         events = []
+        rearms = []
         touchesProfile = false
     }
 
@@ -31,8 +34,7 @@
     /// Takes events in; those of a profile are remembered by its latches.
     @inlinable @inline(always) public mutating func raise(_ raised: EventSet) {
         events.formUnion(raised)
-        let limits = raised.thresholds.union(raised.reached)
-        if limits.contains(.profileDailySpend) { touchesProfile = true }
+        if !raised.isDisjoint(with: .profileAlerts) { touchesProfile = true }
     }
 
     /// Adds the effects. Windows were opened before. Mutating only so that the transition is not copied. Complexity: O(1).
@@ -60,14 +62,30 @@
             profile.held += profileHeld
             precondition(profile.committed >= 0 && profile.held >= 0, "profile below zero")
         }
-        guard !events.isEmpty else { return }
+        if !events.isEmpty { latch(&tenant, &profile) }
+    }
+
+    /// What the events change: latches of the windows that are open, and the status.
+    @usableFromInline @inline(never)
+    func latch(_ tenant: inout TenantState, _ profile: inout ProfileState) {
         let thresholds = events.thresholds
         let reached = events.reached
+        let refusals = events.refusals
         tenant.thresholdRaised |= thresholds.rawValue &>> 1
         tenant.reachedRaised |= reached.rawValue &>> 1
+        tenant.refusalRaised |= refusals.rawValue &>> 1
         if thresholds.contains(.profileDailySpend) { profile.thresholdRaised = true }
         if reached.contains(.profileDailySpend) { profile.reachedRaised = true }
-        if events.contains(.suspended) { tenant.status = .suspended }
-        if events.contains(.reinstated) { tenant.status = .active }
+        if refusals.contains(.profileDailySpend) { profile.refusalRaised = true }
+        if events.contains(.suspended) {
+            tenant.status = .suspended
+            tenant.suspendedByUsage = !committed.isEmpty
+        }
+        guard events.contains(.reinstated) else { return }
+        tenant.status = .active
+        tenant.thresholdRaised &= ~(rearms.thresholds.rawValue &>> 1)
+        tenant.reachedRaised &= ~(rearms.reached.rawValue &>> 1)
+        if rearms.thresholds.contains(.profileDailySpend) { profile.thresholdRaised = false }
+        if rearms.reached.contains(.profileDailySpend) { profile.reachedRaised = false }
     }
 }

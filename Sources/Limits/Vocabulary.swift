@@ -80,7 +80,7 @@
 @frozen public enum TenantStatus: UInt8, Sendable {
     case active = 1
     case suspended = 2
-    /// Deleted: new requests read NOT_FOUND, open holds may settle. Never on the wire.
+    /// Deleted: new requests read NOT_FOUND, open holds may settle.
     case closed = 3
 }
 

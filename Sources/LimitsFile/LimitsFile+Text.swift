@@ -12,8 +12,9 @@ extension LimitsFile {
 
     /// Whether both say the same, whatever their bytes.
     package func saysTheSame(as other: LimitsFile) -> Bool {
-        defaults == other.defaults && hasDefaults == other.hasDefaults && tenants == other.tenants
-            && profiles == other.profiles
+        defaults == other.defaults && hasDefaults == other.hasDefaults
+            && tenants.elementsEqual(other.tenants) { $0.isConfigured(as: $1) }
+            && profiles.elementsEqual(other.profiles) { $0.isConfigured(as: $1) }
     }
 
     /// The text of the file: `parse` gives the same settings back.
@@ -25,7 +26,7 @@ extension LimitsFile {
         var text = "version: 1\n\ndefaults:\n"
         for field in defaults.fields { text += Self.line(field, indent: 2) }
         if tenants.isEmpty { return text }
-        let profiles = Dictionary(grouping: profiles, by: \.tenantID)
+        let profiles = Dictionary(grouping: profiles) { Identifier($0.tenantID) }
         text += "\ntenants:\n"
         for tenant in tenants {
             text += "  - id: \(YAMLText.scalar(tenant.id))\n"
@@ -35,7 +36,7 @@ extension LimitsFile {
             where always.contains(field.name) || field != absent {
                 text += Self.line(field, indent: 4)
             }
-            guard let own = profiles[tenant.id] else { continue }
+            guard let own = profiles[Identifier(tenant.id)] else { continue }
             text += "    messaging_profiles:\n"
             for profile in own {
                 text += "      - id: \(YAMLText.scalar(profile.id))\n"

@@ -1,8 +1,6 @@
 // Configuration as code: tenants, messaging profiles and defaults from a YAML file (docs/limits-file.md).
 package import Limits
 
-internal import Foundation
-
 /// What a limits file says, complete: defaults and presets are already applied to every tenant.
 package struct LimitsFile: Sendable, Equatable {
     /// The six fields that pre-fill a new tenant.
@@ -15,30 +13,18 @@ package struct LimitsFile: Sendable, Equatable {
     package var profiles: [ProfileSettings]
     /// FNV-1a of the file's bytes, 16 hexadecimal digits: any change of the file changes it.
     package var contentHash: String
+    /// Where the ids stand; nowhere if the file was not read.
+    package var places = LimitsPlaces()
 
     /// The longest file that is read, in bytes.
     package static let maximumBytes = 64 << 20
 
     /// Reads and checks a limits file.
     ///
-    /// - Parameter path: Absolute, or relative to the working directory.
+    /// - Parameter path: as for `LimitsSource`.
     /// - Throws: `LimitsFileError` with every problem found, in file order.
     package static func load(path: String) throws(LimitsFileError) -> LimitsFile {
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch {
-            throw LimitsFileError(
-                file: path, sentence: "The file cannot be read: \(error.localizedDescription)")
-        }
-        guard data.count <= maximumBytes else {
-            throw LimitsFileError(
-                file: path, sentence: "The file is longer than \(maximumBytes >> 20) MiB")
-        }
-        guard let text = String(validating: data, as: UTF8.self) else {
-            throw LimitsFileError(file: path, sentence: "The file is not valid UTF-8")
-        }
-        return try parse(text, file: path)
+        try LimitsSource(path: path).parse()
     }
 
     /// Checks the text of a limits file.
@@ -50,14 +36,20 @@ package struct LimitsFile: Sendable, Equatable {
         _ text: String, file: String
     ) throws(LimitsFileError) -> LimitsFile {
         var parser = LimitsFileParser()
-        let root = try YAMLDocument.root(of: text, file: file)
+        guard let root = try YAMLDocument.root(of: text, file: file) else {
+            throw LimitsFileError(
+                file: file, problems: [.init(line: 1, column: 1, sentence: "The file is empty")])
+        }
         parser.parse(root)
         guard parser.problems.isEmpty else {
             throw LimitsFileError(file: file, problems: parser.problems)
         }
         return LimitsFile(
             defaults: parser.defaults, hasDefaults: parser.hasDefaults, tenants: parser.tenants,
-            profiles: parser.profiles, contentHash: hash(of: text.utf8))
+            profiles: parser.profiles, contentHash: hash(of: text.utf8),
+            places: LimitsPlaces(
+                file: file, lineOfTenant: parser.lineOfTenant,
+                lineOfProfile: parser.lineOfProfile))
     }
 
     /// 64-bit FNV-1a as hexadecimal digits.
@@ -68,5 +60,32 @@ package struct LimitsFile: Sendable, Equatable {
         }
         let digits = String(hash, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// The lines of a limits file in which ids stand.
+package struct LimitsPlaces: Sendable, Equatable {
+    var file = ""
+    var lineOfTenant: [Identifier: Int] = [:]
+    var lineOfProfile: [Identifier: Int] = [:]
+
+    /// Nowhere.
+    package init() {}
+
+    init(file: String, lineOfTenant: [Identifier: Int], lineOfProfile: [Identifier: Int]) {
+        self.file = file
+        self.lineOfTenant = lineOfTenant
+        self.lineOfProfile = lineOfProfile
+    }
+
+    /// "limits.yaml:12"; the file alone, if that is all that is known; empty: nothing is.
+    package func place(of subject: SettingChange.Subject) -> String {
+        let line: Int? =
+            switch subject {
+            case .defaults: nil
+            case .tenant(let id): lineOfTenant[Identifier(id)]
+            case .profile(let id, _): lineOfProfile[Identifier(id)]
+            }
+        return line.map { "\(file):\($0)" } ?? file
     }
 }

@@ -34,12 +34,18 @@ package struct LimitsFileError: Error, Sendable, Equatable {
 }
 
 extension LimitsFileError: CustomStringConvertible {
-    /// `file:line:column: sentence`, one line for each problem.
+    /// Problems that the text names: where there are more, they are most often one, made again and again.
+    package static let mostTold = 1_000
+
+    /// `file:line:column: sentence`, one line for each problem, as far as they are told, and one for the rest.
     package var description: String {
-        problems.map { problem in
+        var lines = problems.prefix(Self.mostTold).map { problem in
             problem.line == 0
                 ? "\(file): \(problem.sentence)"
                 : "\(file):\(problem.line):\(problem.column): \(problem.sentence)"
-        }.joined(separator: "\n")
+        }
+        let rest = problems.count - lines.count
+        if rest > 0 { lines.append("\(file): and \(rest) more") }
+        return lines.joined(separator: "\n")
     }
 }

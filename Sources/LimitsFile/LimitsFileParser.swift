@@ -12,15 +12,13 @@ struct LimitsFileParser {
     private(set) var profiles: [ProfileSettings] = []
     private(set) var problems: [LimitsFileError.Problem] = []
 
-    private var lineOfTenant: [String: Int] = [:]
-    private var lineOfProfile: [String: Int] = [:]
+    private(set) var lineOfTenant: [Identifier: Int] = [:]
+    private(set) var lineOfProfile: [Identifier: Int] = [:]
     /// Zones that were found good: a file names the same few again and again.
-    private var knownZones: Set<String> = ["UTC"]
+    private var knownZones = ["UTC": "UTC"]
 
-    private static let fieldKeys = [
-        "preset", "monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes",
-        "alert_threshold", "auto_suspend",
-    ]
+    private static let fieldKeys =
+        ["preset"] + CapSetting.all.map(\.name) + ["alert_threshold", "auto_suspend"]
     private static let tenantKeys =
         ["id", "name"] + fieldKeys
         + ["on_limit", "billing_cycle_day", "time_zone", "disclose_limits", "messaging_profiles"]
@@ -106,18 +104,11 @@ struct LimitsFileParser {
                 note(node, "\"preset\" must be \(names)")
             }
         }
-        if let node = fields["monthly_spend_limit"] {
-            limits.monthlySpendNanos = money(node, "monthly_spend_limit")
-        }
-        if let node = fields["max_extensions"] {
-            limits.maxExtensions = cap(node, "max_extensions")
-        }
-        if let node = fields["max_dids"] {
-            limits.maxDIDs = cap(node, "max_dids")
-        }
-        if let node = fields["max_monthly_minutes"] {
-            let minutes = cap(node, "max_monthly_minutes", most: Int64.max / 60)
-            limits.monthlyCallSeconds = minutes.map { $0 * 60 }
+        for cap in CapSetting.all {
+            guard let node = fields[cap.name] else { continue }
+            limits[cap] =
+                cap.unit == .amount
+                ? money(node, cap.name) : number(node, of: cap).map(cap.kept)
         }
         if let percent = whole(fields["alert_threshold"], "alert_threshold", 1...100) {
             limits.alertThresholdPercent = UInt8(percent)
@@ -133,8 +124,8 @@ struct LimitsFileParser {
 
 extension LimitsFileParser {
     /// A cap: a whole number from 0; null: no limit.
-    private mutating func cap(_ node: Node, _ key: String, most: Int64 = .max) -> Int64? {
-        isNull(node) ? nil : whole(node, key, 0...most)
+    private mutating func number(_ node: Node, of cap: CapSetting) -> Int64? {
+        isNull(node) ? nil : whole(node, cap.name, 0...cap.most)
     }
 
     /// Nano-USD; null: no limit. The text is read as it stands, so an unquoted 0.10 is exact too.
@@ -207,32 +198,34 @@ extension LimitsFileParser {
     /// The name of a zone that billing cycles can be computed in.
     private mutating func timeZone(_ node: Node) -> String {
         guard let name = node.scalar?.string else { return text(node, "time_zone") }
-        if knownZones.contains(name) { return name }
-        do {
-            _ = try BillingSchedule(cycleDay: 1, timeZone: name, around: 0)
-            knownZones.insert(name)
-        } catch {
-            note(node, error.description)
+        if let known = knownZones[name] { return known }
+        guard let known = BillingSchedule.zoneName(name) else {
+            note(node, BillingScheduleError.unknownTimeZone(name).description)
+            return name
         }
-        return name
+        knownZones[name] = known
+        return known
     }
 
-    /// An id: 1 to 64 bytes without control characters, not seen before.
+    /// An id that something may have, not seen before.
     private mutating func identifier(
-        _ node: Node?, of owner: Node, _ what: String, seen: WritableKeyPath<Self, [String: Int]>
+        _ node: Node?, of owner: Node, _ what: String,
+        seen: WritableKeyPath<Self, [Identifier: Int]>
     ) -> String {
         guard let node else {
             note(owner, "\(what) needs an \"id\"")
             return ""
         }
-        guard let id = node.scalar?.string, isNull(node) == false,
-            (1...64).contains(id.utf8.count),
-            id.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
-        else {
-            note(node, "\"id\" must be a text of 1 to 64 bytes without control characters")
+        guard let id = node.scalar?.string, isNull(node) == false else {
+            note(node, "\"id\" must be a text of 1 to \(Identifier.longest) bytes")
             return ""
         }
-        if let line = self[keyPath: seen].updateValue(node.mark?.line ?? 0, forKey: id) {
+        if let fault = Identifier.fault(of: id) {
+            note(node, "\"id\" \(fault)")
+            return ""
+        }
+        let line = node.mark?.line ?? 0
+        if let line = self[keyPath: seen].updateValue(line, forKey: Identifier(id)) {
             note(node, "\(what) with the id \"\(id)\" stands already in line \(line)")
         }
         return id

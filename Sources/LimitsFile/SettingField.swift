@@ -11,6 +11,18 @@ package struct SettingField: Sendable, Equatable {
         case whole(Int64)
         case flag(Bool)
 
+        /// Texts by their bytes: another spelling is a change.
+        package static func == (one: Value, other: Value) -> Bool {
+            switch (one, other) {
+            case (.none, .none): true
+            case (.text(let one), .text(let other)): one.hasSameBytes(as: other)
+            case (.amount(let one), .amount(let other)): one == other
+            case (.whole(let one), .whole(let other)): one == other
+            case (.flag(let one), .flag(let other)): one == other
+            default: false
+            }
+        }
+
         /// For people and for texts in JSON: "500.00", "50", "on", "no limit".
         package var text: String {
             switch self {
@@ -35,12 +47,12 @@ package struct SettingField: Sendable, Equatable {
 extension TenantLimits {
     /// The six fields.
     package var fields: [SettingField] {
-        [
-            SettingField("monthly_spend_limit", monthlySpendNanos.map { .amount($0) } ?? .none),
-            SettingField("max_extensions", maxExtensions.map { .whole($0) } ?? .none),
-            SettingField("max_dids", maxDIDs.map { .whole($0) } ?? .none),
+        CapSetting.all.map { cap in
             SettingField(
-                "max_monthly_minutes", monthlyCallSeconds.map { .whole($0 / 60) } ?? .none),
+                cap.name,
+                self[cap].map { cap.unit == .amount ? .amount($0) : .whole(cap.configured($0)) }
+                    ?? .none)
+        } + [
             SettingField("alert_threshold", .whole(Int64(alertThresholdPercent))),
             SettingField("auto_suspend", .flag(autoSuspend)),
         ]

@@ -1,20 +1,23 @@
-internal import Yams
+package import Yams
 
 /// The one place that talks to the YAML parser: a text in, a tree with marks out.
-enum YAMLDocument {
-    /// The root node of a text with exactly one document.
+package enum YAMLDocument {
+    /// The root node of a text with at most one document; nil: there is none. A byte order mark in front is no part of it.
     ///
-    /// - Throws: `LimitsFileError` with the parser's complaint and its place.
-    static func root(of text: String, file: String) throws(LimitsFileError) -> Node {
+    /// - Throws: `LimitsFileError` with what is wrong and its place.
+    package static func root(of text: String, file: String) throws(LimitsFileError) -> Node? {
+        let text =
+            text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
+        if let problem = YAMLBounds.problem(in: text) {
+            throw LimitsFileError(file: file, problems: [problem])
+        }
         do {
-            if let root = try Parser(yaml: text).singleRoot() { return root }
+            return try Parser(yaml: text).singleRoot()
         } catch let error as YamlError {
             throw LimitsFileError(file: file, problems: [problem(of: error)])
         } catch {
             throw LimitsFileError(file: file, sentence: "The YAML cannot be parsed: \(error)")
         }
-        throw LimitsFileError(
-            file: file, problems: [.init(line: 1, column: 1, sentence: "The file is empty")])
     }
 
     private static func problem(of error: YamlError) -> LimitsFileError.Problem {

@@ -8,23 +8,69 @@ package import Logging
 /// between it is attempted again, with the event's same id.
 ///
 /// **Fairness.** A place (a host and port, or the mail server) has a bounded number of attempts underway, and the place
-/// with the fewest is next. The outbox is asked for one delivery at a time, of the place whose turn it is: what is due
-/// beyond that stays there, so that any number of deliveries to a place that is dead is in nobody's way.
+/// with the fewest is next; there each address has its turn, with a lower bound. The outbox is asked for one delivery at a
+/// time: what is due beyond that stays there, so that any number of deliveries to a recipient that is dead is in nobody's
+/// way.
+///
+/// **Order.** Of events of one transition to one recipient, first attempts begin in the order of the events: each when the
+/// one before it has been sent, or has failed.
 package actor Deliverer {
     /// One attempt to mail an event to an address. nil: mail is not set up.
-    package typealias Mailer = @Sendable (_ event: Event, _ address: String) async -> AttemptResult
+    package typealias Mailer =
+        @Sendable (_ event: Event, _ address: String, _ began: @escaping Began) async
+        -> AttemptResult
     /// One attempt to post an event to a URL; the number counts from 1.
     typealias Poster =
-        @Sendable (_ event: Event, _ url: String, _ number: Int) async -> AttemptResult
+        @Sendable (_ post: WebhookPost, _ began: @escaping Began) async -> AttemptResult
+    /// Called when the recipient has, or is being sent, what the attempt is about.
+    package typealias Began = @Sendable () -> Void
 
     /// How one place stands.
     private struct Place {
-        /// Deliveries taken from the outbox and not let go.
-        var underway: Set<Int64> = []
+        /// Deliveries taken from the outbox and not let go, by address.
+        var underway: [String: Set<Int64>] = [:]
+        var count = 0
         /// The outbox may have more that is due.
         var hasMore = true
         /// When it was served last, in turns.
         var lastTurn = 0
+        /// The address that had its turn last, and whether any has had one since the first.
+        var endpoint = ""
+        var hasFound = false
+        /// Deliveries that were let go.
+        var ended = 0
+
+        mutating func take(_ delivery: Delivery, turn: Int) {
+            underway[delivery.endpoint, default: []].insert(delivery.id)
+            count += 1
+            lastTurn = turn
+            endpoint = delivery.endpoint
+            hasFound = true
+        }
+
+        mutating func letGo(_ delivery: Delivery) {
+            underway[delivery.endpoint]?.remove(delivery.id)
+            if underway[delivery.endpoint]?.isEmpty ?? false { underway[delivery.endpoint] = nil }
+            count -= 1
+            // Its address may have been at its bound.
+            hasMore = true
+            ended += 1
+        }
+
+        /// The last address has had its turn, as the outbox was asked when the place stood so.
+        mutating func endRound(since asked: Place) {
+            // What ended meanwhile has made room that the answer knows nothing of.
+            if !hasFound && ended == asked.ended { hasMore = false }
+            endpoint = ""
+            hasFound = false
+        }
+    }
+
+    /// First attempts of one transition's events to one recipient.
+    private struct StartOrder: Hashable {
+        var transition: Int64
+        var recipient: String
+        var endpoint: String
     }
 
     private let outbox: any Outbox
@@ -37,6 +83,8 @@ package actor Deliverer {
 
     /// Places with something underway or due, as far as they are known.
     private var places: [DeliveryPlace: Place] = [:]
+    /// The latest first attempt of each order of which one is underway.
+    private var starts: [StartOrder: StartGate] = [:]
     private var running = 0
     private var turn = 0
     /// When the outbox may have something due at a place that is not known, Unix milliseconds.
@@ -53,8 +101,7 @@ package actor Deliverer {
     ) {
         self.init(
             outbox: outbox, settings: settings, webhooks: webhooks,
-            post: { await sender.post($0, to: $1, number: $2) }, mailer: mailer, now: now,
-            logger: logger)
+            post: { await sender.send($0, began: $1) }, mailer: mailer, now: now, logger: logger)
     }
 
     init(
@@ -102,7 +149,9 @@ package actor Deliverer {
             // What is given up at a stop stays due: without the first question it would be taken again and again.
             while !Task.isCancelled, running < settings.concurrency, let place = nextPlace() {
                 guard let delivery = try await take(at: place) else { continue }
-                group.addTask { await self.deliver(delivery, place) }
+                // Here: tasks may begin in any order.
+                let (gate, before) = queue(delivery)
+                group.addTask { await self.deliver(delivery, place, gate, after: before) }
             }
         } catch {
             logger.error("the outbox cannot be read", metadata: ["error": "\(error)"])
@@ -138,50 +187,69 @@ package actor Deliverer {
     private func nextPlace() -> DeliveryPlace? {
         places.lazy
             .filter { [bound = settings.concurrencyPerHost] in
-                $0.value.hasMore && $0.value.underway.count < bound
+                $0.value.hasMore && $0.value.count < bound
             }
             .min {
-                ($0.value.underway.count, $0.value.lastTurn)
-                    < ($1.value.underway.count, $1.value.lastTurn)
+                ($0.value.count, $0.value.lastTurn) < ($1.value.count, $1.value.lastTurn)
             }?
             .key
     }
 
-    /// Takes the next delivery of a place; nil: nothing more is due there.
+    /// Takes the next delivery of a place; nil: it has none at the moment.
     private func take(at place: DeliveryPlace) async throws -> Delivery? {
         // What ends meanwhile may be due again: then it is told of anew.
-        let underway = places[place]?.underway ?? []
-        let delivery = try await outbox.nextDelivery(at: place, due: now(), except: underway)
-        guard let delivery else {
-            places[place]?.hasMore = false
+        let known = places[place] ?? Place()
+        let next = try await outbox.nextDelivery(
+            at: place, due: now(), after: known.endpoint, except: known.underway,
+            bound: settings.concurrencyPerEndpoint)
+        switch next {
+        case .found(let delivery):
+            turn += 1
+            running += 1
+            places[place, default: Place()].take(delivery, turn: turn)
+            return delivery
+        case .goOn(let endpoint):
+            places[place]?.endpoint = endpoint
+        case .none:
+            places[place]?.endRound(since: known)
             forgetIfIdle(place)
-            return nil
         }
-        turn += 1
-        running += 1
-        places[place, default: Place()].underway.insert(delivery.id)
-        places[place]?.lastTurn = turn
-        return delivery
+        return nil
     }
 
     private func forgetIfIdle(_ place: DeliveryPlace) {
-        guard let known = places[place], known.underway.isEmpty, !known.hasMore else { return }
+        guard let known = places[place], known.count == 0, !known.hasMore else { return }
         places[place] = nil
+    }
+
+    /// Puts a first attempt behind those of its transition: what to open when it has begun, and what to wait for.
+    private func queue(_ delivery: Delivery) -> (gate: StartGate?, before: StartGate?) {
+        guard let order = Self.order(of: delivery) else { return (nil, nil) }
+        let gate = StartGate()
+        return (gate, starts.updateValue(gate, forKey: order))
+    }
+
+    /// nil: nothing is to wait for it.
+    private static func order(of delivery: Delivery) -> StartOrder? {
+        guard delivery.transition != 0, delivery.attempts == 0 else { return nil }
+        return StartOrder(
+            transition: delivery.transition, recipient: delivery.recipient,
+            endpoint: delivery.endpoint)
     }
 
     // MARK: One attempt
 
-    private func deliver(_ delivery: Delivery, _ place: DeliveryPlace) async {
+    private func deliver(
+        _ delivery: Delivery, _ place: DeliveryPlace, _ gate: StartGate?, after before: StartGate?
+    ) async {
+        await before?.opened()
         let startedAt = now()
         let number = delivery.attempts + 1
         let schedule = DeliverySchedule(delivery, webhooks, settings)
-        let result: AttemptResult
-        switch delivery.channel {
-        case .webhook: result = await post(delivery.event, schedule.target, number)
-        case .email(let address):
-            result =
-                await mailer?(delivery.event, address)
-                ?? AttemptResult(status: nil, error: "no mail server is set (--smtp-host)")
+        let result = await attempt(delivery, schedule.target, number) { gate?.open() }
+        gate?.open()
+        if let gate, let order = Self.order(of: delivery), starts[order] === gate {
+            starts[order] = nil
         }
         // A stop in the middle is no attempt: it stays due.
         if !Task.isCancelled || result.error == nil {
@@ -193,17 +261,33 @@ package actor Deliverer {
                 logger.warning(
                     "a delivery was given up",
                     metadata: [
-                        "event": "\(delivery.event.id)", "target": "\(attempt.target)",
-                        "error": "\(attempt.error ?? "")",
+                        "event": "\(delivery.event.id)",
+                        // Without path and query, which may be secrets, as may what a library says of them.
+                        "place": "\(place.name)", "attempts": "\(number)",
+                        "status": "\(attempt.status.map(String.init) ?? "none")",
                     ])
             }
             await note(attempt, of: delivery.id, outcome)
             if case .again(let time, _) = outcome { walkAt = min(walkAt, time) }
         }
         running -= 1
-        places[place]?.underway.remove(delivery.id)
-        forgetIfIdle(place)
+        places[place]?.letGo(delivery)
         bell.ring()
+    }
+
+    private func attempt(
+        _ delivery: Delivery, _ target: String, _ number: Int, _ began: @escaping Began
+    ) async -> AttemptResult {
+        switch delivery.channel {
+        case .webhook:
+            return await post(
+                WebhookPost(
+                    event: delivery.event, url: target, number: number,
+                    recipient: delivery.recipient), began)
+        case .email(let address):
+            return await mailer?(delivery.event, address, began)
+                ?? AttemptResult(status: nil, error: "no mail server is set (--smtp-host)")
+        }
     }
 
     /// Until it is noted: a delivery that was let go without would be attempted again at once.

@@ -44,6 +44,10 @@ package enum EventJSON {
         ]
         if event.kind == .profileThresholdReached, let limit = event.limit {
             members.append(("alert_threshold", "\(limit.percent)"))
+            // The other event's body is the vendor's, member by member: there a header says it.
+            if let occasion = event.occasion {
+                members.append(("occasion", string(occasion.rawValue)))
+            }
         }
         return object(members)
     }
@@ -65,6 +69,9 @@ package enum EventJSON {
             if limit.resetsAt != 0 {
                 members.append(("window_start", string(instant(limit.windowStart))))
                 members.append(("resets_at", string(instant(limit.resetsAt))))
+            }
+            if let occasion = event.occasion {
+                members.append(("occasion", string(occasion.rawValue)))
             }
         }
         if !event.reason.isEmpty { members.append(("reason", string(event.reason))) }

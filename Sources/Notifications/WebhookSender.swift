@@ -1,5 +1,5 @@
 import AsyncHTTPClient
-package import Events
+import Events
 import Foundation
 import NIOCore
 import NIOHTTP1
@@ -21,19 +21,32 @@ package struct AttemptResult: Sendable, Equatable {
     }
 }
 
+/// One attempt to post an event.
+struct WebhookPost: Sendable {
+    var event: Event
+    var url: String
+    /// From 1.
+    var number: Int
+    /// The setting of the endpoint; empty: none.
+    var recipient = ""
+}
+
 /// Posts events.
 package struct WebhookSender: Sendable {
     private let settings: WebhookSettings
     private let signer: WebhookSigner
+    private let secrets: @Sendable (_ recipient: String) -> [String]
     private let resolver: Resolver
     private let seconds: @Sendable () -> Int64
     private let pause: @Sendable (Duration) async throws -> Void
 
     /// - Parameters:
+    ///   - secrets: those of the endpoint that a setting is about; none: it has none.
     ///   - seconds: Unix time of the wall clock, which receivers compare with their own.
     ///   - pause: returns when an attempt that began just now has had its time.
     package init(
         _ settings: WebhookSettings, signer: WebhookSigner,
+        secrets: @escaping @Sendable (_ recipient: String) -> [String] = { _ in [] },
         resolver: @escaping Resolver = WebhookTarget.systemResolver,
         seconds: @escaping @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970) },
         pause: @escaping @Sendable (Duration) async throws -> Void = {
@@ -42,6 +55,7 @@ package struct WebhookSender: Sendable {
     ) {
         self.settings = settings
         self.signer = signer
+        self.secrets = secrets
         self.resolver = resolver
         self.seconds = seconds
         self.pause = pause
@@ -52,12 +66,14 @@ package struct WebhookSender: Sendable {
     ///
     /// What is underway when the time is over is left to end by itself: a look-up cannot be interrupted.
     ///
-    /// - Parameter number: of the attempt, from 1.
-    package func post(_ event: Event, to url: String, number: Int) async -> AttemptResult {
+    /// - Parameter began: called when the request has been written to the recipient, if it comes to that.
+    func send(
+        _ post: WebhookPost, began: @escaping @Sendable () -> Void = {}
+    ) async -> AttemptResult {
         let (results, sink) = AsyncStream.makeStream(
             of: AttemptResult.self, bufferingPolicy: .bufferingOldest(1))
         let timeout = settings.timeoutMilliseconds
-        let work = Task { await attempt(event, url, number) { sink.yield($0) } }
+        let work = Task { await attempt(post, began) { sink.yield($0) } }
         let alarm = Task {
             try? await pause(.milliseconds(timeout))
             sink.yield(AttemptResult(status: nil, error: "no answer within \(timeout) ms"))
@@ -72,13 +88,15 @@ package struct WebhookSender: Sendable {
 
     /// Says what came of it before the connection is closed: a peer may be slow to let it go.
     private func attempt(
-        _ event: Event, _ url: String, _ number: Int, _ report: (AttemptResult) -> Void
+        _ post: WebhookPost, _ began: @escaping @Sendable () -> Void,
+        _ report: (AttemptResult) -> Void
     ) async {
         do {
             let target = try await WebhookTarget(
-                url, allowed: settings.allowedPrivate, turn: number - 1, resolver: resolver)
+                post.url, allowed: settings.allowedPrivate, turn: post.number - 1,
+                resolver: resolver)
             try Task.checkCancellation()
-            let request = try request(event, url, number)
+            let request = try request(post, began)
             let client = client(for: target)
             do {
                 let answer = try await client.execute(
@@ -112,16 +130,27 @@ package struct WebhookSender: Sendable {
             configuration: configuration)
     }
 
-    private func request(_ event: Event, _ url: String, _ number: Int) throws -> HTTPClientRequest {
-        let body = EventJSON.body(event, attempt: number, deliveredTo: url)
-        var request = HTTPClientRequest(url: url)
+    private func request(
+        _ post: WebhookPost, _ began: @escaping @Sendable () -> Void
+    ) throws -> HTTPClientRequest {
+        let event = post.event
+        let body = EventJSON.body(event, attempt: post.number, deliveredTo: post.url)
+        var request = HTTPClientRequest(url: post.url)
         request.method = .POST
         request.headers.add(name: "content-type", value: "application/json")
         request.headers.add(name: "user-agent", value: "tollgate-webhooks/1")
-        for (name, value) in try signer.headers(id: event.id, timestamp: seconds(), body: body) {
+        if let occasion = event.occasion {
+            request.headers.add(name: "tollgate-occasion", value: occasion.rawValue)
+        }
+        let secrets = post.recipient.isEmpty ? [] : secrets(post.recipient)
+        for (name, value) in try signer.headers(
+            id: event.id, timestamp: seconds(), body: body, secrets: secrets)
+        {
             request.headers.add(name: name, value: value)
         }
-        request.body = .bytes(ByteBuffer(string: body))
+        let bytes = ByteBuffer(string: body)
+        request.body = .stream(
+            WatchedBody(bytes: bytes, written: began), length: .known(Int64(bytes.readableBytes)))
         return request
     }
 
@@ -133,4 +162,27 @@ package struct WebhookSender: Sendable {
         }
         return String("\(error)".prefix(300))
     }
+}
+
+/// A body that says when it has been written.
+private struct WatchedBody: AsyncSequence, Sendable {
+    let bytes: ByteBuffer
+    let written: @Sendable () -> Void
+
+    struct Iterator: AsyncIteratorProtocol {
+        var bytes: ByteBuffer?
+        let written: @Sendable () -> Void
+
+        /// Whoever asks for more has written what there was.
+        mutating func next() async -> ByteBuffer? {
+            guard let next = bytes else {
+                written()
+                return nil
+            }
+            bytes = nil
+            return next
+        }
+    }
+
+    func makeAsyncIterator() -> Iterator { Iterator(bytes: bytes, written: written) }
 }

@@ -19,7 +19,9 @@ package struct DeliverySettings: Sendable {
     /// Deliveries that are underway at a time.
     package var concurrency = 64
     /// Of those, to one host: a dead one delays no other.
-    package var concurrencyPerHost = 8
+    package var concurrencyPerHost = 16
+    /// Of those, to one address: neither does a dead one on a host that lives.
+    package var concurrencyPerEndpoint = 8
     /// Places that are known at a time to have something due; more have their turn when one of them has nothing more.
     package var places = 4_096
     /// The outbox is looked at this often, milliseconds, even if nobody said that there is something.

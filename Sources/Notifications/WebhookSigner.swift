@@ -4,9 +4,11 @@ import Glibc
 
 /// Signs webhooks with Ed25519 (RFC 8032), in both of the forms that receivers know: the vendor's
 /// (`telnyx-signature-ed25519` over `timestamp|body`) and Standard Webhooks 1.0 (`webhook-signature`, `v1a`, over
-/// `id.timestamp.body`).
+/// `id.timestamp.body`); and with HMAC-SHA256 for endpoints that have a secret (Standard Webhooks 1.0, `v1`).
 package struct WebhookSigner: Sendable {
     private let key: Curve25519.Signing.PrivateKey
+    /// The key was made just now: nobody knows it.
+    package let isNew: Bool
 
     package struct KeyError: Error, CustomStringConvertible {
         package let description: String
@@ -32,8 +34,10 @@ package struct WebhookSigner: Sendable {
                         """)
             }
             self.key = key
+            isNew = false
             return
         }
+        isNew = true
         key = Curve25519.Signing.PrivateKey()
         try Self.write(key.rawRepresentation.base64EncodedString() + "\n", to: path)
     }
@@ -63,10 +67,16 @@ package struct WebhookSigner: Sendable {
     }
 
     /// A key that ends with the process.
-    package init() { key = Curve25519.Signing.PrivateKey() }
+    package init() {
+        key = Curve25519.Signing.PrivateKey()
+        isNew = true
+    }
 
     /// - Parameter seed: 32 bytes.
-    init(seed: [UInt8]) throws { key = try Curve25519.Signing.PrivateKey(rawRepresentation: seed) }
+    init(seed: [UInt8]) throws {
+        key = try Curve25519.Signing.PrivateKey(rawRepresentation: seed)
+        isNew = false
+    }
 
     /// Base64 of 32 bytes.
     package var publicKey: String { key.publicKey.rawRepresentation.base64EncodedString() }
@@ -76,18 +86,42 @@ package struct WebhookSigner: Sendable {
     /// - Parameters:
     ///   - id: the event's, the same for all attempts.
     ///   - timestamp: Unix seconds.
+    ///   - secrets: of the endpoint, `whsec_...`; one that cannot be read signs nothing.
     package func headers(
-        id: String, timestamp: Int64, body: String
+        id: String, timestamp: Int64, body: String, secrets: [String] = []
     ) throws -> [(name: String, value: String)] {
         let vendor = try sign("\(timestamp)|\(body)")
-        let standard = try sign("\(id).\(timestamp).\(body)")
+        let signed = "\(id).\(timestamp).\(body)"
+        let signatures =
+            secrets.compactMap { Self.code(of: signed, $0) }.map { "v1," + $0 }
+            + ["v1a," + (try sign(signed))]
         return [
             ("telnyx-signature-ed25519", vendor),
             ("telnyx-timestamp", "\(timestamp)"),
             ("webhook-id", id),
             ("webhook-timestamp", "\(timestamp)"),
-            ("webhook-signature", "v1a,\(standard)"),
+            ("webhook-signature", signatures.joined(separator: " ")),
         ]
+    }
+
+    // MARK: Secrets
+
+    private static let secretPrefix = "whsec_"
+
+    /// A new secret of an endpoint: 32 random bytes.
+    package static func newSecret() -> String {
+        let key = SymmetricKey(size: .bits256)
+        return secretPrefix + key.withUnsafeBytes { Data($0) }.base64EncodedString()
+    }
+
+    /// nil: the secret is none.
+    private static func code(of text: String, _ secret: String) -> String? {
+        guard secret.hasPrefix(secretPrefix),
+            let key = Data(base64Encoded: String(secret.dropFirst(secretPrefix.count)))
+        else { return nil }
+        let code = HMAC<SHA256>.authenticationCode(
+            for: Data(text.utf8), using: SymmetricKey(data: key))
+        return Data(code).base64EncodedString()
     }
 
     private func sign(_ text: String) throws -> String {

@@ -18,6 +18,10 @@ package struct WebhookTarget: Sendable {
     /// What is wrong with the text of an address; nil: nothing. Where its name leads is judged when it is used.
     package static func fault(of text: String) -> String? {
         guard text.utf8.count <= 1_024 else { return "The address is longer than 1 024 bytes" }
+        // As an address is written (RFC 3986): so that two texts are never one address.
+        guard text.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+            return "The address must be ASCII without spaces: other characters are written as %XX"
+        }
         guard let url = URLComponents(string: text), let scheme = url.scheme?.lowercased(),
             scheme == "https" || scheme == "http", let host = url.host, !host.isEmpty
         else { return "This must be an address like https://example.com/hooks" }
@@ -92,28 +96,79 @@ package struct WebhookTarget: Sendable {
 
 /// Look-ups of names on threads of their own, where they may block. A name is looked up once at a time: one whose
 /// servers are dead takes one thread, however many wait for it.
-private actor Lookups {
-    static let threadCount = 16
+///
+/// **Fairness.** Half of the threads are for names whose last look-up was quick: what hangs is in no way of theirs. Names
+/// whose last one failed or was slow have at most a few threads, and do not wait for one.
+actor Lookups {
+    /// Of each half.
+    static let threadCount = 8
     /// Names that are looked up or wait for a thread; one more is refused.
     static let maximumNames = 1_024
+    /// Of those, names whose last look-up failed or was slow.
+    static let mostTroubled = 4
+    /// Names of which it is known how their last look-up went; with one more all are as new.
+    static let mostKnown = 65_536
 
+    /// How the last look-up of a name went.
+    private enum Standing {
+        case quick
+        case troubled
+    }
+
+    private let quickThreads = NIOThreadPool(numberOfThreads: Lookups.threadCount)
     private let threads = NIOThreadPool(numberOfThreads: Lookups.threadCount)
     private var underway: [String: Task<[IPAddress], any Error>] = [:]
+    private var troubled = 0
+    private var known: [String: Standing] = [:]
+    private let slow: Duration
+    private let lookUp: @Sendable (String) throws -> [IPAddress]
+
+    /// - Parameters:
+    ///   - slow: what takes longer is.
+    ///   - lookUp: may block.
+    init(
+        slow: Duration = .seconds(1),
+        lookUp: @escaping @Sendable (String) throws -> [IPAddress] = Lookups.lookUp
+    ) {
+        self.slow = slow
+        self.lookUp = lookUp
+    }
 
     func addresses(of host: String) async throws -> [IPAddress] {
         if let address = IPAddress(host) { return [address] }
-        if let lookup = underway[host] { return try await lookup.value }
-        guard underway.count < Self.maximumNames else {
-            throw WebhookTarget.Refusal(
-                description: "\(host) cannot be looked up: too many names wait for it")
+        // DNS knows no case.
+        let name = host.lowercased()
+        if let lookup = underway[name] { return try await lookup.value }
+        guard underway.count < Self.maximumNames else { throw Self.refusal(host) }
+        let standing = known[name]
+        if standing == .troubled {
+            guard troubled < Self.mostTroubled else { throw Self.refusal(host) }
+            troubled += 1
         }
+        let threads = standing == .quick ? quickThreads : threads
         threads.start()
-        let lookup = Task { [threads] in
-            try await threads.runIfActive { try Self.lookUp(host) }
+        let lookup = Task { [slow, lookUp] in
+            try await threads.runIfActive {
+                let began = ContinuousClock.now
+                let result = Result { try lookUp(name) }
+                return (result, isSlow: ContinuousClock.now - began > slow)
+            }
         }
-        underway[host] = lookup
-        defer { underway[host] = nil }
-        return try await lookup.value
+        let addresses = Task { try await lookup.value.0.get() }
+        underway[name] = addresses
+        defer {
+            underway[name] = nil
+            if standing == .troubled { troubled -= 1 }
+        }
+        let (result, isSlow) = try await lookup.value
+        if known.count >= Self.mostKnown { known.removeAll() }
+        known[name] = isSlow || (try? result.get()) == nil ? .troubled : .quick
+        return try result.get()
+    }
+
+    private static func refusal(_ host: String) -> WebhookTarget.Refusal {
+        WebhookTarget.Refusal(
+            description: "\(host) cannot be looked up: too many names wait for it")
     }
 
     private static func lookUp(_ host: String) throws -> [IPAddress] {

@@ -6,7 +6,6 @@ import HTTPTypes
 package import Hummingbird
 import Limits
 import Logging
-package import NIOCore
 import Projection
 import Synchronization
 package import Telemetry
@@ -23,6 +22,8 @@ package final class OperatorPage: Companion {
     private let hub: LiveHub
     private let logger: Logger
     private let running = Atomic<Int>(0)
+    /// Where the page is reached; 0: not known. Browsers send a host's cookies to all of its ports.
+    private let port = Atomic<Int>(0)
 
     private var settings: PageSettings { context.settings }
 
@@ -65,20 +66,35 @@ package final class OperatorPage: Companion {
     /// Ends the streams.
     package func drain() { hub.drain() }
 
-    package func respond(to request: Request, from address: SocketAddress?) async -> Response {
+    // ORDERING: relaxed because it is set before the first request, and orders nothing but itself.
+    package func listens(on port: Int?) { self.port.store(port ?? 0, ordering: .relaxed) }
+
+    package func respond(to request: Request, from address: String) async -> Response {
         let isHead = request.method == .head
-        guard let asked = PageRequest(request, from: address) else {
-            return message(400, "Not understood", "The address is not properly encoded.")
+        guard var asked = PageRequest(request, from: address) else {
+            return message(422, "Not understood", "The address is not properly encoded.")
                 .response(isHead: isHead)
         }
+        // What has not come takes nobody's place.
+        if asked.bringsForm { await asked.readForm(atMost: settings.maximumFormBytes) }
         guard running.add(1, ordering: .relaxed).newValue <= settings.maximumRequests else {
             running.subtract(1, ordering: .relaxed)
-            var reply = message(503, "Busy", "Too many pages are asked for. Try again in a moment.")
-            reply.headers[.retryAfter] = "1"
-            return reply.response(isHead: isHead)
+            return later("Busy", "Too many pages are asked for.").response(isHead: isHead)
         }
-        defer { running.subtract(1, ordering: .relaxed) }
-        return await reply(asked).response(isHead: isHead)
+        let work = Task<PageReply, any Error> { [asked] in
+            // It keeps its place for as long as it takes, whatever its reader is told meanwhile.
+            defer { running.subtract(1, ordering: .relaxed) }
+            return await reply(asked)
+        }
+        let made = try? await work.value(within: settings.requestTimeLimit)
+        return (made ?? later("Too slow", "The page was not there in time."))
+            .response(isHead: isHead)
+    }
+
+    private func later(_ title: String, _ text: String) -> PageReply {
+        var reply = message(503, title, "\(text) Try again in a moment.")
+        reply.headers[.retryAfter] = "1"
+        return reply
     }
 
     // MARK: Steps
@@ -93,10 +109,15 @@ package final class OperatorPage: Companion {
             )
         } catch PageFailure.notFound {
             return message(404, "Not found", "There is no such page, or no such tenant.")
+        } catch let error as ProjectionError where error.code == .catchingUp {
+            return message(503, "Not yet", "\(error.reason).")
         } catch {
             logger.error(
                 "a page failed",
-                metadata: ["path": "\(request.target.prefix(256))", "error": "\(error)"])
+                metadata: [
+                    "path": "\(request.segments.joined(separator: "/").prefix(256))",
+                    "error": "\(error)",
+                ])
             return message(
                 500, "Something went wrong",
                 "The page could not be made. The service's log says more.")
@@ -128,10 +149,15 @@ package final class OperatorPage: Companion {
             }
             return .redirect(Links.path("/login", [("next", request.target)]))
         }
-        let reply = try await page(request, visitor)
-        // Whatever a page shows is on disk before it leaves (semantics §3).
+        let result: Result<PageReply, any Error>
+        do {
+            result = .success(try await page(request, visitor))
+        } catch {
+            result = .failure(error)
+        }
+        // Whatever a page or a failure shows is on disk before it leaves (semantics §3).
         try await context.engine.durable()
-        return reply
+        return try result.get()
     }
 
     private func page(_ request: PageRequest, _ visitor: Visitor) async throws -> PageReply {
@@ -182,7 +208,11 @@ package final class OperatorPage: Companion {
 
     // MARK: Log-in
 
-    private var cookieName: String { settings.isCookieSecure ? "__Host-tollgate" : "tollgate" }
+    private var cookieName: String {
+        let port = port.load(ordering: .relaxed)
+        return (settings.isCookieSecure ? "__Host-" : "") + "tollgate"
+            + (port == 0 ? "" : "-\(port)")
+    }
 
     private func session(_ headers: HTTPFields) -> Session? {
         PageRequest.cookie(cookieName, in: headers).flatMap { sessions.session($0) }
@@ -211,26 +241,27 @@ package final class OperatorPage: Companion {
         guard !request.isFromElsewhere else {
             return message(403, "Not allowed", "Another site asked for this.")
         }
-        guard let form = await request.form(settings) else {
+        guard let form = request.form else {
             var reply = message(400, "Not understood", "The form could not be read.")
             // The rest of it may never come.
             reply.headers[.connection] = "close"
             return reply
         }
         if authority.isOpen { return .redirect(Self.local(form["next"])) }
-        guard logIns.begin(request.address, now: context.engine.clock.now) else {
-            var reply = logInForm(
-                next: form["next"], error: "Too many attempts. Try again in a minute.", status: 429)
-            reply.headers[.retryAfter] = "60"
-            return reply
-        }
         let token = form["token"]?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+        // Nobody guesses 256 random bits: who has the token is let in, whatever others have tried.
         guard let session = sessions.logIn(token: token) else {
+            guard logIns.fail(request.address, now: context.engine.clock.now) else {
+                var reply = logInForm(
+                    next: form["next"], error: "Too many attempts. Try again in a minute.",
+                    status: 429)
+                reply.headers[.retryAfter] = "60"
+                return reply
+            }
             logger.notice("a log-in failed", metadata: ["from": "\(request.address)"])
             return logInForm(
                 next: form["next"], error: "This is no operator token.", status: 401)
         }
-        logIns.succeed(request.address)
         logger.info(
             "logged in", metadata: ["as": "\(session.caller.name)", "from": "\(request.address)"])
         var reply = PageReply.redirect(Self.local(form["next"]))
@@ -240,8 +271,7 @@ package final class OperatorPage: Companion {
 
     private func logOut(_ request: PageRequest) async -> PageReply {
         guard let session = session(request.headers) else { return .redirect("/login") }
-        let form = await request.form(settings)
-        guard session.allowsChange(with: form?["csrf"]) else {
+        guard session.allowsChange(with: request.form?["csrf"]) else {
             return message(
                 403, "Not allowed", "The form is too old. Load the page anew, and try again.")
         }
@@ -277,7 +307,9 @@ package final class OperatorPage: Companion {
             query.sort = .nearestToLimit
             query.descending = true
             let nearest = try await context.model?.usage(query, Page(number: 1, size: 8)).rows
-            return try EventStream.line(LiveMessage(sampler.minute, nearest: nearest ?? []))
+            let message = LiveMessage(
+                sampler.minute, nearest: nearest ?? [], ahead: context.engine.clock.ahead)
+            return try EventStream.line(message)
         }
         return reply ?? tooMany
     }

@@ -14,10 +14,12 @@ struct PageRequest: Sendable {
     let headers: HTTPFields
     /// Of the peer, without its port.
     let address: String
+    /// What the body says; nil: it was not read, or is no form.
+    private(set) var form: [String: String]?
     private let body: RequestBody
 
     /// nil: the path or the query is not properly encoded.
-    init?(_ request: Request, from address: SocketAddress?) {
+    init?(_ request: Request, from address: String) {
         method = request.method == .head ? .get : request.method
         target = request.head.path ?? "/"
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -31,7 +33,7 @@ struct PageRequest: Sendable {
         guard let query = Self.form(parts.count == 2 ? parts[1] : "") else { return nil }
         self.query = query
         headers = request.headers
-        self.address = address?.ipAddress ?? ""
+        self.address = address
         body = request.body
     }
 
@@ -52,23 +54,16 @@ struct PageRequest: Sendable {
         String(text).replacingOccurrences(of: "+", with: " ").removingPercentEncoding
     }
 
-    /// The body as a form; nil: it is none, too long, or too slow.
-    func form(_ settings: PageSettings) async -> [String: String]? {
+    /// Whether the body is looked at.
+    var bringsForm: Bool { method == .post && (segments == ["login"] || segments == ["logout"]) }
+
+    mutating func readForm(atMost maximum: Int) async {
         let type = headers[.contentType]?.split(separator: ";").first ?? ""
-        guard type.lowercased() == "application/x-www-form-urlencoded" else { return nil }
-        let text = await withTaskGroup(of: String?.self) { group in
-            group.addTask { [body] in
-                let buffer = try? await body.collect(upTo: settings.maximumFormBytes)
-                return buffer.map { String(decoding: $0.readableBytesView, as: UTF8.self) }
-            }
-            group.addTask {
-                try? await Task.sleep(for: settings.formTimeLimit)
-                return nil
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
-        }
-        return text.flatMap { Self.form(Substring($0)) }
+        guard type.lowercased() == "application/x-www-form-urlencoded",
+            let buffer = try? await body.collect(upTo: maximum),
+            let text = String(validating: buffer.readableBytesView, as: UTF8.self)
+        else { return }
+        form = Self.form(Substring(text))
     }
 
     /// Of a parameter, at most 256 bytes; empty: there is none.

@@ -19,10 +19,10 @@ package struct PageSettings: Sendable {
     package var maximumAddresses = 1_024
     /// Bytes of a form.
     package var maximumFormBytes = 8_192
-    /// How long a form may take to arrive.
-    package var formTimeLimit = Duration.seconds(10)
     /// Requests for pages that are worked on at one time, without streams.
     package var maximumRequests = 64
+    /// How long a page may take to be made.
+    package var requestTimeLimit = Duration.seconds(30)
     /// Streams of events at one time.
     package var maximumStreams = 64
     /// A stream that has nothing to tell says so that often, milliseconds.

@@ -122,7 +122,7 @@ extension Session {
     }
 }
 
-/// Slows down who guesses tokens: so many failures a minute from one address.
+/// Bounds what log-ins that fail leave behind, in the log above all: so many a minute from one address are told.
 ///
 /// Thread safety: any thread.
 final class LogInGuard: Sendable {
@@ -141,8 +141,8 @@ final class LogInGuard: Sendable {
         self.maximumAddresses = maximumAddresses
     }
 
-    /// Whether another attempt may be made; it counts as a failure until `succeed`.
-    func begin(_ address: String, now: Int64) -> Bool {
+    /// Counts a failure. False: there were too many of this address lately.
+    func fail(_ address: String, now: Int64) -> Bool {
         failures.withLock { failures in
             var entry = failures[address] ?? Failures(count: 0, since: now)
             if now - entry.since >= 60_000 { entry = Failures(count: 0, since: now) }
@@ -157,6 +157,4 @@ final class LogInGuard: Sendable {
             return true
         }
     }
-
-    func succeed(_ address: String) { failures.withLock { $0[address] = nil } }
 }

@@ -48,6 +48,18 @@ enum Texts {
         resource == .spend ? Money.format(amount) : String(amount)
     }
 
+    /// A stretch of time in its two largest units: "3 s", "20 h 5 min", "31 d 2 h".
+    static func span(_ milliseconds: Int64) -> String {
+        let seconds = milliseconds / 1_000
+        let parts = [
+            (seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"),
+            (seconds % 60, "s"),
+        ]
+        let first = parts.firstIndex { $0.0 > 0 } ?? parts.count - 1
+        return parts[first...].prefix(2).filter { $0.0 > 0 || $0.1 == parts[first].1 }
+            .map { "\(count($0.0)) \($0.1)" }.joined(separator: " ")
+    }
+
     /// To about three digits: "250 µs", "1.25 ms", "12.3 ms", "1,250 ms".
     static func latency(_ time: Duration?) -> String {
         guard let time else { return "–" }

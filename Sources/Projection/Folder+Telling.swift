@@ -11,9 +11,14 @@ extension Folder {
     func tell(_ change: Change, _ db: Database, now: Int64) throws {
         let changes = try configure(change, db)
         if isTold { return }
+        // A caller whose deadlines pass has as many taken back as it likes.
+        if record.kind == .reversed, record.transition.events.isEmpty {
+            return try writeTogether(
+                code: 0, limits: nil, first: record.time, last: record.time, count: 1, db)
+        }
         let events = try raisedEvents(db)
         try writeAudit(changes: changes, db)
-        for event in events { try write(event, db, now: now) }
+        try write(events, db, now: now)
     }
 
     // MARK: Configuration
@@ -22,6 +27,10 @@ extension Folder {
         let number = record.tenant
         if let settings = change.tenant {
             let before = try tenantSettings(number, db)
+            // What is told already the file has.
+            if !isTold, let zone = before?.timeZone, !zone.hasSameBytes(as: settings.timeZone) {
+                try keepZone(zone, db)
+            }
             try write(settings, tenant: number, isOpen: true, db)
             return AuditRow.Change.list(
                 before: before?.auditFields, after: settings.auditFields)
@@ -34,13 +43,10 @@ extension Folder {
         }
         switch record.kind {
         case .tenantClosed:
-            try db.execute(sql: "UPDATE tenant SET open = 0 WHERE number = ?", arguments: [number])
-            try db.execute(
-                sql: "UPDATE profile SET open = 0 WHERE tenant = ? AND open = 1",
-                arguments: [number])
+            try db.run(.closeTenant, [number])
+            try begin(.closeProfiles, "\(number)", db)
         case .profileClosed:
-            try db.execute(
-                sql: "UPDATE profile SET open = 0 WHERE number = ?", arguments: [record.profile])
+            try db.run(.closeProfile, [record.profile])
         default: break
         }
         return []
@@ -49,41 +55,33 @@ extension Folder {
     func write(
         _ settings: TenantSettings, tenant number: UInt32, isOpen: Bool, _ db: Database
     ) throws {
-        let statement = try db.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO tenant (number, id, name, settings, created, open)
-                VALUES (?, ?, ?, ?, ?, ?)
-                """)
-        try statement.execute(arguments: [
-            number, settings.id, settings.name, Data(settings.encoded),
-            settings.revision.createdAt, isOpen,
-        ])
+        try db.run(
+            .writeTenant,
+            [
+                number, settings.id, settings.name, Data(settings.encoded),
+                settings.revision.createdAt, isOpen,
+            ])
         tenantNames[number] = (settings.id, settings.name)
+        zones[number] = nil
     }
 
     func write(
         _ settings: ProfileSettings, profile number: UInt32, of tenant: UInt32, isOpen: Bool,
         _ db: Database
     ) throws {
-        let statement = try db.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO profile (number, tenant, id, name, settings, open)
-                VALUES (?, ?, ?, ?, ?, ?)
-                """)
-        try statement.execute(arguments: [
-            number, tenant, settings.id, settings.name, Data(settings.encoded), isOpen,
-        ])
+        try db.run(
+            .writeProfile,
+            [number, tenant, settings.id, settings.name, Data(settings.encoded), isOpen])
     }
 
-    private func tenantSettings(_ number: UInt32, _ db: Database) throws -> TenantSettings? {
-        let statement = try db.cachedStatement(sql: "SELECT settings FROM tenant WHERE number = ?")
-        return try Data.fetchOne(statement, arguments: [number]).flatMap(TenantSettings.init(kept:))
+    func tenantSettings(_ number: UInt32, _ db: Database) throws -> TenantSettings? {
+        let kept: Data? = try db.value(.tenantSettings, [number])
+        return kept.flatMap(TenantSettings.init(kept:))
     }
 
     private func profileSettings(_ number: UInt32, _ db: Database) throws -> ProfileSettings? {
-        let statement = try db.cachedStatement(sql: "SELECT settings FROM profile WHERE number = ?")
-        return try Data.fetchOne(statement, arguments: [number])
-            .flatMap(ProfileSettings.init(kept:))
+        let kept: Data? = try db.value(.profileSettings, [number])
+        return kept.flatMap(ProfileSettings.init(kept:))
     }
 
     private func tenantName(_ number: UInt32, _ db: Database) throws -> (id: String, name: String) {
@@ -100,10 +98,11 @@ extension Folder {
         guard let setting = ServiceSetting(encoded: record.text) else {
             throw ProjectionError(.journal, "a setting of the service cannot be read")
         }
-        let before = try String.fetchOne(
-            db, sql: "SELECT value FROM setting WHERE name = ?", arguments: [setting.name])
+        let before: String? = try db.value(.setting, [setting.name])
         try keep(setting, db)
-        if isTold { return }
+        try hasten(setting, now: record.time, db)
+        // What was changed is told by its own record.
+        if isTold || setting.name.hasPrefix(StoredAnswer.settingPrefix) { return }
         let changes = AuditRow.Change.list(
             before: Services.fields(before),
             after: Services.fields(Services.kept(setting.name, setting.value)))
@@ -112,66 +111,39 @@ extension Folder {
 
     func keep(_ setting: ServiceSetting, _ db: Database) throws {
         services.set(setting.name, setting.value)
-        if !isTold { try redirect(setting.name, db) }
+        if !isTold, Services.isRecipient(setting.name) { try begin(.redirect, setting.name, db) }
         if let kept = Services.kept(setting.name, setting.value) {
-            try db.execute(
-                sql: "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)",
-                arguments: [setting.name, kept])
+            try db.run(.writeSetting, [setting.name, kept])
         } else {
-            try db.execute(sql: "DELETE FROM setting WHERE name = ?", arguments: [setting.name])
+            try db.run(.forgetSetting, [setting.name])
         }
         if let caller = Services.caller(setting.name, setting.value) {
             // Stays when the token goes: the log still names it.
-            try db.execute(
-                sql: "INSERT OR REPLACE INTO caller (number, name) VALUES (?, ?)",
-                arguments: [Int64(bitPattern: caller.number), caller.name])
+            try db.run(.writeCaller, [Int64(bitPattern: caller.number), caller.name])
         }
-    }
-
-    /// Has what is on its way to the recipient of a setting follow the setting: to where it says now, or nowhere.
-    private func redirect(_ name: String, _ db: Database) throws {
-        guard Services.isRecipient(name) else { return }
-        guard let channel = services.channel(name) else {
-            return try db.execute(
-                sql: """
-                    UPDATE delivery INDEXED BY delivery_due
-                    SET status = 2, due = NULL, finished = ? WHERE status = 0 AND recipient = ?
-                    """, arguments: [max(time, record.time), name])
-        }
-        let (_, target, failover) = EventRows.columns(channel)
-        try db.execute(
-            sql: """
-                UPDATE delivery INDEXED BY delivery_due
-                SET target = ?, failover = ?, place = ? WHERE status = 0 AND recipient = ?
-                AND (target <> ? OR failover <> ?)
-                """,
-            arguments: [
-                target, failover, DeliveryPlace(channel).name, name, target, failover,
-            ])
     }
 
     /// Ends what is on its way to recipients that are no more, where no record says so.
     func endOrphans(_ db: Database) throws {
         guard !isTold else { return }
-        let names = try String.fetchAll(
-            db,
-            sql: """
-                SELECT DISTINCT recipient FROM delivery INDEXED BY delivery_due
-                WHERE status = 0 AND recipient <> ''
-                """)
-        for name in names { try redirect(name, db) }
+        var last = ""
+        while let name: String = try db.value(.nextRecipient, [last]) {
+            try begin(.redirect, name, db)
+            last = name
+        }
     }
 
     // MARK: Limits
 
-    /// A limit as it stands behind the record in hand; nil: there is no cap.
-    private func reading(_ kind: LimitKind) -> LimitReading? {
-        guard let tenant = fold.tenant(record.tenant) else { return nil }
+    /// A limit as it stands behind the record in hand, or in the window that ended with it; nil: there is no cap.
+    func reading(_ kind: LimitKind, ended: Bool = false) -> LimitReading? {
+        guard let present = fold.tenant(record.tenant) else { return nil }
+        let tenant = ended ? fold.ended.tenant : present
         let row = kind.row
         let resource = row.resource.index
         var reading = LimitReading(
             name: row.name, cap: tenant.caps[resource], committed: tenant.committed[resource],
-            held: tenant.held[resource], asked: record.asked[resource],
+            held: tenant.held[resource], asked: ended ? 0 : record.asked[resource],
             percent: Int(tenant.thresholdPercent), windowStart: 0, resetsAt: 0)
         switch row.window {
         case .standing: break
@@ -179,7 +151,8 @@ extension Folder {
             reading.windowStart = tenant.cycleStart
             reading.resetsAt = tenant.cycleEnd
         case .utcDay:
-            guard let profile = record.profile.flatMap(fold.profile)?.state else { return nil }
+            guard let present = record.profile.flatMap(fold.profile)?.state else { return nil }
+            let profile = ended ? fold.ended.profile : present
             reading.cap = profile.cap
             reading.committed = profile.committed
             reading.held = profile.held
@@ -189,16 +162,21 @@ extension Folder {
         return reading.cap < 0 ? nil : reading
     }
 
-    /// The limit that suspended the tenant: the first that the record says was reached, else the first that refused; else
-    /// (it was reached before, and the tenant reinstated since) the first whose usage rose and is at the cap.
+    /// The limit that suspended the tenant: the first that the record says was reached, else the first whose refusal trips
+    /// it; else (it was reached before, and the tenant reinstated since) the first whose usage rose and is at the cap.
     private var suspendingLimit: LimitReading? {
         let own = (0..<4).map(LimitKind.tenant)
         if let kind = own.first(where: record.transition.events.reached.contains) {
             return reading(kind)
         }
-        if let kind = own.first(where: record.refused.contains) { return reading(kind) }
+        let tripped = own.first { kind in
+            guard record.refused.contains(kind), let limit = reading(kind) else { return false }
+            return Decide.reaches(
+                limit.committed, cap: limit.cap, percent: kind.row.refusalTripsFromPercent)
+        }
+        if let tripped { return reading(tripped) }
         return own.lazy.filter { self.record.transition.committed[$0.row.resource.index] > 0 }
-            .compactMap(reading).first { $0.committed >= $0.cap }
+            .compactMap { self.reading($0) }.first { $0.committed >= $0.cap }
     }
 
     // MARK: Events
@@ -209,18 +187,11 @@ extension Folder {
         guard !raised.isEmpty else { return [] }
         let tenant = try tenantName(record.tenant, db)
         var events: [Event] = []
-        for bit in 0..<12 where raised.rawValue & 1 << UInt16(bit) != 0 {
+        for bit in EventSet.order where raised.rawValue & 1 << UInt32(bit) != 0 {
             var event = Event(
                 id: eventID(bit), kind: .tenantSuspended, occurredAt: record.time,
                 tenantID: tenant.id, tenantName: tenant.name)
             switch bit {
-            case 0, 5:
-                event.kind = bit == 0 ? .profileThresholdReached : .profileLimitReached
-                event.limit = reading(.profileDailySpend)
-                if let profile = try record.profile.flatMap({ try profileSettings($0, db) }) {
-                    event.profileID = profile.id
-                    event.profileName = profile.name
-                }
             case 10:
                 if record.kind == .tenantSuspended {
                     event.reason = String(decoding: record.text, as: UTF8.self)
@@ -229,14 +200,37 @@ extension Folder {
                 }
             case 11:
                 event.kind = .tenantReinstated
-                event.reason = String(decoding: record.text, as: UTF8.self)
-            default:
-                event.kind = bit < 5 ? .tenantThresholdReached : .tenantLimitReached
-                event.limit = reading(LimitKind.catalogue[bit % 5].kind)
+                event.reason =
+                    record.kind == .reversed
+                    ? "The charge that had suspended the tenant was taken back: its caller's deadline had passed"
+                    : String(decoding: record.text, as: UTF8.self)
+            default: try describe(&event, bit: bit, db)
             }
             events.append(event)
         }
         return events
+    }
+
+    /// What an event about a limit is about.
+    private func describe(_ event: inout Event, bit: Int, _ db: Database) throws {
+        let alone = EventSet(rawValue: 1 << UInt32(bit))
+        let isThreshold = !alone.thresholds.union(alone.endedThresholds).isEmpty
+        let limits = alone.thresholds.union(alone.reached).union(alone.refusals)
+            .union(alone.endedThresholds).union(alone.endedReached)
+        guard let kind = LimitKind.allCases.first(where: limits.contains) else { return }
+        let hasEnded = !alone.endedThresholds.union(alone.endedReached).isEmpty
+        event.limit = reading(kind, ended: hasEnded)
+        if hasEnded { event.occasion = .windowEnd }
+        if !alone.refusals.isEmpty { event.occasion = .refusal }
+        guard kind == .profileDailySpend else {
+            event.kind = isThreshold ? .tenantThresholdReached : .tenantLimitReached
+            return
+        }
+        event.kind = isThreshold ? .profileThresholdReached : .profileLimitReached
+        if let profile = try record.profile.flatMap({ try profileSettings($0, db) }) {
+            event.profileID = profile.id
+            event.profileName = profile.name
+        }
     }
 
     /// A UUID (version 8) made of what tells one event from all others, so that a rebuilt projection finds the same.
@@ -246,9 +240,18 @@ extension Folder {
         ])
     }
 
-    /// Writes an event down, and a delivery for everybody who wants it.
-    private func write(_ event: Event, _ db: Database, now: Int64) throws {
-        guard try EventRows.insert(event, isTest: false, db) else { return }
+    /// Writes the events of a transition down.
+    private func write(_ events: [Event], _ db: Database, now: Int64) throws {
+        var transition: Int64 = 0
+        for event in events {
+            guard try EventRows.insert(event, isTest: false, db) else { continue }
+            if transition == 0 { transition = db.lastInsertedRowID }
+            try send(event, transition, db, now: now)
+        }
+    }
+
+    /// Writes a delivery down for everybody who wants an event that was just written.
+    private func send(_ event: Event, _ transition: Int64, _ db: Database, now: Int64) throws {
         eventCount += 1
         newEvents += 1
         if mayBeSent && event.occurredAt < now - attemptsGoOn { return }
@@ -258,7 +261,8 @@ extension Folder {
         }
         for (recipient, channel) in services.channels(for: event.kind, profile: profile) {
             _ = try EventRows.insertDelivery(
-                of: event.id, to: channel, recipient: recipient, now: now, db)
+                of: event.id, to: channel, recipient: recipient, transition: transition, now: now,
+                db)
             hasDeliveries = true
         }
     }
@@ -272,25 +276,39 @@ extension Folder {
         let events = record.transition.events
         var limits = record.refused.union(record.warnings)
         limits.formUnion(events.thresholds.union(events.reached))
-        var readings = LimitKind.allCases.filter(limits.contains).compactMap(reading)
+        let ended = events.endedThresholds.union(events.endedReached)
+        var readings =
+            LimitKind.allCases.filter(ended.contains).compactMap { reading($0, ended: true) }
+            + LimitKind.allCases.filter(limits.contains).compactMap { reading($0) }
         if readings.isEmpty && events.contains(.suspended) && record.kind != .tenantSuspended {
             readings = suspendingLimit.map { [$0] } ?? []
         }
-        lastAudit = max(lastAudit + 1, record.time * 1_000)
-        let isService = record.tenant == .max
-        let statement = try db.cachedStatement(
-            sql: """
-                INSERT INTO audit (id, time, kind, tenant, profile, caller, action, code,
-                reservation, events, asked, reference, limits, changes)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """)
-        try statement.execute(arguments: [
-            lastAudit, record.time, record.kind.rawValue, isService ? nil : record.tenant,
-            record.profile, Int64(bitPattern: record.caller), record.action.rawValue, refusalCode,
-            Int64(bitPattern: record.reservationID), events.rawValue, record.asked.listed,
-            reference ?? ownReference, readings.isEmpty ? nil : AuditCoding.text(readings),
-            changes.isEmpty ? nil : try AuditCoding.text(changes),
-        ])
+        try writeLine(
+            kind: record.kind, code: refusalCode,
+            limits: readings.isEmpty ? nil : AuditCoding.text(readings),
+            changes: changes.isEmpty ? nil : AuditCoding.text(changes),
+            reference: reference ?? ownReference, time: record.time, db)
+    }
+
+    /// - Parameter together: of a line that stands for several: their minute, how many, and the time of the last.
+    func writeLine(
+        kind: Limits.Record.Kind, code: UInt32, limits: String?, changes: String? = nil,
+        reference: String, time: Int64,
+        together: (minute: Int64, count: Int64, last: Int64)? = nil, _ db: Database
+    ) throws {
+        lastAudit = max(lastAudit + 1, time * 1_000)
+        let tenant: UInt32? = record.tenant == .max ? nil : record.tenant
+        let minute: Int64? = together?.minute
+        let count: Int64 = together?.count ?? 1
+        let last: Int64 = together?.last ?? time
+        try db.run(
+            .writeLine,
+            [
+                lastAudit, time, kind.rawValue, tenant, record.profile,
+                Int64(bitPattern: record.caller), record.action.rawValue, code,
+                Int64(bitPattern: record.reservationID), record.transition.events.rawValue,
+                record.asked.listed, reference, limits, changes, minute, count, last,
+            ])
         auditCount += 1
         newLines += 1
     }
@@ -303,9 +321,11 @@ extension Folder {
     }
 
     /// The caller's own id or the operator's reason; of a configuration change nothing: its text is the settings.
-    private var ownReference: String {
+    var ownReference: String {
         switch record.kind {
-        case .tenantCreated, .tenantChanged, .profileCreated, .profileChanged, .settingChanged: ""
+        case .tenantCreated, .tenantChanged, .profileCreated, .profileChanged, .settingChanged,
+            .holdMoved:
+            ""
         default: String(decoding: record.text, as: UTF8.self)
         }
     }

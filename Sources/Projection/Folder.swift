@@ -25,32 +25,13 @@ final class Folder {
     var newEvents = 0
     /// The slice added deliveries.
     var hasDeliveries = false
+    /// What is still to be done of something large.
+    var jobs: [Job] = []
 
     /// Records that wait for a predecessor, by tenant.
     private var early: [UInt32: [[UInt64]]] = [:]
     private var hasNewWaiting = false
     var record = Limits.Record(.reserved)
-
-    private struct DayKey: Hashable {
-        var day: Int64
-        var tenant: UInt32
-        /// -1: the tenant as a whole.
-        var profile: Int64
-    }
-
-    private struct DaySum {
-        var committed: InlineArray<4, Int64> = [0, 0, 0, 0]
-        var allowed: Int64 = 0
-        var denied: Int64 = 0
-
-        mutating func add(_ other: DaySum) {
-            for resource in 0..<4 {
-                committed[resource] = committed[resource].addingSaturated(other.committed[resource])
-            }
-            allowed += other.allowed
-            denied += other.denied
-        }
-    }
 
     /// What of a tenant's row changes.
     private enum Touch: UInt8 {
@@ -63,7 +44,15 @@ final class Folder {
     private var tenantTouches: ContiguousArray<Touch> = []
     private var touchedTenants: [UInt32] = []
     private var touchedProfiles: Set<UInt32> = []
-    private var days: [DayKey: DaySum] = [:]
+    var days: [DayKey: DaySum] = [:]
+    var refusals: [RefusalKey: Int64] = [:]
+    /// What was added to holds, by reservation.
+    var growths: [UInt64: [Growth]] = [:]
+    /// Days of time zones, and the zones of tenants, as far as they were asked for.
+    var calendar = DayCalendar()
+    var zones: [UInt32: Int] = [:]
+    /// Zones that tenants had before, oldest first.
+    var formerZones: [UInt32: [FormerZone]] = [:]
     /// What tenants are called, as far as the slice asked.
     var tenantNames: [UInt32: (id: String, name: String)] = [:]
 
@@ -92,9 +81,17 @@ final class Folder {
         newEvents = 0
     }
 
-    /// Says where what is taken up next ends.
-    func reach(_ place: JournalPlace) {
-        isTold = told.map { place <= $0.history } ?? false
+    /// Says where what is taken up next stands.
+    ///
+    /// - Parameters:
+    ///   - place: where its frame ends.
+    ///   - start: where its frame begins.
+    ///   - index: its number within the frame.
+    func reach(_ place: JournalPlace, from start: JournalPlace, index: Int = 0) {
+        isTold =
+            told.map {
+                place <= $0.history || (start == $0.history && index < $0.records)
+            } ?? false
         mayBeSent = told.map { place <= $0.deliveries } ?? false
     }
 
@@ -144,8 +141,20 @@ final class Folder {
         } catch {
             throw ProjectionError(.journal, "a record cannot be read: \(error)")
         }
-        if record.kind == .settingChanged {
+        switch record.kind {
+        case .settingChanged:
             try takeSetting(db)
+            time = max(time, record.time)
+            return true
+        case .refusals:
+            // It may stand in front of what made the tenant.
+            guard fold.tenant(record.tenant) != nil else { return false }
+            if !isTold { try takeRefusals(db) }
+            time = max(time, record.time)
+            return true
+        default: break
+        }
+        if record.kind == .time {
             time = max(time, record.time)
             return true
         }
@@ -161,10 +170,11 @@ final class Folder {
         }
         time = max(time, record.time)
         touch()
-        if !isTold { count() }
+        let grown = try takeGrowth(db)
+        if !isTold { try count(grown, db) }
         switch record.kind {
         case .tenantCreated, .tenantChanged, .profileCreated, .profileChanged, .tenantClosed,
-            .profileClosed, .tenantSuspended, .tenantReinstated, .denied, .extensionDenied:
+            .profileClosed, .tenantSuspended, .tenantReinstated, .reversed, .countsReconciled:
             try tell(change, db, now: now)
         case .usageRecorded, .released, .releasedLate:
             // By hand: services record usage and release all the time.
@@ -222,77 +232,46 @@ final class Folder {
         if tenantTouches[index].rawValue < touch.rawValue { tenantTouches[index] = touch }
     }
 
-    // MARK: Daily usage
-
-    private func count() {
-        var sum = DaySum()
-        var hasAny = !record.transition.committed.isEmpty
-        for resource in 0..<4 { sum.committed[resource] = record.transition.committed[resource] }
-        var profileSpend = record.transition.profileCommitted
-        for index in 0..<record.closed.count {
-            // To windows that are over: they count on the day on which they are recorded.
-            let charge = record.closed.charges[index]
-            for resource in 0..<4 {
-                sum.committed[resource] =
-                    sum.committed[resource].addingSaturated(charge.amounts[resource])
-            }
-            profileSpend = profileSpend.addingSaturated(charge.profileSpend)
-            hasAny = true
-        }
-        switch record.kind {
-        case .reserved, .charged: sum.allowed = 1
-        case .extended: sum.allowed = record.transition.held.isEmpty ? 0 : 1
-        case .denied, .extensionDenied: sum.denied = 1
-        default: break
-        }
-        guard hasAny || sum.allowed + sum.denied > 0 else { return }
-        let day = ProfileState.dayStart(of: record.time)
-        add(sum, to: DayKey(day: day, tenant: record.tenant, profile: -1))
-        guard let profile = record.profile else { return }
-        sum.committed = [profileSpend, 0, 0, 0]
-        guard profileSpend != 0 || sum.allowed + sum.denied > 0 else { return }
-        add(sum, to: DayKey(day: day, tenant: record.tenant, profile: Int64(profile)))
-    }
-
-    private func add(_ sum: DaySum, to key: DayKey) {
-        days[key, default: DaySum()].add(sum)
-    }
-
     // MARK: The end of a slice
 
+    /// What writing a row costs, milliseconds.
+    private static let rowMilliseconds = 0.01
+
+    /// What the end of the slice will cost, milliseconds: rows that changed are written once, however often they did.
+    var owedMilliseconds: Double {
+        let rows = touchedTenants.count + touchedProfiles.count + days.count + refusals.count
+        return Double(rows) * Self.rowMilliseconds
+    }
+
     /// Writes what the slice changed, and how far it came.
-    func finish(_ db: Database, _ position: JournalPosition, now: Int64) throws {
-        try writeTenants(db, now: now)
-        try writeProfiles(db)
+    ///
+    /// - Parameter records: of the frame that begins at the position, those that were taken up.
+    func finish(
+        _ db: Database, _ position: JournalPosition, records: Int, now: Int64
+    ) throws {
+        try writeStates(db, now: now)
         try writeDays(db)
         if hasNewWaiting { try writeWaiting(db) }
-        let statement = try db.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO position
-                (id, journal_low, journal_high, segment, offset, sequence, time)
-                VALUES (1, ?, ?, ?, ?, ?, ?)
-                """)
-        try statement.execute(arguments: [
-            Int64(bitPattern: journal.low), Int64(bitPattern: journal.high),
-            Int64(bitPattern: position.place.segment), position.place.offset,
-            Int64(bitPattern: position.sequence), time,
-        ])
+        try db.run(
+            .writePosition,
+            [
+                Int64(bitPattern: journal.low), Int64(bitPattern: journal.high),
+                Int64(bitPattern: position.place.segment), position.place.offset,
+                Int64(bitPattern: position.sequence), records, time, auditCount, eventCount,
+            ])
         tenantNames.removeAll(keepingCapacity: true)
+    }
+
+    /// Writes how tenants and profiles stand that changed.
+    func writeStates(_ db: Database, now: Int64) throws {
+        try writeTenants(db, now: now)
+        try writeProfiles(db)
     }
 
     private func writeTenants(_ db: Database, now: Int64) throws {
         guard !touchedTenants.isEmpty else { return }
-        let totals = try db.cachedStatement(
-            sql: """
-                UPDATE tenant_state SET state = ?, spend = ?, extensions = ?, dids = ?,
-                seconds = ?, fullness = ? WHERE number = ?
-                """)
-        let whole = try db.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO tenant_state (state, spend, extensions, dids, seconds,
-                fullness, number, status, cycle_end, ended, open)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """)
+        let totals = try db.cachedStatement(sql: StandingStatement.writeTotals.sql)
+        let whole = try db.cachedStatement(sql: StandingStatement.writeTenantState.sql)
         // In the order of the rows: neighbours share pages.
         touchedTenants.sort()
         for number in touchedTenants {
@@ -318,8 +297,7 @@ final class Folder {
 
     private func writeProfiles(_ db: Database) throws {
         guard !touchedProfiles.isEmpty else { return }
-        let statement = try db.cachedStatement(
-            sql: "INSERT OR REPLACE INTO profile_state (number, tenant, state) VALUES (?, ?, ?)")
+        let statement = try db.cachedStatement(sql: StandingStatement.writeProfileState.sql)
         for number in touchedProfiles.sorted() {
             guard let profile = fold.profile(number) else { continue }
             try statement.execute(arguments: [number, profile.tenant, profile.state.blob])
@@ -327,41 +305,11 @@ final class Folder {
         touchedProfiles.removeAll(keepingCapacity: true)
     }
 
-    /// SQLite goes on with a sum as a floating-point number where it leaves the range: it stays at the end of the range.
-    private static let sums = ["spend", "extensions", "dids", "seconds"].map {
-        """
-        \($0) = CAST(MAX(MIN(\($0) + excluded.\($0), \(Int64.max)), \(Int64.min)) AS INTEGER)
-        """
-    }.joined(separator: ", ")
-
-    private func writeDays(_ db: Database) throws {
-        guard !days.isEmpty else { return }
-        let statement = try db.cachedStatement(
-            sql: """
-                INSERT INTO usage_daily
-                (day, tenant, profile, spend, extensions, dids, seconds, allowed, denied)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT DO UPDATE SET \(Self.sums),
-                allowed = allowed + excluded.allowed, denied = denied + excluded.denied
-                """)
-        let keys = days.keys.sorted {
-            ($0.day, $0.tenant, $0.profile) < ($1.day, $1.tenant, $1.profile)
-        }
-        for key in keys {
-            guard let sum = days[key] else { continue }
-            try statement.execute(arguments: [
-                key.day, key.tenant, key.profile, sum.committed[0], sum.committed[1],
-                sum.committed[2], sum.committed[3], sum.allowed, sum.denied,
-            ])
-        }
-        days.removeAll(keepingCapacity: true)
-    }
-
     private func writeWaiting(_ db: Database) throws {
-        try db.execute(sql: "DELETE FROM waiting")
+        try db.run(.forgetWaiting)
         for words in early.values.joined() {
             let blob = words.withUnsafeBytes { Data($0) }
-            try db.execute(sql: "INSERT INTO waiting (words) VALUES (?)", arguments: [blob])
+            try db.run(.writeWaiting, [blob])
         }
         hasNewWaiting = false
     }
@@ -387,8 +335,9 @@ extension Folder {
                 let setting = ServiceSetting(encoded: text)
             else { throw ProjectionError(.journal, "a setting cannot be read") }
             try keep(setting, db)
+            try hasten(setting, now: now, db)
             isRight = true
-        case .table, .reservation, .key: isRight = true
+        case .table, .reservation, .key, .clock: isRight = true
         }
         guard isRight else {
             throw ProjectionError(.journal, "an entry of the checkpoint (\(kind)) makes no sense")
@@ -410,7 +359,8 @@ extension Folder {
         }
         state.cycleStart = Int64(bitPattern: words[16])
         state.cycleEnd = Int64(bitPattern: words[17])
-        state.flags = words[18] & 0xFFFF_FFFF
+        state.flags = words[18]
+        state.flags = state.flagsWithoutSchedule
         let number = UInt32(truncatingIfNeeded: words[3])
         guard fold.restore(state, tenant: number) else { return false }
         try write(settings, tenant: number, isOpen: state.status != .closed, db)

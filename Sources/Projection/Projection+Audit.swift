@@ -7,7 +7,7 @@ import Limits
 extension Projection {
     package func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
         let mostCounted = configuration.mostCounted
-        return try await read { db in
+        return try await list { db in
             var filter = Filter("")
             if let tenantID = query.tenantID {
                 guard let tenant = try Self.tenantNumber(tenantID, db) else {
@@ -61,12 +61,16 @@ extension Projection {
         line.reference = try row.value("reference")
         line.reservationID = UInt64(bitPattern: try row.value("reservation"))
         line.changes = AuditCoding.changes(row.optional("changes"))
+        line.count = try row.value("count")
+        line.lastTime = try row.value("last")
+        // Written by an earlier release.
+        if line.lastTime == 0 { line.lastTime = line.time }
         return line
     }
 
     package func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event> {
         let mostCounted = configuration.mostCounted
-        return try await read { db in
+        return try await list { db in
             var filter = Filter("test = 0")
             if let kind = query.kind { filter.add("kind = ?", kind.rawValue) }
             if let tenantID = query.tenantID { filter.add("tenant = ?", tenantID) }
@@ -84,7 +88,7 @@ extension Projection {
 
     /// nil: there is none with that id, or not any more.
     package func event(_ id: String) async throws -> Event? {
-        try await read { db in
+        try await list { db in
             try Row.fetchOne(db, sql: "SELECT body FROM event WHERE id = ?", arguments: [id])
                 .map(EventRows.event)
         }
@@ -93,7 +97,7 @@ extension Projection {
     package func deliveries(_ query: DeliveryQuery, _ page: Page) async throws -> Paged<DeliveryRow>
     {
         let mostCounted = configuration.mostCounted
-        return try await read { db in
+        return try await list { db in
             var filter = Filter("")
             var tables = "delivery d"
             if query.eventID != nil || query.kind != nil {
@@ -113,7 +117,7 @@ extension Projection {
 
     /// nil: there is none with that id, or not any more.
     package func delivery(_ id: Int64) async throws -> DeliveryRow? {
-        try await read { db in try Self.deliveryRow(id, db) }
+        try await list { db in try Self.deliveryRow(id, db) }
     }
 
     /// Attempts that a delivery shows, the newest.
@@ -178,10 +182,12 @@ extension Event.Kind {
     static func list(_ set: EventSet) -> [Event.Kind] {
         var kinds: [Event.Kind] = []
         let profile = LimitSet(.profileDailySpend)
-        if set.thresholds.contains(profile) { kinds.append(.profileThresholdReached) }
-        if !set.thresholds.subtracting(profile).isEmpty { kinds.append(.tenantThresholdReached) }
-        if set.reached.contains(profile) { kinds.append(.profileLimitReached) }
-        if !set.reached.subtracting(profile).isEmpty { kinds.append(.tenantLimitReached) }
+        let thresholds = set.thresholds.union(set.endedThresholds)
+        let reached = set.reached.union(set.endedReached).union(set.refusals)
+        if thresholds.contains(profile) { kinds.append(.profileThresholdReached) }
+        if !thresholds.subtracting(profile).isEmpty { kinds.append(.tenantThresholdReached) }
+        if reached.contains(profile) { kinds.append(.profileLimitReached) }
+        if !reached.subtracting(profile).isEmpty { kinds.append(.tenantLimitReached) }
         if set.contains(.suspended) { kinds.append(.tenantSuspended) }
         if set.contains(.reinstated) { kinds.append(.tenantReinstated) }
         return kinds

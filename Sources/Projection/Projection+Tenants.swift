@@ -11,10 +11,11 @@ extension Projection {
     /// - Complexity: by id, name, creation and fullness O(page's end); by usage, and of texts that contain, O(tenants):
     ///   an index for each would cost more than all else that a decision changes.
     package func tenants(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
-        let now = clock.now
-        return try await read { [self] db in
+        let now = try await timeOfWindows()
+        return try await list { [self] db in
             var filter = Filter("t.open = 1 AND s.open = 1")
             filter.add("t.id", query.id)
+            if let id = query.idAfter { filter.add("t.id > ?", id) }
             filter.add("t.name", query.name)
             if let status = query.status { filter.add("s.status = ?", status.rawValue) }
             let isOfStates = query.sort.isOfStates
@@ -41,8 +42,8 @@ extension Projection {
 
     /// nil: there is no such tenant, or it was deleted.
     package func tenant(_ id: String) async throws -> TenantRow? {
-        let now = clock.now
-        return try await read { [self] db in
+        let now = try await timeOfWindows()
+        return try await list { [self] db in
             let number = try Int64.fetchOne(
                 db, sql: "SELECT number FROM tenant WHERE id = ? AND open = 1", arguments: [id])
             return try number.flatMap { try tenantRow(number: $0, db, now: now) }
@@ -51,8 +52,8 @@ extension Projection {
 
     /// Messaging profiles that were not deleted, nor their tenant, by id.
     package func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
-        let now = clock.now
-        return try await read { db in
+        let now = try await timeOfWindows()
+        return try await list { db in
             var filter = Filter("p.open = 1")
             if let tenantID = query.tenantID {
                 guard let tenant = try Self.tenantNumber(tenantID, db) else {
@@ -60,6 +61,7 @@ extension Projection {
                 }
                 filter.add("p.tenant = ?", tenant)
             }
+            if let id = query.idAfter { filter.add("p.id > ?", id) }
             filter.add("p.name", query.name)
             let numbers = try filter.page(db, "p.number", "profile p", "p.id", page)
             let rows = try numbers.rows.compactMap { try Self.profileRow(number: $0, db, now: now) }
@@ -67,11 +69,12 @@ extension Projection {
         }
     }
 
-    /// Usage by UTC day, oldest first; days without any are left out.
+    /// Usage by day, oldest first; days without any are left out. Days of a tenant are its time zone's, those of a
+    /// messaging profile UTC's.
     ///
     /// - Parameters:
     ///   - profileID: nil: the tenant as a whole.
-    ///   - from: Unix milliseconds, the day that holds it is the first.
+    ///   - from: a date, as its first millisecond in UTC: the first.
     ///   - to: exclusive.
     /// - Complexity: O(days), at most those that are kept.
     package func dailyUsage(
@@ -79,10 +82,15 @@ extension Projection {
     ) async throws -> [DailyUsageRow] {
         let length = ProfileState.dayLength
         let now = clock.now
+        // What is not taken up yet may belong to any day since: asked before the file is.
+        let known = isCaughtUp ? now : min(now, status.time)
         let first = max(from, now - Int64(configuration.usageDays + 1) * length, 0)
-        let last = min(to, now + length)
-        return try await read { db in
+        // East of Greenwich tomorrow has begun.
+        let last = min(to, now + 2 * length)
+        return try await list { db in
             guard let tenant = try Self.tenantNumber(tenantID, db) else { return [] }
+            let today = try Self.today(
+                known - Self.refusalsWait, ofTenant: profileID == nil ? tenant : nil, db)
             var profile: Int64 = -1
             if let profileID {
                 guard let number = try Self.profileNumber(profileID, of: tenant, db) else {
@@ -92,6 +100,11 @@ extension Projection {
             }
             let statement = try db.cachedStatement(
                 sql: "SELECT * FROM usage_daily WHERE day = ? AND tenant = ? AND profile = ?")
+            let refusals = try db.cachedStatement(
+                sql: """
+                    SELECT code, count FROM refusal_daily
+                    WHERE day = ? AND tenant = ? AND profile = ?
+                    """)
             var rows: [DailyUsageRow] = []
             for day in stride(from: ProfileState.dayStart(of: first), to: last, by: Int(length)) {
                 guard let row = try Row.fetchOne(statement, arguments: [day, tenant, profile])
@@ -103,17 +116,40 @@ extension Projection {
                     committed.set(Resource.dids.index, row.saturated("dids"))
                     committed.set(Resource.callSeconds.index, row.saturated("seconds"))
                 }
-                rows.append(
-                    DailyUsageRow(
-                        day: day, profileID: profileID ?? "", committed: committed,
-                        allowed: try row.value("allowed"),
-                        denied: try row.value("denied")))
+                var usage = DailyUsageRow(
+                    day: day, profileID: profileID ?? "", committed: committed,
+                    allowed: try row.value("allowed"), denied: try row.value("denied"))
+                let open: Int64 = try row.value("open")
+                usage.isFinal = day < today && open <= 0
+                for refusal in try Row.fetchAll(refusals, arguments: [day, tenant, profile]) {
+                    usage.refusals[try refusal.value("code")] = try refusal.value("count")
+                }
+                rows.append(usage)
             }
             return rows
         }
     }
 
     // MARK: Rows
+
+    /// Refusals are on record a second after they were given, and taken up soon after. Milliseconds.
+    private static let refusalsWait: Int64 = 2_000
+
+    /// The date of an instant, of a tenant in its zone, else in UTC.
+    private static func today(
+        _ now: Int64, ofTenant tenant: Int64?, _ db: Database
+    ) throws -> Int64 {
+        var calendar = DayCalendar()
+        var name = "UTC"
+        var former: [FormerZone] = []
+        if let tenant, let kept: Data = try db.value(.tenantSettings, [tenant]),
+            let settings = TenantSettings(kept: kept)
+        {
+            name = settings.timeZone
+            former = try db.rows(.zonesOfTenant, [tenant]).map { try FormerZone($0, &calendar) }
+        }
+        return calendar.date(of: now, calendar.zone(named: name), after: former)
+    }
 
     static func tenantNumber(_ id: String, _ db: Database) throws -> Int64? {
         try Int64.fetchOne(db, sql: "SELECT number FROM tenant WHERE id = ?", arguments: [id])
@@ -183,7 +219,9 @@ extension Projection {
 }
 
 extension TenantQuery {
-    fileprivate var needsNames: Bool { !sort.isOfStates || id != nil || name != nil }
+    fileprivate var needsNames: Bool {
+        !sort.isOfStates || id != nil || idAfter != nil || name != nil
+    }
     fileprivate var needsStates: Bool { sort.isOfStates || status != nil }
 
     /// Only the tables that matter, the sorted one outside.

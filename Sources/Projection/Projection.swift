@@ -28,6 +28,8 @@ package final class Projection: Sendable, Outbox {
 
     let configuration: ProjectionConfiguration
     let clock: EngineClock
+    /// See `Engine.timeOfWindows`.
+    let timeOfWindows: @Sendable () async throws -> Int64
     let feed: JournalFeed
     /// Of queries; made anew with the file.
     private let readers: Lock<DatabasePool>
@@ -35,7 +37,12 @@ package final class Projection: Sendable, Outbox {
     /// How far the file goes: `JournalPlace.packed`, and the engine time of its last record.
     private let reached = Atomic<UInt64>(0)
     private let reachedTime = Atomic<Int64>(0)
-    private let trouble: Lock<String?> = Lock(nil)
+    /// What went wrong last, and with how many slices in a row.
+    private let trouble: Lock<(what: (any Error)?, slices: Int)> = Lock((nil, 0))
+    /// So many, a second apart, are a standstill.
+    static let patience = 3
+    /// What was durable when the state began is taken up: lists are whole.
+    private let isWhole: Flag
     private let sends: Atomic<Bool>
     /// A query found that the file is damaged.
     private let isDamaged = Atomic<Bool>(false)
@@ -43,15 +50,21 @@ package final class Projection: Sendable, Outbox {
     let schedules = DisplaySchedules()
 
     private let wakeUp = FutexWord()
-    private let isStopping = Atomic<Bool>(false)
+    private let isStopping: Flag
     private let ended: Lock<DispatchSemaphore?> = Lock(nil)
 
     private init(
-        _ feed: JournalFeed, _ clock: EngineClock, _ configuration: ProjectionConfiguration,
-        _ taker: sending Taker, _ pool: DatabasePool
+        _ feed: JournalFeed, _ engine: Engine, _ configuration: ProjectionConfiguration,
+        _ taker: sending Taker, _ pool: DatabasePool, _ isStopping: Flag
     ) {
+        self.isStopping = isStopping
+        isWhole = taker.isWhole
         self.feed = feed
-        self.clock = clock
+        clock = engine.clock
+        timeOfWindows = { [weak engine] in
+            guard let engine else { throw CancellationError() }
+            return try await engine.timeOfWindows()
+        }
         self.configuration = configuration
         readers = Lock(pool)
         sends = Atomic(taker.isSending)
@@ -72,17 +85,21 @@ package final class Projection: Sendable, Outbox {
             throw ProjectionError(
                 .noJournal, "without a journal (--durability memory) there is nothing to show")
         }
+        let isStopping = Flag()
         let taker = try Taker(
-            feed, engine.clock, engine.configuration.capacity, configuration, path: path)
+            feed, engine.clock, engine.configuration.capacity, configuration, path: path
+        ) {
+            if isStopping.isSet { throw ProjectionError(.stopping, "the service stops") }
+        }
         let pool = taker.pool
-        return Projection(feed, engine.clock, configuration, taker, pool)
+        return Projection(feed, engine, configuration, taker, pool, isStopping)
     }
 
     // MARK: Following
 
     /// Begins to follow, on a thread of its own. Once, or again after `stop`.
     package func start() {
-        isStopping.store(false, ordering: .sequentiallyConsistent)
+        isStopping.set(false)
         let done = DispatchSemaphore(value: 0)
         ended.withLock { $0 = done }
         let thread = Thread { [self] in
@@ -94,16 +111,22 @@ package final class Projection: Sendable, Outbox {
         thread.start()
     }
 
-    /// Ends the thread; what is not taken up yet is when the service starts again. Queries go on working.
+    /// Ends the thread, and interrupts what it is about; what is not taken up yet is when the service starts again.
+    /// Queries that come later work.
     package func stop() {
-        isStopping.store(true, ordering: .sequentiallyConsistent)
+        isStopping.set(true)
         wake()
-        ended.withLock { $0 }?.wait()
+        if let ended = ended.withLock({ $0 }) {
+            // An interrupt meets only a statement that is running: until the thread has seen the flag.
+            while ended.wait(timeout: .now() + .milliseconds(20)) == .timedOut {
+                readers.withLock { $0 }.interrupt()
+            }
+        }
         ended.withLock { $0 = nil }
     }
 
     private func follow() {
-        while !isStopping.load(ordering: .sequentiallyConsistent) {
+        while !isStopping.isSet {
             let calls = wakeUp.load()
             let began = linux_monotonic_nanoseconds()
             var pause = configuration.pollMilliseconds * 1_000_000
@@ -122,25 +145,25 @@ package final class Projection: Sendable, Outbox {
         wakeUp.wake()
     }
 
-    /// Takes a slice up. True: everything that was durable has been taken up.
+    /// Takes a slice up. True: everything that was durable has been taken up, and all that follows from it is done.
     @discardableResult
     func takeSlice() throws -> Bool {
         do {
             let outcome = try taker.withLock { taker in
-                let outcome = try taker.takeSlice(
+                // The pool may be a new one, also if the slice fails.
+                defer { readers.withLock { $0 = taker.pool } }
+                return try taker.takeSlice(
                     isDamaged: isDamaged.exchange(false, ordering: .relaxed))
-                readers.withLock { $0 = taker.pool }
-                return outcome
             }
             // ORDERING: release; who finds the place finds its rows in the file.
             reachedTime.store(outcome.time, ordering: .relaxed)
             reached.store(outcome.place.packed, ordering: .releasing)
-            trouble.withLock { $0 = outcome.trouble }
+            trouble.withLock { $0 = (outcome.trouble, 0) }
             sends.store(outcome.isSending, ordering: .relaxed)
             if outcome.hasDeliveries { tellListeners() }
-            return outcome.isCaughtUp
+            return !outcome.hasMore
         } catch {
-            trouble.withLock { $0 = "\(error)" }
+            trouble.withLock { $0 = (error, $0.slices + 1) }
             throw error
         }
     }
@@ -153,9 +176,19 @@ package final class Projection: Sendable, Outbox {
         if end.segment > place.segment {
             behind += Int(end.segment - place.segment) * feed.segmentBytes
         }
+        let (trouble, slices) = trouble.withLock { $0 }
+        // What stands in the file is nobody's business: SQLite's own words name none of it.
+        let reason = (trouble as? DatabaseError).map { $0.message ?? "\($0.resultCode)" }
         return ProjectionStatus(
             time: reachedTime.load(ordering: .relaxed), behindBytes: max(0, behind),
-            trouble: trouble.withLock { $0 })
+            trouble: trouble.map { "\($0)" },
+            standstill: slices < Self.patience ? nil : reason ?? "the log says why")
+    }
+
+    /// Everything that is durable has been taken up. Engine time as of before says up to when what happened is.
+    var isCaughtUp: Bool {
+        // ORDERING: acquire; pairs with the release in takeSlice().
+        reached.load(ordering: .acquiring) >= feed.durableEnd.packed
     }
 
     /// Waits until everything that is durable now has been taken up, at most 5 s. False: it has not.
@@ -171,6 +204,22 @@ package final class Projection: Sendable, Outbox {
     }
 
     // MARK: Access to the file
+
+    /// Reads what is listed.
+    ///
+    /// - Throws: `ProjectionError.catchingUp`: what was durable at the start, or when the state began anew, is not taken
+    ///   up within a second.
+    func list<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+        for _ in 0..<100 where !isWhole.isSet {
+            wake()
+            try await Task.sleep(nanoseconds: 10_000_000)
+        }
+        guard isWhole.isSet else {
+            throw ProjectionError(
+                .catchingUp, "Lists are being brought up to date with the journal; try again soon")
+        }
+        return try await read(body)
+    }
 
     /// Reads, on one of a few connections, one consistent state.
     func read<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
@@ -206,6 +255,18 @@ package final class Projection: Sendable, Outbox {
     func tellListeners() {
         for notify in listeners.withLock({ $0 }) { notify() }
     }
+}
+
+/// Something that others are to know.
+///
+/// Thread safety: any thread.
+final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    // ORDERING: acquire; pairs with the release in set(). Who finds it set finds what it is about.
+    var isSet: Bool { value.load(ordering: .acquiring) }
+    // ORDERING: release; pairs with the acquire in isSet.
+    func set(_ isSet: Bool) { value.store(isSet, ordering: .releasing) }
 }
 
 /// Billing cycles of rows whose window is over.

@@ -11,6 +11,10 @@ package struct ProjectionError: Error, Sendable, Equatable, CustomStringConverti
         case otherJournal
         /// The journal cannot be read, or says what cannot be.
         case journal
+        /// The service stops.
+        case stopping
+        /// What was durable at the start is not taken up yet: a list would not be the whole.
+        case catchingUp
     }
 
     package var code: Code
@@ -37,18 +41,27 @@ package struct ProjectionConfiguration: Sendable {
     /// The longest that attempts at one delivery go on, milliseconds. Of a file that is gone nobody knows what it sent: what
     /// was raised longer ago than this is not sent again.
     package var attemptsGoOn: Int64 = 30 * 60_000
+    /// How long a delivery waits for its turn, milliseconds: then it has failed. So what is on its way to a recipient that
+    /// takes nothing is bounded.
+    package var deliveryWait: Int64 = 24 * 3_600_000
+    /// So long after a start nothing has waited too long, milliseconds: what fell due while the service was down has its
+    /// turn first.
+    package var deliveryGrace: Int64 = 3_600_000
     /// How long events and finished deliveries are kept, milliseconds.
     package var eventRetention: Int64 = 30 * 86_400_000
     /// Events, and finished deliveries; the oldest go first.
     package var eventRows = 1_000_000
-    /// UTC days of daily usage.
+    /// Days of daily usage.
     package var usageDays = 400
-    /// Records that one transaction takes up before it ends with the frame.
+    /// Records that one transaction takes up at most.
     package var sliceRecords = 50_000
-    /// Milliseconds after which a transaction ends with the frame.
-    package var sliceMilliseconds: Int64 = 250
+    /// Milliseconds that a transaction takes at most: others write between two.
+    package var sliceMilliseconds: Int64 = 50
     /// The longest wait before the journal is looked at again, milliseconds.
     package var pollMilliseconds: Int64 = 100
+    /// Bytes of the file beside the database that changes go to first. Beyond them it begins anew, which it does by itself
+    /// only when nobody happens to read.
+    package var walBytes = 256 << 20
     /// Milliseconds between looks at what time alone brings: cycles that end, rows that are old.
     package var cleaningMilliseconds: Int64 = 1_000
 
@@ -57,6 +70,8 @@ package struct ProjectionConfiguration: Sendable {
     /// Told in a sentence of what somebody should know who looks after the service: that a file was damaged, and what
     /// became of it. Called on any thread.
     package var notice: @Sendable (String) -> Void = { _ in }
+    /// Told of each statement; for tests.
+    var trace: (@Sendable (String) -> Void)?
 
     package init() {}
 }

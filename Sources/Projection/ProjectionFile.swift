@@ -1,5 +1,7 @@
+import CLinux
 import Foundation
 import GRDB
+import Glibc
 package import Journal
 import Limits
 
@@ -7,7 +9,15 @@ import Limits
 package struct ProjectionFile {
     let path: String
 
-    package init(path: String) { self.path = path }
+    /// Told of each statement; for tests.
+    private let trace: (@Sendable (String) -> Void)?
+
+    package init(path: String) { self.init(path: path, trace: nil) }
+
+    init(path: String, trace: (@Sendable (String) -> Void)?) {
+        self.path = path
+        self.trace = trace
+    }
 
     /// Opens the file, or makes it. What cannot be used as it stands is never thrown away: a file of an earlier version
     /// keeps its history, a damaged one hands over what can be read, and whatever is not taken over whole stays beside
@@ -54,15 +64,18 @@ package struct ProjectionFile {
 
     /// Makes a new file with the history of a damaged one, as far as that can be read; if any of it cannot, the damaged
     /// file stays beside the new one. Who has the former file open keeps reading that one.
+    ///
+    /// - Parameter goOn: throws if the service stops.
     func replace(
-        _ journal: JournalExtent, _ reason: String
+        _ journal: JournalExtent, _ reason: String, _ goOn: () throws -> Void = {}
     ) throws -> (pool: DatabasePool, notice: String?) {
         let new = path + Self.replacement
         try remove(new)
+        try Self.hide(new)
         let queue = try DatabaseQueue(path: new)
         let salvage = try queue.write { db in
             try Schema.make(db)
-            return try Salvage.carry(from: path, to: db, journal)
+            return try Salvage.carry(from: path, to: db, journal, goOn)
         }
         try queue.close()
         var kept = "all of its history was taken over"
@@ -101,6 +114,7 @@ package struct ProjectionFile {
                 "\(Self.mostAside) files like \(names[0]) are kept already: look at them, and remove them"
             )
         }
+        try Self.hide(path)
         try FileManager.default.moveItem(atPath: path, toPath: name)
         if exists(path + "-wal") {
             try FileManager.default.moveItem(atPath: path + "-wal", toPath: name + "-wal")
@@ -130,8 +144,19 @@ package struct ProjectionFile {
 
     // MARK: Pools
 
+    /// Has nobody else read or write a file, whatever the process's mask; what SQLite puts beside it has the same mode.
+    private static func hide(_ path: String) throws {
+        let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        // What is wrong SQLite says better.
+        guard file >= 0 else { return }
+        _ = fchmod(file, 0o600)
+        close(file)
+        for suffix in ["-wal", "-shm"] { _ = chmod(path + suffix, 0o600) }
+    }
+
     private func openPool() throws -> DatabasePool {
-        try DatabasePool(path: path, configuration: Self.configuration)
+        try Self.hide(path)
+        return try DatabasePool(path: path, configuration: configuration)
     }
 
     private func make(_ journal: JournalExtent) throws -> DatabasePool {
@@ -151,8 +176,22 @@ package struct ProjectionFile {
         try pool.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA synchronous = FULL")
             defer { try? db.execute(sql: "PRAGMA synchronous = NORMAL") }
-            try db.execute(sql: "UPDATE position SET syncs = syncs + 1")
+            try db.run(.sync)
         }
+    }
+
+    /// Bytes of the log of changes.
+    var walBytes: Int {
+        var status = stat()
+        return stat(path + "-wal", &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// Has the log of changes begin anew. SQLite does so by itself only at a moment at which nobody reads: here those who
+    /// read come to their end, and whoever wants to read meanwhile waits for that.
+    ///
+    /// - Throws: the disk is full.
+    static func truncate(_ pool: DatabasePool) throws {
+        try pool.barrierWriteWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
     }
 
     /// Has the state begin anew if the file goes further than a journal that was cut, and keeps the history: it was
@@ -167,7 +206,9 @@ package struct ProjectionFile {
             let queue = try DatabaseQueue(path: path)
             defer { try? queue.close() }
             return try queue.write { db in
-                guard let known = try Folder.position(db), known.position.place > end,
+                guard let known = try Folder.position(db),
+                    known.position.place > end
+                        || (known.position.place == end && known.records > 0),
                     let version = try Schema.version(of: db), version <= Schema.version
                 else { return false }
                 let journal = JournalExtent(id: known.journal, isWhole: false, end: end)
@@ -187,12 +228,20 @@ package struct ProjectionFile {
 
     /// Readers at a time, each on its own connection.
     private static let readers = 4
+    /// For so long they and the writer wait for each other.
+    private static let busySeconds = 5
 
-    private static var configuration: Configuration {
+    private var configuration: Configuration {
+        let trace = trace
         var configuration = Configuration()
-        configuration.maximumReaderCount = readers
-        configuration.busyMode = .timeout(5)
+        configuration.maximumReaderCount = Self.readers
+        configuration.busyMode = .timeout(TimeInterval(Self.busySeconds))
         configuration.prepareDatabase { db in
+            if let trace {
+                db.trace { event in
+                    if case .statement(let statement) = event { trace(statement.sql) }
+                }
+            }
             // Position and content are one transaction, and the journal is the truth: what a crash takes of the last
             // transactions is read again.
             try db.execute(sql: "PRAGMA synchronous = NORMAL")
@@ -227,8 +276,9 @@ extension Row {
         }
     }
 
-    /// A value that may be missing.
+    /// A value that may be missing, with its column too: in a file of an earlier version.
     func optional<T: DatabaseValueConvertible>(_ column: String) -> T? {
+        guard hasColumn(column) else { return nil }
         let stored: DatabaseValue = self[column]
         return T.fromDatabaseValue(stored)
     }
@@ -243,55 +293,31 @@ extension DatabaseError {
 }
 
 extension Folder {
+    /// No segment is longer (`JournalPlace.packed`).
+    private static let mostOffset = 32 << 30
+
     /// What a file says about how far it goes; nil: nothing was taken up yet.
-    static func position(_ db: Database) throws -> (journal: JournalID, position: JournalPosition)?
-    {
-        guard let row = try Row.fetchOne(db, sql: "SELECT * FROM position") else { return nil }
+    ///
+    /// - Returns: and how many records of the frame that begins there were.
+    static func position(
+        _ db: Database
+    ) throws -> (journal: JournalID, position: JournalPosition, records: Int)? {
+        guard let row = try db.row(.position) else { return nil }
         func word(_ name: String) throws -> UInt64 { UInt64(bitPattern: try row.value(name)) }
+        let (segment, offset) = (try word("segment"), try row.value("offset") as Int)
+        guard (1...UInt64(UInt32.max)).contains(segment), (0...mostOffset).contains(offset),
+            offset.isMultiple(of: 8)
+        else {
+            throw ProjectionError(
+                .unusable, "the row that says how far the file goes makes no sense")
+        }
         return (
             JournalID(low: try word("journal_low"), high: try word("journal_high")),
             JournalPosition(
-                place: JournalPlace(segment: try word("segment"), offset: try row.value("offset")),
-                sequence: try word("sequence"))
+                place: JournalPlace(segment: segment, offset: offset),
+                sequence: try word("sequence")),
+            // Missing in files of earlier versions.
+            row.optional("records") ?? 0
         )
-    }
-
-    /// Takes everything over that the file holds. O(rows of tenants and profiles).
-    func load(_ db: Database) throws {
-        told = try Told.read(db)
-        time = try Int64.fetchOne(db, sql: "SELECT time FROM position") ?? 0
-        lastAudit = try Int64.fetchOne(db, sql: "SELECT MAX(id) FROM audit") ?? 0
-        auditCount = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM audit") ?? 0
-        eventCount = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM event") ?? 0
-        let tenants = try Row.fetchCursor(
-            db, sql: "SELECT number, state FROM tenant_state ORDER BY number")
-        while let row = try tenants.next() {
-            guard let state = TenantState(blob: try row.value("state")),
-                fold.restore(state, tenant: try row.value("number"))
-            else {
-                throw ProjectionError(.unusable, "a tenant's row makes no sense")
-            }
-        }
-        let profiles = try Row.fetchCursor(
-            db, sql: "SELECT number, tenant, state FROM profile_state ORDER BY number")
-        while let row = try profiles.next() {
-            guard let state = ProfileState(blob: try row.value("state")),
-                fold.restore(
-                    StateFold.Profile(state: state, tenant: try row.value("tenant")),
-                    profile: try row.value("number"))
-            else { throw ProjectionError(.unusable, "a messaging profile's row makes no sense") }
-        }
-        for row in try Row.fetchAll(db, sql: "SELECT name, value FROM setting") {
-            services.set(try row.value("name"), try row.value("value"))
-        }
-        for words in try Data.fetchAll(db, sql: "SELECT words FROM waiting ORDER BY id") {
-            guard words.count.isMultiple(of: 8) else { continue }
-            let aligned = words.withUnsafeBytes { bytes in
-                (0..<bytes.count / 8).map {
-                    bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self)
-                }
-            }
-            aligned.withUnsafeBufferPointer(wait)
-        }
     }
 }

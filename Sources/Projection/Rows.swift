@@ -96,6 +96,8 @@ package struct TenantQuery: Sendable, Equatable {
     }
 
     package var id: TextFilter?
+    /// Only ids after this one, in the order of their bytes.
+    package var idAfter: String?
     package var name: TextFilter?
     package var status: TenantStatus?
     package var sort = Sort.id
@@ -106,24 +108,32 @@ package struct TenantQuery: Sendable, Equatable {
 
 package struct ProfileQuery: Sendable, Equatable {
     package var tenantID: String?
+    /// Only ids after this one, in the order of their bytes.
+    package var idAfter: String?
     package var name: TextFilter?
 
-    package init(tenantID: String? = nil, name: TextFilter? = nil) {
+    package init(tenantID: String? = nil, idAfter: String? = nil, name: TextFilter? = nil) {
         self.tenantID = tenantID
+        self.idAfter = idAfter
         self.name = name
     }
 }
 
-/// What a tenant or a messaging profile used in one UTC day.
+/// What a tenant used in one day of its time zone, or a messaging profile in one of UTC.
 package struct DailyUsageRow: Sendable, Equatable {
-    /// The day's first Unix millisecond.
+    /// The date: its first millisecond in UTC.
     package var day: Int64
     /// Empty: the tenant as a whole.
     package var profileID: String
-    /// Added to committed on that day, by resource; negative where counts shrank more than they grew.
+    /// Added to committed, by resource: what was held on the day it was taken, all else on the day it was added; negative
+    /// where counts shrank more than they grew.
     package var committed: Amounts
     package var allowed: Int64
     package var denied: Int64
+    /// Refusals by code: each limit that refused counts, so that they may sum up to more than `denied`.
+    package var refusals: [UInt32: Int64] = [:]
+    /// The day is over, and no hold of it is open: nothing will be added.
+    package var isFinal = false
 
     package init(
         day: Int64, profileID: String, committed: Amounts, allowed: Int64, denied: Int64
@@ -165,6 +175,10 @@ package struct AuditRow: Sendable, Equatable {
     package var reservationID: UInt64
     /// What a configuration change changed: name, before, after; nil: was or is not set.
     package var changes: [Change]
+    /// Refusals that the line stands for; else 1. `time` is the first one's, as are what was asked, reference and caller.
+    package var count: Int64 = 1
+    /// The last one's, Unix milliseconds.
+    package var lastTime: Int64 = 0
 
     package struct Change: Sendable, Equatable, Codable {
         package var name: String
@@ -264,10 +278,15 @@ package struct ProjectionStatus: Sendable, Equatable {
     package var behindBytes: Int
     /// Why it does not go on; nil: it does.
     package var trouble: String?
+    /// Why it has not gone on for some attempts in a row, for everybody's eyes: neither lists nor alerts go on. nil: they do.
+    package var standstill: String?
 
-    package init(time: Int64, behindBytes: Int, trouble: String?) {
+    package init(
+        time: Int64, behindBytes: Int, trouble: String?, standstill: String? = nil
+    ) {
         self.time = time
         self.behindBytes = behindBytes
         self.trouble = trouble
+        self.standstill = standstill
     }
 }

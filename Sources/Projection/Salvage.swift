@@ -16,7 +16,7 @@ struct Salvage {
     /// - Throws: that the new file cannot be written.
     /// - Complexity: O(rows).
     static func carry(
-        from path: String, to db: Database, _ journal: JournalExtent
+        from path: String, to db: Database, _ journal: JournalExtent, _ goOn: () throws -> Void
     ) throws -> Salvage {
         var salvage = Salvage()
         var told: Told?
@@ -34,7 +34,7 @@ struct Salvage {
             }
             try queue.read { old in
                 for (table, order) in Schema.historyTables {
-                    try salvage.carry(table, order, from: old, to: db)
+                    try salvage.carry(table, order, from: old, to: db, goOn)
                 }
             }
         } catch let error as WriteError {
@@ -49,6 +49,9 @@ struct Salvage {
             if journal.isWhole {
                 try db.execute(sql: "DELETE FROM audit")
                 try db.execute(sql: "DELETE FROM usage_daily")
+                try db.execute(sql: "DELETE FROM refusal_daily")
+                try db.execute(sql: "DELETE FROM growth")
+                try db.execute(sql: "DELETE FROM former_zone")
                 result = .nothing(journal)
             } else if told == nil {
                 // Rather a gap than anything twice.
@@ -63,7 +66,8 @@ struct Salvage {
     private struct WriteError: Error { var cause: any Error }
 
     private mutating func carry(
-        _ table: String, _ order: String, from old: Database, to new: Database
+        _ table: String, _ order: String, from old: Database, to new: Database,
+        _ goOn: () throws -> Void
     ) throws {
         let wanted = try Self.writing { try new.columns(in: table) }
         guard let found = try? Set(old.columns(in: table).map(\.name)) else {
@@ -86,6 +90,7 @@ struct Salvage {
                 let cursor = try Row.fetchCursor(
                     old, sql: "SELECT \(names) FROM \(table) ORDER BY \(by)")
                 while let row = try cursor.next() {
+                    try Self.writing { try goOn() }
                     guard let values = Self.values(row, columns) else {
                         isWhole = false
                         continue

@@ -11,27 +11,37 @@ import GRDB
 /// `migrate`. `position` and `told` keep their meaning: they are read in files of earlier versions.
 enum Schema {
     /// `PRAGMA user_version`.
-    static let version = 3
+    static let version = 7
 
     private static let stateTables = [
-        "position", "waiting", "setting", "tenant", "tenant_state", "profile", "profile_state",
+        "position", "waiting", "job", "setting", "tenant", "tenant_state", "profile",
+        "profile_state",
     ]
 
     /// With what their rows are ordered by.
     static let historyTables = [
-        ("caller", "number"), ("usage_daily", "day, tenant, profile"), ("audit", "id"),
+        ("caller", "number"), ("usage_daily", "day, tenant, profile"),
+        ("refusal_daily", "day, tenant, profile, code"), ("growth", "reservation, quarter"),
+        ("former_zone", "day, tenant, until"),
+        ("audit", "id"),
         ("event", "number"), ("delivery", "id"), ("attempt", "delivery, number"),
     ]
 
     /// What a tenant or profile is called and configured to be is apart from how it stands: the latter is narrow,
     /// because it is written with nearly every record. `state` holds the words of `TenantState` and `ProfileState`,
-    /// little-endian. `position.syncs` is there to be changed: a commit that changes nothing is not synced.
+    /// little-endian. `position.records` are those that were taken up of the frame that begins there, `lines` and `events`
+    /// how many of them the file holds; `syncs` is there to be changed: a commit that changes nothing is not synced.
+    /// `job` is what is still to be done of something large.
     private static let state = """
         CREATE TABLE position (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             journal_low INTEGER NOT NULL, journal_high INTEGER NOT NULL,
             segment INTEGER NOT NULL, offset INTEGER NOT NULL, sequence INTEGER NOT NULL,
-            time INTEGER NOT NULL, syncs INTEGER NOT NULL DEFAULT 0);
+            records INTEGER NOT NULL, time INTEGER NOT NULL, lines INTEGER NOT NULL,
+            events INTEGER NOT NULL, syncs INTEGER NOT NULL DEFAULT 0);
+        CREATE TABLE job (
+            kind INTEGER NOT NULL, subject TEXT NOT NULL, after INTEGER NOT NULL,
+            PRIMARY KEY (kind, subject)) WITHOUT ROWID;
         CREATE TABLE waiting (id INTEGER PRIMARY KEY, words BLOB NOT NULL);
         CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -59,26 +69,45 @@ enum Schema {
             number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, state BLOB NOT NULL);
         """
 
+    /// A `day` is a date: the first millisecond of that date in UTC. Of a tenant (`profile` -1) it is the date in its zone.
+    /// `usage_daily.open` are holds taken on that day that may still change it; `growth` is what was added to some of them
+    /// later; `former_zone` are zones that tenants had `until` an instant, the end of that day. A line that stands for several
+    /// refusals or charges that were taken back has a `minute`, `count` and `last`.
+    ///
     /// Lines of the audit log and events are numbered by their time in microseconds, made unique. `delivery.recipient` is
-    /// the setting that the delivery is for; empty: none. `delivery.begun` are the attempts before it was sent again.
+    /// the setting that the delivery is for; empty: none. `delivery.transition` is the first event of the same transition,
+    /// 0: not known. `delivery.begun` are the attempts before it was sent again.
     private static let history = """
         CREATE TABLE told (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             journal_low INTEGER NOT NULL, journal_high INTEGER NOT NULL,
-            history INTEGER NOT NULL, deliveries INTEGER NOT NULL);
+            history INTEGER NOT NULL, deliveries INTEGER NOT NULL,
+            records INTEGER NOT NULL DEFAULT 0);
         CREATE TABLE caller (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
 
         CREATE TABLE usage_daily (
             day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
             spend INTEGER NOT NULL, extensions INTEGER NOT NULL, dids INTEGER NOT NULL,
             seconds INTEGER NOT NULL, allowed INTEGER NOT NULL, denied INTEGER NOT NULL,
+            open INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (day, tenant, profile)) WITHOUT ROWID;
+        CREATE TABLE refusal_daily (
+            day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
+            code INTEGER NOT NULL, count INTEGER NOT NULL,
+            PRIMARY KEY (day, tenant, profile, code)) WITHOUT ROWID;
+        CREATE TABLE growth (
+            reservation INTEGER NOT NULL, quarter INTEGER NOT NULL, version INTEGER NOT NULL,
+            spend INTEGER NOT NULL, extensions INTEGER NOT NULL, dids INTEGER NOT NULL,
+            seconds INTEGER NOT NULL, PRIMARY KEY (reservation, quarter)) WITHOUT ROWID;
+        \(formerZones);
 
         CREATE TABLE audit (
             id INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL,
             tenant INTEGER, profile INTEGER, caller INTEGER NOT NULL, action INTEGER NOT NULL,
             code INTEGER NOT NULL, reservation INTEGER NOT NULL, events INTEGER NOT NULL,
-            asked TEXT NOT NULL, reference TEXT NOT NULL, limits TEXT, changes TEXT);
+            asked TEXT NOT NULL, reference TEXT NOT NULL, limits TEXT, changes TEXT,
+            minute INTEGER, count INTEGER NOT NULL DEFAULT 1, last INTEGER NOT NULL DEFAULT 0);
+        CREATE INDEX audit_refusals ON audit (tenant, minute, code) WHERE minute IS NOT NULL;
         CREATE INDEX audit_tenant ON audit (tenant);
         CREATE INDEX audit_profile ON audit (profile) WHERE profile IS NOT NULL;
         CREATE INDEX audit_kind ON audit (kind);
@@ -92,17 +121,26 @@ enum Schema {
         CREATE TABLE delivery (
             id INTEGER PRIMARY KEY, event INTEGER NOT NULL, webhook INTEGER NOT NULL,
             target TEXT NOT NULL, failover TEXT NOT NULL, place TEXT NOT NULL DEFAULT '',
-            recipient TEXT NOT NULL DEFAULT '', status INTEGER NOT NULL,
-            attempts INTEGER NOT NULL, begun INTEGER NOT NULL DEFAULT 0, due INTEGER,
-            created INTEGER NOT NULL, finished INTEGER);
+            recipient TEXT NOT NULL DEFAULT '', transition INTEGER NOT NULL DEFAULT 0,
+            status INTEGER NOT NULL, attempts INTEGER NOT NULL, begun INTEGER NOT NULL DEFAULT 0,
+            due INTEGER, created INTEGER NOT NULL, finished INTEGER);
         CREATE INDEX delivery_due ON delivery (due) WHERE status = 0;
         CREATE INDEX delivery_place ON delivery (place, due) WHERE status = 0;
+        CREATE INDEX delivery_endpoint ON delivery (place, target, due) WHERE status = 0;
+        CREATE INDEX delivery_recipient ON delivery (recipient) WHERE status = 0;
         CREATE INDEX delivery_event ON delivery (event);
         CREATE INDEX delivery_status ON delivery (status);
         CREATE TABLE attempt (
             delivery INTEGER NOT NULL, number INTEGER NOT NULL, started INTEGER NOT NULL,
             finished INTEGER NOT NULL, target TEXT NOT NULL, status INTEGER, error TEXT,
             PRIMARY KEY (delivery, number)) WITHOUT ROWID;
+        """
+
+    private static let formerZones = """
+        CREATE TABLE former_zone (
+            day INTEGER NOT NULL, tenant INTEGER NOT NULL, until INTEGER NOT NULL,
+            name TEXT NOT NULL, PRIMARY KEY (day, tenant, until)) WITHOUT ROWID;
+        CREATE INDEX former_zone_tenant ON former_zone (tenant, until)
         """
 
     static func make(_ db: Database) throws {
@@ -147,6 +185,42 @@ enum Schema {
                         history INTEGER NOT NULL, deliveries INTEGER NOT NULL)
                     """)
         }
+        if earlier < 4 {
+            try db.execute(
+                sql: """
+                    ALTER TABLE delivery ADD COLUMN transition INTEGER NOT NULL DEFAULT 0;
+                    CREATE INDEX delivery_endpoint ON delivery (place, target, due)
+                    WHERE status = 0;
+                    CREATE INDEX delivery_recipient ON delivery (recipient) WHERE status = 0;
+                    ALTER TABLE told ADD COLUMN records INTEGER NOT NULL DEFAULT 0
+                    """)
+        }
+        if earlier < 5 {
+            try db.execute(
+                sql: """
+                    ALTER TABLE usage_daily ADD COLUMN open INTEGER NOT NULL DEFAULT 0;
+                    CREATE TABLE refusal_daily (
+                        day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
+                        code INTEGER NOT NULL, count INTEGER NOT NULL,
+                        PRIMARY KEY (day, tenant, profile, code)) WITHOUT ROWID;
+                    ALTER TABLE audit ADD COLUMN minute INTEGER;
+                    ALTER TABLE audit ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
+                    ALTER TABLE audit ADD COLUMN last INTEGER NOT NULL DEFAULT 0;
+                    CREATE INDEX audit_refusals ON audit (tenant, minute, code)
+                    WHERE minute IS NOT NULL
+                    """)
+        }
+        if earlier < 6 {
+            try db.execute(
+                sql: """
+                    CREATE TABLE growth (
+                        reservation INTEGER NOT NULL, quarter INTEGER NOT NULL,
+                        version INTEGER NOT NULL, spend INTEGER NOT NULL,
+                        extensions INTEGER NOT NULL, dids INTEGER NOT NULL,
+                        seconds INTEGER NOT NULL, PRIMARY KEY (reservation, quarter)) WITHOUT ROWID
+                    """)
+        }
+        if earlier < 7 { try db.execute(sql: formerZones) }
         try makeStateAnew(db, journal)
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -1,4 +1,5 @@
 import Access
+import Engine
 import Events
 import Foundation
 import Limits
@@ -13,10 +14,12 @@ struct Services {
     /// Names of settings whose values may be kept and shown; of others only that they changed.
     private static let shown = [
         WebhookEndpoint.settingPrefix, EmailRecipient.settingPrefix, AccessToken.settingPrefix,
-        "tenant-defaults",
+        "tenant-defaults", Engine.acceptedClockSetting,
     ]
     /// Fields that are secrets, or make one.
-    private static let hidden: Set<String> = ["hash", "secret", "password"]
+    private static let hidden: Set<String> = [
+        "hash", "secret", "formerSecret", "password",
+    ]
 
     /// What is kept of a setting's value: without secrets; nil: nothing.
     static func kept(_ name: String, _ value: String) -> String? {

@@ -5,19 +5,15 @@ import Limits
 
 extension TenantSettings {
     var auditFields: [(name: String, value: String?)] {
-        [
-            ("name", name.isEmpty ? nil : name),
-            ("monthly_spend_limit", limits.monthlySpendNanos.map(Money.format)),
-            ("max_extensions", limits.maxExtensions.map { "\($0)" }),
-            ("max_dids", limits.maxDIDs.map { "\($0)" }),
-            ("max_monthly_minutes", limits.monthlyCallSeconds.map { "\($0 / 60)" }),
-            ("alert_threshold", "\(limits.alertThresholdPercent)"),
-            ("auto_suspend", "\(limits.autoSuspend)"),
-            ("on_limit", "\(onLimit)"),
-            ("billing_cycle_day", "\(billingCycleDay)"),
-            ("time_zone", timeZone),
-            ("disclose_limits", "\(disclosesLimits)"),
-        ]
+        [("name", name.isEmpty ? nil : name)]
+            + CapSetting.all.map { cap in (cap.name, limits[cap].map(cap.text)) } + [
+                ("alert_threshold", "\(limits.alertThresholdPercent)"),
+                ("auto_suspend", "\(limits.autoSuspend)"),
+                ("on_limit", "\(onLimit)"),
+                ("billing_cycle_day", "\(billingCycleDay)"),
+                ("time_zone", timeZone),
+                ("disclose_limits", "\(disclosesLimits)"),
+            ]
     }
 }
 
@@ -34,13 +30,18 @@ extension ProfileSettings {
 }
 
 extension AuditRow.Change {
+    /// By their bytes: another spelling is a change.
+    private static func isSame(_ one: String?, _ other: String?) -> Bool {
+        one.map { Identifier($0) } == other.map { Identifier($0) }
+    }
+
     /// What differs; `before` nil: everything that is set now.
     static func list(
         before: [(name: String, value: String?)]?, after: [(name: String, value: String?)]
     ) -> [AuditRow.Change] {
         after.indices.compactMap { index in
             let old = before.flatMap { $0.indices.contains(index) ? $0[index].value : nil }
-            guard old != after[index].value else { return nil }
+            guard !isSame(old, after[index].value) else { return nil }
             return AuditRow.Change(name: after[index].name, before: old, after: after[index].value)
         }
     }
@@ -49,7 +50,7 @@ extension AuditRow.Change {
         before: [String: String], after: [String: String]
     ) -> [AuditRow.Change] {
         Set(before.keys).union(after.keys).sorted().compactMap { name in
-            guard before[name] != after[name] else { return nil }
+            guard !isSame(before[name], after[name]) else { return nil }
             return AuditRow.Change(name: name, before: before[name], after: after[name])
         }
     }

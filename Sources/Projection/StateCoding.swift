@@ -17,7 +17,7 @@ extension TenantState {
         }
         words[13] = cycleStart
         words[14] = cycleEnd
-        words[15] = Int64(bitPattern: flags & 0xFFFF_FFFF)
+        words[15] = Int64(bitPattern: flagsWithoutSchedule)
         return words.blob
     }
 
@@ -63,11 +63,11 @@ extension ProfileState {
 
     /// | bits | meaning |
     /// |---|---|
-    /// | 0 ... 3 | enabled, closed, threshold raised, limit reached raised |
-    /// | 8 ... 15 | percent epoch |
+    /// | 0 ... 4 | enabled, closed, threshold raised, limit reached raised, refusal raised |
+    /// | 8 ... 31 | percent epoch |
     private var flagsWord: Int64 {
         (enabled ? 1 : 0) | (closed ? 2 : 0) | (thresholdRaised ? 4 : 0) | (reachedRaised ? 8 : 0)
-            | Int64(percentEpoch) << 8
+            | (refusalRaised ? 16 : 0) | Int64(percentEpoch) << 8
     }
 
     init?(blob: Data) {
@@ -87,7 +87,8 @@ extension ProfileState {
         closed = flags & 2 != 0
         thresholdRaised = flags & 4 != 0
         reachedRaised = flags & 8 != 0
-        percentEpoch = UInt8(truncatingIfNeeded: flags >> 8)
+        refusalRaised = flags & 16 != 0
+        percentEpoch = UInt32(truncatingIfNeeded: flags >> 8)
     }
 }
 

@@ -33,6 +33,8 @@ struct StateFold {
     /// By number; version 0: there is no such tenant.
     private(set) var tenants: ContiguousArray<TenantState> = []
     private(set) var profiles: ContiguousArray<Profile> = []
+    /// Tenant and profile in front of the latest record that opened a window: what it was that ended.
+    private(set) var ended = Decide.Subjects()
     let rules = LimitRules()
     /// Numbers above are a contradiction.
     private let mostTenants: Int
@@ -99,13 +101,23 @@ struct StateFold {
             subjects.hasProfile = true
         }
         let opensDay = record.openedDay != 0
-        if record.openedCycleEnd != 0 {
+        let opensCycle = record.openedCycleEnd != 0
+        let moves = record.kind == .windowsMoved
+        if !moves, opensDay || opensCycle { ended = subjects }
+        if moves, opensCycle {
+            subjects.tenant.cycleStart = record.openedCycleStart
+            subjects.tenant.cycleEnd = record.openedCycleEnd
+        } else if opensCycle {
             subjects.tenant.openCycle(
                 start: record.openedCycleStart, end: record.openedCycleEnd, rules)
         }
         if subjects.hasProfile {
             subjects.profile.follow(percentEpoch: subjects.tenant.percentEpoch)
-            if opensDay { subjects.profile.openDay(record.openedDay) }
+            if moves, opensDay {
+                subjects.profile.dayStart = record.openedDay
+            } else if opensDay {
+                subjects.profile.openDay(record.openedDay)
+            }
         }
         var transition = record.transition
         guard transition.fits(subjects) else {

@@ -14,22 +14,38 @@ import Reservations
 ///
 /// Thread safety: one thread at a time.
 final class Taker {
-    private let feed: JournalFeed
-    private let clock: EngineClock
-    private let capacity: TableCapacity
-    private let configuration: ProjectionConfiguration
-    private let file: ProjectionFile
+    let feed: JournalFeed
+    let clock: EngineClock
+    let capacity: TableCapacity
+    let configuration: ProjectionConfiguration
+    let file: ProjectionFile
     private(set) var pool: DatabasePool
-    private var folder: Folder?
-    private var follower: JournalFollower?
+    var folder: Folder?
+    var follower: JournalFollower?
+    /// The frame that is taken up, if the last slice ended within it.
+    private var frame: Frame?
+    /// Records to be passed over of the first frame: the file has them.
+    var passed = 0
     /// The state was made anew, and has not caught up since: if that fails, doing it again would not help.
     private var isAnew = false
     private var lastAnew: Int64 = .min / 2
+    /// The oldest checkpoint went while it was taken up.
+    var beginsLate = false
     /// Milliseconds of the monotonic clock.
     private var lastCleaning: Int64 = 0
     private var nextPruning: Int64 = 0
+    private let began = linux_monotonic_nanoseconds() / 1_000_000
+    private var nextTruncation: Int64 = 0
+    /// The event at which removing old ones goes on.
+    private var lastPruned: Int64 = .min
     /// Segments in front of it were let go; nil: none.
-    private var kept: UInt64?
+    var kept: UInt64?
+    /// Where the journal ended when the state began: what is listed before that is taken up is not the whole.
+    private var wholeFrom: JournalPlace
+    /// It is.
+    let isWhole = Flag()
+    /// Throws when the service stops: what takes long ends then, and is done when it starts again.
+    let goOn: () throws -> Void
     /// Something that is done regularly came across damage.
     private var hasFoundDamage = false
     /// Deliveries were added that no outcome has said so far.
@@ -39,8 +55,8 @@ final class Taker {
 
     /// What a slice came to.
     struct Outcome {
-        /// Everything that was durable has been taken up.
-        var isCaughtUp: Bool
+        /// There is more to do at once.
+        var hasMore: Bool
         /// Deliveries were added, or may be sent from now on.
         var hasDeliveries: Bool
         /// What is due may be sent.
@@ -49,30 +65,52 @@ final class Taker {
         var place: JournalPlace
         var time: Int64
         /// Why what is done regularly could not be done; nil: it could.
-        var trouble: String?
+        var trouble: (any Error)?
     }
 
     init(
         _ feed: JournalFeed, _ clock: EngineClock, _ capacity: TableCapacity,
-        _ configuration: ProjectionConfiguration, path: String
+        _ configuration: ProjectionConfiguration, path: String,
+        goOn: @escaping () throws -> Void
     ) throws {
         self.feed = feed
         self.clock = clock
         self.capacity = capacity
         self.configuration = configuration
-        file = ProjectionFile(path: path)
+        self.goOn = goOn
+        wholeFrom = feed.durableEnd
+        file = ProjectionFile(path: path, trace: configuration.trace)
         // Until it is known what is needed, all is.
         feed.keepSegments(from: 0)
-        let (pool, notice) = try file.open(Self.extent(feed))
-        self.pool = pool
+        let journal = try Self.extent(feed)
+        var (pool, notice) = try file.open(journal)
         notice.map(configuration.notice)
-        isSending = try pool.read { db in
-            guard let told = try Told.read(db) else { return true }
-            return try Folder.position(db).map { $0.position.place >= told.deliveries } ?? false
+        do {
+            isSending = try pool.read(Self.isSending)
+        } catch let error where Self.isOfTheFile(error) {
+            (pool, notice) = try file.replace(journal, "\(error)")
+            notice.map(configuration.notice)
+            isSending = try pool.read(Self.isSending)
+        }
+        self.pool = pool
+    }
+
+    /// What is due may be sent, as a file says.
+    private static func isSending(_ db: Database) throws -> Bool {
+        guard let told = try Told.read(db) else { return true }
+        return try Folder.position(db).map { $0.position.place >= told.deliveries } ?? false
+    }
+
+    /// What the file holds is to blame, rather than the disk or the moment: another file is no worse off.
+    private static func isOfTheFile(_ error: any Error) -> Bool {
+        switch error {
+        case let error as DatabaseError: error.isDamage
+        case let error as ProjectionError: error.code == .unusable
+        default: false
         }
     }
 
-    private static func extent(_ feed: JournalFeed) throws -> JournalExtent {
+    static func extent(_ feed: JournalFeed) throws -> JournalExtent {
         JournalExtent(
             id: feed.id, isWhole: try feed.disk.segmentNumbers().first == 1, end: feed.durableEnd)
     }
@@ -90,6 +128,7 @@ final class Taker {
         } catch {
             folder = nil
             follower = nil
+            frame = nil
             let now = linux_monotonic_nanoseconds() / 1_000_000
             let remedy = Remedy(error)
             let isAllowed =
@@ -102,6 +141,8 @@ final class Taker {
             guard isAllowed else { throw error }
             isAnew = true
             lastAnew = now
+            wholeFrom = feed.durableEnd
+            isWhole.set(false)
             feed.keepSegments(from: 0)
             try begin(anew: remedy, because: error)
             return try slice()
@@ -113,15 +154,15 @@ final class Taker {
         var notice: String?
         switch remedy {
         case .patience: break
-        case .newFile: (pool, notice) = try file.replace(journal, "\(error)")
+        case .newFile: (pool, notice) = try file.replace(journal, "\(error)", goOn)
         case .otherFile:
             (pool, notice) = try file.putAside(journal, "other-journal", "\(error)")
         case .newState, .newBeginning:
             do {
                 try file.makeStateAnew(pool, journal)
                 notice = "lists are made anew, and what happened before is kept: \(error)"
-            } catch let damage as DatabaseError where damage.isDamage {
-                (pool, notice) = try file.replace(journal, "\(damage)")
+            } catch let damage where Self.isOfTheFile(damage) {
+                (pool, notice) = try file.replace(journal, "\(damage)", goOn)
             }
         }
         notice.map(configuration.notice)
@@ -156,254 +197,218 @@ final class Taker {
         }
     }
 
+    // MARK: A slice
+
+    /// A frame of records that is taken up, maybe in several slices.
+    private struct Frame {
+        let words: UnsafeBufferPointer<UInt64>
+        /// Where it begins, and what it follows.
+        let start: JournalPosition
+        /// Words and records that were taken up.
+        var offset = 0
+        var records = 0
+    }
+
+    /// What one slice may take.
+    private struct Budget {
+        private let began = linux_monotonic_nanoseconds()
+        let milliseconds: Double
+        let records: Int
+        /// Records that were taken up: one at least, however late it is.
+        var taken = 0
+
+        init(_ configuration: ProjectionConfiguration) {
+            milliseconds = Double(configuration.sliceMilliseconds)
+            records = configuration.sliceRecords
+        }
+
+        /// - Parameters:
+        ///   - part: of the time; the rest is for what the slice ends with.
+        ///   - owed: milliseconds that will be needed in any case.
+        func isSpent(_ part: Double, owed: Double = 0) -> Bool {
+            let elapsed = Double(linux_monotonic_nanoseconds() - began) / 1_000_000
+            return elapsed + owed >= milliseconds * part
+        }
+
+        func isEnough(owed: Double) -> Bool {
+            taken >= records || (taken > 0 && isSpent(0.5, owed: owed))
+        }
+    }
+
     private func slice() throws -> Outcome {
         let (folder, follower) = try ready()
         let end = feed.durableEnd
         let now = clock.now
         folder.beginSlice()
-        if follower.position.place < end {
-            let began = linux_monotonic_nanoseconds()
+        if frame != nil || follower.position.place < end {
             try pool.write { db in
-                var records = 0
-                while let event = try follower.next(before: end) {
-                    folder.reach(follower.position.place)
-                    switch event {
-                    case .start: folder.beginProcess()
-                    case .records(let payload, _):
-                        try payload.forEachRecord { words in
-                            try folder.take(words, db, now: now)
-                            records += 1
-                        }
-                    }
-                    let elapsed = (linux_monotonic_nanoseconds() - began) / 1_000_000
-                    if records >= configuration.sliceRecords
-                        || elapsed >= configuration.sliceMilliseconds
-                    {
-                        break
-                    }
-                }
-                try pruneInStep(folder, db, now: now)
-                try folder.finish(db, follower.position, now: now)
+                var budget = Budget(configuration)
+                while try takeUp(follower, before: end, folder, db, now: now, &budget) {}
+                try pruneInStep(folder, db, now: now) { [budget] in budget.isSpent(0.8) }
+                let position = frame?.start ?? follower.position
+                try folder.finish(db, position, records: frame?.records ?? 0, now: now)
             }
             hasDeliveries = hasDeliveries || folder.hasDeliveries
-            try keep(follower.position.place.segment)
+            try keep((frame?.start ?? follower.position).place.segment)
         }
-        let isCaughtUp = follower.position.place >= end
-        var trouble: String?
+        truncate()
+        let isCaughtUp = frame == nil && follower.position.place >= end
+        var trouble: (any Error)?
+        var hasMore = !isCaughtUp
         if isCaughtUp {
             isAnew = false
             // What was taken up is, whatever comes of this.
             do {
-                try cleanUp(folder, now: now)
+                hasMore = try workInSteps(folder, now: now)
+                hasDeliveries = hasDeliveries || folder.hasDeliveries
             } catch {
                 hasFoundDamage = (error as? DatabaseError)?.isDamage ?? false
-                trouble = "\(error)"
+                trouble = error
             }
         }
+        let place = (frame?.start ?? follower.position).place
+        if place >= wholeFrom { isWhole.set(true) }
         let wasSending = isSending
-        isSending = folder.told.map { follower.position.place >= $0.deliveries } ?? true
+        isSending = folder.told.map { place >= $0.deliveries } ?? true
         hasDeliveries = hasDeliveries || isSending && !wasSending
         defer { hasDeliveries = false }
         return Outcome(
-            isCaughtUp: isCaughtUp, hasDeliveries: hasDeliveries, isSending: isSending,
-            place: follower.position.place, time: folder.time, trouble: trouble)
+            hasMore: hasMore, hasDeliveries: hasDeliveries, isSending: isSending, place: place,
+            time: folder.time, trouble: trouble)
+    }
+
+    /// Takes more records up. False: the slice ends here.
+    private func takeUp(
+        _ follower: JournalFollower, before end: JournalPlace, _ folder: Folder, _ db: Database,
+        now: Int64, _ budget: inout Budget
+    ) throws -> Bool {
+        if frame == nil {
+            guard let event = try follower.next(before: end) else { return false }
+            switch event {
+            case .start:
+                folder.beginProcess()
+                return true
+            case .records(let words, let place):
+                frame = Frame(words: words, start: place.frameStart)
+            }
+        }
+        guard var current = frame else { return false }
+        while current.offset < current.words.count {
+            if budget.isEnough(owed: folder.owedMilliseconds) {
+                frame = current
+                return false
+            }
+            let count = RecordWords.count(current.words[current.offset])
+            guard count > 0, current.offset + count <= current.words.count else {
+                throw ProjectionError(.journal, "a record is longer than its frame")
+            }
+            if current.records >= passed {
+                folder.reach(
+                    follower.position.place, from: current.start.place, index: current.records)
+                try folder.take(
+                    UnsafeBufferPointer(
+                        rebasing: current.words[current.offset..<current.offset + count]),
+                    db, now: now)
+                budget.taken += 1
+            }
+            current.offset += count
+            current.records += 1
+        }
+        frame = nil
+        passed = 0
+        return !budget.isEnough(owed: folder.owedMilliseconds)
     }
 
     /// Lets the segments in front of one go, as soon as the disk has what was taken up of them.
-    private func keep(_ segment: UInt64) throws {
+    func keep(_ segment: UInt64) throws {
         guard segment != kept else { return }
         try ProjectionFile.sync(pool)
         feed.keepSegments(from: segment)
         kept = segment
     }
 
-    // MARK: Beginning
+    /// Milliseconds between attempts to have the log of changes begin anew that failed.
+    private static let betweenTruncations: Int64 = 10_000
 
-    /// Folder and follower at the place where the file ends, or at the beginning if it is empty.
-    private func ready() throws -> (Folder, JournalFollower) {
-        if let folder, let follower { return (folder, follower) }
-        let fresh = Folder(feed.id, capacity)
-        fresh.attemptsGoOn = configuration.attemptsGoOn
-        kept = nil
-        let found = try pool.read { db in
-            let found = try Folder.position(db)
-            let told = try Told.read(db)
-            guard found?.journal ?? feed.id == feed.id, told?.journal ?? feed.id == feed.id else {
-                throw ProjectionError(.otherJournal, "the file is another journal's")
-            }
-            try fresh.load(db)
-            return found
+    /// Has the log of changes begin anew if it is too long. What goes wrong with that is no harm: it is tried again.
+    private func truncate() {
+        let now = linux_monotonic_nanoseconds() / 1_000_000
+        guard now >= nextTruncation, file.walBytes > configuration.walBytes else { return }
+        do {
+            try ProjectionFile.truncate(pool)
+        } catch {
+            nextTruncation = now + Self.betweenTruncations
         }
-        let position: JournalPosition
-        if let found {
-            position = found.position
-            try keep(position.place.segment)
-            guard position.place <= feed.durableEnd,
-                try feed.disk.segmentNumbers().contains(position.place.segment)
-            else {
-                throw ProjectionError(.unusable, "the journal does not go on where the file ends")
-            }
-        } else if try feed.disk.segmentNumbers().first == 1 {
-            position = .start(ofSegment: 1)
-        } else {
-            position = try takeCheckpoint(fresh)
-        }
-        let reader = JournalFollower(feed.disk, id: feed.id, at: position)
-        folder = fresh
-        follower = reader
-        return (fresh, reader)
-    }
-
-    /// Takes the oldest checkpoint up that is whole and whose successor segment is there.
-    private func takeCheckpoint(_ folder: Folder) throws -> JournalPosition {
-        let segments = try feed.disk.segmentNumbers()
-        let reader = CheckpointReader(feed.disk, id: feed.id)
-        for number in try feed.disk.checkpointNumbers()
-        where segments.contains(number) && reader.check(number) == nil {
-            let now = clock.now
-            return try pool.write { db in
-                folder.reach(JournalPosition.start(ofSegment: number).place)
-                let summary = try reader.read(number, wrapping: { $0 as any Error }) { block in
-                    try block.forEachRecord { try folder.restore($0, db, now: now) }
-                }
-                let position = JournalPosition.start(ofSegment: number, after: summary.sequence)
-                try folder.endOrphans(db)
-                try folder.finish(db, position, now: now)
-                return position
-            }
-        }
-        throw JournalError(
-            .damaged, file: JournalFiles.checkpoint(segments.first ?? 1),
-            reason: "no checkpoint is whole from which the projection could begin",
-            remedy: "stop the service, and see `tollgate journal verify`")
     }
 
     // MARK: Cleaning up
 
-    /// Rows that go in one step.
-    private static let step = 10_000
+    /// Does what was too much for one slice, and what time alone brings, a step at a time. True: there is more to do.
+    private func workInSteps(_ folder: Folder, now: Int64) throws -> Bool {
+        if !folder.jobs.isEmpty {
+            try pool.write { try folder.doNextStep($0) }
+            return true
+        }
+        return try cleanUp(folder, now: now)
+    }
 
-    /// Does what time alone brings, a step at a time.
-    private func cleanUp(_ folder: Folder, now: Int64) throws {
+    private func cleanUp(_ folder: Folder, now: Int64) throws -> Bool {
         let elapsed = linux_monotonic_nanoseconds() / 1_000_000
-        guard elapsed - lastCleaning >= configuration.cleaningMilliseconds else { return }
+        guard elapsed - lastCleaning >= configuration.cleaningMilliseconds else { return false }
         lastCleaning = elapsed
         let isPruning = elapsed >= nextPruning
-        let (lines, events, days) = try pool.write { db in
-            try Cleaning.endCycles(folder.fold, db, now: now, limit: Self.step)
-            guard isPruning else { return (0, 0, 0) }
-            return (
-                try pruneAudit(folder, db, now: now, limit: Self.step),
-                try pruneEvents(folder, db, now: now, limit: Self.step / 10),
-                try Cleaning.pruneUsage(
-                    db, before: now - Int64(configuration.usageDays) * ProfileState.dayLength,
-                    limit: Self.step)
-            )
+        let isDone = try pool.write { db in
+            let budget = Budget(configuration)
+            let cleaning = Cleaning(db: db) { budget.isSpent(0.8) }
+            guard try cleaning.endCycles(folder.fold, now: now) else { return false }
+            guard isPruning else { return true }
+            let oldest = now - Int64(configuration.usageDays) * ProfileState.dayLength
+            if isSending, elapsed - began >= configuration.deliveryGrace {
+                let due = now - configuration.deliveryWait
+                guard try cleaning.giveUp(dueBefore: due, now: now) else { return false }
+            }
+            return try pruneAudit(folder, cleaning, now: now)
+                && pruneEvents(folder, cleaning, now: now)
+                && cleaning.pruneUsage(before: oldest)
         }
-        guard isPruning else { return }
-        folder.auditCount -= lines
-        folder.eventCount -= events
-        let isDone = lines + days < Self.step && events < Self.step / 10
-        nextPruning = elapsed + (isDone ? 60_000 : 0)
+        if !isDone {
+            lastCleaning = .min / 2
+        } else if isPruning {
+            nextPruning = elapsed + 60_000
+        }
+        return !isDone
     }
 
     /// Has as much go as the slice wrote, and more: so bounds hold however much is written, and however far behind it is.
-    private func pruneInStep(_ folder: Folder, _ db: Database, now: Int64) throws {
+    private func pruneInStep(
+        _ folder: Folder, _ db: Database, now: Int64, _ isOver: @escaping () -> Bool
+    ) throws {
+        let cleaning = Cleaning(db: db, isOver: isOver)
         if folder.newLines > 0 {
-            folder.auditCount -= try pruneAudit(folder, db, now: now, limit: folder.newLines * 2)
+            _ = try pruneAudit(folder, cleaning, now: now, limit: folder.newLines * 2)
         }
         if folder.newEvents > 0, folder.eventCount > configuration.eventRows {
-            folder.eventCount -= try pruneEvents(folder, db, now: now, limit: folder.newEvents * 2)
+            _ = try pruneEvents(folder, cleaning, now: now, limit: folder.newEvents * 2)
         }
     }
 
     private func pruneAudit(
-        _ folder: Folder, _ db: Database, now: Int64, limit: Int
-    ) throws -> Int {
-        try Cleaning.pruneAudit(
-            db, before: now - configuration.auditRetention,
+        _ folder: Folder, _ cleaning: Cleaning, now: Int64, limit: Int = .max
+    ) throws -> Bool {
+        let (removed, isDone) = try cleaning.pruneAudit(
+            before: now - configuration.auditRetention,
             excess: folder.auditCount - configuration.auditRows, limit: limit)
+        folder.auditCount -= removed
+        return isDone
     }
 
     private func pruneEvents(
-        _ folder: Folder, _ db: Database, now: Int64, limit: Int
-    ) throws -> Int {
-        try Cleaning.pruneEvents(
-            db, before: now - configuration.eventRetention,
+        _ folder: Folder, _ cleaning: Cleaning, now: Int64, limit: Int = .max
+    ) throws -> Bool {
+        let (removed, isDone) = try cleaning.pruneEvents(
+            after: &lastPruned, before: now - configuration.eventRetention,
             excess: folder.eventCount - configuration.eventRows, limit: limit)
-    }
-}
-
-/// Steps of what is done regularly; each a bounded number of rows.
-enum Cleaning {
-    /// Has tenants whose cycle is over count as empty in the order by fullness, though no record says so yet.
-    static func endCycles(_ fold: StateFold, _ db: Database, now: Int64, limit: Int) throws {
-        let numbers = try UInt32.fetchAll(
-            db,
-            sql: """
-                SELECT number FROM tenant_state
-                WHERE open = 1 AND ended = 0 AND cycle_end <= ? LIMIT ?
-                """, arguments: [now, limit])
-        for number in numbers {
-            guard let state = fold.tenant(number) else { continue }
-            try db.execute(
-                sql: "UPDATE tenant_state SET ended = 1, fullness = ? WHERE number = ?",
-                arguments: [state.fullness(countsOnly: true, fold.rules), number])
-        }
-    }
-
-    /// Removes the oldest lines: those before a time, and as many as there are too many. Returns how many.
-    static func pruneAudit(
-        _ db: Database, before time: Int64, excess: Int, limit: Int
-    ) throws -> Int {
-        try db.execute(
-            sql: """
-                DELETE FROM audit WHERE id IN
-                (SELECT id FROM audit WHERE id < ? ORDER BY id LIMIT ?)
-                """, arguments: [time * 1_000, limit])
-        let aged = db.changesCount
-        guard excess > aged else { return aged }
-        try db.execute(
-            sql: "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?)",
-            arguments: [min(excess - aged, limit)])
-        return aged + db.changesCount
-    }
-
-    /// Removes events of which nothing is on its way any more, with their deliveries. Returns how many.
-    static func pruneEvents(
-        _ db: Database, before time: Int64, excess: Int, limit: Int
-    ) throws -> Int {
-        let oldest = try Row.fetchAll(
-            db,
-            sql: """
-                SELECT number, time FROM event WHERE NOT EXISTS
-                (SELECT 1 FROM delivery WHERE event = event.number AND status = 0)
-                ORDER BY number LIMIT ?
-                """, arguments: [limit])
-        var removed = 0
-        for row in oldest {
-            let eventTime: Int64 = try row.value("time")
-            guard eventTime < time || removed < excess else { break }
-            let number: Int64 = try row.value("number")
-            try db.execute(
-                sql: """
-                    DELETE FROM attempt WHERE delivery IN
-                    (SELECT id FROM delivery WHERE event = ?)
-                    """, arguments: [number])
-            try db.execute(sql: "DELETE FROM delivery WHERE event = ?", arguments: [number])
-            try db.execute(sql: "DELETE FROM event WHERE number = ?", arguments: [number])
-            removed += 1
-        }
-        return removed
-    }
-
-    /// Removes the oldest days. Returns how many rows.
-    static func pruneUsage(_ db: Database, before day: Int64, limit: Int) throws -> Int {
-        try db.execute(
-            sql: """
-                DELETE FROM usage_daily WHERE (day, tenant, profile) IN
-                (SELECT day, tenant, profile FROM usage_daily WHERE day < ? LIMIT ?)
-                """, arguments: [day, limit])
-        return db.changesCount
+        folder.eventCount -= removed
+        return isDone
     }
 }

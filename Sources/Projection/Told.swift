@@ -10,6 +10,8 @@ struct Told: Equatable {
     var journal: JournalID
     var history: JournalPlace
     var deliveries: JournalPlace
+    /// Of the frame that begins at `history`: records that are told too.
+    var records = 0
 
     private static let beginning = JournalPlace(segment: 0, offset: 0)
 
@@ -23,41 +25,60 @@ struct Told: Equatable {
     /// - Throws: `ProjectionError.otherJournal`, or that the file cannot be read.
     static func keeping(_ db: Database, _ journal: JournalExtent) throws -> Told {
         let known = try Folder.position(db)
+        // Files of the first versions have no such table.
         var told =
-            try read(db) ?? Told(journal: journal.id, history: beginning, deliveries: beginning)
+            (try hasTable(db) ? read(db) : nil)
+            ?? Told(journal: journal.id, history: beginning, deliveries: beginning)
         guard told.journal == journal.id, known.map({ $0.journal == journal.id }) ?? true else {
             throw ProjectionError(.otherJournal, "the file is another journal's")
         }
-        if let known { told.history = max(told.history, known.position.place) }
+        if let known, known.position.place >= told.history {
+            told.records = max(
+                known.records, known.position.place == told.history ? told.records : 0)
+            told.history = known.position.place
+        }
         told.cut(at: journal.end)
         return told
     }
 
     /// The journal ends there: what it will hold behind that is new.
     mutating func cut(at end: JournalPlace) {
+        if history >= end { records = 0 }
         history = min(history, end)
         deliveries = min(deliveries, end)
     }
 
+    private static func hasTable(_ db: Database) throws -> Bool {
+        try Bool.fetchOne(
+            db,
+            sql: """
+                SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'told')
+                """) ?? false
+    }
+
     /// nil: the file's state has not begun anew so far.
     static func read(_ db: Database) throws -> Told? {
-        guard let row = try Row.fetchOne(db, sql: "SELECT * FROM told") else { return nil }
+        guard let row = try db.row(.told) else { return nil }
         func word(_ name: String) throws -> UInt64 { UInt64(bitPattern: try row.value(name)) }
         return Told(
             journal: JournalID(low: try word("journal_low"), high: try word("journal_high")),
             history: JournalPlace(packed: try word("history")),
-            deliveries: JournalPlace(packed: try word("deliveries")))
+            deliveries: JournalPlace(packed: try word("deliveries")),
+            records: row.optional("records") ?? 0)
     }
 
     func write(_ db: Database) throws {
         try db.execute(
             sql: """
-                INSERT OR REPLACE INTO told (id, journal_low, journal_high, history, deliveries)
-                VALUES (1, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO told
+                (id, journal_low, journal_high, history, deliveries, records)
+                VALUES (1, ?, ?, ?, ?, ?)
                 """,
             arguments: StatementArguments(
-                [journal.low, journal.high, history.packed, deliveries.packed]
-                    .map { Int64(bitPattern: $0) }))
+                [
+                    journal.low, journal.high, history.packed, deliveries.packed,
+                    UInt64(max(0, records)),
+                ].map { Int64(bitPattern: $0) }))
     }
 }
 

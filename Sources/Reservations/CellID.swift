@@ -1,7 +1,8 @@
 import Glibc
 import Limits
 
-/// The id of a tenant or profile inside its 64-byte cell: word 0 of the area is the directory hash, then one byte of
+/// The id of a tenant or profile inside its 64-byte cell: the low half of word 0 of the area is that of the directory
+/// hash (the other half is `TenantCell.use`), then one byte of
 /// length and up to 39 bytes of id. A longer id (up to 64 bytes) stands in a record of its own, whose index takes
 /// the place of the bytes.
 ///
@@ -12,7 +13,8 @@ enum CellID {
     static let inlineBytes = 39
     static let longestID = 64
 
-    static func hash(_ area: Words) -> UInt64 { area[0] }
+    /// The low half, which says where an id belongs in a directory of up to 2^32 places.
+    static func hash(_ area: Words) -> UInt64 { area[0] & 0xffff_ffff }
 
     static func write(
         _ id: BorrowedBytes, hash: UInt64, to area: Words, longIDs: Region<CacheLine>,
@@ -20,7 +22,7 @@ enum CellID {
     ) throws(TableError) {
         precondition((1...longestID).contains(id.count), "id length")
         guard let source = id.baseAddress else { return }
-        area[0] = hash
+        area[0] = hash & 0xffff_ffff
         let bytes = UnsafeMutableRawPointer(area.base + 1)
         if id.count <= inlineBytes {
             memcpy(bytes + 1, source, id.count)

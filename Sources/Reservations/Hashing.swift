@@ -112,10 +112,13 @@ struct ContentHasher {
         state = HashSecret.mix(state ^ word, secret.k0 ^ 0x9e37_79b9_7f4a_7c15)
     }
 
+    /// Quantities; one of zero is none.
     @inline(always)
     mutating func add(_ amounts: Amounts) {
-        add(UInt64(amounts.present))
-        for resource in 0..<4 where amounts.contains(resource) {
+        var named: UInt64 = 0
+        for resource in 0..<4 where amounts[resource] != 0 { named |= 1 &<< UInt64(resource) }
+        add(named)
+        for resource in 0..<4 where amounts[resource] != 0 {
             add(UInt64(bitPattern: amounts[resource]))
         }
     }

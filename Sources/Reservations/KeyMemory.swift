@@ -34,14 +34,16 @@ struct StoredAnswer {
     }
 }
 
-/// The idempotency keys of the last while and the answers they got.
+/// The idempotency keys of the last while and the answers they got. A denial is no answer: its entry binds the key to
+/// its content, and the request is decided anew.
 ///
 /// **Algorithm.** A fixed array of bucket heads; entries are pushed at the front of their bucket's list before the
 /// operation they belong to is decided, as undecided, and made visible by its completion. Entries are never unlinked:
 /// every link carries the generation of its target, so a list ends where it meets an entry that has a next life.
 /// An entry is reused only when it and everything behind it in its list is past its time, so nothing is cut off
 /// early. Two requests with one key may both push; the tenant's head decides which is the first, and the other
-/// finds it when it looks again.
+/// finds it when it looks again. Of one key there may be an entry that binds it and one with the answer that came
+/// later, in any order: the answer counts.
 ///
 /// **Progress.** Lookups are bounded by the list; a push that fails means that another push succeeded.
 struct KeyMemory {
@@ -51,6 +53,9 @@ struct KeyMemory {
     }
 
     static let chunkEntries = 128
+    /// Chunks beyond the budget, for what is played back: it fills and frees chunks a little otherwise than the process did
+    /// whose budget was spent.
+    static let spareChunks = 8
     private static let high = 0
     private static let low = 1
     private static let content = 2
@@ -66,12 +71,14 @@ struct KeyMemory {
     let buckets: Region<Word>
     /// Chunks whose entries have all been given out, the oldest in front.
     let filled: ChunkQueue
+    /// The budget.
+    let chunks: Int
 
     /// - Parameter capacity: entries; rounded up to whole chunks.
     init(capacity: Int) throws(TableError) {
-        let chunks = (capacity + Self.chunkEntries - 1) / Self.chunkEntries
-        entries = try Region(capacity: chunks * Self.chunkEntries)
-        filled = try ChunkQueue(capacity: chunks)
+        chunks = (capacity + Self.chunkEntries - 1) / Self.chunkEntries
+        entries = try Region(capacity: (chunks + Self.spareChunks) * Self.chunkEntries)
+        filled = try ChunkQueue(capacity: chunks + Self.spareChunks)
         var size = 1024
         while size < capacity / 2 { size *= 2 }
         buckets = try Region(capacity: size)
@@ -103,14 +110,16 @@ struct KeyMemory {
         return reference == 0 ? nil : UnsafeRawPointer(entry(reference).base)
     }
 
-    /// A visible entry of this key that is within its time: its answer and whether the content is the same.
+    /// A visible entry of this key that is within its time: its answer (a denial: it only binds the key) and whether the
+    /// content is the same.
     func find(_ key: KeyHash, content: UInt64, now: Int64) -> (answer: StoredAnswer, same: Bool)? {
+        var bound: (answer: StoredAnswer, same: Bool)?
         var reference = bucket(key)[0]
         while reference != 0 {
             let entry = entries[Int(truncatingIfNeeded: reference & 0xffff_ffff) &- 1]
             let generation = reference &>> 32
             let state = entry[Self.state]
-            guard state &>> 32 == generation else { return nil }
+            guard state &>> 32 == generation else { return bound }
             if state & 1 != 0 && entry[Self.low] == key.low && entry[Self.high] == key.high
                 && now < entry.signed(Self.until)
             {
@@ -122,13 +131,15 @@ struct KeyMemory {
                 }
                 let same = entry[Self.content] == content
                 // The entry may have begun its next life meanwhile: then its time was over.
-                return entry[Self.state] == state ? (answer, same) : nil
+                guard entry[Self.state] == state else { return bound }
+                if answer.decision == .allowed { return (answer, same) }
+                if bound == nil { bound = (answer, same) }
             }
             let next = entry[Self.link]
-            guard entry[Self.state] &>> 32 == generation else { return nil }
+            guard entry[Self.state] &>> 32 == generation else { return bound }
             reference = next
         }
-        return nil
+        return bound
     }
 
     /// Begins an entry's next life, undecided and in no list. Returns its reference.
@@ -193,24 +204,39 @@ struct KeyMemory {
     }
 
     /// Hands over the words of every visible entry that is within its time: high, low, content, until, answer bits,
-    /// reservation, expiry, granted. One thread, nobody else works with the memory.
-    func forEach<E: Error>(now: Int64, _ body: ([UInt64]) throws(E) -> Void) throws(E) {
-        for bucket in 0..<buckets.capacity {
-            var reference = buckets[bucket][0]
-            while reference != 0 {
-                let entry = self.entry(reference)
+    /// reservation, expiry, granted; and in which chunk it is. One thread, nobody else works with the memory.
+    ///
+    /// Chunk by chunk, those first that are over first: who takes the entries over in this order has chunks of one age
+    /// again, which are used anew one after the other, as the budget has it.
+    ///
+    /// - Parameter chunks: those that were ever taken.
+    func forEach<E: Error>(
+        now: Int64, chunks: Int, _ body: ([UInt64], Int) throws(E) -> Void
+    ) throws(E) {
+        let chunks = min(chunks, entries.capacity / Self.chunkEntries)
+        let order = (0..<chunks).map { (until: lastUntil(ofChunk: $0), chunk: $0) }
+            .filter { $0.until >= now }.sorted { ($0.until, $0.chunk) < ($1.until, $1.chunk) }
+        for (_, chunk) in order {
+            for index in chunk * Self.chunkEntries..<(chunk + 1) * Self.chunkEntries {
+                let entry = entries[index]
                 let state = entry[Self.state]
-                guard state &>> 32 == reference &>> 32 else { break }
-                if state & 1 != 0 && now <= entry.signed(Self.until) {
-                    try body([
-                        entry[Self.high], entry[Self.low], entry[Self.content], entry[Self.until],
-                        state &>> 1 & 0x7fff_ffff, entry[Self.reservation], entry[Self.expiresAt],
-                        entry[Self.granted], entry[Self.granted + 1], entry[Self.granted + 2],
-                        entry[Self.granted + 3],
-                    ])
-                }
-                reference = entry[Self.link]
+                guard state & 1 != 0, now <= entry.signed(Self.until) else { continue }
+                let words = [
+                    entry[Self.high], entry[Self.low], entry[Self.content], entry[Self.until],
+                    state &>> 1 & 0x7fff_ffff, entry[Self.reservation], entry[Self.expiresAt],
+                    entry[Self.granted], entry[Self.granted + 1], entry[Self.granted + 2],
+                    entry[Self.granted + 3],
+                ]
+                try body(words, chunk)
             }
+        }
+    }
+
+    /// Until when the last visible entry of a chunk is remembered; `.min`: none is.
+    private func lastUntil(ofChunk chunk: Int) -> Int64 {
+        (chunk * Self.chunkEntries..<(chunk + 1) * Self.chunkEntries).reduce(.min) { last, index in
+            let entry = entries[index]
+            return entry[Self.state] & 1 == 0 ? last : max(last, entry.signed(Self.until))
         }
     }
 

@@ -14,6 +14,7 @@ extension Lane {
         if keyed {
             key.hash = table.secret.keyHash(tenant: UInt32(tenant), command.idempotencyKey)
             key.content = contentHash(command)
+            key.tenant = tenant
         }
         var slot: Int?
         while true {
@@ -32,15 +33,20 @@ extension Lane {
         _ command: CheckCommand, _ tenant: Int, _ now: Int64, _ key: inout KeyRequest,
         _ keyed: Bool, _ slot: inout Int?, _ answer: inout CheckAnswer
     ) -> Attempted {
-        guard command.mode == .checkOnly ? canRead : isReady else { return fail(.journalFull) }
+        guard command.mode == .checkOnly ? canRead : mayReserve else { return fail(noRoom()) }
         let head = open(tenant)
         if own.pointee.subjects.tenant.status == .closed { return fail(.unknownTenant) }
+        var isBound = false
         if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
             // Else the answer may be one that `own.origin`, for which it waits, does not cover.
             guard isCurrent(tenant, head) else { return .again }
             guard found.same else { return fail(.keyReused) }
-            replay(found.answer, into: &answer)
-            return .done
+            if found.answer.decision == .allowed {
+                replay(found.answer, into: &answer)
+                return .done
+            }
+            // A denial bound the key to its content and is no stored answer: this is decided anew.
+            isBound = true
         }
         var profile: Int?
         if command.profileID.count > 0 {
@@ -61,27 +67,36 @@ extension Lane {
             }
         #endif
         let holds = verdict == .allowed && command.mode != .checkOnly && command.mode != .commit
-        let changes = !own.pointee.transition.isEmpty || keyed || holds
+        let keeps = keyed && (verdict == .allowed || !isBound)
+        let changes = !own.pointee.transition.isEmpty || keeps || holds || opensWindow
         if changes && command.mode != .checkOnly {
+            if holds || keeps, let failure = refusalOfShare(tenant, slot: holds, key: keeps) {
+                return fail(failure)
+            }
             if holds {
                 guard hold(&slot, command, tenant, profile, now, &answer) else {
-                    return fail(.tableFull)
+                    return fail(noSlot)
                 }
             }
             answer.tenantStatus =
                 own.pointee.transition.events.contains(.suspended)
                 ? .suspended : own.pointee.subjects.tenant.status
-            if keyed, let failure = remember(answer, &key, now: now) { return fail(failure) }
+            if keeps, let failure = remember(answer, &key, now: now) { return fail(failure) }
             step(.satellitesFilled)
-            if records { fillRecord(command, verdict: verdict, key: key, answer) }
+            if records {
+                fillRecord(command, verdict: verdict, &key, isKept: keeps, answer)
+            }
             guard swing(tenant, head, now: now) else { return .again }
             if holds {
+                table.countSlot(1, of: tenant)
                 step(.notYetTimed)
                 wheel.pointee.insert(
                     ReservationID(raw: answer.reservationID),
                     deadline: min(answer.expiresAt, now + Self.longestWait))
                 slot = nil
             }
+        } else if !keepsWindows(now: now) {
+            return fail(noRoom())
         }
         answer.tenantStatus = own.pointee.subjects.tenant.status
         answer.cycleStart = own.pointee.subjects.tenant.cycleStart
@@ -90,7 +105,7 @@ extension Lane {
         var described = answer.refused.union(answer.warnings)
         if command.includeLimits { described.formUnion(evaluated) }
         Decide.describe(
-            described, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+            described, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
         return .done
     }
 
@@ -121,7 +136,7 @@ extension Lane {
         fill(
             slot, generation: generation, tenant: tenant, profile: profile,
             policy: HoldState.policy(command.action, command.onExpiry, command.overage),
-            createdAt: now, expiresAt: answer.expiresAt)
+            createdAt: now, takenAt: windows(now), expiresAt: answer.expiresAt)
         return true
     }
 
@@ -129,20 +144,23 @@ extension Lane {
     @inline(always)
     func fill(
         _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, policy: UInt64,
-        createdAt: Int64, expiresAt: Int64
+        createdAt: Int64, takenAt: Int64, expiresAt: Int64
     ) {
         let words = table.slots[slot]
         let amounts = own.pointee.transition.held
         words[Slot.subjects] =
             UInt64(truncatingIfNeeded: tenant)
             | UInt64(truncatingIfNeeded: (profile ?? -1) &+ 1) &<< 32
-        words[Slot.policy] = policy | UInt64(amounts.present) &<< 24
+        words[Slot.policy] =
+            policy | UInt64(amounts.present) &<< 24
+            | (UInt64(bitPattern: takenAt) / UInt64(bitPattern: Record.quarter)) &<< 32
         words.setSigned(Slot.createdAt, createdAt)
         words.setSigned(Slot.expiresAt, expiresAt)
         forEachResourceIndex { words.setSigned(Slot.amounts + $0, amounts[$0]) }
         words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
         words.setSigned(Slot.cycleStart, own.pointee.subjects.tenant.cycleStart)
-        words[Slot.forgetting] = 0
+        words[Slot.forgetting] =
+            ForgetTime.unset(SlotWord(generation: generation, phase: .held)).word
         own.pointee.next.flags |= Pending.birth
         own.pointee.next.slot = slot
         own.pointee.next.slotOld = generation &<< 1
@@ -175,11 +193,13 @@ extension Lane {
 
     @inline(never)
     private func fillRecord(
-        _ command: CheckCommand, verdict: Decide.Verdict, key: KeyRequest, _ answer: CheckAnswer
+        _ command: CheckCommand, verdict: Decide.Verdict, _ key: inout KeyRequest, isKept: Bool,
+        _ answer: CheckAnswer
     ) {
         let kind: Record.Kind =
             verdict == .denied ? .denied : command.mode == .commit ? .charged : .reserved
         beginRecord(kind, key)
+        if !isKept { own.pointee.record.forgetKey() }
         own.pointee.record.reservationID = answer.reservationID
         own.pointee.record.expiresAt = answer.expiresAt
         own.pointee.record.action = command.action
@@ -197,12 +217,21 @@ extension Lane {
     }
 
     /// Takes back what an unkeyed CheckAndReserve did whose caller is gone: releases the hold, or reverses the charge
-    /// of `Mode.commit` (semantics §3, "Deadlines").
+    /// of `Mode.commit` (semantics §3, "Deadlines"). A hold that was charged at its expiry meanwhile is charged nothing in
+    /// the end: what that has raised stays raised. Where `lacksRoom` says so it is to be asked again.
     package func withdraw(_ command: CheckCommand, _ answer: CheckAnswer, now: Int64) {
         guard command.idempotencyKey.count == 0, answer.decision == .allowed else { return }
         if answer.reservationID != 0 {
             var released = ReleaseAnswer()
-            _ = release(answer.reservationID, now: now, answer: &released)
+            let failure = release(answer.reservationID, now: now, answer: &released)
+            guard failure?.code == .alreadySettled else { return }
+            var nothing = own.pointee.hold.total
+            for resource in nothing.resources { nothing[resource] = 0 }
+            var committed = CommitAnswer()
+            // Fails if it was settled by somebody who learnt of it otherwise: that stands.
+            _ = commit(
+                CommitCommand(reservationID: answer.reservationID, actual: nothing), now: now,
+                answer: &committed)
         } else if command.mode == .commit, let tenant = findTenant(command.tenantID) {
             reverse(command, answer, tenant, now: now)
         }
@@ -216,20 +245,25 @@ extension Lane {
         let profile =
             command.profileID.count > 0 ? findProfile(command.profileID, of: tenant) : nil
         while true {
-            // Without room the charge stands: it was allowed, and is on record.
-            guard isReady else { return }
+            guard isReady else {
+                _ = noRoom()
+                return
+            }
             let head = open(tenant)
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
             begin(now: now)
             let verdict = Decide.reverse(
-                &own.pointee.subjects, charged, table.rules, transition: &own.pointee.transition,
-                closed: &own.pointee.closed)
+                &own.pointee.subjects, charged, raised: answer.raised, table.rules,
+                transition: &own.pointee.transition, closed: &own.pointee.closed)
             guard verdict == .allowed else { return }
             beginRecord(.reversed)
             recordClosedCharges()
             own.pointee.record.action = command.action
             own.pointee.record.asked = command.amounts
+            own.pointee.record.tenantStatus =
+                own.pointee.transition.events.contains(.reinstated)
+                ? .active : own.pointee.subjects.tenant.status
             own.pointee.record.text = command.reference
             if swing(tenant, head, now: now) { return }
         }
@@ -255,11 +289,14 @@ extension Lane {
         hasher.add(command.profileID)
         hasher.add(command.amounts)
         if command.mode == .partial { hasher.add(command.minimums, of: command.amounts) }
-        hasher.add(
-            UInt64(command.action.rawValue) | UInt64(command.mode.rawValue) &<< 8
-                | UInt64(command.onExpiry.rawValue) &<< 16
-                | UInt64(command.overage.rawValue) &<< 24
-                | UInt64(command.ttlMilliseconds) &<< 32)
+        var fields = UInt64(command.action.rawValue) | UInt64(command.mode.rawValue) &<< 8
+        // What becomes of a hold means nothing where there is none.
+        if command.mode != .commit {
+            fields |= UInt64(command.onExpiry.rawValue) &<< 16
+            fields |= UInt64(command.overage.rawValue) &<< 24
+            fields |= UInt64(command.ttlMilliseconds) &<< 32
+        }
+        hasher.add(fields)
         hasher.add(command.reference)
         return hasher.finish()
     }
@@ -273,18 +310,19 @@ extension Lane {
             if profile == nil { return .unknownProfile }
         }
         while true {
-            guard canRead else { return .journalFull }
+            guard canRead else { return noRoom() }
             let head = open(tenant)
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
             if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
             if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
             begin(now: now)
+            guard keepsWindows(now: now) else { return noRoom() }
             answer.tenantStatus = own.pointee.subjects.tenant.status
             var set = LimitSet(rawValue: 0b11110)
             if profile != nil { set.insert(.profileDailySpend) }
             Decide.describe(
-                set, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+                set, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
             return nil
         }
     }
@@ -298,6 +336,8 @@ struct KeyRequest {
     var until: Int64 = 0
     /// The entry in the key's bucket, once it was pushed.
     var reference: UInt64 = 0
+    /// For whom the key counts (`KeyShares`); nil: for nobody.
+    var tenant: Int?
 }
 
 extension Lane {
@@ -319,8 +359,12 @@ extension Lane {
 
     func remember(_ stored: StoredAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
         if key.reference == 0 {
-            guard let index = keySupply.pointee.next(now: now, steps) else { return .keysFull }
             if key.until == 0 { key.until = now + table.capacity.retention }
+            guard
+                let index = keySupply.pointee.next(
+                    now: now, until: key.until, tenant: key.tenant,
+                    isPlayedBack: own.pointee.replays, steps)
+            else { return .keysFull }
             key.reference = table.keys.renew(
                 index, key.hash, content: key.content, until: key.until, steps)
             table.keys.fill(key.reference, stored)
@@ -367,6 +411,46 @@ extension Lane {
         own.pointee.record.contentHash = key.content
         own.pointee.record.keyUntil = key.until
         own.pointee.record.caller = own.pointee.caller
+        own.pointee.record.takenAt = 0
         own.pointee.record.text = BorrowedBytes(start: nil, count: 0)
     }
+
+    /// The numbers of a tenant and of one of its profiles; nil: there is none.
+    package func numbers(
+        tenantID: BorrowedBytes, profileID: BorrowedBytes
+    ) -> (tenant: UInt32, profile: UInt32?)? {
+        guard let tenant = findTenant(tenantID) else { return nil }
+        let profile = profileID.count > 0 ? findProfile(profileID, of: tenant) : nil
+        return (
+            UInt32(truncatingIfNeeded: tenant), profile.map { UInt32(truncatingIfNeeded: $0) }
+        )
+    }
+
+    /// Whether the operation in hand, which has just been decided, raised anything.
+    package var hasRaised: Bool { !own.pointee.transition.events.isEmpty }
+
+    /// Puts refusals on record that were counted. False: the journal has no room.
+    ///
+    /// - Parameter fill: says whose they are, how many, and what the first was about; all else is filled already.
+    package func recordRefusals(now: Int64, _ fill: (inout Record) -> Void) -> Bool {
+        guard let ring else { return true }
+        guard isReady else { return false }
+        beginRecord(.refusals)
+        own.pointee.record.transition = Transition()
+        own.pointee.record.version = 0
+        // Engine time: what was counted is told by it.
+        own.pointee.record.time = now
+        own.pointee.record.lead = own.pointee.lead
+        own.pointee.record.openedCycleStart = 0
+        own.pointee.record.openedCycleEnd = 0
+        own.pointee.record.openedDay = 0
+        own.pointee.record.decision = .denied
+        fill(&own.pointee.record)
+        ring.publish(to: ring.write(own.pointee.record))
+        own.pointee.record.count = Record.Count()
+        return true
+    }
+
+    /// Whether what is decided here is recorded at all.
+    package var isRecorded: Bool { records }
 }

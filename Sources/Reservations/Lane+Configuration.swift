@@ -69,7 +69,7 @@ extension Lane {
             state.version = 1
             Self.apply(policy, to: &state)
             let cycle = table.schedules.cycle(
-                schedule: policy.schedule, containing: now, notBefore: nil)
+                schedule: policy.schedule, containing: windows(now), notBefore: nil)
             state.cycleStart = cycle.start
             state.cycleEnd = cycle.end
             own.pointee.origin = .none
@@ -80,7 +80,8 @@ extension Lane {
                 own.pointee.record.tenant = UInt32(truncatingIfNeeded: tenant)
                 own.pointee.record.profile = nil
                 own.pointee.record.version = 1
-                own.pointee.record.time = now
+                own.pointee.record.time = windows(now)
+                own.pointee.record.lead = own.pointee.lead
                 own.pointee.record.openedCycleStart = cycle.start
                 own.pointee.record.openedCycleEnd = cycle.end
                 own.pointee.record.openedDay = 0
@@ -130,15 +131,13 @@ extension Lane {
             let bit: UInt8 = 1 << UInt8(resource.index)
             if state.caps[resource.index] != cap {
                 state.caps[resource.index] = cap
-                state.thresholdRaised &= ~bit
-                state.reachedRaised &= ~bit
+                state.rearm(bit)
             }
         }
         if state.thresholdPercent != policy.limits.alertThresholdPercent {
             state.thresholdPercent = policy.limits.alertThresholdPercent
-            state.thresholdRaised = 0
-            state.reachedRaised = 0
-            state.percentEpoch &+= 1
+            state.rearm(0xf)
+            state.percentEpoch = (state.percentEpoch &+ 1) & 0xf_ffff
         }
         state.autoSuspend = policy.limits.autoSuspend
         state.onLimit = policy.onLimit
@@ -188,14 +187,17 @@ extension Lane {
             let present = own.pointee.subjects.tenant.status
             guard isCurrent(tenant, head) else { continue }
             if present == .closed { throw TableError.closed(id) }
-            if present == status { return }
+            // Whom a limit has suspended an operator may suspend all the same: it ends the holds.
+            let endsHolds = status != .active
+            if present == status && own.pointee.subjects.tenant.endsHolds == endsHolds { return }
             begin(now: now)
+            own.pointee.subjects.tenant.endsHolds = endsHolds
             switch status {
             case .suspended:
-                own.pointee.transition.events = .suspended
+                if present != .suspended { own.pointee.transition.raise(.suspended) }
                 beginRecord(.tenantSuspended)
             case .active:
-                own.pointee.transition.events = .reinstated
+                own.pointee.transition.raise(.reinstated)
                 beginRecord(.tenantReinstated)
             case .closed:
                 own.pointee.subjects.tenant.status = .closed
@@ -224,14 +226,16 @@ extension Lane {
         id.withBorrowedBytes({ findTenant($0) }).map { !isClosed($0) } ?? false
     }
 
-    private func isClosed(_ tenant: Int) -> Bool {
+    private func isClosed(_ tenant: Int) -> Bool { standing(of: tenant).status == .closed }
+
+    /// How a tenant stands, as far as the lane of the configuration alone changes it. On that lane.
+    func standing(of tenant: Int) -> TenantState {
         let cell = table.tenantCells[tenant]
         while true {
             let word = cell[TenantCell.head]
             TenantNode.load(
                 table.tenantNodes[Head(word: word).buffer], into: &own.pointee.subjects.tenant)
-            guard cell[TenantCell.head] == word else { continue }
-            return own.pointee.subjects.tenant.status == .closed
+            if cell[TenantCell.head] == word { return own.pointee.subjects.tenant }
         }
     }
 
@@ -256,20 +260,7 @@ extension Lane {
     ///   - version: one higher with every setting.
     ///   - text: the setting, encoded, at most `Record.longestText` bytes.
     package func recordSetting(_ text: BorrowedBytes, version: UInt64, now: Int64) -> Bool {
-        guard let ring else { return true }
-        guard isReady else { return false }
-        beginRecord(.settingChanged)
-        own.pointee.record.transition = Transition()
-        own.pointee.record.tenant = .max
-        own.pointee.record.profile = nil
-        own.pointee.record.version = version
-        own.pointee.record.time = now
-        own.pointee.record.openedCycleStart = 0
-        own.pointee.record.openedCycleEnd = 0
-        own.pointee.record.openedDay = 0
-        own.pointee.record.text = text
-        ring.publish(to: ring.write(own.pointee.record))
-        return true
+        recordForService(.settingChanged, text, version: version, now: now)
     }
 
     /// Makes a messaging profile or changes its settings. It belongs to its tenant for ever.
@@ -371,8 +362,7 @@ extension Lane {
         let cap = policy.dailySpendNanos ?? -1
         if state.cap != cap {
             state.cap = cap
-            state.thresholdRaised = false
-            state.reachedRaised = false
+            state.rearm()
         }
         state.enabled = policy.enabled
         state.closed = false

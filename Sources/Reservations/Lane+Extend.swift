@@ -9,24 +9,31 @@ extension Lane {
         defer { if let unused = body { table.giveBody(unused, steps) } }
         var key = KeyRequest()
         let keyed = command.idempotencyKey.count > 0
+        let asksForRoom = !command.additional.isEmpty
         while true {
-            guard isReady else { return .journalFull }
+            guard asksForRoom ? mayReserve : isReady else { return noRoom() }
             guard let open = openReservation(command.reservationID) else {
                 return .unknownReservation
             }
             // To ask for room or time is a new request, not a settlement.
             if own.pointee.subjects.tenant.status == .closed { return .unknownReservation }
+            var isBound = false
             if keyed {
                 if key.reference == 0 {
                     key.hash = table.secret.keyHash(
                         tenant: UInt32(open.tenant), command.idempotencyKey)
                     key.content = contentHash(command)
+                    key.tenant = open.tenant
                 }
                 if let found = table.keys.find(key.hash, content: key.content, now: now) {
                     guard isCurrent(open.tenant, open.head) else { continue }
                     guard found.same else { return .keyReused }
-                    replay(found.answer, into: &answer)
-                    return nil
+                    if found.answer.decision == .allowed {
+                        replay(found.answer, into: &answer)
+                        return nil
+                    }
+                    // A denial is no stored answer: decided anew.
+                    isBound = true
                 }
             }
             if own.pointee.subjects.hasProfile && own.pointee.subjects.profile.closed {
@@ -48,16 +55,24 @@ extension Lane {
             answer.expiresAt = verdict == .allowed ? newExpiry(command, now: now) : oldExpiry
             let grows = verdict == .allowed && !own.pointee.transition.held.isEmpty
             let moves = grows || answer.expiresAt != oldExpiry
-            if moves || keyed || !own.pointee.transition.isEmpty {
+            let keeps = keyed && (verdict == .allowed || !isBound)
+            if moves || keeps || !own.pointee.transition.isEmpty || opensWindow {
+                // Time alone draws on what reservations leave.
+                if keeps, asksForRoom,
+                    let failure = refusalOfShare(open.tenant, slot: false, key: true)
+                {
+                    return failure
+                }
                 if moves {
                     guard !open.word.isExhausted else { return .tooManyExtensions }
                     if grows, !addSegment() { return .tooManyWindows }
-                    if body == nil { body = table.takeBody(steps) }
+                    if body == nil { body = table.takeBody(sparing: grows, steps) }
                     guard let body else { return .tableFull }
                     storeSegments(to: table.bodies[body], expiresAt: answer.expiresAt)
                 }
-                if keyed, let failure = remember(stored(answer), &key, now: now) { return failure }
-                beginRecord(verdict == .denied ? .extensionDenied : .extended, key)
+                if keeps, let failure = remember(stored(answer), &key, now: now) { return failure }
+                beginRecord(
+                    verdict == .denied ? .extensionDenied : .extended, keeps ? key : KeyRequest())
                 describe(command, answer)
                 if moves {
                     guard settle(open, .held, body: body, now: now) else { continue }
@@ -66,10 +81,13 @@ extension Lane {
                     own.pointee.record.reservationID = command.reservationID
                     guard swing(open.tenant, open.head, now: now) else { continue }
                 }
+            } else if !keepsWindows(now: now) {
+                return noRoom()
             }
+            answer.tenantStatus = own.pointee.subjects.tenant.status
             Decide.describe(
                 answer.refused.union(answer.warnings), &own.pointee.subjects, table.rules,
-                asOf: now, into: &answer.limits)
+                asOf: windows(now), into: &answer.limits)
             return nil
         }
     }

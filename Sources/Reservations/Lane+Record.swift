@@ -13,9 +13,10 @@ extension Lane {
         if keyed {
             key.hash = table.secret.keyHash(tenant: UInt32(tenant), command.idempotencyKey)
             key.content = contentHash(command)
+            key.tenant = tenant
         }
         while true {
-            guard isReady else { return .journalFull }
+            guard isReady else { return noRoom() }
             let head = open(tenant)
             if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
             if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
@@ -60,7 +61,7 @@ extension Lane {
                 stored.tenantStatus = status
                 if let failure = remember(stored, &key, now: now) { return failure }
             }
-            beginRecord(.usageRecorded, key)
+            beginRecord(isTotal ? .countsReconciled : .usageRecorded, key)
             if records {
                 own.pointee.record.action = command.action
                 own.pointee.record.asked = amounts
@@ -74,7 +75,8 @@ extension Lane {
             answer.tenantStatus = status
             answer.replayed = false
             Decide.describe(
-                reached, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+                reached, &own.pointee.subjects, table.rules, asOf: windows(now),
+                into: &answer.limits)
             return nil
         }
     }

@@ -33,17 +33,28 @@ extension Lane {
         switch record.kind {
         case .reserved:
             guard bear(record, tenant) else {
-                return .contradiction("reservation \(record.reservationID) cannot be in its slot")
+                return .contradiction(
+                    """
+                    reservation \(record.reservationID) cannot be in its slot: --max-reservations \
+                    must not be lower than it was
+                    """)
             }
         case .committed, .committedLate, .released, .releasedLate, .expired, .expiredCharged,
             .forgotten, .extended:
             if let contradiction = moveSlot(record) { return .contradiction(contradiction) }
-        case .tenantClosed: own.pointee.subjects.tenant.status = .closed
+        case .holdMoved:
+            if let contradiction = moveHoldAgain(record) { return .contradiction(contradiction) }
+        case .tenantClosed:
+            own.pointee.subjects.tenant.status = .closed
+            own.pointee.subjects.tenant.endsHolds = true
+        case .tenantSuspended: own.pointee.subjects.tenant.endsHolds = true
+        case .tenantReinstated: own.pointee.subjects.tenant.endsHolds = false
         case .profileClosed: own.pointee.subjects.profile.closed = true
         default: break
         }
         if record.hasKey, record.keyUntil >= now, !rememberAgain(record) {
-            return .contradiction("more idempotency keys than the table has room for")
+            return .contradiction(
+                "more idempotency keys than the table has room for: raise --max-remembered")
         }
         let swung = swing(tenant, head, now: record.time)
         precondition(swung, "a table that is played back has one thread")
@@ -171,14 +182,22 @@ extension Lane {
         own.pointee.transition = record.transition
         own.pointee.openedCycle = record.openedCycleEnd != 0
         own.pointee.openedDay = record.openedDay != 0
-        if record.openedCycleEnd != 0 {
+        let moves = record.kind == .windowsMoved
+        if moves, record.openedCycleEnd != 0 {
+            own.pointee.subjects.tenant.cycleStart = record.openedCycleStart
+            own.pointee.subjects.tenant.cycleEnd = record.openedCycleEnd
+        } else if record.openedCycleEnd != 0 {
             own.pointee.subjects.tenant.openCycle(
                 start: record.openedCycleStart, end: record.openedCycleEnd, table.rules)
         }
         if own.pointee.subjects.hasProfile {
             own.pointee.subjects.profile.follow(
                 percentEpoch: own.pointee.subjects.tenant.percentEpoch)
-            if record.openedDay != 0 { own.pointee.subjects.profile.openDay(record.openedDay) }
+            if moves, record.openedDay != 0 {
+                own.pointee.subjects.profile.dayStart = record.openedDay
+            } else if record.openedDay != 0 {
+                own.pointee.subjects.profile.openDay(record.openedDay)
+            }
         }
         return record.transition.fits(own.pointee.subjects) ? nil : "its totals leave their range"
     }
@@ -187,10 +206,16 @@ extension Lane {
     private func bear(_ record: borrowing Record, _ tenant: Int) -> Bool {
         let id = ReservationID(raw: record.reservationID)
         guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
-            id.generation <= ReservationID.generationMask
+            id.generation <= ReservationID.lastGeneration
         else { return false }
         let words = table.slots[id.slot]
         let before = SlotWord(word: words[Slot.state])
+        // An id is given once: a journal in which two records make one reservation is not one that was written.
+        guard before.generation != id.generation else { return false }
+        if before.phase != .free {
+            table.countSlot(-1, of: Int(truncatingIfNeeded: words[Slot.subjects] & 0xffff_ffff))
+        }
+        table.countSlot(1, of: tenant)
         if let body = before.body { table.giveBody(body, steps) }
         words[Slot.state] = SlotWord(generation: id.generation, phase: .held).word
         words[Slot.birth] = id.generation &<< 1
@@ -199,7 +224,7 @@ extension Lane {
             id.slot, generation: id.generation, tenant: tenant,
             profile: own.pointee.subjects.hasProfile ? own.pointee.profile : nil,
             policy: HoldState.policy(record.action, record.onExpiry, record.overage),
-            createdAt: record.time, expiresAt: record.expiresAt)
+            createdAt: record.life, takenAt: record.time, expiresAt: record.expiresAt)
         return true
     }
 
@@ -215,13 +240,15 @@ extension Lane {
         else { return "reservation \(record.reservationID) is another tenant's" }
         loadHold(words, word, hasProfile: own.pointee.subjects.hasProfile)
         guard let next = nextWord(record, word, words) else {
-            return "more reservations with other amounts than the table has room for"
+            return
+                "more reservations with other amounts than the table has room for: raise --max-amended"
         }
         own.pointee.next.flags |= Pending.swing
         own.pointee.next.slot = id.slot
         own.pointee.next.slotOld = word.word
         own.pointee.next.slotNew = next.word
         if let old = word.body, old != next.body { table.giveBody(old, steps) }
+        if next.phase == .free { table.countSlot(-1, of: Int(record.tenant)) }
         return nil
     }
 
@@ -240,7 +267,7 @@ extension Lane {
             let expiresAt = record.expiresAt
             if !grows && expiresAt == own.pointee.hold.expiresAt { return word }
             if grows { _ = addSegment() }
-            guard let body = table.takeBody(steps) else { return nil }
+            guard let body = takeBodyAgain(now: record.life) else { return nil }
             storeSegments(to: table.bodies[body], expiresAt: record.expiresAt)
             return word.next(.held, body: body)
         default:
@@ -252,7 +279,7 @@ extension Lane {
                     tenantStatus: record.tenantStatus)
                 return settled(words, record, next)
             }
-            guard let body = table.takeBody(steps) else { return nil }
+            guard let body = takeBodyAgain(now: record.life) else { return nil }
             fillSettlement(body, record)
             let next = word.settled(
                 late ? .committedLate : .committedOther, body: body, warnings: record.warnings,
@@ -261,9 +288,44 @@ extension Lane {
         }
     }
 
+    /// A body for what a record says; nil: none is left.
+    ///
+    /// A settled reservation is forgotten without a record. While it ran, the process had its body again from then on; here
+    /// it would stay until another reservation is born in its slot. So where bodies are scarce, those are freed that were
+    /// free by the record's time. O(1) but for a look at all slots, once for as many bodies as it finds.
+    private func takeBodyAgain(now: Int64) -> Int? {
+        if let body = table.takeBody(steps) { return body }
+        if own.pointee.forgetting.isEmpty { own.pointee.forgetting = settledWithBodies() }
+        while let next = own.pointee.forgetting.last, next.time <= now {
+            own.pointee.forgetting.removeLast()
+            let words = table.slots[next.slot]
+            // Another one has been born there.
+            guard words[Slot.state] == next.word.word, let body = next.word.body else { continue }
+            words[Slot.state] = SlotWord(generation: next.word.generation, phase: .free).word
+            table.countSlot(-1, of: Int(truncatingIfNeeded: words[Slot.subjects] & 0xffff_ffff))
+            table.giveBody(body, steps)
+            if let body = table.takeBody(steps) { return body }
+        }
+        return nil
+    }
+
+    /// Settled reservations with bodies, of whose end there will be no record; those that are forgotten first are last.
+    private func settledWithBodies() -> [ReplayedBody] {
+        var found: [ReplayedBody] = []
+        for slot in 0..<min(Int(table.counter(.slots)[0]), table.slots.capacity) {
+            let words = table.slots[slot]
+            let word = SlotWord(word: words[Slot.state])
+            guard word.body != nil, word.phase != .free, word.phase != .held, !word.phase.isExpired,
+                let time = ForgetTime(word: words[Slot.forgetting]).time(of: word)
+            else { continue }
+            found.append(ReplayedBody(time: time, slot: slot, word: word))
+        }
+        return found.sorted { $0.time > $1.time }
+    }
+
     /// Notes when the settled reservation is forgotten.
     private func settled(_ words: Words, _ record: borrowing Record, _ word: SlotWord) -> SlotWord {
-        words[Slot.forgetting] = ForgetTime(record.time + table.capacity.retention, word).word
+        words[Slot.forgetting] = ForgetTime(record.life + table.capacity.retention, word).word
         return word
     }
 
@@ -297,8 +359,16 @@ extension Lane {
         key.hash = KeyHash(high: record.keyHigh, low: record.keyLow)
         key.content = record.contentHash
         key.until = record.keyUntil
-        return remember(stored, &key, now: record.time) == nil
+        key.tenant = Int(record.tenant)
+        return remember(stored, &key, now: record.life) == nil
     }
+}
+
+/// A settled reservation with a body, and when it is forgotten, Unix milliseconds.
+struct ReplayedBody {
+    var time: Int64
+    var slot: Int
+    var word: SlotWord
 }
 
 extension Transition {

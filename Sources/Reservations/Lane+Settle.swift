@@ -15,7 +15,7 @@ extension Lane {
     func openReservation(_ raw: UInt64) -> OpenSlot? {
         let id = ReservationID(raw: raw)
         guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
-            id.generation <= ReservationID.generationMask
+            id.generation <= ReservationID.lastGeneration
         else { return nil }
         let words = table.slots[id.slot]
         while true {
@@ -102,6 +102,10 @@ extension Lane {
             own.pointee.record.reservationID =
                 ReservationID(slot: open.slot, generation: open.word.generation).raw
             own.pointee.record.action = own.pointee.hold.action
+            // Of engine time as it was then, which is not the present lead's.
+            own.pointee.record.takenAt =
+                Int64(truncatingIfNeeded: table.slots[open.slot][Slot.policy] &>> 32)
+                &* Record.quarter
         }
         step(.satellitesFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
@@ -113,9 +117,30 @@ extension Lane {
 
     /// Release. Linearizes as `check`.
     package func release(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer) -> Failure? {
+        release(id, nil, now: now, answer: &answer)
+    }
+
+    /// As above.
+    ///
+    /// - Parameter key: as of `CommitCommand`.
+    package func release(
+        _ id: UInt64, key: BorrowedBytes, now: Int64, answer: inout ReleaseAnswer
+    ) -> Failure? {
+        guard key.count > 0 else { return release(id, nil, now: now, answer: &answer) }
+        var keyed = SettlementKey(bytes: key)
+        return withUnsafeMutablePointer(to: &keyed) {
+            release(id, $0, now: now, answer: &answer)
+        }
+    }
+
+    @inline(__always)
+    private func release(
+        _ id: UInt64, _ key: UnsafeMutablePointer<SettlementKey>?, now: Int64,
+        answer: inout ReleaseAnswer
+    ) -> Failure? {
         answer = ReleaseAnswer()
         while true {
-            switch attemptRelease(id, now: now, answer: &answer) {
+            switch attemptRelease(id, key, now: now, answer: &answer) {
             case .done: return nil
             case .failed: return own.pointee.failure
             case .again: continue
@@ -125,28 +150,105 @@ extension Lane {
 
     /// An attempt at `release`.
     @inline(never)
-    private func attemptRelease(_ id: UInt64, now: Int64, answer: inout ReleaseAnswer)
-        -> Attempted
-    {
-        guard isReady else { return fail(.journalFull) }
+    private func attemptRelease(
+        _ id: UInt64, _ key: UnsafeMutablePointer<SettlementKey>?, now: Int64,
+        answer: inout ReleaseAnswer
+    ) -> Attempted {
+        guard isReady else { return fail(noRoom()) }
         guard let open = openReservation(id) else { return fail(.unknownReservation) }
+        var finding = KeyFinding.none
+        if let key {
+            finding = find(key.pointee.bytes, &key.pointee.request, open, method: 5, now: now)
+            if finding == .moved { return .again }
+            if finding == .reused { return fail(.keyReused) }
+        }
         if open.word.phase == .held {
             begin(now: now)
             Decide.release(
                 &own.pointee.subjects, &own.pointee.hold, table.rules,
                 transition: &own.pointee.transition)
-            beginRecord(.released)
+            if let failure = beginRelease(.released, key, finding, open, now: now) {
+                return fail(failure)
+            }
             let swung = settle(open, .released, body: open.word.body, now: now)
             return swung ? .done : .again
         }
-        return releaseSettled(open, now: now, answer: &answer)
+        return releaseSettled(open, key, finding, now: now, answer: &answer)
+    }
+
+    /// Begins a release's record, with its key if it has one.
+    @inline(__always)
+    private func beginRelease(
+        _ kind: Record.Kind, _ key: UnsafeMutablePointer<SettlementKey>?, _ finding: KeyFinding,
+        _ open: OpenSlot, now: Int64
+    ) -> Failure? {
+        guard let key else {
+            beginRecord(kind)
+            return nil
+        }
+        if finding == .new, let failure = bind(&key.pointee.request, open, now: now) {
+            return failure
+        }
+        beginRecord(kind, key.pointee.request)
+        return nil
+    }
+
+    // MARK: Keys
+
+    /// A settlement's key, and what is known of it.
+    private struct SettlementKey {
+        var bytes: BorrowedBytes
+        var request = KeyRequest()
+    }
+
+    /// What a settlement's key is to it.
+    private enum KeyFinding {
+        /// It has none, or one that is bound to it already.
+        case none, bound
+        /// To be bound to it.
+        case new
+        /// Another content's.
+        case reused
+        /// The tenant has moved on meanwhile.
+        case moved
+    }
+
+    /// Looks a settlement's key up. Its content is method and reservation: what it comes to the reservation knows.
+    @inline(never)
+    private func find(
+        _ bytes: BorrowedBytes, _ key: inout KeyRequest, _ open: OpenSlot, method: UInt64,
+        now: Int64
+    ) -> KeyFinding {
+        if key.reference == 0 {
+            key.hash = table.secret.keyHash(tenant: UInt32(open.tenant), bytes)
+            var hasher = ContentHasher(table.secret, method: method)
+            hasher.add(ReservationID(slot: open.slot, generation: open.word.generation).raw)
+            key.content = hasher.finish()
+            key.tenant = open.tenant
+        }
+        guard let found = table.keys.find(key.hash, content: key.content, now: now) else {
+            return .new
+        }
+        guard isCurrent(open.tenant, open.head) else { return .moved }
+        return found.same ? .bound : .reused
+    }
+
+    /// Binds a key to the settlement in hand.
+    @inline(never)
+    private func bind(_ key: inout KeyRequest, _ open: OpenSlot, now: Int64) -> Failure? {
+        var stored = StoredAnswer()
+        stored.decision = .allowed
+        stored.reservationID =
+            ReservationID(slot: open.slot, generation: open.word.generation).raw
+        return remember(stored, &key, now: now)
     }
 
     /// Release of what is settled or expired: nothing is freed.
     @inline(never)
-    private func releaseSettled(_ open: OpenSlot, now: Int64, answer: inout ReleaseAnswer)
-        -> Attempted
-    {
+    private func releaseSettled(
+        _ open: OpenSlot, _ key: UnsafeMutablePointer<SettlementKey>?, _ finding: KeyFinding,
+        now: Int64, answer: inout ReleaseAnswer
+    ) -> Attempted {
         switch open.word.phase {
         case .released:
             answer.replayed = true
@@ -157,7 +259,9 @@ extension Lane {
             return .done
         case .expiredReleased:
             begin(now: now)
-            beginRecord(.releasedLate)
+            if let failure = beginRelease(.releasedLate, key, finding, open, now: now) {
+                return fail(failure)
+            }
             guard settle(open, .releasedLate, body: open.word.body, now: now) else { return .again }
             answer.expired = true
             return .done
@@ -174,21 +278,22 @@ extension Lane {
     {
         var body: Int?
         defer { if let unused = body { table.giveBody(unused, steps) } }
+        var key = KeyRequest()
         while true {
-            guard isReady else { return .journalFull }
+            guard isReady else { return noRoom() }
             guard let open = openReservation(command.reservationID) else {
                 return .unknownReservation
             }
-            let phase: Decide.HoldPhase
-            switch open.word.phase {
-            case .held: phase = .open
-            case .expiredReleased: phase = .expiredReleased
-            case .expiredCharged: phase = .expiredCharged
-            case .committed, .committedOther, .committedLate:
-                guard let result = repeatCommit(command, open, answer: &answer) else { continue }
-                return result
-            case .released, .releasedLate: return Failure(.alreadySettled)
-            default: return .unknownReservation
+            var finding = KeyFinding.none
+            if command.idempotencyKey.count > 0 {
+                finding = find(command.idempotencyKey, &key, open, method: 4, now: now)
+                if finding == .moved { continue }
+                if finding == .reused { return .keyReused }
+            }
+            guard let phase = open.word.phase.holdPhase else {
+                guard let result = commitSettled(command, open, answer: &answer) else { continue }
+                // Another amount under the same key is another content.
+                return result != nil && finding == .bound ? .keyReused : result
             }
             begin(now: now)
             let settlement = Decide.commit(
@@ -214,16 +319,9 @@ extension Lane {
             let suspends = own.pointee.transition.events.contains(.suspended)
             let status =
                 suspends ? TenantStatus.suspended : own.pointee.subjects.tenant.status
-            beginRecord(late ? .committedLate : .committed)
-            if records {
-                if !asHeld { own.pointee.record.asked = asked }
-                if !settlement.uncharged.isEmpty {
-                    own.pointee.record.charged = settlement.committed
-                }
-                own.pointee.record.warnings = settlement.reached
-                own.pointee.record.tenantStatus = status
-                recordClosedCharges()
-            }
+            if finding == .new, let failure = bind(&key, open, now: now) { return failure }
+            beginRecord(late ? .committedLate : .committed, key)
+            describe(settlement, asked: asHeld ? Amounts() : asked, phase, status)
             let next = open.word.settled(
                 late ? .committedLate : asHeld ? .committed : .committedOther,
                 body: asHeld ? open.word.body : body, warnings: settlement.reached,
@@ -238,10 +336,23 @@ extension Lane {
             answer.warnings = settlement.reached
             answer.tenantStatus = status
             Decide.describe(
-                settlement.reached, &own.pointee.subjects, table.rules, asOf: now,
+                settlement.reached, &own.pointee.subjects, table.rules, asOf: windows(now),
                 into: &answer.limits)
             return nil
         }
+    }
+
+    private func describe(
+        _ settlement: Decide.Settlement, asked: Amounts, _ phase: Decide.HoldPhase,
+        _ status: TenantStatus
+    ) {
+        guard records else { return }
+        own.pointee.record.asked = asked
+        if phase == .expiredCharged { own.pointee.record.onExpiry = .commit }
+        if !settlement.uncharged.isEmpty { own.pointee.record.charged = settlement.committed }
+        own.pointee.record.warnings = settlement.reached
+        own.pointee.record.tenantStatus = status
+        recordClosedCharges()
     }
 
     /// Fills a body that nobody knows with what a commit came to.
@@ -255,10 +366,15 @@ extension Lane {
         Body.store(uncharged, to: words, at: Body.uncharged)
     }
 
-    /// A commit of what was committed: the same answer, or 49203. nil: the slot changed meanwhile.
-    private func repeatCommit(
+    /// A commit of what was settled: of what was committed the same answer, or 49203. nil: the slot changed meanwhile.
+    private func commitSettled(
         _ command: CommitCommand, _ open: OpenSlot, answer: inout CommitAnswer
     ) -> Failure?? {
+        switch open.word.phase {
+        case .committed, .committedOther, .committedLate: break
+        case .released, .releasedLate: return .some(Failure(.alreadySettled))
+        default: return .some(.unknownReservation)
+        }
         var asked = own.pointee.hold.total
         var held = asked
         var committed = asked
@@ -282,6 +398,19 @@ extension Lane {
         answer.tenantStatus = open.word.tenantStatus
         answer.limits.present = []
         return .some(nil)
+    }
+}
+
+extension SlotWord.Phase {
+    /// Where a commit finds the hold; nil: it is settled, or gone.
+    @inline(always)
+    var holdPhase: Decide.HoldPhase? {
+        switch self {
+        case .held: .open
+        case .expiredReleased: .expiredReleased
+        case .expiredCharged: .expiredCharged
+        default: nil
+        }
     }
 }
 

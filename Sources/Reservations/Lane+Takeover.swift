@@ -99,7 +99,12 @@ extension Lane {
             let silent = lane < lanes && lane != index && isSilent(lane, now: now)
             let beat = table.heartbeats[lane]
             own.pointee.walk.beats[lane] = silent ? beat.signed(Heartbeat.time) : 0
-            if silent { beat.setSigned(Heartbeat.walkBegun, own.pointee.walk.beats[lane]) }
+            guard silent else { continue }
+            step(.silenceFound)
+            // Silences have rising times. A walker that was stopped here does not take a later one's word back.
+            beat.raise(
+                Heartbeat.walkBegun,
+                to: UInt64(bitPattern: own.pointee.walk.beats[lane]))
         }
     }
 
@@ -119,6 +124,7 @@ extension Lane {
         guard stop == end else { return }
         for lane in 0..<table.capacity.lanes where own.pointee.walk.beats[lane] != 0 {
             if !own.pointee.walk.isIncomplete {
+                // Plain: what was walked stays walked, and an earlier silence's time costs one more walk.
                 table.heartbeats[lane].setSigned(
                     Heartbeat.walkDone, own.pointee.walk.beats[lane])
             }
@@ -136,7 +142,9 @@ extension Lane {
         guard word.generation == owner.generation else { return }
         if word.phase == .free {
             // Losing means that its lane goes on, or that another walker was first.
-            if words.compareExchange(Slot.owner, owner.word, 0) { free(slot) }
+            if words.compareExchange(Slot.owner, owner.word, 0) {
+                recycle(slot, after: word.generation)
+            }
             return
         }
         guard table.timers.hasRoomToSpare else {
@@ -172,7 +180,7 @@ extension Lane {
             let word = SlotWord(word: words[Slot.state])
             if word.phase == .free {
                 words[Slot.owner] = 0
-                free(slot)
+                recycle(slot, after: word.generation)
             } else {
                 words[Slot.owner] = SlotOwner(generation: word.generation, lane: index).word
                 adopt(slot, word, now: now)

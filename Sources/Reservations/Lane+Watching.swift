@@ -58,12 +58,12 @@ extension Lane {
         CellID.bytes(table.profileCells[number].advanced(CellID.firstWord), table.longIDs)
     }
 
-    /// The number of a tenant that exists; nil: there is none, or it was deleted.
-    package func openTenant(_ id: BorrowedBytes) -> Int? {
+    /// The number of a tenant that exists, and whether it was not deleted; nil: there is none.
+    package func findTenant(id: BorrowedBytes) -> (number: Int, isOpen: Bool)? {
         guard let tenant = findTenant(id) else { return nil }
-        guard canRead else { return tenant }
+        guard canRead else { return (tenant, true) }
         _ = open(tenant)
-        return own.pointee.subjects.tenant.status == .closed ? nil : tenant
+        return (tenant, own.pointee.subjects.tenant.status != .closed)
     }
 
     /// What reading a subject's usage came to.
@@ -94,6 +94,7 @@ extension Lane {
                 profile == nil || !own.pointee.subjects.profile.closed
             else { return .absent }
             begin(now: now)
+            guard keepsWindows(now: now) else { return .notNow }
             answer.tenantStatus = own.pointee.subjects.tenant.status
             var mark = UsageMark()
             if profile == nil {
@@ -105,7 +106,7 @@ extension Lane {
             }
             let kinds = LimitSet(rawValue: profile == nil ? 0b11110 : 0b00001)
             Decide.describe(
-                kinds, &own.pointee.subjects, table.rules, asOf: now, into: &answer.limits)
+                kinds, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
             return .read(mark)
         }
     }

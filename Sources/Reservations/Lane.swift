@@ -37,13 +37,38 @@ package final class Lane {
         var record = Record(.reserved)
         /// On whose behalf operations are done: `Record.caller`.
         var caller: UInt64 = 0
+        /// Whether that is somebody who is bound to tenants.
+        var isLimited = false
+        /// See `Lane.lead`.
+        var lead: Int64 = 0
+        /// The time that this lane last put on record, and where; `.min`: never.
+        var marked = TimeMark()
+        /// Where the windows that the present answer shows are on record; nil: with the state, or it shows none.
+        var shown: UInt64?
+        /// Something was asked since `tick` last looked.
+        var hasAnswered = false
         /// Where the record of the present snapshot stands.
         var origin = Origin.none
         /// Records are being played back: they are on disk already.
         var replays = false
+        /// Of what is played back, settled reservations with bodies that are forgotten without a record, the next one
+        /// last; looked for where bodies are scarce.
+        var forgetting: [ReplayedBody] = []
         var spareNode: Int
         var spareProfileNode: Int
         var freeSlots = FreeSlots()
+        /// The writer's last movement in the ring that was seen, and words of expiries on record since.
+        var expiryRound: UInt64 = 0
+        var expiryWords = 0
+        /// Words that must be free in the ring for what settles or records: two records and what is left of the expiries'
+        /// share.
+        var settlementRoom = 0
+        /// The same for what asks for room: it leaves the last part of the ring to those.
+        var reservationRoom = 0
+        /// Subjects that this lane has claimed and not looked at yet (`Lane+Rollover`).
+        var rollover = 0..<0
+        /// Holds that this lane has expired.
+        var expired = 0
         /// Whether this lane has ever timed a reservation.
         var hasTimed = false
         /// The tenant of the reservation that was opened last.
@@ -51,6 +76,8 @@ package final class Lane {
         var walk: Walk
         /// Why the last attempt failed.
         var failure: Failure?
+        /// The last call did nothing for want of room in the journal.
+        var lacksRoom = false
     }
 
     /// What an attempt at an operation came to. A byte: a failure itself is large, and copied where there is one.
@@ -81,9 +108,11 @@ package final class Lane {
         wheel = .allocate(capacity: 1)
         wheel.initialize(to: TimerWheel(pool: table.timers, now: now))
         keySupply = .allocate(capacity: 1)
-        keySupply.initialize(to: KeySupply(table.keys, used: table.counter(.keyChunks)))
+        keySupply.initialize(
+            to: KeySupply(table.keys, table.keyShares, used: table.counter(.keyChunks)))
         table.heartbeats[index].setSigned(Heartbeat.time, now)
         ring = table.rings.isEmpty ? nil : table.rings[index]
+        keepRoom(forExpiries: (ring?.capacity ?? 0) / Self.expiryShare)
     }
 
     deinit {
@@ -120,6 +149,13 @@ package final class Lane {
         set { own.pointee.caller = newValue }
     }
 
+    /// Whether the following operations are done on behalf of somebody who may act for some tenants only: then these
+    /// have their shares (`TableCapacity.tenantShare`).
+    package var isLimited: Bool {
+        get { own.pointee.isLimited }
+        set { own.pointee.isLimited = newValue }
+    }
+
     // MARK: Steps of an operation
 
     /// Steps 1 and 2: a consistent copy of the tenant's node in `own.subjects.tenant`, its satellites complete.
@@ -145,10 +181,11 @@ package final class Lane {
         }
     }
 
+    /// The record first: whoever reads a satellite by itself (a listing) sees nothing whose record nobody published.
     @inline(never)
     private func completePredecessor(_ origin: Origin) {
-        table.complete(own.pointee.found, steps)
         appendPredecessor(origin)
+        table.complete(own.pointee.found, steps)
     }
 
     /// Sees to it that the record of the version that was found is published by somebody: nothing that depends on a
@@ -160,17 +197,36 @@ package final class Lane {
         #endif
         if let end = ring.copyUnpublished(from: table.rings[origin.lane], at: origin.position) {
             ring.publish(to: end)
+            step(.recordPublished)
         }
     }
 
     // MARK: Durability
 
-    /// Whether there is room for the record of an operation and for its predecessor's. To be asked before every
-    /// attempt: afterwards it is too late to refuse.
+    /// Of the ring's words, the part that what asks for room leaves to what gives it back or says what has happened:
+    /// Commit, Release, Extend by time alone, RecordUsage. While the disk stalls, these go on for longer.
+    static var settlementShare: Int { 8 }
+
+    /// Whether there is room for the record of a request and for its predecessor's. To be asked before every attempt:
+    /// afterwards it is too late to refuse.
     @inline(always)
     var isReady: Bool {
         guard let ring else { return true }
-        return ring.hasRoom(2 &* RecordWords.most) && ring.isOpen
+        return ring.hasRoom(own.pointee.settlementRoom) && ring.isOpen
+    }
+
+    /// The same for a request that asks for room.
+    @inline(always)
+    var mayReserve: Bool {
+        guard let ring else { return true }
+        return ring.hasRoom(own.pointee.reservationRoom) && ring.isOpen
+    }
+
+    /// Keeps words of the ring for expiries.
+    func keepRoom(forExpiries words: Int) {
+        own.pointee.settlementRoom = 2 * RecordWords.most + words
+        own.pointee.reservationRoom =
+            own.pointee.settlementRoom + (ring?.capacity ?? 0) / Self.settlementShare
     }
 
     /// Whether there is room for a predecessor's record: reading goes on while the disk is full.
@@ -181,16 +237,41 @@ package final class Lane {
     @inline(always)
     var records: Bool { ring != nil }
 
-    /// Whether something that this lane published is not on disk yet.
-    package var hasUnwritten: Bool { ring.map { $0.end != $0.durable } ?? false }
+    /// Whether something that this lane published is not on disk yet, or what it builds upon may not be.
+    package var hasUnwritten: Bool { ring.map { $0.end != $0.settled } ?? false }
 
     /// Starts a call: its answer reflects nothing yet.
-    package func beginCall() { own.pointee.origin = .none }
+    package func beginCall() {
+        own.pointee.origin = .none
+        own.pointee.shown = nil
+        own.pointee.hasAnswered = true
+        own.pointee.lacksRoom = false
+    }
 
-    /// Whether the answer or failure of the last call reflects a version whose record is not on disk yet.
+    /// Whether the last call did nothing because the journal had no room.
+    package var lacksRoom: Bool { own.pointee.lacksRoom }
+
+    /// Whether any call would find room now.
+    package var hasRoom: Bool { mayReserve }
+
+    /// Up to where this lane's records are on disk: what rises as long as the disk does its work.
+    package var durablePosition: UInt64 { ring?.durable ?? 0 }
+
+    /// The failure of a call that did nothing for want of room. It reflects nothing, and so waits for nothing.
+    @inline(never)
+    func noRoom() -> Failure {
+        own.pointee.lacksRoom = true
+        own.pointee.origin = .none
+        own.pointee.shown = nil
+        return .journalFull
+    }
+
+    /// Whether the answer or failure of the last call reflects a version whose record, or another that it builds upon,
+    /// may not be on disk yet, or shows a window that is not.
     package var answerWaits: Bool {
+        if let shown = own.pointee.shown, let ring, ring.durable <= shown { return true }
         let origin = own.pointee.origin
-        return origin != .none && table.rings[origin.lane].durable <= origin.position
+        return origin != .none && table.rings[origin.lane].settled <= origin.position
     }
 
     /// Copies a profile's node into `own.subjects.profile`; consistent if the tenant's head is unchanged afterwards.
@@ -216,9 +297,10 @@ package final class Lane {
         return current
     }
 
-    /// Starts the windows that hold `now`, in the copies, and clears the transition.
+    /// Starts the windows that hold engine time, in the copies, and clears the transition.
     @inline(always)
     func begin(now: Int64) {
+        let now = windows(now)
         own.pointee.transition = Transition()
         own.pointee.next.flags = 0
         own.pointee.openedCycle = false
@@ -228,14 +310,29 @@ package final class Lane {
             own.pointee.subjects.profile.follow(
                 percentEpoch: own.pointee.subjects.tenant.percentEpoch)
             if now &- own.pointee.subjects.profile.dayStart >= ProfileState.dayLength {
-                own.pointee.subjects.profile.openDay(ProfileState.dayStart(of: now))
-                own.pointee.openedDay = true
+                openDay(now: now)
             }
         }
     }
 
+    /// Whether a window begins with the operation in hand: then it is a transition, and judges the one that ends.
+    @inline(always)
+    var opensWindow: Bool { own.pointee.openedCycle || own.pointee.openedDay }
+
+    @inline(never)
+    private func openDay(now: Int64) {
+        own.pointee.transition.raise(
+            Decide.alerts(
+                ofDayOf: own.pointee.subjects.profile,
+                percent: own.pointee.subjects.tenant.thresholdPercent))
+        own.pointee.subjects.profile.openDay(ProfileState.dayStart(of: now))
+        own.pointee.openedDay = true
+    }
+
     @inline(never)
     private func openCycle(now: Int64) {
+        own.pointee.transition.raise(
+            Decide.alerts(ofCycleOf: own.pointee.subjects.tenant, table.rules))
         let cycle = table.schedules.cycle(
             schedule: own.pointee.subjects.tenant.schedule, containing: now,
             notBefore: own.pointee.subjects.tenant.cycleEnd)
@@ -287,8 +384,8 @@ package final class Lane {
         return true
     }
 
-    /// Step 6, by the author: what `ReservationTable.complete` does, with plain stores where nobody else could have
-    /// gone further, and the buffers taken over.
+    /// Step 6, by the author: what `ReservationTable.complete` does, and the buffers taken over. Others may have gone
+    /// further by any number of operations, so that each step is a compare-exchange from the exact old word.
     @inline(always)
     private func finish(_ tenant: Int, version: UInt64) {
         let flags = own.pointee.next.flags
@@ -300,8 +397,14 @@ package final class Lane {
             step(.profileSwung)
         }
         if flags & Pending.birth != 0 {
-            // Only this lane gives the slot another birth, and everybody else writes the same word.
-            table.slots[own.pointee.next.slot][Slot.birth] = own.pointee.next.slotNew
+            #if STEP_POINTS
+                if PlantedBug.planted == .overwrittenLife {
+                    table.slots[own.pointee.next.slot][Slot.birth] = own.pointee.next.slotNew
+                }
+            #endif
+            // Losing means that somebody completed it: the slot may have come to the end of this life, and begun others.
+            _ = table.slots[own.pointee.next.slot].compareExchange(
+                Slot.birth, own.pointee.next.slotOld, own.pointee.next.slotNew)
             step(.slotUpdated)
         } else if flags & Pending.swing != 0 {
             _ = table.slots[own.pointee.next.slot].compareExchange(
@@ -312,6 +415,7 @@ package final class Lane {
             table.keys.reveal(own.pointee.next.key)
             step(.keyUpdated)
         }
+        // Plain: a version that is no longer the tenant's says nothing, and costs whoever comes next a look.
         table.tenantCells[tenant][TenantCell.completed] = version
         step(.completed)
     }
@@ -330,7 +434,8 @@ package final class Lane {
             own.pointee.subjects.hasProfile
             ? UInt32(truncatingIfNeeded: own.pointee.profile) : nil
         own.pointee.record.version = version
-        own.pointee.record.time = now
+        own.pointee.record.time = windows(now)
+        own.pointee.record.lead = own.pointee.lead
         own.pointee.record.transition = own.pointee.transition
         own.pointee.record.openedCycleStart =
             own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleStart : 0
@@ -364,6 +469,9 @@ package final class Lane {
 extension Failure {
     static let tableFull = Failure(
         .unavailable, detail: "The table of reservations is full; settle some or try again later")
+    static let idsSpent = Failure(
+        .unavailable,
+        detail: "All reservation ids of this data directory were given out; export it to a new one")
     static let journalFull = Failure(
         .unavailable, detail: "The journal has no room: its disk is full, failed or too slow")
     static let keysFull = Failure(

@@ -25,6 +25,9 @@ enum TenantCell: RecordLayout {
     static let head = 0
     /// The version whose satellites its author completed: a hint that saves the next operation the work.
     static let completed = 1
+    /// High half: slots that the tenant's reservations are in, open or remembered; may be one too few for every thread
+    /// that stopped in between. Low half: the id's hash (`CellID`).
+    static let use = CellID.firstWord
 }
 
 /// A messaging profile's 64-byte cell.
@@ -153,7 +156,8 @@ enum ProfileNode: RecordLayout {
         state.closed = bits & 2 != 0
         state.thresholdRaised = bits & 4 != 0
         state.reachedRaised = bits & 8 != 0
-        state.percentEpoch = UInt8(truncatingIfNeeded: bits &>> 8)
+        state.refusalRaised = bits & 16 != 0
+        state.percentEpoch = UInt32(truncatingIfNeeded: bits &>> 8)
     }
 
     /// `inout` only so that the state is not copied first.
@@ -165,13 +169,19 @@ enum ProfileNode: RecordLayout {
         node.setSigned(3, state.dayStart)
         node[4] =
             (state.enabled ? 1 : 0) | (state.closed ? 2 : 0) | (state.thresholdRaised ? 4 : 0)
-            | (state.reachedRaised ? 8 : 0) | UInt64(state.percentEpoch) &<< 8
+            | (state.reachedRaised ? 8 : 0) | (state.refusalRaised ? 16 : 0) | UInt64(
+                state.percentEpoch) &<< 8
     }
 }
 
-/// A reservation id: 24 bits of generation, 32 bits of slot index + 1. Below 2^63, never 0.
+/// A reservation id: 24 bits of generation, 32 bits of slot index + 1. Below 2^56, never 0; the bits above stay zero.
+///
+/// **No id is given twice.** A slot's generation rises with every reservation that is made in it, and with nothing else
+/// (`Lane.giveSlot`); it never wraps: a slot that has lived through the last one is not used again, and a table whose
+/// slots all have refuses (`Lane.takeSlot`). A later process starts above the latest generation on record
+/// (`.generationFloor`), and passes over some more for what was given out and never became durable.
 struct ReservationID {
-    static let generationMask: UInt64 = 0xff_ffff
+    static let lastGeneration: UInt64 = 0xff_ffff
     let raw: UInt64
 
     @inline(always) init(raw: UInt64) { self.raw = raw }
@@ -209,6 +219,9 @@ struct SlotWord: Equatable {
         @inline(always) static var committedLate: Phase { Phase(rawValue: 7) }
         /// Released after it had expired.
         @inline(always) static var releasedLate: Phase { Phase(rawValue: 8) }
+
+        /// Expired, and neither committed nor released since.
+        @inline(always) var isExpired: Bool { self == .expiredReleased || self == .expiredCharged }
     }
 
     var word: UInt64
@@ -267,7 +280,8 @@ enum Slot: RecordLayout {
     static let birth = 1
     /// tenant | (profile + 1) << 32
     static let subjects = 2
-    /// action | onExpiry << 8 | overage << 16 | present << 24
+    /// action | onExpiry << 8 | overage << 16 | present << 24 | the quarter of an hour, of engine time, in which it was
+    /// taken << 32
     static let policy = 3
     static let createdAt = 4
     static let expiresAt = 5
@@ -305,15 +319,22 @@ struct SlotOwner {
 /// | bits | meaning |
 /// |---|---|
 /// | 22 ... 63 | Unix milliseconds |
-/// | 18 ... 21 | phase |
+/// | 18 ... 21 | phase; of a charged hold that is remembered for longer `remembered`, of one that is no more `released` |
 /// | 0 ... 17 | generation, low bits |
 struct ForgetTime {
+    /// Beyond `SlotWord.Phase`: see `ChargedMemory`.
+    private static let remembered: UInt64 = 9
+    private static let released: UInt64 = 10
+
     let word: UInt64
     @inline(always) init(word: UInt64) { self.word = word }
     @inline(always)
     init(_ time: Int64, _ state: SlotWord) {
         word = UInt64(bitPattern: time) &<< 22 | Self.life(state)
     }
+    /// None yet, in a word that no other life of the slot has.
+    @inline(always)
+    static func unset(_ state: SlotWord) -> ForgetTime { ForgetTime(word: life(state)) }
     @inline(always)
     private static func life(_ state: SlotWord) -> UInt64 {
         state.phase.rawValue &<< 18 | state.generation & 0x3_ffff
@@ -321,7 +342,27 @@ struct ForgetTime {
     /// The time, if it was set for this life and phase.
     @inline(always)
     func time(of state: SlotWord) -> Int64? {
-        word & 0x3f_ffff == Self.life(state) ? Int64(word &>> 22) : nil
+        let life = word & 0x3f_ffff
+        if life == Self.life(state) { return time }
+        guard state.phase == .expiredCharged, kind == Self.remembered || kind == Self.released,
+            life & 0x3_ffff == state.generation & 0x3_ffff
+        else { return nil }
+        return time
+    }
+
+    var time: Int64 { Int64(word &>> 22) }
+    private var kind: UInt64 { word &>> 18 & 0xf }
+    /// It is of a charged hold that is remembered for longer, in its own budget.
+    var isRemembered: Bool { kind == Self.remembered }
+    var isReleased: Bool { kind == Self.released }
+
+    /// The same charged hold, remembered until then in the budget of charged holds.
+    func remembered(until time: Int64) -> ForgetTime { with(Self.remembered, time) }
+    /// The same charged hold, which is not remembered any more.
+    func released(at time: Int64) -> ForgetTime { with(Self.released, time) }
+    private func with(_ kind: UInt64, _ time: Int64) -> ForgetTime {
+        ForgetTime(
+            word: UInt64(bitPattern: time) &<< 22 | kind &<< 18 | word & 0x3_ffff)
     }
 }
 

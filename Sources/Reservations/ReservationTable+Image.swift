@@ -46,8 +46,10 @@ extension ReservationTable {
             try body(image)
         }
         try forEachReservation(now: now, &image, body)
-        try keys.forEach(now: now) { entry throws(E) in
-            image.begin(.key, version: 0, time: now, tenant: 0)
+        try keys.forEach(now: now, chunks: Int(counter(.keyChunks)[0])) { entry, chunk throws(E) in
+            // For whom it counts: number + 1; 0: for nobody.
+            let owner = keyShares.owner(ofChunk: chunk).map { UInt32($0 + 1) } ?? 0
+            image.begin(.key, version: 0, time: now, tenant: owner)
             for word in entry { image.append(word) }
             image.seal()
             try body(image)
@@ -65,7 +67,10 @@ extension ReservationTable {
             }
             let isSettled = word.phase != .held
             let forgetTime = ForgetTime(word: words[Slot.forgetting]).time(of: word)
-            if isSettled, let forgetTime, forgetTime < now { continue }
+            // That a charged hold is forgotten is told by a record: it stays until there is one.
+            if isSettled, word.phase != .expiredCharged, let forgetTime, forgetTime < now {
+                continue
+            }
             image.begin(
                 .reservation, version: UInt64(slot), time: now,
                 tenant: UInt32(truncatingIfNeeded: words[Slot.subjects]))
@@ -98,7 +103,7 @@ extension Lane {
         case .table:
             guard words.count == 5 else { return false }
             let floor = table.counter(.generationFloor)
-            floor[0] = max(floor[0], words[4] & ReservationID.generationMask)
+            floor[0] = max(floor[0], min(words[4], ReservationID.lastGeneration))
             return true
         case .reservation: return restoreReservation(words)
         case .key:
@@ -115,6 +120,10 @@ extension Lane {
             key.hash = KeyHash(high: words[4], low: words[5])
             key.content = words[6]
             key.until = until
+            let owner = Int(truncatingIfNeeded: words[3] & 0xffff_ffff) - 1
+            if (0..<table.capacity.tenants).contains(owner) { key.tenant = owner }
+            own.pointee.replays = true
+            defer { own.pointee.replays = false }
             guard remember(stored, &key, now: now) == nil else { return false }
             table.keys.reveal(key.reference)
             own.pointee.next.flags = 0
@@ -177,6 +186,7 @@ extension Lane {
         own[Slot.birth] = word.generation << 1 | 1
         own[Slot.state] = word.word
         table.noteUsed(slot, generation: word.generation)
+        table.countSlot(1, of: Int(truncatingIfNeeded: own[Slot.subjects] & 0xffff_ffff))
         return true
     }
 }

@@ -21,6 +21,13 @@ package struct TableCapacity: Sendable {
     package var maxLife: Int64
     /// 64-bit words of each lane's ring of records; 0: nothing is recorded.
     package var ringWords: Int
+    /// Percent of the reservations, and of the keys, that a tenant may have when three quarters of all are in use
+    /// (`Lane+Shares`), 1 ... 100: for callers who are bound to tenants, and for the others. 100: no matter how many.
+    package var tenantShare = 10
+    package var unboundShare = 100
+    /// Holds that were charged at their expiry and are remembered for a day (`ChargedMemory`), at most; among the
+    /// reservations.
+    package var charged = 1_000_000
 
     package init(
         tenants: Int = 1_000_000, profiles: Int = 1_000_000, reservations: Int = 20_000_000,
@@ -75,7 +82,7 @@ package protocol CycleSchedules: Sendable {
 /// waits for a thread; completing another's satellites takes at most four compare-exchanges.
 ///
 /// **ABA.** A head carries 40 bits of version, a slot 24 bits of generation and 14 of sequence, a key reference 32
-/// bits of generation: see `Layout.swift`.
+/// bits of generation: docs/decisions/0002 says of each counter how long it lasts and what comes then.
 ///
 /// **Invariants** (asserted in production where they are cheap): (1) used ≤ cap for each blocking limit, except as
 /// semantics §3 allows; (2) counters are never negative (`Transition.apply`); (3) a profile's node, a slot and a key
@@ -98,6 +105,8 @@ package final class ReservationTable: @unchecked Sendable {
     let bodies: Region<Body>
     let longIDs: Region<CacheLine>
     let keys: KeyMemory
+    let keyShares: KeyShares
+    let chargedMemory: ChargedMemory
     let tenants: Directory<TenantCell>
     let profiles: Directory<ProfileCell>
 
@@ -108,6 +117,22 @@ package final class ReservationTable: @unchecked Sendable {
         case keyChunks, longIDs, lanes, timerChunks, idleTimerChunks, freeTimerChunks, walker
         /// The latest generation of any slot before this process; 0: none.
         case generationFloor
+        /// Slots that have come to their last generation.
+        case spentSlots
+        /// Free slots in the shared stack.
+        case sharedSlots
+        /// Bodies that are in use.
+        case usedBodies
+        /// What is scarce: see `Pressure`.
+        case pressure
+        /// Chunks of keys that count for somebody, and where the next look at them begins.
+        case countedChunks, chunkCursor
+        /// Requests refused because their tenant had more than its share.
+        case overShare
+        /// `ChargedMemory.count`
+        case rememberedCharged
+        /// How far the latest quarter of an hour's ended windows have been judged: see `Lane+Rollover`.
+        case rollover
     }
     func counter(_ counter: Counter) -> Words { counters[counter.rawValue] }
 
@@ -130,7 +155,8 @@ package final class ReservationTable: @unchecked Sendable {
         guard (64...0xffff_fffe).contains(capacity.reservations), capacity.keys > 0,
             (1...SlotWord.maxBodies).contains(capacity.bodies),
             (1...Origin.maxLanes).contains(capacity.lanes),
-            capacity.retention > 0, capacity.maxLife >= 1_000, capacity.ringWords >= 0
+            capacity.retention > 0, capacity.maxLife >= 1_000, capacity.ringWords >= 0,
+            (1...100).contains(capacity.tenantShare), (1...100).contains(capacity.unboundShare)
         else { throw TableError.invalid("capacity out of range") }
         self.capacity = capacity
         self.schedules = schedules
@@ -150,6 +176,12 @@ package final class ReservationTable: @unchecked Sendable {
             head: line(.freeSlots), records: slots, link: Slot.block, indexBits: 32)
         freeBodies = SharedStack(
             head: line(.freeBodies), records: bodies, link: Body.link, indexBits: 24)
+        chargedMemory = try ChargedMemory(
+            budget: capacity.charged, retention: capacity.retention, total: line(.rememberedCharged)
+        )
+        keyShares = try KeyShares(
+            keys, tenants: capacity.tenants, counted: line(.countedChunks),
+            cursor: line(.chunkCursor), used: line(.keyChunks), pressure: line(.pressure))
         timers = try TimerPool(
             capacity: capacity, fresh: line(.timerChunks), free: line(.idleTimerChunks),
             head: line(.freeTimerChunks))
@@ -172,6 +204,8 @@ package final class ReservationTable: @unchecked Sendable {
         heartbeats.unmap()
         timers.chunks.unmap()
         keys.unmap()
+        keyShares.unmap()
+        chargedMemory.unmap()
         tenants.deallocate()
         profiles.deallocate()
         for ring in rings { ring.deallocate() }
@@ -197,18 +231,40 @@ package final class ReservationTable: @unchecked Sendable {
         floor[0] = max(floor[0], generation)
     }
 
+    /// No reservation gets this generation of its slot, or an earlier one.
+    package var passedOverGeneration: UInt64 { counter(.generationFloor)[0] }
+
+    /// Has no reservation from now on get this generation, or an earlier one. Before there are requests.
+    package func passOverGenerations(upTo generation: UInt64) {
+        let floor = counter(.generationFloor)
+        floor[0] = max(floor[0], min(generation, ReservationID.lastGeneration))
+    }
+
     // MARK: Bodies
 
     /// Takes a body from the shared stack, or a fresh one; nil when all are in use. Lock-free.
-    func takeBody(_ steps: Steps) -> Int? {
-        if let body = freeBodies.pop(steps) { return body }
+    ///
+    /// - Parameter sparing: what settlements need is left to them.
+    func takeBody(sparing: Bool = false, _ steps: Steps) -> Int? {
+        let used = counter(.usedBodies)
+        let reserve = sparing ? capacity.bodies / Self.reservePart : 0
+        guard Int(Int64(bitPattern: used[0])) < capacity.bodies - reserve else { return nil }
+        guard let body = freeBodies.pop(steps) ?? freshBody() else { return nil }
+        _ = used.add(0, 1)
+        return body
+    }
+
+    private func freshBody() -> Int? {
         guard counter(.bodies)[0] < capacity.bodies else { return nil }
         let fresh = Int(counter(.bodies).add(0, 1))
         return fresh < capacity.bodies ? fresh : nil
     }
 
     /// Gives a body back that no slot names any more.
-    func giveBody(_ index: Int, _ steps: Steps) { freeBodies.push(index, steps) }
+    func giveBody(_ index: Int, _ steps: Steps) {
+        _ = counter(.usedBodies).add(0, .max)
+        freeBodies.push(index, steps)
+    }
 
     // MARK: Satellites
 

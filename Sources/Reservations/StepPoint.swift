@@ -17,7 +17,7 @@ package enum StepPoint: Sendable {
     case nodeWritten
     /// The head was swung: the operation has happened. Nothing else is written yet.
     case headSwung
-    /// The record is published.
+    /// The record is published, the predecessor's or the operation's own.
     case recordPublished
     /// The profile's head was swung.
     case profileSwung
@@ -39,6 +39,8 @@ package enum StepPoint: Sendable {
 
     /// A slot was taken; nothing but its generation is written.
     case slotTaken
+    /// A slot that was taken has no owner any more; its generation is not taken back yet.
+    case slotDisowned
     /// The head was swung and the satellites are complete; the hold stands in no wheel yet.
     case notYetTimed
     /// A key's entry has begun its next life and stands in no list.
@@ -54,12 +56,16 @@ package enum StepPoint: Sendable {
 
     // MARK: Forgetting and taking over
 
+    /// The time at which a settled reservation is forgotten is about to be set.
+    case forgettingRead
     /// A reservation is about to be forgotten.
     case forgetting
     /// It is forgotten; its slot is in no free list yet.
     case forgotten
     /// The walk is this lane's.
     case walkClaimed
+    /// A lane was found silent; it is about to be told that the walk has begun.
+    case silenceFound
     /// A stopped lane's reservation is timed by this lane, but stands in no wheel yet.
     case takenOver
 

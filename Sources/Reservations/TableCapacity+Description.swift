@@ -17,7 +17,7 @@ extension TableCapacity {
             // Cells and nodes; a directory is at most half empty and keeps its smaller predecessors.
             Memory(
                 kind: "tenants", count: tenants,
-                bytesEach: bytes(TenantCell.self) + bytes(TenantNode.self) + 4 * 8),
+                bytesEach: bytes(TenantCell.self) + bytes(TenantNode.self) + 5 * 8),
             Memory(
                 kind: "profiles", count: profiles,
                 bytesEach: bytes(ProfileCell.self) + bytes(ProfileNode.self) + 4 * 8),
@@ -30,6 +30,17 @@ extension TableCapacity {
                 kind: "timers", count: TimerPool.chunks(self),
                 bytesEach: bytes(TimerChunk.self)),
         ]
+    }
+
+    /// Of a table in which journal and checkpoint are folded into the next checkpoint: nobody is served from it, and what
+    /// is over comes free in other pieces than in the live one, so that it has room for twice as many keys. Backed as far
+    /// as it is used.
+    package var ofFolding: TableCapacity {
+        var folding = self
+        folding.keys = min(2 * keys + KeyMemory.chunkEntries, max(keys, 0xffff_0000))
+        folding.ringWords = 0
+        folding.lanes = 1
+        return folding
     }
 
     /// The sum of `memory`, bytes.

@@ -78,28 +78,44 @@ struct TimerWheel {
         var count = 0
     }
     private let pool: TimerPool
-    /// By level and bucket.
+    /// By level and bucket; behind them, by level, the bucket whose entries are just being moved to finer ones.
     private let lists: UnsafeMutablePointer<List>
-    /// Ticks already worked off.
+    private static let listCount = bucketCount + levels
+    /// What a leap found, in the same order and behind it `unfinished`, as far as it has not been placed anew.
+    private let leaping: UnsafeMutablePointer<List>
+    private static let leapingCount = listCount + 1
+    /// The first of these lists that may have an entry left.
+    private var leapt = leapingCount
+    /// The tick that is worked off.
     private var present: Int64
-    /// A due bucket that the last call did not finish.
+    /// What the last call did not finish of its bucket.
     private var unfinished = List()
+    /// Entries moved to finer buckets; so many of them are as much work as a look at a reservation.
+    private var moved = 0
+    private static let movesForOne = 8
     /// Unused chunks: index + 1.
     private var spare: UInt32 = 0
     private var spareCount = 0
 
     init(pool: TimerPool, now: Int64) {
         self.pool = pool
-        lists = .allocate(capacity: Self.bucketCount)
-        lists.initialize(repeating: List(), count: Self.bucketCount)
+        lists = .allocate(capacity: Self.listCount)
+        lists.initialize(repeating: List(), count: Self.listCount)
+        leaping = .allocate(capacity: Self.leapingCount)
+        leaping.initialize(repeating: List(), count: Self.leapingCount)
         present = now / Self.tickMilliseconds
     }
 
-    func deallocate() { lists.deallocate() }
+    func deallocate() {
+        lists.deallocate()
+        leaping.deallocate()
+    }
 
     /// Forgets all entries and gives all memory back.
     mutating func clear() {
-        for index in 0..<Self.bucketCount { drop(&lists[index]) }
+        for index in 0..<Self.listCount { drop(&lists[index]) }
+        for index in 0..<Self.leapingCount { drop(&leaping[index]) }
+        leapt = Self.leapingCount
         var rest = unfinished
         drop(&rest)
         unfinished = List()
@@ -189,63 +205,99 @@ struct TimerWheel {
 
     /// Works off what is due until the work that `due` tells comes to `limit`; the rest comes with the next call.
     ///
-    /// - Complexity: O(ticks passed + entries due), or O(entries) after more than nine minutes.
+    /// - Parameter mayGoOn: asked before each entry that is due.
+    /// - Returns: whether nothing is left that is due.
+    /// - Complexity: O(ticks passed + limit); of the ticks, nine minutes at the most.
     mutating func advance(
-        to now: Int64, limit: Int, _ due: (ReservationID, inout TimerWheel) -> Int
-    ) {
+        to now: Int64, limit: Int, while mayGoOn: () -> Bool,
+        _ due: (ReservationID, inout TimerWheel) -> Int
+    ) -> Bool {
         var left = limit
         let target = now / Self.tickMilliseconds
-        if target - present > Self.longestWalk { leap(to: target - 1) }
-        var list = unfinished
+        guard finishLeap(&left) else { return false }
+        if target - present > Self.longestWalk {
+            leap(to: target - 1)
+            guard finishLeap(&left) else { return false }
+        }
         while true {
+            guard finishCascades(&left) else { return false }
+            let head = Int(present & 0xff)
+            var list = unfinished
+            if list.chunk == 0 {
+                // Empty, if it was taken before: nothing is put into the bucket of the present tick.
+                list = lists[head]
+                lists[head] = List()
+            }
             while list.chunk != 0 {
-                if left <= 0 {
+                guard left > 0, mayGoOn(), let entry = pop(&list) else {
                     unfinished = list
-                    return
+                    return false
                 }
-                guard let entry = pop(&list) else { break }
                 left -= due(entry.id, &self)
             }
             unfinished = List()
-            guard present < target else { return }
+            guard present < target else { return true }
             present += 1
             for level in 1..<Self.levels where present & (1 << Int64(8 * level) - 1) == 0 {
-                cascade(level)
+                let coarse = level * Self.buckets + Int(present >> Int64(8 * level) & 0xff)
+                lists[Self.bucketCount + level] = lists[coarse]
+                lists[coarse] = List()
             }
-            let head = Int(present & 0xff)
-            list = lists[head]
-            lists[head] = List()
         }
     }
 
-    /// Goes on at a tick far ahead (the process was stopped, the clock was moved): places every entry anew instead of
-    /// walking the ticks between. O(entries).
+    /// Goes on at a tick far ahead (the process was stopped, the clock was moved), where every entry is to be placed anew
+    /// instead of walking the ticks between. The leap before is finished.
     private mutating func leap(to tick: Int64) {
-        var all = (0..<Self.bucketCount).map { lists[$0] }
-        all.append(unfinished)
-        lists.update(repeating: List(), count: Self.bucketCount)
+        leaping.update(from: lists, count: Self.listCount)
+        leaping[Self.listCount] = unfinished
+        lists.update(repeating: List(), count: Self.listCount)
         unfinished = List()
         present = tick
-        for index in all.indices {
-            while let entry = pop(&all[index]) {
-                place(entry.id.raw, deadline: entry.deadline, tick: Self.tick(entry.deadline))
-            }
-        }
+        leapt = 0
     }
 
-    /// Moves a coarse bucket's entries to finer ones.
-    private mutating func cascade(_ level: Int) {
-        let head = level * Self.buckets + Int(present >> Int64(8 * level) & 0xff)
-        var list = lists[head]
-        lists[head] = List()
-        while let entry = pop(&list) {
-            let tick = Self.tick(entry.deadline)
-            if tick <= present {
-                // `present` is the tick about to be worked off: what is due now goes into its bucket.
-                append(entry.id.raw, deadline: entry.deadline, to: Int(present & 0xff))
-            } else {
-                place(entry.id.raw, deadline: entry.deadline, tick: tick)
+    /// Places anew what a leap found; what is due comes up with the next tick. False: the work has come to its limit.
+    private mutating func finishLeap(_ left: inout Int) -> Bool {
+        while leapt < Self.leapingCount {
+            let index = leapt
+            var list = leaping[index]
+            defer { leaping[index] = list }
+            while list.chunk != 0 {
+                guard left > 0, let entry = pop(&list) else { return false }
+                countMove(&left)
+                place(entry.id.raw, deadline: entry.deadline, tick: Self.tick(entry.deadline))
+            }
+            leapt += 1
+        }
+        return true
+    }
+
+    @inline(always)
+    private mutating func countMove(_ left: inout Int) {
+        moved &+= 1
+        if moved % Self.movesForOne == 0 { left -= 1 }
+    }
+
+    /// Moves the entries of the coarse buckets that begin with the present tick to finer ones. False: the work has come to
+    /// its limit.
+    private mutating func finishCascades(_ left: inout Int) -> Bool {
+        for level in 1..<Self.levels {
+            var list = lists[Self.bucketCount + level]
+            guard list.chunk != 0 else { continue }
+            defer { lists[Self.bucketCount + level] = list }
+            while list.chunk != 0 {
+                guard left > 0, let entry = pop(&list) else { return false }
+                countMove(&left)
+                let tick = Self.tick(entry.deadline)
+                if tick <= present {
+                    // What is due now goes into the bucket that is about to be worked off.
+                    append(entry.id.raw, deadline: entry.deadline, to: Int(present & 0xff))
+                } else {
+                    place(entry.id.raw, deadline: entry.deadline, tick: tick)
+                }
             }
         }
+        return true
     }
 }

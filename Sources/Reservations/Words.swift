@@ -41,6 +41,12 @@ struct Words: @unchecked Sendable {
         base[index].wrappingAdd(operand, ordering: .relaxed).oldValue
     }
 
+    /// Raises a word to a value, unless it is at least that: by who may come too late.
+    func raise(_ index: Int, to value: UInt64) {
+        var present = self[index]
+        while present < value && !compareExchange(index, present, value) { present = self[index] }
+    }
+
     @inline(always)
     func advanced(_ words: Int) -> Words { Words(base: base + words) }
 }
@@ -74,6 +80,8 @@ struct Region<Layout: RecordLayout>: @unchecked Sendable {
         // Records are met in any order: with small pages the first touch of each, and finding it again, would take
         // longer than the work on it (docs/decisions/0002). A system that has no large ones refuses; nothing is lost.
         _ = madvise(memory, bytes, MADV_HUGEPAGE)
+        // A core file of the whole table takes minutes to write, and holds the ports meanwhile.
+        _ = madvise(memory, bytes, MADV_DONTDUMP)
         base = memory.assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 

@@ -37,18 +37,25 @@ struct Books {
     var recorded: [(tenant: Int, amounts: Amounts, key: String, done: Bool)] = []
     /// By tenant: extensions that commits may have charged beyond what was held.
     var overage: [Int: Int64] = [:]
+    /// By tenant: seconds of calls that a read said were used. Nothing takes any away.
+    var seenSeconds: [Int: Int64] = [:]
     /// What went wrong, for the report.
     var violations: [String] = []
 
     mutating func tell(_ request: Int, _ answer: Told) {
-        if let before = told[request], before != answer {
+        // A denial is decided anew with every retry; what was allowed stays as it is.
+        if let before = told[request], before.decision == .allowed, before != answer {
             violations.append("request \(request) was decided twice: \(before), \(answer)")
         }
         told[request] = answer
         guard answer.reservation != 0 else { return }
+        // Over all lives of the service: what was told is never given again.
         if let other = maker[answer.reservation], other != request {
             violations.append(
                 "reservation \(answer.reservation) was given to \(other) and \(request)")
+        }
+        if answer.reservation >> 56 != 0 {
+            violations.append("reservation \(answer.reservation) has more than 56 bits")
         }
         maker[answer.reservation] = request
     }

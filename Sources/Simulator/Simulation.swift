@@ -12,7 +12,7 @@ import TestKit
 /// twice, an operation that nobody asked for. The same seed gives the same trace.
 ///
 /// In a debug build some requests are decided while another lane stands in the middle of a decision about the same
-/// tenant.
+/// tenant, or the journal's writer in the middle of a round.
 package struct Simulation {
     /// What a run came to.
     package struct Report: Sendable, Equatable {
@@ -35,7 +35,10 @@ package struct Simulation {
     final class Time: Sendable {
         let milliseconds: Atomic<Int64>
         init(_ start: Int64) { milliseconds = Atomic(start) }
+        /// By how much the wall clock is off: somebody sets it now and then.
+        let wallOffset = Atomic<Int64>(0)
         var now: Int64 { milliseconds.load(ordering: .relaxed) }
+        var wall: Int64 { now + wallOffset.load(ordering: .relaxed) }
         func advance(_ by: Int64) { milliseconds.wrappingAdd(by, ordering: .relaxed) }
     }
 
@@ -75,6 +78,10 @@ package struct Simulation {
     private var parked: [Parked] = []
     private var books = Books()
     private var report: Report
+    /// The latest engine time of any answer that the client was told.
+    private var latestTold: Int64 = 0
+    /// What that was at a tick after which the disk has taken everything.
+    private var latestKept: Int64 = 0
     /// Requests, settlements and usage of which the client does not know the outcome.
     private var unknown: Set<Int> = []
 
@@ -113,9 +120,11 @@ package struct Simulation {
         case 42..<56: settle()
         case 56..<62: recordUsage()
         case 62..<66: retry()
-        case 66..<86: round()
+        case 66..<80: round()
+        case 80..<86: meetTheWriter()
         case 86..<93: pass(Int64(1 + chance(1_500)))
-        case 93..<95: checkpoint()
+        case 93: checkpoint()
+        case 94: if chance(2) == 0 { checkpoint() } else { setWallClock() }
         case 95: disk.faults.powerCutIn = 1 + chance(30)
         case 96: if chance(4) == 0 { disk.faults.failingSyncIn = 1 + chance(3) }
         case 97: crash()
@@ -169,9 +178,14 @@ package struct Simulation {
                     capacity: TableCapacity(
                         tenants: 16, profiles: 16, reservations: 65_536, bodies: 4_096,
                         keys: 65_536, lanes: Self.lanes + 1, maxLife: 86_400_000)),
-                clock: EngineClock.Source(boot: { time.now }, wall: { time.now }), disk: disk,
+                clock: EngineClock.Source(boot: { time.now }, wall: { time.wall }), disk: disk,
                 settings: settings)
             self.engine = engine
+            // What changed nothing is on no record; the time is, twice a second while there are answers and ticks.
+            if engine.clock.now < latestKept - 500 {
+                let back = latestKept - engine.clock.now
+                books.violations.append("engine time went back over a restart, by \(back) ms")
+            }
             lanes = try engine.makeLanes(Self.lanes)
             try configure(engine)
         } catch {
@@ -197,9 +211,22 @@ package struct Simulation {
     /// Lets time pass, with everything that falls due.
     private mutating func pass(_ milliseconds: Int64) {
         time.advance(milliseconds)
+        _ = engine?.clock.follow()
         for lane in lanes { lane.tick() }
         guard let lane = lanes.first else { return }
+        // A tick finds no room for the time on a full disk.
+        if disk.faults.capacity == nil {
+            let told = latestTold
+            parked.append(
+                Parked(ticket: lane.takeTicket()) { $0.latestKept = max($0.latestKept, told) })
+        }
         for tenant in Self.tenants.indices { inspect(tenant, lane) }
+    }
+
+    /// Sets the wall clock right, or wrong: by less than a key is remembered, so that a start that goes by it forgets none.
+    private mutating func setWallClock() {
+        let offsets: [Int64] = [0, 0, 900, -1_000, 600_000, -7_200_000]
+        time.wallOffset.store(offsets[chance(offsets.count)], ordering: .relaxed)
     }
 
     private mutating func checkpoint() {
@@ -208,6 +235,39 @@ package struct Simulation {
         } catch {
             // The disk is full, or gone: the journal stands as it was.
         }
+    }
+
+    /// Decides about one tenant on both lanes while the writer stands at some step of a round, and asks for the later
+    /// one again, and for what is used, before there is another: the answers that leave then, a crash must not take back.
+    private mutating func meetTheWriter() {
+        guard let engine else { return }
+        let tenant = chance(Self.tenants.count)
+        let requests = [makeRequest(tenant), makeRequest(tenant)]
+        let turn = chance(2)
+        let asked = requests.indices.map { (books.requests[requests[$0]], lanes[$0 ^ turn]) }
+        var outcomes: [Outcome] = []
+        let decide = { outcomes = asked.map { Self.decide($0.0, $0.1) } }
+        Self.round(engine, heldAt: chance(16), decide)
+        if outcomes.isEmpty { decide() }
+        for index in requests.indices { conclude(requests[index], outcomes[index], asked[index].1) }
+        deliver()
+        send(requests[1])
+        if chance(3) == 0 { crash() }
+    }
+
+    /// Does a round, and something else at the step of that number, where there is one. A release build has no steps.
+    private static func round(
+        _ engine: Engine, heldAt step: Int, _ meanwhile: @escaping () -> Void
+    ) {
+        #if STEP_POINTS
+            var seen = 0
+            engine.onWriterStep = { _ in
+                defer { seen += 1 }
+                if seen == step { meanwhile() }
+            }
+            defer { engine.onWriterStep = nil }
+        #endif
+        engine.runJournal()
     }
 
     private mutating func round() {
@@ -331,17 +391,20 @@ package struct Simulation {
             }
             return
         }
-        let wasTold = books.told[index] != nil
+        let wasAllowed = books.told[index]?.decision == .allowed
         let told = Books.Told(
             decision: result.decision, reservation: result.reservationID,
-            expiresAt: result.expiresAt)
-        if wasTold && !result.replayed {
+            expiresAt: result.expiresAt == 0 ? 0 : result.expiresAt - lane.lane.lead)
+        let now = lane.now
+        if wasAllowed && !result.replayed {
             books.violations.append("request \(index) was acknowledged and is lost")
         }
         if !result.replayed && !result.refused.isEmpty { report.denied += 1 }
         answer(lane) { simulation in
             simulation.books.tell(index, told)
-            simulation.unknown.remove(index)
+            simulation.latestTold = max(simulation.latestTold, now)
+            // A denial is decided anew by whatever retry is under way.
+            if told.decision == .allowed { simulation.unknown.remove(index) }
         }
         inspect(books.requests[index].tenant, lane)
     }
@@ -349,7 +412,9 @@ package struct Simulation {
     private mutating func settle() {
         // Before a hold may have expired: what a late settlement comes to is another test's.
         let open = books.settleable.filter { id in
-            books.maker[id].flatMap { books.told[$0] }.map { $0.expiresAt > time.now + 100_000 }
+            books.maker[id].flatMap { books.told[$0] }.map {
+                $0.expiresAt > (engine?.clock.life ?? 0) + 100_000
+            }
                 ?? false
         }
         guard !open.isEmpty else { return }
@@ -438,6 +503,8 @@ package struct Simulation {
 
     /// Collects everything that is in flight, and holds the totals against the books.
     private mutating func collect() {
+        // Before anything that was lost is asked for again.
+        if let lane = lanes.first { for tenant in Self.tenants.indices { recall(tenant, lane) } }
         for index in unknown.sorted() { send(index) }
         for (id, settling) in books.settling.sorted(by: { $0.key < $1.key })
         where !settling.done { settle(id, settling.how) }
@@ -482,7 +549,22 @@ package struct Simulation {
                     "tenant \(tenant), \(kind): \(used) used of \(cap), overage \(overage)")
             }
         }
+        let seconds = usage.limits[.tenantMonthlyMinutes].committed
+        if !lane.answerWaits {
+            books.seenSeconds[tenant] = max(seconds, books.seenSeconds[tenant] ?? 0)
+        }
         return usage.limits
+    }
+
+    /// Holds what is used after a restart against what a read had told before.
+    private mutating func recall(_ tenant: Int, _ lane: EngineLane) {
+        let seen = books.seenSeconds[tenant] ?? 0
+        guard let states = inspect(tenant, lane) else { return }
+        let seconds = states[.tenantMonthlyMinutes].committed
+        if seconds < seen {
+            books.violations.append(
+                "tenant \(tenant): a read told of \(seen) seconds, \(seconds) are left")
+        }
     }
 
     private mutating func compare(_ tenant: Int) {
@@ -495,7 +577,8 @@ package struct Simulation {
         }
         for kind in LimitKind.allCases where states.present.contains(kind) {
             let (committed, held) = books.totals(
-                tenant: tenant, profileOnly: kind == .profileDailySpend, now: lane.now)
+                tenant: tenant, profileOnly: kind == .profileDailySpend,
+                now: lane.now - lane.lane.lead)
             let resource = kind.row.resource
             let state = states[kind]
             if state.committed != committed[resource] || state.held != held[resource] {

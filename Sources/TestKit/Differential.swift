@@ -72,10 +72,12 @@ package enum Differential {
         _ operation: ModelOperation, _ expected: ModelOutcome, _ actual: ModelOutcome
     ) -> String? {
         var (expected, actual) = (expected, actual)
-        if case .expire = operation {
-            // Holds that are overdue together expire in any order.
+        switch operation {
+        case .expire, .judge, .suspend, .closeTenant:
+            // Holds and windows that end together do so in any order.
             expected.events.sort { "\($0)" < "\($1)" }
             actual.events.sort { "\($0)" < "\($1)" }
+        default: break
         }
         guard expected != actual else { return nil }
         return "\n  model:   \(expected)\n  subject: \(actual)"
@@ -96,7 +98,7 @@ package enum Differential {
         after operation: ModelOperation, _ model: NaiveModel
     ) -> [ModelOperation] {
         switch operation {
-        case .usage, .advance, .closeTenant, .closeProfile: return []
+        case .usage, .advance, .leap, .judge, .closeTenant, .closeProfile: return []
         case .setTenant(let settings): return [.usage(tenantID: settings.id, profileID: "")]
         case .setProfile(let settings):
             return [.usage(tenantID: settings.tenantID, profileID: settings.id)]
@@ -109,8 +111,10 @@ package enum Differential {
         case .commit(let ordinal, _), .release(let ordinal): return usageQuery(ordinal, model)
         case .extend(let extend): return usageQuery(extend.reservation, model)
         case .expire:
-            return model.tenants.keys.sorted().map { .usage(tenantID: $0, profileID: "") }
-                + model.profiles.values.map(\.settings).sorted { $0.id < $1.id }
+            return model.tenants.keys.sorted().map { .usage(tenantID: $0.text, profileID: "") }
+                + model.profiles.values.map(\.settings).sorted {
+                    Identifier($0.id) < Identifier($1.id)
+                }
                 .map { .usage(tenantID: $0.tenantID, profileID: $0.id) }
         }
     }
@@ -125,9 +129,13 @@ package enum Differential {
 extension Differential.Coverage {
     mutating func note(_ operation: ModelOperation, _ outcome: ModelOutcome) {
         for event in outcome.events {
+            if case .judge = operation { note("judged by itself") }
             switch event {
             case .thresholdReached(let kind, _): note("threshold \(kind)")
             case .limitReached(let kind, _): note("reached \(kind)")
+            case .requestRefused(let kind, _): note("too large for \(kind)")
+            case .windowEndedAtThreshold(let kind, _): note("ended at the threshold \(kind)")
+            case .windowEndedAtLimit(let kind, _): note("ended at \(kind)")
             case .suspended: note("suspended")
             case .reinstated: note("reinstated")
             }
@@ -144,12 +152,19 @@ extension Differential.Coverage {
             case .withdrawnCheck(let operation):
                 check = operation
                 note("withdrawn \(check.mode)")
+                if outcome.events.contains(.reinstated(tenantID: check.tenantID)) {
+                    note("suspension taken back")
+                }
             default: return
             }
             let result = answer.decision == .allowed ? "allowed" : "denied"
             note(answer.replayed ? "check replayed" : "check \(check.mode) \(result)")
             for kind in LimitKind.allCases where answer.refused.contains(kind) {
                 note("refused \(kind)")
+            }
+            if check.mode != .checkOnly && check.key.isEmpty == false && answer.decision == .denied
+            {
+                note("denied under a key")
             }
             if answer.refusedBySuspension { note("check refused by suspension") }
             if answer.warnings.isEmpty == false { note("check warned") }

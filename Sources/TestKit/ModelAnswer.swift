@@ -30,6 +30,11 @@ package enum ModelAnswer: Sendable, Equatable {
 package enum ModelEvent: Sendable, Hashable {
     case thresholdReached(LimitKind, subject: String)
     case limitReached(LimitKind, subject: String)
+    /// Limit reached, as a refusal that trips nothing: one request was too large by itself.
+    case requestRefused(LimitKind, subject: String)
+    /// The same as the first two, for the window that ended.
+    case windowEndedAtThreshold(LimitKind, subject: String)
+    case windowEndedAtLimit(LimitKind, subject: String)
     case suspended(tenantID: String)
     case reinstated(tenantID: String)
 }

@@ -32,8 +32,12 @@ package enum ModelOperation: Sendable, Equatable {
     case usage(tenantID: String, profileID: String)
     /// The clock goes on; nothing else happens.
     case advance(milliseconds: Int64)
+    /// Engine time leaps ahead, as after a wall clock that was set: windows end, and nothing has elapsed.
+    case leap(milliseconds: Int64)
     /// Every overdue hold expires.
     case expire
+    /// Windows that have ended, and that nothing has happened since to, are judged.
+    case judge
 }
 
 /// CheckAndReserve, with the contract's defaults filled in.

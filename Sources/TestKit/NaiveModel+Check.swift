@@ -127,7 +127,8 @@ extension NaiveModel {
     }
 
     /// "An unkeyed hold whose caller's deadline passed before the answer left is released again (COMMIT mode:
-    /// reversed)." What it has raised stays raised.
+    /// reversed; if that charge had suspended the tenant and nothing is tripped without it, the same transition reinstates,
+    /// re-arms its alerts and raises `tenant.reinstated`)." What else it has raised stays raised.
     mutating func withdrawnCheck(_ operation: CheckOperation) -> ModelAnswer {
         let answer = check(operation)
         guard operation.key.isEmpty, case .check(let checked) = answer, checked.decision == .allowed
@@ -136,16 +137,22 @@ extension NaiveModel {
             _ = release(checked.reservation)
         } else if operation.mode == .commit {
             reverse(operation.amounts, tenantID: operation.tenantID, profileID: operation.profileID)
+            takeSuspensionBack(tenantID: operation.tenantID, raised: events)
         }
         return answer
     }
 
     private static func content(of operation: CheckOperation) -> String {
-        """
-        check \(operation.profileID)|\(operation.action)|\(sorted(operation.amounts))|\
-        \(sorted(operation.minimums))|\(operation.ttlMilliseconds)|\(operation.mode)|\
-        \(operation.onExpiry)|\(operation.overage)|\(operation.reference)
-        """
+        // What becomes of a hold means nothing where there is none.
+        let hold =
+            operation.mode == .commit
+            ? ""
+            : "\(operation.ttlMilliseconds)|\(operation.onExpiry)|\(operation.overage)"
+        return """
+            check \(operation.profileID)|\(operation.action)|\(sorted(operation.amounts))|\
+            \(sorted(operation.minimums, of: operation.amounts, operation.mode))|\
+            \(operation.mode)|\(hold)|\(operation.reference)
+            """
     }
 
     private mutating func decide(_ operation: CheckOperation, _ tenant: Tenant) -> ModelAnswer {
@@ -153,6 +160,10 @@ extension NaiveModel {
         var answer = ModelCheckAnswer()
         answer.tenantStatus = tenant.status
         guard tenant.status == .active else {
+            // Nothing is raised for the request; a window that is over is another matter.
+            if operation.mode != .checkOnly {
+                judgeEndedWindows(tenantID: tenantID, profileID: operation.profileID)
+            }
             answer.refusedBySuspension = true
             answer.treatment = .suspended(operation.action)
             return .check(answer)
@@ -160,9 +171,13 @@ extension NaiveModel {
         let ask = Ask(
             tenantID: tenantID, profileID: operation.profileID, amounts: operation.amounts,
             minimums: operation.minimums, isPartial: operation.mode == .partial)
-        switch judge(ask) {
-        case .overflows:
-            return .failure(.badField)
+        let verdict = judge(ask)
+        if case .overflows = verdict { return .failure(.badField) }
+        if operation.mode != .checkOnly {
+            judgeEndedWindows(tenantID: tenantID, profileID: operation.profileID)
+        }
+        switch verdict {
+        case .overflows: break
         case .refused(let limits, let tripped, let warnings):
             answer.refused = LimitSet(limits.map { LimitSet($0.kind) })
             answer.warnings = warnings
@@ -206,7 +221,8 @@ extension NaiveModel {
         }
         let content = """
             extend \(ordinal)|\(operation.ttlMilliseconds)|\(Self.sorted(operation.additional))|\
-            \(Self.sorted(operation.minimums))|\(operation.mode)
+            \(Self.sorted(operation.minimums, of: operation.additional, operation.mode))|\
+            \(operation.mode)
             """
         if let stored = storedAnswer(tenantID: tenantID, key: operation.key, content: content) {
             return stored
@@ -232,6 +248,7 @@ extension NaiveModel {
         // Choice: additional room of zeros is none, so time alone.
         let asksForRoom = operation.additional.values.contains { $0 > 0 }
         if asksForRoom && tenant.status == .suspended {
+            judgeEndedWindows(tenantID: reservation.tenantID, profileID: reservation.profileID)
             answer.refusedBySuspension = true
             answer.treatment = .suspended(reservation.action)
             return .extend(answer)
@@ -240,9 +257,11 @@ extension NaiveModel {
             tenantID: reservation.tenantID, profileID: reservation.profileID,
             amounts: operation.additional, minimums: operation.minimums,
             isPartial: operation.mode == .partial)
-        switch judge(ask) {
-        case .overflows:
-            return .failure(.badField)
+        let verdict = judge(ask)
+        if case .overflows = verdict { return .failure(.badField) }
+        judgeEndedWindows(tenantID: reservation.tenantID, profileID: reservation.profileID)
+        switch verdict {
+        case .overflows: break
         case .refused(let limits, let tripped, let warnings):
             answer.refused = LimitSet(limits.map { LimitSet($0.kind) })
             answer.warnings = warnings

@@ -68,7 +68,10 @@ extension NaiveModel {
         guard (1...max(1, reservations.count)).contains(ordinal), reservations.isEmpty == false
         else { return false }
         let reservation = reservations[ordinal - 1]
-        return reservation.isOpen || now < reservation.settledAt + retentionMilliseconds
+        // "A hold that was charged at its expiry is remembered for 24 h."
+        var retention = retentionMilliseconds
+        if case .expiredCharged = reservation.state { retention = max(retention, 86_400_000) }
+        return reservation.isOpen || now < reservation.settledAt + retention
     }
 
     private func limits(_ reservation: Reservation, _ resource: Resource) -> [LimitReference] {
@@ -97,6 +100,18 @@ extension NaiveModel {
     }
 
     /// Gives everything back that a reservation holds.
+    /// "An operator's action on a tenant ends all its holds at once as expired with RELEASE."
+    mutating func endHolds(of tenantID: String) {
+        for index in reservations.indices
+        where reservations[index].tenantID.hasSameBytes(as: tenantID) && reservations[index].isOpen
+        {
+            judgeEndedWindows(tenantID: tenantID, profileID: reservations[index].profileID)
+            free(index + 1)
+            reservations[index].state = .expired
+            reservations[index].settledAt = now
+        }
+    }
+
     private mutating func free(_ ordinal: Int) {
         let reservation = reservations[ordinal - 1]
         for slice in reservation.slices {
@@ -114,25 +129,26 @@ extension NaiveModel {
     /// What to add to committed totals; negative for a correction.
     typealias Charges = [TotalKey: Int128]
 
-    /// Spreads an amount over the slices of a hold: "a commit fills the oldest first, an excess
-    /// goes to the newest".
+    /// What a commit charges for a hold: what was held to its own windows, the oldest first; what is above it to the
+    /// windows that are open at the commit, "where it became known".
     ///
-    /// Choice: the newest that held this resource; of a resource that was never held, the newest
-    /// of all.
-    private func spread(_ actual: ModelAmounts, _ reservation: Reservation) -> Charges {
+    /// - Parameter hold: nil: nothing is held any more, so all of it is above the hold.
+    private func spread(
+        _ actual: ModelAmounts, over hold: [Slice]?, _ reservation: Reservation
+    ) -> Charges {
         var charges: Charges = [:]
         for (resource, amount) in actual {
-            let slices = reservation.slices
-            let newest =
-                slices.lastIndex { ($0.amounts[resource] ?? 0) > 0 } ?? slices.count - 1
             var rest = amount
-            for (index, slice) in slices.enumerated() {
-                let part = index == newest ? rest : min(rest, slice.amounts[resource] ?? 0)
+            for slice in hold ?? [] {
+                let part = min(rest, slice.amounts[resource] ?? 0)
                 rest -= part
                 for limit in limits(reservation, resource) {
                     let key = TotalKey(limit: limit, windowStart: slice.windows[limit.kind] ?? 0)
                     charges[key, default: 0] += Int128(part)
                 }
+            }
+            for limit in limits(reservation, resource) {
+                charges[currentTotal(limit), default: 0] += Int128(rest)
             }
         }
         return charges
@@ -205,11 +221,13 @@ extension NaiveModel {
         case .expired:
             return settle(
                 ordinal, wanted: wanted, charged: wanted, isLate: true,
-                spread(wanted, reservation))
+                spread(wanted, over: nil, reservation))
         case .expiredCharged:
-            // It replaces the provisional charge: actual − charged.
-            var corrections = spread(wanted, reservation)
-            for (key, amount) in spread(reservation.held, reservation) {
+            // It replaces the provisional charge: actual − charged. Above it, it is excess; below it, the windows of the
+            // hold are corrected.
+            var corrections = spread(wanted, over: reservation.slices, reservation)
+            let provisional = spread(reservation.held, over: reservation.slices, reservation)
+            for (key, amount) in provisional {
                 corrections[key, default: 0] -= amount
             }
             return settle(
@@ -231,28 +249,23 @@ extension NaiveModel {
                 charged[resource] = held + min(amount - held, room)
             }
         }
-        let before = totals
+        let before = self
+        judgeEndedWindows(tenantID: reservation.tenantID, profileID: reservation.profileID)
         free(ordinal)
         let answer = settle(
             ordinal, wanted: wanted, charged: charged, isLate: false,
-            spread(charged, reservation))
-        if case .failure = answer { totals = before }
+            spread(charged, over: reservation.slices, reservation))
+        if case .failure = answer { self = before }
         return answer
     }
 
-    /// What the blocking limits leave above everything that is used, in the window to which an
-    /// excess is charged.
-    ///
-    /// Choice: a closed window leaves nothing.
+    /// What the blocking limits leave above everything that is used, in the windows that are open now: an excess is
+    /// charged there.
     private func leastRoom(for resource: Resource, _ reservation: Reservation) -> Int64 {
-        let newest =
-            reservation.slices.last { ($0.amounts[resource] ?? 0) > 0 } ?? reservation.slices.last
         let rooms = limits(reservation, resource).filter(isBlocking).compactMap {
             limit -> Int128? in
             guard let cap = cap(of: limit) else { return nil }
-            let key = TotalKey(limit: limit, windowStart: newest?.windows[limit.kind] ?? 0)
-            guard key == currentTotal(limit) else { return 0 }
-            let total = total(key)
+            let total = total(currentTotal(limit))
             return max(0, Int128(cap) - Int128(total.committed) - Int128(total.held))
         }
         return rooms.min().map { Int64($0) } ?? Int64.max
@@ -264,6 +277,7 @@ extension NaiveModel {
     ) -> ModelAnswer {
         guard isCountable(charges) else { return .failure(.badField) }
         let tenantID = reservations[ordinal - 1].tenantID
+        judgeEndedWindows(tenantID: tenantID, profileID: reservations[ordinal - 1].profileID)
         let raised = charge(charges)
         raiseAlarms(tenantID: tenantID, Touched(raised: raised))
         var answer = ModelCommitAnswer()
@@ -293,8 +307,14 @@ extension NaiveModel {
             answer.expired = isAfterExpiry
             return .release(answer)
         case .open:
+            judgeEndedWindows(
+                tenantID: reservations[ordinal - 1].tenantID,
+                profileID: reservations[ordinal - 1].profileID)
             free(ordinal)
         case .expired:
+            judgeEndedWindows(
+                tenantID: reservations[ordinal - 1].tenantID,
+                profileID: reservations[ordinal - 1].profileID)
             // Choice: the caller has settled it; a commit afterwards is one after a release.
             answer.expired = true
         }
@@ -317,6 +337,7 @@ extension NaiveModel {
 
     private mutating func expire(_ ordinal: Int) {
         let reservation = reservations[ordinal - 1]
+        judgeEndedWindows(tenantID: reservation.tenantID, profileID: reservation.profileID)
         free(ordinal)
         reservations[ordinal - 1].settledAt = now
         switch reservation.onExpiry {
@@ -324,7 +345,8 @@ extension NaiveModel {
             reservations[ordinal - 1].state = .expired
         case .commit:
             reservations[ordinal - 1].state = .expiredCharged
-            let raised = charge(spread(reservation.held, reservation))
+            let raised = charge(
+                spread(reservation.held, over: reservation.slices, reservation))
             raiseAlarms(tenantID: reservation.tenantID, Touched(raised: raised))
         }
     }
@@ -366,6 +388,7 @@ extension NaiveModel {
         let charges = chargesNow(
             operation.amounts, tenantID: tenantID, profileID: operation.profileID)
         guard isCountable(charges) else { return .failure(.badField) }
+        judgeEndedWindows(tenantID: tenantID, profileID: operation.profileID)
         let raised = charge(charges)
         raiseAlarms(tenantID: tenantID, Touched(raised: raised))
         var answer = ModelRecordAnswer()

@@ -19,12 +19,20 @@ package struct NaiveModel: Sendable {
     struct Tenant {
         var settings: TenantSettings
         var status = TenantStatus.active
+        /// Of a suspension: usage came to a cap.
+        var isSuspendedByUsage = false
+        /// An operator has suspended it, and so ended its holds.
+        var isSuspendedByOperator = false
         var cycle: CycleWindow
+        /// The start of the cycle in which the latest transition was.
+        var judgedCycle: Int64
     }
 
     struct Profile {
         var settings: ProfileSettings
         var isClosed = false
+        /// The start of the day in which the latest transition was.
+        var judgedDay: Int64
     }
 
     /// One limit of one subject.
@@ -32,6 +40,15 @@ package struct NaiveModel: Sendable {
         var kind: LimitKind
         /// Tenant or profile id.
         var subject: String
+
+        static func == (one: LimitReference, other: LimitReference) -> Bool {
+            one.kind == other.kind && one.subject.hasSameBytes(as: other.subject)
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(kind)
+            hasher.combine(Identifier(subject))
+        }
     }
 
     /// Where usage adds up: a limit in one of its windows.
@@ -46,7 +63,7 @@ package struct NaiveModel: Sendable {
         var held: Int64 = 0
     }
 
-    enum Alarm { case threshold, reached }
+    enum Alarm { case threshold, reached, refusal }
 
     /// An alarm that was raised already: once per window and setting of the cap or percent.
     struct Latch: Hashable {
@@ -59,24 +76,36 @@ package struct NaiveModel: Sendable {
     struct StoredAnswer {
         /// Everything that must be equal for a repeat, as a text.
         var content: String
-        var answer: ModelAnswer
+        /// nil: the key is bound to its content by a denial, which is no stored answer.
+        var answer: ModelAnswer?
         var storedAt: Int64
     }
 
     struct KeyReference: Hashable {
-        var tenantID: String
-        var key: String
+        let tenantID: Identifier
+        let key: Identifier
+
+        init(tenantID: String, key: String) {
+            self.tenantID = Identifier(tenantID)
+            self.key = Identifier(key)
+        }
     }
 
-    /// Unix milliseconds; only `.advance` moves it.
+    /// What lives count by: Unix milliseconds; only `.advance` moves it.
     package private(set) var now: Int64
+    /// By how much the time that windows go by is ahead of it; only `.leap` moves it.
+    private var lead: Int64 = 0
+    /// What windows go by, Unix milliseconds.
+    package var windowTime: Int64 { now + lead }
+    /// The quarter of an hour in which ended windows were last judged by themselves.
+    var judgedQuarter: Int64?
     let calendar: Calendar
     let isOverdue: Overdue
     package let retentionMilliseconds: Int64
     package let maximumLifeMilliseconds: Int64
 
-    var tenants: [String: Tenant] = [:]
-    var profiles: [String: Profile] = [:]
+    var tenants: [Identifier: Tenant] = [:]
+    var profiles: [Identifier: Profile] = [:]
     var totals: [TotalKey: Total] = [:]
     var latches: Set<Latch> = []
     /// By ordinal − 1.
@@ -129,11 +158,31 @@ package struct NaiveModel: Sendable {
             precondition(milliseconds >= 0, "engine time never goes back")
             now += milliseconds
             answer = .done
+        case .leap(let milliseconds):
+            precondition(milliseconds >= 0, "engine time never goes back")
+            lead += milliseconds
+            answer = .done
         case .expire:
             expireOverdue()
             answer = .done
+        case .judge:
+            judgeEndedWindows()
+            answer = .done
         }
-        return ModelOutcome(answer, events: events)
+        return ModelOutcome(told(answer), events: events)
+    }
+
+    /// An answer's instants are told in the time that windows go by.
+    private func told(_ answer: ModelAnswer) -> ModelAnswer {
+        switch answer {
+        case .check(var answer):
+            if answer.expiresAt != 0 { answer.expiresAt += lead }
+            return .check(answer)
+        case .extend(var answer):
+            if answer.expiresAt != 0 { answer.expiresAt += lead }
+            return .extend(answer)
+        default: return answer
+        }
     }
 
     /// "Only a rollover resets a total": a tenant whose cycle is over enters the one that holds
@@ -142,11 +191,11 @@ package struct NaiveModel: Sendable {
     /// Done before every operation, so a change of the cycle day or zone meets the window of the
     /// old setting and takes effect at its end. Totals need no reset: each window has its own.
     private mutating func rollOver() {
-        for (id, tenant) in tenants where now >= tenant.cycle.end {
+        for (id, tenant) in tenants where windowTime >= tenant.cycle.end {
             let settings = tenant.settings
             let next = calendar(
-                settings.billingCycleDay, settings.timeZone, now, tenant.cycle.end)
-            precondition(next.contains(now), "the calendar missed")
+                settings.billingCycleDay, settings.timeZone, windowTime, tenant.cycle.end)
+            precondition(next.contains(windowTime), "the calendar missed")
             tenants[id]?.cycle = next
         }
     }
@@ -155,12 +204,14 @@ package struct NaiveModel: Sendable {
 
     private mutating func setTenant(_ settings: TenantSettings) -> ModelAnswer {
         guard let old = tenants[settings.id] else {
-            let cycle = calendar(settings.billingCycleDay, settings.timeZone, now, nil)
-            tenants[settings.id] = Tenant(settings: settings, cycle: cycle)
+            let cycle = calendar(settings.billingCycleDay, settings.timeZone, windowTime, nil)
+            tenants[settings.id] = Tenant(
+                settings: settings, cycle: cycle, judgedCycle: cycle.start)
             return .changed(overBy: [:])
         }
         // Ids are never reused.
         guard old.status != .closed else { return .failure(.notFound) }
+        judgeEndedWindows(tenantID: settings.id)
         tenants[settings.id]?.settings = settings
         // "Only a changed value re-arms, toggling does not." A changed percent re-arms both alarms
         // of every limit that uses it, the profiles' included.
@@ -175,7 +226,8 @@ package struct NaiveModel: Sendable {
             }
         }
         if isPercentChanged {
-            for profile in profiles.values where profile.settings.tenantID == settings.id {
+            for profile in profiles.values
+            where profile.settings.tenantID.hasSameBytes(as: settings.id) {
                 rearm(LimitReference(kind: .profileDailySpend, subject: profile.settings.id))
             }
         }
@@ -200,12 +252,18 @@ package struct NaiveModel: Sendable {
             return .failure(.notFound)
         }
         guard let old = profiles[settings.id] else {
-            profiles[settings.id] = Profile(settings: settings)
+            judgeEndedWindows(tenantID: settings.tenantID)
+            let limit = LimitReference(kind: .profileDailySpend, subject: settings.id)
+            profiles[settings.id] = Profile(
+                settings: settings, judgedDay: currentWindow(limit).start)
             return .changed(overBy: [:])
         }
         guard old.isClosed == false else { return .failure(.notFound) }
         // A profile belongs to one tenant for ever; to another one it does not exist.
-        guard old.settings.tenantID == settings.tenantID else { return .failure(.notFound) }
+        guard old.settings.tenantID.hasSameBytes(as: settings.tenantID) else {
+            return .failure(.notFound)
+        }
+        judgeEndedWindows(tenantID: settings.tenantID, profileID: settings.id)
         profiles[settings.id]?.settings = settings
         if old.settings.dailySpendLimitNanos != settings.dailySpendLimitNanos {
             rearm(LimitReference(kind: .profileDailySpend, subject: settings.id))
@@ -214,6 +272,7 @@ package struct NaiveModel: Sendable {
             overBy: overBy([LimitReference(kind: .profileDailySpend, subject: settings.id)]))
     }
 
+    /// Choice: another percent re-arms also a profile's day that is over and was not judged.
     private mutating func rearm(_ limit: LimitReference) {
         latches = latches.filter { $0.limit != limit }
     }
@@ -222,7 +281,9 @@ package struct NaiveModel: Sendable {
         guard let tenant = tenants[id], tenant.status != .closed else {
             return .failure(.notFound)
         }
+        judgeEndedWindows(tenantID: id)
         tenants[id]?.status = .closed
+        endHolds(of: id)
         return .done
     }
 
@@ -230,6 +291,7 @@ package struct NaiveModel: Sendable {
         guard let profile = profiles[id], profile.isClosed == false else {
             return .failure(.notFound)
         }
+        judgeEndedWindows(tenantID: profile.settings.tenantID, profileID: id)
         profiles[id]?.isClosed = true
         return .done
     }
@@ -238,10 +300,14 @@ package struct NaiveModel: Sendable {
         guard let tenant = tenants[id], tenant.status != .closed else {
             return .failure(.notFound)
         }
-        if tenant.status == .active {
+        if tenant.isSuspendedByOperator == false {
+            judgeEndedWindows(tenantID: id)
             tenants[id]?.status = .suspended
-            events.append(.suspended(tenantID: id))
+            tenants[id]?.isSuspendedByUsage = false
+            tenants[id]?.isSuspendedByOperator = true
         }
+        if tenant.status == .active { events.append(.suspended(tenantID: id)) }
+        endHolds(of: id)
         return .done
     }
 
@@ -251,7 +317,9 @@ package struct NaiveModel: Sendable {
             return .failure(.notFound)
         }
         if tenant.status == .suspended {
+            judgeEndedWindows(tenantID: id)
             tenants[id]?.status = .active
+            tenants[id]?.isSuspendedByOperator = false
             events.append(.reinstated(tenantID: id))
         }
         return .done
@@ -259,22 +327,36 @@ package struct NaiveModel: Sendable {
 
     // MARK: Idempotency
 
-    /// The answer to give at once: a replay, 49201, or nil where the key is new or there is none.
+    /// The answer to give at once: a replay, 49201, or nil where the key is new, bound by a denial, or there is none.
     func storedAnswer(tenantID: String, key: String, content: String) -> ModelAnswer? {
         guard key.isEmpty == false else { return nil }
         guard let stored = storedAnswers[KeyReference(tenantID: tenantID, key: key)],
             now < stored.storedAt + retentionMilliseconds
         else { return nil }
-        guard stored.content == content else { return .failure(.keyReused) }
-        return Self.replayed(stored.answer)
+        guard stored.content.hasSameBytes(as: content) else { return .failure(.keyReused) }
+        return stored.answer.map(Self.replayed)
     }
 
-    /// Keeps an answer, denials included; failures are not stored.
+    /// Keeps an answer. Failures are not stored; "a denial is no stored answer, the key stays bound to its content".
+    ///
+    /// Choice: bound for the retention from its first denial on; further ones do not prolong that.
     mutating func store(_ answer: ModelAnswer, tenantID: String, key: String, content: String) {
         guard key.isEmpty == false else { return }
-        if case .failure = answer { return }
-        storedAnswers[KeyReference(tenantID: tenantID, key: key)] = StoredAnswer(
-            content: content, answer: answer, storedAt: now)
+        let reference = KeyReference(tenantID: tenantID, key: key)
+        var isDenial = false
+        switch answer {
+        case .failure: return
+        case .check(let answer): isDenial = answer.decision == .denied
+        case .extend(let answer): isDenial = answer.decision == .denied
+        default: break
+        }
+        if isDenial, let bound = storedAnswers[reference],
+            now < bound.storedAt + retentionMilliseconds
+        {
+            return
+        }
+        storedAnswers[reference] = StoredAnswer(
+            content: content, answer: isDenial ? nil : answer, storedAt: now)
     }
 
     private static func replayed(_ answer: ModelAnswer) -> ModelAnswer {
@@ -293,9 +375,16 @@ package struct NaiveModel: Sendable {
         }
     }
 
-    /// Quantities as part of a content: sorted by resource.
+    /// Quantities as part of a content: sorted by resource, without those of zero.
     static func sorted(_ amounts: ModelAmounts) -> String {
-        amounts.sorted { $0.key.rawValue < $1.key.rawValue }
+        amounts.withoutZeros.sorted { $0.key.rawValue < $1.key.rawValue }
             .map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+    }
+
+    /// Least amounts as part of a content: of what is asked, 0 meaning 1; without meaning but in PARTIAL.
+    static func sorted(_ minimums: ModelAmounts, of asked: ModelAmounts, _ mode: Mode) -> String {
+        guard mode == .partial else { return "" }
+        return sorted(
+            asked.withoutZeros.reduce(into: [:]) { $0[$1.key] = max(1, minimums[$1.key] ?? 0) })
     }
 }

@@ -17,6 +17,8 @@ package struct OperationGenerator: Sendable {
         package var namesForgotten = false
         /// Zones that tenants may live in.
         package var timeZones = ["UTC"]
+        /// Whether engine time leaps ahead of what elapses.
+        package var leaps = false
         /// Whether tenants and profiles are closed.
         package var closes = true
 
@@ -44,7 +46,8 @@ package struct OperationGenerator: Sendable {
         if tenantIDs.count < options.tenantCount { return makeTenant() }
         switch Int.random(in: 0..<1000, using: &random) {
         case ..<310: return check(model)
-        case ..<330: return withdrawn(check(model))
+        case ..<320: return withdrawn(check(model))
+        case ..<330: return reversed(model) ?? withdrawn(check(model))
         case ..<460: return commit(model) ?? check(model)
         case ..<520: return release(model) ?? check(model)
         case ..<650: return extend(model) ?? check(model)
@@ -149,10 +152,10 @@ package struct OperationGenerator: Sendable {
         return key
     }
 
-    /// Now and then an operation is one that was sent before, to the letter.
+    /// Now and then an operation is one that was sent before: to the letter, or in other words.
     private mutating func repeated(_ model: NaiveModel) -> ModelOperation? {
         guard keyed.isEmpty == false, chance(18) else { return nil }
-        let operation = pick(Array(keyed.suffix(8)))
+        let operation = disguised(pick(Array(keyed.suffix(8))))
         if options.namesForgotten { return operation }
         let isForgotten =
             switch operation {
@@ -164,6 +167,35 @@ package struct OperationGenerator: Sendable {
             default: true
             }
         return isForgotten ? nil : operation
+    }
+
+    /// The same with another content as little as with a quantity of zero, or, now and then, with another content.
+    private mutating func disguised(_ operation: ModelOperation) -> ModelOperation {
+        guard chance(40) else { return operation }
+        switch operation {
+        case .check(var check):
+            if check.amounts.count > 1 || check.amounts.values.contains(where: { $0 > 0 }) {
+                let resource = pick(Self.weightedResources)
+                if check.amounts[resource] == nil { check.amounts[resource] = 0 }
+            }
+            // A part of the content but where there is no hold.
+            if check.mode == .commit || chance(10) {
+                check.ttlMilliseconds = ttl()
+                check.onExpiry = chance(40) ? .commit : .release
+                check.overage = pick([.record, .cap, .reject])
+            }
+            if check.mode != .partial { check.minimums = minimums(of: check.amounts) }
+            return .check(check)
+        case .extend(var extend):
+            extend.additional = extend.additional.withoutZeros
+            if extend.mode != .partial { extend.minimums = minimums(of: extend.additional) }
+            return .extend(extend)
+        case .record(var record):
+            let resource = pick(Self.weightedResources)
+            if record.amounts[resource] == nil { record.amounts[resource] = 0 }
+            return .record(record)
+        default: return operation
+        }
     }
 
     private mutating func remember(_ operation: ModelOperation, key: String) -> ModelOperation {
@@ -251,8 +283,12 @@ package struct OperationGenerator: Sendable {
     // MARK: Time
 
     private mutating func advance(_ model: NaiveModel) -> ModelOperation {
+        if chance(5), let operation = passCycle(model) { return operation }
         let day: Int64 = 86_400_000
         let milliseconds: Int64
+        if options.leaps && chance(15) {
+            return .leap(milliseconds: Int64.random(in: 1...30_000_000, using: &random))
+        }
         switch Int.random(in: 0..<100, using: &random) {
         case ..<30: milliseconds = Int64.random(in: 0...50, using: &random)
         case ..<70: milliseconds = Int64.random(in: 100...4_000, using: &random)
@@ -260,12 +296,28 @@ package struct OperationGenerator: Sendable {
         case ..<90: milliseconds = Int64.random(in: 3_600_000...20_000_000, using: &random)
         case ..<96:
             // To a day's last or first instant.
-            let next = (model.now / day + 1) * day
-            milliseconds = max(0, next - model.now - (chance(50) ? 1 : 0))
+            let next = (model.windowTime / day + 1) * day
+            milliseconds = max(0, next - model.windowTime - (chance(50) ? 1 : 0))
         default: milliseconds = Int64.random(in: 1...12, using: &random) * day
         }
         if options.hasLateExpiry == false || chance(60) { queue.append(.expire) }
+        if chance(50) { queue.append(.judge) }
         return .advance(milliseconds: milliseconds)
+    }
+
+    /// To an hour before a tenant's billing cycle ends, where somebody takes a hold that outlives it: of all that is left.
+    private mutating func passCycle(_ model: NaiveModel) -> ModelOperation? {
+        let id = pick(tenantIDs)
+        let hour: Int64 = 3_600_000
+        guard let end = model.tenants[id]?.cycle.end, end - hour > model.windowTime else {
+            return nil
+        }
+        let resource = pick([Resource.spend, .callSeconds])
+        var hold = CheckOperation(
+            tenantID: id, amounts: [resource: model.left(of: resource, tenantID: id) ?? 5])
+        hold.ttlMilliseconds = 86_400_000
+        queue += [.expire, .check(hold), .advance(milliseconds: 2 * hour), .expire, .judge]
+        return .advance(milliseconds: end - hour - model.windowTime)
     }
 
     // MARK: The operator
@@ -337,6 +389,35 @@ package struct OperationGenerator: Sendable {
         if case .check(let check) = operation { .withdrawnCheck(check) } else { operation }
     }
 
+    /// A charge that comes exactly to a cap, and so suspends its tenant, and is taken back: the cap is set for it. nil:
+    /// everybody holds something, or is suspended.
+    private mutating func reversed(_ model: NaiveModel) -> ModelOperation? {
+        let candidates = tenantIDs.flatMap { id in
+            [Resource.spend, .callSeconds].filter { model.isFree($0, tenantID: id) }
+                .map { (id: id, resource: $0) }
+        }
+        guard candidates.isEmpty == false else { return nil }
+        let (id, resource) = pick(candidates)
+        guard var settings = model.settings(tenantID: id) else { return nil }
+        let isSpend = resource == .spend
+        let used = model.used(isSpend ? .tenantMonthlySpend : .tenantMonthlyMinutes, subject: id)
+        let amount = Int64.random(in: 1...12, using: &random)
+        let (cap, isOverflow) = used.addingReportingOverflow(amount)
+        guard isOverflow == false else { return nil }
+        if isSpend {
+            settings.limits.monthlySpendNanos = cap
+        } else {
+            settings.limits.monthlyCallSeconds = cap
+        }
+        settings.limits.autoSuspend = true
+        if settings.onLimit == .alert { settings.onLimit = .auto }
+        var charge = CheckOperation(tenantID: id, amounts: [resource: amount])
+        charge.profileID = isSpend && chance(50) ? profileID(of: id) : ""
+        charge.mode = .commit
+        queue.append(.withdrawnCheck(charge))
+        return .setTenant(settings)
+    }
+
     private mutating func setCounts() -> ModelOperation {
         var counts: ModelAmounts = [pick([Resource.extensions, .dids]): 0]
         if chance(40) { counts = [.extensions: 0, .dids: 0] }
@@ -395,6 +476,21 @@ extension NaiveModel {
     func settings(profileID: String) -> ProfileSettings? { profiles[profileID]?.settings }
 
     func isSuspended(_ tenantID: String) -> Bool { tenants[tenantID]?.status == .suspended }
+
+    /// What a monthly limit would leave if nothing were held; nil: there is no cap, or nothing is left.
+    func left(of resource: Resource, tenantID: String) -> Int64? {
+        let kind: LimitKind = resource == .spend ? .tenantMonthlySpend : .tenantMonthlyMinutes
+        let limit = LimitReference(kind: kind, subject: tenantID)
+        let committed = total(currentTotal(limit)).committed
+        return cap(of: limit).flatMap { $0 > committed ? $0 - committed : nil }
+    }
+
+    /// Whether an active tenant holds nothing of what a resource's monthly limit counts.
+    func isFree(_ resource: Resource, tenantID: String) -> Bool {
+        let kind: LimitKind = resource == .spend ? .tenantMonthlySpend : .tenantMonthlyMinutes
+        return tenants[tenantID]?.status == .active
+            && total(currentTotal(LimitReference(kind: kind, subject: tenantID))).held == 0
+    }
 
     /// Committed and held of the present window.
     func used(_ kind: LimitKind, subject: String) -> Int64 {

@@ -122,6 +122,13 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         return copy
     }
 
+    /// An independent copy of what is on the disk for sure, without faults.
+    package func durableCopy() -> SimulatedDisk {
+        let copy = SimulatedDisk(seed: 0)
+        for (name, file) in durableNames { copy.setContents(name, file.durable) }
+        return copy
+    }
+
     // MARK: Faults
 
     /// Counts an operation. False: the power goes during it.

@@ -189,19 +189,10 @@ package final class Connection: @unchecked Sendable {
             let endpoint = "\(configuration.host):\(configuration.port)"
             failWaiting(
                 TollgateError(
-                    .unavailable, "There is no connection to \(endpoint): \(Self.reason(error))",
+                    .unavailable,
+                    "There is no connection to \(endpoint): \(ConnectionText.reason(error))",
                     wasNotProcessed: true))
         }
-    }
-
-    private static func reason(_ error: any Error) -> String {
-        guard let error = error as? NIOConnectionError else { return "\(error)" }
-        if let cause = error.connectionErrors.first?.error as? IOError {
-            return cause.errnoCode == ECONNREFUSED
-                ? "nobody listens there" : "\(cause.localizedDescription)"
-        }
-        return error.connectionErrors.isEmpty
-            ? "the name does not resolve" : "\(error.connectionErrors[0].error)"
     }
 
     private func changed(_ handler: ClientHandler) {

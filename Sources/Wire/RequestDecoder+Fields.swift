@@ -69,6 +69,13 @@ extension RequestDecoder {
             tooLong: "An id has 1 to 64 bytes")
     }
 
+    /// The tenant of a reservation, where the caller says it.
+    func statedTenantID(_ field: ProtobufCBinaryData) -> BorrowedBytes {
+        text(
+            field, "/tenant_id", maximum: WireLimits.identifierBytes,
+            tooLong: "An id has 1 to 64 bytes")
+    }
+
     func profileID(_ field: ProtobufCBinaryData) -> BorrowedBytes {
         text(
             field, "/messaging_profile_id", maximum: WireLimits.identifierBytes,

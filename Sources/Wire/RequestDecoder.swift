@@ -11,7 +11,7 @@ package import Limits
 /// eight) until the next call.
 ///
 /// What a command borrows lies in the decoder's own memory, not in the bytes that were decoded, and
-/// is valid until the next call of this decoder. No call allocates.
+/// is valid until the next call of this decoder. No call allocates, but for malformed messages and such with groups.
 ///
 /// Thread safety: none; one decoder belongs to one event loop.
 package final class RequestDecoder {
@@ -105,17 +105,20 @@ package final class RequestDecoder {
             quantities(
                 message.pointee.actual, message.pointee.n_actual, .actual, rule: .actual
             ).amounts
+        command.tenantID = statedTenantID(message.pointee.tenant_id)
         return finish { command }
     }
 
-    /// Release: the reservation's id.
-    package func release(_ bytes: BorrowedBytes) -> Result<UInt64, Failure> {
+    /// Release.
+    package func release(_ bytes: BorrowedBytes) -> Result<ReleaseCommand, Failure> {
         guard
             let message: UnsafePointer<Tollgate__V1__ReleaseRequest> =
                 unpack(bytes, releaseDescriptor)
         else { return .failure(malformed(bytes)) }
-        let id = reservationID(message.pointee.reservation_id)
-        return finish { id }
+        var command = ReleaseCommand(
+            reservationID: reservationID(message.pointee.reservation_id))
+        command.tenantID = statedTenantID(message.pointee.tenant_id)
+        return finish { command }
     }
 
     /// Extend.
@@ -134,6 +137,7 @@ package final class RequestDecoder {
         command.idempotencyKey = key(message.pointee.idempotency_key)
         command.mode = extendMode(message.pointee.mode.rawValue)
         if command.mode == .partial { command.minimums = asked.minimums }
+        command.tenantID = statedTenantID(message.pointee.tenant_id)
         return finish { command }
     }
 
@@ -219,10 +223,25 @@ package final class RequestDecoder {
         arena.reset(limit: arenaBytes)
         guard bytes.count <= maximumBytes else { return nil }
         // NULL: malformed bytes, or the arena is full.
+        if let message = protobuf_c_message_unpack(
+            descriptor, arena.allocator, bytes.count,
+            bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        {
+            return UnsafeRawPointer(message).assumingMemoryBound(to: Message.self)
+        }
+        return arena.isExhausted ? nil : unpackWithoutGroups(bytes, descriptor, arenaBytes)
+    }
+
+    /// Decodes what protobuf-c has refused, without the groups that are all it may have refused it for.
+    private func unpackWithoutGroups<Message: CMessage>(
+        _ bytes: BorrowedBytes, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>,
+        _ arenaBytes: Int
+    ) -> UnsafePointer<Message>? {
+        guard let plain = UnknownGroups.removed(from: bytes, descriptor) else { return nil }
+        arena.reset(limit: arenaBytes)
         guard
             let message = protobuf_c_message_unpack(
-                descriptor, arena.allocator, bytes.count,
-                bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
+                descriptor, arena.allocator, plain.count, plain)
         else { return nil }
         return UnsafeRawPointer(message).assumingMemoryBound(to: Message.self)
     }

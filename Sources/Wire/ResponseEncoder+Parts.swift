@@ -57,12 +57,11 @@ extension ResponseEncoder {
         return response
     }
 
-    /// CLOSED has no number: to callers a closed tenant is not there, its open holds just settle.
     func status(_ status: TenantStatus) -> Tollgate__V1__TenantStatus {
         switch status {
         case .active: TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_ACTIVE
         case .suspended: TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_SUSPENDED
-        case .closed: TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_UNSPECIFIED
+        case .closed: TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_CLOSED
         }
     }
 

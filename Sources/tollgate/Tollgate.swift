@@ -1,7 +1,12 @@
 internal import ArgumentParser
+internal import CommandIO
+
+@main
+enum Main {
+    static func main() { Tollgate.process(named: "tollgate") }
+}
 
 /// The one command: the service and its client.
-@main
 struct Tollgate: AsyncParsableCommand {
     static let version = "0.1.0"
 
@@ -34,6 +39,7 @@ struct VersionCommand: ParsableCommand {
 
     func run() {
         let text = Tollgate.version
-        print(json ? JSONValue.object([("version", .string(text))]).line : "tollgate \(text)")
+        StandardOutput.print(
+            json ? JSONValue.object([("version", .string(text))]).line : "tollgate \(text)")
     }
 }

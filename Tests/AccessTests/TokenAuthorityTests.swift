@@ -1,5 +1,6 @@
 import Access
 import Engine
+import Limits
 import Reservations
 import Synchronization
 import Testing
@@ -30,6 +31,18 @@ import Testing
         }
     }
 
+    /// Ids are bytes: a token for two spellings is for two tenants, and one for one of them not for the other.
+    @Test func spellingsAreTwoTenants() throws {
+        let authority = try authority()
+        let (one, other) = ("caf\u{e9}", "cafe\u{301}")
+        let both = try authority.create(name: "both", scope: .check, tenantIDs: [one, other])
+        let caller = try #require(authority.caller(secret: both.secret))
+        #expect(caller.tenants?.count == 2 && caller.mayCharge(one) && caller.mayCharge(other))
+        let single = try authority.create(name: "one", scope: .tenant, tenantIDs: [one])
+        let reader = try #require(authority.caller(secret: single.secret))
+        #expect(reader.mayRead(one) && !reader.mayRead(other))
+    }
+
     @Test func aRevokedTokenIsNobody() throws {
         let authority = try authority()
         let (token, secret) = try authority.create(name: "x", scope: .operator, tenantIDs: [])
@@ -39,6 +52,24 @@ import Testing
         #expect(authority.generation != generation)
         #expect(try authority.tokens.isEmpty)
         #expect(try !authority.revoke(token.id))
+    }
+
+    /// A second one would take the first one's place in the list, and leave it open.
+    @Test func anIDIsOneTokens() throws {
+        let authority = try authority()
+        let id = "0f0e0d0c-0b0a-8908-8706-050403020100"
+        func create() throws -> String {
+            try authority.create(id: id, name: "x", scope: .operator, tenantIDs: []).secret
+        }
+        let secret = try create()
+        let error = #expect(throws: EngineError.self) { try create() }
+        #expect(error?.code == .conflict)
+        #expect(try authority.tokens.count == 1 && authority.caller(secret: secret) != nil)
+        #expect(try authority.revoke(id))
+        #expect(authority.caller(secret: secret) == nil)
+        // Revoked, it is free again.
+        let next = try create()
+        #expect(authority.caller(secret: next) != nil && authority.caller(secret: secret) == nil)
     }
 
     private final class Flag: Sendable {

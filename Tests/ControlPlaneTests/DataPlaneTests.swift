@@ -52,6 +52,15 @@ import Testing
         #expect(other.errors == ["49203"])
 
         let second = try id(try await rest(.post, "/v2/check_and_reserve", spend))
+        // Nothing named is nothing said: nobody charges a whole hold by mistake.
+        for wrong in [#"{"actual":{}}"#, #"{"actual":{"spnd":"1"}}"#] {
+            let refused = try await rest(
+                .post, "/v2/reservations/\(second)/actions/commit", wrong)
+            #expect(refused.status == 422 && !refused.errors.isEmpty)
+        }
+        let empty = try await rest(
+            .post, "/v2/reservations/\(second)/actions/commit", #"{"actual":{}}"#)
+        #expect(empty.errors == ["10015 /actual"])
         let shown = try await rest(.get, "/v2/reservations/\(second)")
         #expect(shown.data["held"] == ["spend": "0.004"])
         #expect(shown.data["tenant_id"] == "acme")
@@ -60,9 +69,40 @@ import Testing
         #expect(
             try await rest(.get, "/v2/reservations?filter[older_than_ms]=3600000").json["data"]
                 == [])
-        let released = try await rest(.post, "/v2/reservations/\(second)/actions/release", "{}")
+        for action in ["commit", "release", "extend"] {
+            let path = "/v2/reservations/\(second)/actions/\(action)"
+            #expect(try await rest(.post, path, #"{"tenant_id":"other"}"#).status == 404)
+        }
+        let released = try await rest(
+            .post, "/v2/reservations/\(second)/actions/release", #"{"tenant_id":"acme"}"#)
         #expect(released.data["expired"] == false)
         #expect(try await rest(.get, "/v2/reservations/\(second)").status == 404)
+    }
+
+    /// What an operator's action ends is charged to nobody, and a commit that comes then is late.
+    @Test(arguments: [false, true])
+    func anOperatorsActionEndsTheHolds(_ deletes: Bool) async throws {
+        let rest = try await furnished()
+        var ids: [String] = []
+        for _ in 0..<3 {
+            let made = try await rest(
+                .post, "/v2/check_and_reserve",
+                #"""
+                {"tenant_id":"acme","action":"charge","quantities":{"spend":"1"},"on_expiry":"commit"}
+                """#)
+            ids.append(try id(made))
+        }
+        let done =
+            deletes
+            ? try await rest(.delete, "/v2/tenants/acme")
+            : try await rest(.post, "/v2/tenants/acme/actions/suspend", "{}")
+        #expect(done.status == 200)
+        let listed = try await rest(.get, "/v2/reservations")
+        #expect(listed.json["meta"]?["total_results"] == 0)
+        let path = "/v2/reservations/\(ids[1])/actions/"
+        #expect(try await rest(.post, path + "release").data["expired"] == true)
+        let late = try await rest(.post, "/v2/reservations/\(ids[0])/actions/commit")
+        #expect(late.data["late"] == true)
     }
 
     @Test func theSeedsBodyToTheLetter() async throws {
@@ -103,6 +143,31 @@ import Testing
             #"{"tenant_id":"acme","action":"assign_did","quantities":{"dids":1}}"#)
         #expect(count.status == 403)
         #expect(count.errors == ["49003"])
+    }
+
+    @Test func theDenialThatSuspendsSaysNoReset() async throws {
+        let rest = try await furnished()
+        _ = try await rest(
+            .patch, "/v2/tenants/acme",
+            #"{"monthly_spend_limit":"1","auto_suspend":true,"alert_threshold":100}"#)
+        func ask(_ spend: String) async throws -> RESTHarness.Answer {
+            try await rest(
+                .post, "/v2/check_and_reserve",
+                #"{"tenant_id":"acme","action":"charge","quantities":{"spend":"\#(spend)"}}"#)
+        }
+        // It suspends nobody, and next month there is room.
+        let early = try await ask("1.01")
+        #expect(early.errors == ["49001"] && early[header: "retry-after"] != nil)
+        let held = try id(try await ask("0.01"))
+        _ = try await rest(
+            .post, "/v2/usage_records", #"{"tenant_id":"acme","quantities":{"spend":"0.9"}}"#)
+        let denied = try await ask("0.2")
+        #expect(denied.errors == ["49001"] && denied[header: "retry-after"] == nil)
+        #expect(try await ask("0.2").errors == ["20012"])
+        _ = try await rest(.post, "/v2/tenants/acme/actions/reinstate", "{}")
+        let extended = try await rest(
+            .post, "/v2/reservations/\(held)/actions/extend", #"{"additional":{"spend":"0.2"}}"#)
+        #expect(extended.errors == ["49001"] && extended[header: "retry-after"] == nil)
     }
 
     @Test func warnings() async throws {
@@ -158,6 +223,28 @@ import Testing
                 == ["10015 /ttl_ms", "10015 /mode"])
     }
 
+    @Test func actualThatIsAbsentOrNullIsWhatWasHeld() async throws {
+        let rest = try await furnished()
+        for body in [nil, "{}", #"{"actual":null}"#] {
+            let held = try id(try await rest(.post, "/v2/check_and_reserve", spend))
+            let path = "/v2/reservations/\(held)/actions/commit"
+            let committed = try await rest(.post, path, body)
+            #expect(committed.data["committed"] == ["spend": "0.004"])
+        }
+        let none = try id(try await rest(.post, "/v2/check_and_reserve", spend))
+        let path = "/v2/reservations/\(none)/actions/commit"
+        #expect(try await rest(.post, path, #"{"actual":{"spend":"0"}}"#).status == 200)
+    }
+
+    @Test func aCommitOnADeletedTenantSaysSo() async throws {
+        let rest = try await furnished()
+        let held = try id(try await rest(.post, "/v2/check_and_reserve", spend))
+        #expect(try await rest(.delete, "/v2/tenants/acme").status == 200)
+        let committed = try await rest(.post, "/v2/reservations/\(held)/actions/commit")
+        #expect(committed.data["tenant_status"] == "closed")
+        #expect(try await rest(.post, "/v2/check_and_reserve", spend).status == 404)
+    }
+
     @Test func idempotency() async throws {
         let rest = try await furnished()
         func ask(_ key: String, _ body: String) async throws -> RESTHarness.Answer {
@@ -184,10 +271,48 @@ import Testing
 
         _ = try await rest(.patch, "/v2/tenants/acme", #"{"max_dids":0}"#)
         let did = #"{"tenant_id":"acme","action":"assign_did","quantities":{"dids":1}}"#
-        #expect(try await ask("k-2", did)[header: "idempotency-replayed"] == nil)
-        let replayed = try await ask("k-2", did)
-        #expect(replayed.status == 403)
-        #expect(replayed[header: "idempotency-replayed"] == "true")
+        for _ in 0..<2 {
+            let denied = try await ask("k-2", did)
+            #expect(denied.status == 403)
+            #expect(denied[header: "idempotency-replayed"] == nil)
+        }
+        // A denial is no stored answer, but it binds the key.
+        #expect(try await ask("k-2", spend).errors == ["49201 Idempotency-Key"])
+        _ = try await rest(.patch, "/v2/tenants/acme", #"{"max_dids":1}"#)
+        #expect(try await ask("k-2", did).data["replayed"] == false)
+        #expect(try await ask("k-2", did).data["replayed"] == true)
+    }
+
+    /// A key on a settlement is bound to it, in the one key space of the tenant.
+    @Test(arguments: ["commit", "release"]) func keysOfSettlements(action: String) async throws {
+        let rest = try await furnished()
+        let held = try id(try await rest(.post, "/v2/check_and_reserve", spend))
+        let other = try id(try await rest(.post, "/v2/check_and_reserve", spend))
+        let key: KeyValuePairs = ["idempotency-key": "k"]
+        func settle(_ id: String, _ action: String, _ body: String? = nil) async throws
+            -> RESTHarness.Answer
+        {
+            try await rest(.post, "/v2/reservations/\(id)/actions/\(action)", body, headers: key)
+        }
+        let body = action == "commit" ? #"{"actual":{"spend":"0.003"}}"# : nil
+        let first = try await settle(held, action, body)
+        #expect(first.status == 200 && first.data["replayed"] == false)
+        let second = try await settle(held, action, body)
+        #expect(second.status == 200 && second.data["replayed"] == true)
+        #expect(second.data["committed"] == first.data["committed"])
+        // Another amount, another reservation, another method.
+        if action == "commit" {
+            let more = try await settle(held, action, #"{"actual":{"spend":"0.002"}}"#)
+            #expect(more.status == 422 && more.errors == ["49201 Idempotency-Key"], "\(more.body)")
+        }
+        let elsewhere = try await settle(other, action, body)
+        #expect(elsewhere.status == 422 && elsewhere.errors == ["49201 Idempotency-Key"])
+        let another = action == "commit" ? "release" : "commit"
+        #expect(try await settle(other, another).errors == ["49201 Idempotency-Key"])
+        let fresh = try await rest(.post, "/v2/check_and_reserve", spend, headers: key)
+        #expect(fresh.errors == ["49201 Idempotency-Key"])
+        let plain = try await rest(.post, "/v2/reservations/\(other)/actions/\(action)", body)
+        #expect(plain.status == 200 && plain.data["replayed"] == false)
     }
 
     @Test func fieldRulesAreThoseOfTheContract() async throws {

@@ -39,6 +39,20 @@ import Testing
         #expect(throws: JSONSyntaxError.self) { try JSONParser.parse([0x22] + bytes + [0x22]) }
     }
 
+    /// Two spellings of a letter are two names, and two values.
+    @Test func namesAreBytes() throws {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        let object = try parse("{\"\(composed)\":1,\"\(decomposed)\":2}")
+        #expect(object[composed] == 1 && object[decomposed] == 2)
+        #expect(JSON.string(composed) != .string(decomposed))
+        let body = BodyReader(object, Findings())
+        #expect(body.raw(composed) == 1)
+        #expect(body.unasked.map { Array($0.utf8) } == [Array(decomposed.utf8)])
+        let query = QueryReader("caf%C3%A9=1&cafe%CC%81=2", Findings())
+        #expect(query.text(composed) == "1" && query.text(decomposed) == "2")
+        #expect(query.findings.entries.isEmpty)
+    }
+
     @Test func depthIsBounded() throws {
         let deepest = JSONParser.maximumDepth
         func nested(_ depth: Int) -> String {

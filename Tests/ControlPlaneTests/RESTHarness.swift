@@ -7,6 +7,9 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import Limits
+import Logging
+import NIOCore
+import NIOPosix
 import Projection
 import Reservations
 import Testing
@@ -27,6 +30,8 @@ private final class QueueLane: @unchecked Sendable {
 }
 
 /// The REST interface over an engine in memory, asked in process.
+///
+/// `through` may hold back what goes to the data plane.
 struct RESTHarness: Sendable {
     let engine: Engine
     let authority: TokenAuthority
@@ -34,19 +39,61 @@ struct RESTHarness: Sendable {
 
     init(
         isOpen: Bool = true, projection: (any ReadModel)? = nil,
-        settings: RESTSettings = RESTSettings()
+        clock: EngineClock = EngineClock(),
+        settings: RESTSettings = RESTSettings(), logger: Logger = Logger(label: "test"),
+        through lanes: (@Sendable (@escaping @Sendable () -> Void) -> Void)? = nil
     ) throws {
         var configuration = EngineConfiguration()
         configuration.capacity.tenants = 256
         configuration.capacity.profiles = 256
         configuration.capacity.reservations = 4_096
         configuration.capacity.keys = 4_096
-        engine = try Engine(configuration: configuration)
+        engine = try Engine(configuration: configuration, clock: clock)
         authority = try TokenAuthority(engine, isOpen: isOpen)
         let lane = QueueLane(try engine.makeLane())
         server = RESTServer(
-            engine: engine, lanes: LaneAccess { lane.perform($0) }, authority: authority,
-            projection: projection, publicKey: "a2V5", settings: settings)
+            engine: engine,
+            lanes: LaneAccess { body in
+                guard let lanes else { return lane.perform(body) }
+                lanes { lane.perform(body) }
+            }, authority: authority,
+            projection: projection, publicKey: "a2V5", settings: settings, logger: logger)
+    }
+
+    /// The same on a socket, for one test.
+    ///
+    /// - Parameter body: gets the port.
+    func serving(_ body: (Int) async throws -> Void) async throws {
+        let port = try await server.start().port
+        let result: Result<Void, any Error>
+        do { result = .success(try await body(port)) } catch { result = .failure(error) }
+        await server.shutdown(within: .seconds(1))
+        try result.get()
+    }
+
+    /// Sends bytes over a connection of its own and returns what comes until the peer closes it.
+    ///
+    /// - Parameter ends: this side ends when all is sent.
+    static func exchange(_ port: Int, _ text: String, ends: Bool = false) async throws -> String {
+        try await exchange(port, Array(text.utf8), ends: ends)
+    }
+
+    static func exchange(_ port: Int, _ bytes: [UInt8], ends: Bool = false) async throws -> String {
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+                        wrappingChannelSynchronously: channel,
+                        configuration: .init(isOutboundHalfClosureEnabled: true))
+                }
+            }
+        return try await channel.executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(bytes: bytes))
+            if ends { outbound.finish() }
+            var answer: [UInt8] = []
+            for try await part in inbound { answer += part.readableBytesView }
+            return String(decoding: answer, as: UTF8.self)
+        }
     }
 
     /// What came back.
@@ -118,15 +165,19 @@ struct RESTHarness: Sendable {
 struct FixedReadModel: ReadModel {
     var tenantRows: [TenantRow] = []
     var trouble: String?
+    var standstill: String?
 
     var status: ProjectionStatus {
-        ProjectionStatus(time: 1, behindBytes: 0, trouble: trouble)
+        ProjectionStatus(time: 1, behindBytes: 0, trouble: trouble, standstill: standstill)
     }
     func caughtUp() async -> Bool { true }
 
     func tenants(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
         let rows = tenantRows.filter { row in
-            switch query.name {
+            if let id = query.idAfter, !id.utf8.lexicographicallyPrecedes(row.settings.id.utf8) {
+                return false
+            }
+            return switch query.name {
             case nil: true
             case .equals(let name): row.settings.name == name
             case .contains(let part): row.settings.name.contains(part)
@@ -156,5 +207,7 @@ struct FixedReadModel: ReadModel {
     }
     func delivery(_ id: Int64) async throws -> DeliveryRow? { nil }
     func resend(_ id: Int64) async throws -> DeliveryRow? { nil }
-    func enqueue(_ event: Event, to channel: Delivery.Channel) async throws -> Int64 { 1 }
+    func enqueue(
+        _ event: Event, to channel: Delivery.Channel, recipient: String
+    ) async throws -> Int64 { 1 }
 }

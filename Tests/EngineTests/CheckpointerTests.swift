@@ -130,6 +130,8 @@ private final class Directory {
             while writer.currentSegment < segment + 2 {
                 for number in 0..<100 {
                     try engine.setTenant(TenantSettings(id: "tenant-\(number)", name: "Name"))
+                    // No more at once than the ring holds.
+                    if number % 25 == 0 { engine.runJournal() }
                 }
                 engine.runJournal()
             }
@@ -192,6 +194,222 @@ private final class Directory {
         try #require(try disk.segmentNumbers().first == 1)
         try engine.journal?.checkpointer.removeOldSegments(.urgent)
         #expect(try disk.segmentNumbers().first == numbers[2])
+        engine.close()
+    }
+
+    // MARK: A full journal
+
+    private static let fourSegments = 4 * 256 << 10
+
+    /// Changes settings until the journal has no room for more.
+    private func fillUp(_ engine: Engine) throws {
+        let error = #expect(throws: EngineError.self) {
+            for number in 0..<100 * Self.tenants {
+                try engine.setTenant(
+                    TenantSettings(id: "tenant-\(number % Self.tenants)", name: "Name"))
+                if number % 25 == 0 { engine.runJournal() }
+            }
+        }
+        #expect(error?.code == .busy)
+        try #require(engine.refusal != nil)
+    }
+
+    /// The last checkpoint covers all that is sealed, and nothing is covered by two: without that one alone, nothing
+    /// could ever be recorded again.
+    @Test(arguments: [false, true]) func aFullJournalGoesOn(overAStart: Bool) throws {
+        let disk = SimulatedDisk(seed: 5)
+        var engine = try open(disk, maximumBytes: Self.fourSegments)
+        try fillUp(engine)
+        let isMade = try engine.makeCheckpoint()
+        #expect(isMade)
+        engine.runJournal()
+        #expect(engine.refusal != nil)
+        if overAStart {
+            engine.close()
+            engine = try open(disk, maximumBytes: Self.fourSegments)
+            #expect(engine.refusal != nil)
+        }
+        let isMadeAgain = try engine.makeCheckpoint()
+        engine.runJournal()
+        #expect(!isMadeAgain && engine.refusal == nil)
+        #expect(try checkpoints(disk).count == 1)
+        try engine.setTenant(TenantSettings(id: "tenant-0", name: "Later"))
+        engine.runJournal()
+        engine.close()
+        let again = try open(disk, maximumBytes: Self.fourSegments)
+        #expect(again.tenant("tenant-0")?.name == "Later")
+        #expect(again.tenant("tenant-1")?.name == "Name")
+        again.close()
+    }
+
+    /// One that is not whole does not do alone.
+    @Test func aDamagedCheckpointMakesNoRoom() throws {
+        let disk = SimulatedDisk(seed: 6)
+        let engine = try open(disk, maximumBytes: Self.fourSegments)
+        try fillUp(engine)
+        let isMade = try engine.makeCheckpoint()
+        #expect(isMade)
+        let name = try #require(try checkpoints(disk).first)
+        var bytes = try #require(disk.contents(name))
+        bytes[bytes.count / 2] ^= 1
+        disk.setContents(name, bytes)
+        let segments = try disk.segmentNumbers()
+        let error = #expect(throws: EngineError.self) { try engine.makeCheckpoint() }
+        #expect(error?.message.contains(name) == true)
+        #expect(try disk.segmentNumbers() == segments)
+        engine.close()
+    }
+
+    /// A directory with more segments than four, which a start with lower bounds finds.
+    ///
+    /// - Parameter later: segments behind the first of two checkpoints.
+    private func leftBehind(later: Int) throws -> SimulatedDisk {
+        let disk = SimulatedDisk(seed: 7)
+        let engine = try open(disk)
+        for number in 0..<Self.tenants {
+            if number % 25 == 0 { engine.runJournal() }
+            try engine.setTenant(TenantSettings(id: "tenant-\(number)", name: "First"))
+        }
+        for name in ["Second", "Third"] {
+            let writer = try #require(engine.journal?.writer)
+            let end = writer.currentSegment + (name == "Third" ? UInt64(later) : 2)
+            while writer.currentSegment < end {
+                for number in 0..<25 {
+                    try engine.setTenant(TenantSettings(id: "tenant-\(number)", name: name))
+                }
+                engine.runJournal()
+            }
+            let isMade = try engine.makeCheckpoint()
+            #expect(isMade)
+        }
+        engine.close()
+        return disk
+    }
+
+    private func expectAll(_ engine: Engine) {
+        for number in 0..<Self.tenants {
+            let name = engine.tenant("tenant-\(number)")?.name
+            if name != (number < 25 ? "Third" : "First") { Issue.record("tenant \(number)") }
+        }
+    }
+
+    /// Bounds that a start has lowered are kept, and both checkpoints where they leave room.
+    @Test(arguments: [(later: 1, checkpoints: 2), (later: 6, checkpoints: 1)])
+    func loweredBoundsAreKept(later: Int, checkpoints count: Int) throws {
+        let disk = try leftBehind(later: later)
+        let engine = try open(disk, maximumBytes: Self.fourSegments)
+        let writer = try #require(engine.journal?.writer)
+        try #require(writer.bytesKept > Self.fourSegments)
+        let isMade = try engine.makeCheckpoint()
+        engine.runJournal()
+        #expect(!isMade && writer.bytesKept <= Self.fourSegments && engine.refusal == nil)
+        #expect(try checkpoints(disk).count == count)
+        engine.close()
+        let again = try open(disk, maximumBytes: Self.fourSegments)
+        expectAll(again)
+        again.close()
+    }
+
+    /// Wherever the power goes while room is made, everything is there afterwards.
+    @Test(arguments: [1, 6]) func noCutLosesAnything(later: Int) throws {
+        let left = try leftBehind(later: later)
+        var cuts = 0
+        for cut in 1...200 {
+            let disk = left.durableCopy()
+            let engine = try open(disk, maximumBytes: Self.fourSegments)
+            disk.faults.powerCutIn = cut
+            _ = try? engine.makeCheckpoint()
+            guard disk.hasNoPower else { break }
+            cuts = cut
+            disk.crash()
+            let again = try open(disk)
+            expectAll(again)
+            again.close()
+        }
+        #expect(cuts > 10 && cuts < 200)
+    }
+
+    /// Of what a follower has not read no more goes than the bounds ask for.
+    @Test func aFollowerLosesNoMoreThanItMust() throws {
+        let disk = try leftBehind(later: 6)
+        let engine = try open(disk, maximumBytes: Self.fourSegments)
+        let writer = try #require(engine.journal?.writer)
+        writer.keepSegments(from: 0)
+        try #require(writer.isFull && !writer.isOpen)
+        try engine.makeCheckpoint()
+        #expect(writer.bytesKept == 3 * 256 << 10)
+        writer.keepSegments(from: nil)
+        try engine.journal?.checkpointer.removeOldSegments(.urgent)
+        #expect(try disk.segmentNumbers().first == writer.currentSegment)
+        engine.close()
+    }
+
+    /// The next start makes it anew from the one before.
+    @Test func aDamagedCheckpointIsMadeAnew() throws {
+        let disk = try leftBehind(later: 6)
+        let name = try #require(try checkpoints(disk).last)
+        let engine = try open(disk, maximumBytes: Self.fourSegments)
+        var bytes = try #require(disk.contents(name))
+        bytes[bytes.count / 2] ^= 1
+        disk.setContents(name, bytes)
+        #expect(throws: EngineError.self) { try engine.makeCheckpoint() }
+        #expect(try checkpoints(disk).count == 2)
+        engine.close()
+        let again = try open(disk, maximumBytes: Self.fourSegments)
+        for _ in 0..<3 where again.refusal != nil {
+            try again.makeCheckpoint()
+            again.runJournal()
+        }
+        #expect(again.refusal == nil)
+        again.close()
+        let last = try open(disk)
+        expectAll(last)
+        last.close()
+    }
+
+    /// Also of a disk that is smaller than the bounds: what nobody needs any more is not kept there for its time, and of
+    /// what a follower needs a segment goes at a time.
+    @Test(arguments: [false, true]) func aFullDiskTakesWhatIsKept(forAFollower: Bool) throws {
+        let disk = SimulatedDisk(seed: 8)
+        let engine = try open(disk, retention: 3_600_000)
+        let numbers = try makeCheckpoints(3, engine)
+        let writer = try #require(engine.journal?.writer)
+        if forAFollower { writer.keepSegments(from: 1) }
+        try engine.journal?.checkpointer.removeOldSegments(.quiet)
+        #expect(try disk.segmentNumbers().first == 1)
+        disk.faults.capacity = disk.usedBytes
+        try fillUp(engine)
+        try engine.journal?.checkpointer.removeOldSegments(.quiet)
+        #expect(try disk.segmentNumbers().first == (forAFollower ? 2 : numbers[1]))
+        engine.runJournal()
+        #expect(engine.refusal == nil)
+        engine.close()
+    }
+
+    @Test func aStopEndsTheLook() throws {
+        let disk = try leftBehind(later: 6)
+        let engine = try open(disk, maximumBytes: Self.fourSegments)
+        let names = try disk.list()
+        engine.journal?.checkpointer.stop()
+        let error = #expect(throws: EngineError.self) { try engine.makeCheckpoint() }
+        #expect(error?.code == .interrupted)
+        #expect(try disk.list() == names)
+        engine.close()
+    }
+
+    /// With the threads, within seconds.
+    @Test func theThreadsOpenAFullJournal() throws {
+        let directory = try Directory()
+        let disk = try SystemDisk(path: directory.path)
+        var engine = try open(disk, maximumBytes: Self.fourSegments)
+        try fillUp(engine)
+        let isMade = try engine.makeCheckpoint()
+        #expect(isMade)
+        engine.close()
+        engine = try open(disk, maximumBytes: Self.fourSegments, hasThreads: true)
+        try engine.waitingForRoom(atMost: 300_000) { () throws(EngineError) in
+            try engine.setTenant(TenantSettings(id: "tenant-0", name: "Later"))
+        }
         engine.close()
     }
 

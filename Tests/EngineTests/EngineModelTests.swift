@@ -34,6 +34,21 @@ import Testing
         #expect(subject.log.unreadable == 0)
     }
 
+    /// Windows go by engine time, lives by what elapses, also over restarts.
+    @Test(arguments: Array(41...56) as [UInt64])
+    func historiesWithLeapingClocks(_ seed: UInt64) throws {
+        var options = OperationGenerator.Options()
+        options.timeZones = ["UTC", "Europe/Berlin"]
+        options.leaps = true
+        var subject = try EngineSubject(now: Self.start)
+        subject.life = 700
+        subject.foldsJournal = seed.isMultiple(of: 2)
+        try Differential.run(
+            seed: seed, steps: 3_000, options: options, model: Self.model(), subject: &subject)
+        #expect(subject.time.now.lead > 0 && subject.restarts > 3)
+        #expect(subject.log.gaps == 0 && subject.log.unreadable == 0)
+    }
+
     /// Every so often the process dies and goes on with nothing but its records: no answer, total or event differs.
     @Test(
         arguments: [(7, 3), (8, 50), (9, 500), (10, 1_000)] as [(UInt64, Int)], [false, true])

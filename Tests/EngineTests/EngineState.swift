@@ -17,7 +17,9 @@ struct EngineState: Equatable {
         try engine.recover(now: engine.clock.now) { (replayer) throws(EngineError) in
             (replayer.tenants, replayer.profiles) = (control.0, control.1)
             (replayer.settings, replayer.settingsVersion) = (control.2, control.3)
-            replayer.forEachImage(now: replayer.now) { state.add($0) }
+            replayer.forEachImage(
+                now: EngineTime(windows: replayer.now, lives: replayer.now)
+            ) { state.add($0) }
         }
         self = state
     }
@@ -32,10 +34,29 @@ struct EngineState: Equatable {
                 // Which of the bodies holds its other amounts is chance.
                 word = SlotWord(word: word).replacingBody(0).word
             }
+            // For whom a key counts goes by those around it.
+            if words.recordKind == ImageKind.key.rawValue && index == 3 { word = 0 }
             hash = (hash ^ word) &* 0x0000_0100_0000_01b3
             hash ^= hash >> 29
         }
         entries += 1
         sum &+= hash &* 0x9e37_79b9_7f4a_7c15
+    }
+}
+
+extension Engine {
+    /// The records that the lanes of an engine without a journal's thread have published since the last call, in the order of
+    /// their versions; their place in the rings is free again.
+    func takeRecords() -> [[UInt64]] {
+        var records: [[UInt64]] = []
+        for ring in rings {
+            while ring.durable < ring.published {
+                let start = ring.durable
+                let count = UInt64(RecordWords.count(ring[start]))
+                records.append((0..<count).map { ring[start + $0] })
+                ring.setDurable(start + count)
+            }
+        }
+        return records.sorted { $0[1] < $1[1] }
     }
 }

@@ -14,7 +14,14 @@ struct EngineSubject: ModelSubject {
     /// A clock that only the history moves.
     final class SimulatedTime: Sendable {
         let milliseconds: Atomic<Int64>
+        /// By how much engine time is ahead.
+        let lead = Atomic<Int64>(0)
         init(_ start: Int64) { milliseconds = Atomic(start) }
+
+        var now: EngineTime {
+            let lives = milliseconds.load(ordering: .relaxed)
+            return EngineTime(windows: lives + lead.load(ordering: .relaxed), lives: lives)
+        }
     }
 
     /// Events in the order of the records that raised them.
@@ -50,6 +57,10 @@ struct EngineSubject: ModelSubject {
         }
 
         private func note(_ record: borrowing Record) {
+            // The service's own: the time.
+            guard record.tenant != .max else { return }
+            // Counts of refusals stand outside of the tenant's versions.
+            guard record.kind != .refusals else { return }
             if let last = versions[record.tenant], record.version != last + 1 { gaps += 1 }
             versions[record.tenant] = record.version
             let raised = record.transition.events
@@ -58,11 +69,20 @@ struct EngineSubject: ModelSubject {
             func subject(_ kind: LimitKind) -> String {
                 kind == .profileDailySpend ? profile : tenant
             }
+            for kind in LimitKind.allCases where raised.endedThresholds.contains(kind) {
+                events.append(.windowEndedAtThreshold(kind, subject: subject(kind)))
+            }
+            for kind in LimitKind.allCases where raised.endedReached.contains(kind) {
+                events.append(.windowEndedAtLimit(kind, subject: subject(kind)))
+            }
             for kind in LimitKind.allCases where raised.thresholds.contains(kind) {
                 events.append(.thresholdReached(kind, subject: subject(kind)))
             }
             for kind in LimitKind.allCases where raised.reached.contains(kind) {
                 events.append(.limitReached(kind, subject: subject(kind)))
+            }
+            for kind in LimitKind.allCases where raised.refusals.contains(kind) {
+                events.append(.requestRefused(kind, subject: subject(kind)))
             }
             if raised.contains(.suspended) { events.append(.suspended(tenantID: tenant)) }
             if raised.contains(.reinstated) { events.append(.reinstated(tenantID: tenant)) }
@@ -94,13 +114,16 @@ struct EngineSubject: ModelSubject {
 
     private static func makeEngine(_ time: SimulatedTime) throws -> Engine {
         let read: @Sendable () -> Int64 = { time.milliseconds.load(ordering: .relaxed) }
-        return try Engine(
+        let engine = try Engine(
             configuration: EngineConfiguration(
                 capacity: TableCapacity(
                     tenants: 1_000, profiles: 1_000, reservations: 200_000, bodies: 100_000,
                     keys: 200_000, lanes: 8, ringWords: 1 << 14)),
-            clock: EngineClock(EngineClock.Source(boot: read, wall: read)),
+            clock: EngineClock(
+                EngineClock.Source(boot: read, wall: { time.now.windows })),
             secret: HashSecret(k0: 1, k1: 2))
+        engine.clock.start(at: time.now)
+        return engine
     }
 
     /// Goes on with an engine that knows nothing but the records.
@@ -129,10 +152,14 @@ struct EngineSubject: ModelSubject {
                 (replayer) throws(EngineError) in
                 replayer.tenants = tenants
                 replayer.profiles = profiles
-                replayer.forEachImage(now: replayer.now) { log.journal.append(Array($0)) }
+                replayer.forEachImage(
+                    now: EngineTime(windows: replayer.now, lives: replayer.now)
+                ) { log.journal.append(Array($0)) }
             }
         }
         lanes = try (0..<3).map { _ in try fresh.makeLane() }
+        // A process looks at all windows anew; the model does so once in a quarter of an hour.
+        fresh.table.counter(.rollover)[0] = engine.table.counter(.rollover)[0]
         engine = fresh
         restarts += 1
     }
@@ -167,10 +194,18 @@ struct EngineSubject: ModelSubject {
                 log.profiles[UInt32(log.profiles.count - 1)] = nil
             }
             return answer
-        case .closeTenant(let id): return configured { try engine.setStatus(ofTenant: id, .closed) }
+        case .closeTenant(let id):
+            return configured {
+                try engine.setStatus(ofTenant: id, .closed)
+                engine.endHolds(ofTenant: id) { false }
+            }
         case .closeProfile(let id): return configured { try engine.closeProfile(id) }
         case .reinstate(let id): return configured { try engine.setStatus(ofTenant: id, .active) }
-        case .suspend(let id): return configured { try engine.setStatus(ofTenant: id, .suspended) }
+        case .suspend(let id):
+            return configured {
+                try engine.setStatus(ofTenant: id, .suspended)
+                engine.endHolds(ofTenant: id) { false }
+            }
         case .check(let check): return answer(check, lane)
         case .withdrawnCheck(let check): return answer(check, lane, isWithdrawn: true)
         case .commit(let ordinal, let actual):
@@ -202,13 +237,20 @@ struct EngineSubject: ModelSubject {
         case .advance(let milliseconds):
             time.milliseconds.wrappingAdd(milliseconds, ordering: .relaxed)
             return .done
+        case .leap(let milliseconds):
+            time.lead.wrappingAdd(milliseconds, ordering: .relaxed)
+            engine.clock.start(at: time.now)
+            return .done
         case .expire:
             // By id rather than by the wheel, whose ticks are 8 ms wide: the model expires to the millisecond.
             for id in ids {
                 let id = ReservationID(raw: id)
                 let word = SlotWord(word: lane.lane.table.slots[id.slot][Slot.state])
-                lane.lane.expire(id.slot, word, now: lane.now)
+                lane.lane.expire(id.slot, word, now: lane.life)
             }
+            return .done
+        case .judge:
+            for _ in 0..<8 { lane.lane.judgeEndedWindows(now: lane.life) }
             return .done
         }
     }

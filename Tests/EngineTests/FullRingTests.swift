@@ -1,7 +1,7 @@
 #if STEP_POINTS
     import Journal
     import Limits
-    import Reservations
+    @testable import Reservations
     import TestKit
     import Testing
 
@@ -30,7 +30,10 @@
             while made < 3_000, (try? engine.setTenant(TenantSettings(id: "t\(made)"))) != nil {
                 made += 1
             }
-            let ring = try #require(engine.rings.first { !$0.hasRoom(2 * RecordWords.most) })
+            let ring = try #require(
+                engine.rings.first {
+                    !$0.hasRoom(2 * RecordWords.most + $0.capacity / Lane.expiryShare)
+                })
             while ring.hasRoom(RecordWords.most) { Self.repeatFirst(ring) }
             var asked = false
             lane.lane.onStep = { step in

@@ -40,7 +40,7 @@ struct TenantSpecification: SequentialSpecification {
     var committed: Int64 = 0
     var open: [UInt64: Int64] = [:]
     var settled: [UInt64: Settled] = [:]
-    /// What a key was answered: the reservation, or 0 for a denial.
+    /// The reservation that a key was given; a denial is no stored answer.
     var keys: [String: UInt64] = [:]
 
     private var held: Int64 { open.values.reduce(0, +) }
@@ -63,9 +63,7 @@ struct TenantSpecification: SequentialSpecification {
     private func afterReserve(_ amount: Int64, _ key: String, _ answer: Answer) -> Self? {
         var next = self
         if let known = keys[key] {
-            let expected: Answer =
-                known == 0 ? .denied(replayed: true) : .allowed(known, replayed: true)
-            return answer == expected ? self : nil
+            return answer == .allowed(known, replayed: true) ? self : nil
         }
         let fits = committed + held + amount <= cap
         switch answer {
@@ -75,7 +73,6 @@ struct TenantSpecification: SequentialSpecification {
             if !key.isEmpty { next.keys[key] = id }
         case .denied(replayed: false):
             guard !fits else { return nil }
-            if !key.isEmpty { next.keys[key] = 0 }
         default: return nil
         }
         return next

@@ -28,17 +28,12 @@ import Testing
     private static func open(
         _ disk: SimulatedDisk, retention: Int64 = 0, at time: Int64 = end
     ) throws -> (engine: Engine, report: RecoveryReport) {
-        var settings = DurabilitySettings()
-        settings.journal.segmentBytes = 32 << 10
-        settings.journal.maximumBytes = 16 << 20
-        settings.retention = retention
-        settings.hasThreads = false
         let capacity = TableCapacity(
             tenants: 16, profiles: 16, reservations: 4_000, bodies: 2_000, keys: 4_000, lanes: 3)
-        return try Engine.open(
-            configuration: EngineConfiguration(capacity: capacity),
-            clock: EngineClock.Source(boot: { time }, wall: { time }), disk: disk,
-            settings: settings)
+        return try Engine.simulated(
+            capacity, on: disk, clock: EngineClock.Source(boot: { time }, wall: { time }),
+            segmentBytes: 32 << 10
+        ) { $1.retention = retention }
     }
 
     private static func make(retention: Int64 = 0) throws -> Directory {
@@ -57,6 +52,10 @@ import Testing
         }
         try engine.setSetting("two", "2")
         try engine.setStatus(ofTenant: "initech", .suspended)
+        engine.endHolds(ofTenant: "initech") {
+            engine.runJournal()
+            return true
+        }
         try calls.make(10)
         engine.runJournal()
         let usage = try usage(of: engine)
@@ -261,7 +260,8 @@ import Testing
                 }
             }
         }
-        #expect(same > 50 && passedOver > 50 && refused > 100)
+        // A segment that is ready to be written holds nothing: what is wrong with it refuses nothing.
+        #expect(same > 50 && passedOver > 50 && refused > 50)
     }
 
     // MARK: Newer formats
@@ -271,12 +271,12 @@ import Testing
         let directory = try Self.make()
         let name = JournalFiles.checkpoint(try #require(directory.checkpoints.last))
         var bytes = try #require(directory.disk.contents(name))
-        bytes[8] = 2
+        bytes[8] = 3
         Self.sealHeader(&bytes)
         directory.disk.setContents(name, bytes)
         let error = try Self.refusal(directory.disk)
         #expect(error.message.hasPrefix("\(name), offset 8: "), "\(error)")
-        #expect(error.message.contains("format 2, newer than 1; start the release"), "\(error)")
+        #expect(error.message.contains("format 3, newer than 2; start the release"), "\(error)")
     }
 
     private static func sealHeader(_ bytes: inout [UInt8]) {
@@ -302,10 +302,10 @@ import Testing
     }
 
     private static let unknown: [(words: [UInt64], says: String)] = [
-        (record(kind: 16, format: 2, words: 6), "in format 2, newer than 1; start the release"),
-        (record(kind: 128, format: 3, words: 5), "in format 3, newer than 1; start the release"),
-        (record(kind: 99, format: 1, words: 6), "of kind 99, which"),
-        (record(kind: 16, format: 1, words: 5), "do not add up"),
+        (record(kind: 16, format: 3, words: 6), "in format 3, newer than 2; start the release"),
+        (record(kind: 128, format: 4, words: 5), "in format 4, newer than 2; start the release"),
+        (record(kind: 99, format: 2, words: 6), "of kind 99, which"),
+        (record(kind: 16, format: 2, words: 5), "do not add up"),
     ]
 
     @Test(arguments: unknown.indices)
@@ -336,7 +336,7 @@ import Testing
         try Self.open(disk).engine.close()
         let id = try #require(try JournalReader.id(disk))
         let writer = try CheckpointWriter(disk, id: id, number: 1, epoch: 0, sequence: 0)
-        for words in [Self.record(kind: 128, format: 1, words: 5), words] {
+        for words in [Self.record(kind: 128, format: 2, words: 5), words] {
             try words.withUnsafeBufferPointer { _ = try writer.append($0) }
         }
         _ = try writer.finish()

@@ -20,20 +20,6 @@ import Testing
             secret: HashSecret(k0: 1, k1: 2))
     }
 
-    /// The records that the lanes have published since the last call.
-    private static func takeRecords(_ engine: Engine) -> [[UInt64]] {
-        var records: [[UInt64]] = []
-        for ring in engine.rings {
-            while ring.durable < ring.published {
-                let start = ring.durable
-                let count = UInt64(RecordWords.count(ring[start]))
-                records.append((0..<count).map { ring[start + $0] })
-                ring.setDurable(start + count)
-            }
-        }
-        return records.sorted { $0[1] < $1[1] }
-    }
-
     private static func hold(_ engine: Engine, spend: Int64) throws {
         let lane = try engine.makeLane()
         lane.beginBatch()
@@ -84,13 +70,13 @@ import Testing
             try engine.setTenant(TenantSettings(id: "acme"))
             try hold(engine, spend: 5)
             try hold(engine, spend: 7)
-            let records = takeRecords(engine)
+            let records = engine.takeRecords()
             try #require(records.map { $0[1] } == [1, 2, 3])
             (first, second, third) = (records[0], records[1], records[2])
             let other = try makeEngine()
             try other.setTenant(TenantSettings(id: "acme"))
             try hold(other, spend: 11)
-            let others = takeRecords(other)
+            let others = other.takeRecords()
             try #require(others.map { $0[1] } == [1, 2] && others[1] != second)
             otherSecond = others[1]
         }
@@ -125,7 +111,9 @@ import Testing
         var images: [[UInt64]] = []
         try Self.makeEngine().recover(now: Self.now) { (replayer) throws(EngineError) in
             try Self.play([records.first, records.third], &replayer)
-            replayer.forEachImage(now: Self.now) { images.append(Array($0)) }
+            replayer.forEachImage(
+                now: EngineTime(windows: Self.now, lives: Self.now)
+            ) { images.append(Array($0)) }
         }
         #expect(images.last == records.third)
         let one = try Self.played([[records.first]])

@@ -9,11 +9,14 @@ import Testing
 
 /// Thousands of changes of the configuration, one after the other, and a journal that has room for a few at a time.
 @Suite struct RoomTests {
-    private func open(_ disk: any Disk, hasThreads: Bool) throws -> Engine {
+    private func open(
+        _ disk: any Disk, hasThreads: Bool, stallMilliseconds: Int64 = 3_600_000
+    ) throws -> Engine {
         var settings = DurabilitySettings()
         settings.journal.segmentBytes = 256 << 10
         settings.journal.maximumBytes = 64 << 20
         settings.hasThreads = hasThreads
+        settings.stallMilliseconds = stallMilliseconds
         let capacity = TableCapacity(
             tenants: 3_000, profiles: 16, reservations: 64, bodies: 64, keys: 64, lanes: 3)
         return try Engine.open(
@@ -69,6 +72,43 @@ import Testing
         #expect(made > 10 && engine.tenant("tenant-\(made)") == nil)
         try engine.awaitDurable()
         try engine.setTenant(TenantSettings(id: "tenant-\(made)"))
+        engine.close()
+    }
+
+    /// A change that comes while the journal has no room waits for it, without a thread, and not for ever.
+    @Test func whoMayWaitFindsRoom() async throws {
+        let engine = try open(SimulatedDisk(seed: 4), hasThreads: false)
+        await engine.roomForChanges()
+        func fill() -> Int {
+            var made = engine.tenantCount
+            while (try? engine.setTenant(TenantSettings(id: "tenant-\(made)"))) != nil { made += 1 }
+            return made
+        }
+        let made = fill()
+        let change = Task {
+            await engine.roomForChanges()
+            try engine.setTenant(TenantSettings(id: "tenant-\(made)"))
+        }
+        let rounds = Task {
+            // Nobody has room before the writer has moved.
+            for _ in 0..<10 { await Task.yield() }
+            engine.runJournal()
+        }
+        try await change.value
+        await rounds.value
+        #expect(engine.tenant("tenant-\(made)") != nil)
+        engine.close()
+    }
+
+    @Test func whoMayWaitIsToldThatTheDiskStalls() async throws {
+        let engine = try open(SimulatedDisk(seed: 5), hasThreads: false, stallMilliseconds: 20)
+        var made = 0
+        while (try? engine.setTenant(TenantSettings(id: "tenant-\(made)"))) != nil { made += 1 }
+        await engine.roomForChanges()
+        let error = #expect(throws: EngineError.self) {
+            try engine.setTenant(TenantSettings(id: "tenant-\(made)"))
+        }
+        #expect(error?.code == .busy)
         engine.close()
     }
 

@@ -4,15 +4,6 @@ import Testing
 
 /// What a hostile peer can send, frame by frame.
 @Suite struct AttackTests {
-    private func server(
-        _ change: (inout SessionConfiguration) -> Void = { _ in }
-    ) -> ServerSession {
-        var configuration = SessionConfiguration()
-        change(&configuration)
-        return ServerSession(
-            configuration: configuration, memory: SessionMemory(), routes: Pair.routes)
-    }
-
     @Test func rapidResetEndsTheConnection() {
         let session = server { $0.peerResets = .init(burst: 50, perSecond: 1) }
         _ = session.answer(.opened)
@@ -110,40 +101,89 @@ import Testing
         #expect(said.map { Array($0.payload[8...]) } == Array("too_many_pings".utf8))
     }
 
-    @Test func fieldsBeyondTheLimitResetTheStreamOnly() {
+    @Test func fieldsBeyondTheLimitAreReportedAndHarmNobodyElse() throws {
         let session = server()
         var wire = Wire.opened
         let many = (0..<60).flatMap { Wire.field("x-\($0)", "1") }
         wire.frame(type: 1, flags: 0x5, stream: 1, Wire.head(extra: many))
         wire.frame(type: 1, flags: 0x5, stream: 3, Wire.head())
         let output = frames(session.answer(wire))
-        #expect(output.contains { $0.type == 3 && $0.stream == 1 && $0.payload == [0, 0, 0, 11] })
-        #expect(!output.contains { $0.type == 7 })
-        let ready = session.nextReady()
-        #expect(ready?.events == [.head, .end])
+        #expect(!output.contains { $0.type == 3 || $0.type == 7 })
+        let (first, _) = try #require(same(session.nextReady()))
+        #expect(session.request(first)?.pointee.isTooLarge == true)
+        #expect(session.request(first)?.pointee.isReadable == false)
+        let (second, events) = try #require(same(session.nextReady()))
+        #expect(events == [.head, .end])
+        #expect(session.request(second)?.pointee.isReadable == true)
         #expect(same(session.nextReady()) == nil)
     }
 
-    @Test func bytesOfFieldsBeyondTheLimitResetTheStream() {
+    @Test func bytesOfFieldsBeyondTheLimitAreReported() throws {
         let session = server()
         var wire = Wire.opened
         let value = String(repeating: "a", count: 120)
         let big = (0..<52).flatMap { Wire.field("x-\($0)", value) }
         wire.frame(type: 1, flags: 0x5, stream: 1, Wire.head(extra: big))
-        let output = frames(session.answer(wire))
-        #expect(output.contains { $0.type == 3 && $0.stream == 1 })
-        #expect(same(session.nextReady()) == nil)
+        #expect(!frames(session.answer(wire)).contains { $0.type == 3 })
+        let (stream, _) = try #require(same(session.nextReady()))
+        #expect(session.request(stream)?.pointee.isTooLarge == true)
     }
 
-    @Test func fieldsThatNghttp2IgnoresCountToo() {
+    @Test func hundredsOfFieldsEndTheConnectionInTheirBlock() {
+        let session = server()
+        var wire = Wire.opened
+        let many = (0..<130).flatMap { Wire.field("x-\($0)", "1") }
+        wire.frame(type: 1, flags: 0x5, stream: 1, Wire.head(extra: many))
+        wire.frame(type: 1, flags: 0x5, stream: 3, Wire.head())
+        #expect(goAwayCode(session.answer(wire)) == HTTP2ErrorCode.enhanceYourCalm)
+        #expect(same(session.isFinished))
+        #expect(session.openStreamCount <= 1)
+    }
+
+    /// One byte of the wire stands for a field of 4 000 bytes.
+    @Test func fieldsThatUnfoldEndTheConnectionBeforeTheyAreRead() {
+        let session = server { $0.turnHeaderBytes = 1 << 30 }
+        var wire = Wire.opened
+        let value = [UInt8](repeating: 0x61, count: 4_000)
+        // A literal with incremental indexing, its value's length in three bytes, then that entry again and again.
+        let entry: [UInt8] = [0x40, 3, 0x78, 0x2d, 0x61, 0x7f, 0xa1, 0x1e] + value
+        wire.frame(type: 1, flags: 0x5, stream: 1, Wire.head(extra: entry))
+        #expect(goAwayCode(session.answer(wire)) == nil)
+        var bomb = Wire()
+        let indexed = [UInt8](repeating: 0x80 | 62, count: 10_000)
+        bomb.frame(type: 1, flags: 0x5, stream: 3, Wire.head(extra: indexed))
+        #expect(goAwayCode(session.answer(bomb)) == HTTP2ErrorCode.enhanceYourCalm)
+    }
+
+    @Test func requestsThatAreTooLargeAreBudgeted() {
+        let session = server { $0.ownResets = .init(burst: 20, perSecond: 1) }
+        _ = session.answer(.opened)
+        let many = (0..<70).flatMap { Wire.field("x-\($0)", "1") }
+        var code: UInt32?
+        var sent = 0
+        while code == nil, sent < 100 {
+            var wire = Wire()
+            wire.frame(
+                type: 1, flags: 0x5, stream: UInt32(sent) * 2 + 1, Wire.head(extra: many))
+            code = goAwayCode(session.answer(wire))
+            while let (stream, _) = session.nextReady() {
+                session.reject(stream, headers: Pair.response.view, fields: HeaderFields())
+            }
+            sent += 1
+        }
+        #expect(code == HTTP2ErrorCode.enhanceYourCalm)
+        #expect(sent == 21)
+    }
+
+    @Test func fieldsThatNghttp2IgnoresCountToo() throws {
         let session = server()
         var wire = Wire.opened
         // A value with a control character is dropped without a header callback.
         let odd: [UInt8] = (0..<70).flatMap { _ in [0, 1, 0x61, 1, 0x01] as [UInt8] }
         wire.frame(type: 1, flags: 0x5, stream: 1, Wire.head(extra: odd))
-        let output = frames(session.answer(wire))
-        #expect(output.contains { $0.type == 3 && $0.stream == 1 })
-        #expect(same(session.nextReady()) == nil)
+        _ = session.answer(wire)
+        let (stream, _) = try #require(same(session.nextReady()))
+        #expect(session.request(stream)?.pointee.isTooLarge == true)
     }
 
     @Test func trailersAreBoundedLikeHeaders() {
@@ -185,6 +225,256 @@ import Testing
         #expect(output.contains { $0.type == 3 && $0.stream == 1 })
         #expect(same(session.nextReady()) == nil)
         #expect(session.openStreamCount == 0)
+    }
+
+    // MARK: Budgets that are earned
+
+    /// 2 000 calls are cancelled within one second; as many are answered.
+    @Test func whoHasCallsAnsweredMayCancelOthers() {
+        let session = server { $0.peerResets = .init(burst: 50, perSecond: 1) }
+        session.trust()
+        _ = session.answer(.opened)
+        var code: UInt32?
+        for index in 0..<2_000 where code == nil {
+            var wire = Wire()
+            let stream = UInt32(index) * 4 + 1
+            wire.frame(type: 1, flags: 0x5, stream: stream, Wire.head())
+            wire.frame(type: 1, flags: 0x4, stream: stream + 2, Wire.head())
+            wire.frame(type: 3, flags: 0, stream: stream + 2, [0, 0, 0, 8])
+            code = goAwayCode(session.answer(wire))
+            while let (stream, events) = session.nextReady() {
+                if events.contains(.end) {
+                    session.respond(
+                        stream, headers: Pair.response.view, trailers: Pair.ok.view)
+                } else {
+                    session.release(stream)
+                }
+            }
+            _ = session.drain()
+        }
+        #expect(code == nil)
+        #expect(session.openStreamCount == 0)
+    }
+
+    /// A peer that watches, and looks away again.
+    @Test(arguments: [false, true])
+    func whatIsUnderWayMayBeCancelledByWhoeverIsKnown(isTrusted: Bool) {
+        let session = server { $0.peerResets = .init(burst: 50, perSecond: 1) }
+        if isTrusted { session.trust() }
+        _ = session.answer(.opened)
+        var code: UInt32?
+        var sent = 0
+        while code == nil, sent < 500 {
+            var wire = Wire()
+            let id = UInt32(sent) * 2 + 1
+            wire.frame(type: 1, flags: 0x4, stream: id, Wire.head(Pair.streamPath))
+            _ = session.answer(wire)
+            while let (stream, _) = session.nextReady() {
+                session.respond(stream, headers: Pair.response.view)
+            }
+            _ = session.drain()
+            var cancel = Wire()
+            cancel.frame(type: 3, flags: 0, stream: id, [0, 0, 0, 8])
+            code = goAwayCode(session.answer(cancel))
+            while let (stream, _) = session.nextReady() { session.release(stream) }
+            sent += 1
+        }
+        #expect(code == (isTrusted ? nil : HTTP2ErrorCode.enhanceYourCalm))
+        #expect(sent == (isTrusted ? 500 : 51))
+    }
+
+    @Test(arguments: [false, true])
+    func whatAStrangerIsRefusedEarnsNothing(isTrusted: Bool) {
+        let session = server { $0.peerResets = .init(burst: 50, perSecond: 1) }
+        if isTrusted { session.trust() }
+        _ = session.answer(.opened)
+        var code: UInt32?
+        var sent = 0
+        while code == nil, sent < 200 {
+            var wire = Wire()
+            let stream = UInt32(sent) * 4 + 1
+            wire.frame(type: 1, flags: 0x5, stream: stream, Wire.head())
+            wire.frame(type: 1, flags: 0x4, stream: stream + 2, Wire.head())
+            wire.frame(type: 3, flags: 0, stream: stream + 2, [0, 0, 0, 8])
+            code = goAwayCode(session.answer(wire))
+            while let (stream, events) = session.nextReady() {
+                if events.contains(.end) {
+                    session.reject(stream, headers: Pair.response.view, fields: HeaderFields())
+                } else {
+                    session.release(stream)
+                }
+            }
+            _ = session.drain()
+            sent += 1
+        }
+        #expect(code == (isTrusted ? nil : HTTP2ErrorCode.enhanceYourCalm))
+        #expect(sent == (isTrusted ? 200 : 51))
+    }
+
+    /// Who calls, whether the connection was somebody's before, and how it goes on.
+    enum Refused: CaseIterable {
+        case stranger, revoked, known
+        /// One of two calls is a good one; one in a second.
+        case sometimes, seldom
+    }
+
+    @Test(arguments: Refused.allCases)
+    func whatNobodyIsKnownForIsBudgeted(_ who: Refused) {
+        let session = server { $0.ownResets = .init(burst: 20, perSecond: 1) }
+        if who != .stranger { session.trust() }
+        _ = session.answer(.opened)
+        var code: UInt32?
+        var refused = 0
+        for index in 0..<200 where code == nil {
+            var wire = Wire()
+            wire.frame(type: 1, flags: 0x5, stream: UInt32(index) * 2 + 1, Wire.head())
+            let now = UInt64(who == .seldom ? index : 0) * 1_000_000_000 + 1
+            code = goAwayCode(session.answer(wire, nowNanoseconds: now))
+            while let (stream, _) = session.nextReady() {
+                if who == .sometimes, index % 2 == 0 {
+                    session.respond(
+                        stream, headers: Pair.response.view, trailers: Pair.ok.view)
+                } else {
+                    session.reject(
+                        stream, headers: Pair.response.view, fields: HeaderFields(),
+                        isStrangers: who != .known)
+                    refused += 1
+                }
+            }
+            let output = session.drain()
+            // Even the last one has its answer.
+            #expect(frames(output).contains { $0.type == 1 })
+            code = code ?? goAwayCode(output)
+        }
+        let ends = who == .stranger || who == .revoked
+        #expect(code == (ends ? HTTP2ErrorCode.enhanceYourCalm : nil))
+        #expect(refused == (ends ? 21 : who == .sometimes ? 100 : 200))
+        #expect(session.hasOffended == ends)
+    }
+
+    @Test func littleCreditIsASixteenthAndTheRestIsEarned() {
+        let session = server { $0.ownResets = .init(burst: 32, perSecond: 0) }
+        session.limitCredit()
+        _ = session.answer(.opened)
+        var code: UInt32?
+        var refused = 0
+        for index in 0..<100 where code == nil {
+            var wire = Wire()
+            wire.frame(type: 1, flags: 0x5, stream: UInt32(index) * 2 + 1, Wire.head())
+            _ = session.answer(wire)
+            while let (stream, _) = session.nextReady() {
+                if index == 1 {
+                    session.trust()
+                    session.respond(
+                        stream, headers: Pair.response.view, trailers: Pair.ok.view)
+                } else {
+                    session.reject(
+                        stream, headers: Pair.response.view, fields: HeaderFields(),
+                        isStrangers: true)
+                    refused += 1
+                }
+            }
+            code = goAwayCode(session.drain())
+        }
+        // Two to begin with, four earned, and the one too many.
+        #expect(code == HTTP2ErrorCode.enhanceYourCalm)
+        #expect(refused == 7)
+    }
+
+    // MARK: Turns
+
+    @Test func aTurnStopsWhereItsHeaderFieldsAreEnough() throws {
+        let session = server { $0.turnHeaderBytes = 4_000 }
+        _ = session.answer(.opened)
+        var wire = Wire()
+        for index in 0..<40 {
+            wire.frame(type: 1, flags: 0x5, stream: UInt32(index) * 2 + 1, Wire.head())
+        }
+        wire.frame(type: 6, flags: 0, stream: 0, [1, 2, 3, 4, 5, 6, 7, 8])
+        var turns = 0
+        var requests = 0
+        var offset = 0
+        wire.bytes.withUnsafeBytes { bytes in
+            offset = session.receive(bytes, nowNanoseconds: 1)
+            while true {
+                turns += 1
+                var ready = 0
+                while let (stream, _) = session.nextReady() {
+                    session.reject(stream, headers: Pair.response.view, fields: HeaderFields())
+                    ready += 1
+                }
+                // A quarter of the budget: a stranger's.
+                #expect(ready <= 5)
+                requests += ready
+                guard session.isPaused else { break }
+                let ping = UnsafeRawBufferPointer(rebasing: bytes.suffix(17))
+                #expect(session.receive(ping, nowNanoseconds: 1) == 0, "not before the rest")
+                offset += session.resume(
+                    UnsafeRawBufferPointer(rebasing: bytes[offset...]), nowNanoseconds: 1)
+            }
+        }
+        #expect(requests == 40)
+        #expect(turns > 8)
+        #expect(offset == wire.bytes.count)
+        #expect(frames(session.drain()).contains { $0.type == 6 && $0.flags == 1 })
+    }
+
+    /// The last field of a block is one too many: there are no bytes left, and the block is complete all the same.
+    @Test func aTurnThatStopsAtTheEndGoesOnWithNothing() throws {
+        let session = server { $0.turnHeaderBytes = 4 }
+        _ = session.answer(.opened)
+        var wire = Wire()
+        wire.frame(type: 1, flags: 0x5, stream: 1, Wire.head())
+        var offset = 0
+        wire.bytes.withUnsafeBytes { bytes in
+            offset = session.receive(bytes, nowNanoseconds: 1)
+            while session.isPaused {
+                offset += session.resume(
+                    UnsafeRawBufferPointer(rebasing: bytes[offset...]), nowNanoseconds: 1)
+            }
+        }
+        let (stream, events) = try #require(same(session.nextReady()))
+        #expect(events == [.head, .end])
+        #expect(session.request(stream)?.pointee.route == 0)
+        #expect(offset == wire.bytes.count)
+    }
+
+    // MARK: Memory
+
+    @Test func whatIsKeptOfMetadataIsCountedAndBounded() throws {
+        let session = server()
+        var wire = Wire.opened
+        let secret = String(repeating: "s", count: 100)
+        wire.frame(
+            type: 1, flags: 0x4, stream: 1, Wire.head(extra: Wire.field("authorization", secret)))
+        let long: [UInt8] =
+            [0, 13] + Array("authorization".utf8) + [0x7f, 0xa1, 0x1e]
+            + [UInt8](repeating: 0x61, count: 4_000)
+        wire.frame(type: 1, flags: 0x4, stream: 3, Wire.head(extra: long))
+        _ = session.answer(wire)
+        #expect(session.waitingBytes == 100, "a value that is nobody's is not kept")
+        while let (stream, _) = session.nextReady() { session.reset(stream, code: 8) }
+        _ = session.drain()
+        #expect(session.waitingBytes == 0)
+    }
+
+    @Test func inputBeyondALoweredLimitIsCutOff() throws {
+        let session = server()
+        var wire = Wire.opened
+        wire.frame(type: 1, flags: 0x4, stream: 1, Wire.head())
+        wire.frame(type: 0, flags: 0, stream: 1, [UInt8](repeating: 1, count: 1_000))
+        _ = session.answer(wire)
+        let (stream, events) = try #require(same(session.nextReady()))
+        #expect(events == .head)
+        session.limitInput(to: 1_500)
+        var more = Wire()
+        more.frame(type: 0, flags: 0, stream: 1, [UInt8](repeating: 1, count: 1_000))
+        _ = session.answer(more)
+        #expect(same(session.nextReady())?.events == .overflow)
+        session.reset(stream, code: 8)
+        session.limitInput(to: nil)
+        session.trim()
+        #expect(session.waitingBytes == 0)
     }
 
     @Test func splitHeaderBlockSurvivesAFlushInBetween() throws {

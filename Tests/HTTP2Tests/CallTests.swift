@@ -125,6 +125,35 @@ import Testing
         #expect(pair.server.openStreamCount == 0)
     }
 
+    @Test(
+        arguments: [
+            ("application/grpc", ContentType.grpc), ("Application/GRPC", .grpc),
+            ("APPLICATION/grpc+PROTO", .grpc), ("application/grpc;charset=utf-8", .grpc),
+            ("application/grpc+proto; v=1", .grpc), ("application/grpc ;v=1", .grpc),
+            ("application/grpc+json", .other), ("application/grpc+protobuf", .other),
+            ("application/grpc-web", .other), ("application/grpc+", .other),
+            ("application/grp", .other), ("application/grpcx", .other), ("", .other),
+        ])
+    func contentTypes(text: String, type: ContentType) {
+        #expect(Array(text.utf8).withUnsafeBytes { FieldText.contentType($0) } == type)
+    }
+
+    @Test func theHeadOfARequestIsReportedBeforeItsBody() throws {
+        let pair = Pair()
+        let call = try #require(pair.call(Pair.unary, body: [1, 2, 3], finished: false))
+        _ = pair.toServer()
+        let (stream, events) = try #require(pair.nextOnServer())
+        #expect(events == .head)
+        pair.client.push(call, finished: true)
+        _ = pair.toServer()
+        let (same, rest) = try #require(pair.nextOnServer())
+        #expect(same == stream && rest == .end)
+        #expect(Array(pair.server.input(stream)) == [1, 2, 3])
+        pair.server.respond(stream, headers: Pair.response.view, trailers: Pair.ok.view)
+        pair.exchange()
+        #expect(pair.clientEvents()[call]?.contains(.end) == true)
+    }
+
     @Test func repeatedAuthorizationOrUnreadableTimeoutIsMalformed() throws {
         for extra in [
             [("authorization", "Bearer a"), ("authorization", "Bearer b")],

@@ -48,7 +48,7 @@ final class Pair {
             let bytes = client.nextOutput()
             guard !bytes.isEmpty else { return moved }
             moved += bytes.count
-            server.receive(bytes, nowNanoseconds: now)
+            server.take(bytes, nowNanoseconds: now)
         }
     }
 
@@ -152,8 +152,17 @@ struct Wire {
 extension ServerSession {
     /// Feeds `wire` and returns everything the server says to it.
     func answer(_ wire: Wire, nowNanoseconds: UInt64 = 1) -> [UInt8] {
-        wire.bytes.withUnsafeBytes { receive($0, nowNanoseconds: nowNanoseconds) }
+        wire.bytes.withUnsafeBytes { take($0, nowNanoseconds: nowNanoseconds) }
         return drain()
+    }
+
+    /// Feeds bytes, in as many turns as they need.
+    func take(_ bytes: UnsafeRawBufferPointer, nowNanoseconds: UInt64) {
+        var taken = receive(bytes, nowNanoseconds: nowNanoseconds)
+        while isPaused {
+            taken += resume(
+                UnsafeRawBufferPointer(rebasing: bytes[taken...]), nowNanoseconds: nowNanoseconds)
+        }
     }
 
     func drain() -> [UInt8] {
@@ -207,3 +216,11 @@ struct SeededGenerator: RandomNumberGenerator {
 /// Its argument. `#expect` cannot take a member access on a noncopyable value apart; a function's
 /// argument it leaves alone.
 func same<T>(_ value: T) -> T { value }
+
+/// A session of its own, without a peer.
+func server(_ change: (inout SessionConfiguration) -> Void = { _ in }) -> ServerSession {
+    var configuration = SessionConfiguration()
+    change(&configuration)
+    return ServerSession(
+        configuration: configuration, memory: SessionMemory(), routes: Pair.routes)
+}

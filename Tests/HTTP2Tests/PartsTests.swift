@@ -54,6 +54,21 @@ import Testing
 }
 
 @Suite struct ByteQueueTests {
+    /// What a queue keeps is within a bound of what it holds, whatever it held before.
+    @Test func keepsLittleMoreThanItHolds() {
+        var queue = ByteQueue()
+        let large = [UInt8](repeating: 7, count: 100_000)
+        for left in [99_999, 50_000, 9_000, 3, 0] {
+            large.withUnsafeBytes { queue.append($0) }
+            #expect(queue.capacity >= 100_000)
+            queue.consume(queue.count - left, retaining: 4_096)
+            #expect(queue.capacity <= max(4_096, 4 * left), "\(left)")
+            #expect(queue.readable.elementsEqual(large.suffix(left)))
+            queue.consume(left, retaining: 4_096)
+            #expect(queue.isEmpty && queue.capacity <= 4_096)
+        }
+    }
+
     @Test func behavesAsAnArray() {
         var random = SeededGenerator(state: 42)
         var queue = ByteQueue()
@@ -67,7 +82,11 @@ import Testing
                 model += bytes
             } else {
                 let count = Int.random(in: 0...model.count, using: &random)
-                queue.consume(count)
+                if Bool.random(using: &random) {
+                    queue.consume(count)
+                } else {
+                    queue.consume(count, retaining: 1_000)
+                }
                 model.removeFirst(count)
             }
             if Int.random(in: 0..<200, using: &random) == 0 {

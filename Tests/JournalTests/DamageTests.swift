@@ -127,6 +127,48 @@ import Testing
         }
     }
 
+    /// The segment that is ready to be written holds nothing: whatever is wrong with it, nothing is lost.
+    @Test func aPreparedSegmentMayBeDamaged() throws {
+        let (disk, count) = try make(closed: true)
+        let last = try SmallJournal.read(disk).end
+        let name = JournalFiles.segment(last.segment + 1)
+        let whole = try #require(disk.contents(name))
+        var flipped = whole
+        flipped[9] ^= 1
+        let header = [UInt8](repeating: 0xff, count: 4_096) + whole[4_096...]
+        for bytes in [flipped, header, Array(whole[..<5_000]), Array(whole[..<100]), []] {
+            let copy = disk.copy()
+            copy.setContents(name, bytes)
+            let (numbers, end) = try SmallJournal.read(copy)
+            #expect(numbers.sorted() == Array(0..<count) && end == last)
+            #expect(try JournalReader.id(copy) == SmallJournal.id)
+            // It is made anew.
+            let journal = try SmallJournal(copy, after: end, next: count)
+            #expect(try !JournalReader.isVoid(copy, last.segment + 1))
+            journal.deallocate()
+        }
+        // With something in it, nobody knows what that was.
+        var used = header
+        used[9_000] = 1
+        let copy = disk.copy()
+        copy.setContents(name, used)
+        let error = #expect(throws: JournalError.self) { try SmallJournal.read(copy) }
+        #expect(error?.file == name && error?.code == .damaged)
+    }
+
+    /// One that is in use is not just made ready, though it looks as if: what it held is lost.
+    @Test func aSegmentInUseThatIsEmptyIsRefused() throws {
+        let (disk, _) = try make(closed: true)
+        let last = try SmallJournal.read(disk).end
+        try disk.remove(JournalFiles.segment(last.segment + 1))
+        let name = JournalFiles.segment(last.segment)
+        for bytes in [[], [UInt8](repeating: 0, count: SmallJournal.segmentBytes)] {
+            disk.setContents(name, bytes)
+            let error = #expect(throws: JournalError.self) { try SmallJournal.read(disk) }
+            #expect(error?.file == name && error?.code == .damaged)
+        }
+    }
+
     /// A frame of the journal, valid but for its place.
     private struct Frame {
         var segment: UInt64
@@ -191,13 +233,20 @@ import Testing
         #expect(exact > 50 && refused > 200)
     }
 
-    /// What a later release wrote is not damaged, and nothing of it is cut or passed over.
-    @Test(arguments: [JournalFiles.segment(2), JournalFiles.checkpoint(2)])
-    func aNewerFormatIsRefused(name: String) throws {
+    /// What another release wrote is not damaged, and nothing of it is cut or passed over.
+    @Test(
+        arguments: [JournalFiles.segment(2), JournalFiles.checkpoint(2)],
+        [
+            (FileHeader.version + 1, JournalError.Code.newerFormat, "newer than"),
+            (FileHeader.version - 1, JournalError.Code.olderFormat, "run `tollgate export`"),
+        ])
+    func anotherFormatIsRefused(
+        name: String, _ format: (number: UInt64, code: JournalError.Code, says: String)
+    ) throws {
         let (disk, _) = try make(closed: true)
         let bytes = try #require(disk.contents(name))
         var words = bytes.withUnsafeBytes { Array($0.bindMemory(to: UInt64.self)) }
-        words[1] = words[1] & ~0xFFFF_FFFF | 2
+        words[1] = words[1] & ~0xFFFF_FFFF | format.number
         var checksum = CRC32C()
         for word in words[..<(FileHeader.words - 1)] { checksum.add(word) }
         words[FileHeader.words - 1] = UInt64(checksum.value)
@@ -208,10 +257,11 @@ import Testing
         } else {
             error = #expect(throws: JournalError.self) { try SmallJournal.read(disk) }
         }
-        #expect(error?.code == .newerFormat && error?.file == name && error?.offset == 8)
+        #expect(error?.code == format.code && error?.file == name && error?.offset == 8)
         let text = error.map { "\($0)" } ?? ""
-        #expect(text.contains("format 2, newer than 1"), "\(text)")
-        #expect(text.contains("start the release of tollgate that wrote it"), "\(text)")
+        #expect(text.contains("written in format \(format.number), "), "\(text)")
+        #expect(text.contains(format.says), "\(text)")
+        #expect(text.contains("release"), "\(text)")
     }
 
     @Test func aMissingSegmentIsNamed() throws {

@@ -25,6 +25,52 @@ import Testing
         }
     }
 
+    /// What is locked is the directory: a lock file that somebody removes takes nothing with it.
+    @Test func theDirectoryIsLockedWithoutItsLockFile() throws {
+        try withDirectory { path in
+            let first = try SystemDisk(path: path)
+            try first.lock()
+            try FileManager.default.removeItem(atPath: path + "/" + JournalFiles.lock)
+            let second = try SystemDisk(path: path)
+            let error = #expect(throws: JournalError.self) { try second.lock() }
+            #expect(error?.code == .locked)
+            first.unlock()
+            try second.lock()
+        }
+    }
+
+    /// What is written to a file that nobody can find any more is lost, whatever the system says.
+    @Test(arguments: ["segment", "replaced", "lock", "directory"])
+    func whatIsTakenAwayIsNoticed(kind: String) throws {
+        try withDirectory { path in
+            let files = FileManager.default
+            let disk = try SystemDisk(path: path)
+            try disk.lock()
+            let file = try disk.create("file")
+            defer { disk.close(file) }
+            try disk.look(after: file)
+            let expected: String
+            switch kind {
+            case "segment":
+                try files.removeItem(atPath: path + "/file")
+                expected = path + "/file"
+            case "replaced":
+                disk.close(try disk.create("other"))
+                try disk.rename("other", to: "file")
+                expected = path + "/file"
+            case "lock":
+                try files.removeItem(atPath: path + "/" + JournalFiles.lock)
+                expected = path + "/" + JournalFiles.lock
+            default:
+                try files.moveItem(atPath: path, toPath: path + "-moved")
+                expected = path
+            }
+            let error = #expect(throws: JournalError.self) { try disk.look(after: file) }
+            #expect(error?.code == .missing && error?.file == expected)
+            if kind == "directory" { try files.moveItem(atPath: path + "-moved", toPath: path) }
+        }
+    }
+
     /// More pieces than one system call takes, among them empty ones, at the front and at the end.
     @Test(arguments: [0, 1, 2, 1_024, 1_025, 5_000])
     func allPiecesAreWritten(count: Int) throws {

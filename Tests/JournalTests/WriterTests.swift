@@ -161,6 +161,56 @@ import Testing
         #expect(try SmallJournal.read(disk).numbers.count == Int(journal.published))
     }
 
+    /// Its sync failed, and the system holds it in memory all the same: who finds it there and goes on behind it must have
+    /// it on disk, or what is acknowledged there stands behind a hole after the next power loss.
+    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    func aSealInMemoryIsWrittenAgain(seed: UInt64) throws {
+        let disk = SimulatedDisk(seed: seed)
+        var random = SeededGenerator(seed: seed)
+        var journal = try SmallJournal(disk)
+        // More than half a segment: the second round has to seal the first one.
+        for _ in 0..<150 { journal.publish(&random) }
+        let isDone = journal.round()
+        try #require(isDone && journal.writer.currentSegment == 1)
+        for _ in 0..<150 { journal.publish(&random) }
+        disk.faults.failingSyncIn = 1
+        let isDoneAgain = journal.round()
+        #expect(!isDoneAgain)
+        let acknowledged = journal.acknowledged
+        journal.deallocate()
+        disk.endProcess()
+        let found = try SmallJournal.read(disk)
+        try #require(found.end.seal?.segment == 1 && found.end.segment == 2)
+        var next = try SmallJournal(disk, after: found.end, next: UInt64(found.numbers.count))
+        defer { next.deallocate() }
+        for _ in 0..<20 { next.publish(&random) }
+        let goesOn = next.round()
+        #expect(goesOn)
+        disk.crash()
+        let numbers = try SmallJournal.read(disk).numbers
+        #expect(acknowledged == 150 && numbers.count == Int(next.acknowledged))
+    }
+
+    /// Starts alone may fill the last segment that the bounds allow: the next one is opened beyond them, for only an open
+    /// journal can make room.
+    @Test func aFullJournalIsOpened() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let ring = RecordRing(capacity: 1_024)
+        defer { ring.deallocate() }
+        var configuration = SmallJournal.configuration
+        configuration.maximumBytes = SmallJournal.segmentBytes
+        var end: JournalEnd?
+        var starts = 0
+        repeat {
+            let writer = try JournalWriter(
+                disk, id: SmallJournal.id, configuration, rings: [ring], after: end)
+            #expect(!writer.prepareNext() && writer.isFull)
+            end = try SmallJournal.read(disk).end
+            starts += 1
+        } while end?.segment == 1 && starts < 1_000
+        #expect(end?.segment == 2 && starts > 10)
+    }
+
     /// However many records there are, in however many rings, and where a ring ends in the middle of them.
     @Test func aRoundIsOneWriteAndOneSync() throws {
         let disk = SimulatedDisk(seed: 1)

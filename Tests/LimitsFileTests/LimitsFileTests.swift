@@ -119,6 +119,45 @@ struct LimitsFileTests {
         #expect(file.tenants.map(\.id) == ["007", "1.50", "null", "ä€"])
     }
 
+    /// The mark that editors of another system put in front of a text.
+    @Test func aByteOrderMarkIsNoPartOfIt() throws {
+        let file = try parse("\u{feff}version: 1\ntenants:\n  - id: a\n")
+        #expect(file.tenants.map(\.id) == ["a"])
+        #expect(try parse("\u{feff}# nothing but\ntenants: [{id: a}]").tenants.count == 1)
+    }
+
+    @Test func placesAreKnown() throws {
+        let text = """
+            tenants:
+              - id: a
+                messaging_profiles:
+                  - id: a
+              - name: B
+                id: e\u{301}
+              - id: \u{e9}
+            """
+        let places = try LimitsFile.parse(text, file: "etc/limits.yaml").places
+        #expect(places.place(of: .tenant(id: "a")) == "etc/limits.yaml:2")
+        #expect(places.place(of: .profile(id: "a", tenantID: "a")) == "etc/limits.yaml:4")
+        #expect(places.place(of: .tenant(id: "e\u{301}")) == "etc/limits.yaml:6")
+        #expect(places.place(of: .tenant(id: "\u{e9}")) == "etc/limits.yaml:7")
+        #expect(places.place(of: .defaults) == "etc/limits.yaml")
+    }
+
+    /// An alias stands for what its anchor holds, and an honest file says more with a few.
+    @Test func aliasesMayRepeatWhatIsShort() throws {
+        let file = try parse(
+            """
+            tenants:
+              - {id: a, messaging_profiles: [{id: p, daily_spend_limit: &cap "12.50"}]}
+              - {id: b, monthly_spend_limit: *cap, name: &name B}
+              - {id: c, monthly_spend_limit: *cap, name: *name}
+            """)
+        #expect(
+            file.tenants.map(\.limits.monthlySpendNanos) == [nil, 12_500_000_000, 12_500_000_000])
+        #expect(file.tenants.map(\.name) == ["", "B", "B"])
+    }
+
     @Test func hashFollowsTheBytes() throws {
         let text = "tenants: [{id: a}]"
         #expect(try parse(text).contentHash == parse(text).contentHash)
@@ -164,10 +203,15 @@ struct LimitsFileErrorTests {
         Mistake("tenants: {a: 1}", 1, 10, "\"tenants\" must be a list"),
         Mistake("tenants:\n  - acme", 2, 5, "A tenant must be a mapping"),
         Mistake("tenants:\n  - name: x", 2, 5, "A tenant needs an \"id\""),
-        Mistake("tenants:\n  - id: \"\"", 2, 9, "\"id\" must be a text of 1 to 64 bytes"),
+        Mistake("tenants:\n  - id: \"\"", 2, 9, "\"id\" must have 1 to 64 bytes"),
         Mistake("tenants:\n  - id: null", 2, 9, "\"id\" must be a text of 1 to 64 bytes"),
-        Mistake("tenants:\n  - id: \"a\\x00b\"", 2, 9, "without control characters"),
-        Mistake("tenants:\n  - id: \"a\\u0085b\"", 2, 9, "without control characters"),
+        Mistake("tenants:\n  - id: \"a\\x00b\"", 2, 9, "must not hold control characters"),
+        Mistake("tenants:\n  - id: \"a\\u0085b\"", 2, 9, "must not hold control characters"),
+        Mistake("tenants:\n  - id: .", 2, 9, "must not be \".\" or \"..\""),
+        Mistake("tenants:\n  - id: ..", 2, 9, "must not be \".\" or \"..\""),
+        Mistake("tenants:\n  - id: \" a\"", 2, 9, "must not begin or end with a space"),
+        Mistake("tenants:\n  - id: \"a\\u202eb\"", 2, 9, "turn the direction of writing"),
+        Mistake(profile("name: x") + "      - id: \"p \"", 6, 13, "must not begin or end"),
         Mistake(
             "tenants:\n  - id: \(String(repeating: "x", count: 65))", 2, 9, "1 to 64 bytes"),
         Mistake(
@@ -204,7 +248,7 @@ struct LimitsFileErrorTests {
         Mistake(tenant("billing_cycle_day: 32"), 3, 24, "a whole number from 1 to 31"),
         Mistake(
             tenant("time_zone: Mars/Olympus"), 3, 16, "\"Mars/Olympus\" is not an IANA time zone"),
-        Mistake(tenant("time_zone: europe/paris"), 3, 16, "is not an IANA time zone"),
+        Mistake(tenant("time_zone: europe-paris"), 3, 16, "is not an IANA time zone"),
         Mistake(tenant("time_zone: \"\""), 3, 16, "is not an IANA time zone"),
         Mistake(tenant("time_zone: [UTC]"), 3, 16, "\"time_zone\" must be a text"),
         Mistake(tenant("disclose_limits: 1"), 3, 22, "must be true or false"),
@@ -256,10 +300,26 @@ struct LimitsFileErrorTests {
         #expect(first?.hasPrefix("etc/limits.yaml:3:15: \"max_dids\" must be") == true)
     }
 
+    /// All are kept, and the text stays one that somebody can be told.
+    @Test func ofThousandsOfMistakesTheFirstAreTold() throws {
+        let error = try #require(throws: LimitsFileError.self) {
+            _ = try LimitsFile.parse(
+                "tenants:\n"
+                    + (0..<1_234).map { "  - {id: t\($0), max_dids: x}\n" }.joined(),
+                file: "limits.yaml")
+        }
+        #expect(error.problems.count == 1_234)
+        let lines = error.description.split(separator: "\n")
+        #expect(lines.count == 1_001)
+        #expect(lines.dropLast().last?.hasPrefix("limits.yaml:1001:") == true)
+        #expect(lines.last == "limits.yaml: and 234 more")
+    }
+
     @Test func aMissingFileIsNamed() throws {
         let error = try #require(throws: LimitsFileError.self) {
             _ = try LimitsFile.load(path: "/nowhere/limits.yaml")
         }
-        #expect(error.description.hasPrefix("/nowhere/limits.yaml: The file cannot be read"))
+        #expect(error.description.hasPrefix("/nowhere/limits.yaml: The file cannot be read: "))
+        #expect(!error.description.contains("NSError") && !error.description.contains("errno"))
     }
 }

@@ -37,10 +37,10 @@ private struct Seeded: RandomNumberGenerator {
     }
 
     /// What may be an id, and is new.
-    mutating func id(_ used: inout Set<String>) -> String {
+    mutating func id(_ used: inout Set<Identifier>) -> String {
         while true {
             let id = text(atMost: 64)
-            if id.isEmpty == false, used.insert(id).inserted { return id }
+            if Identifier.fault(of: id) == nil, used.insert(Identifier(id)).inserted { return id }
         }
     }
 
@@ -58,8 +58,8 @@ private struct Seeded: RandomNumberGenerator {
     }
 
     mutating func file() -> LimitsFile {
-        var tenantIDs: Set<String> = []
-        var profileIDs: Set<String> = []
+        var tenantIDs: Set<Identifier> = []
+        var profileIDs: Set<Identifier> = []
         var tenants: [TenantSettings] = []
         var profiles: [ProfileSettings] = []
         for _ in 0..<Int.random(in: 0...6, using: &self) {
@@ -157,6 +157,30 @@ struct RoundTripTests {
         let tenant = TenantSettings(id: "\u{feff}a")
         let file = LimitsFile(defaults: TenantLimits(), tenants: [tenant], profiles: [])
         #expect(try LimitsFile.parse(file.text, file: "export").saysTheSame(as: file) == false)
+    }
+
+    /// Ids are bytes: two spellings of a letter are two tenants, each with its own profiles.
+    @Test func twoSpellingsAreTwo() throws {
+        let tenants = ["caf\u{e9}", "cafe\u{301}"].map { TenantSettings(id: $0, name: "Caf\u{e9}") }
+        let profiles = tenants.map { tenant in
+            ProfileSettings(id: "of " + tenant.id, tenantID: tenant.id, name: tenant.id)
+        }
+        let file = LimitsFile(defaults: TenantLimits(), tenants: tenants, profiles: profiles)
+        let again = try LimitsFile.parse(file.text, file: "export")
+        #expect(again.saysTheSame(as: file))
+        for (profile, tenant) in zip(again.profiles, again.tenants) {
+            #expect(profile.tenantID.hasSameBytes(as: tenant.id))
+        }
+        var other = file
+        other.tenants.swapAt(0, 1)
+        other.profiles.swapAt(0, 1)
+        #expect(!again.saysTheSame(as: other))
+        var renamed = tenants[0]
+        renamed.name = "Cafe\u{301}"
+        #expect(SettingChange(tenant: renamed, present: tenants[0])?.fields.map(\.name) == ["name"])
+        let profile = ProfileSettings(id: "p", tenantID: "a", name: "Cafe\u{301}")
+        let present = ProfileSettings(id: "p", tenantID: "a", name: "Caf\u{e9}")
+        #expect(SettingChange(profile: profile, present: present) != nil)
     }
 
     @Test func sixFieldsDoNotFollowDefaultsThatAreEditedLater() throws {

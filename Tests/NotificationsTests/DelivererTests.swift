@@ -34,8 +34,8 @@ import Testing
     @Test func threeAttemptsThenThreeOnTheFailoverURL() async throws {
         let outbox = MemoryOutbox([delivery(1, "http://a/", failover: "http://b/")])
         let asked = Mutex<[String]>([])
-        await withDeliverer(outbox) { event, url, number in
-            asked.withLock { $0.append("\(event.id) \(number) \(url)") }
+        await withDeliverer(outbox) { post, _ in
+            asked.withLock { $0.append("\(post.event.id) \(post.number) \(post.url)") }
             return AttemptResult(status: 500, error: "no")
         } _: {
             await outbox.until { $0.ends[1] == .failed }
@@ -94,9 +94,9 @@ import Testing
         let outbox = MemoryOutbox(mails)
         await withDeliverer(
             outbox,
-            mailer: { _, address in
+            mailer: { _, address, _ in
                 AttemptResult(status: 450, error: "no", isFinal: address.hasPrefix("never"))
-            }, post: { _, _, _ in AttemptResult(status: 200, error: nil) }
+            }, post: { _, _ in AttemptResult(status: 200, error: nil) }
         ) {
             await outbox.until { $0.ends.count == 2 }
         }
@@ -110,7 +110,7 @@ import Testing
         let outbox = MemoryOutbox([delivery(1, "http://a/")])
         var settings = DeliverySettings()
         settings.lookMilliseconds = 10
-        await withDeliverer(outbox, settings: settings) { _, _, _ in
+        await withDeliverer(outbox, settings: settings) { _, _ in
             AttemptResult(status: 200, error: nil)
         } _: {
             await outbox.until { $0.ends.count == 1 }
@@ -128,7 +128,8 @@ import Testing
         let outbox = MemoryOutbox(deliveries)
         let atOnce = Mutex<[String: Int]>([:])
         let (never, end) = AsyncStream.makeStream(of: Void.self)
-        await withDeliverer(outbox) { _, url, _ in
+        await withDeliverer(outbox) { post, _ in
+            let url = post.url
             guard url.contains("dead") else { return AttemptResult(status: 200, error: nil) }
             atOnce.withLock { $0[url, default: 0] += 1 }
             for await _ in never {}
@@ -149,8 +150,8 @@ import Testing
         deliveries += (5_000..<5_010).map { delivery($0, "http://well/") }
         let outbox = MemoryOutbox(deliveries)
         let (never, end) = AsyncStream.makeStream(of: Void.self)
-        await withDeliverer(outbox) { _, url, _ in
-            if url.contains("dead") { for await _ in never {} }
+        await withDeliverer(outbox) { post, _ in
+            if post.url.contains("dead") { for await _ in never {} }
             return AttemptResult(status: 200, error: nil)
         } _: {
             await outbox.until { $0.ends.count == 10 }
@@ -166,8 +167,8 @@ import Testing
         settings.concurrency = 2
         let outbox = MemoryOutbox(
             (0..<1_500).map { delivery($0, "http://host\($0 % 1_200)/") })
-        await withDeliverer(outbox, settings: settings) { event, url, number in
-            if number == 1 { return AttemptResult(status: 500, error: "no") }
+        await withDeliverer(outbox, settings: settings) { post, _ in
+            if post.number == 1 { return AttemptResult(status: 500, error: "no") }
             return AttemptResult(status: 200, error: nil)
         } _: {
             await outbox.until { $0.ends.count == 1_500 }
@@ -188,8 +189,8 @@ import Testing
                 })
         let waiting = Mutex<Int?>(nil)
         outbox.state.withLock { $0.isRestless = true }
-        await withDeliverer(outbox) { event, _, _ in
-            if event.id == "evt-0" {
+        await withDeliverer(outbox) { post, _ in
+            if post.event.id == "evt-0" {
                 let left = outbox.state.withLock { state in
                     state.waiting.values.joined().count { $0.value.dueAt > state.now }
                 }
@@ -207,7 +208,7 @@ import Testing
     @Test(.timeLimit(.minutes(10))) func aStopWhileDeliveriesAreTakenIsTheEnd() async {
         let outbox = MemoryOutbox((0..<40).map { delivery($0, "http://host\($0)/") })
         outbox.state.withLock { $0.lastHandedOut = 20 }
-        await withDeliverer(outbox) { _, _, _ in
+        await withDeliverer(outbox) { _, _ in
             try? await Task.sleep(for: .seconds(3_600))
             return AttemptResult(status: nil, error: "the service is stopping")
         } _: {
@@ -220,7 +221,7 @@ import Testing
         let outbox = MemoryOutbox([delivery(1, "http://a/")])
         outbox.state.withLock { $0.failures = 1 }
         let sent = LockedCount()
-        await withDeliverer(outbox) { _, _, _ in
+        await withDeliverer(outbox) { _, _ in
             _ = sent.next()
             return AttemptResult(status: 200, error: nil)
         } _: {
@@ -231,7 +232,7 @@ import Testing
 
     @Test func aNewDeliveryIsTakenWhenTheOutboxSaysSo() async {
         let outbox = MemoryOutbox([delivery(1, "http://a/")])
-        await withDeliverer(outbox) { _, _, _ in
+        await withDeliverer(outbox) { _, _ in
             AttemptResult(status: 200, error: nil)
         } _: {
             await outbox.until { $0.ends[1] == .delivered }
@@ -240,5 +241,84 @@ import Testing
             await outbox.until { $0.ends[2] == .delivered }
         }
         #expect(outbox.state.withLock { $0.places.isEmpty })
+    }
+
+    /// One address takes no more than its share of a host.
+    @Test func aDeadAddressLeavesItsHostToOthers() async throws {
+        var deliveries = (0..<500).map { delivery($0, "http://host/dead") }
+        deliveries += (500..<600).map { delivery($0, "http://host/well") }
+        let outbox = MemoryOutbox(deliveries)
+        let (never, end) = AsyncStream.makeStream(of: Void.self)
+        await withDeliverer(outbox) { post, _ in
+            if post.url.hasSuffix("dead") { for await _ in never {} }
+            return AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends.count == 100 }
+            #expect(outbox.state.withLock { $0.handedOut } <= 100 + 8)
+        }
+        end.finish()
+    }
+
+    /// What ends while the outbox is asked makes room that its answer knows nothing of.
+    @Test(.timeLimit(.minutes(1))) func whatEndsDuringAQuestionIsNotForgotten() async {
+        let outbox = MemoryOutbox([delivery(1, "http://a/"), delivery(2, "http://a/")])
+        var settings = DeliverySettings()
+        settings.concurrencyPerEndpoint = 1
+        settings.lookMilliseconds = 3_600_000
+        let (never, end) = AsyncStream.makeStream(of: Void.self)
+        let questions = LockedCount()
+        outbox.state.withLock {
+            $0.onNothing = { [unowned outbox] in
+                // The first ends a round in which something was found.
+                guard questions.next() == 2 else { return }
+                end.finish()
+                while outbox.state.withLock({ $0.ends[1] == nil }) { await Task.yield() }
+                // Until the deliverer has let it go.
+                for _ in 0..<1_000 { await Task.yield() }
+            }
+        }
+        await withDeliverer(outbox, settings: settings) { post, _ in
+            if post.event.id == "evt-1" { for await _ in never {} }
+            return AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends.count == 2 }
+        }
+        #expect(outbox.state.withLock { $0.ends } == [1: .delivered, 2: .delivered])
+    }
+
+    /// Of one transition to one recipient: the next begins when the one before has been sent, answered or not.
+    @Test(.timeLimit(.minutes(10))) func firstAttemptsBeginInOrder() async throws {
+        var deliveries: [Delivery] = []
+        for transition in 1...20 {
+            for part in 0..<3 {
+                var next = delivery(Int64(transition * 10 + part), "http://a/\(transition % 4)")
+                next.transition = Int64(transition)
+                deliveries.append(next)
+            }
+        }
+        let outbox = MemoryOutbox(deliveries)
+        let sent = Mutex<[Int: [Int]]>([:])
+        let (never, end) = AsyncStream.makeStream(of: Void.self)
+        await withDeliverer(outbox) { post, began in
+            let id = Int(post.event.id.dropFirst(4)) ?? 0
+            let (transition, part) = (id / 10, id % 10)
+            if post.number == 1 {
+                // Whoever may run goes first.
+                for _ in 0..<(part == 0 ? 50 : 0) { await Task.yield() }
+                sent.withLock { $0[transition, default: []].append(part) }
+            }
+            // Some fail at once without having been sent, some are sent and never answered.
+            if transition % 3 == 0, post.number < 3 {
+                return AttemptResult(status: nil, error: "refused")
+            }
+            began()
+            if transition == 4, part == 0 { for await _ in never {} }
+            return AttemptResult(status: 200, error: nil)
+        } _: {
+            await outbox.until { $0.ends.count == 59 }
+        }
+        end.finish()
+        let all = sent.withLock { $0 }
+        #expect(all.count == 20 && all.values.allSatisfy { $0 == [0, 1, 2] }, "\(all)")
     }
 }

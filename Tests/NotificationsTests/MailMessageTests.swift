@@ -48,6 +48,26 @@ import Testing
                 == "Tenant ACME has been suspended: they have hit their \(words).")
     }
 
+    @Test func subjectsOfARefusalAndOfAWindowThatEnded() {
+        var refused = event(
+            .tenantLimitReached,
+            reading(.tenantMonthlySpend, cap: 500_000_000_000, committed: 0, asked: 501_000_000_000)
+        )
+        refused.occasion = .refusal
+        #expect(
+            mail(refused).subject
+                == "A request of tenant ACME was refused: it asked for $501.00, and $0.00 of the monthly spend cap of $500.00 is used."
+        )
+        var ended = event(
+            .profileThresholdReached,
+            reading(.profileDailySpend, cap: 10_000_000, committed: 0, held: 9_000_000))
+        ended.occasion = .windowEnd
+        #expect(
+            mail(ended).subject
+                == "The day of messaging profile Promo of tenant ACME has ended at 80% of the daily spend limit or more, with what was still reserved."
+        )
+    }
+
     @Test func subjectsOfWhatAnOperatorDoes() {
         #expect(
             mail(event(.tenantSuspended, nil, reason: "fraud")).subject

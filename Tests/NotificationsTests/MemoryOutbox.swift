@@ -17,6 +17,8 @@ final class MemoryOutbox: Outbox {
         var isRestless = false
         /// Who takes this one is stopped.
         var lastHandedOut: Int?
+        /// Called when there was nothing at a place, before that is answered.
+        var onNothing: (@Sendable () async -> Void)?
         /// So many notes fail first.
         var failures = 0
 
@@ -62,17 +64,23 @@ final class MemoryOutbox: Outbox {
     }
 
     func nextDelivery(
-        at place: DeliveryPlace, due now: Int64, except underway: Set<Int64>
-    ) async throws -> Delivery? {
+        at place: DeliveryPlace, due now: Int64, after endpoint: String,
+        except underway: [String: Set<Int64>], bound: Int
+    ) async throws -> NextDelivery {
         let (next, isLast) = state.withLock { state in
             let next = state.waiting[place]?.values
-                .filter { $0.dueAt <= now && !underway.contains($0.id) }
-                .min { ($0.dueAt, $0.id) < ($1.dueAt, $1.id) }
+                .filter {
+                    let taken = underway[$0.endpoint] ?? []
+                    return $0.dueAt <= now && $0.endpoint > endpoint && taken.count < bound
+                        && !taken.contains($0.id)
+                }
+                .min { ($0.endpoint, $0.dueAt, $0.id) < ($1.endpoint, $1.dueAt, $1.id) }
             if next != nil { state.handedOut += 1 }
             return (next, state.handedOut == state.lastHandedOut)
         }
         if isLast { withUnsafeCurrentTask { $0?.cancel() } }
-        return next
+        if next == nil { await state.withLock { $0.onNothing }?() }
+        return next.map { .found($0) } ?? .none
     }
 
     func nextDue(after now: Int64) async throws -> Int64? {

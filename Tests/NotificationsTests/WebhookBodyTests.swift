@@ -32,6 +32,15 @@ import Testing
                 """)
     }
 
+    /// The vendor's body stays as it is, whatever raised the event; in our own it is said.
+    @Test func theOccasionStandsInOurOwnBodiesOnly() {
+        var refused = reached
+        refused.occasion = .refusal
+        #expect(EventJSON.data(refused) == EventJSON.data(reached))
+        refused.kind = .profileThresholdReached
+        #expect(EventJSON.data(refused).contains(#""alert_threshold":80,"occasion":"refusal"}"#))
+    }
+
     @Test func minutesOfATenantAreSecondsWithTheCapInMinutesBeside() throws {
         let event = Event(
             id: "1", kind: .tenantLimitReached, occurredAt: 7, tenantID: "acme",

@@ -32,7 +32,8 @@ import Testing
                 seconds: { 1_700_000_000 })
             // No resolver of the system knows the name: only the judged address leads anywhere.
             let url = "http://Hooks.invalid:\(receiver.port)/in?a=b"
-            let result = await sender.post(event, to: url, number: 2)
+            let result = await sender.send(
+                WebhookPost(event: event, url: url, number: 2))
             #expect(result == AttemptResult(status: 200, error: nil))
             let text = try #require(receiver.texts.first)
             let head = text.lowercased()
@@ -63,13 +64,13 @@ import Testing
                     try await Task.sleep(for: .milliseconds(300))
                 })
             // The system's resolver would lead "localhost" to the receiver.
-            let result = await sender.post(
-                event, to: "http://localhost:\(receiver.port)/", number: 1)
+            let result = await sender.send(
+                WebhookPost(event: event, url: "http://localhost:\(receiver.port)/", number: 1))
             #expect(result.status == nil && result.error != nil)
             #expect(questions.value == 1)
             let patient = WebhookSender(settings, signer: WebhookSigner(), resolver: resolver)
-            let second = await patient.post(
-                event, to: "http://localhost:\(receiver.port)/", number: 2)
+            let second = await patient.send(
+                WebhookPost(event: event, url: "http://localhost:\(receiver.port)/", number: 2))
             #expect(second.error?.contains("private") == true)
             #expect(receiver.connections == 0)
         }
@@ -83,8 +84,8 @@ import Testing
                 """
             try await withReceiver(answer: answer) { receiver in
                 let sender = WebhookSender(try settings(), signer: WebhookSigner())
-                let result = await sender.post(
-                    event, to: "http://127.0.0.1:\(receiver.port)/", number: 1)
+                let result = await sender.send(
+                    WebhookPost(event: event, url: "http://127.0.0.1:\(receiver.port)/", number: 1))
                 #expect(result.status == 307 && result.error != nil)
                 #expect(receiver.texts.count == 1 && other.connections == 0)
             }
@@ -99,8 +100,8 @@ import Testing
         try await withReceiver(answer: status == 204 ? "HTTP/1.1 204 X\r\n\r\n" : answer) {
             receiver in
             let sender = WebhookSender(try settings(), signer: WebhookSigner())
-            let result = await sender.post(
-                event, to: "http://127.0.0.1:\(receiver.port)/", number: 1)
+            let result = await sender.send(
+                WebhookPost(event: event, url: "http://127.0.0.1:\(receiver.port)/", number: 1))
             #expect(result.status == status && (result.error == nil) == isTaken)
         }
     }
@@ -109,8 +110,8 @@ import Testing
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\nx"
         try await withReceiver(answer: answer) { receiver in
             let sender = WebhookSender(try settings(), signer: WebhookSigner())
-            let result = await sender.post(
-                event, to: "http://127.0.0.1:\(receiver.port)/", number: 1)
+            let result = await sender.send(
+                WebhookPost(event: event, url: "http://127.0.0.1:\(receiver.port)/", number: 1))
             #expect(result == AttemptResult(status: 200, error: nil))
         }
     }
@@ -123,8 +124,8 @@ import Testing
                 pause: { _ in
                     while receiver.connections == 0 { try await Task.sleep(for: .milliseconds(1)) }
                 })
-            let result = await sender.post(
-                event, to: "http://127.0.0.1:\(receiver.port)/", number: 1)
+            let result = await sender.send(
+                WebhookPost(event: event, url: "http://127.0.0.1:\(receiver.port)/", number: 1))
             #expect(result.status == nil && result.error?.contains("no answer") == true)
             #expect(receiver.connections == 1)
         }
@@ -139,7 +140,8 @@ import Testing
         }
         let sender = WebhookSender(
             try settings(timeout: 100), signer: WebhookSigner(), resolver: resolver)
-        let result = await sender.post(event, to: "http://a.example/", number: 1)
+        let result = await sender.send(
+            WebhookPost(event: event, url: "http://a.example/", number: 1))
         #expect(result.error?.contains("no answer") == true)
         end.finish()
     }

@@ -1,3 +1,5 @@
+import Dispatch
+import Synchronization
 import Testing
 
 @testable import Notifications
@@ -51,6 +53,8 @@ import Testing
         "", "example.com", "ftp://example.com", "https://", "https:///x", "https://u@example.com",
         "https://u:p@example.com", "https://example.com:0", "https://example.com:65536",
         "https://example.com/#f", "https://ex%61mple.com/", "https://b\u{fc}cher.example/",
+        "https://example.com/caf\u{e9}", "https://example.com/cafe\u{301}",
+        "https://example.com/a b",
         "https://example.com\r\nX: y", "http+unix://%2Ftmp%2Fs/", "unix:/tmp/s",
         "https://example.com/" + String(repeating: "x", count: 1_005),
     ])
@@ -68,6 +72,67 @@ import Testing
         let second = try await WebhookTarget(
             "http://a.example/", allowed: allowed, turn: 3, resolver: resolver)
         #expect(second.address.description == "127.0.0.1" && second.host == "a.example")
+    }
+
+    private static let found = ["8.8.8.8"].compactMap { IPAddress($0) }
+
+    /// Names whose servers hang have a few threads, and do not wait for more; others are looked up meanwhile.
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false])
+    func namesThatHangLeaveThreadsToOthers(isSlow: Bool) async throws {
+        let hangs = Mutex(false)
+        let asked = Mutex(0)
+        let end = DispatchSemaphore(value: 0)
+        let lookups = Lookups(slow: .seconds(isSlow ? -1 : 3_600)) { host in
+            guard host.hasPrefix("dead") else { return Self.found }
+            if hangs.withLock({ $0 }) {
+                asked.withLock { $0 += 1 }
+                end.wait()
+            }
+            if !isSlow { throw WebhookTarget.Refusal(description: "no") }
+            return Self.found
+        }
+        let dead = (0..<40).map { "dead\($0).example" }
+        for name in dead { _ = try? await lookups.addresses(of: name) }
+        hangs.withLock { $0 = true }
+        // The same name waits for its own look-up, however it is written, and takes no thread.
+        let waiting = dead.prefix(Lookups.mostTroubled).flatMap { [$0, $0.uppercased()] }
+            .map { name in Task { try? await lookups.addresses(of: name) } }
+        while asked.withLock({ $0 < Lookups.mostTroubled }) { await Task.yield() }
+        for name in dead.dropFirst(Lookups.mostTroubled) {
+            await #expect(throws: WebhookTarget.Refusal.self) {
+                try await lookups.addresses(of: name)
+            }
+        }
+        for number in 0..<100 {
+            #expect(try await lookups.addresses(of: "well\(number).example") == Self.found)
+        }
+        #expect(asked.withLock { $0 } == Lookups.mostTroubled)
+        for _ in 0..<100 { end.signal() }
+        for task in waiting { #expect(await task.value == (isSlow ? Self.found : nil)) }
+        // There is room again.
+        _ = try? await lookups.addresses(of: dead[30])
+        #expect(asked.withLock { $0 } == Lookups.mostTroubled + 1)
+    }
+
+    /// However many names hang of which nothing is known: those that were quick have threads of their own.
+    @Test(.timeLimit(.minutes(1))) func newNamesThatHangLeaveThreadsToOthers() async throws {
+        let asked = Mutex(0)
+        let end = DispatchSemaphore(value: 0)
+        let lookups = Lookups(slow: .seconds(3_600)) { host in
+            if host.hasPrefix("dead") {
+                asked.withLock { $0 += 1 }
+                end.wait()
+            }
+            return Self.found
+        }
+        #expect(try await lookups.addresses(of: "well.example") == Self.found)
+        let waiting = (0..<100).map { number in
+            Task { try await lookups.addresses(of: "dead\(number).example") }
+        }
+        while asked.withLock({ $0 < Lookups.threadCount }) { await Task.yield() }
+        #expect(try await lookups.addresses(of: "well.example") == Self.found)
+        for _ in 0..<100 { end.signal() }
+        for task in waiting { #expect(try await task.value == Self.found) }
     }
 
     /// Spellings that only a resolver understands.

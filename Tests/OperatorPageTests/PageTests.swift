@@ -51,7 +51,7 @@ struct PageTests {
         _ page: OperatorPage, _ path: String, method: HTTPRequest.Method = .get,
         headers: HTTPFields = [:], form: String? = nil
     ) async throws -> Answer {
-        let response = await page.respond(to: request(path, method, headers, form), from: nil)
+        let response = await page.respond(to: request(path, method, headers, form), from: "")
         let writer = TextWriter()
         try await response.body.write(writer)
         return Answer(
@@ -125,8 +125,63 @@ struct PageTests {
             #expect(answer.status == 401 && answer.cookie == nil)
             #expect(answer.text.contains("This is no operator token."))
         }
-        let answer = try await ask(page, "/login", method: .post, form: "token=\(secret)")
+        let answer = try await ask(page, "/login", method: .post, form: "token=no")
         #expect(answer.status == 429 && answer.headers[.retryAfter] == "60")
+        // Who has the token is let in, whatever others have tried.
+        _ = try await logIn(page)
+    }
+
+    /// A browser sends a host's cookies to all of its ports.
+    @Test func theCookieIsNamedAfterThePort() async throws {
+        let page = try page()
+        page.listens(on: 8_081)
+        let answer = try await ask(page, "/login", method: .post, form: "token=\(secret)")
+        let cookie = try #require(answer.cookie)
+        #expect(cookie.hasPrefix("tollgate-8081="))
+        #expect(try await ask(page, "/live", headers: [.cookie: cookie]).status == 200)
+        let other = cookie.replacing("-8081", with: "-8080")
+        #expect(try await ask(page, "/live", headers: [.cookie: other]).status == 303)
+    }
+
+    /// A form that has not come takes nobody's place.
+    @Test(.timeLimit(.minutes(10))) func unfinishedFormsTakeNoPlace() async throws {
+        let page = try page { $0.maximumRequests = 1 }
+        let (body, source) = RequestBody.makeStream()
+        let head = HTTPRequest(
+            method: .post, scheme: "http", authority: "localhost", path: "/login",
+            headerFields: [.contentType: "application/x-www-form-urlencoded"])
+        async let late = page.respond(to: Request(head: head, body: body), from: "")
+        await source.yield(ByteBuffer(string: "token="))
+        // Taken up: it waits for the rest.
+        await source.yield(ByteBuffer(string: secret))
+        for _ in 0..<10 { #expect(try await ask(page, "/login").status == 200) }
+        source.finish()
+        #expect(await late.status == .seeOther)
+    }
+
+    /// Who asks is told in time, and what it asked for keeps its place until it is done.
+    @Test(.timeLimit(.minutes(10))) func aPageThatTakesTooLongIsGivenUp() async throws {
+        let (opened, open) = AsyncStream<Void>.makeStream()
+        var model = StubModel(tenantRows: [.sample("acme", name: "Acme")])
+        model.wait = { for await _ in opened {} }
+        let page = try page(model, isOpen: true) {
+            $0.maximumRequests = 1
+            $0.requestTimeLimit = .milliseconds(50)
+        }
+        let late = try await ask(page, "/settings/usage-limits")
+        #expect(late.status == 503 && late.text.contains("not there in time"))
+        #expect(late.headers[.retryAfter] == "1")
+        let busy = try await ask(page, "/settings/usage-limits")
+        #expect(busy.status == 503 && busy.text.contains("Too many pages"))
+        open.finish()
+        var answer = busy
+        while answer.status == 503 { answer = try await ask(page, "/settings/usage-limits") }
+        #expect(answer.status == 200 && answer.text.contains("acme"))
+    }
+
+    @Test(arguments: ["/tenants/%FF", "/live?x=%FF", "/tenants/a%ZZ"])
+    func pathsAreText(path: String) async throws {
+        #expect(try await ask(page(), path).status == 422)
     }
 
     @Test(arguments: [
@@ -267,6 +322,32 @@ struct PageTests {
         }
     }
 
+    /// The last day of the chart is today where the tenant is, which is not UTC's today everywhere.
+    @Test(arguments: [
+        ("Asia/Tokyo", "2026-11-21T20:00:00Z", "2026-11-22", "2026-11-23"),
+        ("UTC", "2026-11-21T20:00:00Z", "2026-11-21", "2026-11-22"),
+        ("America/Los_Angeles", "2026-11-21T02:00:00Z", "2026-11-20", "2026-11-21"),
+    ]) func daysAreTheTenants(zone: String, now: String, today: String, next: String) async throws {
+        func time(_ text: String) throws -> Int64 {
+            Int64(try Date(text, strategy: .iso8601).timeIntervalSince1970) * 1_000
+        }
+        let instant = try time(now)
+        var row = TenantRow.sample("acme", name: "Acme")
+        row.settings.timeZone = zone
+        var day = DailyUsageRow(
+            day: try time(today + "T00:00:00Z"), profileID: "", committed: Amounts(), allowed: 0,
+            denied: 0)
+        day.committed.set(Resource.spend.index, 7_770_000_000)
+        let engine = try Engine(
+            clock: EngineClock(EngineClock.Source(boot: { instant }, wall: { instant })))
+        let page = try OperatorPage(
+            engine: engine, authority: TokenAuthority(engine, isOpen: true),
+            model: StubModel(tenantRows: [row], dayRows: [day]), settings: PageSettings())
+        let html = try await ask(page, "/tenants/acme").text
+        #expect(html.contains("\(today): $7.77") && !html.contains(next))
+        #expect(html.matches(of: #/<title>2026-\d\d-\d\d: /#).count == 30)
+    }
+
     @Test func theSuspendedPageSaysNothingOfLimitsNorOfWhoIsATenant() async throws {
         let page = try page {
             $0.brandName = "Acme Voice"
@@ -327,7 +408,7 @@ struct PageTests {
 
     /// What a stream says first: the page drains when it has come.
     private func firstMessage(_ page: OperatorPage, _ path: String) async throws -> String {
-        let response = await page.respond(to: request(path, .get, [:], nil), from: nil)
+        let response = await page.respond(to: request(path, .get, [:], nil), from: "")
         #expect(response.headers[.contentType] == "text/event-stream")
         let writer = TextWriter { text in if text.contains("data:") { page.drain() } }
         try await response.body.write(writer)
@@ -367,7 +448,7 @@ struct PageTests {
     @Test func aStreamTellsAndEndsWithTheService() async throws {
         let page = try page(isOpen: true)
         let response = await page.respond(
-            to: request("/tenants/acme/events", .get, [:], nil), from: nil)
+            to: request("/tenants/acme/events", .get, [:], nil), from: "")
         #expect(response.headers[.contentType] == "text/event-stream")
         let writer = TextWriter { text in if text.contains("data:") { page.drain() } }
         try await response.body.write(writer)
@@ -379,9 +460,9 @@ struct PageTests {
     @Test func noMoreStreamsThanAllowed() async throws {
         let page = try page(isOpen: true) { $0.maximumStreams = 1 }
         let asked = request("/live/events", .get, [:], nil)
-        let first = await page.respond(to: asked, from: nil)
+        let first = await page.respond(to: asked, from: "")
         #expect(first.status == .ok)
-        #expect(await page.respond(to: asked, from: nil).status == .serviceUnavailable)
+        #expect(await page.respond(to: asked, from: "").status == .serviceUnavailable)
         page.drain()
         _ = first
     }
@@ -389,8 +470,8 @@ struct PageTests {
     @Test func aStreamThatIsNeverReadGivesItsPlaceBack() async throws {
         let page = try page(isOpen: true) { $0.maximumStreams = 1 }
         let asked = request("/live/events", .get, [:], nil)
-        do { _ = await page.respond(to: asked, from: nil) }
-        #expect(await page.respond(to: asked, from: nil).status == .ok)
+        do { _ = await page.respond(to: asked, from: "") }
+        #expect(await page.respond(to: asked, from: "").status == .ok)
         page.drain()
     }
 }

@@ -163,6 +163,12 @@ struct RenderingTests {
         #expect(message.codes.map(\.count) == ["1,003", "2", "2"])
         #expect(message.p50 == "102 µs" && message.p99 == "21.0 ms")
         #expect(message.slowest == "1,544 ms")
+        #expect(message.clock.isEmpty)
+        let ahead = LiveMessage(minute, nearest: [], ahead: 72_300_000)
+        #expect(ahead.clock.contains("20 h 5 min ahead of it"))
+        #expect(LiveMessage(minute, nearest: [], ahead: -1_000).clock.isEmpty)
+        let behind = LiveMessage(minute, nearest: [], ahead: -3_600_000)
+        #expect(behind.clock.contains("leapt ahead by 1 h."))
         let idle = LiveMessage(LiveMinute(), nearest: [])
         #expect(idle.rate == "0" && idle.p50 == "–" && idle.codes.isEmpty)
     }

@@ -102,24 +102,20 @@ struct SessionTests {
 
     @Test func failuresOfAnAddressAreCounted() {
         let logIns = LogInGuard(maximum: 2, maximumAddresses: 2)
-        #expect(logIns.begin("a", now: 0))
-        #expect(logIns.begin("a", now: 1))
-        #expect(!logIns.begin("a", now: 59_999))
-        #expect(logIns.begin("b", now: 2))
-        #expect(logIns.begin("a", now: 60_000))
-        logIns.succeed("a")
-        #expect(logIns.begin("a", now: 60_001))
-        #expect(logIns.begin("a", now: 60_002))
-        #expect(!logIns.begin("a", now: 60_003))
+        #expect(logIns.fail("a", now: 0))
+        #expect(logIns.fail("a", now: 1))
+        #expect(!logIns.fail("a", now: 59_999))
+        #expect(logIns.fail("b", now: 2))
+        #expect(logIns.fail("a", now: 60_000))
     }
 
     @Test func noMoreAddressesThanAllowedAreRemembered() {
         let logIns = LogInGuard(maximum: 1, maximumAddresses: 2)
-        #expect(logIns.begin("a", now: 0))
-        #expect(logIns.begin("b", now: 1))
-        #expect(logIns.begin("c", now: 2))
-        #expect(logIns.begin("a", now: 3))
-        #expect(!logIns.begin("c", now: 4))
+        #expect(logIns.fail("a", now: 0))
+        #expect(logIns.fail("b", now: 1))
+        #expect(logIns.fail("c", now: 2))
+        #expect(logIns.fail("a", now: 3))
+        #expect(!logIns.fail("c", now: 4))
     }
 }
 

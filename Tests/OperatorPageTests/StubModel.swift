@@ -10,9 +10,15 @@ struct StubModel: ReadModel {
     var auditRows: [AuditRow] = []
     var eventRows: [Event] = []
     var deliveryRows: [DeliveryRow] = []
+    var dayRows: [DailyUsageRow] = []
 
     var status: ProjectionStatus { ProjectionStatus(time: 0, behindBytes: 0, trouble: nil) }
-    func caughtUp() async -> Bool { true }
+    /// What a list waits for.
+    var wait: @Sendable () async -> Void = {}
+    func caughtUp() async -> Bool {
+        await wait()
+        return true
+    }
 
     private func part<Row: Sendable>(_ rows: [Row], _ page: Page) -> Paged<Row> {
         let part = rows.dropFirst((page.number - 1) * page.size).prefix(page.size)
@@ -40,7 +46,7 @@ struct StubModel: ReadModel {
 
     func dailyUsage(
         tenantID: String, profileID: String?, from: Int64, to: Int64
-    ) async throws -> [DailyUsageRow] { [] }
+    ) async throws -> [DailyUsageRow] { dayRows.filter { (from..<to).contains($0.day) } }
 
     func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
         part(auditRows, page)
@@ -58,7 +64,9 @@ struct StubModel: ReadModel {
 
     func delivery(_ id: Int64) async throws -> DeliveryRow? { nil }
     func resend(_ id: Int64) async throws -> DeliveryRow? { nil }
-    func enqueue(_ event: Event, to channel: Delivery.Channel) async throws -> Int64 { 0 }
+    func enqueue(
+        _ event: Event, to channel: Delivery.Channel, recipient: String
+    ) async throws -> Int64 { 0 }
 }
 
 extension TenantRow {

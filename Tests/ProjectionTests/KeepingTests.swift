@@ -87,10 +87,25 @@ import Testing
     /// Turns a file into one of the first version.
     private static let firstVersion = """
         DROP INDEX delivery_place;
+        DROP INDEX delivery_endpoint;
+        DROP INDEX delivery_recipient;
         ALTER TABLE delivery DROP COLUMN place;
         ALTER TABLE delivery DROP COLUMN recipient;
+        ALTER TABLE delivery DROP COLUMN transition;
         ALTER TABLE delivery DROP COLUMN begun;
         ALTER TABLE position DROP COLUMN syncs;
+        ALTER TABLE position DROP COLUMN records;
+        ALTER TABLE position DROP COLUMN lines;
+        ALTER TABLE position DROP COLUMN events;
+        ALTER TABLE usage_daily DROP COLUMN open;
+        DROP INDEX audit_refusals;
+        ALTER TABLE audit DROP COLUMN minute;
+        ALTER TABLE audit DROP COLUMN count;
+        ALTER TABLE audit DROP COLUMN last;
+        DROP TABLE refusal_daily;
+        DROP TABLE growth;
+        DROP TABLE former_zone;
+        DROP TABLE job;
         DROP TABLE told;
         PRAGMA user_version = 1
         """
@@ -101,11 +116,24 @@ import Testing
         #expect(before.audit.count > 25 && before.events.count > 20 && !before.days.isEmpty)
         try goOn()
         try service.restart { try Self.change($0, Self.firstVersion) }
-        try await expectOnlyWhatCame(after: before)
+        try await expectOnlyWhatCame(after: before.inFirstVersion)
         #expect(notices.texts.contains { $0.contains("was of version 1") })
         // Deliveries of before go on.
         let due = try await projection.places(due: service.now, after: nil, limit: 10).due
         #expect(due == [DeliveryPlace(url: "https://1.example/")])
+    }
+
+    /// One that cannot be taken over as it stands still says how far its history goes.
+    @Test func damagedFilesOfEarlierVersionsKeepTheirHistory() async throws {
+        try live()
+        let before = try await Shown(service)
+        try goOn()
+        try service.restart {
+            let sql = Self.firstVersion + "; CREATE INDEX audit_refusals ON audit (tenant)"
+            try Self.change($0, sql)
+        }
+        try await expectOnlyWhatCame(after: before.inFirstVersion)
+        #expect(notices.texts.contains { $0.contains("was damaged") })
     }
 
     /// A state that makes no sense, or one that the journal does not go on from.
@@ -207,6 +235,38 @@ import Testing
         try service.catchUp()
         #expect(try await Shown(service) == before)
         #expect(!FileManager.default.fileExists(atPath: service.path + ".new"))
+    }
+
+    /// The oldest checkpoint may go at any time: after that has happened the newest is where it begins.
+    @Test func whereTheOldestCheckpointWentItBeginsWithTheNewest() throws {
+        try live()
+        let checkpoints = try service.disk.checkpointNumbers()
+        try #require(checkpoints.count > 1)
+        let feed = try #require(service.engine.journalFeed)
+        func taker(_ name: String, _ goOn: @escaping () throws -> Void = {}) throws -> Taker {
+            try Taker(
+                feed, service.engine.clock, service.engine.configuration.capacity,
+                service.configuration, path: service.path + name, goOn: goOn)
+        }
+        func lines(_ taker: Taker) throws -> Int {
+            while try taker.takeSlice(isDamaged: false).hasMore {}
+            return try #require(taker.folder).auditCount
+        }
+        let all = try lines(try taker("-1"))
+        let late = try taker("-2")
+        late.beginsLate = true
+        let latest = try lines(late)
+        #expect(latest < all)
+        // Behind what is loaded of an empty file it looks at the checkpoint, and then begins to take it up.
+        var calls = 0
+        let disk = service.disk
+        let third = try taker("-3") {
+            calls += 1
+            if calls == 5 { try disk.remove(JournalFiles.checkpoint(checkpoints[0])) }
+        }
+        #expect(!third.beginsLate)
+        #expect(try lines(third) == latest)
+        #expect(third.beginsLate)
     }
 
     // MARK: Sending
@@ -329,6 +389,21 @@ import Testing
         #expect(after.audit == before.audit)
         #expect(after.days == before.days)
         #expect(after.events == before.events)
+    }
+}
+
+extension Shown {
+    /// What of it a file of the first version holds: which limits refused, and how often a line's refusal came, it does
+    /// not say.
+    fileprivate var inFirstVersion: Shown {
+        var shown = self
+        for index in shown.audit.indices {
+            (shown.audit[index].count, shown.audit[index].lastTime) = (1, shown.audit[index].time)
+        }
+        for id in shown.days.keys {
+            for index in (shown.days[id] ?? []).indices { shown.days[id]?[index].refusals = [:] }
+        }
+        return shown
     }
 }
 

@@ -82,6 +82,7 @@ final class ProjectedService {
 
     /// The service stops in good order and starts again.
     func restart(_ meanwhile: (String) throws -> Void = { _ in }) throws {
+        for lane in lanes { lane.finish() }
         engine.runJournal()
         engine.close()
         try begin(meanwhile)
@@ -114,6 +115,7 @@ final class ProjectedService {
 
     /// Makes what happened durable, and room for more.
     func flush() {
+        for lane in lanes { lane.finish() }
         engine.runJournal()
         engine.runJournal()
     }
@@ -227,7 +229,7 @@ final class ProjectedService {
                     RecordCommand(tenantID: tenant, amounts: amounts(counts)), answer: &answer)
             }
         case .usage(let tenant, let profile): _ = usage(tenant, profile)
-        case .advance(let milliseconds): advance(milliseconds)
+        case .advance(let milliseconds), .leap(let milliseconds): advance(milliseconds)
         case .expire:
             let lane = lane()
             for id in ids {
@@ -235,6 +237,9 @@ final class ProjectedService {
                 let word = SlotWord(word: lane.lane.table.slots[id.slot][Slot.state])
                 lane.lane.expire(id.slot, word, now: lane.now)
             }
+        case .judge:
+            let lane = lane()
+            lane.lane.judgeEndedWindows(now: lane.life)
         }
     }
 
@@ -323,12 +328,7 @@ struct Shown: Equatable {
 
     init(_ service: ProjectedService) async throws {
         let projection = service.projection
-        tenants = try await Self.all { try await projection.tenants(TenantQuery(), $0) }
-        profiles = try await Self.all { try await projection.profiles(ProfileQuery(), $0) }
-        audit = try await Self.all { try await projection.audit(AuditQuery(), $0) }
-        events = try await Self.all { try await projection.events(EventQuery(), $0) }
-        deliveries = try await Self.all { try await projection.deliveries(DeliveryQuery(), $0) }
-            .map { Sent(eventID: $0.event.id, channel: $0.channel) }
+        // First: lists put the time on record, and until that is taken up no day is final that ended since.
         for id in service.tenantIDs {
             days[id] = try await projection.dailyUsage(
                 tenantID: id, profileID: nil, from: 0, to: .max)
@@ -337,6 +337,12 @@ struct Shown: Equatable {
             days[id] = try await projection.dailyUsage(
                 tenantID: owner, profileID: id, from: 0, to: .max)
         }
+        tenants = try await Self.all { try await projection.tenants(TenantQuery(), $0) }
+        profiles = try await Self.all { try await projection.profiles(ProfileQuery(), $0) }
+        audit = try await Self.all { try await projection.audit(AuditQuery(), $0) }
+        events = try await Self.all { try await projection.events(EventQuery(), $0) }
+        deliveries = try await Self.all { try await projection.deliveries(DeliveryQuery(), $0) }
+            .map { Sent(eventID: $0.event.id, channel: $0.channel) }
     }
 
     static func all<Row>(_ list: (Page) async throws -> Paged<Row>) async throws -> [Row] {
@@ -380,4 +386,25 @@ private func expect(_ usage: LimitUsage, _ state: LimitState, _ id: String) {
         usage.cap == state.cap && usage.committed == state.committed && usage.held == state.held
             && usage.windowStart == state.windowStart && usage.resetsAt == state.resetsAt,
         "\(id) \(usage): \(state)")
+}
+
+extension Projection {
+    /// The oldest delivery that is due at a place, of the first address that has one; nil: there is none.
+    func nextDelivery(
+        at place: DeliveryPlace, due now: Int64, except taken: Set<Int64>
+    ) async throws -> Delivery? {
+        var last = ""
+        var underway: [String: Set<Int64>] = [:]
+        while true {
+            let next = try await nextDelivery(
+                at: place, due: now, after: last, except: underway, bound: .max)
+            switch next {
+            case .found(let delivery) where taken.contains(delivery.id):
+                underway[delivery.endpoint] = taken
+            case .found(let delivery): return delivery
+            case .goOn(let endpoint): last = endpoint
+            case .none: return nil
+            }
+        }
+    }
 }

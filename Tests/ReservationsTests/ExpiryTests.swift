@@ -113,4 +113,85 @@ import Testing
         let extended = lane.extend(id, Amounts(), ttl: 60_000, now: world.now)
         #expect(extended.answer.expiresAt == made + 10_000)
     }
+
+    /// The entries of a coarse bucket are moved to finer ones a part at a time, and none comes up early or twice.
+    @Test func aCoarseBucketIsMovedInParts() throws {
+        let world = try World()
+        let (count, limit) = (20_000, 100)
+        var wheel = TimerWheel(pool: world.table.timers, now: 0)
+        // All in one bucket of the second level, due at two instants.
+        for index in 1...count {
+            wheel.insert(
+                ReservationID(raw: UInt64(index)), deadline: index % 2 == 0 ? 3_000 : 3_500)
+        }
+        var due: [UInt64] = []
+        var calls = 0
+        var times: [Int64] = []
+        for now: Int64 in [2_999, 3_499, 4_000] {
+            var isDone = false
+            while !isDone {
+                calls += 1
+                isDone = wheel.advance(to: now, limit: limit, while: { true }) { id, _ in
+                    due.append(id.raw)
+                    return 1
+                }
+                #expect(calls < 2 * count)
+                if calls >= 2 * count { return }
+            }
+            times.append(Int64(due.count))
+        }
+        #expect(times == [0, Int64(count / 2), Int64(count)])
+        #expect(Set(due).count == count && due[..<(count / 2)].allSatisfy { $0 % 2 == 0 })
+        // Each call moves 8 entries for each piece of work, or works one off.
+        #expect(calls >= count / (8 * limit) + count / limit)
+        wheel.clear()
+        wheel.deallocate()
+    }
+
+    /// After a long stop the entries are placed anew a part at a time: none comes up early, late or twice, whatever else
+    /// happens before all have been placed.
+    @Test func aLongStopIsCaughtUpWithInParts() throws {
+        let world = try World()
+        let (count, limit) = (20_000, 100)
+        var wheel = TimerWheel(pool: world.table.timers, now: 0)
+        var deadlines: [UInt64: Int64] = [:]
+        func insert(_ raw: UInt64, _ deadline: Int64) {
+            deadlines[raw] = deadline
+            wheel.insert(ReservationID(raw: raw), deadline: deadline)
+        }
+        // None of them is due by the end of the stop.
+        let stop: Int64 = 700_000
+        for index in 1...count {
+            insert(UInt64(index), stop + 1 + Int64(index) * Int64(index) % 3_000_000)
+        }
+        var due: Set<UInt64> = []
+        func advance(to now: Int64) -> Bool {
+            wheel.advance(to: now, limit: limit, while: { true }) { id, _ in
+                let deadline = deadlines[id.raw] ?? .max
+                if deadline > now || !due.insert(id.raw).inserted {
+                    Issue.record("\(id.raw), due at \(deadline), came up at \(now)")
+                }
+                return 1
+            }
+        }
+        func finish(_ now: Int64) -> Int {
+            for calls in 1...2 * count where advance(to: now) { return calls }
+            return .max
+        }
+        #expect(!advance(to: stop))
+        #expect(due.isEmpty)
+        // What is made meanwhile, and time that goes on.
+        insert(1_000_000, stop + 20)
+        insert(1_000_001, stop + 4_000_000)
+        // Each call moves 8 entries for each piece of work.
+        #expect(finish(stop + 40) >= count / (8 * limit) - 1)
+        #expect(due.contains(1_000_000))
+        #expect(deadlines.allSatisfy { $0.value > stop + 24 || due.contains($0.key) })
+        // Another stop, in the middle of which there is yet another.
+        #expect(!advance(to: stop + 1_000_000))
+        #expect(finish(stop + 5_000_000) < .max)
+        #expect(due.count == deadlines.count)
+        wheel.clear()
+        wheel.deallocate()
+    }
 }

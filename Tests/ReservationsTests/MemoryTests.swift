@@ -1,3 +1,4 @@
+import Glibc
 import Limits
 import Testing
 
@@ -15,6 +16,33 @@ import Testing
                 tenants: 64, profiles: 64, reservations: reservations, bodies: bodies, keys: keys,
                 lanes: 8, retention: retention),
             limits: TenantLimits())
+    }
+
+    private enum Page: RecordLayout { static var words: Int { 512 } }
+
+    /// What `/proc/self/smaps` says of the mapping at an address: two letters each.
+    private func mappingFlags(at address: UInt) -> [Substring]? {
+        guard let file = fopen("/proc/self/smaps", "r") else { return nil }
+        defer { fclose(file) }
+        var line: UnsafeMutablePointer<CChar>?
+        defer { free(line) }
+        var size = 0
+        var isIt = false
+        while getline(&line, &size, file) > 0, let line {
+            let words = String(cString: line).split { $0 == " " || $0 == "\n" }
+            let bounds = words.first?.split(separator: "-").compactMap { UInt($0, radix: 16) }
+            if let bounds, bounds.count == 2 { isIt = (bounds[0]..<bounds[1]).contains(address) }
+            if isIt, words.first == "VmFlags:" { return Array(words.dropFirst()) }
+        }
+        return nil
+    }
+
+    /// A crash is over within a second, however large the table is.
+    @Test func theTableIsLeftOutOfCoreFiles() throws {
+        let region = try Region<Page>(capacity: 1_024)
+        defer { region.unmap() }
+        let flags = try #require(mappingFlags(at: UInt(bitPattern: region.base)))
+        #expect(flags.contains("dd"), "\(flags)")
     }
 
     @Test func aFullTableRefusesAndRecovers() throws {

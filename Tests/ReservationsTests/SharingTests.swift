@@ -244,10 +244,11 @@ struct Recovered {
 }
 
 extension ReservationTable {
-    /// Slots that are no free ones.
+    /// Slots that are no free ones, but for charged holds that are remembered for their day.
     func takenSlots() -> Int {
         (0..<min(Int(counter(.slots)[0]), slots.capacity)).count {
             SlotWord(word: slots[$0][Slot.state]).phase != .free
+                && !ForgetTime(word: slots[$0][Slot.forgetting]).isRemembered
         }
     }
 

@@ -193,7 +193,7 @@
                 let world = try World(
                     capacity: TableCapacity(
                         tenants: 64, profiles: 64, reservations: 1_024, bodies: 256, keys: 256,
-                        lanes: 8, ringWords: 8_192))
+                        lanes: 8, ringWords: 32_768))
                 // A predecessor that stopped right after its swing: its satellites are there to help with.
                 world.lanes[1].onStep = { point in
                     guard point == .headSwung else { return }
@@ -210,6 +210,11 @@
                 for call in 0..<130 {
                     _ = world.lanes[0].record(
                         "acme", Operation.spend(0), key: "\(call)", now: world.now)
+                }
+                // The last of these find no room for their keys, and give their slots back.
+                for call in 0..<130 {
+                    _ = world.lanes[0].reserve(
+                        "acme", Operation.spend(0), key: "held \(call)", now: world.now)
                 }
                 _ = world.lanes[0].record(
                     "acme", Operation.spend(0), key: "later", now: world.now + 2_000_000)

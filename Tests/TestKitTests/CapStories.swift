@@ -35,7 +35,8 @@ struct CapStories {
             #expect(answer.refused == (refuses ? LimitSet(kind) : []))
             #expect(answer.warnings == (refuses ? [] : LimitSet(kind)))
             #expect(try story.state(kind).blocking == refuses)
-            let suspends = refuses && autoSuspend
+            // Of spend and minutes nothing is used: one request too large is no bill.
+            let suspends = refuses && autoSuspend && NaiveModel.isStandingCount(kind)
             #expect(answer.tenantStatus == (suspends ? .suspended : .active))
         }
     }
@@ -49,7 +50,7 @@ struct CapStories {
             #expect(answer.tenantStatus == .active)
             #expect(
                 story.eventsSinceLast() == [
-                    .limitReached(.profileDailySpend, subject: "promo")
+                    .requestRefused(.profileDailySpend, subject: "promo")
                 ])
             story.profile.dailySpendLimitEnabled = false
             story.configure()
@@ -272,6 +273,62 @@ struct CapStories {
         #expect(story.eventsSinceLast() == [Self.spendThreshold])
         try story.check([.spend: 10])
         #expect(story.eventsSinceLast() == [Self.spendReached, Self.suspended])
+    }
+
+    @Test(
+        "A refusal alone trips spend and minutes only once 80 % of the cap is committed",
+        arguments: [
+            (.spend, .tenantMonthlySpend, 399, false), (.spend, .tenantMonthlySpend, 400, true),
+            (.callSeconds, .tenantMonthlyMinutes, 399, false),
+            (.callSeconds, .tenantMonthlyMinutes, 400, true),
+            (.dids, .tenantDIDs, 0, true), (.extensions, .tenantExtensions, 0, true),
+        ] as [(Resource, LimitKind, Int64, Bool)])
+    func refusalAlone(
+        _ resource: Resource, _ kind: LimitKind, _ used: Int64, _ trips: Bool
+    ) throws {
+        var story = Story(
+            TenantLimits(
+                monthlySpendNanos: 500, maxExtensions: 500, maxDIDs: 500, monthlyCallSeconds: 500,
+                alertThresholdPercent: 100, autoSuspend: true))
+        try story.record([resource: used])
+        let refused = try story.check([resource: 501])
+        #expect(refused.refused == LimitSet(kind))
+        #expect(refused.tenantStatus == (trips ? .suspended : .active))
+        #expect(
+            story.eventsSinceLast()
+                == (trips
+                    ? [.limitReached(kind, subject: "acme"), Self.suspended]
+                    : [.requestRefused(kind, subject: "acme")]))
+    }
+
+    @Test("A request too large is told once in a window, and does not use up the cap's alert")
+    func refusalLatch() throws {
+        let refused = ModelEvent.requestRefused(.tenantMonthlySpend, subject: "acme")
+        var story = Story(
+            TenantLimits(
+                monthlySpendNanos: 500, alertThresholdPercent: 100, autoSuspend: true))
+        try story.check([.spend: 501])
+        try story.check([.spend: 900])
+        #expect(story.eventsSinceLast() == [refused])
+        // A refusal that holds alone caused is none.
+        let hold = try story.check([.spend: 300]).reservation
+        try story.check([.spend: 300])
+        #expect(story.eventsSinceLast().isEmpty)
+        try story.release(hold)
+        try story.record([.spend: 400])
+        try story.check([.spend: 101])
+        #expect(story.eventsSinceLast() == [Self.spendReached, Self.suspended])
+        story.perform(.reinstate("acme"))
+        story.wait(until: Story.nextCycle)
+        _ = story.eventsSinceLast()
+        try story.check([.spend: 501])
+        #expect(story.eventsSinceLast() == [refused])
+        // Extend and PARTIAL are told alike.
+        story.tenant.limits.monthlySpendNanos = 400
+        story.configure()
+        let small = try story.check([.spend: 1]).reservation
+        #expect(try story.extend(small, [.spend: 401]).decision == .denied)
+        #expect(story.eventsSinceLast() == [refused])
     }
 
     @Test("alert: never refuse, never suspend; the mail comes all the same")

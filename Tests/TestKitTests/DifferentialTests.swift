@@ -54,7 +54,9 @@ struct DifferentialTests {
                 answer.warnings = []
                 outcome.answer = .commit(answer)
             },
-            { _, outcome in outcome.events.removeAll { $0 == .suspended(tenantID: "t1") } },
+            { _, outcome in
+                outcome.events.removeAll { if case .suspended = $0 { true } else { false } }
+            },
             { _, outcome in
                 guard case .usage(var answer) = outcome.answer else { return }
                 answer.limits[.tenantDIDs]?.held &+= 1
@@ -72,12 +74,19 @@ struct DifferentialTests {
             },
         ]
         for bend in bends {
-            var subject = Bent(bend: bend)
-            #expect(throws: Differential.Mismatch.self) {
-                try Differential.run(
-                    seed: 7, steps: 5_000, options: Self.options, model: Story.emptyModel(),
-                    subject: &subject)
+            // A history may be without what is bent.
+            let isFound = (7...10 as ClosedRange<UInt64>).contains { seed in
+                var subject = Bent(bend: bend)
+                do {
+                    try Differential.run(
+                        seed: seed, steps: 5_000, options: Self.options,
+                        model: Story.emptyModel(), subject: &subject)
+                    return false
+                } catch {
+                    return true
+                }
             }
+            #expect(isFound)
         }
     }
 
@@ -94,19 +103,31 @@ struct DifferentialTests {
         for what in Self.interesting {
             #expect(counts[what, default: 0] >= 5, "\(what)")
         }
+        // A window of a month ends seldom.
+        for what in Self.rare { #expect(counts[what, default: 0] >= 1, "\(what)") }
     }
+
+    private static let rare: [String] =
+        ["extend refused by suspension"]
+        + [LimitKind.profileDailySpend, .tenantMonthlySpend, .tenantMonthlyMinutes].flatMap {
+            ["ended at the threshold \($0)", "ended at \($0)"]
+        }
 
     private static let interesting: [String] =
         [
-            "suspended", "reinstated", "withdrawn reserve", "withdrawn commit", "counts set",
+            "suspended", "reinstated", "withdrawn reserve",
+            "withdrawn commit", "suspension taken back", "counts set", "judged by itself",
             "cap below usage", "check replayed", "check refused by suspension",
             "check warned", "short grant", "commit replayed", "late commit", "uncharged",
             "commit warned", "release", "release replayed", "release after expiry",
-            "extend replayed", "extend allowed", "extend denied", "extend refused by suspension",
+            "extend replayed", "extend allowed", "extend denied",
             "record", "record replayed", "failure notFound", "failure keyReused",
             "failure badField", "failure alreadySettled", "failure reservationExpired",
-            "failure exceedsReservation",
+            "failure exceedsReservation", "denied under a key",
         ]
+        + [LimitKind.profileDailySpend, .tenantMonthlySpend, .tenantMonthlyMinutes].map {
+            "too large for \($0)"
+        }
         + LimitKind.allCases.flatMap { ["threshold \($0)", "reached \($0)", "refused \($0)"] }
         + Mode.allCases.flatMap { ["check \($0) allowed", "check \($0) denied"] }
 
@@ -163,6 +184,26 @@ struct DifferentialTests {
             #expect(
                 total.held <= cap && total.committed <= cap - total.held,
                 "\(operation) → \(outcome)")
+        }
+    }
+
+    @Test("Ids of the model are bytes") func idsAreBytes() {
+        var model = Story.emptyModel()
+        for (id, cap) in [("caf\u{E9}", 1 as Int64), ("cafe\u{301}", 2)] {
+            var settings = TenantSettings(id: id)
+            settings.limits.maxDIDs = cap
+            #expect(model.perform(.setTenant(settings)).answer == .changed(overBy: [:]))
+        }
+        for (id, cap) in [("caf\u{E9}", 1 as Int64), ("cafe\u{301}", 2)] {
+            for number in 1...3 as ClosedRange<Int64> {
+                var operation = CheckOperation(tenantID: id, amounts: [.dids: 1])
+                operation.key = "\(number)"
+                guard case .check(let answer) = model.perform(.check(operation)).answer else {
+                    Issue.record("no answer")
+                    return
+                }
+                #expect((answer.decision == .allowed) == (number <= cap))
+            }
         }
     }
 

@@ -71,9 +71,9 @@ struct RequestStories {
         #expect(tripped.tenantStatus == .suspended)
     }
 
-    @Test("Same key and content: the stored answer, denials included, even after a reinstatement")
+    @Test("Same key and content: the stored answer; a denial is none, so a retry is decided anew")
     func replays() throws {
-        var story = Story(TenantLimits(maxExtensions: 1, autoSuspend: true))
+        var story = Story(TenantLimits(maxExtensions: 1))
         let first = try story.check([.extensions: 1]) { $0.key = "a" }
         var repeated = try story.check([.extensions: 1]) { $0.key = "a" }
         #expect(repeated.replayed)
@@ -81,18 +81,83 @@ struct RequestStories {
         #expect(repeated == first)
         #expect(try story.held(.tenantExtensions) == 1)
 
-        try story.release(first.reservation)
-        try story.record([.extensions: 1])
         let denied = try story.check([.extensions: 1]) { $0.key = "b" }
-        #expect(denied.tenantStatus == .suspended)
-        let suspended = try story.check([.spend: 1]) { $0.key = "c" }
-        #expect(suspended.refusedBySuspension)
+        #expect(denied.decision == .denied)
+        #expect(try story.check([.extensions: 1]) { $0.key = "b" } == denied)
+        // Room came back.
+        try story.release(first.reservation)
+        let allowed = try story.check([.extensions: 1]) { $0.key = "b" }
+        #expect(allowed.decision == .allowed && allowed.replayed == false)
+        #expect(try story.check([.extensions: 1]) { $0.key = "b" }.replayed)
+        #expect(try story.held(.tenantExtensions) == 1)
+        // The operator raised the limit, or reinstated the tenant.
+        let longer = try story.extend(allowed.reservation, [.extensions: 1]) { $0.key = "c" }
+        #expect(longer.decision == .denied)
+        story.tenant.limits.maxExtensions = 2
+        story.configure()
+        let granted = try story.extend(allowed.reservation, [.extensions: 1]) { $0.key = "c" }
+        #expect(granted.decision == .allowed && granted.replayed == false)
+        #expect(try story.extend(allowed.reservation, [.extensions: 1]) { $0.key = "c" }.replayed)
+        story.perform(.suspend("acme"))
+        #expect(try story.check([.spend: 1]) { $0.key = "d" }.refusedBySuspension)
         story.perform(.reinstate("acme"))
-        _ = story.eventsSinceLast()
-        #expect(try story.check([.extensions: 1]) { $0.key = "b" }.refused == denied.refused)
-        #expect(try story.check([.spend: 1]) { $0.key = "c" }.refusedBySuspension)
-        #expect(story.events.isEmpty)
         #expect(try story.check([.spend: 1]) { $0.key = "d" }.decision == .allowed)
+    }
+
+    @Test("A key stays bound to the content of its denial, for the retention from the first one")
+    func boundByDenial() throws {
+        var story = Story(TenantLimits(maxExtensions: 0))
+        try story.check([.extensions: 1]) { $0.key = "k" }
+        var other = CheckOperation(tenantID: "acme", amounts: [.extensions: 2])
+        other.key = "k"
+        #expect(story.perform(.check(other)) == .failure(.keyReused))
+        var usage = RecordOperation(tenantID: "acme", amounts: [.extensions: 1])
+        usage.key = "k"
+        #expect(story.perform(.record(usage)) == .failure(.keyReused))
+        story.wait(story.model.retentionMilliseconds - 1)
+        try story.check([.extensions: 1]) { $0.key = "k" }
+        #expect(story.perform(.check(other)) == .failure(.keyReused))
+        story.wait(1)
+        #expect(story.perform(.check(other)) != .failure(.keyReused))
+    }
+
+    @Test("What is no part of the content: order, zeros, include_limits, fields without meaning")
+    func content() throws {
+        var story = Story()
+        func ask(
+            _ amounts: ModelAmounts, _ mode: Mode, _ change: (inout CheckOperation) -> Void
+        ) -> ModelAnswer {
+            var operation = CheckOperation(tenantID: "acme", amounts: amounts)
+            operation.mode = mode
+            operation.key = "\(mode)"
+            change(&operation)
+            return story.perform(.check(operation))
+        }
+        func isReplayed(_ answer: ModelAnswer) -> Bool {
+            if case .check(let answer) = answer { answer.replayed } else { false }
+        }
+        for mode in [Mode.reserve, .commit, .partial] {
+            #expect(isReplayed(ask([.spend: 1, .dids: 1], mode) { _ in }) == false)
+            #expect(isReplayed(ask([.dids: 1, .spend: 1, .extensions: 0], mode) { _ in }))
+            let hold = ask([.spend: 1, .dids: 1], mode) { $0.ttlMilliseconds = 5_000 }
+            #expect(isReplayed(hold) == (mode == .commit))
+            #expect(
+                isReplayed(ask([.spend: 1, .dids: 1], mode) { $0.onExpiry = .commit })
+                    == (mode == .commit))
+            #expect(
+                isReplayed(ask([.spend: 1, .dids: 1], mode) { $0.overage = .cap })
+                    == (mode == .commit))
+            // 0 means 1.
+            #expect(isReplayed(ask([.spend: 1, .dids: 1], mode) { $0.minimums = [.spend: 1] }))
+            #expect(
+                ask([.spend: 1, .dids: 1], mode) { $0.reference = "other" } == .failure(.keyReused))
+        }
+        #expect(ask([.spend: 9], .reserve) { $0.key = "least" } != .failure(.keyReused))
+        #expect(
+            isReplayed(
+                ask([.spend: 9], .reserve) { ($0.key, $0.minimums) = ("least", [.spend: 5]) }))
+        try story.record([.spend: 1, .dids: 0], key: "usage")
+        #expect(try story.record([.spend: 1], key: "usage").replayed)
     }
 
     @Test("Other content under a key is 49201, across methods too; failures are not stored")
@@ -137,6 +202,58 @@ struct RequestStories {
         #expect(try story.record([.spend: 1], key: "k").replayed == false)
     }
 
+    @Test("A reversed charge takes the suspension back that it caused, and its alerts")
+    func reversal() throws {
+        var story = Story(
+            TenantLimits(monthlySpendNanos: 10, autoSuspend: true), dailyCap: 10)
+        var charge = CheckOperation(tenantID: "acme", amounts: [.spend: 9])
+        charge.mode = .commit
+        charge.profileID = "promo"
+        try story.record([.spend: 1])
+        let raised: [ModelEvent] = [
+            .thresholdReached(.profileDailySpend, subject: "promo"),
+            .thresholdReached(.tenantMonthlySpend, subject: "acme"),
+            .limitReached(.tenantMonthlySpend, subject: "acme"), .suspended(tenantID: "acme"),
+        ]
+        for _ in 0..<2 {
+            story.perform(.withdrawnCheck(charge))
+            #expect(story.eventsSinceLast() == raised + [.reinstated(tenantID: "acme")])
+            #expect(try story.committed(.tenantMonthlySpend) == 1)
+            #expect(try story.committed(.profileDailySpend) == 0)
+        }
+        // Its alerts are due again.
+        try story.check([.spend: 9], mode: .commit, profileID: "promo")
+        #expect(story.eventsSinceLast() == raised)
+    }
+
+    @Test("Tripped all the same without it: the suspension stays, and so does what it raised")
+    func reversalOfNoCause() throws {
+        var story = Story(TenantLimits(monthlySpendNanos: 10, monthlyCallSeconds: 5))
+        try story.record([.callSeconds: 5])
+        story.tenant.limits.autoSuspend = true
+        story.configure()
+        _ = story.eventsSinceLast()
+        var charge = CheckOperation(tenantID: "acme", amounts: [.spend: 10])
+        charge.mode = .commit
+        story.perform(.withdrawnCheck(charge))
+        #expect(
+            story.eventsSinceLast() == [
+                .thresholdReached(.tenantMonthlySpend, subject: "acme"),
+                .limitReached(.tenantMonthlySpend, subject: "acme"),
+                .suspended(tenantID: "acme"),
+            ])
+        #expect(try story.check([.spend: 1]).refusedBySuspension)
+        // A charge that suspended nobody leaves its alerts raised.
+        var other = Story(TenantLimits(monthlySpendNanos: 10))
+        charge.amounts = [.spend: 8]
+        other.perform(.withdrawnCheck(charge))
+        other.perform(.withdrawnCheck(charge))
+        #expect(
+            other.eventsSinceLast() == [
+                .thresholdReached(.tenantMonthlySpend, subject: "acme")
+            ])
+    }
+
     @Test("The order of checks: tenant, idempotency key, profile, suspension, limits")
     func order() throws {
         var story = Story(TenantLimits(maxExtensions: 0, autoSuspend: true), dailyCap: 10)
@@ -151,8 +268,11 @@ struct RequestStories {
         var ask = CheckOperation(tenantID: "acme", amounts: [.spend: 1])
         ask.profileID = "promo"
         #expect(story.perform(.check(ask)) == .failure(.notFound))
-        // … the suspension before the limits, …
-        #expect(try story.check([.extensions: 1]).refused.isEmpty)
+        // … the suspension before the limits: no limit is evaluated, nothing raised, …
+        _ = story.eventsSinceLast()
+        let denied = try story.check([.extensions: 1])
+        #expect(denied.refusedBySuspension && denied.refused.isEmpty && denied.warnings.isEmpty)
+        #expect(story.eventsSinceLast().isEmpty)
         // … and the tenant before all.
         story.perform(.closeTenant("acme"))
         ask.key = "k"
@@ -200,7 +320,7 @@ struct RequestStories {
         #expect(story.perform(.record(usage)) == .failure(.badField))
     }
 
-    @Test("Closed: new requests NOT_FOUND, open holds may settle")
+    @Test("Closed: new requests NOT_FOUND; open holds end, and may settle late")
     func closed() throws {
         var story = Story()
         let first = try story.check([.spend: 3]).reservation
@@ -215,6 +335,7 @@ struct RequestStories {
             story.perform(.extend(ExtendOperation(reservation: first))) == .failure(.notFound))
         let settled = try story.commit(first)
         #expect(settled.committed == [.spend: 3] && settled.tenantStatus == .closed)
-        #expect(try story.release(second).expired == false)
+        #expect(settled.late)
+        #expect(try story.release(second).expired)
     }
 }

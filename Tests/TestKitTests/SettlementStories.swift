@@ -52,14 +52,19 @@ struct SettlementStories {
         #expect(try story.commit(lowered.reservation, [.spend: 9]).committed == [.spend: 4])
     }
 
-    @Test("Overage CAP: a closed window leaves no room")
-    func capInClosedWindow() throws {
+    @Test("Overage CAP: the room is that of the windows that are open at the commit")
+    func capAfterRollover() throws {
         var story = Story(dailyCap: 100)
         story.wait(until: Story.midnight - 1_000)
-        let hold = try story.check([.spend: 5], profileID: "promo") { $0.overage = .cap }
+        let first = try story.check([.spend: 5], profileID: "promo") { $0.overage = .cap }
+        let second = try story.check([.spend: 95], profileID: "promo") { $0.overage = .cap }
         story.wait(2_000)
-        let answer = try story.commit(hold.reservation, [.spend: 7])
-        #expect(answer.committed == [.spend: 5] && answer.uncharged == [.spend: 2])
+        try story.record([.spend: 98], profileID: "promo")
+        // The day that is over is full; the new one leaves 2.
+        let answer = try story.commit(first.reservation, [.spend: 9])
+        #expect(answer.committed == [.spend: 7] && answer.uncharged == [.spend: 2])
+        #expect(try story.committed(.profileDailySpend) == 100)
+        #expect(try story.commit(second.reservation, [.spend: 96]).committed == [.spend: 95])
     }
 
     @Test("Overage REJECT: 49204, the hold stands")
@@ -182,6 +187,35 @@ struct SettlementStories {
         #expect(answer.tenantStatus == .suspended)
         #expect(try story.committed(.tenantMonthlySpend) == 9)
         #expect(try story.commit(hold, [.spend: 9]).late)
+    }
+
+    @Test(
+        "Late, after a rollover: all of it is usage of the open windows, where it alerts and suspends"
+    )
+    func lateAfterRollover() throws {
+        var story = Story(
+            TenantLimits(monthlySpendNanos: 50, autoSuspend: true), dailyCap: 1_000)
+        story.wait(until: Story.nextCycle - 60_000)
+        let hold = try story.check([.spend: 40], profileID: "promo").reservation
+        story.wait(60_000)
+        let answer = try story.commit(hold, [.spend: 60])
+        #expect(answer.late && answer.tenantStatus == .suspended)
+        #expect(try story.committed(.tenantMonthlySpend) == 60)
+        #expect(try story.committed(.profileDailySpend) == 60)
+    }
+
+    @Test("Above a provisional charge it is usage of the open windows; below it, of the hold's")
+    func provisionalAfterRollover() throws {
+        var story = Story(TenantLimits(monthlySpendNanos: 50, autoSuspend: true))
+        story.wait(until: Story.nextCycle - 60_000)
+        let above = try story.check([.spend: 20]) { $0.onExpiry = .commit }.reservation
+        let below = try story.check([.spend: 20]) { $0.onExpiry = .commit }.reservation
+        story.wait(60_000)
+        #expect(try story.committed(.tenantMonthlySpend) == 0)
+        #expect(try story.commit(above, [.spend: 75]).tenantStatus == .suspended)
+        #expect(try story.committed(.tenantMonthlySpend) == 55)
+        #expect(try story.commit(below, [.spend: 5]).committed == [.spend: 5])
+        #expect(try story.committed(.tenantMonthlySpend) == 55)
     }
 
     @Test("Release after expiry: OK with expired")

@@ -158,7 +158,7 @@ struct WindowStories {
         #expect(try story.committed(.profileDailySpend) == 0)
     }
 
-    @Test("A commit fills the oldest window first, an excess goes to the newest")
+    @Test("A commit fills the oldest window first")
     func extendedOverRollover() throws {
         var story = Story()
         story.wait(until: Story.nextCycle - 1_000)
@@ -173,6 +173,97 @@ struct WindowStories {
         let other = try story.check([.spend: 1]).reservation
         try story.commit(other, [.spend: 10])
         #expect(try story.committed(.tenantMonthlySpend) == 15)
+    }
+
+    @Test("What a commit charges above the hold belongs to the windows that are open at the commit")
+    func excessAfterRollover() throws {
+        var story = Story(
+            TenantLimits(monthlySpendNanos: 1_000, autoSuspend: true), dailyCap: 2_000)
+        story.wait(until: Story.nextCycle - 1_000)
+        let holds = try (0..<10).map { _ in
+            try story.check([.spend: 1], profileID: "promo").reservation
+        }
+        story.wait(2_000)
+        _ = story.eventsSinceLast()
+        #expect(try story.commit(holds[0], [.spend: 501, .dids: 2]).tenantStatus == .active)
+        #expect(try story.committed(.tenantMonthlySpend) == 500)
+        #expect(try story.committed(.profileDailySpend) == 500)
+        #expect(try story.committed(.tenantDIDs) == 2)
+        // It alerts and suspends there like any charge.
+        let answer = try story.commit(holds[1], [.spend: 501])
+        #expect(answer.tenantStatus == .suspended)
+        #expect(answer.warnings == LimitSet(.tenantMonthlySpend))
+        #expect(
+            story.eventsSinceLast() == [
+                .thresholdReached(.tenantMonthlySpend, subject: "acme"),
+                .limitReached(.tenantMonthlySpend, subject: "acme"),
+                .suspended(tenantID: "acme"),
+            ])
+        for hold in holds.dropFirst(2) { try story.commit(hold, [.spend: 500]) }
+        #expect(try story.committed(.tenantMonthlySpend) == 1_000 + 8 * 499)
+    }
+
+    private static let endedAtThreshold = ModelEvent.windowEndedAtThreshold(
+        .tenantMonthlySpend, subject: "acme")
+    private static let endedAtLimit = ModelEvent.windowEndedAtLimit(
+        .tenantMonthlySpend, subject: "acme")
+
+    @Test("The rollover judges the window that ends once, with what is held; it suspends nobody")
+    func judgement() throws {
+        var story = Story(
+            TenantLimits(monthlySpendNanos: 100, autoSuspend: true), dailyCap: 100)
+        story.wait(until: Story.nextCycle - 1_000)
+        try story.record([.spend: 40], profileID: "promo")
+        let hold = try story.check([.spend: 60], profileID: "promo").reservation
+        #expect(story.eventsSinceLast().isEmpty)
+        story.wait(2_000)
+        // A read judges nothing: it changes nothing.
+        _ = try story.state(.tenantMonthlySpend)
+        #expect(story.eventsSinceLast().isEmpty)
+        #expect(try story.commit(hold).tenantStatus == .active)
+        #expect(
+            story.eventsSinceLast() == [
+                .windowEndedAtThreshold(.profileDailySpend, subject: "promo"),
+                Self.endedAtThreshold,
+                .windowEndedAtLimit(.profileDailySpend, subject: "promo"), Self.endedAtLimit,
+            ])
+        try story.record([.spend: 1], profileID: "promo")
+        #expect(story.eventsSinceLast().isEmpty)
+        // The new window has alerts of its own.
+        try story.record([.spend: 79], profileID: "promo")
+        #expect(
+            story.eventsSinceLast() == [
+                .thresholdReached(.profileDailySpend, subject: "promo"),
+                .thresholdReached(.tenantMonthlySpend, subject: "acme"),
+            ])
+    }
+
+    @Test("What was raised in a window is not raised again at its end; nothing is due of nothing")
+    func judgedOnce() throws {
+        var story = Story(TenantLimits(monthlySpendNanos: 100, monthlyCallSeconds: 0))
+        try story.record([.spend: 85])
+        let hold = try story.check([.spend: 15], { $0.ttlMilliseconds = 86_400_000 })
+        #expect(
+            story.eventsSinceLast() == [
+                .thresholdReached(.tenantMonthlySpend, subject: "acme")
+            ])
+        #expect(hold.decision == .allowed)
+        story.wait(86_400_000)
+        story.wait(until: Story.nextCycle)
+        // The hold had expired before.
+        try story.record([.spend: 1])
+        #expect(story.eventsSinceLast().isEmpty)
+        // A disabled limit raises nothing; a refusal, too, is a transition that opens the window.
+        story.tenant.limits.autoSuspend = true
+        story.configure()
+        try story.check([.spend: 90], { $0.ttlMilliseconds = 86_400_000 })
+        story.perform(.advance(milliseconds: 31 * 86_400_000))
+        #expect(try story.check([.spend: 101]).decision == .denied)
+        #expect(
+            story.eventsSinceLast() == [
+                Self.endedAtThreshold,
+                .requestRefused(.tenantMonthlySpend, subject: "acme"),
+            ])
     }
 
     @Test("The total life of a reservation is bounded")

@@ -36,6 +36,21 @@ struct SettingsTests {
         #expect(settings.maxRemembered == 10_000_000)
     }
 
+    /// A segment has room for what all event loops may bring.
+    @Test func segmentsFitTheThreads() async throws {
+        let small: [ServeKey: String] = [.journalSegment: "1MiB", .threads: "10"]
+        #expect(try await resolve(small).journalSegmentBytes == 1 << 20)
+        let error = await #expect(throws: SettingsError.self) {
+            try await resolve(small.merging([.threads: "11"]) { $1 })
+        }
+        #expect(error?.description.contains("at least 2MiB with 11 threads") == true)
+        // As many as there may be.
+        #expect(try await resolve([.journalSegment: "8MiB", .threads: "62"]).lanes == 64)
+        // There is no journal.
+        let inMemory = small.merging([.threads: "62", .durability: "memory"]) { $1 }
+        #expect(try await resolve(inMemory).threads == 62)
+    }
+
     @Test func flagBeatsEnvironmentBeatsFile() async throws {
         try await withFile("threads: 5\nmax-tenants: 55\ndrain-timeout: 5s\n") { file in
             let environment = ["TOLLGATE_THREADS": "4", "TOLLGATE_MAX_TENANTS": "44"]
@@ -93,8 +108,9 @@ struct SettingsTests {
         ("thread: 1\n", "1:1: \"thread\" is no setting"),
         ("threads: 1\nthreads-max: 2\n", "2:1: \"threads-max\" is no setting"),
         ("threads: [1]\n", "\"threads\" must be a single value"),
-        ("threads: [1\n", "cannot be used"),
-        ("- threads\n", "cannot be used"),
+        ("threads: [1\n", "This is not YAML"),
+        ("- threads\n", "1:1: each line must be \"setting: value\""),
+        ("&a [x]: 1\n", "\"\" is no setting"),
     ])
     func aBadFileIsNamed(_ text: String, _ sentence: String) async throws {
         try await withFile(text) { file in
@@ -106,11 +122,40 @@ struct SettingsTests {
         }
     }
 
+    /// As editors of another system begin a text, and as a setting is left out.
+    @Test func aMarkAndEmptyValuesSayNothing() async throws {
+        try await withFile("\u{feff}threads: 3\nsmtp-host:\nsmtp-from: ~\nbrand-logo: \"\"\n") {
+            file in
+            let settings = try await resolve(file: file)
+            #expect(settings.threads == 3 && settings.smtpHost == nil && settings.brandLogo == "")
+        }
+        try await withFile("# nothing\n") { file in
+            let settings = try await resolve(file: file)
+            #expect(settings.threads == 2)
+        }
+    }
+
+    @Test func emptyVariablesAreNotSet() async throws {
+        let settings = try await resolve(environment: [
+            "TOLLGATE_THREADS": "", "TOLLGATE_CONFIG": "", "TOLLGATE_BRAND_NAME": "",
+        ])
+        #expect(settings.threads == 2 && settings.brandName == "Tollgate")
+    }
+
+    @Test func unknownVariablesAreTold() {
+        let unknown = CommandEnvironment.unknown(in: [
+            "TOLLGATE_THREADS": "1", "TOLLGATE_TOKEN": "x", "TOLLGATE_PORT_50051_TCP": "tcp://x",
+            "TOLLGATE_SERVICE_HOST": "x", "TOLLGATE_THREAD": "1", "TOLLGATE_TOKN": "x",
+            "TOLLGATED": "x", "PATH": "x",
+        ])
+        #expect(unknown == ["TOLLGATE_THREAD", "TOLLGATE_TOKN"])
+    }
+
     @Test func aMissingFileIsNamed() async throws {
         let error = await #expect(throws: SettingsError.self) {
             _ = try await resolve(file: "/nowhere/tollgate.yaml")
         }
-        #expect(error?.description.hasPrefix("/nowhere/tollgate.yaml cannot be used") == true)
+        #expect(error?.description.hasPrefix("/nowhere/tollgate.yaml cannot be read") == true)
     }
 
     @Test func noDoorStandsOpen() async throws {

@@ -39,7 +39,7 @@ struct ClientTests {
                 #expect(command.actual.present == 1)
             }
         try ReleaseRequest(reservationID: UInt64(Int64.max)).encoded().withUnsafeBytes { bytes in
-            let id = try decoder.release(bytes).get()
+            let id = try decoder.release(bytes).get().reservationID
             #expect(id == UInt64(Int64.max))
         }
         let extend = ExtendRequest(
@@ -102,7 +102,7 @@ struct ClientTests {
     @Test("numbers of a later version read as nil, damaged responses are errors")
     func laterVersions() throws {
         let response = try CheckResponse(
-            ProtoBytes.number(1, 77) + ProtoBytes.number(7, 77) + ProtoBytes.number(11, 3)
+            ProtoBytes.number(1, 77) + ProtoBytes.number(7, 77) + ProtoBytes.number(11, 4)
                 + ProtoBytes.bytes(5, ProtoBytes.number(1, 77))
                 + ProtoBytes.bytes(6, ProtoBytes.quantity(9, 1))
                 + ProtoBytes.bytes(6, ProtoBytes.quantity(2, 1)))

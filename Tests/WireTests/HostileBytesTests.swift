@@ -54,6 +54,46 @@ struct HostileBytesTests {
         expectMalformed([0x09, 0x01], as: .commit)
     }
 
+    /// An unknown field of wire type 3, with fields of every kind and a group inside.
+    private var group: [UInt8] {
+        let start: [UInt8] = [0xF3, 0x01]  // field 30
+        let end: [UInt8] = [0xF4, 0x01]
+        let inner: [UInt8] = [0x0B, 0x08, 0x01, 0x0C]
+        return start + ProtoBytes.number(1, 300) + ProtoBytes.text(2, "x") + inner
+            + ProtoBytes.fixed64(3, 7) + [0x25, 1, 2, 3, 4] + end
+    }
+
+    @Test("unknown groups are passed over, wherever they stand")
+    func unknownGroups() throws {
+        for message in [group + fullCheck, fullCheck + group, group + fullCheck + group] {
+            let command = try message.withUnsafeBytes { try decoder.check($0).get() }
+            #expect(command.tenantID.count > 0)
+            #expect(command.ttlMilliseconds == 5_000)
+        }
+        var fields = RequestKind.check.valid
+        fields[4] = ProtoBytes.bytes(4, group + ProtoBytes.quantity(1, 70) + group)
+        let nested = ProtoBytes.message(fields)
+        let command = try nested.withUnsafeBytes { try decoder.check($0).get() }
+        #expect(command.amounts.spendNanos == 70)
+        let batch = group + ProtoBytes.bytes(1, nested) + ProtoBytes.bytes(1, nested)
+        let count = try batch.withUnsafeBytes { try decoder.batch($0).get() }
+        #expect(count == 2)
+        let entry = try decoder.batchEntry(1).get()
+        #expect(entry.amounts.spendNanos == 70)
+    }
+
+    @Test(
+        "groups that do not end, end twice, end as another, or stand for a known field are malformed"
+    )
+    func brokenGroups() {
+        for length in 1..<group.count { expectMalformed(Array(group[..<length])) }
+        expectMalformed([0xF4, 0x01])
+        expectMalformed([0xF3, 0x01, 0xFC, 0x01])
+        expectMalformed(fullCheck + group + [0xF4, 0x01])
+        expectMalformed([UInt8](repeating: 0x7B, count: 60_000))  // groups in groups
+        expectMalformed([0x23, 0x24] + fullCheck)  // quantities as a group
+    }
+
     @Test("a message beyond its size is refused before it is looked at")
     func oversized() {
         let filler = [UInt8](repeating: 0x61, count: WireLimits.messageBytes)

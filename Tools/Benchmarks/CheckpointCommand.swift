@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Engine
 internal import Glibc
 internal import Journal
@@ -47,15 +48,16 @@ struct CheckpointCommand: ParsableCommand {
         var settings = DurabilitySettings()
         settings.checkpointBytes = .max
         let quiet = try measure(place, capacity, settings, ids) { false }
-        print("quiet: \(quiet.text)")
+        StandardOutput.print("quiet: \(quiet.text)")
         settings.checkpointBytes = settings.journal.segmentBytes
         let began = monotonicNanoseconds()
         let busy = try measure(place, capacity, settings, ids) { try !place.hasCheckpoint() }
         let took = Double((monotonicNanoseconds() - began) / 100_000_000) / 10
-        print("with a checkpoint, over \(took) s: \(busy.text)")
-        print("p99: \((busy[0.99] / quiet[0.99] * 100).rounded() / 100) × the quiet one")
+        StandardOutput.print("with a checkpoint, over \(took) s: \(busy.text)")
+        StandardOutput.print(
+            "p99: \((busy[0.99] / quiet[0.99] * 100).rounded() / 100) × the quiet one")
         guard try place.hasCheckpoint() else {
-            print("wrong: no checkpoint was made")
+            StandardOutput.print("wrong: no checkpoint was made")
             throw ExitCode.failure
         }
     }
@@ -107,6 +109,10 @@ final class OpenLoop {
     private let distance: Int64
     private var due: Int64
     private var nextTick: Int64
+    private var nextSlice = Int64.max
+    private var pace = OverduePace()
+    /// Called after each slice of what is overdue.
+    var onSlice: (() -> Void)?
     /// Calls that wait for a ticket: when the first of them was due, and how many there are.
     private var waiting: [(ticket: UInt64, due: Int64, calls: Int)] = []
     private var firstWaiting = 0
@@ -130,15 +136,21 @@ final class OpenLoop {
         var time = monotonicNanoseconds()
         while time < end {
             try call(before: time)
-            if time >= nextTick {
-                lane.tick()
-                nextTick = time + 10_000_000
-            }
+            if time >= min(nextTick, nextSlice) { workOff(isTick: time >= nextTick) }
             var nap = timespec(tv_sec: 0, tv_nsec: 20_000)
             nanosleep(&nap, nil)
             time = monotonicNanoseconds()
             takeWhatIsDurable(time)
         }
+    }
+
+    /// As the service does on its event loops.
+    private func workOff(isTick: Bool) {
+        let next = pace.slice(lane, isTick: isTick) { UInt64(monotonicNanoseconds()) }
+        let time = monotonicNanoseconds()
+        if isTick { nextTick = time + 10_000_000 }
+        nextSlice = next.map { time + Int64($0) } ?? .max
+        onSlice?()
     }
 
     /// Makes the calls that are due.

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Glibc
 
 /// `disk`: what the disk itself can do, and what callers would see of it if nothing else took time.
@@ -41,12 +42,12 @@ struct DiskCommand: ParsableCommand {
         let waits = Self.waits(ends, every: 1_000_000_000 / Int64(rate))
         let (loop, arrivals) = (Quantiles(rounds), Quantiles(waits))
         if json {
-            print(
+            StandardOutput.print(
                 "{\"rounds\": \(rounds.count), \"loop_ms\": \(loop.json),"
                     + " \"arrivals\": \(waits.count), \"arrivals_ms\": \(arrivals.json)}")
         } else {
-            print("\(rounds.count) writes of 4 KiB with fdatasync: \(loop.text)")
-            print("\(rate) arrivals a second would wait: \(arrivals.text)")
+            StandardOutput.print("\(rounds.count) writes of 4 KiB with fdatasync: \(loop.text)")
+            StandardOutput.print("\(rate) arrivals a second would wait: \(arrivals.text)")
         }
     }
 

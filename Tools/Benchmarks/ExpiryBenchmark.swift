@@ -1,3 +1,4 @@
+internal import CommandIO
 internal import Glibc
 internal import Journal
 internal import Limits
@@ -290,12 +291,12 @@ extension ExpiryBenchmark.Result {
             isRight = isRight && lateness.minimum >= 0
             let name =
                 "lane \(lane)" + (stops && lane == self.lateness.count - 1 ? ", stopped" : "")
-            print(
+            StandardOutput.print(
                 "\(name): \(lateness.count) expired, late by p50 \(lateness.quantile(0.5)) ms,"
                     + " p99 \(lateness.quantile(0.99)) ms, at most \(lateness.maximum) ms,"
                     + " at least \(lateness.minimum) ms")
         }
-        print("\(made) made, \(expired) expired")
+        StandardOutput.print("\(made) made, \(expired) expired")
         return isRight && expired == made
     }
 }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Engine
 internal import Glibc
 internal import Journal
@@ -58,9 +59,9 @@ struct ProjectionCommand: AsyncParsableCommand {
         try lag(projection, engine, lane, ids)
         try await catchUp(projection)
         let with = try costs.measure()
-        print(
-            "a call's processor time: \(without) ns without, \(with) ns with the projection:",
-            "\(Double(with * 1_000 / without) / 1_000) ×")
+        StandardOutput.print(
+            "a call's processor time: \(without) ns without, \(with) ns with the projection: "
+                + "\(Double(with * 1_000 / without) / 1_000) ×")
     }
 
     private func catchUp(_ projection: Projection) async throws {
@@ -93,7 +94,7 @@ struct ProjectionCommand: AsyncParsableCommand {
             try await body()
             times.append(monotonicNanoseconds() - began)
         }
-        print("\(name): \(Quantiles(times).text)")
+        StandardOutput.print("\(name): \(Quantiles(times).text)")
     }
 
     private func lag(
@@ -111,7 +112,7 @@ struct ProjectionCommand: AsyncParsableCommand {
             let behind = status.behindBytes > 0 ? max(0, engine.clock.now - status.time) : 0
             lags.append(behind * 1_000_000)
         }
-        print("lag at \(rate) calls/s: \(Quantiles(lags).text)")
+        StandardOutput.print("lag at \(rate) calls/s: \(Quantiles(lags).text)")
     }
 }
 

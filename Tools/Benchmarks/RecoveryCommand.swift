@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Engine
 internal import Glibc
 internal import Journal
@@ -43,12 +44,13 @@ struct RecoveryCommand: ParsableCommand {
             played = report.records
             engine.close()
         }
-        print("\(played) records, \(bytes) bytes of journal")
-        print("cat: \(Self.text(reading)) s")
-        print("opened in \(Self.text(opening)) s: \(Int(Double(played) / opening)) records/s,")
-        print("\(Self.text(opening / reading)) times as long as cat")
+        StandardOutput.print("\(played) records, \(bytes) bytes of journal")
+        StandardOutput.print("cat: \(Self.text(reading)) s")
+        StandardOutput.print(
+            "opened in \(Self.text(opening)) s: \(Int(Double(played) / opening)) records/s,")
+        StandardOutput.print("\(Self.text(opening / reading)) times as long as cat")
         guard played >= records else {
-            print("wrong: \(records) were made")
+            StandardOutput.print("wrong: \(records) were made")
             throw ExitCode.failure
         }
     }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Glibc
 internal import Limits
 internal import Reservations
@@ -38,7 +39,8 @@ struct TableCommand: ParsableCommand {
         let one = try measure(benchmark, "one limit, again")
         benchmark.threads = 2
         let two = try measure(benchmark, "two threads, distinct tenants")
-        print("two threads on distinct tenants: \((two / one * 100).rounded() / 100) × one")
+        StandardOutput.print(
+            "two threads on distinct tenants: \((two / one * 100).rounded() / 100) × one")
         benchmark.oneTenant = true
         try measure(benchmark, "two threads, one tenant")
         if many > 0 { try measureMany() }
@@ -57,7 +59,8 @@ struct TableCommand: ParsableCommand {
         let before = Self.residentBytes()
         let table = try benchmark.makeTable()
         let perTenant = (Self.residentBytes() - before) / many
-        print("\(many) tenants with four caps: \(perTenant) bytes each, index included")
+        StandardOutput.print(
+            "\(many) tenants with four caps: \(perTenant) bytes each, index included")
         for keyed in [false, true] {
             benchmark.keyed = keyed
             try measure(
@@ -187,7 +190,7 @@ struct GrowthCommand: ParsableCommand {
         }
         precondition(works.allSatisfy { $0.failures == 0 }, "a tenant was not made, or not found")
         let longest = works.map(\.longest).max() ?? 0
-        print(
+        StandardOutput.print(
             "\(2 * tenants) tenants in \((time * 100).rounded() / 100) s; longest call \((longest * 1e7).rounded() / 10) µs"
         )
     }

@@ -1,11 +1,16 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Engine
 internal import Limits
 internal import Reservations
 internal import Wire
 
-/// In-process benchmarks: what a decision costs without a network.
 @main
+enum Main {
+    static func main() { TollgateBenchmarks.process(named: "tollgate-benchmarks") }
+}
+
+/// In-process benchmarks: what a decision costs without a network.
 struct TollgateBenchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tollgate-benchmarks",
@@ -38,7 +43,7 @@ func report(_ name: String, callsPerSecond: Double) {
     let name = name + String(repeating: " ", count: max(1, 52 - name.count))
     let millions = (callsPerSecond / 10_000).rounded() / 100
     let nanoseconds = (10_000_000_000 / callsPerSecond).rounded() / 10
-    print("\(name)\(millions) M calls/s  \(nanoseconds) ns")
+    StandardOutput.print("\(name)\(millions) M calls/s  \(nanoseconds) ns")
 }
 
 /// Seconds that some work takes.

@@ -33,12 +33,14 @@ let package = Package(
                 "Limits", "BillingCalendar", "Reservations", "Journal", "Telemetry", "CLinux",
             ],
             swiftSettings: strict + stepPoints),
+        .target(name: "Admission", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
         .target(
             name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"],
             swiftSettings: strict),
         .target(
-            name: "TestKit", dependencies: ["Limits", "Journal"], swiftSettings: strict),
+            name: "TestKit", dependencies: ["Engine", "Limits", "Journal", "Reservations"],
+            swiftSettings: strict),
         .target(
             name: "Simulator",
             dependencies: ["Engine", "Journal", "Reservations", "Limits", "TestKit"],
@@ -66,6 +68,7 @@ let package = Package(
             name: "EngineTests",
             dependencies: ["Engine", "Reservations", "Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
+        .testTarget(name: "AdmissionTests", dependencies: ["Admission"], swiftSettings: strict),
         .testTarget(
             name: "HTTP2Tests", dependencies: ["HTTP2", "CNGHTTP2"], swiftSettings: strict),
         .testTarget(

@@ -1,3 +1,4 @@
+internal import CommandIO
 internal import NIOCore
 internal import TollgateClient
 internal import Wire
@@ -435,12 +436,12 @@ final class Driver: @unchecked Sendable {
 
     private func showProgress() {
         let now = NIODeadline.now().uptimeNanoseconds
-        StandardError.print(
+        StandardError.write(
             Progress(
                 seconds: (now - start) / 1_000_000_000, started: started,
                 recent: measurements.recent, inFlight: inFlight, queued: queueLength(now),
                 denied: measurements.deniedCount, failed: measurements.failedCount
-            ).line)
+            ).line + "\n")
         measurements.resetRecent()
     }
 }

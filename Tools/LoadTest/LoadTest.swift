@@ -1,11 +1,16 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Dispatch
 internal import Foundation
 internal import NIOCore
 internal import TollgateClient
 
-/// Drives a running Tollgate on a schedule and checks its decisions against its own tally.
 @main
+enum Main {
+    static func main() { LoadTest.process(named: "tollgate-loadtest") }
+}
+
+/// Drives a running Tollgate on a schedule and checks its decisions against its own tally.
 struct LoadTest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tollgate-loadtest",
@@ -39,10 +44,12 @@ struct LoadTest: AsyncParsableCommand {
         if let path = options.writeLimits {
             let text = population.limitsFile(
                 demand: settings.traffic.demand, actions: Double(settings.actionCount))
+            let file = OutputFile(path)
+            if file.isStandardOutput { return StandardOutput.write(text) }
             do {
-                try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+                try file.write(text)
             } catch {
-                throw ValidationError("\(path) cannot be written: \(error.localizedDescription)")
+                throw ValidationError("\(error)")
             }
             return
         }
@@ -58,7 +65,7 @@ struct LoadTest: AsyncParsableCommand {
             throw Self.cannotStart(error)
         }
         let report = try await drive(settings, client, population, ledger, reader)
-        print(options.json ? try report.json() : report.text)
+        StandardOutput.print(options.json ? try report.json() : report.text)
         if report.check.wrongDecisions > 0 { throw ExitCode(1) }
         if report.check.incomplete != nil { throw ExitCode(69) }
     }
@@ -70,7 +77,7 @@ struct LoadTest: AsyncParsableCommand {
                 "The service does not know this run's tenants: start it with --limits and the file that "
                     + "--write-limits writes for the same settings.")
         default:
-            StandardError.print("tollgate-loadtest: \(error)")
+            StandardError.print("\(error)")
             return ExitCode(69)
         }
     }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Foundation
 internal import TollgateClient
 
@@ -92,7 +93,7 @@ struct LoadTestOptions: ParsableArguments {
     var writeLimits: String?
 
     var endpointText: String {
-        endpoint ?? ProcessInfo.processInfo.environment["TOLLGATE_ENDPOINT"] ?? "127.0.0.1:50051"
+        endpoint ?? EnvironmentVariables.all["TOLLGATE_ENDPOINT"] ?? "127.0.0.1:50051"
     }
 
     private static let mostActions = 10_000_000_000.0
@@ -145,7 +146,7 @@ struct LoadTestOptions: ParsableArguments {
             throw ValidationError(
                 "The endpoint must be HOST:PORT, like 127.0.0.1:50051, not \"\(endpointText)\".")
         }
-        let token = token ?? ProcessInfo.processInfo.environment["TOLLGATE_TOKEN"]
+        let token = token ?? EnvironmentVariables.all["TOLLGATE_TOKEN"]
         if let token, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) == false {
             throw ValidationError("The token must be printable ASCII without spaces.")
         }

@@ -25,9 +25,3 @@ enum Processor {
         }
     }
 }
-
-enum StandardError {
-    static func print(_ text: String) {
-        FileHandle.standardError.write(Data("\(text)\n".utf8))
-    }
-}

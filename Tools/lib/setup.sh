@@ -21,9 +21,13 @@ BUILD_PACKAGES=(
     libnghttp2-dev libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler protobuf-compiler
     libcurl4-openssl-dev libsqlite3-dev
 )
-# strace makes system calls fail, gcc builds the library that moves the clock; the operator's page is tested in chromium
-# and pictured in Inter.
-TEST_PACKAGES=(python3 python3-venv strace gcc chromium chromium-driver fonts-inter)
+# strace makes system calls fail, gcc builds the library that moves the clock, curl is what the documents print; the
+# operator's page is tested in chromium and pictured in Inter.
+TEST_PACKAGES=(python3 python3-venv strace gcc curl mount util-linux chromium chromium-driver fonts-inter)
+# What tests and proofs run, of these packages and of the system itself: a machine without apt-get is told what it lacks.
+TEST_PROGRAMS=(
+    awk bash cc chromedriver chromium cmp curl find git grep mount nm objdump python3 seq strace taskset timeout umount
+)
 
 # As root if we are not: for apt-get only.
 as_root() {
@@ -68,6 +72,21 @@ install_packages() {
 bookworm-security to /etc/apt/sources.list and run this again"
 }
 
+# need_programs NAME...
+need_programs() {
+    local missing=() program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || missing+=("$program")
+    done
+    [ ${#missing[@]} -eq 0 ] || fail "these programs are not on PATH: ${missing[*]}"
+}
+
+# Tests, webhooks and browsers say `localhost`.
+need_localhost() {
+    getent ahostsv4 localhost | grep -q '^127\.' ||
+        fail "the name localhost does not lead to 127.0.0.1: add the line \"127.0.0.1 localhost\" to /etc/hosts"
+}
+
 need_swift() {
     command -v swift >/dev/null ||
         fail "there is no Swift toolchain on PATH: install Swift 6.2 or later (https://www.swift.org/install)"
@@ -87,6 +106,10 @@ setup_build() {
 # A Python environment with the foreign client; sets PYTHON.
 setup_python() {
     install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+    # Some stand where only root's PATH leads.
+    PATH=$PATH:/usr/sbin:/sbin
+    need_programs "${TEST_PROGRAMS[@]}"
+    need_localhost
     local requirements=$ROOT/Tools/tests/requirements.txt
     local environment=$SCRATCH/python
     PYTHON=$environment/bin/python

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 
 from conftest import ROOT
 from selenium import webdriver
@@ -33,13 +34,17 @@ class Browser:
                          "--force-color-profile=srgb", "--lang=en-US"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+        # What it keeps for a person it keeps for this window's.
+        self.home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        driver = webdriver.ChromeService(CHROMEDRIVER, env={**os.environ, "HOME": self.home.name})
+        self.driver = webdriver.Chrome(options=options, service=driver)
         self.driver.set_page_load_timeout(120)
         self.driver.set_script_timeout(120)
         self.show()
 
     def close(self):
         self.driver.quit()
+        self.home.cleanup()
 
     # MARK: the window
 

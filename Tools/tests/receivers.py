@@ -47,14 +47,14 @@ class Post:
         return self.body["meta"]["attempt"]
 
     def verify(self, key):
-        """Raises unless both signatures are those of a public key (base64) over what came."""
+        """Raises unless both Ed25519 signatures are those of a public key (base64) over what came."""
         public = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
         stamp = self.headers["telnyx-timestamp"].encode()
         vendor = base64.b64decode(self.headers["telnyx-signature-ed25519"], validate=True)
         public.verify(vendor, stamp + b"|" + self.raw)
 
-        version, _, standard = self.headers["webhook-signature"].partition(",")
-        assert version == "v1a"
+        signatures = dict(entry.split(",", 1) for entry in self.headers["webhook-signature"].split(" "))
+        standard = signatures["v1a"]
         signed = b".".join(
             [self.headers["webhook-id"].encode(), self.headers["webhook-timestamp"].encode(), self.raw]
         )

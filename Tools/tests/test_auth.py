@@ -75,6 +75,20 @@ def test_an_expired_operator_is_not_locked_out(serve, tmp_path, preload):
     assert Rest(again, (data / "operator-token").read_text().strip()).get("/v2/tokens").status == 200
 
 
+def test_a_service_in_memory_leaves_the_others_token_alone(serve, tmp_path):
+    """Somebody tries something out where a service keeps its journal: the default directory is one and the same."""
+    data = tmp_path / "data"
+    durable = serve("--data-dir", str(data), auth=True)
+    operator = (data / "operator-token").read_text()
+    in_memory = serve("--data-dir", str(data), "--durability", "memory", auth=True)
+    assert (data / "operator-token").read_text() == operator
+    own = data / "operator-token-memory"
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert Rest(in_memory, own.read_text().strip()).get("/v2/tokens").status == 200
+    assert Rest(in_memory, operator.strip()).get("/v2/tokens").status == 401
+    assert Rest(durable, operator.strip()).get("/v2/tokens").status == 200
+
+
 def test_a_session_ends_when_its_token_does(serve, tmp_path, preload):
     data, clock = tmp_path / "data", realtime.Clock(tmp_path / "clock")
     server = serve("--data-dir", str(data), auth=True, environment=clock.environment(preload))
@@ -96,6 +110,33 @@ def test_a_session_ends_when_its_token_does(serve, tmp_path, preload):
     assert ask("GET", "/audit", Cookie=cookie).status == 200
     clock.move(3_700)
     eventually(lambda: ask("GET", "/audit", Cookie=cookie).status == 303, what="the session's end")
+
+
+def log_in(server, token):
+    connection = http.client.HTTPConnection(server.http, timeout=60)
+    form = urllib.parse.urlencode({"token": token, "next": "/audit"})
+    connection.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
+
+
+def test_two_services_of_a_machine_do_not_log_each_other_out(serve, tmp_path):
+    """A browser sends a host's cookies to all of its ports."""
+    names = []
+    for name in ("one", "two"):
+        server = serve("--data-dir", str(tmp_path / name), auth=True)
+        answer = log_in(server, (tmp_path / name / "operator-token").read_text().strip())
+        names.append(answer.headers["Set-Cookie"].split("=")[0])
+        assert server.http.rsplit(":", 1)[1] in names[-1]
+    assert names[0] != names[1]
+
+
+def test_wrong_log_ins_keep_nobody_out(guarded):
+    server, token = guarded
+    assert [log_in(server, "tg_wrong").status for _ in range(12)] == [401] * 10 + [429] * 2
+    assert log_in(server, token).status == 303
 
 
 def test_scopes(contract, guarded, stub):

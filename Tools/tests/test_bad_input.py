@@ -119,6 +119,17 @@ def test_unknown_fields_are_ignored(contract, stub, channel):
     assert call(message, timeout=60).decision == contract.DECISION_ALLOWED
 
 
+def test_unknown_groups_are_ignored(contract, stub, channel):
+    """Wire types 3 and 4: nobody writes them any more, and nobody who does not know a field may stumble over them."""
+    inner = field(1, 3, b"") + field(2, 0, b"\x07") + field(1, 4, b"")
+    group = field(15, 3, b"") + inner + text(3, b"x") + field(15, 4, b"")
+    quantity = text(4, group + field(1, 0, b"\x01") + field(2, 0, b"\x01"))
+    message = group + text(1, b"globex") + field(3, 0, b"\x06") + quantity + group
+    call = channel.unary_unary(METHOD, request_serializer=lambda b: b, response_deserializer=contract.CheckAndReserveResponse.FromString)
+    assert call(message, timeout=60).decision == contract.DECISION_ALLOWED
+    assert raw(channel, METHOD, message + field(15, 4, b"")).code == grpc.StatusCode.INTERNAL
+
+
 def test_oversized_message(contract, stub, channel):
     answer = raw(channel, METHOD, text(1, b"globex") + b"\x5a" + b"\xff\xff\x07" + b"r" * 131_071)
     assert answer.code == grpc.StatusCode.RESOURCE_EXHAUSTED

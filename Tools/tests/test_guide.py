@@ -185,19 +185,42 @@ def test_threshold_is_a_percentage_of_any_cap(rest, make, field, cap, resource, 
 
 
 @pytest.mark.parametrize(
-    "fields, quantities",
+    "fields, used, quantities",
     [
-        ({"monthly_spend_limit": "1.00"}, {"spend": "1.01"}),
-        ({"max_extensions": 1}, {"extensions": 2}),
-        ({"max_dids": 1}, {"dids": 2}),
-        ({"max_monthly_minutes": 1}, {"call_seconds": 61}),
+        ({"monthly_spend_limit": "1.00"}, {"spend": "0.80"}, {"spend": "0.21"}),
+        ({"max_extensions": 1}, {}, {"extensions": 2}),
+        ({"max_dids": 1}, {}, {"dids": 2}),
+        ({"max_monthly_minutes": 1}, {"call_seconds": 48}, {"call_seconds": 13}),
     ],
 )
-def test_auto_suspend_on_any_cap(rest, make, fields, quantities):
-    tenant = make(auto_suspend=True, **fields)
-    assert rest.check(tenant, **quantities).status in (403, 429)
+def test_auto_suspend_on_any_cap(rest, make, fields, used, quantities):
+    tenant = make(auto_suspend=True, alert_threshold=100, **fields)
+    if used:
+        rest.record(tenant, **used)
+    refused = rest.check(tenant, **quantities)
+    assert refused.status in (403, 429) and refused.codes != ["20012"]
     assert rest.tenant(tenant)["status"] == "suspended"
     assert events(rest, tenant) == ["tenant.limit-reached", "tenant.suspended"]
+
+
+@pytest.mark.parametrize(
+    "fields, quantities, code, words",
+    [
+        ({"monthly_spend_limit": "500.00"}, {"spend": "501.00"}, "49001", "it asked for $501.00, and $0.00 of"),
+        ({"max_monthly_minutes": 1}, {"call_seconds": 61}, "49004", "monthly minute cap of"),
+    ],
+)
+def test_one_request_too_large_suspends_nobody(rest, make, mailbox, fields, quantities, code, words):
+    tenant = make(auto_suspend=True, name=f"LARGE {code}", **fields)
+    for _ in range(3):
+        refused = rest.check(tenant, **quantities)
+        assert refused.status == 429 and refused.codes == [code]
+    assert rest.tenant(tenant)["status"] == "active"
+    # Told once in a window, as the refusal that it is.
+    assert events(rest, tenant) == ["tenant.limit-reached"]
+    [event] = rest.all(f"/v2/events?filter[tenant_id]={tenant}")
+    assert event["payload"]["occasion"] == "refusal"
+    eventually(lambda: any(f"LARGE {code} was refused" in subject and words in subject for subject in mailbox.subjects()))
 
 
 def test_what_a_suspended_tenant_meets(rest, make, mailbox):

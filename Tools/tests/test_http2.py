@@ -96,14 +96,16 @@ def test_data_boundaries_are_not_message_boundaries(raw, good):
     assert status(raw, raw.send(good, cuts=cuts)) == "0"
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/grp", ""])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/grp", "application/grpc+json", ""])
 def test_wrong_content_type(raw, good, content_type):
     fields, _, _ = raw.answer(raw.send(good, content_type=content_type))
     assert fields[":status"] == "415"
     assert status(raw, raw.send(good)) == "0"
 
 
-@pytest.mark.parametrize("content_type", ["application/grpc+proto", "application/grpc;v=1"])
+@pytest.mark.parametrize(
+    "content_type", ["application/grpc+proto", "application/grpc;v=1", "Application/GRPC", "APPLICATION/grpc+Proto"]
+)
 def test_right_content_types(raw, good, content_type):
     assert status(raw, raw.send(good, content_type=content_type)) == "0"
 
@@ -161,6 +163,25 @@ def test_a_deadline_that_has_passed_holds_nothing(raw, contract, server):
     with grpc.insecure_channel(server.endpoint) as channel:
         counted = usage(contract, contract.Stub(channel), "globex")
     assert counted[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND] == (0, 0)
+
+
+def test_the_deadline_runs_while_the_body_is_outstanding(raw, good):
+    stream = raw.send(b"", end=False, grpc_timeout="200m")
+    fields, _, end = raw.answer(stream)
+    assert (fields["grpc-status"], end) == ("4", "ended")
+    assert status(raw, raw.send(good)) == "0"
+
+
+@pytest.mark.parametrize("count, size", [(70, 10), (5, 4_000)])
+def test_too_much_metadata_is_a_status(raw, good, count, size):
+    fields, _, end = raw.answer(raw.send(good, **{f"x{number}": "v" * size for number in range(count)}))
+    assert (fields["grpc-status"], end) == ("8", "ended")
+    assert status(raw, raw.send(good)) == "0"
+
+
+def test_hundreds_of_fields_end_the_connection(raw, good):
+    stream = raw.send(good, **{f"x{number}": "v" for number in range(300)})
+    assert raw.answer(stream)[2] == "connection closed"
 
 
 def test_a_huge_length_is_refused_at_once(raw, good):

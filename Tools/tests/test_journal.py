@@ -1,5 +1,6 @@
 """The journal of the real process: what survives, `tollgate journal`, and what is refused."""
 
+import contextlib
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import time
 import grpc
 import pytest
 from conftest import BINARY, USD, Server, request, usage
-from control import Rest
+from control import Rest, eventually
 
 LIMITS = """
 tenants:
@@ -431,3 +432,119 @@ def test_many_small_segments_and_checkpoints(contract, limits, tmp_path):
     assert after == before
     assert journal(data, "verify").returncode == 0
     assert "recovered" in log
+
+
+@contextlib.contextmanager
+def no_checkpoints(data):
+    """Nothing can get a checkpoint's name as long as a directory has it."""
+    names = [data / f"checkpoint-{number:020}.tgc" for number in range(2, 100)]
+    for name in names:
+        name.mkdir()
+    try:
+        yield
+    finally:
+        for name in names:
+            name.rmdir()
+
+
+def test_checkpoints_that_fail_are_told(contract, limits, tmp_path):
+    data = tmp_path / "data"
+    arguments = ["--data-dir", str(data), "--journal-segment", "1MiB", "--checkpoint-every", "1MiB"]
+    server = Server(*arguments, limits=limits)
+
+    def told(words):
+        return [line for line in server.log if words in line]
+
+    try:
+        with grpc.insecure_channel(server.endpoint) as channel, no_checkpoints(data):
+            stub = contract.Stub(channel)
+            batch = contract.CheckAndReserveBatchRequest(
+                requests=[request(contract, "acme", extensions=1, mode=contract.MODE_COMMIT, reference="x" * 64)] * 500)
+            end = time.monotonic() + 120
+            while not told("no checkpoint can be made"):
+                assert time.monotonic() < end, "the log does not say it"
+                if len(list(data.glob("journal-*.log"))) < 10:
+                    stub.CheckAndReserveBatch(batch, timeout=60)
+                time.sleep(0.02)
+            [line] = told("no checkpoint can be made")
+            assert " error " in line and "checkpoint-" in line
+        eventually(lambda: told("checkpoints are made again"), what="the end of it")
+        assert len(told("no checkpoint can be made")) == len(told("checkpoints are made again")) == 1
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+def test_the_operators_token_waits_for_room(contract, limits, tmp_path):
+    """A start from a full journal has no room at once, and makes it."""
+    data = tmp_path / "data"
+    arguments = [
+        "--data-dir", str(data), "--journal-segment", "1MiB", "--journal-maximum", "8MiB",
+        "--checkpoint-every", "1MiB", "--journal-retention", "0s",
+    ]
+    server = Server(*arguments, limits=limits)
+    try:
+        with grpc.insecure_channel(server.endpoint) as channel, no_checkpoints(data):
+            stub = contract.Stub(channel)
+            batch = contract.CheckAndReserveBatchRequest(
+                requests=[request(contract, "acme", extensions=1, mode=contract.MODE_COMMIT, reference="x" * 64)] * 100)
+            end = time.monotonic() + 120
+            refused = 0
+            # Refused for a while is a writer that is behind; again and again, a journal that is full.
+            while refused < 20:
+                assert time.monotonic() < end, "the journal never fills"
+                try:
+                    answer = stub.CheckAndReserveBatch(batch, timeout=60)
+                    codes = {result.status_code for result in answer.results}
+                except grpc.RpcError as error:
+                    codes = {error.code().value[0]}
+                if codes == {grpc.StatusCode.UNAVAILABLE.value[0]}:
+                    refused += 1
+                    time.sleep(0.1)
+                else:
+                    refused = 0
+            server.kill()
+        server = Server(*arguments, limits=limits, auth=True)
+        token = (data / "operator-token").read_text().strip()
+        assert Rest(server, token).get("/v2/tokens").status == 200
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+def test_what_a_healthy_disk_can_take_is_taken(contract, limits, tmp_path):
+    """Batches that bring many times what the rings hold, and REST beside them, wait for room instead of being refused."""
+    batches, entries = 16, 1_000
+    server = Server("--data-dir", str(tmp_path / "data"), "--journal-segment", "1MiB", "--threads", "2", limits=limits)
+    try:
+        with contextlib.ExitStack() as stack:
+            # A connection each: they come to both event loops.
+            stubs = [
+                contract.Stub(
+                    stack.enter_context(
+                        grpc.insecure_channel(server.endpoint, options=[("grpc.use_local_subchannel_pool", 1)])
+                    )
+                )
+                for _ in range(4)
+            ]
+            calls = []
+            for number in range(batches):
+                requests = [
+                    request(contract, "acme", extensions=1, mode=contract.MODE_COMMIT, reference="x" * 60)
+                    for _ in range(entries)
+                ]
+                batch = contract.CheckAndReserveBatchRequest(requests=requests)
+                calls.append(stubs[number % 4].CheckAndReserveBatch.future(batch, timeout=120))
+            rest = 0
+            while not all(call.done() for call in calls) or rest == 0:
+                usage_record = {"tenant_id": "acme", "action": "provision_extension", "quantities": {"extensions": 1}}
+                reply = Rest(server).post("/v2/usage_records", usage_record)
+                assert reply.status == 200, reply.body
+                rest += 1
+            codes = [result.status_code for call in calls for result in call.result().results]
+            assert codes == [0] * (batches * entries), {code: codes.count(code) for code in codes}
+            total = usage(contract, stubs[0], "acme")[contract.LIMIT_KIND_TENANT_EXTENSIONS]
+            assert total == (batches * entries + rest, 0)
+        assert server.stop() == 0
+    finally:
+        server.kill()

@@ -208,14 +208,36 @@ def test_idempotency_keys(contract, stub, check):
     assert usage(contract, stub, "globex")[spend] == (0, USD)
 
 
-def test_denials_are_replayed(contract, stub, check):
+def test_a_denial_is_no_stored_answer(contract, stub, check):
     held = check("initech", extensions=20)
-    denied = check("initech", extensions=1, idempotency_key="d")
-    assert denied.decision == contract.DECISION_DENIED
+    for _ in range(2):
+        denied = check("initech", extensions=1, idempotency_key="d")
+        assert denied.decision == contract.DECISION_DENIED and not denied.replayed
+        assert [error.code for error in denied.errors] == ["49002"]
+    # The key is bound to its content all the same ...
+    other = failure(stub.CheckAndReserve, request(contract, "initech", extensions=2, idempotency_key="d"))
+    assert (other.code, other.catalogue) == (grpc.StatusCode.INVALID_ARGUMENT, "49201")
+    # ... and once there is room, a retry is allowed, and remembered.
     stub.Release(contract.ReleaseRequest(reservation_id=held.reservation_id))
+    allowed = check("initech", extensions=1, idempotency_key="d")
+    assert allowed.decision == contract.DECISION_ALLOWED and not allowed.replayed
     again = check("initech", extensions=1, idempotency_key="d")
-    assert again.replayed and again.decision == contract.DECISION_DENIED
-    assert [error.code for error in again.errors] == ["49002"]
+    assert again.replayed and again.reservation_id == allowed.reservation_id
+    assert usage(contract, stub, "initech")[contract.LIMIT_KIND_TENANT_EXTENSIONS] == (0, 1)
+
+
+def test_fields_without_meaning_are_no_content(contract, stub, check):
+    def charge(**fields):
+        return check(spend=USD, idempotency_key="c", mode=contract.MODE_COMMIT, **fields)
+
+    assert not charge().replayed
+    assert charge(ttl_ms=5_000, on_expiry=contract.EXPIRY_POLICY_COMMIT, overage=contract.OVERAGE_POLICY_CAP).replayed
+    zero = request(contract, spend=USD, idempotency_key="c", mode=contract.MODE_COMMIT)
+    zero.quantities.add(resource=contract.RESOURCE_DIDS, amount=0)
+    assert stub.CheckAndReserve(zero).replayed
+    assert not check(spend=USD, idempotency_key="h").replayed
+    other = failure(stub.CheckAndReserve, request(contract, spend=USD, idempotency_key="h", ttl_ms=5_000))
+    assert other.catalogue == "49201"
 
 
 def test_record_usage(contract, stub):

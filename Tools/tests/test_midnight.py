@@ -1,7 +1,4 @@
-"""Windows that end while the real binary runs: the wall clock is moved by a preload (realtime/), nothing else is.
-
-Engine time follows a clock that is ahead by less than a day, and believes one that was ahead at the start.
-"""
+"""Windows that end while the real binary runs: a preload (realtime/) has time pass faster than it does."""
 
 import datetime
 
@@ -23,7 +20,7 @@ class Machine:
         self.clock = realtime.Clock(tmp_path / "clock")
 
     def set(self, instant):
-        self.clock.move((instant - datetime.datetime.now(UTC)).total_seconds())
+        self.clock.elapse((instant - datetime.datetime.now(UTC)).total_seconds())
 
     def start(self, instant):
         """A server at that time, on the data of those before it."""

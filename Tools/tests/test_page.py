@@ -378,6 +378,20 @@ def test_reset_to_defaults(page, service):
     assert (now["monthly_spend_limit"], now["max_dids"], now["auto_suspend"]) == ("500.00", 10, True)
 
 
+def test_reset_to_defaults_takes_the_faults_away(page, service):
+    tenant = service.tenant(name="Reset faults")
+    edit(page, tenant)
+    page.fill("#edit-max_dids", "many")
+    page.fill("#edit-alert_threshold", "101")
+    page.click("#edit-limits button[type=submit]")
+    page.wait(lambda: len(page.all("#edit-limits [aria-invalid=true]")) == 2, "the faults")
+    page.click("[data-reset]")
+    page.wait(lambda: page.find("#edit-max_dids").get_attribute("value") == "10", "the defaults")
+    assert page.all("#edit-limits [aria-invalid], #edit-limits .field .error") == []
+    # An empty box is not shown, so that there is nothing to wait for.
+    assert page.run("return document.querySelector('#edit-limits .form-error').textContent") == ""
+
+
 def test_two_operators_edit_the_same_tenant(page, other, service):
     tenant = service.tenant(name="Contested", max_dids=5)
     edit(page, tenant)
@@ -596,7 +610,10 @@ def test_usage_by_day_is_drawn_listed_and_downloadable(page, service):
     csv = page.driver.execute_async_script(
         'fetch("/tenants/acme/daily.csv").then((answer) => answer.text()).then(arguments[0])')
     lines = csv.strip().split("\r\n")
-    assert lines[0] == "day_utc,spend_usd,extensions,dids,call_seconds,allowed,denied"
+    assert lines[0] == (
+        "day,spend_usd,extensions,dids,call_seconds,allowed,denied,denied_40333,denied_49001,denied_49002,"
+        "denied_49003,denied_49004,denied_20012,final"
+    )
     # Of the days together: midnight may have come since it was spent.
     assert sum(decimal.Decimal(line.split(",")[1] or 0) for line in lines[1:]) == decimal.Decimal("28.90")
 
@@ -647,6 +664,30 @@ def test_alerts_show_events_deliveries_and_recipients(page, service):
     page.fill("#recipient-address", "night@northwind.example")
     page.click("#recipient button[type=submit]")
     page.wait_for_text("section[aria-labelledby=recipients]", "night@northwind.example")
+
+
+def test_a_change_behind_a_failure_is_made_once(page, service):
+    """It was made, but its answer was a 503: whoever tries again sends the same key."""
+    page.open("/alerts")
+    page.run("""
+        const send = window.fetch;
+        window.fetch = async (path, options) => {
+            const answer = await send(path, options);
+            if (options?.method !== "POST") return answer;
+            window.fetch = send;
+            return new Response('{"errors":[{"detail":"Not confirmed in time"}]}', { status: 503 });
+        };""")
+    url = f"{service.hooks.url}/{uuid.uuid4().hex[:6]}"
+    page.click("[data-new=endpoint]")
+    page.fill("#endpoint-url", url)
+    page.click("#endpoint button[type=submit]")
+    page.wait_for_text("#endpoint .form-error", "Not confirmed in time")
+    page.click("#endpoint button[type=submit]")
+    page.wait_for_text("section[aria-labelledby=endpoints]", url)
+    made = [it["id"] for it in service.rest.all("/v2/webhook_endpoints") if it["url"] == url]
+    for endpoint in made:
+        service.rest.delete(f"/v2/webhook_endpoints/{endpoint}")
+    assert len(made) == 1
 
 
 def test_a_test_mail_is_sent_to_a_recipient(page, service):
@@ -730,7 +771,7 @@ def test_everything_live_moves_while_load_runs(page, service, load):
 
 
 def test_every_denial_is_counted(page, service):
-    """Also one without an idempotency key, which leaves no record; one that is remembered counts once."""
+    """Also one without an idempotency key, which leaves no record; a retry of one is decided anew, and counts."""
     tenant = service.tenant(max_monthly_minutes=1, auto_suspend=False, on_limit="block")
     page.open("/live")
 
@@ -754,9 +795,9 @@ def test_every_denial_is_counted(page, service):
         for _ in range(2):
             answer = service.rest.ask("POST", "/v2/check_and_reserve", body, {"Idempotency-Key": f"{tenant}-{attempt}"})
             assert answer.codes == ["49004"]
-        if come(4, began):
+        if come(5, began):
             return
-    raise AssertionError("three denials and one more were never shown within a minute")
+    raise AssertionError("three denials and two more were never shown within a minute")
 
 
 def test_the_focus_stays_while_the_page_changes_by_itself(page, service):
@@ -818,6 +859,51 @@ def test_without_authentication_another_site_changes_nothing(serve):
         site: rest.ask("POST", "/v2/tenants/acme/actions/suspend", headers={"Sec-Fetch-Site": site}).status
         for site in ("cross-site", "same-site", "same-origin")}
     assert answers == {"cross-site": 403, "same-site": 403, "same-origin": 200}
+
+
+def test_what_is_not_known_is_not_said(serve, tmp_path):
+    """The service goes while somebody works with its page."""
+    server = serve("--data-dir", str(tmp_path / "data"))
+    page = Browser(server.http)
+    try:
+        page.open("/settings/usage-limits?q=acme")
+        page.click(f"{row('acme')} [data-edit]")
+        page.find("#edit-limits[open]")
+        page.fill("#edit-max_dids", "7")
+        assert server.stop() == 0
+        page.click("#edit-limits button[type=submit]")
+        page.wait_for_text("#edit-limits .form-error", "not known")
+        assert "Nothing was changed" not in page.text("#edit-limits .form-error")
+        page.click("[data-reset]")
+        page.wait_for_text("#edit-limits .form-error", "cannot be reached")
+        page.find("#edit-limits").send_keys(Keys.ESCAPE)
+        page.wait(lambda: not page.all("#edit-limits[open]"), "the end of the dialog")
+        page.click(f"{row('acme')} [data-edit]")
+        page.wait_for_text(".toast", "cannot be reached")
+        assert page.all(row("acme")), "the page stays"
+    finally:
+        page.close()
+
+
+def test_a_stream_that_was_refused_is_asked_for_again(serve):
+    """64 streams are all that there may be; the page comes to its own when others go."""
+    rest = Rest(serve())
+    streams = []
+    for _ in range(64):
+        connection = http.client.HTTPConnection(rest.address, timeout=60)
+        connection.request("GET", "/live/events")
+        streams.append((connection, connection.getresponse()))
+        assert streams[-1][1].status == 200
+    page = Browser(rest.address)
+    try:
+        page.open("/live")
+        page.wait_for_text("[data-live]", "Reconnecting")
+        for connection, stream in streams:
+            stream.close()
+            connection.close()
+        page.wait_for_text("[data-live]", "Live")
+    finally:
+        page.close()
 
 
 def test_streams_end_well_when_the_service_drains(serve, tmp_path):

@@ -1,16 +1,20 @@
 """Webhooks of the whole service to real receivers, verified with a library that shares nothing with the service."""
 
+import base64
 import concurrent.futures
 import contextlib
 import datetime
 import http.client
 import json
+import os
 import re
 import threading
 import time
 
+import grpc
 import pytest
-from conftest import Server
+import standardwebhooks
+from conftest import ROOT, USD, Server, quantities
 from control import Rest, eventually
 from receivers import Receiver, Silence
 from cryptography.exceptions import InvalidSignature
@@ -111,6 +115,26 @@ def test_the_exact_body(service, receive):
     assert json.dumps(post.body, separators=(",", ":"), ensure_ascii=False).encode() == post.raw
 
 
+def test_a_refusal_is_told_beside_the_vendors_body(service, receive):
+    receiver = receive()
+    rest = Rest(service(*ALLOWED))
+    endpoint(rest, receiver.url, event_types=[REACHED])
+    rest.post("/v2/tenants", {"id": "acme"}).data
+    profile = rest.post(
+        "/v2/messaging_profiles",
+        {"tenant_id": "acme", "name": "P", "daily_spend_limit": "1.00", "daily_spend_limit_enabled": True},
+    ).data["id"]
+    assert rest.send("acme", profile, "2.00").status == 429
+    rest.send("acme", profile, "1.00").data
+    posts = eventually(lambda: receiver.posts[1:] and list(receiver.posts))
+    by_occasion = {post.headers["tollgate-occasion"]: post for post in posts}
+    refused, reached = by_occasion["refusal"], by_occasion[None]
+    assert list(refused.body["data"]["payload"]) == ["configured_limit", "current_cost", "profile_id"]
+    assert {event["id"]: event["occasion"] for event in rest.all("/v2/events?filter[event_type]=" + REACHED)} == {
+        refused.id: "refusal", reached.id: None
+    }
+
+
 def test_text_of_all_kinds_is_sent_as_utf8_and_signed(service, receive):
     receiver = receive()
     rest = Rest(service(*ALLOWED))
@@ -149,6 +173,79 @@ def test_only_what_was_asked_for_is_sent(service, receive):
     alert(rest)
     eventually(lambda: wanted.posts)
     assert len(deliveries(rest)) == 1 and not unwanted.posts
+
+
+def test_an_endpoints_secret_is_known_to_the_reference_library(service, receive, tmp_path):
+    first = receive()
+    server = service(*ALLOWED)
+    rest = Rest(server)
+    made = endpoint(rest, first.url + "/hook?key=in-the-query")
+    secret, path = made["secret"], f"/v2/webhook_endpoints/{made['id']}"
+    assert secret.startswith("whsec_") and len(base64.b64decode(secret[6:], validate=True)) == 32
+    # Shown once.
+    for shown in (rest.get(path).data, rest.patch(path, {"description": "x"}).data, rest.all("/v2/webhook_endpoints")[0]):
+        assert "secret" not in shown and secret not in json.dumps(shown)
+    alert(rest, "one")
+    [post] = eventually(lambda: list(first.posts))
+    # As docs/alerts.md has it.
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/alerts.md").read_text(), re.DOTALL)
+    names = {"secret": secret, "body": post.raw, "headers": dict(post.headers)}
+    exec(compile(example, "alerts.md", "exec"), names)
+    verified = names["event"]
+    assert verified["data"]["id"] == post.id
+    post.verify(public_key(rest))
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(secret).verify(post.raw + b" ", dict(post.headers))
+    # Another one: both are good for a while.
+    rotated = rest.post(path + "/actions/rotate_secret", {}).data["secret"]
+    assert rotated.startswith("whsec_") and rotated != secret
+    rest.post(path + "/actions/test", {}).data
+    eventually(lambda: len(first.posts) > 1)
+    for key in (secret, rotated):
+        standardwebhooks.Webhook(key).verify(first.posts[1].raw, dict(first.posts[1].headers))
+    stranger = "whsec_" + base64.b64encode(bytes(32)).decode()
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(stranger).verify(first.posts[1].raw, dict(first.posts[1].headers))
+    # Neither list nor log has it, nor the file of the projection.
+    told = json.dumps(rest.all("/v2/audit_events"))
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("projection.sqlite*"))
+    for key in (secret, rotated):
+        assert key not in told and key.encode() not in kept
+
+
+def test_events_of_one_transition_arrive_in_order(service, receive):
+    # The first is never answered, the second is refused: neither delays what comes behind.
+    never = threading.Event()
+
+    def answer(post, number):
+        if number == 1:
+            never.wait(120)
+        return 500 if number == 2 else 200
+
+    receiver = receive(answer)
+    rest = Rest(service(*ALLOWED, "--webhook-backoff", "30s"))
+    endpoint(rest, receiver.url)
+    rest.post("/v2/tenants", {"id": "acme", "monthly_spend_limit": "1.00", "auto_suspend": True}).data
+    rest.post("/v2/usage_records", {"tenant_id": "acme", "action": "charge", "quantities": {"spend": "2.00"}}).data
+    try:
+        eventually(lambda: len(receiver.posts) >= 3)
+        assert [post.type for post in receiver.posts] == [THRESHOLD, "tenant.limit-reached", "tenant.suspended"]
+    finally:
+        never.set()
+
+
+def test_the_log_says_where_but_not_the_secret_path(service, receive):
+    receiver = receive(lambda post, number: 500)
+    server = service(*ALLOWED, "--webhook-backoff", "10ms")
+    rest = Rest(server)
+    endpoint(rest, receiver.url + "/services/T0/secret-path?token=secret-query")
+    alert(rest)
+    [row] = finished(rest)
+    assert row["status"] == "failed"
+    server.stop()
+    log = "".join(server.log)
+    assert "a delivery was given up" in log and str(receiver.port) in log
+    assert "secret-path" not in log and "secret-query" not in log
 
 
 # MARK: attempts
@@ -421,3 +518,63 @@ def test_a_thousand_alerts_within_30_seconds_past_a_dead_endpoint(serve, receive
     for post in posts[::100]:
         post.verify(key)
     silence.close()
+
+
+def test_everybody_is_suspended_at_once_past_a_dead_endpoint(contract, receive, tmp_path):
+    """Three events for each tenant, to an endpoint that never answers and to one that does: meanwhile lists answer, and
+    a stop waits for none of them. TOLLGATE_SUSPENDED: how many tenants."""
+    count = int(os.environ.get("TOLLGATE_SUSPENDED", "300"))
+    tenants = tmp_path / "tenants.yaml"
+    tenants.write_text(
+        "tenants:\n"
+        + "".join(f"  - {{id: t{number}, monthly_spend_limit: 1.00, auto_suspend: true}}\n" for number in range(count))
+    )
+    receiver = receive()
+    silence = Silence()
+    server = Server("--data-dir", str(tmp_path / "data"), "--durability", "sync", *LOCAL, limits=tenants)
+    try:
+        rest = Rest(server)
+        endpoint(rest, silence.url)
+        endpoint(rest, receiver.url)
+        with grpc.insecure_channel(server.endpoint) as channel:
+            stub = contract.Stub(channel)
+            calls = [
+                stub.RecordUsage.future(
+                    contract.RecordUsageRequest(
+                        tenant_id=f"t{number}", action=contract.ACTION_CHARGE,
+                        quantities=quantities(contract, spend=2 * USD),
+                    ),
+                    timeout=120,
+                )
+                for number in range(count)
+            ]
+            began = time.monotonic()
+            for call in calls:
+                call.result()
+        raised = time.monotonic() - began
+        slowest = 0
+        paths = ["events", "webhook_deliveries", "tenants", "audit_events"]
+
+        def all_came():
+            nonlocal slowest
+            for path in paths:
+                asked = time.monotonic()
+                rest.get(f"/v2/{path}?page[size]=50").data
+                slowest = max(slowest, time.monotonic() - asked)
+            return len(receiver.posts) >= 3 * count and len({post.id for post in list(receiver.posts)}) == 3 * count
+
+        eventually(all_came, 580, f"{3 * count} events")
+        took = time.monotonic() - began
+        assert slowest < 15, "a list took longer than a machine that is busy accounts for"
+        pending = rest.get("/v2/webhook_deliveries?filter[status]=pending&page[size]=1").body["meta"]["total_results"]
+        asked = time.monotonic()
+        assert server.stop(timeout=30) == 0
+        stopped = time.monotonic() - asked
+        print(
+            f"{count} tenants: suspended in {raised:.1f} s, {3 * count} events came in {took:.1f} s, {pending} pending; "
+            f"slowest list {slowest:.2f} s; stopped in {stopped:.2f} s"
+        )
+        assert pending > 0, "nothing was on its way to the dead endpoint any more"
+    finally:
+        server.kill()
+        silence.close()

@@ -1,3 +1,5 @@
+import Limits
+
 /// A JSON value. Objects keep the order of their members, numbers their exact text.
 enum JSON: Sendable, Equatable {
     case null
@@ -11,6 +13,23 @@ enum JSON: Sendable, Equatable {
     struct Member: Sendable, Equatable {
         var name: String
         var value: JSON
+
+        static func == (one: Member, other: Member) -> Bool {
+            one.name.hasSameBytes(as: other.name) && one.value == other.value
+        }
+    }
+
+    /// Whether both are written alike: texts are compared by their bytes, as ids are.
+    static func == (one: JSON, other: JSON) -> Bool {
+        switch (one, other) {
+        case (.null, .null): true
+        case (.bool(let one), .bool(let other)): one == other
+        case (.number(let one), .number(let other)): one.hasSameBytes(as: other)
+        case (.string(let one), .string(let other)): one.hasSameBytes(as: other)
+        case (.array(let one), .array(let other)): one == other
+        case (.object(let one), .object(let other)): one == other
+        default: false
+        }
     }
 
     static func integer(_ value: some BinaryInteger) -> JSON { .number(String(value)) }
@@ -24,7 +43,7 @@ enum JSON: Sendable, Equatable {
     /// The member of an object; nil: no such member, or no object.
     subscript(name: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
-        return members.first { $0.name == name }?.value
+        return members.first { $0.name.hasSameBytes(as: name) }?.value
     }
 
     /// An object with the members of both.

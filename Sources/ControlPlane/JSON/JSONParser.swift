@@ -1,3 +1,5 @@
+import Limits
+
 /// Why bytes are no JSON.
 struct JSONSyntaxError: Error, Equatable {
     /// Where, in bytes from 0.
@@ -95,13 +97,13 @@ struct JSONParser {
     private mutating func object(depth: Int) throws(JSONSyntaxError) -> JSON {
         try enter(depth)
         var members: [JSON.Member] = []
-        var names: Set<String> = []
+        var names: Set<Identifier> = []
         if take("}") { return .object(members) }
         while true {
             let start = position
             guard next == UInt8(ascii: "\"") else { throw error("A name in quotes is expected") }
             let name = try string()
-            guard names.insert(name).inserted else {
+            guard names.insert(Identifier(name)).inserted else {
                 throw error("The name \"\(name.prefix(64))\" stands twice in an object", at: start)
             }
             skipSpace()

@@ -104,12 +104,23 @@ enum OpenAPIDocument {
             result.append(
                 header("If-Match", "The `ETag` that the change was made from", ["type": "string"]))
         }
-        if route.operation.takesKey {
-            result.append(
-                header(
-                    "Idempotency-Key",
-                    "A repeat with the same content gets the stored answer; one key space with gRPC",
-                    Schema.text(1...128)))
+        if route.method == .post {
+            let text =
+                route.access == .operators
+                ? """
+                A repeat of the caller's with the same content gets the stored answer, while that is \
+                remembered: for `--idempotency-retention`, and among the newest `--max-answers`
+                """
+                : route.operation.takesKey
+                    ? """
+                    A repeat with the same content gets the stored answer for \
+                    `--idempotency-retention`; one key space with gRPC
+                    """
+                    : """
+                    Not needed: a repeat is known by its reservation. A key is bound to reservation and \
+                    content for `--idempotency-retention`; one key space with gRPC
+                    """
+            result.append(header("Idempotency-Key", text, Schema.text(1...128)))
         }
         return result
     }

@@ -132,9 +132,13 @@ enum Schema {
         return maximum.map { list + ["maxItems": .integer($0)] } ?? list
     }
 
-    /// An object of a request: other members are refused.
-    static func request(_ properties: JSON, required: [String] = []) -> JSON {
-        let schema: JSON = ["type": "object", "additionalProperties": false]
+    /// An object of a request.
+    ///
+    /// - Parameter takesOthers: members that are not named are not refused.
+    static func request(
+        _ properties: JSON, required: [String] = [], takesOthers: Bool = false
+    ) -> JSON {
+        let schema: JSON = ["type": "object", "additionalProperties": .bool(takesOthers)]
         return schema + names(required) + ["properties": properties]
     }
 

@@ -33,12 +33,16 @@ enum Operations {
 
     // MARK: Messaging profiles
 
+    private static let idAfter = Parameter(
+        "filter[id][after]", "Only ids after this one, in the order of their bytes",
+        Schema.text(1...64))
+
     static let listProfiles = Operation(
         "listMessagingProfiles", "Lists messaging profiles", profiles, .page("MessagingProfile")
     ).filtered(
         text("filter[name]", "The name"), text("filter[name][eq]", "The name"),
         text("filter[name][contains]", "A part of the name"),
-        Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)))
+        Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)), idAfter)
     static let createProfile = one(
         "createMessagingProfile", "Makes a messaging profile", profiles, .one("MessagingProfile")
     ).taking(
@@ -67,7 +71,7 @@ enum Operations {
 
     private static let tenantFilters = [
         text("filter[id]", "The id"), text("filter[id][eq]", "The id"),
-        text("filter[id][contains]", "A part of the id"), text("filter[name]", "The name"),
+        text("filter[id][contains]", "A part of the id"), idAfter, text("filter[name]", "The name"),
         text("filter[name][eq]", "The name"),
         text("filter[name][contains]", "A part of the name"),
         Parameter("filter[status]", "The status", Schema.words(["active", "suspended"])),
@@ -137,7 +141,8 @@ enum Operations {
             + "unless its operator discloses the tenant's."
     }
     static let tenantDailyUsage = Operation(
-        "listTenantDailyUsage", "What a tenant used, by UTC day", usage, .page("DailyUsage")
+        "listTenantDailyUsage", "What a tenant used, by day of its time zone", usage,
+        .page("DailyUsage")
     ).with {
         $0.parameters =
             days + [
@@ -189,7 +194,7 @@ enum Operations {
     ).taking("CommitRequest", required: false, ["actual": ["spend": "0.004"]])
     static let release = Operation(
         "releaseReservation", "Gives a hold back", dataPlane, .one("Release")
-    ).taking("Empty", required: false, [:])
+    ).taking("ReleaseRequest", required: false, [:])
     static let extend = Operation(
         "extendReservation", "Prolongs a hold, or holds more", dataPlane, .one("Extension")
     ).taking("ExtendRequest", required: false, ["ttl_ms": 60_000]).with {
@@ -256,6 +261,10 @@ enum Operations {
         .one("WebhookEndpoint"))
     static let testWebhook = Operation(
         "testWebhookEndpoint", "Has a sample event posted", notifications, .one("WebhookDelivery"))
+    static let rotateWebhookSecret = Operation(
+        "rotateWebhookEndpointSecret",
+        "Gives an endpoint a new secret; the former one is good for a day more", notifications,
+        .one("WebhookEndpoint"))
     static let listDeliveries = Operation(
         "listWebhookDeliveries", "Lists deliveries, newest first", notifications,
         .page("WebhookDelivery")
@@ -324,6 +333,9 @@ enum Operations {
                         "status": Schema.words(["ok", "trouble"]),
                         "time": Schema.orNull(Schema.instant), "behind_bytes": Schema.count,
                     ])),
+                "clock": Schema.answer([
+                    "status": Schema.words(["ok", "apart"]), "ahead_ms": ["type": "integer"],
+                ]),
             ])))
     static let openAPI = Operation(
         "openAPI", "This document", service, .plain(["type": "object"]))

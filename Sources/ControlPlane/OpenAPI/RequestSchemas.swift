@@ -3,7 +3,10 @@ import Limits
 
 // What requests may say.
 extension Schemas {
-    private static let id = Schema.text(1...64, "A UUID is made where it is absent")
+    private static let id = Schema.text(
+        1...64,
+        "A UUID is made where it is absent. No control characters, none that turn the direction of writing, no space at an end, not . or .."
+    )
     private static let tenantFields: JSON =
         ["name": Schema.text(0...256)] + sixFields + [
             "on_limit": Schema.words(OnLimit.names),
@@ -38,6 +41,8 @@ extension Schemas {
         "description": "Life of the hold in milliseconds; 0: the method's own",
     ]
     private static let profileID = Schema.orNull(Schema.text(0...64))
+    private static let owner = Schema.orNull(
+        Schema.text(0...64, "Whose reservation it is: another tenant's is then not found"))
     private static let reference = Schema.orNull(Schema.text(0...64, "The caller's own id"))
 
     static let requests: [(name: String, schema: JSON)] = [
@@ -45,11 +50,12 @@ extension Schemas {
             "ProfileCreation",
             Schema.request(
                 ["id": id, "tenant_id": Schema.text(1...64)] + profileFields,
-                required: ["tenant_id", "name"])
+                required: ["tenant_id", "name"], takesOthers: true)
         ),
         (
             "ProfileChange",
-            Schema.request(["tenant_id": Schema.text(1...64)] + profileFields)
+            Schema.request(
+                ["tenant_id": Schema.text(1...64)] + profileFields, takesOthers: true)
         ),
         (
             "TenantCreation",
@@ -84,14 +90,18 @@ extension Schemas {
         (
             "CommitRequest",
             Schema.request([
-                "actual": quantities + ["description": "Absent: what was held"]
+                "actual": quantities + [
+                    "minProperties": 1, "description": "Absent or null: what was held",
+                ],
+                "tenant_id": owner,
             ])
         ),
+        ("ReleaseRequest", Schema.request(["tenant_id": owner])),
         (
             "ExtendRequest",
             Schema.request([
                 "ttl_ms": ttl, "additional": quantities, "minimums": quantities,
-                "mode": Schema.words(DataPlane.extendModes, "reserve"),
+                "mode": Schema.words(DataPlane.extendModes, "reserve"), "tenant_id": owner,
             ])
         ),
         (

@@ -92,12 +92,15 @@ enum Schemas {
     // MARK: Resources
 
     /// The six fields, as they are shown.
-    static let sixFields: JSON = [
-        "monthly_spend_limit": Schema.orNull(Schema.money),
-        "max_extensions": Schema.orNull(Schema.count), "max_dids": Schema.orNull(Schema.count),
-        "max_monthly_minutes": Schema.orNull(Schema.integer(0...Int64.max / 60)),
-        "alert_threshold": Schema.integer(1...100), "auto_suspend": Schema.flag,
-    ]
+    static let sixFields: JSON =
+        .object(
+            CapSetting.all.map { cap in
+                let schema =
+                    cap.unit == .amount ? Schema.money : Schema.integer(0...cap.most)
+                return JSON.Member(name: cap.name, value: Schema.orNull(schema))
+            }) + [
+            "alert_threshold": Schema.integer(1...100), "auto_suspend": Schema.flag,
+        ]
 
     private static let profile: ProfileSettings = {
         var profile = ProfileSettings(
@@ -197,7 +200,12 @@ enum Schemas {
                     "url": Schema.string, "failover_url": Schema.orNull(Schema.string),
                     "description": Schema.string, "enabled": Schema.flag,
                     "event_types": eventTypes,
-                ] + dates,
+                    "secret": [
+                        "type": "string",
+                        "description":
+                            "Of Standard Webhooks, in the answer to the creation and to rotate_secret only",
+                    ],
+                ] + dates, except: ["secret"],
                 example: WebhookEndpoint(
                     id: "f1f2c1f0-35b1-4a42-8b6c-1d2f7c8f0a11", url: "https://example.com/hooks",
                     createdAt: when, updatedAt: when
@@ -258,6 +266,7 @@ enum Schemas {
                     "messaging_profile_id": Schema.orNull(Schema.string),
                     "messaging_profile_name": Schema.orNull(Schema.string),
                     "limit": Schema.orNull(Schema.ref("LimitReading")),
+                    "occasion": Schema.orNull(Schema.words(["refusal", "window_end"])),
                     "reason": Schema.orNull(Schema.string), "payload": ["type": "object"],
                 ], example: event.json)
         ),
@@ -281,6 +290,7 @@ enum Schemas {
                         "name": Schema.string, "before": Schema.orNull(Schema.string),
                         "after": Schema.orNull(Schema.string),
                     ])),
+                "count": Schema.count, "last_at": Schema.instant,
             ])
         ),
         (
@@ -338,6 +348,12 @@ enum Schemas {
                 "record_type": type("daily_usage"), "date": Schema.date,
                 "tenant_id": Schema.string, "messaging_profile_id": Schema.orNull(Schema.string),
                 "usage": Schema.ref("Amounts"), "allowed": Schema.count, "denied": Schema.count,
+                "refusals": [
+                    "type": "object", "additionalProperties": Schema.count,
+                    "description": .string(
+                        "Refusals by code; one that several limits made counts with each"),
+                ],
+                "final": Schema.flag,
             ])
         ),
         (

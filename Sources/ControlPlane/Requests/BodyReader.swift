@@ -25,7 +25,7 @@ enum Field<Value> {
 
 /// Reads the members of a JSON object and notes everything that is wrong with them. What is wrong reads as absent.
 final class BodyReader {
-    private let members: [String: JSON]
+    private let members: [Identifier: JSON]
     private let names: [String]
     /// RFC 6901 of the object itself; empty: the whole body.
     private let pointer: String
@@ -33,7 +33,7 @@ final class BodyReader {
     /// What a number outside of its range is called: the data plane has one code for all bad fields.
     let outOfRange: ErrorKind
     let wrongType: ErrorKind
-    private var asked: Set<String> = []
+    private var asked: Set<Identifier> = []
 
     init(
         _ object: JSON, at pointer: String = "", _ findings: Findings,
@@ -45,7 +45,7 @@ final class BodyReader {
         self.wrongType = wrongType
         if case .object(let list) = object {
             names = list.map(\.name)
-            members = Dictionary(list.map { ($0.name, $0.value) }) { first, _ in first }
+            members = Dictionary(list.map { (Identifier($0.name), $0.value) }) { first, _ in first }
         } else {
             names = []
             members = [:]
@@ -58,27 +58,33 @@ final class BodyReader {
         findings.note(kind, .pointer(path(name)), detail)
     }
 
-    func path(_ name: String) -> String {
+    func path(_ name: String) -> String { Self.pointer(pointer, name) }
+
+    /// RFC 6901.
+    static func pointer(_ parent: String, _ name: String) -> String {
         let escaped = name.prefix(128).replacingOccurrences(of: "~", with: "~0")
             .replacingOccurrences(of: "/", with: "~1")
-        return "\(pointer)/\(escaped)"
+        return "\(parent)/\(escaped)"
     }
 
     /// Whether a member is there, null included. Counts as asked for.
     func has(_ name: String) -> Bool {
-        asked.insert(name)
-        return members[name] != nil
+        raw(name) != nil
     }
 
     /// A member as it stands.
     func raw(_ name: String) -> JSON? {
+        let name = Identifier(name)
         asked.insert(name)
         return members[name]
     }
 
+    /// The members that nobody asked for so far, in their order.
+    var unasked: [String] { names.filter { !asked.contains(Identifier($0)) } }
+
     /// Notes the members that nobody asked for. To be called last.
     func finish() {
-        for name in names where !asked.contains(name) {
+        for name in names where !asked.contains(Identifier(name)) {
             note(.badField, name, "There is no such field")
         }
     }
@@ -226,7 +232,7 @@ final class BodyReader {
             return .absent
         }
         var result: [Value] = []
-        var seen: Set<String> = []
+        var seen: Set<Identifier> = []
         for (index, value) in values.enumerated() {
             let position = ErrorEntry.Source.pointer("\(path(name))/\(index)")
             guard case .string(let text) = value else {
@@ -237,7 +243,7 @@ final class BodyReader {
                 findings.note(.badField, position, "This must be \(what)")
                 continue
             }
-            if !seen.insert(text).inserted {
+            if !seen.insert(Identifier(text)).inserted {
                 findings.note(.badField, position, "This is named more than once")
             }
             result.append(converted)

@@ -4,9 +4,9 @@ import Projection
 
 /// Reads the query parameters of a request and notes everything that is wrong with them.
 final class QueryReader {
-    private var values: [String: String] = [:]
+    private var values: [Identifier: String] = [:]
     private var names: [String] = []
-    private var asked: Set<String> = []
+    private var asked: Set<Identifier> = []
     let findings: Findings
 
     /// - Parameter query: what stands after the `?`.
@@ -22,12 +22,12 @@ final class QueryReader {
                     "The parameter is not properly encoded")
                 continue
             }
-            if values[name] != nil {
+            if values[Identifier(name)] != nil {
                 note(.badField, name, "The parameter is given more than once")
             } else {
                 names.append(name)
             }
-            values[name] = value
+            values[Identifier(name)] = value
         }
     }
 
@@ -41,15 +41,15 @@ final class QueryReader {
 
     /// Notes the parameters that nobody asked for, and throws all findings. To be called last.
     func finish() throws(APIError) {
-        for name in names where !asked.contains(name) {
+        for name in names where !asked.contains(Identifier(name)) {
             note(.badField, name, "There is no such parameter")
         }
         try findings.check()
     }
 
     func text(_ name: String, bytes: ClosedRange<Int> = 1...256) -> String? {
-        asked.insert(name)
-        guard let text = values[name] else { return nil }
+        asked.insert(Identifier(name))
+        guard let text = values[Identifier(name)] else { return nil }
         guard let fault = BodyReader.fault(of: text, bytes: bytes) else { return text }
         note(.badField, name, fault)
         return nil

@@ -3,6 +3,7 @@ import Engine
 import HTTPTypes
 import Hummingbird
 import Limits
+import Reservations
 
 /// The data plane as JSON, beside gRPC: the same commands, the same answers, one space of idempotency keys.
 struct DataPlane: Sendable {
@@ -66,15 +67,18 @@ struct DataPlane: Sendable {
         try authorize(exchange.caller, request.tenantID)
 
         let decided = request
-        let answer = try await core.lanes(by: exchange.caller.number) { decided.perform(on: $0) }
-            .get()
+        let caller = exchange.caller
+        let answer = try await core.lanes(by: caller.number, isLimited: caller.tenants != nil) {
+            decided.perform(on: $0)
+        }.get()
         let limits =
             answer.includeLimits
             ? answer.limits.views(tenantID: request.tenantID, profileID: request.profileID ?? "")
             : []
         if let denial = DenialReply(answer) {
             let meta: JSON = ["limits": .array(limits.map { $0.json() })]
-            throw denial.error(now: core.now, meta: answer.includeLimits ? meta : nil)
+            throw denial.error(
+                elapses: core.engine.clock.elapses, meta: answer.includeLimits ? meta : nil)
         }
         return .data([
             "record_type": "reservation",
@@ -91,15 +95,26 @@ struct DataPlane: Sendable {
     func commit(_ exchange: Exchange) async throws -> Reply {
         let id = try Self.reservationID(exchange)
         let body = try Self.body(exchange, isOptional: true)
-        var command = CommitCommand(reservationID: id)
-        command.actual = Self.quantities(body, "actual")
+        let actual = Self.quantities(body, "actual")
+        if case .object(let members) = body.raw("actual"), members.isEmpty {
+            // In the contract nothing named means all of it; here somebody wrote down that it is nothing.
+            body.note(
+                .badField, "actual",
+                "Name what was used, 0 included; leave the field out to charge what was held")
+        }
+        let tenantID = Self.statedTenantID(body)
+        let key = try Self.key(exchange, body.findings) ?? ""
         body.finish()
         try body.findings.check()
-        let (caller, asked) = (exchange.caller, command)
-        let answer = try await settle(id, by: caller) { lane -> Result<CommitAnswer, Failure> in
+        let answer = try await settle(id, of: tenantID, by: exchange.caller) {
+            lane -> Result<CommitAnswer, Failure> in
             var answer = CommitAnswer()
-            if let failure = lane.commit(asked, answer: &answer) { return .failure(failure) }
-            return .success(answer)
+            let failure = key.withBorrowedBytes { key in
+                var command = CommitCommand(reservationID: id, actual: actual)
+                command.idempotencyKey = key
+                return lane.commit(command, answer: &answer)
+            }
+            return failure.map { .failure($0) } ?? .success(answer)
         }
         return .data([
             "record_type": "reservation", "id": "\(id)", "committed": answer.committed.json,
@@ -113,13 +128,15 @@ struct DataPlane: Sendable {
     func release(_ exchange: Exchange) async throws -> Reply {
         let id = try Self.reservationID(exchange)
         let body = try Self.body(exchange, isOptional: true)
+        let tenantID = Self.statedTenantID(body)
+        let key = try Self.key(exchange, body.findings) ?? ""
         body.finish()
         try body.findings.check()
-        let answer = try await settle(id, by: exchange.caller) {
+        let answer = try await settle(id, of: tenantID, by: exchange.caller) {
             lane -> Result<ReleaseAnswer, Failure> in
             var answer = ReleaseAnswer()
-            if let failure = lane.release(id, answer: &answer) { return .failure(failure) }
-            return .success(answer)
+            let failure = key.withBorrowedBytes { lane.release(id, key: $0, answer: &answer) }
+            return failure.map { .failure($0) } ?? .success(answer)
         }
         return .data([
             "record_type": "reservation", "id": "\(id)", "expired": .bool(answer.expired),
@@ -137,11 +154,16 @@ struct DataPlane: Sendable {
         Self.checkMinimums(request.minimums, within: request.additional, body)
         request.mode = body.choice("mode", Self.extendModes).value ?? .reserve
         request.key = try Self.key(exchange, body.findings)
+        let tenantID = Self.statedTenantID(body)
         body.finish()
         try body.findings.check()
         let asked = request
-        let answer = try await settle(id, by: exchange.caller) { asked.perform(on: $0) }
-        if let denial = DenialReply(answer) { throw denial.error(now: core.now) }
+        let answer = try await settle(id, of: tenantID, by: exchange.caller) {
+            asked.perform(on: $0)
+        }
+        if let denial = DenialReply(answer) {
+            throw denial.error(elapses: core.engine.clock.elapses)
+        }
         return .data([
             "record_type": "reservation", "id": "\(id)", "decision": "allowed",
             "expires_at": Instant.json(answer.expiresAt), "granted": answer.granted.json,
@@ -163,8 +185,12 @@ struct DataPlane: Sendable {
         try body.findings.check()
         try authorize(exchange.caller, request.tenantID)
         let recorded = request
-        let answer = try await core.lanes(by: exchange.caller.number) { recorded.perform(on: $0) }
-            .get()
+        let caller = exchange.caller
+        let answer = try await core.lanes(
+            by: caller.number, isLimited: caller.tenants != nil, settles: true
+        ) {
+            recorded.perform(on: $0)
+        }.get()
         return .data([
             "record_type": "usage_record", "tenant_id": .string(request.tenantID),
             "warnings": answer.warnings.warnings(),
@@ -179,16 +205,21 @@ struct DataPlane: Sendable {
         guard caller.mayCharge(tenantID) else { throw APIError(ErrorKind(.forbidden)) }
     }
 
-    /// Settles a reservation of a tenant that the caller may charge; another one's is not there.
+    /// Settles a reservation of a tenant that the caller may charge, and of the one that it takes it for, if it says
+    /// so; another one's is not there.
     private func settle<Answer: Sendable>(
-        _ id: UInt64, by caller: Caller,
+        _ id: UInt64, of tenantID: String?, by caller: Caller,
         _ body: @escaping @Sendable (EngineLane) -> Result<Answer, Failure>
     ) async throws -> Answer {
-        try await core.lanes(by: caller.number) { lane -> Result<Answer, Failure> in
-            if caller.tenants != nil,
+        try await core.lanes(by: caller.number, isLimited: caller.tenants != nil, settles: true) {
+            lane -> Result<Answer, Failure> in
+            if caller.tenants != nil || tenantID != nil,
                 let refusal = lane.refusal(
                     ofReservation: id,
-                    unless: { caller.mayCharge(String(decoding: $0, as: UTF8.self)) })
+                    unless: { owner in
+                        caller.mayCharge(String(decoding: owner, as: UTF8.self))
+                            && (tenantID.map { owner.elementsEqual($0.utf8) } ?? true)
+                    })
             {
                 return .failure(refusal)
             }
@@ -212,6 +243,12 @@ struct DataPlane: Sendable {
         }
         body.require("tenant_id")
         return body.text("tenant_id", bytes: 1...64, nullable: true).value ?? ""
+    }
+
+    /// The tenant of a reservation, where the caller says it.
+    static func statedTenantID(_ body: BodyReader) -> String? {
+        let id = body.text("tenant_id", bytes: 0...64, nullable: true).value
+        return id == "" ? nil : id
     }
 
     static func profileID(_ body: BodyReader) -> String? {

@@ -26,7 +26,8 @@ struct DenialReply {
     var denial: Denial
     var limits: LimitStates
     var treatment: Treatment
-    var replayed: Bool
+    /// Of a tenant that is suspended now: by this denial, or before it.
+    var isSuspended: Bool
 
     /// nil: it was allowed.
     init?(_ answer: borrowing CheckAnswer) {
@@ -34,7 +35,7 @@ struct DenialReply {
         self.denial = denial
         limits = answer.limits
         treatment = answer.treatment
-        replayed = answer.replayed
+        isSuspended = answer.tenantStatus == .suspended
     }
 
     /// nil: it was allowed.
@@ -43,28 +44,32 @@ struct DenialReply {
         self.denial = denial
         limits = answer.limits
         treatment = answer.treatment
-        replayed = answer.replayed
+        isSuspended = answer.tenantStatus == .suspended
     }
 
     /// Every limit that refused; the first one's status.
     ///
-    /// - Parameter meta: beside `errors`, for callers that asked for the limits.
-    func error(now: Int64, meta: JSON? = nil) -> APIError {
+    /// - Parameters:
+    ///   - elapses: how long it takes until an instant of engine time, milliseconds.
+    ///   - meta: beside `errors`, for callers that asked for the limits.
+    func error(elapses: (Int64) -> Int64, meta: JSON? = nil) -> APIError {
         let rows = denial.rows
         let codes = rows.isEmpty ? [.suspended] : rows.map(\.error)
         var error = APIError(codes.map { ErrorEntry(ErrorKind($0)) }, meta: meta)
         error.headers[header: HeaderName.shouldRetry] = "false"
         if let name = treatment.name { error.headers[header: HeaderName.treatment] = name }
-        if replayed { error.headers[header: HeaderName.replayed] = "true" }
-        if let seconds = secondsToReset(rows, now: now) {
+        if let seconds = secondsToReset(rows, elapses) {
             error.headers[.retryAfter] = "\(seconds)"
         }
         return error
     }
 
     /// Until the last of the limits that refused starts anew; nil: one never does, or its window is not told.
-    private func secondsToReset(_ rows: [LimitRow], now: Int64) -> Int64? {
-        guard !rows.isEmpty else { return nil }
+    private func secondsToReset(
+        _ rows: [LimitRow], _ elapses: (Int64) -> Int64
+    ) -> Int64? {
+        // A reset does not reinstate.
+        guard !rows.isEmpty, !isSuspended else { return nil }
         var latest: Int64 = 0
         for row in rows {
             guard limits.present.contains(row.kind), limits[row.kind].resetsAt > 0 else {
@@ -72,6 +77,6 @@ struct DenialReply {
             }
             latest = max(latest, limits[row.kind].resetsAt)
         }
-        return max(1, (latest - now + 999) / 1_000)
+        return max(1, (elapses(latest) + 999) / 1_000)
     }
 }

@@ -1,11 +1,20 @@
 import Engine
+import Glibc
 import HTTPTypes
 import Hummingbird
 import Projection
+import Synchronization
 
 /// What everybody may ask: whether the service lives, whether it can do its work, and its public key.
 struct Health: Sendable {
     let core: Core
+    private let disk: DiskLook
+
+    /// - Parameter disk: nil: the journal's.
+    init(core: Core, disk: DiskLook? = nil) {
+        self.core = core
+        self.disk = disk ?? DiskLook { [engine = core.engine] in try await engine.durable() }
+    }
 
     var routes: [Route] {
         [
@@ -22,22 +31,109 @@ struct Health: Sendable {
 
     func readyz(_ exchange: Exchange) async throws -> Reply {
         if core.gate.isDraining { throw APIError(.unavailable, "The service is stopping") }
-        do {
-            try await core.engine.durable()
-        } catch {
-            throw APIError(.unavailable, "The journal does not go on; the log says why")
+        if let reason = core.engine.refusal {
+            throw APIError(.unavailable, "Nothing can be recorded: \(reason)")
         }
-        guard let projection = core.projection else {
-            return Reply(["status": "ready", "projection": .null])
+        if let reason = Descriptors.shortage { throw APIError(.unavailable, reason) }
+        switch await disk.answer() {
+        case .yes: break
+        case .no: throw APIError(.unavailable, "The journal does not go on; the log says why")
+        case .notYet:
+            throw APIError(.unavailable, "The disk has confirmed nothing for \(disk.patience)")
         }
-        // Decisions do not need it: who asks here must not be sent away from a service that decides.
-        let status = projection.status
+        let status = core.projection?.status
+        if let reason = status?.standstill {
+            throw APIError(.unavailable, "Lists and alerts do not go on: \(reason)")
+        }
+        let ahead = core.engine.clock.ahead
+        let isApart = abs(ahead) > EngineClock.believableLead
+        let clock: JSON = ["status": isApart ? "apart" : "ok", "ahead_ms": .integer(ahead)]
+        guard let status else {
+            return Reply(["status": "ready", "projection": .null, "clock": clock])
+        }
+        // Decisions do not need the wall clock: who asks here must not be sent away from a service that decides.
         return Reply([
             "status": "ready",
             "projection": [
                 "status": status.trouble == nil ? "ok" : "trouble",
                 "time": Instant.json(status.time), "behind_bytes": .integer(status.behindBytes),
             ],
+            "clock": clock,
         ])
+    }
+}
+
+/// Whether the journal's disk does its work: one look for all who ask at a time, so that they need not be bounded.
+///
+/// Thread safety: any thread.
+final class DiskLook: Sendable {
+    enum Answer { case yes, no, notYet }
+
+    private struct State {
+        /// Looks begun and done so far; one is under way at most.
+        var begun = 0
+        var done = 0
+        var hasFailed = false
+    }
+
+    /// How long whoever asks waits.
+    let patience: Duration
+    private let confirm: @Sendable () async throws -> Void
+    private let state = Mutex(State())
+
+    /// - Parameter confirm: returns when the disk has done what it was given; throws when it never will.
+    init(
+        patience: Duration = .seconds(5), _ confirm: @escaping @Sendable () async throws -> Void
+    ) {
+        self.patience = patience
+        self.confirm = confirm
+    }
+
+    func answer() async -> Answer {
+        let number = state.withLock { state in
+            if state.begun == state.done {
+                state.begun += 1
+                look()
+            }
+            return state.begun
+        }
+        let deadline = ContinuousClock.now + patience
+        var pause = Duration.milliseconds(1)
+        while true {
+            let (isDone, hasFailed) = state.withLock { ($0.done >= number, $0.hasFailed) }
+            if isDone { return hasFailed ? .no : .yes }
+            guard ContinuousClock.now < deadline else { return .notYet }
+            // Who asked may be gone.
+            do { try await Task.sleep(for: pause) } catch { return .notYet }
+            pause = min(pause * 2, .milliseconds(50))
+        }
+    }
+
+    private func look() {
+        Task {
+            var hasFailed = false
+            do { try await confirm() } catch { hasFailed = true }
+            state.withLock { state in
+                state.done += 1
+                state.hasFailed = hasFailed
+            }
+        }
+    }
+}
+
+/// The process's file descriptors.
+package enum Descriptors {
+    /// Why none can be opened any more; nil: one can.
+    package static var shortage: String? {
+        let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        if descriptor >= 0 {
+            close(descriptor)
+            return nil
+        }
+        switch errno {
+        case EMFILE: return "All file descriptors that this process may have are in use"
+        case ENFILE: return "All file descriptors of the machine are in use"
+        default: return nil
+        }
     }
 }

@@ -85,6 +85,7 @@ struct Logs: Sendable {
                         "after": .text($0.after),
                     ]
                 }),
+            "count": .integer(row.count), "last_at": Instant.json(row.lastTime),
         ]
     }
 
@@ -114,7 +115,8 @@ extension Event {
             "occurred_at": Instant.json(occurredAt), "tenant_id": .string(tenantID),
             "tenant_name": .string(tenantName), "messaging_profile_id": .nonEmpty(profileID),
             "messaging_profile_name": .nonEmpty(profileName),
-            "limit": limit?.json ?? .null, "reason": .nonEmpty(reason),
+            "limit": limit?.json ?? .null, "occasion": .text(occasion?.rawValue),
+            "reason": .nonEmpty(reason),
             // As webhooks carry it.
             "payload": (try? JSONParser.parse(Array(EventJSON.data(self).utf8)))?["payload"] ?? [:],
         ]

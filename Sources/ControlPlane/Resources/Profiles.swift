@@ -34,15 +34,16 @@ struct Profiles: Sendable {
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
         var query = ProfileQuery(
-            tenantID: reader.text("filter[tenant_id]", bytes: 1...64), name: reader.filter("name"))
+            tenantID: reader.text("filter[tenant_id]", bytes: 1...64),
+            idAfter: reader.text("filter[id][after]", bytes: 1...64), name: reader.filter("name"))
         let page = reader.page()
         try reader.finish()
         if let own = exchange.caller.tenants {
-            if let asked = query.tenantID, !own.contains(asked) {
+            if let asked = query.tenantID, !own.contains(Identifier(asked)) {
                 return .page(all: [ProfileSettings](), page) { Self.json($0) }
             }
             // A tenant token is for exactly one.
-            query.tenantID = own.first
+            query.tenantID = own.first?.text
         }
         let model = try core.readModel()
         await model.caughtUp()
@@ -54,14 +55,18 @@ struct Profiles: Sendable {
         let body = try exchange.bodyReader()
         body.require("name")
         let tenantID = DataPlane.tenantID(body)
-        var profile = ProfileSettings(id: Tenants.id(body), tenantID: tenantID)
-        read(body, into: &profile)
+        var profile = ProfileSettings(id: Tenants.id(body, exchange), tenantID: tenantID)
+        let unknown = read(body, into: &profile)
         body.finish()
         try body.findings.check()
         guard core.engine.tenant(tenantID) != nil else {
             throw APIError(.notFound, "There is no such tenant", at: .pointer("/tenant_id"))
         }
-        guard core.engine.profile(profile.id) == nil else {
+        if let present = core.engine.profile(profile.id) {
+            // What the first attempt made, or another one just like it.
+            if exchange.isRepeated, present.isConfigured(as: profile) {
+                return try reply(profile.id, unknown: unknown)
+            }
             throw APIError(.duplicate, at: .pointer("/id"))
         }
         do {
@@ -71,9 +76,10 @@ struct Profiles: Sendable {
                 error.code == .conflict || error.code == .notFound || error.code == .closed
             guard isTaken else { throw error }
             // Another one's, or one of a tenant that was deleted: ids are never used again.
-            throw APIError(.duplicate, at: .pointer("/id"))
+            throw APIError(
+                .duplicate, error.code == .closed ? Tenants.deleted : nil, at: .pointer("/id"))
         }
-        return try reply(profile.id)
+        return try reply(profile.id, unknown: unknown)
     }
 
     func get(_ exchange: Exchange) async throws -> Reply {
@@ -89,18 +95,18 @@ struct Profiles: Sendable {
             var changed = present
             let body = try exchange.bodyReader()
             if let tenantID = body.text("tenant_id", bytes: 1...64).value,
-                tenantID != present.tenantID
+                !tenantID.hasSameBytes(as: present.tenantID)
             {
                 body.note(
                     .badField, "tenant_id", "A messaging profile belongs to one tenant for ever")
             }
-            read(body, into: &changed)
+            let unknown = read(body, into: &changed)
             body.finish()
             try body.findings.check()
             do {
                 let change = try core.engine.setProfile(
                     changed, from: present.revision.number, by: exchange.caller.number)
-                return try reply(exchange.id, change)
+                return try reply(exchange.id, change, unknown: unknown)
             } catch let error as EngineError where error.code == .conflict {
                 continue
             }
@@ -135,15 +141,29 @@ struct Profiles: Sendable {
         throw Self.unknown
     }
 
-    private func reply(_ id: String, _ change: ChangeResult? = nil) throws(APIError) -> Reply {
+    /// - Parameter unknown: fields that were kept without being known.
+    private func reply(
+        _ id: String, _ change: ChangeResult? = nil, unknown: [String] = []
+    ) throws(APIError) -> Reply {
         let profile = try profile(id)
+        var meta: JSON = change.map { ["over_by": $0.json] } ?? [:]
+        if !unknown.isEmpty { meta = meta + ["warnings": .array(unknown.map(Self.warning))] }
         return .data(
-            Self.json(profile), tag: profile.revision.tag,
-            meta: change.map { ["over_by": $0.json] })
+            Self.json(profile), tag: profile.revision.tag, meta: meta == [:] ? nil : meta)
     }
 
-    /// Takes over the members that are there, but for the id and the tenant.
-    private func read(_ body: BodyReader, into profile: inout ProfileSettings) {
+    private static func warning(_ name: String) -> JSON {
+        [
+            "title": "Unknown field",
+            "detail": .string(
+                "The field \(name) is not known here: it is kept, and steers nothing"),
+            "source": ["pointer": .string(BodyReader.pointer("", name))],
+        ]
+    }
+
+    /// Takes over the members that are there, but for the id and the tenant. Returns the names of those that are not
+    /// known.
+    private func read(_ body: BodyReader, into profile: inout ProfileSettings) -> [String] {
         profile.name = body.text("name", bytes: 1...256).value ?? profile.name
         profile.dailySpendLimitNanos = body.money("daily_spend_limit", nullable: true)
             .or(profile.dailySpendLimitNanos)
@@ -159,14 +179,17 @@ struct Profiles: Sendable {
         profile.webhookURL = url(body, "webhook_url", or: profile.webhookURL)
         profile.webhookFailoverURL = url(
             body, "webhook_failover_url", or: profile.webhookFailoverURL)
-        profile.vendorFields = VendorFields.read(body, over: profile.vendorFields)
+        var unknown: [String] = []
+        profile.vendorFields = VendorFields.read(
+            body, over: profile.vendorFields, unknown: &unknown)
+        return unknown
     }
 
     /// null or an empty text takes an address away.
     private func url(_ body: BodyReader, _ name: String, or present: String) -> String {
         guard body.has(name) else { return present }
         let url = body.text(name, bytes: 0...1_024, nullable: true).value ?? ""
-        if !url.isEmpty, url != present, let fault = WebhookTarget.fault(of: url) {
+        if !url.isEmpty, !url.hasSameBytes(as: present), let fault = WebhookTarget.fault(of: url) {
             body.note(.badField, name, fault)
         }
         return url
@@ -201,5 +224,6 @@ struct Profiles: Sendable {
             + vendor(
                 "redaction_enabled", "redaction_level", "mobile_only", "smart_encoding",
                 "alpha_sender", "ai_assistant_id", "organization_id", "resource_group_id")
+            + .object(VendorFields.others(profile.vendorFields))
     }
 }

@@ -14,6 +14,12 @@ protocol KeptResource: Codable, Sendable {
     var createdAt: Int64 { get }
     var updatedAt: Int64 { get set }
     var json: JSON { get }
+    /// With what only its creation shows.
+    var newJSON: JSON { get }
+}
+
+extension KeptResource {
+    var newJSON: JSON { json }
 }
 
 /// The five methods of such a resource.
@@ -35,15 +41,22 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
     func create(_ exchange: Exchange) async throws -> Reply {
         try core.changingSettings {
             let body = try exchange.bodyReader()
-            var resource = make(body, Tenants.newID(), core.now)
+            var resource = make(body, exchange.newID(), core.now)
             read(body, &resource)
             body.finish()
             try body.findings.check()
+            if let (present, tag) = try present(resource.id) {
+                if exchange.hasMade(createdAt: present.createdAt) {
+                    return .data(present.newJSON, tag: tag)
+                }
+                throw APIError(
+                    .duplicate, Tokens.madeBefore, at: .parameter("Idempotency-Key"))
+            }
             guard try all().count < maximum else {
                 throw APIError(
                     .unprocessable, "There can be at most \(maximum) \(Resource.title)s")
             }
-            return reply(resource, tag: try keep(resource, exchange))
+            return .data(resource.newJSON, tag: try keep(resource, exchange))
         }
     }
 
@@ -76,6 +89,24 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
         }
     }
 
+    /// Changes a resource by an action without a body, and shows it as new.
+    ///
+    /// - Parameter isDone: the first attempt has changed it: it is shown as it is.
+    func change(
+        _ exchange: Exchange, unless isDone: (Resource) -> Bool, _ body: (inout Resource) -> Void
+    ) throws -> Reply {
+        try core.changingSettings {
+            var (resource, tag) = try find(exchange.id)
+            // Before its tag is compared, which the first attempt has changed too.
+            if isDone(resource) { return .data(resource.newJSON, tag: tag) }
+            try exchange.checkIfMatch(tag)
+            body(&resource)
+            resource.updatedAt = core.now
+            tag = try keep(resource, exchange)
+            return .data(resource.newJSON, tag: tag)
+        }
+    }
+
     // MARK: Parts
 
     /// Oldest first.
@@ -86,9 +117,13 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
     }
 
     func find(_ id: String) throws -> (resource: Resource, tag: String) {
-        guard id.utf8.count <= 40,
-            let value = core.engine.setting(Resource.settingPrefix + id), !value.isEmpty
-        else { throw APIError(.notFound, "There is no such \(Resource.title)") }
+        if let present = try present(id) { return present }
+        throw APIError(.notFound, "There is no such \(Resource.title)")
+    }
+
+    private func present(_ id: String) throws -> (resource: Resource, tag: String)? {
+        guard id.utf8.count <= 40, let value = core.engine.setting(Resource.settingPrefix + id)
+        else { return nil }
         return (try SettingValue.decode(Resource.self, value), Tag.of(value))
     }
 

@@ -16,15 +16,16 @@ extension TenantLimits {
 
     /// Takes over the members of the six fields that are there; null: no limit.
     mutating func read(_ body: BodyReader) {
-        monthlySpendNanos = body.money("monthly_spend_limit", nullable: true)
-            .or(monthlySpendNanos)
-        maxExtensions = body.integer("max_extensions", 0...Int64.max, nullable: true)
-            .or(maxExtensions)
-        maxDIDs = body.integer("max_dids", 0...Int64.max, nullable: true).or(maxDIDs)
-        switch body.integer("max_monthly_minutes", 0...Int64.max / 60, nullable: true) {
-        case .absent: break
-        case .null: monthlyCallSeconds = nil
-        case .value(let minutes): monthlyCallSeconds = minutes * 60
+        for cap in CapSetting.all {
+            let field =
+                cap.unit == .amount
+                ? body.money(cap.name, nullable: true)
+                : body.integer(cap.name, 0...cap.most, nullable: true)
+            switch field {
+            case .absent: break
+            case .null: self[cap] = nil
+            case .value(let value): self[cap] = cap.kept(value)
+            }
         }
         if let percent = body.integer("alert_threshold", 1...100).value {
             alertThresholdPercent = UInt8(percent)
@@ -33,11 +34,13 @@ extension TenantLimits {
     }
 
     var json: JSON {
-        [
-            "monthly_spend_limit": .text(monthlySpendNanos.map { Money.format($0) }),
-            "max_extensions": maxExtensions.map { .integer($0) } ?? .null,
-            "max_dids": maxDIDs.map { .integer($0) } ?? .null,
-            "max_monthly_minutes": monthlyCallSeconds.map { .integer($0 / 60) } ?? .null,
+        let caps = CapSetting.all.map { cap in
+            let value = self[cap].map { kept -> JSON in
+                cap.unit == .amount ? .text(cap.text(kept)) : .integer(cap.configured(kept))
+            }
+            return JSON.Member(name: cap.name, value: value ?? .null)
+        }
+        return .object(caps) + [
             "alert_threshold": .integer(alertThresholdPercent),
             "auto_suspend": .bool(autoSuspend),
         ]
@@ -46,9 +49,7 @@ extension TenantLimits {
 
 extension TenantSettings {
     /// Takes over the members that are there, but for the id.
-    ///
-    /// - Parameter now: Unix milliseconds; zones are looked up around it.
-    mutating func read(_ body: BodyReader, now: Int64) {
+    mutating func read(_ body: BodyReader) {
         name = body.text("name", bytes: 0...256).value ?? name
         limits.read(body)
         onLimit = body.choice("on_limit", OnLimit.names).value ?? onLimit
@@ -56,17 +57,13 @@ extension TenantSettings {
             billingCycleDay = UInt8(day)
         }
         if let zone = body.text("time_zone", bytes: 1...64).value {
-            if zone == timeZone || Self.isKnown(zone, now: now) {
-                timeZone = zone
-            } else {
+            if let name = BillingSchedule.zoneName(zone) {
+                timeZone = name
+            } else if zone != timeZone {
                 body.note(.badField, "time_zone", "This is no IANA time zone that is known here")
             }
         }
         disclosesLimits = body.flag("disclose_limits").value ?? disclosesLimits
-    }
-
-    private static func isKnown(_ zone: String, now: Int64) -> Bool {
-        (try? BillingSchedule(cycleDay: 1, timeZone: zone, around: now)) != nil
     }
 
     func json(_ status: TenantStatus) -> JSON {

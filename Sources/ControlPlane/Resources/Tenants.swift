@@ -51,22 +51,27 @@ struct Tenants: Sendable {
 
     func create(_ exchange: Exchange) async throws -> Reply {
         let body = try exchange.bodyReader()
-        var tenant = TenantSettings(id: Self.id(body))
+        var tenant = TenantSettings(id: Self.id(body, exchange))
         tenant.limits = try TenantDefaults(core).present()
         if let preset = body.choice("preset", TenantLimits.presets).value {
             tenant.limits = preset
         }
-        tenant.read(body, now: core.now)
+        tenant.read(body)
         body.finish()
         try body.findings.check()
-        guard core.engine.tenant(tenant.id) == nil else {
+        if let present = core.engine.tenant(tenant.id) {
+            // What the first attempt made, or another one just like it.
+            if exchange.isRepeated, present.isConfigured(as: tenant) {
+                return try reply(tenant.id)
+            }
             throw APIError(.duplicate, at: .pointer("/id"))
         }
         do {
             try core.engine.setTenant(tenant, from: 0, by: exchange.caller.number)
         } catch {
             guard error.code == .conflict || error.code == .closed else { throw error }
-            throw APIError(.duplicate, at: .pointer("/id"))
+            throw APIError(
+                .duplicate, error.code == .closed ? Self.deleted : nil, at: .pointer("/id"))
         }
         return try reply(tenant.id)
     }
@@ -78,7 +83,7 @@ struct Tenants: Sendable {
         try exchange.checkIfMatch(present.revision.tag)
         let change = try change(exchange, present) { tenant in
             let body = try exchange.bodyReader()
-            tenant.read(body, now: core.now)
+            tenant.read(body)
             body.finish()
             try body.findings.check()
         }
@@ -97,6 +102,7 @@ struct Tenants: Sendable {
                 guard error.code == .conflict else { throw error }
                 continue
             }
+            await core.engine.endHolds(ofTenant: tenant.id)
             return .data(tenant.json(.closed))
         }
         throw APIError(.conflict)
@@ -120,8 +126,14 @@ struct Tenants: Sendable {
         body.finish()
         try body.findings.check()
         _ = try tenant(exchange.id)
+        guard status != .active else {
+            try await core.engine.reinstate(
+                tenant: exchange.id, reason: reason, by: exchange.caller.number)
+            return try reply(exchange.id)
+        }
         try core.engine.setStatus(
             ofTenant: exchange.id, status, reason: reason, by: exchange.caller.number)
+        await core.engine.endHolds(ofTenant: exchange.id)
         return try reply(exchange.id)
     }
 
@@ -142,7 +154,7 @@ struct Tenants: Sendable {
         try body.findings.check()
         request.tenantID = try tenant(exchange.id).id
         let counts = request
-        _ = try await core.lanes(by: exchange.caller.number) {
+        _ = try await core.lanes(by: exchange.caller.number, settles: true) {
             counts.perform(on: $0, isTotal: true)
         }.get()
         return try await Usage(core: core).now(
@@ -151,12 +163,16 @@ struct Tenants: Sendable {
 
     // MARK: Parts
 
-    /// The id of a new resource: the body's, or a new UUID.
-    static func id(_ body: BodyReader) -> String {
-        body.text("id", bytes: 1...64).value ?? newID()
-    }
+    static let deleted = "It was deleted; ids are never used again"
 
-    static func newID() -> String { UUID().uuidString.lowercased() }
+    /// The id of a new resource: the body's, or a new UUID.
+    static func id(_ body: BodyReader, _ exchange: Exchange) -> String {
+        guard let id = body.text("id", bytes: 1...Identifier.longest).value else {
+            return exchange.newID()
+        }
+        if let fault = Identifier.fault(of: id) { body.note(.badField, "id", "The id \(fault)") }
+        return id
+    }
 
     private func tenant(_ id: String) throws(APIError) -> TenantSettings {
         if let tenant = core.engine.tenant(id) { return tenant }
@@ -206,10 +222,12 @@ extension ChangeResult {
 }
 
 extension TenantQuery {
-    /// `filter[id]`, `filter[name]`, `filter[status]` and `sort`. The nearest to a limit come first, as the word says.
+    /// `filter[id]`, `filter[id][after]`, `filter[name]`, `filter[status]` and `sort`. The nearest to a limit come first,
+    /// as the word says.
     init(_ reader: QueryReader, defaultSort: Sort) {
         self.init()
         id = reader.filter("id")
+        idAfter = reader.text("filter[id][after]", bytes: 1...64)
         name = reader.filter("name")
         let statuses = ["active": TenantStatus.active, "suspended": .suspended]
         status = reader.choice("filter[status]", { statuses[$0] }, ["active", "suspended"])

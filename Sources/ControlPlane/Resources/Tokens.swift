@@ -48,15 +48,26 @@ struct Tokens: Sendable {
         try body.findings.check()
         guard let scope else { throw APIError(.unexpected) }
         return try core.changingSettings {
+            let id = exchange.newID()
+            // The first attempt's, whose secret nobody was told.
+            let former = try core.authority.tokens.first { $0.id == id }
+            if let former, exchange.hasMade(createdAt: former.createdAt) {
+                _ = try core.authority.revoke(id, by: exchange.caller.number)
+            }
             guard try core.authority.tokens.count < core.settings.maximumTokens else {
                 throw APIError(
                     .unprocessable,
                     "There can be at most \(core.settings.maximumTokens) tokens")
             }
-            let (token, secret) = try core.authority.create(
-                name: name, scope: scope, tenantIDs: tenantIDs, expiresAt: expiresAt,
-                by: exchange.caller.number)
-            return .data(Self.json(token) + ["secret": .string(secret)])
+            do throws(EngineError) {
+                let (token, secret) = try core.authority.create(
+                    id: id, name: name, scope: scope, tenantIDs: tenantIDs, expiresAt: expiresAt,
+                    by: exchange.caller.number)
+                return .data(Self.json(token) + ["secret": .string(secret)])
+            } catch {
+                guard error.code == .conflict else { throw error }
+                throw APIError(.duplicate, Self.madeBefore, at: .parameter("Idempotency-Key"))
+            }
         }
     }
 
@@ -69,6 +80,9 @@ struct Tokens: Sendable {
     }
 
     // MARK: Parts
+
+    /// Of an id that is made of a key which is remembered no more.
+    static let madeBefore = "What this key made is there, and the answer is not kept any more"
 
     private static var unknown: APIError { APIError(.notFound, "There is no such token") }
 

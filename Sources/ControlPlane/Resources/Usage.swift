@@ -16,13 +16,13 @@ struct Usage: Sendable {
         [
             Route(.get, "/v2/tenants/{id}/usage", .usage, Operations.tenantUsage, ofTenant),
             Route(
-                .get, "/v2/tenants/{id}/usage/daily", .operators, Operations.tenantDailyUsage
+                .get, "/v2/tenants/{id}/usage/daily", .tenantsOwn, Operations.tenantDailyUsage
             ) { try await daily($0, isProfile: false) },
             Route(
                 .get, "/v2/messaging_profiles/{id}/usage", .usage, Operations.profileUsage,
                 ofProfile),
             Route(
-                .get, "/v2/messaging_profiles/{id}/usage/daily", .operators,
+                .get, "/v2/messaging_profiles/{id}/usage/daily", .tenantsOwn,
                 Operations.profileDailyUsage
             ) { try await daily($0, isProfile: true) },
             Route(.get, "/v2/usage", .operators, Operations.listUsage, list),
@@ -87,7 +87,10 @@ struct Usage: Sendable {
     private func daily(_ exchange: Exchange, isProfile: Bool) async throws -> Reply {
         let reader = exchange.queryReader()
         let today = core.now - core.now % Self.day
-        let to = reader.day("to") ?? today
+        let last = reader.day("to")
+        let to = last ?? today
+        // Of a tenant east of Greenwich tomorrow has begun.
+        let end = to + (last == nil ? 2 : 1) * Self.day
         let from = reader.day("from") ?? to - 29 * Self.day
         if from > to { reader.note(.outOfRange, "from", "The from must not be after the to") }
         if to - from >= Self.maximumDays * Self.day {
@@ -103,24 +106,37 @@ struct Usage: Sendable {
         if isProfile { profileID = exchange.id }
         if let profileID {
             guard let profile = core.engine.profile(profileID),
-                isProfile || profile.tenantID == tenantID
+                isProfile || profile.tenantID.hasSameBytes(as: tenantID),
+                exchange.caller.mayRead(profile.tenantID)
             else { throw APIError(.notFound, "There is no such messaging profile") }
             tenantID = profile.tenantID
-        } else if core.engine.tenant(tenantID) == nil {
+        } else if core.engine.tenant(tenantID) == nil || !exchange.caller.mayRead(tenantID) {
             throw APIError(.notFound, "There is no such tenant")
         }
         let model = try core.readModel()
         await model.caughtUp()
         let rows = try await model.dailyUsage(
-            tenantID: tenantID, profileID: profileID, from: from, to: to + Self.day)
+            tenantID: tenantID, profileID: profileID, from: from, to: end)
+        let disclosure = disclosure(of: tenantID, to: exchange.caller)
         return .page(all: rows, page) { row in
             [
                 "record_type": "daily_usage", "date": .string(Instant.day(row.day)),
                 "tenant_id": .string(tenantID), "messaging_profile_id": .text(profileID),
                 "usage": row.committed.json, "allowed": .integer(row.allowed),
-                "denied": .integer(row.denied),
+                "denied": .integer(row.denied), "refusals": Self.json(row.refusals, disclosure),
+                "final": .bool(row.isFinal),
             ]
         }
+    }
+
+    /// By code; of the tenant's own limits and its suspension only who may know of them is told.
+    private static func json(_ refusals: [UInt32: Int64], _ disclosure: Disclosure) -> JSON {
+        let own = LimitKind.catalogue.filter { $0.subject == .messagingProfile }
+            .map(\.error.rawValue)
+        let shown = refusals.filter { disclosure == .full || own.contains($0.key) }
+        return .object(
+            shown.sorted { $0.key < $1.key }
+                .map { JSON.Member(name: "\($0.key)", value: .integer($0.value)) })
     }
 
     // MARK: Of all tenants

@@ -42,8 +42,21 @@ enum VendorFields {
     /// Bytes that the kept fields may have together.
     static let maximumBytes = 3_072
 
-    /// The kept fields with those of the body in their places, as they are kept.
-    static func read(_ body: BodyReader, over kept: String) -> String {
+    /// What a messaging profile has besides, and words that no other field may use: a limit with a slip in its name must
+    /// not pass for one that was set.
+    private static let known = Resemblance(
+        table.map(\.name) + [
+            "record_type", "id", "tenant_id", "name", "daily_spend_limit",
+            "daily_spend_limit_enabled", "webhook_url", "webhook_failover_url", "created_at",
+            "updated_at", "v1_secret",
+        ], words: ["daily", "spend", "spending", "limit", "cap", "budget"],
+        meant: "daily_spend_limit")
+
+    /// The kept fields with those of the body in their places, as they are kept. To be called when all other fields have
+    /// been asked for: what is left and resembles none that is known is the vendor's of a later day, and kept too.
+    ///
+    /// - Parameter unknown: gets the names of these.
+    static func read(_ body: BodyReader, over kept: String, unknown: inout [String]) -> String {
         let present = parse(kept)
         var members: [JSON.Member] = []
         for row in table {
@@ -51,6 +64,21 @@ enum VendorFields {
                 members.append(JSON.Member(name: row.name, value: value))
             }
         }
+        var others = Self.others(kept)
+        for name in body.unasked {
+            if let meant = known.name(like: name) {
+                if meant != name {
+                    _ = body.raw(name)
+                    body.note(.badField, name, "There is no such field; is \(meant) meant?")
+                }
+                continue
+            }
+            guard let value = body.raw(name) else { continue }
+            unknown.append(name)
+            others.removeAll { $0.name.hasSameBytes(as: name) }
+            others.append(JSON.Member(name: name, value: value))
+        }
+        members += others
         if members.isEmpty { return "" }
         let text = JSON.object(members).text
         if text.utf8.count > maximumBytes {
@@ -68,6 +96,12 @@ enum VendorFields {
         return Dictionary(
             table.map { ($0.name, present[$0.name] ?? $0.standard) }
         ) { first, _ in first }
+    }
+
+    /// The fields that are not known, as they came.
+    static func others(_ kept: String) -> [JSON.Member] {
+        guard case .object(let members) = parse(kept) else { return [] }
+        return members.filter { member in !table.contains { $0.name == member.name } }
     }
 
     private static func parse(_ kept: String) -> JSON {

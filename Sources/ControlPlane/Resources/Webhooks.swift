@@ -18,6 +18,21 @@ extension WebhookEndpoint: KeptResource {
             "created_at": Instant.json(createdAt), "updated_at": Instant.json(updatedAt),
         ]
     }
+
+    var newJSON: JSON { json + ["secret": .text(secret)] }
+
+    /// How long a secret is good after there is a new one, milliseconds.
+    private static let secretOverlap: Int64 = 86_400_000
+
+    /// Has a new secret take the place of the present one, which is good for a day more.
+    ///
+    /// - Parameter rotation: names the request; nil: it has no key.
+    mutating func rotateSecret(now: Int64, _ rotation: String?) {
+        self.rotation = rotation
+        formerSecret = secret
+        formerSecretUntil = secret == nil ? nil : now + Self.secretOverlap
+        secret = WebhookSigner.newSecret()
+    }
 }
 
 /// `/v2/webhook_endpoints` and `/v2/webhook_deliveries`
@@ -41,7 +56,9 @@ struct Webhooks: Sendable {
             },
             make: { body, id, now in
                 body.require("url")
-                return WebhookEndpoint(id: id, url: "", createdAt: now, updatedAt: now)
+                var endpoint = WebhookEndpoint(id: id, url: "", createdAt: now, updatedAt: now)
+                endpoint.secret = WebhookSigner.newSecret()
+                return endpoint
             })
     }
 
@@ -85,7 +102,21 @@ struct Webhooks: Sendable {
                 let (endpoint, _) = try settings.find(exchange.id)
                 return try await Deliveries(core: core).test(
                     exchange,
-                    to: .webhook(url: endpoint.url, failoverURL: endpoint.failoverURL))
+                    to: .webhook(url: endpoint.url, failoverURL: endpoint.failoverURL),
+                    recipient: WebhookEndpoint.settingPrefix + endpoint.id)
+            },
+            Route(
+                .post, collection + "/{id}/actions/rotate_secret", .operators,
+                Operations.rotateWebhookSecret
+            ) { [core] exchange in
+                let body = try exchange.bodyReader(isOptional: true)
+                body.finish()
+                try body.findings.check()
+                let rotation = exchange.seed.map { Data($0).base64EncodedString() }
+                // By a repeat what receivers hold would be good no more.
+                return try settings.change(
+                    exchange, unless: { exchange.isRepeated && $0.rotation == rotation },
+                    { $0.rotateSecret(now: core.now, rotation) })
             },
             Route(.get, deliveries, .operators, Operations.listDeliveries) {
                 try await Deliveries(core: core).list($0)
@@ -145,19 +176,22 @@ struct Deliveries: Sendable {
     }
 
     /// Has a sample of an event delivered. What became of it: the delivery's own page says.
-    func test(_ exchange: Exchange, to channel: Delivery.Channel) async throws -> Reply {
+    func test(
+        _ exchange: Exchange, to channel: Delivery.Channel, recipient: String = ""
+    ) async throws -> Reply {
         let model = try core.readModel()
-        let id = try await model.enqueue(sample, to: channel)
+        let id = try await model.enqueue(sample(exchange), to: channel, recipient: recipient)
         guard let row = try await model.delivery(id) else { throw APIError(.unexpected) }
         return .data(row.json)
     }
 
     /// The seed's own example.
-    private var sample: Event {
+    private func sample(_ exchange: Exchange) -> Event {
         let now = core.now
         let day = now - now % Usage.day
+        // A repeat tells the same event again.
         return Event(
-            id: Tenants.newID(), kind: .profileLimitReached, occurredAt: now,
+            id: exchange.newID(), kind: .profileLimitReached, occurredAt: now,
             tenantID: "test", tenantName: "Test", profileID: "test", profileName: "Test",
             limit: LimitReading(
                 name: "profile_daily_spend", cap: 10_000_000, committed: 20_000_000, held: 0,

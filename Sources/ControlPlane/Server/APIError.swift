@@ -73,6 +73,17 @@ struct ErrorKind: Sendable, Equatable {
         "49302", "Precondition failed", "The resource has been changed since", 412)
     static let tooSlow = own(
         "49303", "Request too slow", "The body did not arrive in time", 408)
+    static let targetTooLong = own(
+        "49304", "Target too long", "The first line is longer than the service takes", 414)
+    static let fieldsTooLong = own(
+        "49305", "Header too long", "The header has more bytes or fields than the service takes",
+        431)
+    static let notImplemented = own(
+        "49306", "Not implemented", "The service does not know how to do this", 501)
+    static let expectationFailed = own(
+        "49307", "Expectation failed", "The only expectation that is met is 100-continue", 417)
+    static let versionNotSupported = own(
+        "49308", "Version not supported", "The service speaks version 1.1 only", 505)
 }
 
 /// One entry of `errors`.
@@ -127,6 +138,8 @@ struct APIError: Error {
     init(_ kind: ErrorKind, _ detail: String? = nil, at source: ErrorEntry.Source? = nil) {
         self.init([ErrorEntry(kind, detail, source: source)])
         if kind == .unavailable { headers[.retryAfter] = "1" }
+        // The vendor's SDKs try every 409 again, and this one never goes well.
+        if kind == .duplicate { headers[header: HeaderName.shouldRetry] = "false" }
     }
 
     var json: JSON {

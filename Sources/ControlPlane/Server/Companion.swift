@@ -1,6 +1,5 @@
 package import Access
 package import Hummingbird
-package import NIOCore
 
 /// What is served beside REST on the same address, under paths of its own: the operator's page.
 package protocol Companion: Sendable {
@@ -9,8 +8,13 @@ package protocol Companion: Sendable {
 
     /// Answers a request whose path is none of REST's.
     ///
-    /// - Parameter address: the peer's.
-    func respond(to request: Request, from address: SocketAddress?) async -> Response
+    /// - Parameter address: the peer's, behind proxies that are trusted; empty: nobody knows.
+    func respond(to request: Request, from address: String) async -> Response
+
+    /// Called once, before the first request.
+    ///
+    /// - Parameter port: where it is reached.
+    func listens(on port: Int?)
 
     /// Ends what would not end by itself: the service is stopping.
     func drain()

@@ -16,6 +16,7 @@ final class Core: Sendable {
     let companion: (any Companion)?
     let settings: RESTSettings
     let gate: Gate
+    let answers: StoredAnswers
     /// Read, change and write of a setting of the service are one step under this.
     private let settingsLock = Mutex(())
 
@@ -32,6 +33,8 @@ final class Core: Sendable {
         self.companion = companion
         self.settings = settings
         gate = Gate(maximum: settings.maximumRequests)
+        answers = StoredAnswers(
+            engine, retention: settings.answerRetention, maximum: settings.maximumAnswers)
     }
 
     /// Engine time, Unix milliseconds.

@@ -1,6 +1,8 @@
 import Access
+import Foundation
 import HTTPTypes
 import Hummingbird
+import NIOCore
 
 typealias Scope = Caller.Scope
 
@@ -13,11 +15,31 @@ struct Exchange: Sendable {
     /// At most `RESTSettings.maximumBodyBytes`.
     var body: [UInt8]
     var caller: Caller
+    /// What ids are made of, so that a repeat makes the same; nil: of chance.
+    var seed: [UInt8]?
+    /// Of one with a seed: when it was first begun, engine time in Unix milliseconds.
+    var begunAt: Int64 = 0
+    /// It was begun before, and what became of it is not known.
+    var isRepeated = false
 
     /// A part of the path.
     func parameter(_ name: String) -> String { parameters[name] ?? "" }
 
     var id: String { parameter("id") }
+
+    /// A UUID for what is made.
+    func newID() -> String {
+        guard var bytes = seed?.prefix(16) else { return UUID().uuidString.lowercased() }
+        // Version 8, the variant of RFC 9562.
+        bytes[6] = bytes[6] & 0x0F | 0x80
+        bytes[8] = bytes[8] & 0x3F | 0x80
+        let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+        let groups = [0..<4, 4..<6, 6..<8, 8..<10, 10..<16].map { digits[$0].joined() }
+        return groups.joined(separator: "-")
+    }
+
+    /// Whether the first attempt made what has the id of `newID`; else an earlier request did, whose key is forgotten.
+    func hasMade(createdAt: Int64) -> Bool { isRepeated && createdAt >= begunAt }
 
     func queryReader() -> QueryReader { QueryReader(query, Findings()) }
 
@@ -75,10 +97,14 @@ extension Substring {
 struct Reply: Sendable {
     var status = 200
     var headers: HTTPFields = [:]
-    var body: [UInt8]
+    /// Shared by all who are given it.
+    var body: ByteBuffer
 
-    init(_ json: JSON) {
-        body = json.encoded
+    init(_ json: JSON) { self.init(stored: json.encoded) }
+
+    /// - Parameter stored: JSON as it was encoded once.
+    init(stored: [UInt8]) {
+        body = ByteBuffer(bytes: stored)
         headers[.contentType] = "application/json"
     }
 

@@ -21,5 +21,6 @@ enum HeaderName {
     static let shouldRetry = "x-should-retry"
     /// What the caller's network element should do about a denial.
     static let treatment = "tollgate-treatment"
+    /// The answer that a change with this key was given before.
     static let replayed = "idempotency-replayed"
 }

@@ -1,4 +1,5 @@
 package import Access
+package import Admission
 package import Engine
 import HTTPTypes
 import Hummingbird
@@ -16,24 +17,46 @@ package struct RESTSettings: Sendable {
     package var port = 8_080
     /// Bytes of a request's body.
     package var maximumBodyBytes = 1_048_576
+    /// Bytes of a request's first line.
+    package var maximumTargetBytes = 8 * 1_024
     /// Bytes of a request's header fields together, and how many there may be.
     package var maximumHeaderBytes = 32 * 1_024
     package var maximumHeaders = 100
-    /// Open connections; more wait in the listening socket's queue.
-    package var maximumConnections = 1_024
+    /// Bytes that may wait behind a request that is worked on; more come only from a peer that has ended its side.
+    package var maximumPendingBytes = 256 * 1_024
+    /// The places that there are, in all and of one address.
+    package var places = ConnectionPlaces(total: 1_024, perAddress: 256)
+    /// The bound over the process for all bytes that wait for peers.
+    package var memory = PeerMemory()
     /// Requests that are worked on at one time; more are told to come back.
     package var maximumRequests = 256
     /// A connection that sends nothing for so long is closed.
     package var idleTimeLimit = Duration.seconds(60)
+    /// How long a request's head may take to arrive.
+    package var headTimeLimit = Duration.seconds(10)
     /// How long a request's body may take to arrive.
     package var bodyTimeLimit = Duration.seconds(20)
+    /// How long a request that has come whole may be worked on before it is told that the outcome is not known.
+    package var requestTimeLimit = Duration.seconds(30)
     /// How long a peer may leave a part of its answer (64 KiB) unread before it is hung up on.
     package var answerTimeLimit = Duration.seconds(30)
+    /// How long a connection stays after its last answer, so that the peer gets that.
+    package var endTimeLimit = Duration.seconds(2)
+    /// Whose word counts about where a request comes from.
+    package var trustedProxies = TrustedProxies()
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100
     package var maximumTokens = 1_000
+    /// How long the answer to a change with an idempotency key is kept, milliseconds, and how many are.
+    package var answerRetention: Int64 = 900_000
+    package var maximumAnswers = 10_000
 
     package init() {}
+
+    var headBounds: RequestCutter.Bounds {
+        RequestCutter.Bounds(
+            line: maximumTargetBytes, fields: maximumHeaderBytes, fieldCount: maximumHeaders)
+    }
 }
 
 /// The REST interface: one server on one address.
@@ -87,6 +110,7 @@ package final class RESTServer: Sendable {
         }
         running.withLock { $0 = (services, task) }
         for try await address in bound {
+            core.companion?.listens(on: address?.port)
             return (address?.ipAddress ?? core.settings.host, address?.port ?? core.settings.port)
         }
         throw CancellationError()
@@ -144,19 +168,31 @@ package final class RESTServer: Sendable {
         // What the library has to say is about its own doings; that it was told to stop is no error.
         var quiet = logger
         quiet.logLevel = .critical
+        // What stands in front keeps stricter bounds.
+        let bytes = settings.maximumTargetBytes + settings.maximumHeaderBytes
         let http = HTTP1Channel.Configuration(
-            idleTimeout: TimeAmount(settings.idleTimeLimit),
             httpDecoderConfiguration: .init(
-                maxHeaderFieldSize: settings.maximumHeaderBytes,
-                maxHeaderListSize: settings.maximumHeaderBytes,
-                maxHeaderFieldCount: settings.maximumHeaders))
+                maxHeaderFieldSize: bytes, maxHeaderListSize: bytes,
+                maxHeaderFieldCount: settings.maximumHeaders + 1))
+        // All connections are on one loop, see below.
+        let strangers = Strangers { [authority = core.authority] authorization in
+            authority.caller(authorization: authorization) != nil
+        }
+        let server = HTTPServerBuilder { [logger] responder in
+            HTTPFront(
+                HTTP1Channel(responder: responder, configuration: http), settings, strangers,
+                logger)
+        }
         return Application(
-            responder: responder, server: .http1(configuration: http),
+            responder: responder, server: server,
             configuration: ApplicationConfiguration(
                 address: .hostname(settings.host, port: settings.port), serverName: nil,
-                availableConnectionsDelegate: .maximum(
-                    settings.maximumConnections, logger: logger)),
-            onServerRunning: onRunning,
+                backlog: ConnectionPlaces.backlog),
+            onServerRunning: { channel in
+                // Who comes stands behind all who came before: they are let in before anything is done for them.
+                try? await channel.setOption(.maxMessagesPerRead, value: 4).get()
+                await onRunning(channel)
+            },
             // One loop for the listener and its connections: a connection that is handed from one loop to another while
             // the listener closes is lost on the way, and swift-nio ends the process for that.
             eventLoopGroupProvider: .shared(

@@ -6,16 +6,29 @@ import Hummingbird
 import Limits
 import Logging
 import NIOCore
+import Projection
 import Synchronization
 
 /// What Hummingbird knows of a connection and hands to the responder.
 struct RESTContext: InitializableFromSource {
-    let channel: any Channel
+    private let channel: any Channel
 
     init(source: ApplicationRequestContextSource) { channel = source.channel }
+
+    var peer: SocketAddress? { channel.remoteAddress }
+
+    /// A peer that sends its body only when it is asked for it is asked.
+    func askForBody() { tell(.bodyIsWanted) }
+
+    /// Who has shown who it is keeps its place before strangers.
+    func noteKnown() { tell(.peerIsKnown) }
+
+    private func tell(_ event: ConnectionEvent) {
+        channel.triggerUserOutboundEvent(event, promise: nil)
+    }
 }
 
-/// The way of every request: id, bound on concurrency, route, authentication, scope, body, handler, durability, answer.
+/// The way of every request: id, route, authentication, scope, body, bound on concurrency, handler, durability, answer.
 struct Responder: HTTPResponder {
     let core: Core
     let routes: RouteTree
@@ -23,13 +36,9 @@ struct Responder: HTTPResponder {
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
         var response = await answered(request, context)
-        let alarm = UnreadAlarm(context.channel, TimeAmount(core.settings.answerTimeLimit))
-        // The head is written before the body is asked for.
-        let head = alarm.set()
         response.body = ResponseBody(contentLength: response.body.contentLength) {
             [body = response.body] writer in
-            head.cancel()
-            try await body.write(TimedWriter(writer, alarm))
+            try await body.write(PartWriter(writer))
         }
         return response
     }
@@ -41,32 +50,35 @@ struct Responder: HTTPResponder {
             if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
                 return response(to: request, id, APIError(ErrorKind(.forbidden), refusal))
             }
-            return await companion.respond(to: request, from: context.channel.remoteAddress)
+            if request.method != .get { context.askForBody() }
+            if core.authority.isOpen || companion.caller(of: request) != nil { context.noteKnown() }
+            let client = core.settings.trustedProxies.client(of: request.headers, context.peer)
+            return await companion.respond(to: request, from: client)
         }
         let began = ContinuousClock.now
-        guard core.gate.enter() else {
-            return response(
-                to: request, id, APIError(.unavailable, "Too many requests are being worked on"))
-        }
+        core.gate.begin()
         var reply: Reply
         do {
             reply = try await answer(request, context)
         } catch let error as APIError {
             reply = Self.reply(error)
+        } catch is PeerFault {
+            // The connection has said so, or is gone.
+            reply = Self.reply(APIError(.badRequest, "The request ends in the middle"))
         } catch {
             logger.error(
                 "a request failed", metadata: ["request": "\(id)", "error": "\(error)"])
             reply = Self.reply(APIError(.unexpected))
         }
         if core.gate.isDraining { reply.headers[.connection] = "close" }
+        // Without the query: it names whom somebody looked for.
         logger.debug(
             "request",
             metadata: [
-                "id": "\(id)", "method": "\(request.method)",
-                "path": "\(request.head.path?.prefix(256) ?? "")", "status": "\(reply.status)",
-                "took": "\(ContinuousClock.now - began)",
+                "id": "\(id)", "method": "\(request.method)", "path": "\(path.prefix(256))",
+                "status": "\(reply.status)", "took": "\(ContinuousClock.now - began)",
             ])
-        return response(to: request, id, reply) { [gate = core.gate] in gate.leave() }
+        return response(to: request, id, reply) { [gate = core.gate] in gate.end() }
     }
 
     // MARK: Steps
@@ -85,33 +97,63 @@ struct Responder: HTTPResponder {
     private func answer(_ request: Request, _ context: RESTContext) async throws -> Reply {
         let target = (request.head.path ?? "/").split(
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let match = routes.match(target[0])
-        let route = match?.route(request.method)
+        let found = Result { () throws(APIError) in try routes.match(target[0]) }
+        let route = (try? found.get())?.route(request.method)
         var caller = Caller.anyone
         if route?.access != .open {
             if core.gate.isDraining { throw APIError(.unavailable, "The service is stopping") }
             caller = try authenticate(request)
+            context.noteKnown()
         }
-        guard let match else { throw APIError(.notFound, "There is no such path") }
+        guard let match = try found.get() else {
+            throw APIError(.notFound, "There is no such path")
+        }
         guard let route else {
             var error = APIError(.methodNotAllowed)
             error.headers[.allow] = match.allowed
             throw error
         }
         guard route.access.allows(caller.scope) else { throw APIError(ErrorKind(.forbidden)) }
-        let exchange = Exchange(
+        var exchange = Exchange(
             parameters: match.parameters, query: target.count == 2 ? String(target[1]) : "",
-            headers: request.headers, body: try await body(of: request, context), caller: caller)
-        // Parameters that no handler looks at are refused like any other that is not known.
-        if route.operation.parameters.isEmpty { try exchange.queryReader().finish() }
-        guard route.access != .open else { return try await route.handler(exchange) }
+            headers: request.headers, body: [], caller: caller)
+        // Whatever else is under way: who asks for the service's health is answered.
+        guard route.access != .open else {
+            try checkQuery(exchange, route)
+            return try await route.handler(exchange)
+        }
+        exchange.body = try await body(of: request, context)
+        // What has not come takes nobody's place.
+        guard core.gate.enter() else {
+            throw APIError(.unavailable, "Too many requests are being worked on")
+        }
+        let whole = exchange
+        let work = Task {
+            // It keeps its place for as long as it takes, whatever its caller is told meanwhile.
+            defer { core.gate.leave() }
+            return try await worked(on: whole, route)
+        }
+        if let reply = try await work.value(within: core.settings.requestTimeLimit) { return reply }
+        throw APIError(
+            .unavailable,
+            route.method == .get
+                ? "The answer was not there in time"
+                : "The disk did not confirm this in time, and it may still take effect: retry it only "
+                    + "with the same Idempotency-Key, or look first"
+        )
+    }
+
+    private func worked(on exchange: Exchange, _ route: Route) async throws -> Reply {
+        try checkQuery(exchange, route)
         let result: Result<Reply, any Error>
         do {
-            result = .success(try await route.handler(exchange))
+            result = .success(try await handled(exchange, route))
         } catch let error as EngineError {
             result = .failure(APIError(error))
         } catch let failure as Failure {
             result = .failure(APIError(failure))
+        } catch let error as ProjectionError where error.code == .catchingUp {
+            result = .failure(APIError(.unavailable, error.reason))
         } catch {
             result = .failure(error)
         }
@@ -122,6 +164,34 @@ struct Responder: HTTPResponder {
             throw APIError(.unavailable, error.message)
         }
         return try result.get()
+    }
+
+    /// Operators' changes are made once for a key; the data plane remembers its own keys.
+    private func handled(_ exchange: Exchange, _ route: Route) async throws -> Reply {
+        if route.access == .operators, route.method != .get {
+            await core.engine.roomForChanges()
+        }
+        guard route.method == .post, route.access == .operators else {
+            return try await route.handler(exchange)
+        }
+        let findings = Findings()
+        let key = try DataPlane.key(exchange, findings)
+        try findings.check()
+        guard let key else { return try await route.handler(exchange) }
+        return try await core.answers.once(key, exchange, of: route) { attempt in
+            do {
+                return try await route.handler(attempt)
+            } catch let error as EngineError {
+                throw APIError(error)
+            } catch let failure as Failure {
+                throw APIError(failure)
+            }
+        }
+    }
+
+    /// Parameters that no handler looks at are refused like any other that is not known.
+    private func checkQuery(_ exchange: Exchange, _ route: Route) throws(APIError) {
+        if route.operation.parameters.isEmpty { try exchange.queryReader().finish() }
     }
 
     private func authenticate(_ request: Request) throws(APIError) -> Caller {
@@ -140,42 +210,19 @@ struct Responder: HTTPResponder {
 
     private func body(of request: Request, _ context: RESTContext) async throws -> [UInt8] {
         let maximum = core.settings.maximumBodyBytes
+        let tooLarge = APIError(.tooLarge, "The body is longer than \(maximum) bytes")
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > maximum {
-            throw tooLarge(context)
+            throw tooLarge
         }
-        let limit = core.settings.bodyTimeLimit
-        return try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
-            group.addTask {
-                do {
-                    let buffer = try await request.body.collect(upTo: maximum)
-                    return Array(buffer.readableBytesView)
-                } catch is NIOTooManyBytesError {
-                    throw tooLarge(context)
-                }
-            }
-            group.addTask {
-                try await Task.sleep(for: limit)
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let bytes = try await group.next() ?? nil else {
-                closeSoon(context)
-                throw APIError(.tooSlow)
-            }
-            return bytes
+        context.askForBody()
+        do {
+            let buffer = try await request.body.collect(upTo: maximum)
+            return Array(buffer.readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw tooLarge
+        } catch {
+            throw PeerFault()
         }
-    }
-
-    private func tooLarge(_ context: RESTContext) -> APIError {
-        closeSoon(context)
-        return APIError(
-            .tooLarge, "The body is longer than \(core.settings.maximumBodyBytes) bytes")
-    }
-
-    /// What is left of the body is read and dropped, but not for long.
-    private func closeSoon(_ context: RESTContext) {
-        let channel = context.channel
-        channel.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
     }
 
     // MARK: Answers
@@ -209,12 +256,12 @@ struct Responder: HTTPResponder {
         headers[header: HeaderName.requestID] = id
         headers[.cacheControl] = "no-store"
         headers[.xContentTypeOptions] = "nosniff"
-        headers[.contentLength] = String(reply.body.count)
-        let bytes = request.method == .head ? [] : reply.body
+        headers[.contentLength] = String(reply.body.readableBytes)
+        let bytes = request.method == .head ? ByteBuffer() : reply.body
         let release = OnceDone(done)
-        let body = ResponseBody(contentLength: reply.body.count) { writer in
+        let body = ResponseBody(contentLength: reply.body.readableBytes) { writer in
             defer { release.call() }
-            if !bytes.isEmpty { try await writer.write(ByteBuffer(bytes: bytes)) }
+            if bytes.readableBytes > 0 { try await writer.write(bytes) }
             try await writer.finish(nil)
         }
         return Response(
@@ -222,48 +269,24 @@ struct Responder: HTTPResponder {
     }
 }
 
-/// Hangs up on a peer that does not read.
-private struct UnreadAlarm {
-    private let channel: any Channel
-    private let limit: TimeAmount
-
-    init(_ channel: any Channel, _ limit: TimeAmount) {
-        self.channel = channel
-        self.limit = limit
-    }
-
-    /// To be cancelled when the peer, or what stands between, has taken what was written.
-    func set() -> Scheduled<Void> {
-        channel.eventLoop.scheduleTask(in: limit) { [channel] in channel.close(promise: nil) }
-    }
-}
-
-/// A body's way to its peer, part by part: an answer that waits for a peer holds a place.
-private struct TimedWriter: ResponseBodyWriter {
+/// A body's way to its peer, part by part: no more is written before the last part was taken.
+private struct PartWriter: ResponseBodyWriter {
     private static let partBytes = 64 << 10
 
     private var writer: any ResponseBodyWriter
-    private let alarm: UnreadAlarm
 
-    init(_ writer: any ResponseBodyWriter, _ alarm: UnreadAlarm) {
-        self.writer = writer
-        self.alarm = alarm
-    }
+    init(_ writer: any ResponseBodyWriter) { self.writer = writer }
 
     mutating func write(_ buffer: ByteBuffer) async throws {
         var rest = buffer
         while let part = rest.readSlice(length: min(rest.readableBytes, Self.partBytes)),
             part.readableBytes > 0
         {
-            let set = alarm.set()
-            defer { set.cancel() }
             try await writer.write(part)
         }
     }
 
     consuming func finish(_ trailingHeaders: HTTPFields?) async throws {
-        let set = alarm.set()
-        defer { set.cancel() }
         try await writer.finish(trailingHeaders)
     }
 }
@@ -279,65 +302,4 @@ private final class OnceDone: Sendable {
     func call() { if !isDone.exchange(true, ordering: .relaxed) { action() } }
 
     deinit { call() }
-}
-
-/// Bounds the requests that are worked on at one time, and knows when there are none.
-final class Gate: Sendable {
-    private struct State {
-        var count = 0
-        var isDraining = false
-        var isGivenUp = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let maximum: Int
-    private let state = Mutex(State())
-
-    init(maximum: Int) { self.maximum = maximum }
-
-    /// False: there are too many. Otherwise `leave` must follow.
-    func enter() -> Bool {
-        state.withLock { state in
-            guard state.count < maximum else { return false }
-            state.count += 1
-            return true
-        }
-    }
-
-    func leave() {
-        let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
-            state.count -= 1
-            guard state.count == 0 else { return [] }
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-
-    /// Whether the service is stopping.
-    var isDraining: Bool { state.withLock { $0.isDraining } }
-
-    func drain() { state.withLock { $0.isDraining = true } }
-
-    /// Lets go who waits for an empty gate, or will.
-    func giveUp() {
-        let waiting = state.withLock { state in
-            state.isGivenUp = true
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-
-    /// Returns when nothing is worked on, or after `giveUp`.
-    func empty() async {
-        await withCheckedContinuation { continuation in
-            let waits = state.withLock { state in
-                let waits = state.count > 0 && !state.isGivenUp
-                if waits { state.waiting.append(continuation) }
-                return waits
-            }
-            if !waits { continuation.resume() }
-        }
-    }
 }

@@ -103,13 +103,16 @@ struct RouteTree: Sendable {
     /// nil: there is no such path.
     ///
     /// - Parameter path: as it stands in the request, percent-encoded.
+    /// - Throws: a part of it is no text.
     /// - Complexity: O(segments)
-    func match(_ path: Substring) -> Match? {
+    func match(_ path: Substring) throws(APIError) -> Match? {
         guard path.hasPrefix("/") else { return nil }
         var current = 0
         var values: [String] = []
         for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
-            guard let text = String(segment).removingPercentEncoding else { return nil }
+            guard let text = String(segment).removingPercentEncoding else {
+                throw APIError(.badField, "The path must be UTF-8, percent-encoded")
+            }
             if let next = nodes[current].literals[text] {
                 current = next
             } else if let next = nodes[current].parameter, !text.isEmpty {

@@ -171,14 +171,14 @@ final class IDSet {
     private static let slotBytes = 8 + longestID
 
     /// - Parameter ids: of 1 ... 64 bytes; others are nobody's, and left out.
-    init(_ ids: Set<String>) {
+    init(_ ids: Set<Identifier>) {
         var size = 2
         while size < 2 * ids.count { size *= 2 }
         mask = size - 1
         slots = .allocate(byteCount: size * Self.slotBytes, alignment: 8)
         slots.initializeMemory(as: UInt8.self, repeating: 0, count: size * Self.slotBytes)
-        for id in ids where (1...Self.longestID).contains(id.utf8.count) {
-            let bytes = Array(id.utf8)
+        for id in ids where (1...Self.longestID).contains(id.text.utf8.count) {
+            let bytes = Array(id.text.utf8)
             bytes.withUnsafeBytes { id in
                 let slot = find(id)
                 slot.storeBytes(of: id.count, as: Int.self)

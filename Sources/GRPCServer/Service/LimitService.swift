@@ -31,7 +31,13 @@ package final class LimitService: GRPCService {
     /// nil: everybody may do everything.
     private let callers: Callers?
     private let watches: UsageWatches
+    private weak var loop: ServerLoop?
     private var timer: LoopTimer?
+    private var pace = OverduePace()
+    private var alarm: LoopAlarm?
+    /// How to take back what is to be taken back as soon as the journal has room.
+    private var late: [UInt8] = []
+    private let onKept: (Int) -> Void
     /// When the batch that is being worked off was read.
     private var batch: UInt64 = 0
     /// Answers are large, reused and filled in place; outside the object, so that no access pays for an exclusivity
@@ -49,11 +55,15 @@ package final class LimitService: GRPCService {
     ///   - loop: the loop that this service belongs to.
     ///   - gate: what says which answers wait, and how long; nil: the lane.
     ///   - authority: knows who the callers are; nil: nobody is asked, everybody may do everything.
+    ///   - onKept: called on the loop, at its end, if the journal had no room until then to take back what was done for so
+    ///     many callers that have no answer.
     package init(
         lane: EngineLane, loop: ServerLoop, gate: (any AnswerGate)? = nil,
-        authority: TokenAuthority?, watchBounds: WatchBounds = WatchBounds()
+        authority: TokenAuthority?, watchBounds: WatchBounds = WatchBounds(),
+        onKept: @escaping (Int) -> Void = { _ in }
     ) {
         self.lane = lane
+        self.onKept = onKept
         let gate = gate ?? lane
         self.gate = gate
         callers = authority.flatMap { $0.isOpen ? nil : Callers($0) }
@@ -61,7 +71,9 @@ package final class LimitService: GRPCService {
         self.watches = watches
         answers = .allocate(capacity: 1)
         answers.initialize(to: Answers())
-        timer = LoopTimer(on: loop.eventLoop, every: Self.period) { Self.tick(lane, watches) }
+        self.loop = loop
+        timer = LoopTimer(on: loop.eventLoop, every: Self.period) { [weak self] in self?.tick() }
+        alarm = LoopAlarm(on: loop.eventLoop) { [weak self] in self?.workOff(isTick: false) }
     }
 
     deinit {
@@ -69,17 +81,31 @@ package final class LimitService: GRPCService {
         answers.deallocate()
     }
 
-    /// Lets time pass.
-    func tick() { Self.tick(lane, watches) }
-
-    private static func tick(_ lane: EngineLane, _ watches: UsageWatches) {
-        lane.tick()
+    /// Lets time pass, and goes on with what waited for room.
+    func tick() {
+        workOff(isTick: true)
         watches.tick()
+        loop?.resumeCalls()
+    }
+
+    /// Works off some of what is due. The rest follows when the loop has looked at what its connections brought.
+    private func workOff(isTick: Bool) {
+        guard let loop, let next = pace.slice(lane, isTick: isTick, clock: loop.clock) else {
+            return
+        }
+        alarm?.set(in: .nanoseconds(Int64(next)))
     }
 
     package func stopped() {
         timer?.cancel()
         timer = nil
+        alarm?.cancel()
+        alarm = nil
+        // Nobody asks again: there is room now, or this stands.
+        withdrawLate()
+        lane.end()
+        lane.finish()
+        if !late.isEmpty { onKept(late.withUnsafeBytes { Withdrawal.count(in: $0) }) }
     }
 
     // MARK: Durability
@@ -92,10 +118,34 @@ package final class LimitService: GRPCService {
 
     package func onDurable(_ notify: @escaping @Sendable () -> Void) { gate.onDurable(notify) }
 
+    package func roomMayBe() {
+        withdrawLate()
+        lane.resumeWork()
+    }
+
+    package var hasRoom: Bool { lane.hasRoom }
+
+    package func awaitRoom() { lane.awaitRoom() }
+
     package func withdraw(_ undo: UnsafeRawBufferPointer) {
         lane.beginBatch()
         lane.caller = 0
+        let done = late.isEmpty ? withdrawWhileThereIsRoom(undo) : 0
+        guard done < undo.count else { return }
+        late.append(contentsOf: undo[done...])
+        lane.awaitRoom()
+    }
+
+    /// - Returns: bytes of what was taken back.
+    private func withdrawWhileThereIsRoom(_ undo: UnsafeRawBufferPointer) -> Int {
         Withdrawal.forEach(in: undo) { command, answer in lane.withdraw(command, answer) }
+    }
+
+    private func withdrawLate() {
+        guard !late.isEmpty else { return }
+        lane.caller = 0
+        let done = late.withUnsafeBytes { withdrawWhileThereIsRoom($0) }
+        late.removeFirst(done)
     }
 
     /// Has the answer wait that the engine has just given, if it must.
@@ -142,6 +192,10 @@ package final class LimitService: GRPCService {
         }
     }
 
+    package func admit(_ call: CallContext) -> GRPCFailure? {
+        permission(of: call) == nil ? GRPCFailure(Self.unauthenticated, encoder: encoder) : nil
+    }
+
     package func streamOpened(_ call: CallContext) -> GRPCFailure? {
         guard let permission = permission(of: call) else {
             return GRPCFailure(Self.unauthenticated, encoder: encoder)
@@ -168,6 +222,7 @@ package final class LimitService: GRPCService {
             let failure = lane.check(command, answer: &answers.pointee.check)
             holdIfNeeded(call)
             if let failure {
+                if lane.waitsForRoom { return .putOff }
                 write(&response) { encoder.failedCheck(failure, into: $0) }
             } else {
                 noteWithdrawal(call, command)
@@ -201,8 +256,10 @@ package final class LimitService: GRPCService {
         } else if !permission.seesEverything {
             return GRPCFailure(Self.forbidden, encoder: encoder)
         }
-        return watches.open(call, tenant: tenant, isTenant: permission.isTenant)
-            .map { GRPCFailure($0, encoder: encoder) }
+        return watches.open(
+            call, tenant: tenant, isTenant: permission.isTenant, isLimited: permission.isLimited
+        )
+        .map { GRPCFailure($0, encoder: encoder) }
     }
 
     package func streamWritable(_ token: CallToken) { watches.writable(token) }
@@ -226,14 +283,20 @@ package final class LimitService: GRPCService {
             let caller = callers.find(call.authorization, nowNanoseconds: call.nowNanoseconds)
         else { return nil }
         lane.caller = caller.pointee.number
+        lane.isLimited = caller.pointee.tenants != nil
         return Permission(caller: caller)
     }
 
-    /// Why a caller cannot settle a reservation, which for one that it may not see is not there; nil: it can.
+    /// Why a caller cannot settle a reservation, which for one that it may not see, or takes for another tenant's, is
+    /// not there; nil: it can.
     @inline(__always)
-    private func refusal(_ permission: Permission, ofReservation id: UInt64) -> Failure? {
-        guard permission.isLimited else { return nil }
-        return lane.refusal(ofReservation: id, unless: permission.covers)
+    private func refusal(
+        _ permission: Permission, ofReservation id: UInt64, of tenantID: BorrowedBytes
+    ) -> Failure? {
+        guard permission.isLimited || tenantID.count > 0 else { return nil }
+        return lane.refusal(ofReservation: id) { owner in
+            permission.covers(owner) && (tenantID.count == 0 || tenantID.elementsEqual(owner))
+        }
     }
 
     // MARK: Methods
@@ -250,7 +313,7 @@ package final class LimitService: GRPCService {
         guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
         let failure = lane.check(command, answer: &answers.pointee.check)
         holdIfNeeded(call)
-        if let failure { return failed(failure) }
+        if let failure { return ended(failure) }
         noteWithdrawal(call, command)
         if call.denyAsStatus, let denial = Denial(answers.pointee.check) {
             return denied(denial, Subjects(command))
@@ -268,7 +331,7 @@ package final class LimitService: GRPCService {
         case .success(let decoded): count = decoded
         case .failure(let failure): return refused(failure)
         }
-        for index in 0..<count {
+        for index in min(call.progress, count)..<count {
             switch decoder.batchEntry(index) {
             case .failure(let failure):
                 let violations = decoder.violations
@@ -283,6 +346,10 @@ package final class LimitService: GRPCService {
                 let failure = lane.check(command, answer: &answers.pointee.check)
                 holdIfNeeded(call)
                 if let failure {
+                    if lane.waitsForRoom {
+                        call.progress = index
+                        return .putOff
+                    }
                     write(&response) { encoder.failedBatchResult(failure, into: $0) }
                 } else {
                     // Even if this entry need not wait: a later one may make the whole answer late.
@@ -303,12 +370,14 @@ package final class LimitService: GRPCService {
         switch decoder.commit(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = refusal(permission, ofReservation: command.reservationID) {
+            if let failure = refusal(
+                permission, ofReservation: command.reservationID, of: command.tenantID)
+            {
                 return failed(failure)
             }
             let failure = lane.commit(command, answer: &answers.pointee.commit)
             holdIfNeeded(call)
-            if let failure { return failed(failure) }
+            if let failure { return ended(failure) }
             write(&response) {
                 encoder.commit(answers.pointee.commit, reservationSubjects, into: $0)
             }
@@ -322,14 +391,16 @@ package final class LimitService: GRPCService {
     ) -> CallOutcome {
         switch decoder.release(request) {
         case .failure(let failure): return refused(failure)
-        case .success(let reservationID):
-            if let failure = refusal(permission, ofReservation: reservationID) {
+        case .success(let command):
+            if let failure = refusal(
+                permission, ofReservation: command.reservationID, of: command.tenantID)
+            {
                 return failed(failure)
             }
             var answer = ReleaseAnswer()
-            let failure = lane.release(reservationID, answer: &answer)
+            let failure = lane.release(command.reservationID, answer: &answer)
             holdIfNeeded(call)
-            if let failure { return failed(failure) }
+            if let failure { return ended(failure) }
             write(&response) { encoder.release(answer, into: $0) }
             return .done
         }
@@ -342,12 +413,14 @@ package final class LimitService: GRPCService {
         switch decoder.extend(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
-            if let failure = refusal(permission, ofReservation: command.reservationID) {
+            if let failure = refusal(
+                permission, ofReservation: command.reservationID, of: command.tenantID)
+            {
                 return failed(failure)
             }
             let failure = lane.extend(command, answer: &answers.pointee.extend)
             holdIfNeeded(call)
-            if let failure { return failed(failure) }
+            if let failure { return ended(failure) }
             if call.denyAsStatus, let denial = Denial(answers.pointee.extend) {
                 return denied(denial, reservationSubjects)
             }
@@ -368,7 +441,7 @@ package final class LimitService: GRPCService {
             guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.record(command, answer: &answers.pointee.record)
             holdIfNeeded(call)
-            if let failure { return failed(failure) }
+            if let failure { return ended(failure) }
             write(&response) { encoder.record(answers.pointee.record, Subjects(command), into: $0) }
             return .done
         }
@@ -384,7 +457,7 @@ package final class LimitService: GRPCService {
             guard permission.covers(query.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.usage(query, answer: &answers.pointee.usage)
             holdIfNeeded(call)
-            if let failure { return failed(failure) }
+            if let failure { return ended(failure) }
             let isHidden = permission.isTenant && !lane.disclosesLimits
             write(&response) {
                 encoder.usage(
@@ -431,6 +504,11 @@ package final class LimitService: GRPCService {
     /// A request that was refused as a whole.
     private func failed(_ failure: Failure) -> CallOutcome {
         .failed(GRPCFailure(failure, encoder: encoder))
+    }
+
+    /// What a failure of the lane's last call comes to: another try, if only the journal had no room just then.
+    private func ended(_ failure: Failure) -> CallOutcome {
+        lane.waitsForRoom ? .putOff : failed(failure)
     }
 
     /// A denial for a caller that wants it as a status.

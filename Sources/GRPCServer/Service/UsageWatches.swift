@@ -9,6 +9,8 @@ package struct WatchBounds: Sendable {
     package var watches = 1_000
     /// Among them, watches of all tenants: each remembers 20 bytes for every tenant and profile.
     package var watchesOfEverything = 16
+    /// Percent of them that a tenant may have when three quarters are in use and its caller is bound to tenants.
+    package var tenantShare = 10
     /// From the end of a watch's walk over its subjects to the next one, and so between two messages about a subject.
     package var pauseMilliseconds: UInt64 = 100
     /// What all walks together may cost in a tick of 10 ms, see `UsageWatch`: looks at subjects, or 16 times fewer
@@ -105,10 +107,19 @@ final class UsageWatches {
     /// - Parameters:
     ///   - tenant: a number; nil: everything.
     ///   - isTenant: the caller may not see limits, unless the tenant's settings say so.
+    ///   - isLimited: the caller may act for some tenants only.
     /// - Returns: why it is refused; nil: it is not.
-    func open(_ call: CallContext, tenant: Int?, isTenant: Bool) -> Failure? {
+    func open(_ call: CallContext, tenant: Int?, isTenant: Bool, isLimited: Bool) -> Failure? {
         guard watches.count < bounds.watches else {
             return Failure(.tooManyRequests, detail: "There are as many watches as there may be")
+        }
+        if let tenant, isLimited, watches.count * 4 >= bounds.watches * 3 {
+            let ofTenant = watches.count { $0.walk.tenant == tenant }
+            guard ofTenant * 100 < bounds.watches * bounds.tenantShare else {
+                return Failure(
+                    .tooManyRequests,
+                    detail: "The tenant has more than its share of the watches, and few are left")
+            }
         }
         if tenant == nil {
             let ofEverything = watches.count { $0.walk.tenant == nil }
@@ -214,7 +225,7 @@ final class UsageWatches {
         case .usage: break
         case .end, .failure: watch.dueNanoseconds = .max
         }
-        if gate.answerWaits { batchWaits = true }
+        if gate.answerWaits || watch.walk.absenceWaits { batchWaits = true }
     }
 
     // MARK: Sending

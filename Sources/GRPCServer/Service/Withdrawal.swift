@@ -9,6 +9,8 @@ enum Withdrawal {
         var amounts: Amounts
         var cycleStart: Int64
         var dayStart: Int64
+        /// `CheckAnswer.raised`
+        var raised: UInt32
         var tenantBytes: UInt8
         var profileBytes: UInt8
     }
@@ -22,28 +24,45 @@ enum Withdrawal {
         if reservationID != 0 {
             withUnsafeBytes(of: &reservationID) { call.undo($0) }
         } else if command.mode == .commit {
-            noteCharge(command, cycleStart: answer.cycleStart, dayStart: answer.dayStart, in: call)
+            noteCharge(
+                command, cycleStart: answer.cycleStart, dayStart: answer.dayStart,
+                raised: answer.raised, in: call)
         }
     }
 
     private static func noteCharge(
-        _ command: CheckCommand, cycleStart: Int64, dayStart: Int64, in call: CallContext
+        _ command: CheckCommand, cycleStart: Int64, dayStart: Int64, raised: EventSet,
+        in call: CallContext
     ) {
         withUnsafeBytes(of: UInt64(0)) { call.undo($0) }
         // Ids are at most 64 bytes long.
         let charge = Charge(
             amounts: command.amounts, cycleStart: cycleStart, dayStart: dayStart,
-            tenantBytes: UInt8(command.tenantID.count), profileBytes: UInt8(command.profileID.count)
+            raised: raised.rawValue, tenantBytes: UInt8(command.tenantID.count),
+            profileBytes: UInt8(command.profileID.count)
         )
         withUnsafeBytes(of: charge) { call.undo($0) }
         call.undo(command.tenantID)
         call.undo(command.profileID)
     }
 
-    /// Calls `body` with the parts of each command and answer that a withdrawal needs, in the order of the notes.
+    /// How many withdrawals the notes are.
+    static func count(in undo: UnsafeRawBufferPointer) -> Int {
+        var count = 0
+        _ = forEach(in: undo) { _, _ in
+            count += 1
+            return true
+        }
+        return count
+    }
+
+    /// Calls `body` with the parts of each command and answer that a withdrawal needs, in the order of the notes, until it
+    /// returns false.
+    ///
+    /// - Returns: bytes of the notes for which it returned true.
     static func forEach(
-        in undo: UnsafeRawBufferPointer, _ body: (CheckCommand, CheckAnswer) -> Void
-    ) {
+        in undo: UnsafeRawBufferPointer, _ body: (CheckCommand, CheckAnswer) -> Bool
+    ) -> Int {
         var rest = undo
         func take(_ count: Int) -> UnsafeRawBufferPointer {
             let front = UnsafeRawBufferPointer(rebasing: rest[..<count])
@@ -53,6 +72,7 @@ enum Withdrawal {
         var answer = CheckAnswer()
         answer.decision = .allowed
         while !rest.isEmpty {
+            let left = rest.count
             answer.reservationID = take(8).loadUnaligned(as: UInt64.self)
             var command = CheckCommand(
                 tenantID: take(0), action: .unspecified, amounts: Amounts())
@@ -64,8 +84,10 @@ enum Withdrawal {
                 command.profileID = take(Int(charge.profileBytes))
                 answer.cycleStart = charge.cycleStart
                 answer.dayStart = charge.dayStart
+                answer.raised = EventSet(rawValue: charge.raised)
             }
-            body(command, answer)
+            guard body(command, answer) else { return undo.count - left }
         }
+        return undo.count
     }
 }

@@ -6,8 +6,11 @@ struct ActiveCall {
     var method = 0
     /// On the monotonic clock; `UInt64.max`: none.
     var deadlineNanoseconds = UInt64.max
-    /// Its answers among those that the loop holds. While there are any, the call keeps its stream.
+    /// Requests whose answers are held, or of a stream stand behind one that is. While there are any, the call keeps its
+    /// stream.
     var heldAnswers = 0
+    /// Its request is not complete: it is in the table for its deadline alone.
+    var awaitsBody = false
     /// Its caller has been told how it ended, or is gone: held answers are taken back, not sent.
     var isOver = false
     /// How the call ends when all held answers have left.
@@ -20,6 +23,17 @@ struct ActiveCall {
         case open
         case failed(GRPCFailure)
     }
+}
+
+/// A unary request that waits for room, as far as it was decided. Its bytes stay in the stream's input, what was written
+/// of its answer in the output.
+struct PutOffCall {
+    let stream: StreamHandle
+    let progress: Int
+    let isHeld: Bool
+    /// What would take back what was done of it.
+    let undo: [UInt8]
+    let receivedNanoseconds: UInt64
 }
 
 /// The active calls of a connection, by stream index. Its state lies outside the struct, so that an owner may keep

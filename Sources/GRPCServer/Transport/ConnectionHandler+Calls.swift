@@ -6,6 +6,7 @@ extension ConnectionHandler {
     func handle(_ stream: StreamHandle, _ events: StreamEvents) {
         if events.contains(.closed) { return closed(stream) }
         if let call = calls[stream] {
+            if call.pointee.awaitsBody { return bodyArrived(call, events) }
             if call.pointee.streaming != nil { continueStream(stream, events) }
             return  // a unary call whose answer is held
         }
@@ -16,8 +17,26 @@ extension ConnectionHandler {
         begin(stream, head, events)
     }
 
+    /// A request is complete, or too large, that was waited for with a deadline.
+    private func bodyArrived(_ call: UnsafeMutablePointer<ActiveCall>, _ events: StreamEvents) {
+        let stream = call.pointee.stream
+        calls.remove(call)
+        handle(stream, events)
+    }
+
+    /// The head of a request is there and its body is not: a stranger's is not waited for.
+    private func awaitBody(_ stream: StreamHandle, method: Int, deadline: UInt64) {
+        if let failure = service.admit(loop.call) { return fail(stream, failure) }
+        if !isKnown { becomeKnown() }
+        guard deadline != .max else { return }
+        var call = ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline)
+        call.awaitsBody = true
+        calls.add(call)
+    }
+
     /// Answers a request that no method is asked about, since it is no gRPC call, or a bad one.
     private func refuse(_ stream: StreamHandle, _ head: RequestHead, _ events: StreamEvents) {
+        if head.isTooLarge { return fail(stream, Self.tooMuchMetadata) }
         guard head.contentType == .grpc else {
             return rejectHTTP(stream, ReplyHeaders.unsupportedMediaType)
         }
@@ -48,7 +67,11 @@ extension ConnectionHandler {
         let deadline = deadlineNanoseconds(head)
         guard deadline > nowNanoseconds else { return fail(stream, Self.deadlineExceeded) }
         prepareCall(stream, head, method: method, deadline: deadline)
-        switch loop.limits[method].kind {
+        let kind = loop.limits[method].kind
+        if !events.contains(.end), kind == .unary || kind == .serverStreaming {
+            return awaitBody(stream, method: method, deadline: deadline)
+        }
+        switch kind {
         case .unary:
             guard let request = singleRequest(stream, method) else { return }
             decideUnary(stream, request, method: method, deadline: deadline)
@@ -109,8 +132,16 @@ extension ConnectionHandler {
         _ stream: StreamHandle, _ request: UnsafeRawBufferPointer, method: Int, deadline: UInt64
     ) {
         guard let output = session.output(stream) else { return }
-        let mark = loop.undoMark
-        var response = ResponseBuffer(output)
+        decideUnary(
+            stream, request, method: method, deadline: deadline, ResponseBuffer(output),
+            AnswerUndo(loop))
+    }
+
+    private func decideUnary(
+        _ stream: StreamHandle, _ request: UnsafeRawBufferPointer, method: Int, deadline: UInt64,
+        _ buffer: ResponseBuffer, _ undo: consuming AnswerUndo
+    ) {
+        var response = buffer
         let failure: GRPCFailure?
         switch service.unary(loop.call, request: request, response: &response) {
         case .done:
@@ -119,19 +150,78 @@ extension ConnectionHandler {
         case .failed(let reason):
             response.cancel()
             failure = reason
+        case .putOff:
+            return putOff(stream, method: method, deadline: deadline, undo)
         }
+        if !isKnown, failure?.code != .unauthenticated { becomeKnown() }
         if loop.call.values.pointee.isHeld {
-            hold(stream, failure, method: method, deadline: deadline, undoSince: mark)
-            return
+            return hold(
+                stream, failure, method: method, deadline: deadline, kept(undo, failure))
         }
         answeredAtOnce &+= 1
         if isLate(deadline) {
-            loop.withdraw(since: mark)
+            undo.withdraw()
             fail(stream, Self.deadlineExceeded)
         } else {
-            loop.forgetUndo(since: mark)
+            kept(undo, failure).forget()
             answer(stream, failure)
         }
+    }
+
+    /// What would take an answer back. A failure says that nothing was done: what was is taken back at once, be it of a part
+    /// that was decided before the request was put off.
+    @inline(__always)
+    func kept(_ undo: consuming AnswerUndo, _ failure: GRPCFailure?) -> AnswerUndo {
+        guard failure != nil else { return undo }
+        undo.withdraw()
+        return AnswerUndo(loop)
+    }
+
+    // MARK: Requests that are put off
+
+    /// Keeps a unary request, as far as it was decided, until there is room for the rest.
+    private func putOff(
+        _ stream: StreamHandle, method: Int, deadline: UInt64, _ undo: consuming AnswerUndo
+    ) {
+        let values = loop.call.values.pointee
+        putOffCall = PutOffCall(
+            stream: stream, progress: values.progress, isHeld: values.isHeld, undo: undo.putOff(),
+            receivedNanoseconds: nowNanoseconds)
+        calls.add(ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline))
+        putOff()
+    }
+
+    /// Goes on with the unary request that was put off.
+    func resumePutOffCall() {
+        guard let waiting = putOffCall else { return }
+        guard let call = calls[waiting.stream], let head = session.request(waiting.stream),
+            let output = session.output(waiting.stream)
+        else { return dropPutOffCall() }
+        let (stream, method) = (waiting.stream, call.pointee.method)
+        let deadline = call.pointee.deadlineNanoseconds
+        guard !isLate(deadline) else { return finishCall(call, Self.deadlineExceeded) }
+        calls.remove(call)
+        putOffCall = nil
+        // What it took until here counts as the time that its answer took.
+        let now = nowNanoseconds
+        nowNanoseconds = waiting.receivedNanoseconds
+        defer { nowNanoseconds = now }
+        prepareCall(stream, head, method: method, deadline: deadline)
+        loop.call.values.pointee.progress = waiting.progress
+        loop.call.values.pointee.isHeld = waiting.isHeld
+        let undo = AnswerUndo(loop, noted: waiting.undo)
+        guard let request = singleRequest(stream, method) else { return undo.withdraw() }
+        decideUnary(
+            stream, request, method: method, deadline: deadline, ResponseBuffer(resuming: output),
+            undo)
+    }
+
+    /// The unary request that was put off will not be decided: what was done of it is taken back.
+    private func dropPutOffCall() {
+        guard let waiting = putOffCall else { return }
+        putOffCall = nil
+        guard !waiting.undo.isEmpty else { return }
+        waiting.undo.withUnsafeBytes { service.withdraw($0) }
     }
 
     private func answer(_ stream: StreamHandle, _ failure: GRPCFailure?) {
@@ -150,24 +240,23 @@ extension ConnectionHandler {
     /// Keeps the answer that stands in a unary call's output, or its failure, until its ticket.
     private func hold(
         _ stream: StreamHandle, _ failure: GRPCFailure?, method: Int, deadline: UInt64,
-        undoSince mark: Int
+        _ undo: consuming AnswerUndo
     ) {
         session.consume(stream, byteCount: session.input(stream).count)
         var call = ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline)
         if let failure { call.ending = .failed(failure) }
         let answerBytes = session.output(stream)?.pointee.count ?? 0
-        _ = hold(calls.add(call), answerBytes: answerBytes, undoSince: mark)
+        _ = hold(calls.add(call), answerBytes: answerBytes, undo)
     }
 
     /// Files an answer of `call` among those of the loop.
     ///
     /// - Returns: the answer's number.
     func hold(
-        _ call: UnsafeMutablePointer<ActiveCall>, answerBytes: Int, undoSince mark: Int
+        _ call: UnsafeMutablePointer<ActiveCall>, answerBytes: Int, _ undo: consuming AnswerUndo
     ) -> UInt64 {
-        let undoBytes = loop.undoMark - mark
+        let undoBytes = undo.keep()
         call.pointee.heldAnswers += 1
-        heldAnswers += 1
         heldBytes += answerBytes + undoBytes
         return loop.hold(
             HeldAnswer(
@@ -181,10 +270,10 @@ extension ConnectionHandler {
     /// - Parameter isCut: nobody waits any longer for what is still held.
     /// - Returns: whether it left; if not, what the service did is to be withdrawn.
     func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) -> Bool {
-        heldAnswers -= 1
         heldBytes -= Int(answer.answerBytes) + Int(answer.undoBytes)
+        // A call stays as long as one of its answers is held.
         guard let call = calls[answer.stream] else { return false }
-        call.pointee.heldAnswers -= 1
+        call.pointee.heldAnswers -= Int(answer.messages)
         let isGone = isCut || call.pointee.isOver || !session.isOpen(answer.stream)
         let isLate = !isGone && call.pointee.deadlineNanoseconds <= now
         if call.pointee.streaming != nil {
@@ -242,6 +331,7 @@ extension ConnectionHandler {
     /// - Parameter failure: nil: OK.
     func finishCall(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure?) {
         let stream = call.pointee.stream
+        if putOffCall?.stream == stream { dropPutOffCall() }
         let keep = call.pointee.heldAnswers > 0
         let streaming = call.pointee.streaming
         if keep { call.pointee.isOver = true } else { calls.remove(call) }
@@ -272,12 +362,15 @@ extension ConnectionHandler {
                 loop.fields.append(name: "grpc-accept-encoding", value: $0)
             }
         }
-        session.reject(stream, headers: loop.okHeaders, fields: loop.fields, keep: keep)
+        session.reject(
+            stream, headers: loop.okHeaders, fields: loop.fields,
+            isStrangers: failure.code == .unauthenticated, keep: keep)
     }
 
     /// The peer has reset the stream, or the connection is gone, or the stream was kept and is done.
     func closed(_ stream: StreamHandle) {
         guard let call = calls[stream] else { return session.release(stream) }
+        if putOffCall?.stream == stream { dropPutOffCall() }
         let wasOver = call.pointee.isOver
         let isStreaming = call.pointee.streaming != nil
         if call.pointee.heldAnswers > 0 {
@@ -292,5 +385,9 @@ extension ConnectionHandler {
     static let deadlineExceeded = GRPCFailure(.deadlineExceeded, "the deadline has passed")
     static let cutShort = GRPCFailure(.internal, "the request message is cut short")
     static let compressed = GRPCFailure(.internal, "a compressed message without grpc-encoding")
+    static let shuttingDown = GRPCFailure(.unavailable, "the server is shutting down")
+    static let retired = GRPCFailure(.unavailable, "the connection has come to its end")
+    static let tooMuchMetadata = GRPCFailure(
+        .resourceExhausted, "more metadata than a request may have")
     static let tooLarge = GRPCFailure(.resourceExhausted, "the request message is too large")
 }

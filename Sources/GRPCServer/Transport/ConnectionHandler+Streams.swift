@@ -5,8 +5,6 @@ final class StreamCall {
     let kind: MethodKind
     /// Answers in the order of their requests, prefix included, from the first that is held on.
     let waiting: UnsafeMutablePointer<ByteQueue>
-    /// Requests whose answers are in `waiting`.
-    var unanswered = 0
     /// The number of its last held answer; while that is held, what follows stands behind it.
     var lastHeld: UInt64 = 0
     /// The response's head was sent.
@@ -45,8 +43,10 @@ extension ConnectionHandler {
                 streaming: streaming))
         if let failure = service.watch(loop.call, request: request) {
             if let call = calls[stream] { calls.remove(call) }
+            if !isKnown, failure.code != .unauthenticated { becomeKnown() }
             return fail(stream, failure)
         }
+        if !isKnown { becomeKnown() }
         guard calls[stream] != nil else { return }  // ended within `watch`
         startAnswers(stream, streaming)
     }
@@ -55,6 +55,7 @@ extension ConnectionHandler {
         _ stream: StreamHandle, _ events: StreamEvents, method: Int, deadline: UInt64
     ) {
         if let failure = service.streamOpened(loop.call) { return fail(stream, failure) }
+        if !isKnown { becomeKnown() }
         let streaming = StreamCall(kind: loop.limits[method].kind)
         calls.add(
             ActiveCall(
@@ -101,11 +102,11 @@ extension ConnectionHandler {
 
     /// Hands the messages that have come to the service, as many as may be unanswered.
     private func takeMessages(_ stream: StreamHandle, _ streaming: StreamCall) {
-        guard !streaming.isTaking, !streaming.isConcluded else { return }
+        guard !streaming.isTaking, !streaming.isConcluded, !isPutOff else { return }
         streaming.isTaking = true
         defer { streaming.isTaking = false }
         while let call = openCall(stream), let output = session.output(stream) {
-            guard streaming.unanswered < loop.configuration.maximumUnanswered,
+            guard call.pointee.heldAnswers < loop.configuration.maximumUnanswered,
                 streaming.waiting.pointee.count <= loop.configuration.maximumStreamOutputBytes
             else { break }
             guard output.pointee.count <= loop.configuration.maximumStreamOutputBytes else {
@@ -115,7 +116,7 @@ extension ConnectionHandler {
             let limit = loop.limits[call.pointee.method].maximumRequestBytes
             switch GRPCFraming.parse(body, maximumBytes: limit) {
             case .complete(let request, let consumed):
-                take(call, streaming, request, output)
+                guard take(call, streaming, request, output) else { return session.push(stream) }
                 session.consume(stream, byteCount: consumed)
             case .incomplete:
                 if streaming.isHalfClosed { conclude(call, streaming, body, output) }
@@ -130,49 +131,71 @@ extension ConnectionHandler {
         session.push(stream)
     }
 
-    /// One request of a stream.
+    /// Goes on with what the streams have brought while a request was put off.
+    func continueStreams() {
+        for index in 0..<calls.limit {
+            guard let call = calls.call(at: index), call.pointee.streaming != nil else { continue }
+            continueStream(call.pointee.stream, [])
+        }
+    }
+
+    /// One request of a stream. False: it was put off, and stays where it is.
     private func take(
         _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
         _ request: UnsafeRawBufferPointer, _ output: UnsafeMutablePointer<ByteQueue>
-    ) {
+    ) -> Bool {
         let stream = call.pointee.stream
-        guard let head = session.request(stream) else { return }
+        guard let head = session.request(stream) else { return true }
         prepareCall(
             stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
-        let mark = loop.undoMark
+        let undo = AnswerUndo(loop)
         // Whether this answer must wait is known only when it is there; most either all do or none.
         let target = call.pointee.heldAnswers > 0 ? streaming.waiting : output
         let start = target.pointee.count
         var response = ResponseBuffer(target)
         let outcome = service.message(loop.call, request: request, response: &response)
         let isHeld = loop.call.values.pointee.isHeld
+        var failed: GRPCFailure?
         if !isHeld, isLate(call.pointee.deadlineNanoseconds) {
             response.cancel()
-            loop.withdraw(since: mark)
-            return finishCall(call, Self.deadlineExceeded)
+            undo.withdraw()
+            finishCall(call, Self.deadlineExceeded)
+            return true
         }
         switch outcome {
+        case .putOff:
+            response.cancel()
+            // It is asked again as a whole.
+            undo.withdraw()
+            putOff()
+            return false
         case .done where streaming.kind == .clientStreaming:
             response.cancel()
             streaming.isHeld = streaming.isHeld || isHeld
-            return loop.forgetUndo(since: mark)
+            undo.forget()
+            return true
         case .done:
             response.close()
         case .failed(let failure):
             response.cancel()
             if !isHeld {
-                loop.forgetUndo(since: mark)
-                return endInTurn(call, failure)
+                kept(undo, failure).forget()
+                endInTurn(call, failure)
+                return true
             }
             call.pointee.ending = .failed(failure)
+            failed = failure
         }
-        file(call, streaming, from: target, start: start, isHeld: isHeld, undoSince: mark)
+        file(
+            call, streaming, from: target, start: start, isHeld: isHeld, kept(undo, failed))
+        return true
     }
 
     /// Puts an answer that was written to `source` where it waits, if it must.
     private func file(
         _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
-        from source: UnsafeMutablePointer<ByteQueue>, start: Int, isHeld: Bool, undoSince mark: Int
+        from source: UnsafeMutablePointer<ByteQueue>, start: Int, isHeld: Bool,
+        _ undo: consuming AnswerUndo
     ) {
         let waiting = streaming.waiting
         if isHeld, source != waiting {
@@ -181,16 +204,15 @@ extension ConnectionHandler {
             source.pointee.truncate(to: start)
         }
         if isHeld {
-            streaming.unanswered += 1
             let bytes = waiting.pointee.count - (source == waiting ? start : 0)
-            streaming.lastHeld = hold(call, answerBytes: bytes, undoSince: mark)
+            streaming.lastHeld = hold(call, answerBytes: bytes, undo)
         } else {
-            loop.forgetUndo(since: mark)
+            undo.forget()
             guard source == waiting else {
                 answeredAtOnce &+= 1
                 return
             }
-            streaming.unanswered += 1
+            call.pointee.heldAnswers += 1
             let bytes = waiting.pointee.count - start
             heldBytes += bytes
             loop.extendHeld(streaming.lastHeld, answerBytes: bytes)
@@ -211,7 +233,7 @@ extension ConnectionHandler {
         prepareCall(
             stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
         if streaming.isHeld { loop.call.hold() }
-        let mark = loop.undoMark
+        let undo = AnswerUndo(loop)
         var response = ResponseBuffer(output)
         var failure: GRPCFailure?
         switch service.halfClosed(loop.call, response: &response) {
@@ -219,20 +241,24 @@ extension ConnectionHandler {
         case .failed(let reason):
             response.cancel()
             failure = reason
+        case .putOff:
+            response.cancel()
+            failure = GRPCFailure(.unavailable, "there is no room")
         }
         if loop.call.values.pointee.isHeld {
             if let failure { call.pointee.ending = .failed(failure) }
             // The head was not sent, so nothing of the output leaves.
-            streaming.lastHeld = hold(call, answerBytes: output.pointee.count, undoSince: mark)
+            streaming.lastHeld = hold(
+                call, answerBytes: output.pointee.count, kept(undo, failure))
             return
         }
         answeredAtOnce &+= 1
         if isLate(call.pointee.deadlineNanoseconds) {
             response.cancel()
-            loop.withdraw(since: mark)
+            undo.withdraw()
             finishCall(call, Self.deadlineExceeded)
         } else {
-            loop.forgetUndo(since: mark)
+            kept(undo, failure).forget()
             finishCall(call, failure)
         }
     }
@@ -249,8 +275,8 @@ extension ConnectionHandler {
             let count = Int(answer.answerBytes)
             output.pointee.append(
                 UnsafeRawBufferPointer(rebasing: waiting.pointee.readable[..<count]))
-            waiting.pointee.consume(count)
-            streaming.unanswered -= Int(answer.messages)
+            waiting.pointee.consume(
+                count, retaining: loop.configuration.session.retainedBufferBytes)
         }
         if isLast {
             if case .failed(let failure) = call.pointee.ending {
@@ -259,7 +285,7 @@ extension ConnectionHandler {
             if streaming.isConcluded { return finishCall(call, nil) }
         }
         session.push(stream)
-        if isLast || streaming.unanswered <= loop.configuration.maximumUnanswered / 2 {
+        if isLast || call.pointee.heldAnswers <= loop.configuration.maximumUnanswered / 2 {
             continueStream(stream, [])
         }
         if isLast { endIfIdle(stream) }
@@ -301,9 +327,9 @@ extension ConnectionHandler {
 
     /// Ends a stream that owes nothing, if no more is wanted of this connection.
     private func endIfIdle(_ stream: StreamHandle) {
-        guard isLastGoAwaySent, let call = calls[stream], call.pointee.streaming != nil,
+        guard let reason = life.leaving, let call = calls[stream], call.pointee.streaming != nil,
             call.pointee.heldAnswers == 0
         else { return }
-        finishCall(call, GRPCFailure(.unavailable, "the server is shutting down"))
+        finishCall(call, reason == .dismissed ? Self.shuttingDown : Self.retired)
     }
 }

@@ -1,12 +1,16 @@
+internal import Admission
 internal import Glibc
 internal import HTTP2
 internal import NIOCore
 
 /// One connection: bytes between its channel and its HTTP/2 session. Calls are in
-/// `ConnectionHandler+Calls.swift` and `ConnectionHandler+Streams.swift`.
+/// `ConnectionHandler+Calls.swift` and `ConnectionHandler+Streams.swift`, time and memory in
+/// `ConnectionHandler+Care.swift`.
 ///
 /// A read is worked off in place: all streams that it completed are decided, and what came of them
-/// goes out in one write. Nothing is read while the peer does not take what waits for it.
+/// goes out in one write. A read is one turn: what header fields make more work than a turn may have waits for another
+/// turn, as everybody else has had theirs. Nothing is read while the peer's machine does not take what waits for it, or
+/// the process has no memory for more.
 final class ConnectionHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -16,20 +20,23 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let service: any GRPCService
     let session: ServerSession
     let peer: String
-    /// Its part of the server's connections, given back with this object.
-    private let admission: Admission
+    /// Its place among the server's connections.
+    let admission: ConnectionPlace
     private(set) var place: (index: UInt32, generation: UInt32) = (0, 0)
     /// Whether `place` is taken.
     private var isPlaced = false
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
     /// Whether the channel is there.
     var isOpen: Bool { context != nil }
-    private var isWritable = true
-    private var isReadPaused = false
-    private var readWanted = false
-    private var isClosing = false
-    private var hasSettings = false
-    private(set) var isLastGoAwaySent = false
+    private(set) var isWritable = true
+    private var readGate = ReadGate()
+    /// When it is asked for a sign of life, told that it ends, and given up.
+    var life: ConnectionLifecycle
+    /// What was read and is for another turn.
+    private(set) var unread: ByteBuffer?
+    /// Its part of the bytes that wait for peers, and whether it may have more.
+    var share: PeerMemoryShare
+    var hasMemory = true
     /// Set by `ServerLoop` while this connection waits in its list.
     var isDirty = false
     /// While the connection is being worked on: it will write by itself.
@@ -37,31 +44,31 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// All but those that are answered within their read.
     let calls = CallTable()
-    /// This connection's part of the answers that the loop holds, and the bytes they keep.
-    var heldAnswers = 0
+    /// Bytes that this connection's part of the answers that the loop holds keeps.
     var heldBytes = 0
+    /// Set while a request waits for room: nothing more is decided or read.
+    private(set) var isPutOff = false
+    /// The unary request that waits; nil: messages of a stream do, which stay where they are.
+    var putOffCall: PutOffCall?
     /// Answers given since the last write that need not wait for the disk.
     var answeredAtOnce: UInt64 = 0
     /// The clock of the read that is being worked on.
-    private(set) var nowNanoseconds: UInt64
+    var nowNanoseconds: UInt64
 
-    private let openedNanoseconds: UInt64
-    private var lastActivityNanoseconds: UInt64
-    private var drainBeganNanoseconds: UInt64?
-    /// Since when the peer has taken nothing although something waits; and what it had taken then.
-    private var stalledSinceNanoseconds: UInt64?
-    private var stalledSentBytes: UInt64 = 0
+    /// Whether the peer has shown who it is.
+    var isKnown = false
 
-    init(loop: ServerLoop, service: any GRPCService, peer: String, admission: Admission) {
+    init(loop: ServerLoop, service: any GRPCService, peer: String, admission: ConnectionPlace) {
         self.loop = loop
         self.service = service
         self.peer = peer
         self.admission = admission
         session = ServerSession(
             configuration: loop.configuration.session, memory: loop.memory, routes: loop.routes)
+        share = PeerMemoryShare(of: loop.configuration.peerMemory)
         nowNanoseconds = loop.clock()
-        openedNanoseconds = nowNanoseconds
-        lastActivityNanoseconds = nowNanoseconds
+        life = ConnectionLifecycle(opened: nowNanoseconds, loop.configuration)
+        if admission.isSuspect { session.limitCredit() }
     }
 
     // MARK: Channel events
@@ -81,8 +88,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Gives the place in the loop back, once, when the channel and all held answers are gone.
     func leave() {
-        guard isPlaced, context == nil, heldAnswers == 0 else { return }
+        // A call of a closed connection is there as long as one of its answers is held.
+        guard isPlaced, context == nil, calls.count == 0 else { return }
         isPlaced = false
+        admission.give(unpaidAtNanoseconds: isKnown && !session.hasOffended ? nil : loop.clock())
         loop.remove(place.index)
     }
 
@@ -106,13 +115,49 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         nowNanoseconds = loop.clock()
-        unwrapInboundIn(data).withUnsafeReadableBytes {
+        let bytes = unwrapInboundIn(data)
+        guard !life.isClosing else { return perform(life.discard(bytes.readableBytes)) }
+        let taken = bytes.withUnsafeReadableBytes {
             session.receive($0, nowNanoseconds: nowNanoseconds)
         }
-        lastActivityNanoseconds = nowNanoseconds
+        life.read(nowNanoseconds)
+        if session.isPaused { keep(bytes, from: taken) }
         isRunning = true
         _ = decide()
         isRunning = false
+    }
+
+    /// Keeps what the session has not taken for a turn of its own.
+    private func keep(_ bytes: ByteBuffer, from taken: Int) {
+        var rest = bytes
+        rest.moveReaderIndex(forwardBy: taken)
+        if var unread {
+            unread.writeBuffer(&rest)
+            self.unread = unread
+        } else {
+            unread = rest
+            scheduleTurn()
+        }
+    }
+
+    private func scheduleTurn() {
+        // Not at once: a loop does all that was given to it before it looks at its sockets again. Some strangers together
+        // leave it most of its time.
+        context?.eventLoop.assumeIsolated().scheduleTask(
+            in: isKnown ? .microseconds(50) : .milliseconds(1)
+        ) { [weak self] in self?.takeTurn() }
+    }
+
+    private func takeTurn() {
+        guard context != nil, var rest = unread else { return }
+        nowNanoseconds = loop.clock()
+        let taken = rest.withUnsafeReadableBytes {
+            session.resume($0, nowNanoseconds: nowNanoseconds)
+        }
+        rest.moveReaderIndex(forwardBy: taken)
+        unread = session.isPaused ? rest : nil
+        if session.isPaused { scheduleTurn() }
+        run()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -126,7 +171,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if isReadPaused { readWanted = true } else { context.read() }
+        if readGate.ask() { context.read() }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is Evicted { makeRoom() } else { context.fireUserInboundEventTriggered(event) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -147,27 +196,50 @@ final class ConnectionHandler: ChannelDuplexHandler {
             if answeredAtOnce > 0 { service.answersLeave() }
             write()
             noteAnswers()
-        } while isHeldBack && isWritable && hasOutputRoom
+            // What was written may have brought more to do, and no read follows that would do it.
+        } while (isHeldBack || session.hasReady) && isWritable && hasOutputRoom && !isPutOff
         isRunning = false
         noteSessionEvents()
-        updateReading(isHeldBack: isHeldBack)
+        noteMemory()
+        updateReading()
         if session.isFinished { closeAfterOutput() }
     }
 
     private var hasOutputRoom: Bool {
         session.queuedOutputBytes + heldBytes
-            <= loop.configuration.maximumConnectionOutputBytes
+            <= (hasMemory
+                ? loop.configuration.maximumConnectionOutputBytes
+                : loop.configuration.scarceConnectionOutputBytes)
     }
 
     /// Works off what the session reports.
     ///
     /// - Returns: false when it stopped because too many answers wait to be sent.
     private func decide() -> Bool {
-        while hasOutputRoom {
+        while hasOutputRoom, !isPutOff {
             guard let (stream, events) = session.nextReady() else { return true }
             handle(stream, events)
         }
         return false
+    }
+
+    /// A request found no room.
+    func putOff() {
+        guard !isPutOff else { return }
+        isPutOff = true
+        loop.putOff(self)
+    }
+
+    /// There may be room for what was put off.
+    func resume() {
+        isPutOff = false
+        guard context != nil else { return }
+        nowNanoseconds = loop.clock()
+        isRunning = true
+        resumePutOffCall()
+        if !isPutOff { continueStreams() }
+        isRunning = false
+        run()
     }
 
     private func write() {
@@ -192,31 +264,41 @@ final class ConnectionHandler: ChannelDuplexHandler {
         answeredAtOnce = 0
     }
 
-    private func updateReading(isHeldBack: Bool = false) {
-        isReadPaused = !isWritable || isHeldBack
-        if !isReadPaused, readWanted {
-            readWanted = false
-            context?.read()
-        }
+    /// While answers wait for the peer's windows it is read from, or it could not open them: what it may send then is
+    /// bounded by our windows and its streams.
+    private func updateReading() {
+        let isShut = !life.isClosing && (!isWritable || unread != nil || isPutOff)
+        if readGate.set(isShut: isShut) { context?.read() }
     }
 
     private func noteSessionEvents() {
         let events = session.takeEvents()
-        if events.contains(.settings) { hasSettings = true }
-        if events.contains(.pingAcknowledged), drainBeganNanoseconds != nil { sendLastGoAway() }
+        if events.contains(.settings) { life.settingsArrived() }
+        if events.contains(.pingAcknowledged) { perform(life.pingAcknowledged()) }
     }
 
     private func closeAfterOutput() {
-        guard !isClosing, let context else { return }
-        isClosing = true
+        guard let context, life.finish(loop.clock()) else { return }
+        unread = nil
         let written = context.eventLoop.makePromise(of: Void.self)
-        let channel = context.channel
-        written.futureResult.whenComplete { _ in channel.close(promise: nil) }
+        written.futureResult.assumeIsolated().whenComplete { [weak self] _ in self?.awaitPeersEnd()
+        }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+        updateReading()
+    }
+
+    /// Ends our side, and waits a little for the peer's end: what it has sent and nobody reads would have the system take
+    /// back the last that we said.
+    private func awaitPeersEnd() {
+        guard life.lingers, let context else { return close() }
+        context.close(mode: .output, promise: nil)
+        context.eventLoop.assumeIsolated().scheduleTask(in: loop.configuration.lingerTime) {
+            [weak self] in self?.close()
+        }
     }
 
     /// Closes at once and drops what the kernel still holds for a peer that takes nothing.
-    private func abort() {
+    func abort() {
         guard let context else { return }
         let channel = context.channel
         guard let options = channel as? any SocketOptionProvider else { return close() }
@@ -229,65 +311,33 @@ final class ConnectionHandler: ChannelDuplexHandler {
         context?.close(promise: nil)
     }
 
-    // MARK: Timers
-
-    /// Called every second.
-    func checkTimers(nowNanoseconds now: UInt64) {
-        guard context != nil else { return }
-        let configuration = loop.configuration
-        func isOver(_ timeout: TimeAmount, since start: UInt64) -> Bool {
-            now > start && now - start > UInt64(max(0, timeout.nanoseconds))
-        }
-        if !hasSettings, isOver(configuration.prefaceTimeout, since: openedNanoseconds) {
-            return close()
-        }
-        if isStalled(now), let since = stalledSinceNanoseconds,
-            isOver(configuration.writeStallTimeout, since: since)
-        {
-            return abort()
-        }
-        let requestTimeout = UInt64(max(0, configuration.requestTimeout.nanoseconds))
-        if session.openStreamCount > 0, now > requestTimeout {
-            session.resetIncompleteRequests(openedBefore: now - requestTimeout)
-            run()
-        }
-        if let began = drainBeganNanoseconds, isOver(.seconds(1), since: began) { sendLastGoAway() }
-        if session.openStreamCount == 0, drainBeganNanoseconds == nil,
-            isOver(configuration.idleTimeout, since: lastActivityNanoseconds)
-        {
-            beginDrain()
-        }
-    }
-
-    /// Whether output waits and none of it has gone since the last call.
-    private func isStalled(_ now: UInt64) -> Bool {
-        let sent = session.sentBodyBytes
-        guard !isWritable || session.queuedOutputBytes > 0 else {
-            stalledSinceNanoseconds = nil
-            return false
-        }
-        if stalledSinceNanoseconds == nil || sent != stalledSentBytes {
-            stalledSinceNanoseconds = now
-            stalledSentBytes = sent
-        }
-        return true
-    }
-
     // MARK: Drain
 
     /// Says that the end is near; the last GOAWAY follows when the peer has read it.
     func beginDrain() {
-        guard drainBeganNanoseconds == nil, context != nil else { return }
-        drainBeganNanoseconds = loop.clock()
-        session.announceShutdown()
-        run()
+        guard context != nil else { return }
+        perform(life.dismiss(loop.clock()))
     }
 
-    private func sendLastGoAway() {
-        guard !isLastGoAwaySent else { return }
-        isLastGoAwaySent = true
-        session.refuseNewStreams()
-        endIdleStreams()
-        run()
+    /// Does what the connection's life asks for.
+    func perform(_ actions: ConnectionLifecycle.Actions) {
+        guard !actions.isEmpty, context != nil else { return }
+        if actions.contains(.close) { return close() }
+        if actions.contains(.abort) { return abort() }
+        if actions.contains(.terminate) {
+            session.terminate(code: HTTP2ErrorCode.noError)
+            return run()
+        }
+        if actions.contains(.resetIncomplete) {
+            session.resetIncompleteRequests(openedBefore: loop.clock() - life.limits.request)
+        }
+        if actions.contains(.announceEnd) { session.announceShutdown() }
+        if actions.contains(.refuseStreams) {
+            session.refuseNewStreams()
+            endIdleStreams()
+        }
+        if actions.contains(.ping) { session.ping() }
+        if actions != .trim { run() }
+        if actions.contains(.trim) { session.trim() }
     }
 }

@@ -1,7 +1,7 @@
+internal import Admission
 internal import HTTP2
 package import NIOCore
 internal import NIOPosix
-internal import Synchronization
 package import Telemetry
 
 /// A gRPC server over HTTP/2: listens, spreads connections over its event loops, and drains.
@@ -62,50 +62,53 @@ package final class GRPCServer: Sendable {
         _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup,
         _ loops: [ServerLoop]
     ) async throws -> any Channel {
-        let quota = ConnectionQuota(
-            total: configuration.maximumConnections,
-            perAddress: configuration.maximumConnectionsPerAddress)
         let loopsByID = Dictionary(
             uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
         let noDelay = ChannelOptions.socketOption(.tcp_nodelay)
         return try await ServerBootstrap(group: group)
-            .serverChannelOption(ChannelOptions.backlog, value: 1_024)
+            .serverChannelOption(
+                ChannelOptions.backlog, value: Int32(ConnectionPlaces.backlog)
+            )
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(noDelay, value: 1)
             .childChannelOption(ChannelOptions.maxMessagesPerRead, value: 1)
             .childChannelOption(
                 ChannelOptions.recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 4 * 1024, initial: 16 * 1024, maximum: 64 * 1024)
+                value: configuration.readAllocator(isKnown: false)
             )
             .childChannelOption(
                 ChannelOptions.writeBufferWaterMark,
                 value: ChannelOptions.Types.WriteBufferWaterMark(
-                    low: 64 * 1024, high: 256 * 1024)
+                    low: 64 * 1024, high: 128 * 1024)
             )
             .childChannelInitializer { channel in
-                accept(channel, configuration, quota, loopsByID)
+                accept(channel, configuration, loopsByID)
             }
             .bind(host: configuration.host, port: configuration.port).get()
     }
 
     private static func accept(
-        _ channel: any Channel, _ configuration: ServerConfiguration, _ quota: ConnectionQuota,
+        _ channel: any Channel, _ configuration: ServerConfiguration,
         _ loops: [ObjectIdentifier: ServerLoop]
     ) -> EventLoopFuture<Void> {
         let address = channel.remoteAddress
-        let key = address?.ipAddress ?? ""
+        let host = address?.ipAddress ?? ""
         guard let loop = loops[ObjectIdentifier(channel.eventLoop)],
-            let admission = Admission(quota, address: key)
+            let place = configuration.places.take(
+                address: host, nowNanoseconds: configuration.clock(),
+                evict: { channel.pipeline.fireUserInboundEventTriggered(Evicted()) })
         else { return channel.eventLoop.makeFailedFuture(NotAccepted()) }
-        let peer = "\(key):\(address?.port ?? 0)"
+        let peer = "\(host):\(address?.port ?? 0)"
         let prepared =
             configuration.prepareChannel?(channel) ?? channel.eventLoop.makeSucceededVoidFuture()
         return prepared.flatMapThrowing {
             guard let service = loop.service else { throw NotAccepted() }
             let handler = ConnectionHandler(
-                loop: loop, service: service, peer: peer, admission: admission)
+                loop: loop, service: service, peer: peer, admission: place)
             try channel.pipeline.syncOperations.addHandler(handler)
+        }.flatMapErrorThrowing { error in
+            place.give()
+            throw error
         }
     }
 
@@ -156,54 +159,5 @@ package final class GRPCServer: Sendable {
 /// Why a connection is closed on arrival.
 struct NotAccepted: Error {}
 
-/// A connection's place among those that the server takes, given back when nobody needs it any more.
-final class Admission: Sendable {
-    private let quota: ConnectionQuota
-    private let address: String
-
-    /// - Returns: nil: there is no place.
-    init?(_ quota: ConnectionQuota, address: String) {
-        guard quota.take(address) else { return nil }
-        self.quota = quota
-        self.address = address
-    }
-
-    deinit { quota.give(address) }
-}
-
-/// Counts connections, in all and by address. Touched when one opens or closes.
-final class ConnectionQuota: Sendable {
-    private struct Counts {
-        var total = 0
-        var byAddress: [String: Int] = [:]
-    }
-
-    private let total: Int
-    private let perAddress: Int
-    private let counts = Mutex(Counts())
-
-    init(total: Int, perAddress: Int) {
-        self.total = total
-        self.perAddress = perAddress
-    }
-
-    /// Takes a place; false: there is none.
-    func take(_ address: String) -> Bool {
-        counts.withLock { counts in
-            guard counts.total < total, counts.byAddress[address, default: 0] < perAddress else {
-                return false
-            }
-            counts.total += 1
-            counts.byAddress[address, default: 0] += 1
-            return true
-        }
-    }
-
-    func give(_ address: String) {
-        counts.withLock { counts in
-            counts.total -= 1
-            let rest = counts.byAddress[address, default: 0] - 1
-            counts.byAddress[address] = rest > 0 ? rest : nil
-        }
-    }
-}
+/// Tells a connection that its place is another's now.
+struct Evicted: Sendable {}

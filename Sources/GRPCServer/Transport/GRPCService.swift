@@ -54,6 +54,10 @@ package enum CallOutcome {
     case done
     /// The call (with all its messages) ends with a status.
     case failed(GRPCFailure)
+    /// There is no room to decide it, or the rest of it, now: the same request is handed over again when `hasRoom` says
+    /// so, unless its deadline passes first. What stands in the response buffer stays, and so does `progress`. Not for
+    /// `halfClosed`.
+    case putOff
 }
 
 /// Names one call of one event loop. A plain value of 16 bytes; it names nothing any more once the
@@ -77,6 +81,8 @@ package final class CallContext {
         var denyAsStatus = false
         /// The answer must wait for the disk.
         var isHeld = false
+        /// How much of the request was decided when it was put off.
+        var progress = 0
         /// Unretained, for the hot path's sake: the connection calls, so it is there.
         unowned(unsafe) var connection: ConnectionHandler?
     }
@@ -118,6 +124,12 @@ package final class CallContext {
     /// `tollgate-deny: status` was sent.
     package var denyAsStatus: Bool { values.pointee.denyAsStatus }
 
+    /// How much of a unary request was decided before it was put off, in the service's own count; 0 at first.
+    package var progress: Int {
+        get { values.pointee.progress }
+        set { values.pointee.progress = newValue }
+    }
+
     /// The caller's address, for logs and audits: "127.0.0.1:50123".
     package var peer: String { values.pointee.connection?.peer ?? "" }
 
@@ -133,7 +145,8 @@ package final class CallContext {
     package var mayBeLate: Bool { values.pointee.isHeld || deadlineNanoseconds != .max }
 
     /// Adds bytes that are given to the service's `withdraw` should the answer not leave: its
-    /// caller's deadline passed, or the call was cancelled, or the connection broke.
+    /// caller's deadline passed, or the call was cancelled, or the connection broke, or the request
+    /// failed after a part of it was done.
     package func undo(_ bytes: UnsafeRawBufferPointer) { undo.pointee.append(bytes) }
 }
 
@@ -148,6 +161,12 @@ package protocol GRPCService: AnyObject {
     func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome
+
+    /// The head of a unary or server-streaming request has come, and its body has not: whether that may be kept until
+    /// it is complete. The same is asked again when it is.
+    ///
+    /// - Returns: why it is refused; nil: it is not.
+    func admit(_ call: CallContext) -> GRPCFailure?
 
     /// A client or bidirectional stream begins. `call.token` with sequence 0 names the call.
     ///
@@ -194,6 +213,15 @@ package protocol GRPCService: AnyObject {
     /// the first request.
     func onDurable(_ notify: @escaping @Sendable () -> Void)
 
+    /// There may be room: what else waits for it comes before the requests that were put off.
+    func roomMayBe()
+
+    /// Whether a request that was put off is worth another try.
+    var hasRoom: Bool { get }
+
+    /// A request was put off: room is to be made at once, and `onDurable`'s `notify` called when there may be some.
+    func awaitRoom()
+
     /// The answer for which the service noted `undo` did not leave: what it did is to be taken back.
     ///
     /// - Parameter undo: everything that was noted for one answer; valid during the call.
@@ -201,6 +229,8 @@ package protocol GRPCService: AnyObject {
 }
 
 extension GRPCService {
+    package func admit(_ call: CallContext) -> GRPCFailure? { nil }
+
     package func streamOpened(_ call: CallContext) -> GRPCFailure? {
         GRPCFailure(.unimplemented, "not implemented")
     }
@@ -230,6 +260,12 @@ extension GRPCService {
     package var durableTicket: UInt64 { 0 }
 
     package func onDurable(_ notify: @escaping @Sendable () -> Void) {}
+
+    package func roomMayBe() {}
+
+    package var hasRoom: Bool { true }
+
+    package func awaitRoom() {}
 
     package func withdraw(_ undo: UnsafeRawBufferPointer) {}
 }

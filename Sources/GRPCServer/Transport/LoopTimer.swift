@@ -35,3 +35,36 @@ final class LoopTimer: NIOScheduledCallbackHandler, @unchecked Sendable {
         next = try? eventLoop.scheduleCallback(in: period, handler: self)
     }
 }
+
+/// Calls back on an event loop once for each time that it is set, when the loop has looked at its connections.
+///
+/// Thread safety: everything on the loop.
+final class LoopAlarm: NIOScheduledCallbackHandler, @unchecked Sendable {
+    // SAFETY: used on `eventLoop` alone.
+
+    private let eventLoop: any EventLoop
+    private let action: () -> Void
+    private var next: NIOScheduledCallback?
+
+    init(on eventLoop: any EventLoop, _ action: @escaping () -> Void) {
+        self.eventLoop = eventLoop
+        self.action = action
+    }
+
+    /// Sets it, unless it is set.
+    func set(in delay: TimeAmount) {
+        guard next == nil else { return }
+        // Fails on a loop that is shutting down: there is nothing to call any more.
+        next = try? eventLoop.scheduleCallback(in: delay, handler: self)
+    }
+
+    func cancel() {
+        next?.cancel()
+        next = nil
+    }
+
+    func handleScheduledCallback(eventLoop: some EventLoop) {
+        next = nil
+        action()
+    }
+}

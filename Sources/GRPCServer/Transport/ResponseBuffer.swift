@@ -17,6 +17,12 @@ package struct ResponseBuffer {
         }
     }
 
+    /// Goes on with the message that stands in `output`, of a request that was put off.
+    init(resuming output: UnsafeMutablePointer<ByteQueue>) {
+        self.output = output
+        start = 0
+    }
+
     /// Bytes written so far.
     package var count: Int { output.pointee.count - start - GRPCFraming.prefixBytes }
 

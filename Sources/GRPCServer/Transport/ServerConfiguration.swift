@@ -1,3 +1,4 @@
+package import Admission
 package import HTTP2
 package import NIOCore
 
@@ -11,19 +12,35 @@ package struct ServerConfiguration: Sendable {
     /// The limits of each connection's HTTP/2 session.
     package var session = SessionConfiguration()
 
-    /// Connections at once, over all loops; one more is closed on arrival.
-    package var maximumConnections = 10_000
-    /// Connections at once from one address.
-    package var maximumConnectionsPerAddress = 1_000
+    /// The connections at once, over all loops: in all, and of one address.
+    package var places = ConnectionPlaces(total: 10_000, perAddress: 1_024)
+    /// The bound on what waits for peers; shared with whoever else serves in the process.
+    package var peerMemory = PeerMemory()
 
+    /// What one read takes in: the bytes of a connection's turn; a quarter of it before the peer has shown who it is.
+    package var maximumReadBytes = 16 * 1024
     /// From accepting to the client's first SETTINGS.
     package var prefaceTimeout = TimeAmount.seconds(5)
+    /// How long, and for how many bytes, a peer that was told that the connection ends is read on.
+    package var lingerTime = TimeAmount.seconds(1)
+    package var maximumLingerBytes = 64 * 1024
     /// From a request's first byte to its last (streamed requests: to the end of its head).
     package var requestTimeout = TimeAmount.seconds(30)
     /// How long a connection may take nothing of what waits for it.
     package var writeStallTimeout = TimeAmount.seconds(30)
     /// How long a connection may stay open without any stream.
     package var idleTimeout = TimeAmount.minutes(30)
+    /// How long a connection may stay open before its peer has shown who it is.
+    package var strangerTimeout = TimeAmount.minutes(1)
+    /// After how long a silence the peer is asked for a sign of life; zero: never. And how long it may take to give one.
+    package var keepaliveInterval = TimeAmount.minutes(1)
+    package var keepaliveTimeout = TimeAmount.seconds(20)
+    /// How old a connection may become, give or take a tenth; zero: as old as it likes. And how long what runs on it may
+    /// then take to finish.
+    package var maximumAge = TimeAmount.hours(24)
+    package var ageGrace = TimeAmount.seconds(60)
+    /// How long what runs on a connection may take to finish whose place is another's: it is one more than there may be.
+    package var evictionGrace = TimeAmount.seconds(5)
 
     /// Requests of one stream that may be unanswered; more are not read.
     package var maximumUnanswered = 256
@@ -31,6 +48,8 @@ package struct ServerConfiguration: Sendable {
     package var maximumStreamOutputBytes = 64 * 1024
     /// Answers of one connection that may wait to be sent; nothing is decided beyond.
     package var maximumConnectionOutputBytes = 1024 * 1024
+    /// The same while all memory for peers is taken.
+    package var scarceConnectionOutputBytes = 64 * 1024
 
     /// The monotonic clock of deadlines and time-outs, in nanoseconds; a test brings its own.
     package var clock: @Sendable () -> UInt64 = { NIODeadline.now().uptimeNanoseconds }
@@ -39,4 +58,13 @@ package struct ServerConfiguration: Sendable {
     package var prepareChannel: (@Sendable (any Channel) -> EventLoopFuture<Void>)?
 
     package init() {}
+}
+
+extension ServerConfiguration {
+    /// How much is read at once.
+    func readAllocator(isKnown: Bool) -> AdaptiveRecvByteBufferAllocator {
+        let most = max(512, isKnown ? maximumReadBytes : maximumReadBytes / 4)
+        let least = min(most, 4 * 1024)
+        return AdaptiveRecvByteBufferAllocator(minimum: least, initial: least, maximum: most)
+    }
 }

@@ -58,7 +58,11 @@ package final class ServerLoop: @unchecked Sendable {
     private var slots: [Slot] = []
     private var freeSlots: [Int] = []
     private var dirty: [ConnectionHandler] = []
+    /// Connections of which a request was put off, in turn.
+    private var putOff: [ConnectionHandler] = []
     private var ticks: UInt64 = 0
+    /// The most connections at once since memory was last given back.
+    private var mostConnections = 0
     private var timer: LoopTimer?
     private(set) var isDraining = false
     /// Called when the last connection of a draining loop is gone.
@@ -94,6 +98,7 @@ package final class ServerLoop: @unchecked Sendable {
         let signal = DurableSignal(eventLoop: eventLoop) { [weak self] in
             self?.durableSignal?.lower()
             self?.letGo()
+            self?.resumeCalls()
         }
         durableSignal = signal
         service.onDurable { signal.raise() }
@@ -153,23 +158,6 @@ package final class ServerLoop: @unchecked Sendable {
 
     // MARK: Held answers
 
-    /// Where the undo bytes of the next answer begin.
-    @inline(__always)
-    var undoMark: Int { call.undo.pointee.count }
-
-    /// The answer whose undo bytes these are has left.
-    @inline(__always)
-    func forgetUndo(since mark: Int) {
-        if call.undo.pointee.count > mark { call.undo.pointee.truncate(to: mark) }
-    }
-
-    /// The answer whose undo bytes these are will not leave.
-    func withdraw(since mark: Int) {
-        let undo = call.undo.pointee.readable[mark...]
-        if !undo.isEmpty { service?.withdraw(UnsafeRawBufferPointer(rebasing: undo)) }
-        forgetUndo(since: mark)
-    }
-
     /// Keeps an answer until the ticket that the service gives out at the end of this turn of the
     /// loop: everything that was read in one turn, on whatever connection, shares a ticket.
     ///
@@ -195,6 +183,9 @@ package final class ServerLoop: @unchecked Sendable {
 
     /// Connections whose channel is open.
     var openConnectionCount: Int { slots.count { $0.handler?.isOpen ?? false } }
+
+    /// Bytes that wait in sessions.
+    var waitingBytes: Int { slots.reduce(0) { $0 + ($1.handler?.session.waitingBytes ?? 0) } }
 
     private func fileHeldAnswers() {
         isFilingScheduled = false
@@ -240,6 +231,31 @@ package final class ServerLoop: @unchecked Sendable {
         latency.record(nanoseconds: now > received ? now - received : 0, count: count)
     }
 
+    // MARK: Requests that are put off
+
+    /// A request of a connection was put off: `resume` is called when there may be room for it.
+    func putOff(_ handler: ConnectionHandler) {
+        putOff.append(handler)
+        service?.awaitRoom()
+    }
+
+    /// Goes on with what was put off as long as there is room, the longest first. The service calls it too, since room
+    /// may come without anything becoming durable.
+    package func resumeCalls() {
+        service?.roomMayBe()
+        guard !putOff.isEmpty, let service else { return }
+        let handlers = putOff
+        putOff.removeAll(keepingCapacity: true)
+        var next = 0
+        while next < handlers.count, service.hasRoom {
+            handlers[next].resume()
+            next += 1
+        }
+        // They have waited for longer than those that were put off again.
+        putOff.insert(contentsOf: handlers[next...], at: 0)
+        flush()
+    }
+
     // MARK: For connections
 
     /// - Returns: the place of the connection in this loop, and its generation.
@@ -268,8 +284,34 @@ package final class ServerLoop: @unchecked Sendable {
         for index in slots.indices {
             guard let handler = slots[index].handler else { continue }
             if handler.calls.count > 0 { handler.expireCalls(nowNanoseconds: now) }
-            if ticks % 10 == 0 { handler.checkTimers(nowNanoseconds: now) }
         }
+        checkTimers(part: Int(ticks % Self.parts), nowNanoseconds: now)
+        resumeCalls()
+    }
+
+    /// Ticks in a second. Every connection has its turn once a second, a part of them at each tick.
+    private static let parts: UInt64 = 10
+
+    private func checkTimers(part: Int, nowNanoseconds now: UInt64) {
+        for index in stride(from: part, to: slots.count, by: Int(Self.parts)) {
+            slots[index].handler?.checkTimers(nowNanoseconds: now)
+        }
+        if part == 0 { trimIfEmptier() }
+    }
+
+    /// What is done every second, at once: for tests.
+    func checkTimers() {
+        let now = clock()
+        for part in 0..<Int(Self.parts) { checkTimers(part: part, nowNanoseconds: now) }
+    }
+
+    /// Gives back, once most connections are gone, what they have left in the pool.
+    private func trimIfEmptier() {
+        let connections = slots.count - freeSlots.count
+        mostConnections = max(mostConnections, connections)
+        guard mostConnections >= 32, connections <= mostConnections / 4 else { return }
+        mostConnections = connections
+        memory.trim(keeping: 256)
     }
 
     // MARK: Drain

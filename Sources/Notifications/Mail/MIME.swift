@@ -2,7 +2,7 @@ import Foundation
 
 /// A message of RFC 5322 and MIME, as it is handed to a mail server. The same event to the same address gives the same
 /// bytes at every attempt.
-enum MIME {
+package enum MIME {
     /// - Parameters:
     ///   - from: the sender's address.
     ///   - address: the recipient's.
@@ -85,7 +85,7 @@ enum MIME {
     // MARK: Header fields
 
     /// "Sat, 21 Nov 2026 10:00:00 +0000".
-    static func date(_ milliseconds: Int64) -> String {
+    package static func date(_ milliseconds: Int64) -> String {
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = .gmt
         let instant = Date(timeIntervalSince1970: Double(milliseconds) / 1_000)

@@ -71,6 +71,11 @@ private struct Words {
     // MARK: What happened
 
     var subject: String {
+        switch event.occasion {
+        case .refusal: return refusal
+        case .windowEnd: return windowEnd
+        case nil: break
+        }
         let percent = limit?.percent ?? 0
         switch event.kind {
         case .tenantThresholdReached:
@@ -91,6 +96,34 @@ private struct Words {
                 Messaging profile \(profile) of tenant \(tenant) has reached its daily spend limit.
                 """
         }
+    }
+
+    /// Whose limit it is.
+    private var owner: String {
+        event.profileID.isEmpty
+            ? "tenant \(tenant)" : "messaging profile \(profile) of tenant \(tenant)"
+    }
+
+    /// Asked, used, cap.
+    private var refusal: String {
+        guard let limit else { return "A request of \(owner) was refused." }
+        let resource = row?.resource ?? .extensions
+        return """
+            A request of \(owner) was refused: it asked for \(MailText.amount(limit.asked, resource)), and \
+            \(MailText.amount(limit.committed, resource)) of the \(cap) of \
+            \(MailText.amount(limit.cap, resource)) is used.
+            """
+    }
+
+    private var windowEnd: String {
+        let isThreshold =
+            event.kind == .tenantThresholdReached || event.kind == .profileThresholdReached
+        let what =
+            isThreshold ? "at \(limit?.percent ?? 0)% of the \(cap) or more" : "at the \(cap)"
+        return """
+            The \(row?.window == .utcDay ? "day" : "billing cycle") of \(owner) has ended \(what), with what was still \
+            reserved.
+            """
     }
 
     var facts: [MailContent.Fact] {
@@ -134,6 +167,23 @@ private struct Words {
     private var things: String { row?.kind == .tenantDIDs ? "DID" : "extension" }
 
     var consequences: [String] {
+        switch event.occasion {
+        case .refusal:
+            return [
+                "That request was refused. Nobody was suspended: little of the cap is used.",
+                "Requests that fit are still allowed. You are told once in a window.",
+            ]
+        case .windowEnd:
+            return [
+                "The total has started anew: nothing is refused, and nobody was suspended.",
+                "What was reserved then still counts for the window that ended when it is charged.",
+            ]
+        case nil: break
+        }
+        return usualConsequences
+    }
+
+    private var usualConsequences: [String] {
         switch event.kind {
         case .tenantThresholdReached where isCount:
             ["Nothing is refused yet. The first \(things) beyond the cap will be."]

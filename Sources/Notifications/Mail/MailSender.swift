@@ -32,10 +32,12 @@ package final class MailSender: Sendable {
     /// - Parameters:
     ///   - address: a plain mail address, ASCII.
     ///   - id: of the event; Message-ID is made of it, so that a mail that is sent twice is seen to be one.
+    ///   - began: called when a thread has it in hand, if it comes to that.
     /// - Returns: the server's reply code, 2xx.
     /// - Throws: `MailError`; `isWorthRetrying` says whether to come back.
     package func send(
-        _ message: MailMessage, to address: String, id: String
+        _ message: MailMessage, to address: String, id: String,
+        began: @escaping @Sendable () -> Void = {}
     ) async throws(MailError) -> Int {
         let settings = settings
         try Self.check(settings)
@@ -51,7 +53,8 @@ package final class MailSender: Sendable {
         do {
             result = try await withTaskCancellationHandler {
                 try await threads.runIfActive {
-                    Result { () throws(MailError) -> Int in
+                    began()
+                    return Result { () throws(MailError) -> Int in
                         try SMTPTransaction.send(bytes, to: address, settings, cancellation)
                     }
                 }

@@ -33,8 +33,12 @@ struct LiveMessage: Sendable, Encodable {
     var denied: [Int]
     var codes: [Code]
     var nearest: [Nearest]
+    /// How engine time and the wall clock differ; empty: by less than a second.
+    var clock: String
 
-    init(_ minute: LiveMinute, nearest: [TenantRow]) {
+    /// - Parameter ahead: by how much engine time is ahead of the wall clock, milliseconds.
+    init(_ minute: LiveMinute, nearest: [TenantRow], ahead: Int64 = 0) {
+        clock = Self.clock(ahead)
         allowed = minute.allowed
         denied = minute.denied
         rate = Texts.count(Int64((allowed.last ?? 0) + (denied.last ?? 0)))
@@ -49,6 +53,14 @@ struct LiveMessage: Sendable, Encodable {
                 count: Texts.count(Int64(clamping: $0.value)))
         }
         self.nearest = nearest.compactMap(Self.nearest)
+    }
+
+    private static func clock(_ ahead: Int64) -> String {
+        guard abs(ahead) > EngineClock.believableLead else { return "" }
+        let span = Texts.span(abs(ahead))
+        return ahead > 0
+            ? "The wall clock was set back: days and billing cycles go by a time that is \(span) ahead of it, at half speed until it has caught up."
+            : "The wall clock leapt ahead by \(span). Days and billing cycles do not go by it yet; the log says when they will."
     }
 
     private static func nearest(_ row: TenantRow) -> Nearest? {

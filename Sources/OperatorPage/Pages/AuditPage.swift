@@ -13,7 +13,7 @@ struct AuditPage: Sendable {
         "denied", "extension_denied", "tenant_suspended", "tenant_reinstated", "tenant_created",
         "tenant_changed", "tenant_closed", "profile_created", "profile_changed", "profile_closed",
         "setting_changed", "charged", "committed", "committed_late", "usage_recorded",
-        "expired_charged",
+        "counts_reconciled", "reversed", "expired_charged",
     ]
 
     private struct Choice {
@@ -71,7 +71,7 @@ struct AuditPage: Sendable {
         var table = CSVTable([
             "time", "kind", "tenant_id", "messaging_profile_id", "code", "limit", "cap",
             "committed", "held", "asked", "events", "action", "reservation_id", "reference",
-            "caller", "changes",
+            "caller", "changes", "count", "last",
         ])
         let size = 250
         var number = 1
@@ -149,6 +149,11 @@ enum AuditLines {
             }
         if !new.isEmpty { lines.append(new.joined(separator: " · ")) }
         if row.reservationID != 0 { lines.append("Reservation \(row.reservationID)") }
+        if row.count > 1 {
+            let what = row.code.isEmpty ? "charges taken back" : "refusals"
+            lines.append(
+                "\(Texts.count(row.count)) \(what), the last at \(Texts.time(row.lastTime))")
+        }
         return lines
     }
 
@@ -164,6 +169,7 @@ enum AuditLines {
             caller(row) ?? "",
             row.changes.map { "\($0.name): \($0.before ?? "not set") -> \($0.after ?? "not set")" }
                 .joined(separator: "; "),
+            "\(row.count)", Texts.iso(row.lastTime),
         ]
         let limits = row.limits.map { reading -> [String] in
             let resource = reading.row?.resource ?? .extensions

@@ -111,7 +111,7 @@ struct DailyChart: Sendable {
         }
         return [
             "width": number(Self.size.width), "height": number(Self.size.height),
-            "title": "\(subject.title) by UTC day", "text": summary, "grid": grid, "bars": bars,
+            "title": "\(subject.title) by day", "text": summary, "grid": grid, "bars": bars,
             "labels": labels, "legend": subject == .decisions,
         ]
     }

@@ -72,15 +72,12 @@ struct LimitFields: Sendable, Encodable, Equatable {
 }
 
 extension TenantRow {
-    private static let order: [LimitKind] = [
-        .tenantMonthlySpend, .tenantExtensions, .tenantDIDs, .tenantMonthlyMinutes,
-    ]
-
     private var tenantUsage: [LimitUsage] {
-        Self.order.compactMap { kind in usage.first { $0.kind == kind } }
+        LimitKind.catalogue.filter { $0.cap != nil }
+            .compactMap { row in usage.first { $0.kind == row.kind } }
     }
 
-    /// The tenant's own limits in the order of the guide's table.
+    /// The tenant's own limits in the order of the catalogue, which is that of the guide's table.
     var tenantLimits: [LimitFields] {
         tenantUsage.map { LimitFields($0, percent: settings.limits.alertThresholdPercent) }
     }
@@ -113,12 +110,12 @@ extension String {
 extension TenantLimits {
     /// As the API has the six fields.
     var json: String {
-        let number = { (value: Int64?) in value.map { String($0) } ?? "null" }
-        let spend = monthlySpendNanos.map { "\"\(Money.format($0))\"" } ?? "null"
+        let caps = CapSetting.all.map { cap in
+            let quote = cap.unit == .amount ? "\"" : ""
+            return "\"\(cap.name)\":" + (self[cap].map { quote + cap.text($0) + quote } ?? "null")
+        }
         return """
-            {"monthly_spend_limit":\(spend),"max_extensions":\(number(maxExtensions)),\
-            "max_dids":\(number(maxDIDs)),\
-            "max_monthly_minutes":\(number(monthlyCallSeconds.map { $0 / 60 })),\
+            {\(caps.joined(separator: ",")),\
             "alert_threshold":\(alertThresholdPercent),"auto_suspend":\(autoSuspend)}
             """
     }
@@ -127,14 +124,19 @@ extension TenantLimits {
     ///
     /// - Parameter prefix: of the fields' ids.
     func formFields(prefix: String) -> Fields {
+        let caps = LimitKind.catalogue.compactMap { row -> Fields? in
+            guard let cap = row.cap else { return nil }
+            return [
+                "name": cap.name, "id": "\(prefix)-\(cap.name)", "label": cap.title,
+                "value": self[cap].map(cap.text), "isAmount": cap.unit == .amount,
+                "isMinutes": cap.unit == .minutes, "limit": row.name,
+                "mode": cap.unit == .amount ? "decimal" : "numeric",
+            ]
+        }
         let values: Fields = [
-            "monthly_spend_limit": monthlySpendNanos.map { Money.format($0) },
-            "max_extensions": maxExtensions.map { String($0) },
-            "max_dids": maxDIDs.map { String($0) },
-            "max_monthly_minutes": monthlyCallSeconds.map { String($0 / 60) },
             "alert_threshold": String(alertThresholdPercent), "auto_suspend": autoSuspend,
         ]
-        return ["prefix": prefix, "limits": values]
+        return ["prefix": prefix, "caps": caps, "limits": values]
     }
 
     /// The presets by their names in the API.

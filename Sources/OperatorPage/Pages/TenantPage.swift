@@ -1,5 +1,6 @@
 import ControlPlane
 import Engine
+import Foundation
 import Limits
 import Projection
 
@@ -21,8 +22,8 @@ struct TenantPage: Sendable {
         let audit = try await model.audit(trail, Page(number: 1, size: Self.trail))
         let reservations = try await context.engine.openReservations(
             tenantID: id, limit: Self.listed)
-        let days = try await days(of: id, model)
         let settings = tenant.settings
+        let days = try await days(of: settings, model)
         var fields: Fields = [
             "id": id, "name": tenant.shownName, "suspended": tenant.status == .suspended,
             "zone": settings.timeZone, "cycleDay": "\(settings.billingCycleDay)",
@@ -43,19 +44,31 @@ struct TenantPage: Sendable {
 
     // MARK: By day
 
-    /// Every day of the chart, also those without usage.
-    private func days(of id: String, _ model: any ReadModel) async throws -> [DailyUsageRow] {
+    /// Every day of the chart, also those without usage: dates in the tenant's time zone.
+    private func days(
+        of tenant: TenantSettings, _ model: any ReadModel
+    ) async throws -> [DailyUsageRow] {
         let length = ProfileState.dayLength
-        let today = ProfileState.dayStart(of: context.engine.clock.now)
-        let first = today - Int64(context.settings.chartDays - 1) * length
+        let now = context.engine.clock.now
+        let today = Self.date(of: now, in: tenant.timeZone)
+        let before = Int64(context.settings.chartDays - 1) * length
         let rows = try await model.dailyUsage(
-            tenantID: id, profileID: nil, from: first, to: today + length)
+            tenantID: tenant.id, profileID: nil, from: today - before, to: now + 2 * length)
         let known = Dictionary(rows.map { ($0.day, $0) }) { $1 }
-        return stride(from: first, through: today, by: Int(length)).map { day in
+        // In a zone that the tenant had before, tomorrow may have begun.
+        let last = max(today, rows.last?.day ?? today)
+        return stride(from: last - before, through: last, by: Int(length)).map { day in
             known[day]
                 ?? DailyUsageRow(
                     day: day, profileID: "", committed: Amounts(), allowed: 0, denied: 0)
         }
+    }
+
+    /// The date that an instant falls on, as its first millisecond in UTC.
+    private static func date(of instant: Int64, in zone: String) -> Int64 {
+        let date = Date(timeIntervalSince1970: Double(instant) / 1_000)
+        let seconds = TimeZone(identifier: zone)?.secondsFromGMT(for: date) ?? 0
+        return ProfileState.dayStart(of: instant + Int64(seconds) * 1_000)
     }
 
     private func chart(_ days: [DailyUsageRow], _ id: String, _ request: PageRequest) -> Fields {
@@ -88,15 +101,18 @@ struct TenantPage: Sendable {
         guard try await context.tenant(id, model) != nil else { throw PageFailure.notFound }
         let now = context.engine.clock.now
         let rows = try await model.dailyUsage(
-            tenantID: id, profileID: nil, from: 0, to: now + ProfileState.dayLength)
-        var table = CSVTable([
-            "day_utc", "spend_usd", "extensions", "dids", "call_seconds", "allowed", "denied",
-        ])
+            tenantID: id, profileID: nil, from: 0, to: now + 2 * ProfileState.dayLength)
+        let codes = LimitKind.catalogue.map(\.error) + [.suspended]
+        var table = CSVTable(
+            ["day", "spend_usd", "extensions", "dids", "call_seconds", "allowed", "denied"]
+                + codes.map { "denied_\($0.rawValue)" } + ["final"])
         for row in rows {
             table.append(
                 [Texts.day(row.day)]
                     + Resource.allCases.map { Texts.plain(row.committed[$0], of: $0) }
-                    + ["\(row.allowed)", "\(row.denied)"])
+                    + ["\(row.allowed)", "\(row.denied)"]
+                    + codes.map { "\(row.refusals[$0.rawValue] ?? 0)" }
+                    + [row.isFinal ? "true" : "false"])
         }
         return .csv(table, name: "usage-by-day.csv")
     }

@@ -3,17 +3,21 @@ import { $, api, fillLimits, limitsOf, onClick, onSubmit, reload, showErrors } f
 
 const form = $("#tenant-defaults");
 const presets = JSON.parse(form.dataset.presets);
-let { etag } = await api("GET", "/v2/tenant_defaults");
+const read = () => api("GET", "/v2/tenant_defaults");
+// As they were when the page was opened; what cannot be had now is said when it is needed.
+const opened = read();
+opened.catch(() => {});
+let theirs = null;
 
 onClick("[data-cautious]", () => fillLimits(form, presets["new-tenant"]));
 onSubmit(form, async () => {
+    const { etag } = theirs ?? (await opened.catch(read));
     try {
         await api("PATCH", "/v2/tenant_defaults", { body: limitsOf(form), etag });
         reload("The defaults are saved.");
     } catch (error) {
         if (error.status !== 412) throw error;
-        const theirs = await api("GET", "/v2/tenant_defaults");
-        etag = theirs.etag;
+        theirs = await read();
         fillLimits(form, theirs.data);
         showErrors(form, { errors: [{ detail: "Changed by someone else: this is what they set. Change it again, or leave it." }] });
     }

@@ -59,6 +59,9 @@ follow("/live/events", (now) => {
     for (const [name, text] of [["rate", now.rate], ["denied", now.deniedRate], ["p50", now.p50], ["p99", now.p99], ["slowest", now.slowest]]) {
         setText(document, `[data-${name}]`, text);
     }
+    const clock = $("[data-clock]");
+    setText(document, "[data-clock]", now.clock);
+    clock.hidden = now.clock === "";
     draw(now.allowed, now.denied);
     rows(codes, now.codes, (entry) => entry.code, makeCode, (line, entry) => {
         setText(line, ".id", entry.code);

@@ -14,25 +14,46 @@ export class APIError extends Error {
     }
 }
 
+/** The last POST of which nobody knows whether it was done: sent again it keeps its key, and is not done twice. */
+let unanswered = null;
+
+function keyOf(call) {
+    if (unanswered?.call !== call) {
+        const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+        unanswered = { call, key: bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("") };
+    }
+    return unanswered.key;
+}
+
+/** No answer, or a part of one: what was asked for may have been done all the same. */
+const lost = (method) =>
+    new APIError(0, [{
+        detail: method === "GET"
+            ? "The service cannot be reached."
+            : "The connection was lost: whether the change was made is not known. Load the page anew to see.",
+    }]);
+
 /** One call of the REST API. `etag`: the change is refused (412) if the resource has changed since. */
 export async function api(method, path, { body, etag } = {}) {
+    const text = body === undefined ? undefined : JSON.stringify(body);
     const headers = { Accept: "application/json" };
     if (method !== "GET") headers["X-CSRF-Token"] = token;
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (text !== undefined) headers["Content-Type"] = "application/json";
     if (etag) headers["If-Match"] = etag;
+    if (method === "POST") headers["Idempotency-Key"] = keyOf(`${path} ${text}`);
     let response;
+    let json;
     try {
-        response = await fetch(path, {
-            method, headers, credentials: "same-origin",
-            body: body === undefined ? undefined : JSON.stringify(body),
-        });
+        response = await fetch(path, { method, headers, credentials: "same-origin", body: text });
+        json = await response.json();
     } catch {
-        throw new APIError(0, [{ detail: "The service cannot be reached. Nothing was changed." }]);
+        if (!response || response.ok) throw lost(method);
     }
+    // Behind a 5xx it may still be done.
+    if (method === "POST" && response.status < 500) unanswered = null;
     if (response.status === 401) {
         location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
     }
-    const json = await response.json().catch(() => null);
     if (!response.ok) throw new APIError(response.status, json?.errors ?? []);
     return { data: json?.data, meta: json?.meta, etag: response.headers.get("etag") };
 }
@@ -69,13 +90,16 @@ function showKeptMessage() {
 
 const fieldOf = (form, name) => form.querySelector(`[name="${CSS.escape(name)}"], [data-name="${CSS.escape(name)}"]`);
 
+function clearError(input) {
+    input.removeAttribute("aria-invalid");
+    const kept = input.dataset.described;
+    if (kept) input.setAttribute("aria-describedby", kept);
+    else input.removeAttribute("aria-describedby");
+    $(".error", input.closest(".field") ?? input)?.remove();
+}
+
 export function clearErrors(form) {
-    for (const input of $$("[aria-invalid]", form)) {
-        input.removeAttribute("aria-invalid");
-        const kept = input.dataset.described;
-        if (kept) input.setAttribute("aria-describedby", kept);
-        else input.removeAttribute("aria-describedby");
-    }
+    for (const input of $$("[aria-invalid]", form)) clearError(input);
     for (const error of $$(".field .error", form)) error.remove();
     const summary = $(".form-error", form);
     if (summary) summary.replaceChildren();
@@ -193,6 +217,9 @@ export function numberIn(field) {
     return /^\d{1,3}(,\d{3})+(\.\d+)?$/.test(text) ? text.replaceAll(",", "") : text;
 }
 
+/** The fields of the caps, one for each row of the catalogue. */
+export const capsOf = (form) => [...form.elements].filter((field) => field.dataset.cap);
+
 /** The six fields as the API takes them: blank is null; what is no number goes as it is, to be refused beside its field. */
 export function limitsOf(form) {
     const whole = (name) => {
@@ -200,22 +227,23 @@ export function limitsOf(form) {
         if (text === "") return null;
         return /^\d{1,15}$/.test(text) ? Number(text) : text;
     };
-    const spend = numberIn(form.elements.monthly_spend_limit);
+    const amount = (name) => numberIn(form.elements[name]) || null;
+    const caps = capsOf(form).map((field) => [field.name, (field.dataset.cap === "decimal" ? amount : whole)(field.name)]);
     return {
-        monthly_spend_limit: spend === "" ? null : spend,
-        max_extensions: whole("max_extensions"),
-        max_dids: whole("max_dids"),
-        max_monthly_minutes: whole("max_monthly_minutes"),
+        ...Object.fromEntries(caps),
         alert_threshold: whole("alert_threshold"),
         auto_suspend: form.elements.auto_suspend.checked,
     };
 }
 
+/** What was wrong with the values before is not wrong with these. */
 export function fillLimits(form, limits) {
-    for (const name of ["monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes", "alert_threshold"]) {
-        form.elements[name].value = limits[name] ?? "";
+    for (const field of [...capsOf(form), form.elements.alert_threshold]) {
+        field.value = limits[field.name] ?? "";
+        if (field.hasAttribute("aria-invalid")) clearError(field);
     }
     form.elements.auto_suspend.checked = limits.auto_suspend;
+    if (!$("[aria-invalid]", form)) clearErrors(form);
     form.dispatchEvent(new Event("input"));
 }
 
@@ -224,16 +252,35 @@ export function fillLimits(form, limits) {
 /** Follows a stream of the service's events and says in `[data-live]` whether it runs. */
 export function follow(path, handle) {
     const sign = $("[data-live]");
-    const source = new EventSource(path);
+    let source;
+    let again;
+    let wait = 1000;
     const say = (text, on) => {
         sign.textContent = text;
         sign.classList.toggle("on", on);
     };
-    source.addEventListener("open", () => say("Live", true));
-    // Closed: it was refused, and is not asked for again.
-    source.addEventListener("error", () => say(source.readyState === EventSource.CLOSED ? "Not live" : "Reconnecting", false));
-    source.addEventListener("message", (event) => handle(JSON.parse(event.data)));
-    addEventListener("pagehide", () => source.close());
+    function open() {
+        source = new EventSource(path);
+        source.addEventListener("open", () => {
+            wait = 1000;
+            say("Live", true);
+        });
+        source.addEventListener("error", () => {
+            say("Reconnecting", false);
+            // Closed: it was refused, for now perhaps, and the browser does not ask again.
+            if (source.readyState !== EventSource.CLOSED) return;
+            again = setTimeout(open, wait);
+            wait = Math.min(2 * wait, 30000);
+        });
+        source.addEventListener("message", (event) => handle(JSON.parse(event.data)));
+    }
+    open();
+    addEventListener("pagehide", () => {
+        clearTimeout(again);
+        source.close();
+    });
+    // Shown again as it was left.
+    addEventListener("pageshow", (event) => event.persisted && open());
 }
 
 export function setText(root, selector, text) {

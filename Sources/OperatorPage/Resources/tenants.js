@@ -1,5 +1,5 @@
 // Edit Limits, suspend and reinstate, new tenant.
-import { $, $$, APIError, api, clearErrors, fillLimits, limitsOf, money, nanos, numberIn, onClick, onSubmit, reload, segment } from "/assets/page.js";
+import { $, $$, APIError, act, api, capsOf, clearErrors, fillLimits, limitsOf, money, nanos, numberIn, onClick, onSubmit, reload, segment, showErrors } from "/assets/page.js";
 
 const dialog = $("#edit-limits");
 const form = $("form", dialog);
@@ -8,10 +8,7 @@ const conflict = $("[data-conflict]", dialog);
 let open = null;
 
 const names = {
-    monthly_spend_limit: "Monthly Spend Limit ($)",
-    max_monthly_minutes: "Max Monthly Minutes",
-    max_extensions: "Max Extensions",
-    max_dids: "Max DIDs",
+    ...Object.fromEntries(capsOf(form).map((field) => [field.name, field.labels[0].textContent + (field.dataset.cap === "decimal" ? " ($)" : "")])),
     alert_threshold: "Alert Threshold (%)",
     auto_suspend: "Auto-Suspend",
 };
@@ -98,24 +95,17 @@ function effect(kind, limit, text, percent) {
 
 // Edit Limits.
 
-onClick("[data-edit]", async (button) => {
-    button.setAttribute("aria-busy", "true");
-    try {
+// What cannot be read cannot be edited: the page stays, and says so.
+onClick("[data-edit]", (button) =>
+    act(button, async () => {
         open = await read(button.dataset.edit);
-    } catch (error) {
-        if (!(error instanceof APIError)) throw error;
-        reload(error.message);
-        return;
-    } finally {
-        button.removeAttribute("aria-busy");
-    }
-    clearErrors(form);
-    conflict.hidden = true;
-    $("[data-tenant-name]", dialog).textContent = open.tenant.name || open.id;
-    fillLimits(form, open.tenant);
-    dialog.showModal();
-    form.elements.monthly_spend_limit.focus();
-});
+        clearErrors(form);
+        conflict.hidden = true;
+        $("[data-tenant-name]", dialog).textContent = open.tenant.name || open.id;
+        fillLimits(form, open.tenant);
+        dialog.showModal();
+        form.elements.monthly_spend_limit.focus();
+    }));
 
 form.addEventListener("input", preview);
 
@@ -169,9 +159,15 @@ onClick("[data-mine]", () => {
     form.requestSubmit();
 });
 onClick("[data-reset]", async () => {
-    const { data } = await api("GET", "/v2/tenant_defaults");
-    fillLimits(form, data);
-    form.elements.monthly_spend_limit.focus();
+    try {
+        const { data } = await api("GET", "/v2/tenant_defaults");
+        clearErrors(form);
+        fillLimits(form, data);
+        form.elements.monthly_spend_limit.focus();
+    } catch (error) {
+        if (!(error instanceof APIError)) throw error;
+        showErrors(form, error);
+    }
 });
 
 // Suspend and reinstate.

@@ -48,20 +48,23 @@ extension CheckBatchRequest: RequestMessage {
 
 extension CommitRequest: RequestMessage {
     package func encoded() -> [UInt8] {
-        let writer = ClientWriter(textBytes: 0, messages: 1 + actual.count)
+        let writer = ClientWriter(
+            textBytes: tenantID.utf8.count, messages: 1 + actual.count)
         let message = writer.make(Tollgate__V1__CommitRequest.self)
         message.pointee.reservation_id = reservationID
         message.pointee.n_actual = actual.count
         message.pointee.actual = writer.quantities(actual)
+        message.pointee.tenant_id = writer.text(tenantID)
         return writer.pack(message)
     }
 }
 
 extension ReleaseRequest: RequestMessage {
     package func encoded() -> [UInt8] {
-        let writer = ClientWriter(textBytes: 0, messages: 1)
+        let writer = ClientWriter(textBytes: tenantID.utf8.count, messages: 1)
         let message = writer.make(Tollgate__V1__ReleaseRequest.self)
         message.pointee.reservation_id = reservationID
+        message.pointee.tenant_id = writer.text(tenantID)
         return writer.pack(message)
     }
 }
@@ -69,9 +72,11 @@ extension ReleaseRequest: RequestMessage {
 extension ExtendRequest: RequestMessage {
     package func encoded() -> [UInt8] {
         let writer = ClientWriter(
-            textBytes: idempotencyKey.utf8.count, messages: 1 + additional.count)
+            textBytes: idempotencyKey.utf8.count + tenantID.utf8.count,
+            messages: 1 + additional.count)
         let message = writer.make(Tollgate__V1__ExtendRequest.self)
         message.pointee.reservation_id = reservationID
+        message.pointee.tenant_id = writer.text(tenantID)
         message.pointee.ttl_ms = ttlMilliseconds
         message.pointee.n_additional = additional.count
         message.pointee.additional = writer.quantities(additional)

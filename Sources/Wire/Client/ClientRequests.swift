@@ -72,10 +72,13 @@ public struct CommitRequest: Sendable, Hashable {
     public var reservationID: UInt64
     /// Empty: what was held. Else an absent resource is 0.
     public var actual: [Quantity]
+    /// Whose reservation it is: another tenant's is then not found. Empty: not said.
+    public var tenantID: String
 
-    public init(reservationID: UInt64, actual: [Quantity] = []) {
+    public init(reservationID: UInt64, actual: [Quantity] = [], tenantID: String = "") {
         self.reservationID = reservationID
         self.actual = actual
+        self.tenantID = tenantID
     }
 }
 
@@ -83,7 +86,13 @@ public struct CommitRequest: Sendable, Hashable {
 public struct ReleaseRequest: Sendable, Hashable {
     public var reservationID: UInt64
 
-    public init(reservationID: UInt64) { self.reservationID = reservationID }
+    /// Whose reservation it is: another tenant's is then not found. Empty: not said.
+    public var tenantID: String
+
+    public init(reservationID: UInt64, tenantID: String = "") {
+        self.reservationID = reservationID
+        self.tenantID = tenantID
+    }
 }
 
 /// A later expiry, more room, or both.
@@ -97,12 +106,15 @@ public struct ExtendRequest: Sendable, Hashable {
     public var idempotencyKey: String
     /// `.reserve` or `.partial`.
     public var mode: Mode
+    /// Whose reservation it is: another tenant's is then not found. Empty: not said.
+    public var tenantID: String
 
     public init(
         reservationID: UInt64, ttlMilliseconds: UInt32 = 0, additional: [Quantity] = [],
-        idempotencyKey: String = "", mode: Mode = .reserve
+        idempotencyKey: String = "", mode: Mode = .reserve, tenantID: String = ""
     ) {
         self.reservationID = reservationID
+        self.tenantID = tenantID
         self.ttlMilliseconds = ttlMilliseconds
         self.additional = additional
         self.idempotencyKey = idempotencyKey

@@ -7,9 +7,8 @@ private func known<Value: RawRepresentable<UInt8>>(_ type: Value.Type, _ number:
     UInt8(exactly: number).flatMap(Value.init(rawValue:))
 }
 
-/// CLOSED is never on the wire.
 private func tenantStatus(_ status: Tollgate__V1__TenantStatus) -> TenantStatus? {
-    known(TenantStatus.self, status.rawValue).flatMap { $0 == .closed ? nil : $0 }
+    known(TenantStatus.self, status.rawValue)
 }
 
 /// An unknown treatment is the plain one: refuse this action.

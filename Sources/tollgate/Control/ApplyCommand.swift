@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import LimitsFile
 
 /// `tollgate apply`
@@ -70,21 +71,25 @@ struct ApplyCommand: AsyncParsableCommand {
 
     private func show(_ plan: LimitsPlan) {
         if control.json {
-            if dryRun { for step in plan.steps { print(step.json(result: "planned").line) } }
-            if dryRun || plan.steps.isEmpty { print(summary(plan, Tally()).line) }
+            if dryRun {
+                for step in plan.steps { StandardOutput.print(step.json(result: "planned").line) }
+            }
+            if dryRun || plan.steps.isEmpty { StandardOutput.print(summary(plan, Tally()).line) }
             return
         }
-        for step in plan.steps { print(step.change) }
+        for step in plan.steps { StandardOutput.print("\(step.change)") }
         if let (tenants, profiles) = plan.leftAlone, tenants + profiles > 0 {
             let subjects = "\(tenants) tenants and \(profiles) messaging profiles"
             StandardError.print("left alone, as the file does not name them: \(subjects)")
         }
-        if plan.steps.isEmpty { return print("Nothing to do: the service has what the file says.") }
+        if plan.steps.isEmpty {
+            return StandardOutput.print("Nothing to do: the service has what the file says.")
+        }
         let counts = [
             (plan.count(.create), "create"), (plan.count(.update), "change"),
             (plan.count(.delete), "delete"),
         ].filter { $0.0 > 0 }.map { "\($0.0) to \($0.1)" }
-        print(
+        StandardOutput.print(
             counts.joined(separator: ", ") + (dryRun ? "; nothing was changed (--dry-run)." : "."))
     }
 
@@ -118,10 +123,12 @@ struct ApplyCommand: AsyncParsableCommand {
             let failures = try await concurrently(phase, progress) { step in
                 await outcome(of: step, client, halt)
             }
-            for (step, outcome) in zip(phase, failures) { note(step, outcome, &tally) }
+            for (step, outcome) in zip(phase, failures) {
+                note(step, outcome, plan.places.place(of: step.change.subject), &tally)
+            }
         }
         if control.json {
-            print(summary(plan, tally).line)
+            StandardOutput.print(summary(plan, tally).line)
         } else {
             tell(plan, tally)
         }
@@ -154,7 +161,10 @@ struct ApplyCommand: AsyncParsableCommand {
         }
     }
 
-    private func note(_ step: LimitsPlan.Step, _ outcome: StepOutcome, _ tally: inout Tally) {
+    /// - Parameter place: where the file says it.
+    private func note(
+        _ step: LimitsPlan.Step, _ outcome: StepOutcome, _ place: String, _ tally: inout Tally
+    ) {
         let result: String
         var told: ControlFailure?
         switch outcome {
@@ -168,13 +178,13 @@ struct ApplyCommand: AsyncParsableCommand {
         case .notTried: result = "not_tried"
         }
         if control.json {
-            print(step.json(result: result, failure: told).line)
+            StandardOutput.print(step.json(result: result, failure: told, place: place).line)
         } else if let told {
             let isConflict = told.httpStatus == 412
             let text =
                 isConflict
                 ? "somebody changed it meanwhile; left as it is, apply again" : told.text
-            StandardError.print("\(step.change.subject): \(text)")
+            StandardError.print("\(place): \(step.change.subject): \(text)")
         }
     }
 
@@ -183,6 +193,6 @@ struct ApplyCommand: AsyncParsableCommand {
         var sentence = "Applied \(tally.applied) of \(plan.steps.count) changes"
         if tally.failures.isEmpty == false { sentence += ", \(tally.failures.count) failed" }
         if rest > 0 { sentence += ", \(rest) not tried" }
-        print(sentence + ".")
+        StandardOutput.print(sentence + ".")
     }
 }

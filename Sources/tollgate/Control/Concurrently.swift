@@ -1,3 +1,5 @@
+internal import CommandIO
+
 /// Requests underway at a time: enough to hide the way there and back, too few to crowd others out.
 private let requestsUnderway = 8
 

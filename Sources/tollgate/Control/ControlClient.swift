@@ -2,6 +2,7 @@ internal import AsyncHTTPClient
 internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
+internal import TollgateClient
 
 /// What the service answered.
 struct ControlAnswer: Sendable {
@@ -97,7 +98,15 @@ struct ControlClient: Sendable {
         } catch let error as HTTPClientError where Self.isWrongURL(error) {
             throw ControlFailure(.usage, "\"\(url)\" is no URL of a service: \(error)")
         } catch {
-            throw ControlFailure(.unavailable, "\(url) cannot be reached: \(error)")
+            throw ControlFailure(.unavailable, "\(url) cannot be reached: \(Self.reason(error))")
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error as? HTTPClientError {
+        case .remoteConnectionClosed: "the other side broke off the connection"
+        case let error?: error.shortDescription
+        case nil: ConnectionText.reason(error)
         }
     }
 
@@ -105,31 +114,98 @@ struct ControlClient: Sendable {
         [.invalidURL, .emptyHost, .emptyScheme, .missingSocketPath].contains(error)
     }
 
-    /// The rows of a list, page after page, until `limit` (nil: all).
+    // MARK: Lists
+
+    /// How often a list is begun anew because it became shorter while it was read.
+    static let attempts = 5
+    /// Lists that take `filter[id][after]`.
+    private static let byID = [Paths.tenants, Paths.profiles]
+    /// The newest come first, and only the oldest go: no row comes to an earlier page.
+    private static let logs = [Paths.audit, Paths.events]
+
+    private struct Part {
+        var rows: [JSONValue]
+        /// Of all pages.
+        var total: Int
+        var isLast: Bool
+    }
+
+    /// The rows of a list, page after page, until `limit` (nil: all). What is there all the time is not left out,
+    /// whatever is deleted meanwhile.
     ///
     /// - Returns: the rows, and how many there are in all.
     func list(
         _ path: String, query: [(String, String)] = [], limit: Int?
     ) async throws -> (rows: [JSONValue], total: Int) {
+        if Self.byID.contains(path), !query.contains(where: { $0.0 == "sort" }) {
+            return try await listByID(path, query, limit)
+        }
+        for _ in 0..<Self.attempts {
+            if let found = try await listByPage(path, query, limit) { return found }
+        }
+        throw ControlFailure(
+            .unavailable,
+            "Rows of \(url)\(path) kept going away while it was read, so that others would be left out"
+        )
+    }
+
+    /// Each page begins behind the last row of the one before.
+    private func listByID(
+        _ path: String, _ query: [(String, String)], _ limit: Int?
+    ) async throws -> (rows: [JSONValue], total: Int) {
         var rows: [JSONValue] = []
+        var total: Int?
+        var after: [(String, String)] = []
+        while true {
+            let part = try await part(path, query + after, 1, limit)
+            rows += part.rows
+            total = total ?? part.total
+            if let limit, rows.count >= limit {
+                return (Array(rows.prefix(limit)), max(total ?? 0, limit))
+            }
+            guard !part.isLast, let last = part.rows.last?["id"]?.string else {
+                return (rows, rows.count)
+            }
+            after = [("filter[id][after]", last)]
+        }
+    }
+
+    /// nil: rows went away while it was read, and others may have come to pages that had been read.
+    private func listByPage(
+        _ path: String, _ query: [(String, String)], _ limit: Int?
+    ) async throws -> (rows: [JSONValue], total: Int)? {
+        var rows: [JSONValue] = []
+        var total = 0
         var page = 1
         while true {
-            // The size must not change from page to page: it places them.
-            let size = min(limit ?? Self.largestPage, Self.largestPage)
-            let paging = [("page[number]", "\(page)"), ("page[size]", "\(size)")]
-            let answer = try await send(.get, path, query: query + paging)
-            guard let part = answer.data.array else {
-                throw ControlFailure(.failure, "\(url)\(path) answered something that is no list")
-            }
-            rows += part
-            let meta = answer.body["meta"]
-            let total = Int(meta?["total_results"]?.integer ?? Int64(rows.count))
-            let pages = Int(meta?["total_pages"]?.integer ?? 1)
+            let part = try await part(path, query, page, limit)
+            if part.total < total, !Self.logs.contains(path) { return nil }
+            total = part.total
+            rows += part.rows
             if let limit, rows.count >= limit { return (Array(rows.prefix(limit)), total) }
-            if part.isEmpty || page >= pages { return (rows, max(total, rows.count)) }
+            if part.isLast { return (rows, max(total, rows.count)) }
             page += 1
         }
     }
+
+    private func part(
+        _ path: String, _ query: [(String, String)], _ page: Int, _ limit: Int?
+    ) async throws -> Part {
+        // The size must not change from page to page: it places them.
+        let size = min(limit ?? Self.largestPage, Self.largestPage)
+        let paging = [("page[number]", "\(page)"), ("page[size]", "\(size)")]
+        let answer = try await send(.get, path, query: query + paging)
+        guard let rows = answer.data.array else {
+            throw ControlFailure(.failure, "\(url)\(path) answered something that is no list")
+        }
+        let meta = answer.body["meta"]
+        let pages = Int(meta?["total_pages"]?.integer ?? 1)
+        return Part(
+            rows: rows, total: Int(meta?["total_results"]?.integer ?? Int64(rows.count)),
+            isLast: rows.isEmpty || page >= pages)
+    }
+
+    // MARK: Texts
 
     /// A path's part: everything but unreserved characters escaped.
     static func segment(_ id: String) -> String {

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Foundation
 
 /// The flags that every command has which asks a running service over its REST API.
@@ -21,14 +22,15 @@ struct ControlOptions: ParsableArguments {
 
     /// Runs what needs the service; a failure is printed and becomes the exit status.
     func run(_ body: (ControlClient) async throws -> Void) async throws {
-        let client = try makeClient(ProcessInfo.processInfo.environment)
+        CommandEnvironment.warnOfUnknown()
+        let client = try makeClient(EnvironmentVariables.all)
         do {
             try await body(client)
             await client.close()
         } catch let failure as ControlFailure {
             await client.close()
             if json {
-                Swift.print(failure.json.line)
+                StandardOutput.print(failure.json.line)
             } else {
                 StandardError.print(failure.text)
             }
@@ -41,6 +43,7 @@ struct ControlOptions: ParsableArguments {
 
     /// - Throws: `ValidationError` for flags that are wrong.
     func makeClient(_ environment: [String: String]) throws -> ControlClient {
+        let environment = EnvironmentVariables.set(in: environment)
         let text = url ?? environment["TOLLGATE_URL"] ?? "http://127.0.0.1:8080"
         guard let parts = URLComponents(string: text), parts.host?.isEmpty == false,
             parts.scheme == "http" || parts.scheme == "https", parts.query == nil
@@ -63,7 +66,7 @@ struct ControlOptions: ParsableArguments {
 
     /// One resource.
     func print(_ resource: JSONValue) {
-        Swift.print(json ? resource.line : RecordText.text(resource))
+        StandardOutput.print(json ? resource.line : RecordText.text(resource))
     }
 
     /// What was done; in JSON what the service said of it, or `{}`.
@@ -74,19 +77,19 @@ struct ControlOptions: ParsableArguments {
             var members: [(String, JSONValue)] = []
             if case .object(let own) = resource { members = own }
             if let overBy = meta?["over_by"] { members.append(("over_by", overBy)) }
-            Swift.print(JSONValue.object(members).line)
+            StandardOutput.print(JSONValue.object(members).line)
         } else {
-            Swift.print(sentence)
-            for line in RecordText.overBy(meta ?? .null) { Swift.print(line) }
+            StandardOutput.print(sentence)
+            for line in RecordText.overBy(meta ?? .null) { StandardOutput.print(line) }
         }
     }
 
     /// A list; says on standard error when there is more than was asked for.
     func print(_ rows: [JSONValue], total: Int, _ table: Table) {
         if json {
-            for row in rows { Swift.print(row.line) }
+            for row in rows { StandardOutput.print(row.line) }
         } else {
-            Swift.print(table.text(rows))
+            StandardOutput.print(table.text(rows))
         }
         if rows.count < total {
             StandardError.print("\(rows.count) of \(total) shown; --limit shows more")

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Foundation
+internal import CommandIO
 internal import Limits
 internal import LimitsFile
 
@@ -18,7 +18,10 @@ struct ExportCommand: AsyncParsableCommand {
     @Option(
         name: .shortAndLong,
         help: .init(
-            "Where to; the file is replaced as a whole (default: standard output).",
+            """
+            Where to (default, and "-": standard output). A regular file is replaced as a whole, and \
+            keeps its mode and owner; through symbolic links it is what they lead to.
+            """,
             valueName: "file"))
     var output: String?
 
@@ -29,12 +32,14 @@ struct ExportCommand: AsyncParsableCommand {
             let file = try await read(client)
             let text = file.text
             try check(text, file)
-            guard let output else { return print(text, terminator: "") }
+            let destination = OutputFile(output ?? OutputFile.standardOutput)
+            guard let output, !destination.isStandardOutput else {
+                return StandardOutput.write(text)
+            }
             do {
-                try Data(text.utf8).write(to: URL(fileURLWithPath: output), options: .atomic)
+                try destination.write(text)
             } catch {
-                throw ControlFailure(
-                    .failure, "\(output) cannot be written: \(error.localizedDescription)")
+                throw ControlFailure(.failure, "\(error)")
             }
             let counts = "\(file.tenants.count) tenants, \(file.profiles.count) messaging profiles"
             control.print(
@@ -54,10 +59,10 @@ struct ExportCommand: AsyncParsableCommand {
         let profiles = Dictionary(
             grouping: try await client.list(Paths.profiles, limit: nil).rows
                 .map { try ProfileSettings($0) },
-            by: \.tenantID)
+            by: { Identifier($0.tenantID) })
         return LimitsFile(
             defaults: defaults, tenants: tenants,
-            profiles: tenants.flatMap { profiles[$0.id] ?? [] })
+            profiles: tenants.flatMap { profiles[Identifier($0.id)] ?? [] })
     }
 
     /// A file that would not say the same when it is read must not be kept as a backup.

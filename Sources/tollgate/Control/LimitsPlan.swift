@@ -11,6 +11,8 @@ struct LimitsPlan: Sendable {
 
     /// Each phase needs the one before it: tenants before their profiles, profiles away before their tenants.
     var phases: [[Step]] = []
+    /// Where the file says what.
+    var places = LimitsPlaces()
     /// Tenants and profiles of the service that the file does not name, and that stay; nil: nobody knows.
     var leftAlone: (tenants: Int, profiles: Int)?
 
@@ -44,20 +46,22 @@ struct LimitsPlan: Sendable {
         let profiles = try await concurrently(file.profiles, progress) { wanted in
             let found = try await client.find(Paths.one(Paths.profiles, wanted.id))
             let present = try found.map { try ProfileSettings($0.data) }
-            if let present, present.tenantID != wanted.tenantID {
+            if let present, !present.tenantID.hasSameBytes(as: wanted.tenantID) {
+                let place = file.places.place(
+                    of: .profile(id: wanted.id, tenantID: wanted.tenantID))
                 throw ControlFailure(
                     .refusedInput,
                     """
-                    The messaging profile \(wanted.id) belongs to tenant \(present.tenantID), not \
+                    \(place): The messaging profile \(wanted.id) belongs to tenant \(present.tenantID), not \
                     \(wanted.tenantID), and a profile's tenant cannot change
                     """)
             }
             let change = SettingChange(profile: wanted, present: present)
             return change.map { Step(change: $0, etag: found?.etag) }
         }
-        var plan = LimitsPlan(phases: [
-            defaults, tenants.compactMap { $0 }, profiles.compactMap { $0 },
-        ])
+        var plan = LimitsPlan(
+            phases: [defaults, tenants.compactMap { $0 }, profiles.compactMap { $0 }],
+            places: file.places)
         let others = try await unnamed(file, client, isNeeded: prune)
         if prune, let others {
             await progress.begin("compared", of: others.profiles.count + others.tenants.count)
@@ -87,14 +91,14 @@ struct LimitsPlan: Sendable {
         _ file: LimitsFile, _ client: ControlClient, isNeeded: Bool
     ) async throws -> (tenants: [SettingChange.Subject], profiles: [SettingChange.Subject])? {
         do {
-            let tenantIDs = Set(file.tenants.map(\.id))
-            let profileIDs = Set(file.profiles.map(\.id))
+            let tenantIDs = Set(file.tenants.map { Identifier($0.id) })
+            let profileIDs = Set(file.profiles.map { Identifier($0.id) })
             let tenants = try await client.list(Paths.tenants, limit: nil).rows
                 .map { try ResourceReader(resource: $0).id("id") }
-                .filter { tenantIDs.contains($0) == false }
+                .filter { tenantIDs.contains(Identifier($0)) == false }
             let profiles = try await client.list(Paths.profiles, limit: nil).rows
                 .map { try ProfileSettings($0) }
-                .filter { profileIDs.contains($0.id) == false }
+                .filter { profileIDs.contains(Identifier($0.id)) == false }
             return (
                 tenants.map { .tenant(id: $0) },
                 profiles.map { .profile(id: $0.id, tenantID: $0.tenantID) }
@@ -139,7 +143,9 @@ extension LimitsPlan.Step {
     }
 
     /// One line of `--json`.
-    func json(result: String, failure: ControlFailure? = nil) -> JSONValue {
+    ///
+    /// - Parameter place: where the file says it; said together with errors.
+    func json(result: String, failure: ControlFailure? = nil, place: String = "") -> JSONValue {
         let (type, id): (String, String?) =
             switch change.subject {
             case .defaults: ("tenant_defaults", nil)
@@ -164,6 +170,7 @@ extension LimitsPlan.Step {
                 ("id", id.map { .string($0) } ?? .null), ("action", .string(action)),
                 ("changes", .array(changes)), ("result", .string(result)),
                 ("errors", failure?.json["errors"]),
+                ("place", failure.map { _ in .string(place) }),
             ]))
     }
 }

@@ -71,13 +71,14 @@ extension TenantLimits {
     init(_ resource: JSONValue) throws {
         let reader = ResourceReader(resource: resource)
         self.init(
-            monthlySpendNanos: try reader.money("monthly_spend_limit"),
-            maxExtensions: try reader.cap("max_extensions"),
-            maxDIDs: try reader.cap("max_dids"),
-            monthlyCallSeconds: try reader.cap("max_monthly_minutes", most: Int64.max / 60)
-                .map { $0 * 60 },
             alertThresholdPercent: UInt8(try reader.whole("alert_threshold", 1...100)),
             autoSuspend: try reader.flag("auto_suspend"))
+        for cap in CapSetting.all {
+            self[cap] =
+                cap.unit == .amount
+                ? try reader.money(cap.name)
+                : try reader.cap(cap.name, most: cap.most).map(cap.kept)
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Foundation
 
 /// `tollgate tokens`
@@ -62,7 +63,7 @@ struct TokenCreate: AsyncParsableCommand {
                 throw ControlFailure(.failure, "The service made a token and did not say it")
             }
             // The secret alone on standard output: TOKEN=$(tollgate tokens create …).
-            print(secret)
+            StandardOutput.print(secret)
             StandardError.print("this secret is shown only now; id \(made["id"]?.string ?? "")")
         }
     }

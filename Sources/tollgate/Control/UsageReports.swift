@@ -87,7 +87,7 @@ enum LimitCell {
 /// `tollgate usage daily`
 struct UsageDaily: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "daily", abstract: "Prints what a tenant used on each UTC day.",
+        commandName: "daily", abstract: "Prints what a tenant used on each day of its time zone.",
         discussion: "Example: tollgate usage daily --tenant acme --from 2026-11-01 --to 2026-11-30")
 
     @Option(help: .init("The tenant's id.", valueName: "id"))

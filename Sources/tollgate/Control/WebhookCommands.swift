@@ -7,7 +7,8 @@ struct WebhooksCommand: ParsableCommand {
         abstract: "Shows and changes where events are posted to, and what became of it.",
         subcommands: [
             WebhookList.self, WebhookGet.self, WebhookCreate.self, WebhookUpdate.self,
-            WebhookDelete.self, WebhookTest.self, DeliveryList.self, DeliveryResend.self,
+            WebhookDelete.self, WebhookRotate.self, WebhookTest.self, DeliveryList.self,
+            DeliveryResend.self,
         ])
 }
 
@@ -106,7 +107,10 @@ struct WebhookCreate: AsyncParsableCommand {
         try await control.run { client in
             let answer = try await client.send(.post, Paths.webhooks, body: body)
             let id = answer.data["id"]?.string ?? ""
-            control.print(done: "Created webhook endpoint \(id).", answer.data)
+            let secret = answer.data["secret"]?.string ?? ""
+            control.print(
+                done: "Created webhook endpoint \(id). Its secret, shown this once: \(secret)",
+                answer.data)
         }
     }
 }
@@ -143,6 +147,23 @@ struct WebhookDelete: AsyncParsableCommand {
     func run() async throws {
         try await control.act(
             .delete, webhook.path(), done: "Deleted webhook endpoint \(webhook.id).")
+    }
+}
+
+struct WebhookRotate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rotate-secret",
+        abstract: "Gives an endpoint a new secret; the former one is good for a day more.")
+
+    @OptionGroup var webhook: WebhookArgument
+    @OptionGroup(title: "Service") var control: ControlOptions
+
+    func run() async throws {
+        try await control.run { client in
+            let answer = try await client.send(.post, webhook.path("/actions/rotate_secret"))
+            let secret = answer.data["secret"]?.string ?? ""
+            control.print(done: "The new secret, shown this once: \(secret)", answer.data)
+        }
     }
 }
 
@@ -252,7 +273,7 @@ extension ControlOptions {
             let error = attempt["error"]?.string
             let status = attempt["status_code"]?.integer.map { " (\($0))" } ?? ""
             let target = CellText.text(attempt["target"] ?? .null)
-            print(
+            self.print(
                 done: error.map { "\(target) did not take it: \(CellText.printable($0))\(status)" }
                     ?? "\(target) took it\(status).", delivery)
             if error != nil { throw ExitStatus.failure.code }

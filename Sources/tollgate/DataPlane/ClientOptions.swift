@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Foundation
 internal import Limits
 internal import TollgateClient
@@ -34,11 +35,11 @@ struct ClientOptions: ParsableArguments {
             outcome = Outcome(error)
         }
         if json {
-            print(outcome.json.line)
+            StandardOutput.print(outcome.json.line)
         } else if outcome.isFailure {
             StandardError.print(outcome.text)
         } else {
-            print(outcome.text)
+            StandardOutput.print(outcome.text)
         }
         if outcome.status != .done { throw outcome.status.code }
     }
@@ -52,12 +53,14 @@ struct ClientOptions: ParsableArguments {
     ) async throws {
         let client = TollgateClient(try configuration())
         defer { client.shutdown() }
+        StandardOutput.endWhenUnread()
         do {
             for try await update in ask(client) {
                 guard let outcome = render(update) else { continue }
-                // Not `print`: each update is for a reader now.
-                let line = json ? outcome.json.line : outcome.text
-                FileHandle.standardOutput.write(Data((line + "\n").utf8))
+                StandardOutput.print(json ? outcome.json.line : outcome.text)
+                // Each update is for a reader now.
+                StandardOutput.flush()
+                StandardOutput.endWhenOver()
             }
         } catch {
             let outcome = Outcome(error)
@@ -67,7 +70,8 @@ struct ClientOptions: ParsableArguments {
     }
 
     private func configuration() throws -> TollgateClient.Configuration {
-        let environment = ProcessInfo.processInfo.environment
+        CommandEnvironment.warnOfUnknown()
+        let environment = EnvironmentVariables.all
         let text = endpoint ?? environment["TOLLGATE_ENDPOINT"] ?? "127.0.0.1:50051"
         guard let address = NetworkAddress(text), address.port > 0 else {
             throw ValidationError(

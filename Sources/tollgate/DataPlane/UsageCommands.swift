@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Limits
 internal import TollgateClient
 
 /// `tollgate record`
@@ -94,6 +95,6 @@ struct UsageNowCommand: AsyncParsableCommand {
     private func isWanted(_ update: UsageUpdate) -> Bool {
         guard let profile, let state = update.limits.first, state.limit == .profileDailySpend
         else { return true }
-        return state.subjectID == profile
+        return state.subjectID.hasSameBytes(as: profile)
     }
 }

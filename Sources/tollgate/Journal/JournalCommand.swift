@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Engine
 internal import Foundation
 internal import Journal
@@ -58,7 +59,7 @@ struct JournalCommand: ParsableCommand {
                 let (disk, _) = try directory.open()
                 let report = try Engine.verify(disk: disk)
                 if json {
-                    print(
+                    StandardOutput.print(
                         JSONValue.object([
                             ("records", .integer(Int64(report.records))),
                             ("bytes", .integer(Int64(report.bytes))),
@@ -71,15 +72,18 @@ struct JournalCommand: ParsableCommand {
                             ),
                         ]).line)
                 } else {
-                    print(
+                    StandardOutput.print(
                         """
                         whole: \(report.records) records and entries in \(report.bytes) bytes of \
                         segments, \(report.known) second copies, \(report.dropped) never acknowledged
                         """)
                     if report.tornBytes > 0 {
-                        print("torn tail of \(report.tornBytes) bytes at \(report.tornAt)")
+                        StandardOutput.print(
+                            "torn tail of \(report.tornBytes) bytes at \(report.tornAt)")
                     }
-                    for reason in report.passedOver { print("damaged checkpoint: \(reason)") }
+                    for reason in report.passedOver {
+                        StandardOutput.print("damaged checkpoint: \(reason)")
+                    }
                 }
                 if !report.passedOver.isEmpty { throw ExitStatus.refusedInput.code }
             }
@@ -110,7 +114,7 @@ struct JournalCommand: ParsableCommand {
                     (event) throws(JournalError) in
                     switch event {
                     case .start(let epoch):
-                        print(
+                        StandardOutput.print(
                             JSONValue.object([
                                 ("kind", .string("process_started")),
                                 ("epoch", .integer(Int64(clamping: epoch))),
@@ -142,7 +146,8 @@ struct JournalCommand: ParsableCommand {
                         ("epoch", .integer(Int64(clamping: place.epoch))),
                     ] + members)
             }
-            print(value.line)
+            StandardOutput.print(value.line)
+            StandardOutput.endWhenOver()
         }
     }
 
@@ -175,7 +180,7 @@ struct JournalCommand: ParsableCommand {
                     return (key: name, value: count)
                 }
                 if json {
-                    print(
+                    StandardOutput.print(
                         JSONValue.object([
                             ("segments", .integer(Int64(segments.count))),
                             ("first_segment", .integer(Int64(clamping: segments.first ?? 0))),
@@ -194,11 +199,13 @@ struct JournalCommand: ParsableCommand {
                         ]).line)
                     return
                 }
-                print("segments      \(segments.count), from \(segments.first ?? 0)")
-                print("checkpoints   \(checkpoints.map(String.init).joined(separator: ", "))")
-                print("frames        \(end.sequence) in \(end.epoch) process runs")
-                print("records       \(count), \(count == 0 ? 0 : words * 8 / count) bytes each")
-                for (kind, count) in counts { print("  \(kind): \(count)") }
+                StandardOutput.print("segments      \(segments.count), from \(segments.first ?? 0)")
+                StandardOutput.print(
+                    "checkpoints   \(checkpoints.map(String.init).joined(separator: ", "))")
+                StandardOutput.print("frames        \(end.sequence) in \(end.epoch) process runs")
+                StandardOutput.print(
+                    "records       \(count), \(count == 0 ? 0 : words * 8 / count) bytes each")
+                for (kind, count) in counts { StandardOutput.print("  \(kind): \(count)") }
             }
         }
     }
@@ -225,10 +232,10 @@ struct JournalCommand: ParsableCommand {
             try JournalCommand.reporting {
                 let (disk, id) = try directory.open()
                 let (end, done) = try JournalRepair(disk, id: id).truncate(at: segment, offset)
-                for line in done { print(line) }
+                for line in done { StandardOutput.print(line) }
                 let projection = directory.dataDir + "/" + Projection.fileName
                 if try ProjectionFile(path: projection).forget(behind: end) {
-                    print(
+                    StandardOutput.print(
                         """
                         projection.sqlite knew what was cut: lists are made anew when the service \
                         starts, and the audit log, daily usage and events stay

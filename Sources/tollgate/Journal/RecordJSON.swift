@@ -14,6 +14,7 @@ struct RecordJSON {
         json.add("tenant", .integer(Int64(record.tenant)))
         json.add("version", .integer(Int64(clamping: record.version)))
         json.add("time", .string(instant(record.time)))
+        if record.lead != 0 { json.add("life_time", .string(instant(record.life))) }
         if let profile = record.profile { json.add("messaging_profile", .integer(Int64(profile))) }
         if record.reservationID != 0 {
             json.add("reservation_id", .string(String(record.reservationID)))
@@ -30,6 +31,13 @@ struct RecordJSON {
         json.addWindows(record)
         json.addAnswer(record)
         if record.caller != 0 { json.add("caller", .string(String(record.caller, radix: 16))) }
+        if record.takenAt != 0 { json.add("taken_at", .string(instant(record.takenAt))) }
+        if record.count.all != 0 {
+            json.add("count", .integer(Int64(clamping: record.count.all)))
+            json.add("raised_nothing", .integer(Int64(clamping: record.count.quiet)))
+            json.add("first", .string(instant(record.count.first)))
+            json.add("last", .string(instant(record.count.last)))
+        }
         json.addText(record)
         return .object(json.members)
     }
@@ -45,7 +53,7 @@ struct RecordJSON {
             json.addSettings(RecordImage.text(words, at: 19).flatMap(SettingsText.tenant))
         case .profile:
             json.addSettings(RecordImage.text(words, at: 10).flatMap(SettingsText.profile))
-        case .table, .reservation, .key, .setting: break
+        case .table, .reservation, .key, .setting, .clock: break
         }
         json.add("words", .array(words.dropFirst(4).map { .string(String($0, radix: 16)) }))
         return .object(json.members)
@@ -101,10 +109,15 @@ struct RecordJSON {
         add("refused", record.refused)
         add("warnings", record.warnings)
         let events = record.transition.events
+        add("ended_at_threshold", events.endedThresholds)
+        add("ended_at_limit", events.endedReached)
         add("threshold_reached", events.thresholds)
         add("limit_reached", events.reached)
+        add("refused_request_too_large", events.refusals)
         if events.contains(.suspended) { add("suspended", .bool(true)) }
         if events.contains(.reinstated) { add("reinstated", .bool(true)) }
+        add("threshold_rearmed", record.transition.rearms.thresholds)
+        add("limit_rearmed", record.transition.rearms.reached)
         if record.hasKey {
             let key = String(record.keyHigh, radix: 16) + "-" + String(record.keyLow, radix: 16)
             add("key_hash", .string(key))
@@ -124,6 +137,11 @@ struct RecordJSON {
         case .profileCreated, .profileChanged: addSettings(SettingsText.profile(record.text))
         case .tenantSuspended, .tenantReinstated, .tenantClosed:
             add("reason", .string(String(decoding: record.text, as: UTF8.self)))
+        case .settingChanged:
+            // Its value may be a secret.
+            let setting = ServiceSetting(encoded: record.text)
+            add("setting", .string(setting?.name ?? ""))
+        case .holdMoved: break
         default: add("reference", .string(String(decoding: record.text, as: UTF8.self)))
         }
     }

@@ -1,4 +1,4 @@
-internal import Foundation
+internal import CommandIO
 internal import Notifications
 
 extension MailSender {
@@ -22,8 +22,15 @@ extension MailSender {
 
     /// The first line of a file.
     private static func password(in file: String) throws(SettingsError) -> String {
-        guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-            throw SettingsError(description: "smtp-password-file: \(file) cannot be read")
+        let bytes: [UInt8]?
+        do {
+            bytes = try InputFile.read(file, atMost: 64 << 10)
+        } catch {
+            throw SettingsError(description: "smtp-password-file: \(error)")
+        }
+        guard let bytes, let text = String(validating: bytes, as: UTF8.self) else {
+            throw SettingsError(
+                description: "smtp-password-file: \(file) is too long, or not valid UTF-8")
         }
         return text.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
     }

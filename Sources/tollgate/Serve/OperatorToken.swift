@@ -1,12 +1,14 @@
 internal import Access
+internal import CommandIO
 internal import Engine
-internal import Foundation
 internal import Journal
 internal import Logging
 
 /// The first operator's access token: made at the first start, written to the data directory for nobody else to read.
 struct OperatorToken {
     static let fileName = "operator-token"
+    /// Of a service that keeps nothing, where the directory is one's that does: its own operator's token stays.
+    static let fileNameInMemory = "operator-token-memory"
 
     let authority: TokenAuthority
     let engine: Engine
@@ -23,33 +25,27 @@ struct OperatorToken {
             token.scope == .operator && token.expiresAt ?? .max > now
         }
         guard !isOneGood else { return }
-        let path = directory + "/" + Self.fileName
+        let name =
+            engine.journalFeed == nil && hasJournal() ? Self.fileNameInMemory : Self.fileName
+        let path = directory + "/" + name
         let secret = TokenAuthority.makeSecret()
-        try FileManager.default.createDirectory(
-            atPath: directory, withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700])
-        try Self.write(secret + "\n", to: path)
+        try NewDirectory.make(directory, mode: 0o700)
+        try OutputFile(path, mode: 0o600).write(secret + "\n")
         try SystemDisk(path: directory).syncDirectory()
-        _ = try authority.create(
-            name: "first operator", scope: .operator, tenantIDs: [], secret: secret)
+        // A start from a full journal has none at once.
+        try engine.waitingForRoom(atMost: 60_000) { () throws(EngineError) in
+            _ = try authority.create(
+                name: "first operator", scope: .operator, tenantIDs: [], secret: secret)
+        }
         try engine.awaitDurable()
         logger.notice(
             "made the first operator's access token: keep it, and delete the file",
             metadata: ["file": "\(path)"])
     }
 
-    /// Writes a file that only its owner can read, from its first byte on.
-    private static func write(_ text: String, to path: String) throws {
-        try? FileManager.default.removeItem(atPath: path)
-        guard
-            FileManager.default.createFile(
-                atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
-        else {
-            throw SettingsError(description: "\(path) cannot be written")
-        }
-        let file = try FileHandle(forWritingTo: URL(filePath: path))
-        defer { try? file.close() }
-        try file.write(contentsOf: Data(text.utf8))
-        try file.synchronize()
+    /// Whether a service that keeps a journal has run, or runs, on the directory.
+    private func hasJournal() -> Bool {
+        let names = try? SystemDisk(path: directory).list()
+        return names?.contains(JournalFiles.lock) ?? false
     }
 }

@@ -1,5 +1,7 @@
 internal import ArgumentParser
+internal import CommandIO
 internal import Foundation
+internal import Glibc
 internal import LimitsFile
 
 /// `tollgate serve`
@@ -20,19 +22,30 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var options: ServeOptions
 
     func run() async throws {
+        CrashHandlers.remove()
+        ProcessSignals.catchAll()
+        StandardError.writeInBackground()
+        // Whatever is written from here on is nobody else's to read.
+        umask(0o077)
+        CommandEnvironment.warnOfUnknown()
         let settings: ServeSettings
-        let limits: LimitsFile?
+        let limits: LimitsSource?
         do {
             settings = try await ServeSettings.resolve(
-                flags: options.named, environment: ProcessInfo.processInfo.environment,
+                flags: options.named, environment: EnvironmentVariables.all,
                 file: options.config, cores: ProcessInfo.processInfo.activeProcessorCount)
-            limits = try settings.limitsFile.map(LimitsFile.load(path:))
+            limits = try settings.limitsFile.map { path throws(LimitsFileError) in
+                try LimitsSource(path: path)
+            }
         } catch {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code
         }
         do {
             try await Service(settings, limits: limits).run()
+        } catch let error as LimitsFileError {
+            StandardError.print("\(error)")
+            throw ExitStatus.usage.code
         } catch {
             StandardError.print("The service cannot start: \(error)")
             throw ExitStatus.unavailable.code

@@ -68,6 +68,14 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: .init(
+            """
+            Answers to keyed changes by operators that are remembered for so long, at most; the oldest \
+            go first (default 10000).
+            """, valueName: "count"))
+    var maxAnswers: String?
+
+    @Option(
+        help: .init(
             "How long a reservation may live in all, extensions included, 1s to 30d (default 24h).",
             valueName: "duration"))
     var maxReservationLife: String?
@@ -100,9 +108,41 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: .init(
+            """
+            How long the disk may make no progress before calls are refused that find no room in the \
+            journal, 0s to 1h; until then they wait for it (default 5s).
+            """, valueName: "duration"))
+    var journalStall: String?
+
+    @Option(
+        help: .init(
             "Journal after which a checkpoint is made, 1MiB to 1TiB (default 256MiB).",
             valueName: "size"))
     var checkpointEvery: String?
+
+    @Option(
+        help: .init(
+            """
+            How far the wall clock may be from the latest time on record at a start, and leap ahead \
+            to be believed by a running service, 1m to 3650d (default 31d).
+            """,
+            valueName: "duration"))
+    var maxClockAdvance: String?
+
+    @Option(
+        help: .init(
+            """
+            Start by the wall clock, however far it is from the time on record: it is right if it is \
+            within a day of this instant, like 2026-11-29T12:00:00Z. For one start.
+            """,
+            valueName: "instant"))
+    var acceptClock: String?
+
+    @Flag(
+        help:
+            "Start empty though the data directory says that its journal has been lost. For one start."
+    )
+    var acceptEmptyJournal = false
 
     @Option(
         help: .init(
@@ -175,6 +215,70 @@ struct ServeOptions: ParsableArguments {
             valueName: "flag"))
     var secureCookie: String?
 
+    @Option(
+        help: .init(
+            """
+            Proxies whose X-Forwarded-For is believed, as networks with commas between them \
+            (default: none).
+            """, valueName: "networks"))
+    var trustedProxy: String?
+
+    @Option(
+        help: .init(
+            "How long the head of an HTTP request may take to arrive, 100ms to 1h (default 10s).",
+            valueName: "duration"))
+    var httpHeadTimeout: String?
+
+    @Option(
+        help: .init(
+            "How long the body of an HTTP request may take to arrive, 100ms to 1h (default 20s).",
+            valueName: "duration"))
+    var httpBodyTimeout: String?
+
+    @Option(
+        help: .init(
+            """
+            How long a REST request may be worked on, and wait for the disk, before it is answered \
+            with 503, 100ms to 1h (default 30s).
+            """, valueName: "duration"))
+    var httpRequestTimeout: String?
+
+    @Option(
+        help: .init(
+            """
+            How long an HTTP client may leave 64 KiB of an answer untaken, 100ms to 1h (default \
+            30s).
+            """, valueName: "duration"))
+    var httpAnswerTimeout: String?
+
+    @Option(
+        help: .init(
+            "How long an HTTP connection may stay without a request, 100ms to 1h (default 60s).",
+            valueName: "duration"))
+    var httpIdleTimeout: String?
+
+    @Option(
+        help: .init(
+            """
+            HTTP connections at most, 1 to 1000000 (default 1024); fewer where the process may not \
+            open as many files.
+            """, valueName: "n"))
+    var httpMaxConnections: String?
+
+    @Option(
+        help: .init(
+            """
+            HTTP connections of one address at most (default: a quarter of all, and no more than \
+            --max-connections-per-address).
+            """, valueName: "n"))
+    var httpMaxConnectionsPerAddress: String?
+
+    @Option(
+        help: .init(
+            "HTTP requests that are worked on at one time at most, 1 to 65536 (default 256).",
+            valueName: "n"))
+    var httpMaxRequests: String?
+
     @Option(help: .init("Tenants at most, 1 to 16000000 (default 1000000).", valueName: "n"))
     var maxTenants: String?
 
@@ -203,10 +307,44 @@ struct ServeOptions: ParsableArguments {
             valueName: "n"))
     var maxAmended: String?
 
-    @Option(help: .init("Connections at most, 1 to 1000000 (default 10000).", valueName: "n"))
+    @Option(
+        help: .init(
+            """
+            Of --max-reservations, holds that were charged at their expiry and are remembered for 24 h, \
+            at most; beyond it the oldest are remembered for the retention alone (default 1000000).
+            """,
+            valueName: "n"))
+    var maxCharged: String?
+
+    @Option(
+        help: .init(
+            """
+            Percent of the reservations, keys and watches that one tenant may have when three quarters \
+            are in use and its caller's token is for named tenants, 1 to 100 (default 10).
+            """,
+            valueName: "percent"))
+    var tenantShare: String?
+
+    @Option(
+        help: .init(
+            """
+            The same where the caller's token is for all tenants, 1 to 100 (default 100: no matter how \
+            much).
+            """,
+            valueName: "percent"))
+    var allTenantsShare: String?
+
+    @Option(
+        help: .init(
+            """
+            gRPC connections at most, 1 to 1000000 (default 10000); fewer where the process may not \
+            open as many files.
+            """, valueName: "n"))
     var maxConnections: String?
 
-    @Option(help: .init("Connections from one address at most (default 1024).", valueName: "n"))
+    @Option(
+        help: .init(
+            "Connections of one address at most, on each port (default 1024).", valueName: "n"))
     var maxConnectionsPerAddress: String?
 
     @Option(
@@ -214,6 +352,36 @@ struct ServeOptions: ParsableArguments {
             "Concurrent calls on one connection at most, 1 to 65536 (default 256).", valueName: "n")
     )
     var maxConcurrentStreams: String?
+
+    @Option(
+        help: .init(
+            """
+            Bytes that may wait for peers, in and out, over all connections, 16MiB to 1TiB (default \
+            256MiB).
+            """, valueName: "size"))
+    var peerMemory: String?
+
+    @Option(
+        help: .init(
+            """
+            After how long a silence a gRPC peer is asked for a sign of life, which it has 20s to \
+            give (default 60s; 0s: never).
+            """, valueName: "duration"))
+    var keepalive: String?
+
+    @Option(
+        help: .init(
+            "How long a gRPC connection may stay without a call, 1s to 30d (default 30m).",
+            valueName: "duration"))
+    var connectionIdle: String?
+
+    @Option(
+        help: .init(
+            """
+            How old a gRPC connection may become before its peer is told to open another, give or \
+            take a tenth (default 24h; 0s: as old as it likes).
+            """, valueName: "duration"))
+    var connectionAge: String?
 
     /// What the command line named.
     var named: [ServeKey: String] {
@@ -224,7 +392,10 @@ struct ServeOptions: ParsableArguments {
             (.drainTimeout, drainTimeout), (.idempotencyRetention, idempotencyRetention),
             (.maxReservationLife, maxReservationLife), (.journalInterval, journalInterval),
             (.journalSegment, journalSegment), (.journalMaximum, journalMaximum),
-            (.journalRetention, journalRetention), (.checkpointEvery, checkpointEvery),
+            (.journalRetention, journalRetention), (.journalStall, journalStall),
+            (.checkpointEvery, checkpointEvery),
+            (.maxClockAdvance, maxClockAdvance), (.acceptClock, acceptClock),
+            (.acceptEmptyJournal, acceptEmptyJournal ? "true" : nil),
             (.auditRetention, auditRetention),
             (.webhookTimeout, webhookTimeout),
             (.webhookBackoff, webhookBackoff), (.webhookConcurrency, webhookConcurrency),
@@ -233,11 +404,21 @@ struct ServeOptions: ParsableArguments {
             (.smtpPasswordFile, smtpPasswordFile), (.smtpFrom, smtpFrom),
             (.smtpCAFile, smtpCAFile), (.brandName, brandName),
             (.brandLogo, brandLogo), (.brandContact, brandContact), (.secureCookie, secureCookie),
-            (.maxAmended, maxAmended), (.maxTenants, maxTenants),
+            (.trustedProxy, trustedProxy), (.httpHeadTimeout, httpHeadTimeout),
+            (.httpBodyTimeout, httpBodyTimeout), (.httpAnswerTimeout, httpAnswerTimeout),
+            (.httpIdleTimeout, httpIdleTimeout), (.httpMaxConnections, httpMaxConnections),
+            (.httpMaxConnectionsPerAddress, httpMaxConnectionsPerAddress),
+            (.httpMaxRequests, httpMaxRequests),
+            (.httpRequestTimeout, httpRequestTimeout), (.maxAnswers, maxAnswers),
+            (.maxAmended, maxAmended), (.maxCharged, maxCharged),
+            (.tenantShare, tenantShare),
+            (.allTenantsShare, allTenantsShare), (.maxTenants, maxTenants),
             (.maxProfiles, maxProfiles), (.maxReservations, maxReservations),
             (.maxRemembered, maxRemembered), (.maxConnections, maxConnections),
             (.maxConnectionsPerAddress, maxConnectionsPerAddress),
-            (.maxConcurrentStreams, maxConcurrentStreams),
+            (.maxConcurrentStreams, maxConcurrentStreams), (.peerMemory, peerMemory),
+            (.keepalive, keepalive), (.connectionIdle, connectionIdle),
+            (.connectionAge, connectionAge),
         ]
         return Dictionary(
             uniqueKeysWithValues: all.compactMap { key, value in

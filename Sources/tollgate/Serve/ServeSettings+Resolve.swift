@@ -1,16 +1,20 @@
+internal import CommandIO
+internal import Engine
+
 extension ServeSettings {
     /// The settings that hold: flag before environment before file before default.
     ///
     /// - Parameters:
     ///   - flags: What the command line says; only what it names.
-    ///   - environment: The process's environment.
+    ///   - environment: The process's environment; an empty variable is not set.
     ///   - file: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
     ///   - cores: The default of `threads`.
     /// - Throws: `SettingsError` with a sentence for the operator.
     static func resolve(
         flags: [ServeKey: String], environment: [String: String], file: String?, cores: Int
     ) async throws(SettingsError) -> ServeSettings {
-        let reader = try await SettingsReader(
+        let environment = EnvironmentVariables.set(in: environment)
+        let reader = try SettingsReader(
             flags: flags, environment: environment,
             file: file ?? environment["TOLLGATE_CONFIG"])
         var settings = ServeSettings()
@@ -19,6 +23,7 @@ extension ServeSettings {
         try settings.readTimes(reader)
         try settings.readJournal(reader)
         try settings.readBounds(reader)
+        try settings.readHTTP(reader)
         try settings.readNotifications(reader)
         try settings.checkSafety()
         return settings
@@ -56,12 +61,27 @@ extension ServeSettings {
         journalRetentionMilliseconds =
             try reader.duration(.journalRetention, 0...31_536_000_000)
             ?? journalRetentionMilliseconds
+        journalStallMilliseconds =
+            try reader.duration(.journalStall, 0...3_600_000) ?? journalStallMilliseconds
         checkpointBytes = try reader.size(.checkpointEvery, 1 << 20...1 << 40) ?? checkpointBytes
+        maxClockAdvanceMilliseconds =
+            try reader.duration(.maxClockAdvance, 60_000...315_360_000_000)
+            ?? maxClockAdvanceMilliseconds
+        acceptedClock = try reader.instant(.acceptClock)
+        acceptEmptyJournal = try reader.flag(.acceptEmptyJournal) ?? acceptEmptyJournal
         guard journalMaximumBytes >= 4 * journalSegmentBytes else {
             throw SettingsError(
                 description: """
                     journal-maximum must be at least four segments: one that is written, one made \
                     ready, and two that wait for a checkpoint
+                    """)
+        }
+        let least = Engine.leastSegmentBytes(lanes: lanes)
+        guard durability == .memory || journalSegmentBytes >= least else {
+            throw SettingsError(
+                description: """
+                    journal-segment must be at least \((least + (1 << 20) - 1) >> 20)MiB with \
+                    \(threads) threads: each may bring 80 KiB before a segment is full
                     """)
         }
     }
@@ -73,11 +93,44 @@ extension ServeSettings {
             try reader.count(.maxReservations, 1...4_000_000_000) ?? maxReservations
         maxRemembered = try reader.count(.maxRemembered, 1...4_000_000_000) ?? maxRemembered
         maxAmended = try reader.count(.maxAmended, 1...4_194_303) ?? maxAmended
+        maxCharged = try reader.count(.maxCharged, 0...4_000_000_000) ?? maxCharged
+        tenantShare = try reader.count(.tenantShare, 1...100) ?? tenantShare
+        allTenantsShare = try reader.count(.allTenantsShare, 1...100) ?? allTenantsShare
         maxConnections = try reader.count(.maxConnections, 1...1_000_000) ?? maxConnections
         maxConnectionsPerAddress =
             try reader.count(.maxConnectionsPerAddress, 1...1_000_000) ?? maxConnectionsPerAddress
         maxConcurrentStreams =
             try reader.count(.maxConcurrentStreams, 1...65_536) ?? maxConcurrentStreams
+        peerMemoryBytes = try reader.size(.peerMemory, 16 << 20...1 << 40) ?? peerMemoryBytes
+        keepaliveMilliseconds =
+            try reader.duration(.keepalive, 0...86_400_000) ?? keepaliveMilliseconds
+        connectionIdleMilliseconds =
+            try reader.duration(.connectionIdle, 1_000...2_592_000_000)
+            ?? connectionIdleMilliseconds
+        connectionAgeMilliseconds =
+            try reader.duration(.connectionAge, 0...2_592_000_000) ?? connectionAgeMilliseconds
+    }
+
+    private mutating func readHTTP(_ reader: SettingsReader) throws(SettingsError) {
+        secureCookie = try reader.flag(.secureCookie) ?? secureCookie
+        trustedProxy = try reader.networks(.trustedProxy) ?? trustedProxy
+        let times: ClosedRange<Int64> = 100...3_600_000
+        httpHeadTimeoutMilliseconds =
+            try reader.duration(.httpHeadTimeout, times) ?? httpHeadTimeoutMilliseconds
+        httpBodyTimeoutMilliseconds =
+            try reader.duration(.httpBodyTimeout, times) ?? httpBodyTimeoutMilliseconds
+        httpAnswerTimeoutMilliseconds =
+            try reader.duration(.httpAnswerTimeout, times) ?? httpAnswerTimeoutMilliseconds
+        httpRequestTimeoutMilliseconds =
+            try reader.duration(.httpRequestTimeout, times) ?? httpRequestTimeoutMilliseconds
+        maxAnswers = try reader.count(.maxAnswers, 1...1_000_000) ?? maxAnswers
+        httpIdleTimeoutMilliseconds =
+            try reader.duration(.httpIdleTimeout, times) ?? httpIdleTimeoutMilliseconds
+        httpMaxConnections =
+            try reader.count(.httpMaxConnections, 1...1_000_000) ?? httpMaxConnections
+        httpMaxConnectionsPerAddress =
+            try reader.count(.httpMaxConnectionsPerAddress, 1...1_000_000)
+        httpMaxRequests = try reader.count(.httpMaxRequests, 1...65_536) ?? httpMaxRequests
     }
 
     private mutating func readNotifications(_ reader: SettingsReader) throws(SettingsError) {
@@ -100,7 +153,6 @@ extension ServeSettings {
         brandName = reader.text(.brandName) ?? brandName
         brandLogo = reader.text(.brandLogo) ?? brandLogo
         brandContact = reader.text(.brandContact) ?? brandContact
-        secureCookie = try reader.flag(.secureCookie) ?? secureCookie
         if smtpHost != nil && smtpFrom == nil {
             throw SettingsError(
                 description: "smtp-host needs smtp-from: the address that mails come from")

@@ -21,6 +21,8 @@ struct ServeSettings: Sendable, Equatable {
     var dataDirectory = "tollgate-data"
     /// Event loops.
     var threads = 1
+    /// One for each event loop, one for configuration, one to spare.
+    var lanes: Int { threads + 2 }
     var durability = Durability.sync
     /// nil: no limits file.
     var limitsFile: String?
@@ -37,8 +39,17 @@ struct ServeSettings: Sendable, Equatable {
     /// Of all segments together; more is refused until a checkpoint has made room.
     var journalMaximumBytes = 64 << 30
     var journalRetentionMilliseconds: Int64 = 3_600_000
+    /// How long calls wait for room while the disk makes no progress.
+    var journalStallMilliseconds: Int64 = 5_000
     /// Journal written since the last checkpoint that starts the next one.
     var checkpointBytes = 256 << 20
+
+    /// How far the wall clock is believed.
+    var maxClockAdvanceMilliseconds: Int64 = 31 * 86_400_000
+    /// About now: the operator's word that the wall clock is right, Unix milliseconds; nil: none.
+    var acceptedClock: Int64?
+    /// A journal that has been lost is no reason not to start.
+    var acceptEmptyJournal = false
 
     /// How long the audit log is kept.
     var auditRetentionMilliseconds: Int64 = 400 * 86_400_000
@@ -65,16 +76,42 @@ struct ServeSettings: Sendable, Equatable {
     var brandContact = ""
     /// Browsers send the cookie of a log-in over TLS only: the service stands behind a proxy that speaks TLS.
     var secureCookie = false
+    /// Proxies that are believed when they say whose request they hand on, as CIDR.
+    var trustedProxy: [Network] = []
+
+    /// REST and page: how long a request's head and body may take to arrive, how long a part of an answer may stay
+    /// untaken, and a connection without a request open.
+    var httpHeadTimeoutMilliseconds: Int64 = 10_000
+    var httpBodyTimeoutMilliseconds: Int64 = 20_000
+    var httpAnswerTimeoutMilliseconds: Int64 = 30_000
+    /// How long it may be worked on.
+    var httpRequestTimeoutMilliseconds: Int64 = 30_000
+    var httpIdleTimeoutMilliseconds: Int64 = 60_000
+    var httpMaxConnections = 1_024
+    /// nil: as many of one address as gRPC, and no more than a quarter of all.
+    var httpMaxConnectionsPerAddress: Int?
+    var httpMaxRequests = 256
 
     var maxTenants = 1_000_000
     var maxProfiles = 1_000_000
     var maxReservations = 20_000_000
     var maxRemembered = 10_000_000
+    /// Answers to operators' changes.
+    var maxAnswers = 10_000
     var maxAmended = 4_000_000
+    var maxCharged = 1_000_000
+    /// Percent of what is scarce that a tenant may have: for callers that are bound to tenants, and for the others.
+    var tenantShare = 10
+    var allTenantsShare = 100
 
     var maxConnections = 10_000
     var maxConnectionsPerAddress = 1_024
     var maxConcurrentStreams = 256
+    var peerMemoryBytes = 256 << 20
+    var keepaliveMilliseconds: Int64 = 60_000
+    var connectionIdleMilliseconds: Int64 = 1_800_000
+    /// 0: connections may become as old as they like.
+    var connectionAgeMilliseconds: Int64 = 86_400_000
 }
 
 /// The names of the settings: `--grpc-listen`, `TOLLGATE_GRPC_LISTEN`, `grpc-listen:` in the file.
@@ -94,7 +131,11 @@ enum ServeKey: String, CaseIterable, Sendable {
     case journalSegment = "journal-segment"
     case journalMaximum = "journal-maximum"
     case journalRetention = "journal-retention"
+    case journalStall = "journal-stall"
     case checkpointEvery = "checkpoint-every"
+    case maxClockAdvance = "max-clock-advance"
+    case acceptClock = "accept-clock"
+    case acceptEmptyJournal = "accept-empty-journal"
     case auditRetention = "audit-retention"
     case webhookTimeout = "webhook-timeout"
     case webhookConcurrency = "webhook-concurrency"
@@ -111,14 +152,31 @@ enum ServeKey: String, CaseIterable, Sendable {
     case brandLogo = "brand-logo"
     case brandContact = "brand-contact"
     case secureCookie = "secure-cookie"
+    case trustedProxy = "trusted-proxy"
+    case httpHeadTimeout = "http-head-timeout"
+    case httpBodyTimeout = "http-body-timeout"
+    case httpAnswerTimeout = "http-answer-timeout"
+    case httpIdleTimeout = "http-idle-timeout"
+    case httpMaxConnections = "http-max-connections"
+    case httpMaxConnectionsPerAddress = "http-max-connections-per-address"
+    case httpMaxRequests = "http-max-requests"
+    case httpRequestTimeout = "http-request-timeout"
+    case maxAnswers = "max-answers"
     case maxTenants = "max-tenants"
     case maxProfiles = "max-profiles"
     case maxReservations = "max-reservations"
     case maxRemembered = "max-remembered"
     case maxAmended = "max-amended"
+    case maxCharged = "max-charged"
+    case tenantShare = "tenant-share"
+    case allTenantsShare = "all-tenants-share"
     case maxConnections = "max-connections"
     case maxConnectionsPerAddress = "max-connections-per-address"
     case maxConcurrentStreams = "max-concurrent-streams"
+    case peerMemory = "peer-memory"
+    case keepalive
+    case connectionIdle = "connection-idle"
+    case connectionAge = "connection-age"
 
     var environmentName: String {
         "TOLLGATE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()

@@ -1,6 +1,6 @@
 internal import Access
+internal import CommandIO
 internal import ControlPlane
-internal import Dispatch
 internal import Engine
 internal import Events
 internal import Foundation
@@ -11,6 +11,8 @@ internal import Limits
 internal import LimitsFile
 internal import Logging
 internal import NIOCore
+internal import Notifications
+internal import Projection
 internal import Reservations
 
 /// The running service: engine, gRPC server, what stands around them, signals. One per process.
@@ -19,29 +21,46 @@ struct Service {
     private let logger: Logger
     private let engine: Engine
     private let authority: TokenAuthority
+    private let admittance: Admittance
     private let reloads = Reloads()
 
     /// Makes the engine and applies the limits file.
-    init(_ settings: ServeSettings, limits: LimitsFile?) throws {
+    ///
+    /// - Throws: `LimitsFileError` for mistakes in the limits file.
+    init(_ settings: ServeSettings, limits: LimitsSource?) throws {
         self.settings = settings
-        var logger = Logger(label: "tollgate") { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "tollgate") {
+            StreamLogHandler(label: $0, stream: BackgroundLines.standardError)
+        }
         logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.logger = logger
-        let capacity = TableCapacity(
+        // Before anything is opened that counts.
+        admittance = try Admittance(settings, logger: logger)
+        var capacity = TableCapacity(
             tenants: settings.maxTenants, profiles: settings.maxProfiles,
             reservations: settings.maxReservations, bodies: settings.maxAmended,
             keys: settings.maxRemembered,
-            // One for each event loop, one for configuration, one to spare.
-            lanes: settings.threads + 2,
+            lanes: settings.lanes,
             retention: settings.idempotencyRetentionMilliseconds,
             maxLife: settings.maxReservationLifeMilliseconds)
-        engine = try Self.openEngine(
-            settings, EngineConfiguration(capacity: capacity), logger)
+        capacity.charged = settings.maxCharged
+        capacity.tenantShare = settings.tenantShare
+        capacity.unboundShare = settings.allTenantsShare
+        // Where nothing was ever applied, mistakes are found before anything is made.
+        let isFirst =
+            settings.durability == .memory
+            || !FileManager.default.fileExists(atPath: settings.dataDirectory)
+        let parsed = try isFirst ? limits.map { try Self.parse($0, logger) } : nil
+        var configuration = EngineConfiguration(capacity: capacity)
+        configuration.maximumClockAdvance = settings.maxClockAdvanceMilliseconds
+        configuration.acceptedClock = settings.acceptedClock
+        engine = try Self.openEngine(settings, configuration, logger)
+        Secrecy(logger: logger).check(settings)
         authority = try TokenAuthority(engine, isOpen: settings.insecureNoAuth)
         try OperatorToken(
             authority: authority, engine: engine, directory: settings.dataDirectory, logger: logger
         ).makeIfMissing()
-        if let limits { try applyIfNew(limits) }
+        if let limits { try applyIfNew(limits, parsed) }
         logger.info(
             "durability",
             metadata: [
@@ -64,9 +83,7 @@ struct Service {
         guard settings.durability != .memory else {
             return try Engine(configuration: configuration)
         }
-        try FileManager.default.createDirectory(
-            atPath: settings.dataDirectory, withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700])
+        try NewDirectory.make(settings.dataDirectory, mode: 0o700)
         let began = ContinuousClock.now
         let (engine, report) = try Engine.open(
             configuration: configuration, disk: SystemDisk(path: settings.dataDirectory),
@@ -87,9 +104,18 @@ struct Service {
                 "checkpoint": "\(report.checkpoint.map(String.init) ?? "none")",
                 "never_acknowledged": "\(report.dropped)", "took": "\(ContinuousClock.now - began)",
             ])
+        if let clock = report.acceptedClock {
+            logger.notice(
+                "the wall clock is accepted",
+                metadata: [
+                    "wall_clock": "\(RecordJSON.instant(clock.wall))",
+                    "time_on_record": "\(RecordJSON.instant(clock.latest))",
+                ])
+        }
         engine.onJournalFailure { error in
             // Nobody knows what is on disk now: whatever this process said next might be taken back by the next one.
             StandardError.print("The journal has failed, and the service ends: \(error)")
+            StandardError.finish()
             exit(ExitStatus.failure.rawValue)
         }
         return engine
@@ -97,47 +123,57 @@ struct Service {
 
     private static let appliedLimits = "limits_file_hash"
 
-    /// Applies a limits file unless it is the one that was applied last: what operators changed since stays.
-    private func applyIfNew(_ limits: LimitsFile) throws {
-        guard engine.setting(Self.appliedLimits) != limits.contentHash else {
+    /// Applies a limits file unless it is the one that was applied last: what operators changed since stays. That file is
+    /// not even parsed.
+    private func applyIfNew(_ source: LimitsSource, _ parsed: LimitsFile?) throws {
+        guard engine.setting(Self.appliedLimits) != source.contentHash else {
             logger.info(
-                "the limits file has not changed", metadata: ["hash": "\(limits.contentHash)"])
+                "the limits file has not changed", metadata: ["hash": "\(source.contentHash)"])
             return
         }
-        try apply(limits)
+        try apply(parsed ?? Self.parse(source, logger))
+    }
+
+    private static func parse(_ source: LimitsSource, _ logger: Logger) throws -> LimitsFile {
+        logger.info("parsing the limits file", metadata: ["file": "\(source.file)"])
+        return try source.parse()
     }
 
     /// Sets what a limits file says; says what it sets.
     private func apply(_ limits: LimitsFile) throws {
+        // Until all of it is in force no file is: whichever comes next is applied, the one before this too.
+        if engine.setting(Self.appliedLimits) ?? "" != "" { try set(Self.appliedLimits, "") }
         for tenant in limits.tenants {
-            if let present = engine.tenant(tenant.id), !present.isConfigured(as: tenant) {
-                logger.notice(
-                    "the limits file overrides a tenant", metadata: ["id": "\(tenant.id)"])
+            try set(.tenant(id: tenant.id), of: limits) { () throws(EngineError) in
+                let present = engine.tenant(tenant.id)
+                if let present, present.isConfigured(as: tenant) { return nil }
+                let result = try engine.setTenant(tenant, from: present?.revision.number ?? 0)
+                report(present.flatMap { SettingChange(tenant: tenant, present: $0) })
+                return result
             }
-            let change = try whenThereIsRoom { () throws(EngineError) in
-                try engine.setTenant(tenant)
-            }
-            report(tenant.id, change)
         }
-        for var profile in limits.profiles {
-            // The file says nothing of these.
-            if let present = engine.profile(profile.id) {
-                profile.webhookURL = present.webhookURL
-                profile.webhookFailoverURL = present.webhookFailoverURL
-                profile.vendorFields = present.vendorFields
+        for profile in limits.profiles {
+            try set(.profile(id: profile.id, tenantID: profile.tenantID), of: limits) {
+                () throws(EngineError) in
+                let present = engine.profile(profile.id)
+                var profile = profile
+                if let present {
+                    // The file says nothing of these.
+                    profile.webhookURL = present.webhookURL
+                    profile.webhookFailoverURL = present.webhookFailoverURL
+                    profile.vendorFields = present.vendorFields
+                    if present.isConfigured(as: profile) { return nil }
+                }
+                let result = try engine.setProfile(profile, from: present?.revision.number ?? 0)
+                report(present.flatMap { SettingChange(profile: profile, present: $0) })
+                return result
             }
-            if let present = engine.profile(profile.id), !present.isConfigured(as: profile) {
-                logger.notice(
-                    "the limits file overrides a messaging profile",
-                    metadata: ["id": "\(profile.id)"])
-            }
-            let settings = profile
-            let change = try whenThereIsRoom { () throws(EngineError) in
-                try engine.setProfile(settings)
-            }
-            report(profile.id, change)
         }
         if limits.hasDefaults {
+            if engine.setting(DefaultLimits.setting) != nil {
+                report(
+                    SettingChange(defaults: limits.defaults, present: try engine.tenantDefaults))
+            }
             try set(DefaultLimits.setting, SettingValue.encode(DefaultLimits(limits.defaults)))
         }
         try set(Self.appliedLimits, limits.contentHash)
@@ -150,6 +186,42 @@ struct Service {
             ])
     }
 
+    /// Sets one entry of a limits file. One that cannot exist any more is passed over and told: what was deleted since the
+    /// file was written must not keep the service from starting.
+    ///
+    /// - Parameter change: what it is set from, and to; nil: it is so already. Asked again while there is no room, and when
+    ///   somebody else was first: what operators set meanwhile and the file says nothing of stays.
+    private func set(
+        _ subject: SettingChange.Subject, of limits: LimitsFile,
+        _ change: () throws(EngineError) -> ChangeResult?
+    ) throws {
+        do throws(EngineError) {
+            let result = try whenThereIsRoom { () throws(EngineError) -> ChangeResult? in
+                while true {
+                    do throws(EngineError) {
+                        return try change()
+                    } catch {
+                        guard error.code == .conflict else { throw error }
+                    }
+                }
+            }
+            if let result { report(subject, result) }
+        } catch {
+            let reason: String
+            switch (error.code, subject) {
+            case (.closed, _): reason = error.message
+            case (.notFound, .profile): reason = "the id is a messaging profile of another tenant"
+            default: throw error
+            }
+            logger.error(
+                "an entry of the limits file was skipped",
+                metadata: [
+                    "place": "\(limits.places.place(of: subject))", "entry": "\(subject)",
+                    "reason": "\(reason)",
+                ])
+        }
+    }
+
     private func set(_ name: String, _ value: String) throws {
         try whenThereIsRoom { () throws(EngineError) in try engine.setSetting(name, value) }
     }
@@ -159,17 +231,32 @@ struct Service {
     private func whenThereIsRoom<T>(
         _ change: () throws(EngineError) -> T
     ) throws(EngineError) -> T {
-        try engine.waitingForRoom { () throws(EngineError) in
+        try engine.waitingForRoom(atMost: 60_000) { () throws(EngineError) in
             if reloads.isStopping { throw EngineError(.interrupted, "the service stops") }
             return try change()
         }
     }
 
-    private func report(_ id: String, _ change: ChangeResult) {
+    /// What a limits file overrides, field by field.
+    private func report(_ change: SettingChange?) {
+        guard let change else { return }
+        for field in change.fields {
+            logger.notice(
+                "the limits file overrides a setting",
+                metadata: [
+                    "entry": "\(change.subject)", "field": "\(field.name)",
+                    "was": "\(field.before?.text ?? "")", "is": "\(field.after.text)",
+                ])
+        }
+    }
+
+    private func report(_ subject: SettingChange.Subject, _ change: ChangeResult) {
         for (limit, amount) in change.overBy {
             logger.warning(
                 "usage is over the cap that was just set",
-                metadata: ["id": "\(id)", "limit": "\(limit.row.name)", "over_by": "\(amount)"])
+                metadata: [
+                    "entry": "\(subject)", "limit": "\(limit.row.name)", "over_by": "\(amount)",
+                ])
         }
     }
 
@@ -178,26 +265,42 @@ struct Service {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
         let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
         let authority = authority
-        let server = try await GRPCServer.start(
-            serverConfiguration, methods: LimitService.methods
-        ) { loop in
-            LimitService(lane: lanes[loop.index].lane, loop: loop, authority: authority)
+        var bounds = WatchBounds()
+        bounds.tenantShare = settings.tenantShare
+        let watchBounds = bounds
+        let logger = logger
+        let server: GRPCServer
+        do {
+            server = try await GRPCServer.start(
+                serverConfiguration, methods: LimitService.methods
+            ) { loop in
+                LimitService(
+                    lane: lanes[loop.index].lane, loop: loop, authority: authority,
+                    watchBounds: watchBounds
+                ) { count in
+                    logger.error(
+                        "no room in the journal to take back what callers without an answer asked",
+                        metadata: ["count": "\(count)"])
+                }
+            }
+        } catch {
+            throw ListenError(settings.grpcListen, .grpcListen, error)
         }
+        admittance.giveMemoryBack(server.loops[0].eventLoop)
         let surroundings = try await Surroundings.start(
-            settings, engine: engine, authority: authority, server: server,
+            settings, engine: engine, authority: authority, admittance: admittance, server: server,
             lanes: LaneAccess(server, lanes), logger: logger)
-        let clock = watchClock()
+        let watch = Watch(engine, surroundings.projection, logger)
+        let watching = Task { await watch.run() }
         // Before anybody learns that the service is there: from here on SIGTERM drains.
-        let signals = await ProcessSignals()
+        let signals = ProcessSignals.received()
         let grpc = NetworkAddress(host: server.host, port: server.port)
-        // Unbuffered: whoever started the service waits for this line.
-        FileHandle.standardOutput.write(
-            Data("tollgate ready grpc=\(grpc) http=\(surroundings.address)\n".utf8))
-        for await signal in signals.received {
-            if signal == SIGHUP { reloads.ask { reload() } } else { break }
+        // If it cannot be written, the service serves all the same.
+        StandardOutput.announce("tollgate ready grpc=\(grpc) http=\(surroundings.address)")
+        for await signal in signals {
+            if signal == SIGHUP { reload() } else { break }
         }
-        signals.cancel()
-        clock.cancel()
+        watching.cancel()
         logger.info("draining")
         async let reloaded: Void = reloads.stop()
         async let served: Void = server.drain(
@@ -217,38 +320,33 @@ struct Service {
         configuration.host = settings.grpcListen.host
         configuration.port = settings.grpcListen.port
         configuration.threads = settings.threads
-        configuration.maximumConnections = settings.maxConnections
-        configuration.maximumConnectionsPerAddress = settings.maxConnectionsPerAddress
+        configuration.places = admittance.grpc
+        configuration.peerMemory = admittance.memory
+        configuration.keepaliveInterval = .milliseconds(settings.keepaliveMilliseconds)
+        configuration.idleTimeout = .milliseconds(settings.connectionIdleMilliseconds)
+        configuration.maximumAge = .milliseconds(settings.connectionAgeMilliseconds)
         configuration.session.maximumConcurrentStreams = settings.maxConcurrentStreams
         return configuration
     }
 
-    /// Follows the wall clock and reports leaps.
-    private func watchClock() -> any DispatchSourceTimer {
-        let timer = DispatchSource.makeTimerSource(queue: .global())
-        timer.schedule(deadline: .now() + 1, repeating: 1)
-        timer.setEventHandler { [engine, logger] in
-            switch engine.clock.follow() {
-            case .steady: break
-            case .doubted(let lead):
-                logger.warning(
-                    "the wall clock leapt ahead; believed if it stands for 60 s",
-                    metadata: ["lead_ms": "\(lead)"])
-            case .believed(let lead):
-                logger.warning("following the wall clock", metadata: ["lead_ms": "\(lead)"])
-            }
-        }
-        timer.resume()
-        return timer
-    }
-
     private func reload() {
         guard let path = settings.limitsFile else { return }
-        logger.info("reading the limits file again", metadata: ["file": "\(path)"])
+        reloads.ask {
+            logger.info("reading the limits file again", metadata: ["file": "\(path)"])
+            return attempt { try Self.parse(LimitsSource(path: path), logger) }
+        } apply: { limits in
+            attempt { try apply(limits) }
+        }
+    }
+
+    /// nil: it failed, and that is told.
+    @discardableResult
+    private func attempt<T>(_ step: () throws -> T) -> T? {
         do {
-            try apply(LimitsFile.load(path: path))
+            return try step()
         } catch {
             logger.error("the limits file was not applied", metadata: ["error": "\(error)"])
+            return nil
         }
     }
 }
@@ -277,6 +375,10 @@ extension ServeSettings {
         result.answersWait = durability == .sync
         result.checkpointBytes = checkpointBytes
         result.retention = journalRetentionMilliseconds
+        result.stallMilliseconds = journalStallMilliseconds
+        result.acceptsEmptyJournal = acceptEmptyJournal
+        result.awaitsFollower = true
+        result.companions = [Projection.fileName, WebhookSigner.fileName, OperatorToken.fileName]
         return result
     }
 }

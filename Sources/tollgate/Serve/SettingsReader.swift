@@ -1,7 +1,8 @@
+internal import CommandIO
 internal import Configuration
 internal import Foundation
+internal import LimitsFile
 internal import Notifications
-internal import SystemPackage
 internal import Yams
 
 /// What is wrong with a setting, as a sentence that names the setting and where it was set.
@@ -20,14 +21,11 @@ struct SettingsReader {
     ///   - file: Path of a YAML file with flat keys; nil: none.
     init(
         flags: [ServeKey: String], environment: [String: String], file: String?
-    ) async throws(SettingsError) {
-        let values = flags.map { key, value in
-            (AbsoluteConfigKey([key.rawValue]), ConfigValue(.string(value), isSecret: false))
-        }
+    ) throws(SettingsError) {
         var sources: [(name: @Sendable (ServeKey) -> String, provider: any ConfigProvider)] = [
             (
                 { "--\($0.rawValue)" },
-                InMemoryProvider(name: "flags", values: Dictionary(uniqueKeysWithValues: values))
+                Self.provider("flags", flags)
             ),
             (
                 { $0.environmentName },
@@ -36,10 +34,20 @@ struct SettingsReader {
             ),
         ]
         if let file {
-            sources.append(({ "\($0.rawValue) in \(file)" }, try await Self.provider(file: file)))
+            let values = try Self.values(file: file)
+            sources.append(({ "\($0.rawValue) in \(file)" }, Self.provider(file, values)))
         }
         self.sources = sources
         reader = ConfigReader(providers: sources.map(\.provider))
+    }
+
+    private static func provider(
+        _ name: String, _ values: [ServeKey: String]
+    ) -> any ConfigProvider {
+        let values = values.map { key, value in
+            (AbsoluteConfigKey([key.rawValue]), ConfigValue(.string(value), isSecret: false))
+        }
+        return InMemoryProvider(name: name, values: Dictionary(uniqueKeysWithValues: values))
     }
 
     /// The text of a setting; nil: nobody set it.
@@ -63,6 +71,14 @@ struct SettingsReader {
             "\(DurationText.text(range.lowerBound)) to \(DurationText.text(range.upperBound))"
         return try value(key, "a duration from \(bounds), like 500ms, 10s, 15m or 24h") { text in
             DurationText.milliseconds(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// Unix milliseconds.
+    func instant(_ key: ServeKey) throws(SettingsError) -> Int64? {
+        try value(key, "an instant like 2026-11-29T12:00:00Z") { text in
+            guard let date = try? Date(text, strategy: .iso8601) else { return nil }
+            return Int64(date.timeIntervalSince1970 * 1_000)
         }
     }
 
@@ -122,34 +138,47 @@ struct SettingsReader {
 // MARK: - The file
 
 extension SettingsReader {
-    private static func provider(
-        file: String
-    ) async throws(SettingsError) -> any ConfigProvider {
-        do {
-            let provider = try await FileProvider<YAMLSnapshot>(filePath: FilePath(file))
-            try checkKeys(file: file)
-            return provider
-        } catch let error as SettingsError {
-            throw error
-        } catch {
-            throw SettingsError(description: "\(file) cannot be used: \(error)")
-        }
-    }
+    /// The longest file that is read, in bytes.
+    private static let longestFile = 1 << 20
 
-    /// A misspelt key must not silently leave a default in force.
-    private static func checkKeys(file: String) throws {
-        let text = try String(contentsOfFile: file, encoding: .utf8)
-        for (key, value) in try Yams.compose(yaml: text)?.mapping ?? [:] {
+    /// What a file of flat keys sets. A misspelt key must not silently leave a default in force.
+    private static func values(file: String) throws(SettingsError) -> [ServeKey: String] {
+        var values: [ServeKey: String] = [:]
+        guard let root = try root(file: file) else { return values }
+        guard let settings = root.mapping else {
+            throw SettingsError(description: "\(file):1:1: each line must be \"setting: value\"")
+        }
+        for (key, value) in settings {
             let place = "\(file):\(key.mark.map(\.description) ?? "")"
-            guard let name = key.string, ServeKey(rawValue: name) != nil else {
+            guard let name = key.string, let setting = ServeKey(rawValue: name) else {
                 let names = ServeKey.allCases.map(\.rawValue).joined(separator: ", ")
                 throw SettingsError(
                     description:
                         "\(place): \"\(key.string ?? "")\" is no setting; there are \(names)")
             }
-            guard value.scalar != nil else {
+            guard let scalar = value.scalar else {
                 throw SettingsError(description: "\(place): \"\(name)\" must be a single value")
             }
+            // `key:` and `key: null` set nothing.
+            if scalar.style == .plain, ["", "~", "null"].contains(scalar.string) { continue }
+            values[setting] = scalar.string
+        }
+        return values
+    }
+
+    private static func root(file: String) throws(SettingsError) -> Node? {
+        do {
+            guard let bytes = try InputFile.read(file, atMost: longestFile),
+                let text = String(validating: bytes, as: UTF8.self)
+            else {
+                throw SettingsError(
+                    description: "\(file) is longer than 1 MiB, or not valid UTF-8")
+            }
+            return try YAMLDocument.root(of: text, file: file)
+        } catch let error as SettingsError {
+            throw error
+        } catch {
+            throw SettingsError(description: "\(error)")
         }
     }
 }

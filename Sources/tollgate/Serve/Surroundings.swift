@@ -1,4 +1,5 @@
 internal import Access
+internal import Admission
 internal import ControlPlane
 internal import Engine
 internal import Events
@@ -13,10 +14,9 @@ internal import Synchronization
 
 /// What stands around the data plane: the projection, the deliveries of its events, and REST.
 struct Surroundings {
-    private let projection: Projection?
+    let projection: Projection?
     private let deliverer: Task<Void, Never>?
     private let rest: RESTServer
-    private let watch: Task<Void, Never>?
     /// Where REST listens.
     let address: NetworkAddress
 
@@ -24,37 +24,75 @@ struct Surroundings {
     ///   - server: the data plane.
     ///   - lanes: the way into it.
     static func start(
-        _ settings: ServeSettings, engine: Engine, authority: TokenAuthority, server: GRPCServer,
-        lanes: LaneAccess, logger: Logger
+        _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
+        admittance: Admittance, server: GRPCServer, lanes: LaneAccess, logger: Logger
     ) async throws -> Surroundings {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
-        let signer = try makeSigner(settings)
+        let signer = try makeSigner(settings, engine, logger)
         let mail = try MailSender.make(settings)
-        var bounds = RESTSettings()
-        bounds.host = settings.httpListen.host
-        bounds.port = settings.httpListen.port
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey,
             companion: try makePage(settings, engine, authority, server, projection),
-            settings: bounds, logger: logger)
-        let bound = try await rest.start()
+            settings: bounds(settings, admittance), logger: logger)
+        let bound: (host: String, port: Int)
+        do {
+            bound = try await rest.start()
+        } catch {
+            throw ListenError(settings.httpListen, .httpListen, error)
+        }
         let deliverer = projection.map { projection in
             let deliverer = makeDeliverer(
-                settings, signer, mail, projection, engine.clock, logger)
+                settings, signer, mail, projection, engine, logger)
             return Task { await deliverer.run() }
         }
         return Surroundings(
             projection: projection, deliverer: deliverer, rest: rest,
-            watch: projection.map { watch($0, logger) },
             address: NetworkAddress(host: bound.host, port: bound.port))
     }
 
+    private static func bounds(
+        _ settings: ServeSettings, _ admittance: Admittance
+    ) -> RESTSettings {
+        var bounds = RESTSettings()
+        bounds.places = admittance.http
+        bounds.memory = admittance.memory
+        bounds.host = settings.httpListen.host
+        bounds.port = settings.httpListen.port
+        bounds.trustedProxies = TrustedProxies(settings.trustedProxy)
+        bounds.headTimeLimit = .milliseconds(settings.httpHeadTimeoutMilliseconds)
+        bounds.bodyTimeLimit = .milliseconds(settings.httpBodyTimeoutMilliseconds)
+        bounds.answerTimeLimit = .milliseconds(settings.httpAnswerTimeoutMilliseconds)
+        bounds.idleTimeLimit = .milliseconds(settings.httpIdleTimeoutMilliseconds)
+        bounds.maximumRequests = settings.httpMaxRequests
+        bounds.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
+        bounds.maximumAnswers = settings.maxAnswers
+        bounds.answerRetention = settings.idempotencyRetentionMilliseconds
+        return bounds
+    }
+
     /// Without a journal there is nothing to sign; the key ends with the process then.
-    private static func makeSigner(_ settings: ServeSettings) throws -> WebhookSigner {
+    private static func makeSigner(
+        _ settings: ServeSettings, _ engine: Engine, _ logger: Logger
+    ) throws -> WebhookSigner {
         guard settings.durability != .memory else { return WebhookSigner() }
-        return try WebhookSigner(file: settings.dataDirectory + "/" + WebhookSigner.fileName)
+        let path = settings.dataDirectory + "/" + WebhookSigner.fileName
+        let signer = try WebhookSigner(file: path)
+        if signer.isNew {
+            let endpoints = engine.settings(prefix: WebhookEndpoint.settingPrefix).count
+            let key: Logger.Metadata = ["file": "\(path)", "public_key": "\(signer.publicKey)"]
+            if endpoints == 0 {
+                logger.notice("made a new key for signing webhooks", metadata: key)
+            } else {
+                logger.error(
+                    """
+                    the key that webhooks were signed with is gone; made a new one, which \
+                    receivers must be told, or they refuse what is sent to them
+                    """, metadata: key.merging(["endpoints": "\(endpoints)"]) { $1 })
+            }
+        }
+        return signer
     }
 
     private static func makePage(
@@ -66,6 +104,7 @@ struct Surroundings {
         page.logoText = settings.brandLogo
         page.contact = settings.brandContact
         page.isCookieSecure = settings.secureCookie
+        page.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
         return try OperatorPage(
             engine: engine, authority: authority, model: projection, settings: page
         ) { server.latency }
@@ -73,18 +112,30 @@ struct Surroundings {
 
     private static func makeDeliverer(
         _ settings: ServeSettings, _ signer: WebhookSigner, _ mail: MailSender?,
-        _ projection: Projection, _ clock: EngineClock, _ logger: Logger
+        _ projection: Projection, _ engine: Engine, _ logger: Logger
     ) -> Deliverer {
+        let clock = engine.clock
+        let sender = WebhookSender(
+            webhooks(settings), signer: signer,
+            secrets: { setting in
+                let endpoint = engine.setting(setting).flatMap {
+                    try? SettingValue.decode(WebhookEndpoint.self, $0)
+                }
+                return endpoint?.secrets(at: clock.now) ?? []
+            })
+        var bounds = DeliverySettings()
+        bounds.concurrency = settings.webhookConcurrency
+        return Deliverer(
+            outbox: projection, settings: bounds, webhooks: webhooks(settings), sender: sender,
+            mailer: mail?.mailer, now: { clock.now }, logger: logger)
+    }
+
+    private static func webhooks(_ settings: ServeSettings) -> WebhookSettings {
         var webhooks = WebhookSettings()
         webhooks.timeoutMilliseconds = settings.webhookTimeoutMilliseconds
         webhooks.backoffMilliseconds = settings.webhookBackoffMilliseconds
         webhooks.allowedPrivate = settings.webhookAllowPrivate
-        var bounds = DeliverySettings()
-        bounds.concurrency = settings.webhookConcurrency
-        return Deliverer(
-            outbox: projection, settings: bounds, webhooks: webhooks,
-            sender: WebhookSender(webhooks, signer: signer), mailer: mail?.mailer,
-            now: { clock.now }, logger: logger)
+        return webhooks
     }
 
     private static func makeProjection(
@@ -94,31 +145,16 @@ struct Surroundings {
         var configuration = ProjectionConfiguration()
         configuration.auditRetention = settings.auditRetentionMilliseconds
         configuration.notice = { logger.warning("\($0)") }
-        return try Projection.open(
-            path: settings.dataDirectory + "/" + Projection.fileName, engine: engine,
-            configuration: configuration)
-    }
-
-    /// Says in the log when the projection does not go on, and when it goes on again.
-    private static func watch(_ projection: Projection, _ logger: Logger) -> Task<Void, Never> {
-        Task {
-            var told: String?
-            while !Task.isCancelled {
-                let trouble = projection.status.trouble
-                if let trouble, trouble != told {
-                    logger.error("lists and logs do not go on", metadata: ["error": "\(trouble)"])
-                } else if trouble == nil, told != nil {
-                    logger.notice("lists and logs go on again")
-                }
-                told = trouble
-                try? await Task.sleep(for: .seconds(1))
-            }
+        let path = settings.dataDirectory + "/" + Projection.fileName
+        do {
+            return try Projection.open(path: path, engine: engine, configuration: configuration)
+        } catch {
+            throw SettingsError(description: "\(path) cannot be used: \(error)")
         }
     }
 
     /// REST finishes what is under way; deliveries that are under way stay due.
     func stopServing(within milliseconds: Int64) async {
-        watch?.cancel()
         await rest.shutdown(within: .milliseconds(milliseconds))
         deliverer?.cancel()
         await deliverer?.value

@@ -128,6 +128,37 @@ import Wire
         await test.stop()
     }
 
+    /// A caller that says whose reservation it settles settles no other tenant's, whatever its token allows.
+    @Test(arguments: [Caller.Scope.operator, .check])
+    func aReservationTakenForAnotherTenantsReadsAsNone(_ scope: Caller.Scope) async throws {
+        let (test, boss) = try await server()
+        let token = try test.token(scope)
+        let held: CheckResponse = try await test.call(
+            .checkAndReserve, asking(1), token: boss
+        ).decoded()
+        let id = held.reservationID
+        func statuses(_ tenant: String) async throws -> [Int32] {
+            let calls: [(LimitServiceMethod, any RequestMessage)] = [
+                (.extend, ExtendRequest(reservationID: id, tenantID: tenant)),
+                (.release, ReleaseRequest(reservationID: id, tenantID: tenant)),
+                (.commit, CommitRequest(reservationID: id, tenantID: tenant)),
+            ]
+            var statuses: [Int32] = []
+            for (method, request) in calls {
+                statuses.append(try await test.call(method, request, token: token).status)
+            }
+            return statuses
+        }
+        for tenant in ["other", "unknown", "acm", "acme "] {
+            #expect(try await statuses(tenant) == [Self.notFound, Self.notFound, Self.notFound])
+        }
+        #expect(try await test.extensions(token: boss) == [0, 1])
+        // The release settles it: a commit comes too late.
+        let precondition = Int32(GRPCCode.failedPrecondition.rawValue)
+        #expect(try await statuses("acme") == [0, 0, precondition])
+        await test.stop()
+    }
+
     @Test func aRevokedTokenIsRefusedAtTheNextCall() async throws {
         let (test, _) = try await server()
         let (token, secret) = try test.authority.create(
@@ -229,7 +260,7 @@ import Wire
 
     @Test func idSetsHoldWhatTheyWereMadeOf() {
         let ids = Set((0..<1_000).map { "tenant-\($0)-of-many" } + ["", "a", "abcdefgh"])
-        let set = IDSet(ids)
+        let set = IDSet(Set(ids.map { Identifier($0) }))
         for id in ids where !id.isEmpty {
             #expect(Array(id.utf8).withUnsafeBytes { set.contains($0) })
         }

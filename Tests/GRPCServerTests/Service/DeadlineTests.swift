@@ -1,3 +1,4 @@
+import Engine
 import Limits
 import NIOCore
 import Testing
@@ -55,6 +56,24 @@ import Wire
         let reply = try await late(test, moment, .checkAndReserve, [asking(3, mode: .commit)])
         #expect(reply.status == Self.deadlineExceeded)
         #expect(try await test.extensions() == [0, 0])
+        await test.stop()
+    }
+
+    @Test(arguments: Moment.allCases) func aSuspensionGoesWithItsCharge(moment: Moment) async throws
+    {
+        let test = try await LimitServer()
+        try test.engine.setTenant(
+            TenantSettings(
+                id: "acme", limits: TenantLimits(monthlySpendNanos: 5, autoSuspend: true)))
+        var charge = asking(3, mode: .commit)
+        charge.quantities.append(Quantity(.spend, 5))
+        let reply = try await late(test, moment, .checkAndReserve, [charge])
+        #expect(reply.status == Self.deadlineExceeded)
+        #expect(try await test.extensions() == [0, 0])
+        #expect(try test.engine.status(ofTenant: "acme") == .active)
+        // One whose caller is there suspends.
+        let stands: CheckResponse = try await test.call(.checkAndReserve, charge).decoded()
+        #expect(stands.decision == .allowed && stands.tenantStatus == .suspended)
         await test.stop()
     }
 

@@ -250,6 +250,35 @@ import Wire
         await test.stop()
     }
 
+    /// When three quarters of the watches are in use, who is bound to tenants gets no more than a share for each of them;
+    /// others go on, and so does who is bound to nobody.
+    @Test func aTenantHasItsShareOfTheWatches() async throws {
+        var bounds = WatchBounds()
+        bounds.watches = 8
+        bounds.tenantShare = 25
+        let test = try await server(isOpen: false, bounds: bounds)
+        try test.engine.setTenant(TenantSettings(id: "globex"))
+        let (acme, globex) = (
+            try test.token(.check, ["acme"]), try test.token(.check, ["globex"])
+        )
+        var watches: [StreamHandle] = []
+        for _ in 0..<6 { watches.append(try test.watch("acme", token: acme)) }
+        let refused = try await test.client.finish(test.watch("acme", token: acme))
+        #expect(refused.status == Int32(GRPCCode.resourceExhausted.rawValue))
+        #expect(!refused.details.isEmpty)
+        watches.append(try test.watch("globex", token: globex))
+        watches.append(try test.watch("acme", token: try test.token(.operator)))
+        try await test.tick()
+        for watch in watches { #expect(try !test.updates(watch).isEmpty) }
+        // Below three quarters anybody may have what is free.
+        for watch in watches[..<3] { test.client.cancel(watch) }
+        try await test.tick()
+        watches.append(try test.watch("acme", token: acme))
+        try await test.tick()
+        #expect(try !test.updates(watches[8]).isEmpty)
+        await test.stop()
+    }
+
     @Test func badRequestsAndStrangers() async throws {
         let test = try await server(isOpen: false)
         let boss = try test.token(.operator)

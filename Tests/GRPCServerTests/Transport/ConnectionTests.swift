@@ -1,3 +1,4 @@
+import Admission
 import Glibc
 import HTTP2
 import NIOCore
@@ -56,15 +57,70 @@ import Testing
         #expect(test.journal.now.withdrawn == [text("cut")], "nobody learnt of it")
     }
 
-    @Test func connectionsPerAddressAreBounded() async throws {
-        let test = try await TestServer { $0.maximumConnectionsPerAddress = 2 }
+    @Test func whoComesToAFullAddressTakesTheStrangersPlace() async throws {
+        let test = try await TestServer {
+            $0.places = ConnectionPlaces(total: 10, perAddress: 2)
+        }
         let first = try TestClient(port: test.server.port)
-        let second = try TestClient(port: test.server.port)
         #expect(try await first.call("/t.T/Echo", []).status == 0)
-        #expect(try await second.call("/t.T/Echo", []).status == 0)
+        let stranger = try TestClient(port: test.server.port)
+        try stranger.flush()
+        try await test.until { $0.openConnectionCount == 2 }
         let third = try TestClient(port: test.server.port)
-        try await third.waitForClose()
+        #expect(try await third.call("/t.T/Echo", []).status == 0)
+        try await stranger.waitForClose()
+        #expect(stranger.sawGoAway)
         #expect(try await first.call("/t.T/Echo", []).status == 0)
+        await test.stop()
+    }
+
+    @Test func whoComesWhereAllAreBusyIsClosed() async throws {
+        let test = try await TestServer {
+            $0.places = ConnectionPlaces(total: 1, perAddress: 2)
+        }
+        let first = try TestClient(port: test.server.port)
+        #expect(try await first.call("/t.T/Echo", []).status == 0)
+        let held = try first.begin("/t.T/Hold", body: TestClient.framed(text("a")))
+        try first.flush()
+        try await test.until { loop in
+            // As the loop's timer does every second.
+            loop.checkTimers()
+            return loop.heldCount == 1
+        }
+        let second = try TestClient(port: test.server.port)
+        try await second.waitForClose()
+        #expect(!second.sawGoAway)
+        try await test.makeDurable()
+        #expect(try await first.finish(held).status == 0)
+        await test.stop()
+    }
+
+    /// Whoever is served when its place goes has a few seconds, and no more whatever comes of them.
+    @Test func whoIsServedWhenItsPlaceGoesIsCutOffInTheEnd() async throws {
+        let test = try await TestServer { $0.evictionGrace = .seconds(5) }
+        test.journal.freeze()
+        let client = try TestClient(port: test.server.port)
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        let cut = try client.begin("/t.T/Hold", body: TestClient.framed(text("a")))
+        try await test.until { $0.heldCount == 1 }
+        // As who takes its place does, on whatever loop: the last call's connection is the only one.
+        try await test.onLoop { $0.call.values.pointee.connection?.makeRoom() }
+        try await client.pump { client.sawGoAway }
+        test.journal.advance(.seconds(5))
+        #expect(
+            try await test.onLoop { loop in
+                loop.checkTimers()
+                return loop.openConnectionCount
+            } == 1)
+        test.journal.advance(.seconds(1))
+        try await test.until { loop in
+            loop.checkTimers()
+            return loop.openConnectionCount == 0
+        }
+        try await client.waitForClose()
+        #expect(!client.reply(cut).isEnded)
+        try await test.makeDurable()
+        #expect(test.journal.now.withdrawn == [text("a")], "nobody learnt of it")
         await test.stop()
     }
 
@@ -155,13 +211,4 @@ import Testing
         #expect(GRPCFraming.base64([251, 255]) == text("+/8"))
     }
 
-    @Test func quotaCountsByAddress() {
-        let quota = ConnectionQuota(total: 3, perAddress: 2)
-        #expect(quota.take("a") && quota.take("a"))
-        #expect(!quota.take("a"))
-        #expect(quota.take("b"))
-        #expect(!quota.take("c"))
-        quota.give("a")
-        #expect(quota.take("c"))
-    }
 }

@@ -74,6 +74,47 @@ import Testing
         await test.stop()
     }
 
+    /// 4 MiB to a peer whose windows have room for all of it: the peer says nothing meanwhile, and no timer runs.
+    @Test func whatAWatcherTakesAtOnceIsSentAtOnce() async throws {
+        let test = try await TestServer()
+        test.journal.change { $0.pushedBytes = 16 * 1024 - 5 }
+        var wide = SessionConfiguration()
+        wide.streamWindowBytes = 16 * 1024 * 1024
+        wide.connectionWindowBytes = 16 * 1024 * 1024
+        let client = try TestClient(port: test.server.port, configuration: wide)
+        let stream = try client.begin("/t.T/Watch", body: TestClient.framed([]))
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        let token = try #require(test.journal.now.watcher)
+        let journal = test.journal
+        let first = try await test.onLoop { loop in
+            let message = [UInt8](repeating: 3, count: journal.now.pushedBytes)
+            var sent = 0
+            while loop.push(token, { buffer in message.withUnsafeBytes { buffer.append($0) } })
+                == .sent
+            {
+                sent += 1
+            }
+            // `streamWritable` goes on, which `onLoop`'s flush brings about.
+            journal.change { $0.toPush = 256 - sent }
+            return sent
+        }
+        #expect(first < 16)
+        try await client.pump { client.reply(stream).messages.count == 256 }
+        #expect(test.journal.now.toPush == 0)
+        await test.stop()
+    }
+
+    /// A stream's bound stops its requests again and again, the last of which has been read long since.
+    @Test func aChatGoesOnWithoutFurtherReads() async throws {
+        let test = try await TestServer { $0.maximumStreamOutputBytes = 100 }
+        let client = try TestClient(port: test.server.port)
+        let messages = (0..<50).map { [UInt8](repeating: $0, count: 200) }.map { text("i") + $0 }
+        let stream = try client.begin("/t.T/Chat", body: messages.flatMap { TestClient.framed($0) })
+        let reply = try await client.finish(stream)
+        #expect(reply.messages == messages && reply.status == 0)
+        await test.stop()
+    }
+
     @Test func watcherThatLeavesIsReported() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)

@@ -21,8 +21,14 @@ final class Journal: Sendable {
         var ticket: UInt64 = 0
         var durableTicket: UInt64 = 0
         var notify: (@Sendable () -> Void)?
+        /// Pieces of requests to "Parts", and messages "w…", that there is room for; and how often room was asked for.
+        var room = 0
+        var roomWanted = 0
         /// How far the server's clock is ahead of the machine's.
         var leadNanoseconds: UInt64 = 0
+        /// Messages that a watcher has still to be sent, whenever there is room, and of how many bytes each.
+        var toPush = 0
+        var pushedBytes = 0
         /// The server's clock stands, but for what the test adds.
         var frozenNanoseconds: UInt64?
     }
@@ -61,12 +67,17 @@ final class TestService: GRPCService {
         MethodDescriptor(path: "/t.T/HoldFail"),
         MethodDescriptor(path: "/t.T/HoldBig"),
         MethodDescriptor(path: "/t.T/Slow"),
+        MethodDescriptor(path: "/t.T/Parts"),
     ]
 
     private let journal: Journal
+    private weak var loop: ServerLoop?
     private var sum = 0
 
-    init(_ journal: Journal) { self.journal = journal }
+    init(_ journal: Journal, _ loop: ServerLoop) {
+        self.journal = journal
+        self.loop = loop
+    }
 
     func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
@@ -101,10 +112,46 @@ final class TestService: GRPCService {
             if call.mayBeLate { call.undo(request) }
             journal.advance(.seconds(10))
             response.append(request)
+        case "/t.T/Parts":
+            return parts(call, request, &response)
         default:
             response.append(request)
         }
         return .done
+    }
+
+    /// Decides a request byte by byte, as far as there is room: answers it, and notes how to take it back. An "h" holds,
+    /// an "f" fails.
+    private func parts(
+        _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
+        for index in call.progress..<request.count {
+            let hasRoom = journal.change { state in
+                if state.room > 0 { state.room -= 1 } else { return false }
+                return true
+            }
+            guard hasRoom else {
+                call.progress = index
+                return .putOff
+            }
+            let part = UnsafeRawBufferPointer(rebasing: request[index...index])
+            if part[0] == UInt8(ascii: "h") { call.hold() }
+            if part[0] == UInt8(ascii: "f") {
+                return .failed(GRPCFailure(.unauthenticated, "revoked"))
+            }
+            call.undo(part)
+            response.append(part)
+        }
+        return .done
+    }
+
+    var hasRoom: Bool { journal.now.room > 0 }
+
+    func awaitRoom() { journal.change { $0.roomWanted += 1 } }
+
+    func admit(_ call: CallContext) -> GRPCFailure? {
+        call.authorization.elementsEqual("nobody".utf8)
+            ? GRPCFailure(.unauthenticated, "who?") : nil
     }
 
     func streamOpened(_ call: CallContext) -> GRPCFailure? {
@@ -113,12 +160,20 @@ final class TestService: GRPCService {
         return nil
     }
 
-    /// "i…" is answered at once, "h…" when it is durable, "f…" fails at once, "g…" when it is durable.
+    /// "i…" is answered at once, "h…" when it is durable, "f…" fails at once, "g…" when it is durable, "w…" when there is
+    /// room.
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
-        journal.change { $0.messages += 1 }
         let first = request.first
+        if first == UInt8(ascii: "w") {
+            let hasRoom = journal.change { state in
+                if state.room > 0 { state.room -= 1 } else { return false }
+                return true
+            }
+            guard hasRoom else { return .putOff }
+        }
+        journal.change { $0.messages += 1 }
         if first == UInt8(ascii: "h") || first == UInt8(ascii: "g") {
             call.hold()
             call.undo(request)
@@ -147,7 +202,18 @@ final class TestService: GRPCService {
     }
 
     func streamWritable(_ token: CallToken) {
-        journal.change { $0.writableCalls += 1 }
+        let (count, byteCount) = journal.change { state in
+            state.writableCalls += 1
+            return (state.toPush, state.pushedBytes)
+        }
+        let message = [UInt8](repeating: 3, count: byteCount)
+        for _ in 0..<count {
+            let result = loop?.push(token) { buffer in
+                message.withUnsafeBytes { buffer.append($0) }
+            }
+            guard result == .sent else { return }
+            journal.change { $0.toPush -= 1 }
+        }
     }
 
     func streamClosed(_ token: CallToken) {
@@ -186,8 +252,8 @@ struct TestServer {
         let journal = journal
         configuration.clock = { journal.clock }
         change(&configuration)
-        server = try await GRPCServer.start(configuration, methods: TestService.methods) { _ in
-            TestService(journal)
+        server = try await GRPCServer.start(configuration, methods: TestService.methods) { loop in
+            TestService(journal, loop)
         }
     }
 
@@ -220,6 +286,16 @@ struct TestServer {
         _ = try await onLoop { _ in }
     }
 
+    /// There is room for so much more, as after a round of a journal.
+    func makeRoom(_ pieces: Int) async throws {
+        let notify = journal.change { state in
+            state.room += pieces
+            return state.notify
+        }
+        notify?()
+        _ = try await onLoop { _ in }
+    }
+
     /// Waits until `condition`, which the loop brings about by itself.
     func until(_ condition: @escaping @Sendable (ServerLoop) -> Bool) async throws {
         let limit = TestClient.milliseconds() + 120_000
@@ -244,6 +320,9 @@ extension ServerConfiguration {
         configuration.prefaceTimeout = .minutes(10)
         configuration.requestTimeout = .minutes(10)
         configuration.writeStallTimeout = .minutes(10)
+        // Tests move the clock by hours.
+        configuration.strangerTimeout = .hours(24)
+        configuration.idleTimeout = .hours(24)
         return configuration
     }
 }

@@ -1,7 +1,8 @@
 // Preloaded into the server by Tools/tests/test_faults.py: a wall clock that jumps, and writes that end early.
 //
-// TOLLGATE_TEST_CLOCK names a file with one 64-bit integer: nanoseconds that CLOCK_REALTIME is off. It is mapped, so
-// that the test moves the clock while the server runs. All other clocks, and timers, stay right.
+// TOLLGATE_TEST_CLOCK names a file with two 64-bit integers: nanoseconds that CLOCK_REALTIME is off, and nanoseconds that
+// CLOCK_BOOTTIME is. It is mapped, so that the test moves the clocks while the server runs: the first alone, as if
+// somebody had set it; both, as if time had passed. All other clocks, and timers, stay right.
 // TOLLGATE_TEST_SHORT_WRITES=1: a write to a file of two bytes or more takes only half of them.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,22 +30,23 @@ __attribute__((constructor)) static void prepare(void) {
     if (path == NULL) return;
     int file = open(path, O_RDONLY);
     if (file < 0) abort();
-    void *memory = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+    void *memory = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
     close(file);
     if (memory == MAP_FAILED) abort();
     clock_offset = memory;
 }
 
-static void shift(struct timespec *time) {
+static void shift(struct timespec *time, int clock) {
     if (clock_offset == NULL) return;
-    int64_t total = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + *clock_offset;
+    int64_t total = (int64_t)time->tv_sec * 1000000000 + time->tv_nsec + clock_offset[clock];
     time->tv_sec = total / 1000000000;
     time->tv_nsec = total % 1000000000;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int result = next_clock_gettime(clock, now);
-    if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) shift(now);
+    if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) shift(now, 0);
+    if (result == 0 && clock == CLOCK_BOOTTIME) shift(now, 1);
     return result;
 }
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
+import attacking
 import fuzzing
 import sanitizers
 import soaking
@@ -71,7 +72,7 @@ def linearizability(context):
 
 
 def stopped_threads(context):
-    suites = ["StoppedRecordTests", "StoppedThreadTests"]
+    suites = ["StoppedRecordTests", "StoppedThreadTests", "SeveralLivesTests", "SettledAnswerTests"]
     output = context.swift_tests("stopped-threads", suites, 600)
     return [f"{tests_run(output)} tests, a thread stopped at every step"] + output.figures
 
@@ -86,9 +87,11 @@ def allocation(context):
 PLANTED = {
     "lost-predecessor": "StoppedRecordTests",
     "lost-satellite": "StoppedThreadTests",
+    "overwritten-life": "SeveralLivesTests",
     "double-grant": "StoppedThreadTests",
     "roll-back-race": "EngineTests.LinearizabilityTests",
     "early-acknowledgement": "SimulatorTests",
+    "unsettled-answer": "SimulatorTests",
     "skipped-sync": "SimulatorTests",
 }
 # With the bug and without it.
@@ -154,5 +157,6 @@ STEPS = [
         Step(f"fuzz-{target.lower()}", f"libFuzzer: {what}", fuzzing.fuzz(target))
         for target, what in fuzzing.TARGETS.items()
     ],
+    Step("attacks", "peers that take what they can, and a good client beside them", attacking.attacks, is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]

@@ -1052,7 +1052,7 @@ const ProtobufCMessageDescriptor tollgate__v1__check_and_reserve_result__descrip
   (ProtobufCMessageInit) tollgate__v1__check_and_reserve_result__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tollgate__v1__commit_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor tollgate__v1__commit_request__field_descriptors[3] =
 {
   {
     "reservation_id",
@@ -1078,15 +1078,28 @@ static const ProtobufCFieldDescriptor tollgate__v1__commit_request__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "tenant_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tollgate__V1__CommitRequest, tenant_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tollgate__v1__commit_request__field_indices_by_name[] = {
   1,   /* field[1] = actual */
   0,   /* field[0] = reservation_id */
+  2,   /* field[2] = tenant_id */
 };
 static const ProtobufCIntRange tollgate__v1__commit_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor tollgate__v1__commit_request__descriptor =
 {
@@ -1096,7 +1109,7 @@ const ProtobufCMessageDescriptor tollgate__v1__commit_request__descriptor =
   "Tollgate__V1__CommitRequest",
   "tollgate.v1",
   sizeof(Tollgate__V1__CommitRequest),
-  2,
+  3,
   tollgate__v1__commit_request__field_descriptors,
   tollgate__v1__commit_request__field_indices_by_name,
   1,  tollgate__v1__commit_request__number_ranges,
@@ -1206,7 +1219,7 @@ const ProtobufCMessageDescriptor tollgate__v1__commit_response__descriptor =
   (ProtobufCMessageInit) tollgate__v1__commit_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tollgate__v1__release_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor tollgate__v1__release_request__field_descriptors[2] =
 {
   {
     "reservation_id",
@@ -1220,14 +1233,27 @@ static const ProtobufCFieldDescriptor tollgate__v1__release_request__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "tenant_id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tollgate__V1__ReleaseRequest, tenant_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tollgate__v1__release_request__field_indices_by_name[] = {
   0,   /* field[0] = reservation_id */
+  1,   /* field[1] = tenant_id */
 };
 static const ProtobufCIntRange tollgate__v1__release_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor tollgate__v1__release_request__descriptor =
 {
@@ -1237,7 +1263,7 @@ const ProtobufCMessageDescriptor tollgate__v1__release_request__descriptor =
   "Tollgate__V1__ReleaseRequest",
   "tollgate.v1",
   sizeof(Tollgate__V1__ReleaseRequest),
-  1,
+  2,
   tollgate__v1__release_request__field_descriptors,
   tollgate__v1__release_request__field_indices_by_name,
   1,  tollgate__v1__release_request__number_ranges,
@@ -1295,7 +1321,7 @@ const ProtobufCMessageDescriptor tollgate__v1__release_response__descriptor =
   (ProtobufCMessageInit) tollgate__v1__release_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tollgate__v1__extend_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor tollgate__v1__extend_request__field_descriptors[6] =
 {
   {
     "reservation_id",
@@ -1357,18 +1383,31 @@ static const ProtobufCFieldDescriptor tollgate__v1__extend_request__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "tenant_id",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tollgate__V1__ExtendRequest, tenant_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tollgate__v1__extend_request__field_indices_by_name[] = {
   2,   /* field[2] = additional */
   3,   /* field[3] = idempotency_key */
   4,   /* field[4] = mode */
   0,   /* field[0] = reservation_id */
+  5,   /* field[5] = tenant_id */
   1,   /* field[1] = ttl_ms */
 };
 static const ProtobufCIntRange tollgate__v1__extend_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor tollgate__v1__extend_request__descriptor =
 {
@@ -1378,7 +1417,7 @@ const ProtobufCMessageDescriptor tollgate__v1__extend_request__descriptor =
   "Tollgate__V1__ExtendRequest",
   "tollgate.v1",
   sizeof(Tollgate__V1__ExtendRequest),
-  5,
+  6,
   tollgate__v1__extend_request__field_descriptors,
   tollgate__v1__extend_request__field_indices_by_name,
   1,  tollgate__v1__extend_request__number_ranges,
@@ -2153,18 +2192,20 @@ const ProtobufCEnumDescriptor tollgate__v1__treatment__descriptor =
   tollgate__v1__treatment__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue tollgate__v1__tenant_status__enum_values_by_number[3] =
+static const ProtobufCEnumValue tollgate__v1__tenant_status__enum_values_by_number[4] =
 {
   { "TENANT_STATUS_UNSPECIFIED", "TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_UNSPECIFIED", 0 },
   { "TENANT_STATUS_ACTIVE", "TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_ACTIVE", 1 },
   { "TENANT_STATUS_SUSPENDED", "TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_SUSPENDED", 2 },
+  { "TENANT_STATUS_CLOSED", "TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_CLOSED", 3 },
 };
 static const ProtobufCIntRange tollgate__v1__tenant_status__value_ranges[] = {
-{0, 0},{0, 3}
+{0, 0},{0, 4}
 };
-static const ProtobufCEnumValueIndex tollgate__v1__tenant_status__enum_values_by_name[3] =
+static const ProtobufCEnumValueIndex tollgate__v1__tenant_status__enum_values_by_name[4] =
 {
   { "TENANT_STATUS_ACTIVE", 1 },
+  { "TENANT_STATUS_CLOSED", 3 },
   { "TENANT_STATUS_SUSPENDED", 2 },
   { "TENANT_STATUS_UNSPECIFIED", 0 },
 };
@@ -2175,9 +2216,9 @@ const ProtobufCEnumDescriptor tollgate__v1__tenant_status__descriptor =
   "TenantStatus",
   "Tollgate__V1__TenantStatus",
   "tollgate.v1",
-  3,
+  4,
   tollgate__v1__tenant_status__enum_values_by_number,
-  3,
+  4,
   tollgate__v1__tenant_status__enum_values_by_name,
   1,
   tollgate__v1__tenant_status__value_ranges,

@@ -30,6 +30,7 @@ private struct Conversation: ~Copyable {
         var configuration = SessionConfiguration()
         configuration.maximumConcurrentStreams = 8
         configuration.maximumBufferedInputBytes = 16 * 1_024
+        configuration.turnHeaderBytes = 1_024
         return configuration
     }()
 
@@ -45,8 +46,14 @@ private struct Conversation: ~Copyable {
             let step = input.byte()
             now += UInt64(step & 3) * 250_000_000
             let chunk = step < 128 ? Int(input.byte()) + 1 : Int(step) * 16
-            session.receive(input.take(chunk), nowNanoseconds: now)
+            let bytes = input.take(chunk)
+            var taken = session.receive(bytes, nowNanoseconds: now)
             work(step)
+            while session.isPaused {
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
+                taken += session.resume(rest, nowNanoseconds: now)
+                work(step)
+            }
             if step & 4 == 0 { drain() }
             if step & 0x78 == 0x78 { control(step) }
             checkBounds()

@@ -24,11 +24,18 @@ public func run(_ start: UnsafeRawPointer?, _ count: Int) -> Int32 {
         check(decoder.batch(message)) { (1...WireLimits.batchEntries).contains($0) }
         guard case .success(let entries) = decoder.batch(message) else { break }
         for index in 0..<entries { check(decoder.batchEntry(index)) { isWithinRanges($0) } }
-    case 2: check(decoder.commit(message)) { isID($0.reservationID) && isPositive($0.actual) }
-    case 3: check(decoder.release(message)) { isID($0) }
+    case 2:
+        check(decoder.commit(message)) {
+            isID($0.reservationID) && isPositive($0.actual) && isText($0.tenantID, 0...64)
+        }
+    case 3:
+        check(decoder.release(message)) {
+            isID($0.reservationID) && isText($0.tenantID, 0...64)
+        }
     case 4:
         check(decoder.extend(message)) {
             isID($0.reservationID) && $0.idempotencyKey.count <= WireLimits.idempotencyKeyBytes
+                && isText($0.tenantID, 0...64)
         }
     case 5:
         check(decoder.record(message)) {

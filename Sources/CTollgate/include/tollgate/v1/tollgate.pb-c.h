@@ -212,7 +212,11 @@ typedef enum _Tollgate__V1__Treatment {
 typedef enum _Tollgate__V1__TenantStatus {
   TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_UNSPECIFIED = 0,
   TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_ACTIVE = 1,
-  TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_SUSPENDED = 2
+  TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_SUSPENDED = 2,
+  /*
+   * deleted: its open holds may settle, anything else is 10005
+   */
+  TOLLGATE__V1__TENANT_STATUS__TENANT_STATUS_CLOSED = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TOLLGATE__V1__TENANT_STATUS)
 } Tollgate__V1__TenantStatus;
 
@@ -267,7 +271,7 @@ struct  Tollgate__V1__CheckAndReserveRequest
   Tollgate__V1__Quantity **quantities;
   /*
    * Empty: none; at most 128 bytes (10015), scoped to the tenant. The same key with the same content brings the
-   * stored answer back, with other content 49201.
+   * stored answer back, with other content 49201. A denial is not stored: the same request is decided anew.
    */
   ProtobufCBinaryData idempotency_key;
   /*
@@ -309,7 +313,8 @@ struct  Tollgate__V1__CheckAndReserveResponse
    */
   uint64_t reservation_id;
   /*
-   * When the hold expires: Unix milliseconds; 0 where nothing is held.
+   * When the hold expires: Unix milliseconds; 0 where nothing is held. Never earlier, and at most 1 s later with up to
+   * 200 000 holds due at once, 5 s with up to a million.
    */
   int64_t expires_at_ms;
   /*
@@ -463,7 +468,7 @@ struct  Tollgate__V1__LimitState
    */
   protobuf_c_boolean cap_hidden;
   /*
-   * This limit can refuse. False: unlimited, disabled, or set to alert only.
+   * This limit has a cap and refuses what does not fit. False: unlimited, disabled, or set to alert only.
    */
   protobuf_c_boolean blocking;
   /*
@@ -540,14 +545,18 @@ struct  Tollgate__V1__CommitRequest
   uint64_t reservation_id;
   /*
    * Empty: what was held. Otherwise at most 4, each resource at most once, amount >= 0 (10015); an absent resource
-   * is 0, a resource that was not held is all overage.
+   * is 0, a resource that was not held is all overage. What is above the hold counts in the windows that are open now.
    */
   size_t n_actual;
   Tollgate__V1__Quantity **actual;
+  /*
+   * Whose reservation it is: 10005 where it is another tenant's. Empty: not said; at most 64 bytes (10015).
+   */
+  ProtobufCBinaryData tenant_id;
 };
 #define TOLLGATE__V1__COMMIT_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tollgate__v1__commit_request__descriptor) \
-    , 0, 0,NULL }
+    , 0, 0,NULL, {0,NULL} }
 
 
 struct  Tollgate__V1__CommitResponse
@@ -593,10 +602,14 @@ struct  Tollgate__V1__ReleaseRequest
    * Required (10004): 1 .. 2^63 - 1 (10015). 10005 where it is not known (any more).
    */
   uint64_t reservation_id;
+  /*
+   * Whose reservation it is: 10005 where it is another tenant's. Empty: not said; at most 64 bytes (10015).
+   */
+  ProtobufCBinaryData tenant_id;
 };
 #define TOLLGATE__V1__RELEASE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tollgate__v1__release_request__descriptor) \
-    , 0 }
+    , 0, {0,NULL} }
 
 
 struct  Tollgate__V1__ReleaseResponse
@@ -640,10 +653,14 @@ struct  Tollgate__V1__ExtendRequest
    * For `additional`: RESERVE (default) or PARTIAL; others are refused (10015).
    */
   Tollgate__V1__Mode mode;
+  /*
+   * Whose reservation it is: 10005 where it is another tenant's. Empty: not said; at most 64 bytes (10015).
+   */
+  ProtobufCBinaryData tenant_id;
 };
 #define TOLLGATE__V1__EXTEND_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tollgate__v1__extend_request__descriptor) \
-    , 0, 0, 0,NULL, {0,NULL}, TOLLGATE__V1__MODE__MODE_UNSPECIFIED }
+    , 0, 0, 0,NULL, {0,NULL}, TOLLGATE__V1__MODE__MODE_UNSPECIFIED, {0,NULL} }
 
 
 struct  Tollgate__V1__ExtendResponse

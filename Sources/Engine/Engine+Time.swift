@@ -1,0 +1,92 @@
+import BillingCalendar
+import Journal
+import Limits
+import Reservations
+import Synchronization
+
+/// A wall clock that a start took for right on an operator's word.
+package struct AcceptedClock: Sendable, Equatable {
+    /// The latest engine time on record, Unix milliseconds.
+    package var latest: Int64
+    /// The wall clock, where engine time goes on.
+    package var wall: Int64
+}
+
+/// Where the engine's times begin at a start (semantics §2).
+struct ClockStart {
+    /// How far the wall clock may be from the instant that an operator vouches for, milliseconds.
+    static let tolerance: Int64 = 86_400_000
+
+    let time: EngineTime
+    let accepted: AcceptedClock?
+
+    /// - Parameter latest: what is on record.
+    /// - Throws: that the wall clock is further from the time on record than is believed without an operator's word.
+    init(
+        wall: Int64, latest: Replayer.Statistics, _ configuration: EngineConfiguration
+    ) throws(EngineError) {
+        // What has elapsed since, by the wall clock, as far as that is certain. Of a step that engine time has followed lives
+        // know nothing: the wall clock stood there before.
+        let lives = latest.life + max(0, wall - max(latest.time, latest.life))
+        let distance = latest.time == 0 ? 0 : wall - latest.time
+        let vouched = configuration.acceptedClock.map { abs(wall - $0) <= Self.tolerance }
+        if vouched == true, distance < 0 || distance > configuration.maximumClockAdvance {
+            time = EngineTime(windows: wall, lives: lives)
+            accepted = AcceptedClock(latest: latest.time, wall: wall)
+            return
+        }
+        guard abs(distance) <= configuration.maximumClockAdvance else {
+            let hint =
+                vouched == false
+                ? "; the instant given with --accept-clock is more than a day from the wall clock"
+                : ""
+            throw EngineError(
+                .invalid,
+                """
+                the wall clock says \(UTCText.instant(wall)), and the latest time on record is \
+                \(UTCText.instant(latest.time)): further apart than --max-clock-advance allows. Set \
+                the clock right; if it is right, start once with --accept-clock \
+                \(UTCText.instant(wall))\(hint)
+                """)
+        }
+        time = EngineTime(windows: max(wall, latest.time), lives: lives)
+        accepted = nil
+    }
+}
+
+extension Engine {
+    /// The setting that says which wall clock was taken for right last: JSON, for the audit log.
+    package static let acceptedClockSetting = "accepted-clock"
+
+    /// Engine time for an answer that shows windows without asking a lane. When this returns, each window that had
+    /// begun by then is on disk: no restart closes it again.
+    ///
+    /// - Throws: the journal has failed, or has no room.
+    package func timeOfWindows() async throws(EngineError) -> Int64 {
+        let time = clock.time
+        guard journal != nil else { return time.windows }
+        // ORDERING: acquire, release: who finds the mark knows it on disk.
+        guard shownUntil.load(ordering: .acquiring) < time.windows - time.windows % Record.quarter
+        else { return time.windows }
+        let isRecorded = control.withLock { control in
+            control.lane.recordTime(now: control.begin(time, by: 0))
+        }
+        guard isRecorded else { throw EngineError(TableError.busy) }
+        try await durable()
+        shownUntil.store(time.windows, ordering: .releasing)
+        return time.windows
+    }
+
+    /// Says in the audit log that a start went by a wall clock that an operator vouched for. Until it is on disk, the
+    /// next start asks again.
+    func note(_ clock: AcceptedClock) throws(EngineError) {
+        let value = """
+            {"time_on_record":"\(UTCText.instant(clock.latest))",\
+            "wall_clock":"\(UTCText.instant(clock.wall))"}
+            """
+        try waitingForRoom(atMost: 60_000) { () throws(EngineError) in
+            try setSetting(Self.acceptedClockSetting, value)
+        }
+        try awaitDurable()
+    }
+}

@@ -1,0 +1,72 @@
+internal import Admission
+internal import HTTP2
+internal import NIOCore
+
+/// What a connection is allowed: its time, its memory, its place.
+extension ConnectionHandler {
+    // MARK: Timers
+
+    /// Called every second.
+    func checkTimers(nowNanoseconds now: UInt64) {
+        guard context != nil else { return }
+        let actions = life.tick(
+            now,
+            ConnectionLifecycle.Facts(
+                openStreams: session.openStreamCount,
+                finishedStreams: session.finishedStreamCount, sentBytes: session.sentBodyBytes,
+                hasOutput: !isWritable || session.queuedOutputBytes > 0,
+                isRead: isWritable && !isPutOff, isKnown: isKnown))
+        notePlace()
+        perform(actions)
+    }
+
+    // MARK: Memory
+
+    /// Tells the process what of this connection waits, and obeys if that is too much.
+    func noteMemory() {
+        var waiting = session.waitingBytes + heldBytes
+        if !isWritable || unread != nil { waiting += waitingOutside }
+        guard waiting > PeerMemoryShare.freeBytes || share.isCounting || !hasMemory else { return }
+        life.keepsMemory()
+        hasMemory = share.set(waiting)
+        session.limitInput(to: hasMemory ? nil : PeerMemoryShare.freeBytes)
+    }
+
+    /// Bytes that the session does not know of.
+    private var waitingOutside: Int {
+        let written = try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)
+        return (written ?? 0) + (unread?.readableBytes ?? 0)
+    }
+
+    // MARK: Place
+
+    /// The peer has shown who it is: others are closed before it, and it may do more at once.
+    func becomeKnown() {
+        isKnown = true
+        admission.markKnown()
+        session.trust()
+        // Fails on a channel that is closed.
+        try? context?.channel.syncOptions?.setOption(
+            .recvAllocator, value: loop.configuration.readAllocator(isKnown: true))
+    }
+
+    /// Says, now and then, what the connection's place is worth. A stranger's is worth less with every second, whatever it
+    /// sends.
+    private func notePlace() {
+        guard isKnown else { return }
+        if session.openStreamCount > 0 {
+            admission.markBusy()
+        } else {
+            admission.markIdle(sinceNanoseconds: life.lastUse)
+        }
+    }
+
+    /// The connection's place is another's.
+    func makeRoom() {
+        guard context != nil else { return }
+        let isServed = isKnown && session.openStreamCount > 0
+        perform(life.evict(loop.clock(), isServed: isServed))
+        // It may not take its farewell.
+        if !isServed, !isWritable { abort() }
+    }
+}

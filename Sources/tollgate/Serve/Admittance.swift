@@ -1,0 +1,79 @@
+internal import Admission
+internal import Foundation
+internal import Logging
+internal import NIOCore
+
+/// What peers may take of the process: places on both ports, fitted to its descriptors, and bytes that wait.
+struct Admittance: Sendable {
+    let grpc: ConnectionPlaces
+    let http: ConnectionPlaces
+    let memory: PeerMemory
+    /// Watches when memory that peers have left is to be given back.
+    let memoryReturn: MemoryReturn
+
+    /// Descriptors that the process needs for itself: threads, journal, projection, standard streams, with some to spare.
+    private static let ownDescriptors = 160
+
+    /// Raises the process' limit on descriptors and shares them out.
+    ///
+    /// - Throws: `SettingsError`: there are too few to serve with.
+    init(_ settings: ServeSettings, logger: Logger) throws(SettingsError) {
+        let limit = DescriptorPlan.raiseLimit()
+        let own = Self.ownDescriptors + 8 * settings.threads + 2 * settings.webhookConcurrency
+        guard
+            let plan = DescriptorPlan(
+                limit: limit, own: own, grpc: settings.maxConnections,
+                http: settings.httpMaxConnections)
+        else {
+            throw SettingsError(
+                description: """
+                    the process may open \(limit) files (RLIMIT_NOFILE, ulimit -n), and needs \
+                    \(DescriptorPlan.least) at least
+                    """)
+        }
+        if plan.isFitted {
+            logger.warning(
+                "fewer connections than asked for: the process may not open more files",
+                metadata: [
+                    "descriptors": "\(plan.limit)", "kept": "\(plan.reserve)",
+                    "grpc_connections": "\(plan.grpc)", "http_connections": "\(plan.http)",
+                ])
+        }
+        memory = PeerMemory(limit: settings.peerMemoryBytes)
+        let most = settings.maxConnectionsPerAddress
+        grpc = Self.places(plan.grpc, ofAddress: most, "grpc", logger)
+        // A browser has six, a portal's server some dozens.
+        let mostHTTP = settings.httpMaxConnectionsPerAddress ?? min(most, max(1, plan.http / 4))
+        http = Self.places(plan.http, ofAddress: mostHTTP, "http", logger)
+        memoryReturn = MemoryReturn(memory, [grpc, http])
+    }
+
+    /// Gives memory back when peers have left, from now until the event loop ends.
+    func giveMemoryBack(_ eventLoop: any EventLoop) {
+        eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            // On a thread of its own: it may take a while, and everybody else goes on.
+            if memoryReturn.look() { Thread.detachNewThread { MemoryReturn.giveBack() } }
+        }
+    }
+
+    private static func places(
+        _ total: Int, ofAddress most: Int, _ port: String, _ logger: Logger
+    ) -> ConnectionPlaces {
+        ConnectionPlaces(total: total, perAddress: most) { notice in
+            switch notice {
+            case .full(let places):
+                logger.warning(
+                    "all connections are taken: the longest idle are closed for new ones",
+                    metadata: ["port": "\(port)", "connections": "\(places)"])
+            case .addressFull(let address, let places):
+                logger.warning(
+                    "an address has all the connections that one may have",
+                    metadata: [
+                        "port": "\(port)", "address": "\(address)", "connections": "\(places)",
+                    ])
+            case .roomAgain:
+                logger.notice("there is room for connections again", metadata: ["port": "\(port)"])
+            }
+        }
+    }
+}

