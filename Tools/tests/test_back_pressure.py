@@ -5,6 +5,7 @@ import struct
 import time
 
 import grpc
+import pytest
 import h2.config
 import h2.connection
 import h2.settings
@@ -72,6 +73,7 @@ class Glutton:
         return True
 
 
+@pytest.mark.thorough
 def test_a_client_that_reads_nothing_costs_at_most_8_mib(contract, serve):
     server = serve("--threads", "1")
     # Denials say much about a short question.
