@@ -5,10 +5,10 @@ import struct
 import time
 
 import grpc
-import pytest
 import h2.config
 import h2.connection
 import h2.settings
+import pytest
 from conftest import request
 
 BATCH = "/tollgate.v1.LimitService/CheckAndReserveBatch"
