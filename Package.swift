@@ -288,8 +288,9 @@ let package = Package(
         .testTarget(
             name: "TollgateTests",
             dependencies: [
-                "Limits", "LimitsFile", "tollgate",
+                "Engine", "GRPCServer", "Limits", "LimitsFile", "tollgate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: strict),
         .testTarget(
             name: "LoadTestTests",

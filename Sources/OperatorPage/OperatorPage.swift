@@ -110,7 +110,7 @@ package final class OperatorPage: Companion {
         } catch PageFailure.notFound {
             return message(404, "Not found", "There is no such page, or no such tenant.")
         } catch let error as ProjectionError where error.code == .catchingUp {
-            return message(503, "Not yet", "\(error.reason).")
+            return later("Not yet", "\(error.reason).")
         } catch {
             logger.error(
                 "a page failed",

@@ -195,12 +195,13 @@ package final class Projection: Sendable, Outbox {
     @discardableResult
     package func caughtUp() async -> Bool {
         let end = feed.durableEnd.packed
-        for _ in 0..<500 {
-            if reached.load(ordering: .acquiring) >= end { return true }
+        let deadline = ContinuousClock.now + .seconds(5)
+        while reached.load(ordering: .acquiring) < end {
+            guard ContinuousClock.now < deadline else { return false }
             wake()
             do { try await Task.sleep(nanoseconds: 10_000_000) } catch { return false }
         }
-        return reached.load(ordering: .acquiring) >= end
+        return true
     }
 
     // MARK: Access to the file
@@ -216,7 +217,7 @@ package final class Projection: Sendable, Outbox {
         }
         guard isWhole.isSet else {
             throw ProjectionError(
-                .catchingUp, "Lists are being brought up to date with the journal; try again soon")
+                .catchingUp, "Lists are being brought up to date with the journal")
         }
         return try await read(body)
     }

@@ -243,6 +243,34 @@ import Testing
         }
     }
 
+    /// A part of a list is no list: until what was durable at the start is taken up there is none.
+    @Test func listsThatAreNotWholeAreRefused() async throws {
+        let rest = try RESTHarness(projection: FixedReadModel(isWhole: false))
+        try await rest.furnish()
+        let ids = ["tenants": "acme", "messaging_profiles": "promo"]
+        var others: Set<String> = []
+        for route in RESTRoutes.all(rest.server.core) {
+            guard case .page = route.operation.answer else { continue }
+            let collection = String(route.path.split(separator: "/")[1])
+            let answer = try await rest(
+                .get, route.path.replacing("{id}", with: ids[collection] ?? ""))
+            guard answer.status == 503 else {
+                #expect(answer.status == 200, "\(route.path) \(answer.body)")
+                others.insert(collection)
+                continue
+            }
+            #expect(answer.errors == ["10037"] && answer.body.contains("Lists are not whole"))
+            #expect(answer[header: "retry-after"] == "1", "\(route.path)")
+        }
+        // These are the engine's own.
+        #expect(
+            others == ["reservations", "tokens", "webhook_endpoints", "email_recipients"])
+        for path in ["/v2/events/e", "/v2/webhook_deliveries/1"] {
+            #expect(try await rest(.get, path).status == 503, "\(path)")
+        }
+        #expect(try await rest(.get, "/readyz").status == 200)
+    }
+
     @Test func readiness() async throws {
         let troubled = try RESTHarness(projection: FixedReadModel(trouble: "the disk is full"))
         let answer = try await troubled(.get, "/readyz")
@@ -260,6 +288,24 @@ import Testing
         #expect(try await draining(.get, "/readyz").status == 503)
         #expect(try await draining(.get, "/healthz").status == 200)
         #expect(try await draining(.get, "/v2/tokens").status == 503)
+    }
+
+    /// Decisions do not need the wall clock: nobody is sent away, and who asks is told how far apart it is.
+    @Test func readinessTellsOfAClockThatIsApart() async throws {
+        let clocks = MachineClocks()
+        let rest = try RESTHarness(clock: EngineClock(clocks.source))
+        for (ahead, status) in [
+            (0, "ok"), (1_000, "ok"), (-1_000, "ok"), (1_001, "apart"), (-7_200_000, "apart"),
+            (0, "ok"),
+        ] as [(Int64, String)] {
+            clocks.leap(-ahead)
+            let answer = try await rest(.get, "/readyz")
+            clocks.leap(ahead)
+            #expect(answer.status == 200 && answer.json["status"] == "ready", "\(answer.body)")
+            let clock = answer.json["clock"]
+            #expect(clock?["status"] == .string(status), "\(answer.body)")
+            #expect(clock?["ahead_ms"] == .integer(ahead), "\(answer.body)")
+        }
     }
 
     @Test func concurrencyIsBounded() async throws {

@@ -12,6 +12,7 @@ import NIOCore
 import NIOPosix
 import Projection
 import Reservations
+import Synchronization
 import Testing
 
 @testable import ControlPlane
@@ -161,19 +162,47 @@ struct RESTHarness: Sendable {
     }
 }
 
+/// The two clocks of a machine, in a test's hand.
+final class MachineClocks: Sendable {
+    let boot = Atomic<Int64>(5_000)
+    let wall = Atomic<Int64>(1_700_000_000_000)
+
+    var source: EngineClock.Source {
+        EngineClock.Source(
+            boot: { self.boot.load(ordering: .relaxed) },
+            wall: { self.wall.load(ordering: .relaxed) })
+    }
+
+    func pass(_ milliseconds: Int64) {
+        boot.add(milliseconds, ordering: .relaxed)
+        wall.add(milliseconds, ordering: .relaxed)
+    }
+
+    /// Sets the wall clock forwards, or back.
+    func leap(_ milliseconds: Int64) { wall.add(milliseconds, ordering: .relaxed) }
+}
+
 /// A projection that holds what a test gives it.
 struct FixedReadModel: ReadModel {
     var tenantRows: [TenantRow] = []
     var trouble: String?
     var standstill: String?
+    var isWhole = true
+    var deliveryRow: DeliveryRow?
 
     var status: ProjectionStatus {
         ProjectionStatus(time: 1, behindBytes: 0, trouble: trouble, standstill: standstill)
     }
-    func caughtUp() async -> Bool { true }
+    func caughtUp() async -> Bool { isWhole }
+
+    /// As the projection does with whatever is listed.
+    private func list<Rows>(_ rows: Rows) throws -> Rows {
+        guard isWhole else { throw ProjectionError(.catchingUp, "Lists are not whole") }
+        return rows
+    }
 
     func tenants(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
-        let rows = tenantRows.filter { row in
+        let rows = try list(tenantRows).filter { row in
             if let id = query.idAfter, !id.utf8.lexicographicallyPrecedes(row.settings.id.utf8) {
                 return false
             }
@@ -187,26 +216,26 @@ struct FixedReadModel: ReadModel {
         return Paged(rows: Array(part), total: rows.count)
     }
     func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
-        Paged(rows: [], total: 0)
+        try list(Paged(rows: [], total: 0))
     }
     func usage(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
         try await tenants(query, page)
     }
     func dailyUsage(
         tenantID: String, profileID: String?, from: Int64, to: Int64
-    ) async throws -> [DailyUsageRow] { [] }
+    ) async throws -> [DailyUsageRow] { try list([]) }
     func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
-        Paged(rows: [], total: 0)
+        try list(Paged(rows: [], total: 0))
     }
     func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event> {
-        Paged(rows: [], total: 0)
+        try list(Paged(rows: [], total: 0))
     }
-    func event(_ id: String) async throws -> Event? { nil }
+    func event(_ id: String) async throws -> Event? { try list(nil) }
     func deliveries(_ query: DeliveryQuery, _ page: Page) async throws -> Paged<DeliveryRow> {
-        Paged(rows: [], total: 0)
+        try list(Paged(rows: [], total: 0))
     }
-    func delivery(_ id: Int64) async throws -> DeliveryRow? { nil }
-    func resend(_ id: Int64) async throws -> DeliveryRow? { nil }
+    func delivery(_ id: Int64) async throws -> DeliveryRow? { try list(deliveryRow) }
+    func resend(_ id: Int64) async throws -> DeliveryRow? { deliveryRow }
     func enqueue(
         _ event: Event, to channel: Delivery.Channel, recipient: String
     ) async throws -> Int64 { 1 }

@@ -3,6 +3,7 @@ import Engine
 import Events
 import HTTPTypes
 import Limits
+import Projection
 import Synchronization
 import Testing
 
@@ -71,21 +72,40 @@ import Testing
         rest.engine.settings(prefix: "").filter { !$0.key.hasPrefix(StoredAnswer.settingPrefix) }
     }
 
-    /// The two clocks of a machine, in a test's hand.
-    private final class Clock: Sendable {
-        let boot = Atomic<Int64>(5_000)
-        let wall = Atomic<Int64>(1_700_000_000_000)
-
-        var source: EngineClock.Source {
-            EngineClock.Source(
-                boot: { self.boot.load(ordering: .relaxed) },
-                wall: { self.wall.load(ordering: .relaxed) })
+    /// Taken from the routes: no POST is without, and what `creations` holds is all of them.
+    @Test func everyPostTakesAKey() async throws {
+        let event = Event(
+            id: "e", kind: .profileLimitReached, occurredAt: 0, tenantID: "acme", tenantName: "",
+            profileID: "", profileName: "", reason: "")
+        let row = DeliveryRow(
+            id: 1, event: event, channel: .email(address: "a@b.example"), status: .failed,
+            attempts: [], createdAt: 0, nextAttemptAt: nil)
+        let rest = try RESTHarness(projection: FixedReadModel(deliveryRow: row))
+        try await rest.furnish()
+        var ids = ["tenants": "acme", "webhook_deliveries": "1"]
+        for (collection, body) in [
+            ("webhook_endpoints", #"{"url":"https://a.example/h"}"#),
+            ("email_recipients", #"{"address":"a@b.example"}"#),
+        ] { ids[collection] = try await rest(.post, "/v2/\(collection)", body).id }
+        let routes = RESTRoutes.all(rest.server.core).filter { $0.method == .post }
+        for (number, route) in routes.enumerated() where route.access != .dataPlane {
+            let collection = String(route.path.split(separator: "/")[1])
+            let path = route.path.replacing("{id}", with: ids[collection] ?? "")
+            // The tenant of the examples is there already.
+            let body = route.operation.body?.example.text
+                .replacing(#""id":"acme""#, with: #""id":"other""#)
+            let key: KeyValuePairs = ["idempotency-key": "k-\(number)"]
+            let first = try await rest(.post, path, body, headers: key)
+            #expect(first.status == 200, "\(path) \(first.body)")
+            #expect(first[header: "idempotency-replayed"] == nil)
+            let second = try await rest(.post, path, body, headers: key)
+            #expect(second.status == 200 && second.body == first.body, "\(path) \(second.body)")
+            #expect(second[header: "idempotency-replayed"] == "true", "\(path)")
         }
-
-        func pass(_ milliseconds: Int64) {
-            boot.add(milliseconds, ordering: .relaxed)
-            wall.add(milliseconds, ordering: .relaxed)
+        let creations = routes.filter {
+            $0.access != .dataPlane && !$0.path.contains("/actions/")
         }
+        #expect(Set(creations.map(\.path)) == Set(Self.creations.map(\.path)))
     }
 
     @Test func aRepeatMakesNothingAndIsAnsweredAlike() async throws {
@@ -355,7 +375,7 @@ import Testing
 
     /// How long answers are kept is how long ago they were given, whatever the wall clock does.
     @Test func noStepOfTheClockForgetsAnswers() async throws {
-        let clock = Clock()
+        let clock = MachineClocks()
         let engineClock = EngineClock(clock.source)
         let rest = try RESTHarness(clock: engineClock)
         let retention = RESTSettings().answerRetention
@@ -380,7 +400,7 @@ import Testing
 
     /// No part of an answer outlives it.
     @Test func answersGoWithAllTheirParts() async throws {
-        let clock = Clock()
+        let clock = MachineClocks()
         let rest = try RESTHarness(clock: EngineClock(clock.source))
         try rest.engine.setTenant(TenantSettings(id: "acme"))
         func kept() -> [String] {

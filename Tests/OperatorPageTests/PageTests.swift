@@ -375,6 +375,16 @@ struct PageTests {
         }
     }
 
+    @Test func listsThatAreNotWholeAreNotShown() async throws {
+        let page = try page(
+            StubModel(tenantRows: [.sample("acme", name: "Acme")], isWhole: false), isOpen: true)
+        for path in ["/settings/usage-limits", "/audit", "/audit.csv", "/alerts", "/tenants/acme"] {
+            let answer = try await ask(page, path)
+            #expect(answer.status == 503 && answer.headers[.retryAfter] == "1", "\(path)")
+            #expect(answer.text.contains("Lists are not whole. Try again in a moment."), "\(path)")
+        }
+    }
+
     @Test func liveWorksWithoutAJournal() async throws {
         let page = try page(nil, isOpen: true)
         let html = try await ask(page, "/live")

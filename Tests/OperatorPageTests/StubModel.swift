@@ -11,6 +11,7 @@ struct StubModel: ReadModel {
     var eventRows: [Event] = []
     var deliveryRows: [DeliveryRow] = []
     var dayRows: [DailyUsageRow] = []
+    var isWhole = true
 
     var status: ProjectionStatus { ProjectionStatus(time: 0, behindBytes: 0, trouble: nil) }
     /// What a list waits for.
@@ -20,7 +21,8 @@ struct StubModel: ReadModel {
         return true
     }
 
-    private func part<Row: Sendable>(_ rows: [Row], _ page: Page) -> Paged<Row> {
+    private func part<Row: Sendable>(_ rows: [Row], _ page: Page) throws -> Paged<Row> {
+        guard isWhole else { throw ProjectionError(.catchingUp, "Lists are not whole") }
         let part = rows.dropFirst((page.number - 1) * page.size).prefix(page.size)
         return Paged(rows: Array(part), total: rows.count)
     }
@@ -33,7 +35,7 @@ struct StubModel: ReadModel {
             case nil: true
             }
         }
-        return part(rows.filter { query.status == nil || query.status == $0.status }, page)
+        return try part(rows.filter { query.status == nil || query.status == $0.status }, page)
     }
 
     func usage(_ query: TenantQuery, _ page: Page) async throws -> Paged<TenantRow> {
@@ -41,7 +43,7 @@ struct StubModel: ReadModel {
     }
 
     func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
-        part(profileRows, page)
+        try part(profileRows, page)
     }
 
     func dailyUsage(
@@ -49,17 +51,17 @@ struct StubModel: ReadModel {
     ) async throws -> [DailyUsageRow] { dayRows.filter { (from..<to).contains($0.day) } }
 
     func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
-        part(auditRows, page)
+        try part(auditRows, page)
     }
 
     func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event> {
-        part(eventRows, page)
+        try part(eventRows, page)
     }
 
     func event(_ id: String) async throws -> Event? { nil }
 
     func deliveries(_ query: DeliveryQuery, _ page: Page) async throws -> Paged<DeliveryRow> {
-        part(deliveryRows, page)
+        try part(deliveryRows, page)
     }
 
     func delivery(_ id: Int64) async throws -> DeliveryRow? { nil }

@@ -6,9 +6,12 @@ TOLLGATE_FAULTS=long tries more, and longer.
 """
 
 import contextlib
+import http.client
+import itertools
 import os
 import pathlib
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -18,7 +21,7 @@ import time
 import grpc
 import pytest
 from conftest import Failure, Server, failure, quantities, usage
-from control import Rest
+from control import Answer, Rest
 from realtime import Clock
 
 LONG = os.environ.get("TOLLGATE_FAULTS") == "long"
@@ -613,6 +616,55 @@ def test_a_projection_that_does_not_go_on_is_not_ready(journal):
     eventually(lambda: rest.get("/readyz").status == 200, "it does not recover")
     eventually(lambda: [line for line in server.log if "lists and logs go on again" in line], "the log does not say it")
     assert len([line for line in server.log if "lists and logs do not go on" in line]) == 1
+
+
+def test_spent_descriptors_are_told(contract, journal):
+    """None is left: who asks over a connection that is there learns why, the log has a line at each edge, and decisions
+    go on."""
+    server = journal()
+    process = server.process.pid
+    before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    stub = stub_of(contract, server)
+    hold(contract, stub, 3_600)
+    connection = http.client.HTTPConnection(server.http, timeout=60)
+
+    def ready():
+        connection.request("GET", "/readyz")
+        connection.auto_open = 0  # A new connection would not be accepted.
+        return Answer(connection.getresponse())
+
+    def told(text):
+        return [line for line in server.log if text in line]
+
+    def opened():
+        return {int(name) for name in os.listdir(f"/proc/{process}/fd")}
+
+    assert ready().status == 200
+    # What is open for a moment only leaves a hole below the limit.
+    eventually(lambda: len(list(server.data.glob("journal-*.log"))) == 2, "the next segment is not made ready")
+    lasting = opened()
+    for _ in range(20):
+        time.sleep(0.05)
+        lasting &= opened()
+    least = next(number for number in itertools.count() if number not in lasting)
+    try:
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (least, before[1]))
+        eventually(lambda: ready().status == 503, "it is ready without a descriptor")
+        assert "All file descriptors that this process may have" in ready().body["errors"][0]["detail"]
+        eventually(lambda: told("no file descriptor is left"), "the log does not say it")
+        time.sleep(2.5)  # two more looks
+        assert ready().status == 503
+        hold(contract, stub, 3_600)
+    finally:
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+    eventually(lambda: ready().status == 200, "it does not recover")
+    eventually(lambda: told("file descriptors are free again"), "the log does not say that it is over")
+    assert held(contract, stub) == 2
+    begins, ends = told("no file descriptor is left"), told("file descriptors are free again")
+    assert len(begins) == 1 and " error " in begins[0] and "may have are in use" in begins[0], begins
+    assert len(ends) == 1 and " notice " in ends[0], ends
+    connection.close()
+    assert server.stop() == 0
 
 
 def size_of_segments(data):

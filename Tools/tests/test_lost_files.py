@@ -1,6 +1,7 @@
 """Files of the data directory that are gone, damaged or taken away, and a process that dies: nothing is begun anew without
 a word, nothing is acknowledged into the void (docs/reliability.md)."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 
 import pytest
 from conftest import BINARY, Server
@@ -41,6 +43,15 @@ def refused(start, *arguments):
 def told(server, text):
     server._reader.join(0)
     return [line for line in server.log if text in line]
+
+
+@contextlib.contextmanager
+def at_once():
+    """What the body waits for comes within a second, or five on a machine that is busy."""
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    assert took < 5, f"it took {took:.1f} s"
 
 
 def segments(data):
@@ -110,7 +121,8 @@ def test_what_is_taken_away_ends_the_service(start, tmp_path, kind):
         shutil.rmtree(server.data)
     else:
         server.data.rename(tmp_path / "elsewhere")
-    assert server.process.wait(60) > 0
+    with at_once():
+        assert server.process.wait(60) > 0
     server._reader.join(60)
     assert told(server, "was removed"), "".join(server.log)
 
@@ -175,14 +187,15 @@ def test_too_little_address_space_is_a_sentence(tmp_path, gigabytes):
 @pytest.mark.parametrize("number", [signal.SIGILL, signal.SIGTRAP, signal.SIGSEGV, signal.SIGABRT])
 def test_a_trap_ends_the_process_and_frees_its_ports(start, number):
     server = start()
-    os.kill(server.process.pid, number)
-    assert server.process.wait(60) == -number, "it dies of the signal, and nobody comes between"
+    with at_once():
+        os.kill(server.process.pid, number)
+        assert server.process.wait(60) == -number, "it dies of the signal, and nobody comes between"
+        for address in [server.endpoint, server.http]:
+            host, port = address.rsplit(":", 1)
+            with socket.socket() as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((host, int(port)))
+                listener.listen()
     server._reader.join(60)
     assert not told(server, "rash"), "no backtracer writes"
-    for address in [server.endpoint, server.http]:
-        host, port = address.rsplit(":", 1)
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, int(port)))
-            listener.listen()
     assert start("--grpc-listen", server.endpoint, "--http-listen", server.http).stop() == 0

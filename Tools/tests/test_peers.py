@@ -16,6 +16,7 @@ import conftest
 import grpc
 import pytest
 from conftest import BINARY, ROOT, request
+from control import eventually
 
 sys.path.insert(0, str(ROOT / "Tools/lib/verify"))
 import peers  # noqa: E402
@@ -123,6 +124,36 @@ def test_rest_keeps_so_many_connections(serve, flag):
         kept = sum(not is_closed(connection) for connection in idle)
         assert 1 <= kept <= 8, f"{kept} of 30 connections were kept"
         assert is_closed(idle[0]) and not is_closed(idle[-1])
+
+
+def test_a_trusted_proxys_connections_are_many_peoples(serve, tmp_path):
+    """--trusted-proxy: none of its connections goes for another while there are places, and it says who is behind them. Of
+    anybody else nothing of this holds."""
+    proxy, other = "127.0.0.1", "127.0.0.2"
+    server = serve("--data-dir", str(tmp_path / "data"), "--trusted-proxy", f"{proxy}/32",
+                   "--http-max-connections-per-address", "4", auth=True)
+    host, port = server.http.rsplit(":", 1)
+
+    def log_in(source, client):
+        """The status of a wrong log-in."""
+        with contextlib.closing(http.client.HTTPConnection(host, int(port), 60, source_address=(source, 0))) as connection:
+            connection.request("POST", "/login", "token=tg_wrong", {
+                "Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": f"192.0.2.9, {client}"})
+            return connection.getresponse().status
+
+    with contextlib.ExitStack() as all_of_them:
+        idle = {proxy: [], other: []}
+        for source in idle:
+            for _ in range(12):
+                idle[source].append(all_of_them.enter_context(
+                    socket.create_connection((host, int(port)), timeout=60, source_address=(source, 0))))
+        assert healthy(server) == 200
+        eventually(lambda: sum(map(is_closed, idle[other])) == 8, what="the end of those above four")
+        assert not any(map(is_closed, idle[proxy]))
+    assert [log_in(proxy, "203.0.113.1") for _ in range(11)] == [401] * 10 + [429]
+    assert log_in(proxy, "203.0.113.2") == 401
+    # Whatever it says, it is itself.
+    assert [log_in(other, f"203.0.113.{number}") for number in range(11)] == [401] * 10 + [429]
 
 
 @pytest.fixture

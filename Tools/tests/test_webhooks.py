@@ -565,7 +565,8 @@ def test_everybody_is_suspended_at_once_past_a_dead_endpoint(contract, receive, 
 
         eventually(all_came, 580, f"{3 * count} events")
         took = time.monotonic() - began
-        assert slowest < 15, "a list took longer than a machine that is busy accounts for"
+        # Lists wait 5 s at most for what was durable before.
+        assert slowest < 8, f"a list took {slowest:.1f} s"
         pending = rest.get("/v2/webhook_deliveries?filter[status]=pending&page[size]=1").body["meta"]["total_results"]
         asked = time.monotonic()
         assert server.stop(timeout=30) == 0

@@ -1,6 +1,7 @@
 internal import Engine
 internal import HTTP2
 internal import Limits
+internal import Synchronization
 internal import Wire
 
 /// The bounds of WatchUsage on one event loop.
@@ -20,8 +21,26 @@ package struct WatchBounds: Sendable {
     package var newProfiles = 20_000
     /// Bytes that a watch may collect in a tick.
     package var bytes = 64 * 1024
+    /// Where event loops say that theirs become scarce.
+    package var scarcity = WatchScarcity()
 
     package init() {}
+
+    fileprivate func areScarce(_ count: Int) -> Bool { count * 4 >= watches * 3 }
+}
+
+/// On how many event loops three quarters of the watches are in use: shares are looked at there.
+///
+/// Thread safety: any thread.
+package final class WatchScarcity: Sendable {
+    // ORDERING: relaxed because it stands for nothing else.
+    private let loops = Atomic<Int>(0)
+
+    package init() {}
+
+    package var isScarce: Bool { loops.load(ordering: .relaxed) > 0 }
+
+    fileprivate func add(_ change: Int) { loops.add(change, ordering: .relaxed) }
 }
 
 /// The WatchUsage calls of one event loop.
@@ -76,7 +95,12 @@ final class UsageWatches {
     private let bounds: WatchBounds
     private let encoder = ResponseEncoder()
     private weak var loop: ServerLoop?
-    private var watches: [Watch] = []
+    private var watches: [Watch] = [] {
+        didSet { isScarce = bounds.areScarce(watches.count) }
+    }
+    private var isScarce = false {
+        didSet { if isScarce != oldValue { bounds.scarcity.add(isScarce ? 1 : -1) } }
+    }
     private var index = ProfileIndex()
     private var answer = UsageAnswer()
     /// The watch whose turn comes first.
@@ -113,7 +137,7 @@ final class UsageWatches {
         guard watches.count < bounds.watches else {
             return Failure(.tooManyRequests, detail: "There are as many watches as there may be")
         }
-        if let tenant, isLimited, watches.count * 4 >= bounds.watches * 3 {
+        if let tenant, isLimited, isScarce {
             let ofTenant = watches.count { $0.walk.tenant == tenant }
             guard ofTenant * 100 < bounds.watches * bounds.tenantShare else {
                 return Failure(

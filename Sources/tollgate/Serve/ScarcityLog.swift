@@ -1,17 +1,19 @@
 internal import Engine
+internal import GRPCServer
 internal import Logging
 internal import Synchronization
 
-/// Says once when reservations or idempotency keys become scarce, and once when they no longer are.
+/// Says once when reservations, idempotency keys or watches become scarce, and once when they no longer are.
 final class ScarcityLog: Sendable {
     private let reservations = Atomic<Bool>(false)
     private let keys = Atomic<Bool>(false)
+    private let watches = Atomic<Bool>(false)
 
     /// To be called every second or so, by one thread at a time.
-    func look(_ engine: Engine, _ logger: Logger) {
-        let found = engine.occupancy
+    func look(_ found: Occupancy, watchesAreScarce: Bool, _ logger: Logger) {
         note(reservations, found.reservationsAreScarce, "reservations", found, logger)
         note(keys, found.keysAreScarce, "idempotency keys", found, logger)
+        note(watches, watchesAreScarce, "watches of an event loop", found, logger)
     }
 
     private func note(

@@ -290,7 +290,7 @@ struct Service {
         let surroundings = try await Surroundings.start(
             settings, engine: engine, authority: authority, admittance: admittance, server: server,
             lanes: LaneAccess(server, lanes), logger: logger)
-        let watch = Watch(engine, surroundings.projection, logger)
+        let watch = Watch(engine, surroundings.projection, bounds.scarcity, logger)
         let watching = Task { await watch.run() }
         // Before anybody learns that the service is there: from here on SIGTERM drains.
         let signals = ProcessSignals.received()

@@ -1,5 +1,6 @@
 internal import ControlPlane
 internal import Engine
+internal import GRPCServer
 internal import Logging
 internal import Projection
 internal import Synchronization
@@ -20,13 +21,14 @@ final class Watch: Sendable {
     private let engine: Engine
     private let logger: Logger
     private let scarcity = ScarcityLog()
+    private let watches: WatchScarcity
     /// What was told: the conditions that last, by index, and how the clocks stand.
     private let told = Mutex((lasting: Set<Int>(), clock: EngineClock.Observation.steady))
 
-    init(_ engine: Engine, _ projection: Projection?, _ logger: Logger) {
-        self.engine = engine
-        self.logger = logger
-        conditions = [
+    convenience init(
+        _ engine: Engine, _ projection: Projection?, _ watches: WatchScarcity, _ logger: Logger
+    ) {
+        let conditions = [
             Condition(
                 begins: "nothing can be recorded: every change is refused",
                 ends: "changes are recorded again", reason: { engine.refusal }),
@@ -40,6 +42,16 @@ final class Watch: Sendable {
                 begins: "no file descriptor is left", ends: "file descriptors are free again",
                 reason: { Descriptors.shortage }),
         ]
+        self.init(engine, conditions, watches, logger)
+    }
+
+    init(
+        _ engine: Engine, _ conditions: [Condition], _ watches: WatchScarcity, _ logger: Logger
+    ) {
+        self.engine = engine
+        self.conditions = conditions
+        self.watches = watches
+        self.logger = logger
     }
 
     /// Looks until the task is cancelled.
@@ -50,12 +62,13 @@ final class Watch: Sendable {
         }
     }
 
-    private func look() {
+    /// To be called by one thread at a time.
+    func look() {
         told.withLock { told in
             for (index, condition) in conditions.enumerated() {
                 look(at: condition, index, &told.lasting)
             }
-            scarcity.look(engine, logger)
+            scarcity.look(engine.occupancy, watchesAreScarce: watches.isScarce, logger)
             let found = engine.clock.follow()
             tell(found, before: told.clock)
             told.clock = Self.isSame(found, told.clock) ? told.clock : found
@@ -76,7 +89,7 @@ final class Watch: Sendable {
     private func tell(_ found: EngineClock.Observation, before: EngineClock.Observation) {
         guard !Self.isSame(found, before) else { return }
         switch found {
-        case .slowed(let ahead):
+        case .slowed(let ahead) where ahead > EngineClock.believableLead:
             logger.error(
                 """
                 the wall clock was set back: engine time, which windows go by, goes at half speed \
@@ -94,7 +107,7 @@ final class Watch: Sendable {
                 """, metadata: ["lead_ms": "\(lead)"])
         case .believed(let lead):
             logger.notice("following the wall clock", metadata: ["lead_ms": "\(lead)"])
-        case .steady:
+        case .steady, .slowed:
             if case .believed = before { return }
             logger.notice("engine time is what the wall clock says again")
         }

@@ -264,6 +264,7 @@ import Wire
         var watches: [StreamHandle] = []
         for _ in 0..<6 { watches.append(try test.watch("acme", token: acme)) }
         let refused = try await test.client.finish(test.watch("acme", token: acme))
+        #expect(bounds.scarcity.isScarce)
         #expect(refused.status == Int32(GRPCCode.resourceExhausted.rawValue))
         #expect(!refused.details.isEmpty)
         watches.append(try test.watch("globex", token: globex))
@@ -273,6 +274,7 @@ import Wire
         // Below three quarters anybody may have what is free.
         for watch in watches[..<3] { test.client.cancel(watch) }
         try await test.tick()
+        #expect(!bounds.scarcity.isScarce)
         watches.append(try test.watch("acme", token: acme))
         try await test.tick()
         #expect(try !test.updates(watches[8]).isEmpty)
