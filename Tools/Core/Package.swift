@@ -16,6 +16,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2"),
         .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib"),
         .systemLibrary(name: "CLinux"),
         .target(name: "CTollgate", dependencies: ["CProtobufC"]),
         .target(name: "Telemetry", swiftSettings: strict),
@@ -35,6 +36,7 @@ let package = Package(
             swiftSettings: strict + stepPoints),
         .target(name: "Admission", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
+        .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: strict),
         .target(
             name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"],
             swiftSettings: strict),
@@ -71,6 +73,7 @@ let package = Package(
         .testTarget(name: "AdmissionTests", dependencies: ["Admission"], swiftSettings: strict),
         .testTarget(
             name: "HTTP2Tests", dependencies: ["HTTP2", "CNGHTTP2"], swiftSettings: strict),
+        .testTarget(name: "GzipTests", dependencies: ["Gzip"], swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "CProtobufC", "Limits"],
             swiftSettings: strict),
