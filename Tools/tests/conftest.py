@@ -24,6 +24,23 @@ EXAMPLE = ROOT / "Tools/examples/limits.yaml"
 USD = 1_000_000_000
 
 
+def pytest_addoption(parser):
+    parser.addoption("--thorough", action="store_true", help="also what takes more than ten seconds a test")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "thorough: takes more than ten seconds: only with --thorough (Tools/verify)")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("thorough"):
+        return
+    left = [item for item in items if item.get_closest_marker("thorough")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
 @pytest.fixture(scope="session")
 def contract(tmp_path_factory):
     """The generated module of tollgate.v1, with the service's stub as `Stub`."""

@@ -59,6 +59,7 @@ def test_nobody_and_the_operator(contract, guarded, stub):
     assert known.returncode == 0, known.stderr
 
 
+@pytest.mark.thorough
 def test_an_expired_operator_is_not_locked_out(serve, tmp_path, preload):
     data, clock = tmp_path / "data", realtime.Clock(tmp_path / "clock")
     server = serve("--data-dir", str(data), auth=True, environment=clock.environment(preload))
@@ -90,6 +91,7 @@ def test_a_service_in_memory_leaves_the_others_token_alone(serve, tmp_path):
     assert Rest(durable, operator.strip()).get("/v2/tokens").status == 200
 
 
+@pytest.mark.thorough
 def test_a_session_ends_when_its_token_does(serve, tmp_path, preload):
     data, clock = tmp_path / "data", realtime.Clock(tmp_path / "clock")
     server = serve("--data-dir", str(data), auth=True, environment=clock.environment(preload))

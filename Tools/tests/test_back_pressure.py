@@ -8,6 +8,7 @@ import grpc
 import h2.config
 import h2.connection
 import h2.settings
+import pytest
 from conftest import request
 
 BATCH = "/tollgate.v1.LimitService/CheckAndReserveBatch"
@@ -72,6 +73,7 @@ class Glutton:
         return True
 
 
+@pytest.mark.thorough
 def test_a_client_that_reads_nothing_costs_at_most_8_mib(contract, serve):
     server = serve("--threads", "1")
     # Denials say much about a short question.

@@ -244,6 +244,7 @@ def test_a_refused_recipient_delays_no_other(service, mail_server):
     assert [envelope.rcpt_tos for _, envelope, _ in mail.mails] == [["ops@example.org"]]
 
 
+@pytest.mark.thorough
 def test_a_temporary_refusal_is_tried_again(service, mail_server):
     mail = mail_server(refuse={"ops@example.org": "451 4.7.1 greylisted, come back"})
     rest = Rest(service(mail))
@@ -258,6 +259,7 @@ def test_a_temporary_refusal_is_tried_again(service, mail_server):
     assert last == 250 and set(before) == {451}
 
 
+@pytest.mark.thorough
 def test_a_dead_server_is_tried_again_until_it_lives(service, mail_server):
     port = free_port()
     rest = Rest(service(port))

@@ -395,6 +395,7 @@ def eventually(condition, sentence, seconds=90):
         time.sleep(0.05)
 
 
+@pytest.mark.thorough
 def test_the_wall_clock_jumps(contract, journal, preload, tmp_path):
     """Engine time follows a wall clock that is a second ahead, doubts a longer leap for a minute, waits at half speed for
     one that was set back, and never goes back, not even over a restart; no hold lives longer or shorter (semantics §2)."""

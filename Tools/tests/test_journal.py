@@ -475,6 +475,7 @@ def test_checkpoints_that_fail_are_told(contract, limits, tmp_path):
         server.kill()
 
 
+@pytest.mark.thorough
 def test_the_operators_token_waits_for_room(contract, limits, tmp_path):
     """A start from a full journal has no room at once, and makes it."""
     data = tmp_path / "data"

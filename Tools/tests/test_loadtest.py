@@ -78,6 +78,7 @@ def limits(tmp_path):
 # The schedule
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("in_flight", [64, 16_384])
 def test_a_stopped_server_does_not_stop_the_schedule(serve, load, limits, in_flight):
     settings = ["--rate", "1000", "--duration", "12s", "--tenants", "100"]
@@ -162,6 +163,7 @@ def test_all_kinds_of_answers_agree_with_its_tally(serve, load, limits, keys):
     assert report["from_sending_ms"]["count"] == report["calls"]
 
 
+@pytest.mark.thorough
 def test_holds_whose_settling_failed_may_expire(serve, load, limits):
     settings = [
         "--rate", "400", "--duration", "10s", "--mix", "messaging=6,provisioning=2,calls=2",

@@ -742,6 +742,7 @@ def load(service):
     test.process.communicate(timeout=60)
 
 
+@pytest.mark.thorough
 def test_everything_live_moves_while_load_runs(page, service, load):
     load.wait_for_progress(1)
     page.open("/tenants/load-00000000")

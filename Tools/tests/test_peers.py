@@ -245,6 +245,7 @@ def test_who_is_refused_now_and_then_goes_on(guarded):
     good.close()
 
 
+@pytest.mark.thorough
 def test_a_good_client_of_rest_beside_many_that_do_not_read(guarded):
     """A token is judged as soon as it is there, and strangers wait for their turn: newcomers with one are served while 300
     connections ask for a large answer again and again and read none."""

@@ -13,10 +13,8 @@ def arguments():
         prog="Tools/verify", description="Proves that nothing acknowledged is lost and nothing counted twice. "
         "docs/reliability.md says what each step shows."
     )
-    parser.add_argument("--quick", action="store_true", help="short forms, as continuous integration runs them")
+    parser.add_argument("--quick", action="store_true", help="short forms: about an hour")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--untested", action="store_true",
-                       help="of --quick, only what Tools/test does not run with all other tests")
     which.add_argument("--planted", action="store_true", help="only the planted bugs: each must be caught")
     parser.add_argument("--only", action="append", metavar="NAME", default=[],
                         help="one step, or all whose names begin so (fuzz, planted); may be repeated")
@@ -32,17 +30,13 @@ def chosen(parser, options):
     steps = STEPS
     if options.planted:
         steps = [step for step in steps if step.name.startswith("planted-")]
-    elif options.untested:
-        options.quick = True
-        steps = [step for step in steps if step.is_quick and not step.is_tested]
     elif options.quick and not options.only:
         steps = [step for step in steps if step.is_quick]
     for name in options.only:
         if not any(matches(step.name, name) for step in STEPS):
             parser.error(f"there is no step {name}: --list names them")
         if not any(matches(step.name, name) for step in steps):
-            flag = "--planted" if options.planted else "--untested"
-            parser.error(f"--only {name} with {flag} selects nothing: {flag} --list names what there is")
+            parser.error(f"--only {name} with --planted selects nothing: --planted --list names what there is")
     if options.only:
         steps = [step for step in steps if any(matches(step.name, name) for name in options.only)]
     return steps

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SCRATCH = pathlib.Path(os.environ.get("TOLLGATE_SCRATCH", ROOT / ".build"))
 CORE = ["--package-path", "Tools/Core"]
-# The same without the targets of one thread, which the compiler cannot build with the thread sanitizer.
+# The same without the targets of one thread (Package.swift).
 THREADS = ["--package-path", "Tools/lib/verify/threads"]
 
 
@@ -131,14 +131,14 @@ class Context:
             raise Violation(f"not built yet: no test is called {' or '.join(names)}")
         return output
 
-    def python_tests(self, log, files, timeout, environment=None):
-        """Runs tests of the real binary from Tools/tests; their figures, and why tests were skipped."""
+    def python_tests(self, log, files, timeout, environment=None, configuration="debug", options=()):
+        """Runs tests of the real binary from Tools/tests, the long ones too; their figures, and why tests were skipped."""
         output = self.must(
             log,
-            [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rPs",
+            [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rPs", "--thorough", *options,
              *[f"Tools/tests/{name}" for name in files]],
             timeout,
-            {"TOLLGATE_BINARY": str(self.server()), "TOLLGATE_SEED": str(self.seed), **(environment or {})},
+            {"TOLLGATE_BINARY": str(self.server(configuration)), "TOLLGATE_SEED": str(self.seed), **(environment or {})},
         )
         skipped = re.findall(r"^SKIPPED \[(\d+)\] (\S+?):(?:\d+:)? (.*)$", output.text, re.M)
         return output.figures + [

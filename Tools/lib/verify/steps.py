@@ -23,8 +23,6 @@ class Step:
     run: Callable
     # Runs with --quick; all others run in the long form only.
     is_quick: bool = True
-    # Tools/test runs the same with all other tests, as often as --quick would: --untested leaves it out.
-    is_tested: bool = False
     # --seed has a say in it. Without it a step draws from fixed seeds, or threads meet in another way each time.
     is_seeded: bool = True
 
@@ -63,6 +61,10 @@ def faults(context):
     skipped = [line for line in found if line.startswith("SKIPPED")]
     count = sum(int(re.search(r"\((\d+) of \S+\)$", line)[1]) for line in skipped)
     return [f"{len(found) - len(skipped)} experiments on the real server, {count} skipped"] + found
+
+
+def thorough(context):
+    return context.python_tests("thorough", [""], 1_800, configuration="release", options=["-m", "thorough"])
 
 
 def linearizability(context):
@@ -139,18 +141,19 @@ def caught(output, suite, bug, control_seconds):
 
 
 STEPS = [
-    Step("simulation", "engine and journal on a simulated clock and disk", simulation, is_tested=True),
-    Step("kill", "kill -9 of the real process under load", kills, is_tested=True),
-    Step("power-loss", "any subset of the sectors that were not synced is lost", power_loss, is_tested=True),
-    Step("damage", "every byte cut, every bit flipped", damage, is_tested=True, is_seeded=False),
-    Step("faults", "failing, slow and interrupted calls; jumping clock; stopped process", faults, is_tested=True,
+    Step("simulation", "engine and journal on a simulated clock and disk", simulation),
+    Step("kill", "kill -9 of the real process under load", kills),
+    Step("power-loss", "any subset of the sectors that were not synced is lost", power_loss),
+    Step("damage", "every byte cut, every bit flipped", damage, is_seeded=False),
+    Step("faults", "failing, slow and interrupted calls; jumping clock; stopped process", faults,
          is_seeded=False),
-    Step("linearizability", "recorded histories of real threads have an order", linearizability, is_tested=True,
+    Step("thorough", "what takes too long for Tools/test, with the release build", thorough, is_seeded=False),
+    Step("linearizability", "recorded histories of real threads have an order", linearizability,
          is_seeded=False),
-    # Continuous integration runs these with all other tests.
+    # Tools/test runs these with all other tests.
     Step("stopped-threads", "a thread stopped at any step delays nobody and loses nothing", stopped_threads, is_quick=False,
          is_seeded=False),
-    Step("allocation", "the nth allocation fails, for every n", allocation, is_tested=True, is_seeded=False),
+    Step("allocation", "the nth allocation fails, for every n", allocation, is_seeded=False),
     *[planted(bug) for bug in PLANTED],
     # The fuzz targets have the address sanitizer too: the short form leaves it at that.
     Step("address", "address sanitizer over the core", sanitizers.address, is_quick=False),
@@ -163,7 +166,7 @@ STEPS = [
     Step("attacks", "peers that take what they can, and a good client beside them", attacking.attacks, is_seeded=False),
     Step("conformance", "RFC 9113 frame by frame, beside nghttpd", conformance.conformance, is_seeded=False),
     # Continuous integration runs Python's with all other tests; the others fetch compilers.
-    Step("examples", "the programs under examples/, in five languages", examples.examples, is_tested=True, is_seeded=False),
+    Step("examples", "the programs under examples/, in five languages", examples.examples, is_seeded=False),
     Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]
