@@ -31,12 +31,15 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(
             url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
@@ -54,6 +57,7 @@ let package = Package(
             providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(
             name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CTollgate", dependencies: ["CProtobufC"]),
 
@@ -77,18 +81,40 @@ let package = Package(
         // What peers may take, on either port.
         .target(name: "Admission", dependencies: ["CLinux"], swiftSettings: strict),
 
+        // TLS on either port.
+        .target(
+            name: "TransportSecurity",
+            dependencies: [
+                "Admission",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ], swiftSettings: strict),
+
         // The wire.
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
+        .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: strict),
         .target(
             name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"], swiftSettings: strict
         ),
         .target(
             name: "GRPCServer",
             dependencies: [
-                "Access", "Admission", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
+                "Access", "Admission", "Gzip", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
+                "TransportSecurity",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: strict),
+        .target(
+            name: "GRPCStandard",
+            dependencies: [
+                "GRPCServer", "Wire", .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: strict),
         .target(
             name: "TollgateClient",
@@ -96,14 +122,18 @@ let package = Package(
                 "HTTP2", "Limits", "Wire",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
             ], swiftSettings: strict),
 
         // The control plane.
         .target(name: "Events", dependencies: ["Limits"], swiftSettings: strict),
         .target(
             name: "Access",
-            dependencies: ["Engine", "Limits", .product(name: "Crypto", package: "swift-crypto")],
-            swiftSettings: strict),
+            dependencies: [
+                "Engine", "Limits", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ], swiftSettings: strict),
         .target(
             name: "Projection",
             dependencies: [
@@ -124,7 +154,7 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Access", "Admission", "BillingCalendar", "Engine", "Events", "Limits",
-                "Notifications", "Projection", "Reservations",
+                "Notifications", "Projection", "Reservations", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -163,9 +193,10 @@ let package = Package(
             name: "tollgate",
             dependencies: [
                 "Access", "Admission", "CommandIO", "ControlPlane", "Engine", "Events",
-                "GRPCServer", "HTTP2",
+                "GRPCServer", "GRPCStandard", "HTTP2",
                 "Journal", "Limits", "LimitsFile",
                 "Notifications", "OperatorPage", "Projection", "Reservations", "TollgateClient",
+                "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -173,6 +204,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .executableTarget(
@@ -189,6 +221,15 @@ let package = Package(
                 "CommandIO", "Engine", "Journal", "Limits", "Projection", "Reservations", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
+        // No part of the product: what gRPC's own test clients ask for, on its transport.
+        .executableTarget(
+            name: "tollgate-interop",
+            dependencies: [
+                "CommandIO", "GRPCServer", "HTTP2", "TransportSecurity",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], path: "Tools/Interop", exclude: ["Protos", "clients"], swiftSettings: strict),
 
         .target(
             name: "TestKit", dependencies: ["Engine", "Limits", "Journal", "Reservations"],
@@ -222,31 +263,55 @@ let package = Package(
             swiftSettings: strict + stepPoints),
         .testTarget(name: "AdmissionTests", dependencies: ["Admission"], swiftSettings: strict),
         .testTarget(
+            name: "TransportSecurityTests",
+            dependencies: [
+                "Access", "Admission", "GRPCServer", "HTTP2", "TransportSecurity",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ], swiftSettings: strict),
+        .testTarget(
             name: "HTTP2Tests", dependencies: ["HTTP2", "CNGHTTP2"], swiftSettings: strict),
+        .testTarget(name: "GzipTests", dependencies: ["Gzip"], swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "CProtobufC", "Limits"],
             swiftSettings: strict),
         .testTarget(
             name: "GRPCServerTests",
             dependencies: [
-                "Access", "Admission", "GRPCServer", "HTTP2", "Engine", "Reservations", "Limits",
-                "Telemetry", "Wire", "Journal", "TestKit",
+                "Access", "Admission", "Gzip", "GRPCServer", "GRPCStandard", "HTTP2", "Engine",
+                "Reservations", "Limits", "Telemetry", "Wire", "Journal", "TestKit",
+                "TransportSecurity",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ], swiftSettings: strict),
         .testTarget(
             name: "TollgateClientTests",
             dependencies: [
                 "TollgateClient", "Wire",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
             ], swiftSettings: strict),
         .testTarget(name: "CommandIOTests", dependencies: ["CommandIO"], swiftSettings: strict),
         .testTarget(
             name: "LimitsFileTests", dependencies: ["LimitsFile", "Limits"], swiftSettings: strict),
         .testTarget(
-            name: "AccessTests", dependencies: ["Access", "Engine", "Limits", "Reservations"],
-            swiftSettings: strict),
+            name: "AccessTests",
+            dependencies: [
+                "Access", "Engine", "Limits", "Reservations",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "ProjectionTests",
             dependencies: [
@@ -288,7 +353,7 @@ let package = Package(
         .testTarget(
             name: "TollgateTests",
             dependencies: [
-                "Engine", "GRPCServer", "Limits", "LimitsFile", "tollgate",
+                "Engine", "GRPCServer", "Limits", "LimitsFile", "tollgate", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: strict),
@@ -308,8 +373,9 @@ let package = Package(
 
 /// The core and the wire, with their tests.
 let core: Set = [
-    "CNGHTTP2", "CProtobufC", "CLinux", "CTollgate", "Telemetry", "Limits", "BillingCalendar",
-    "Journal", "Reservations", "Engine", "Admission", "HTTP2", "Wire", "TestKit", "Simulator",
+    "CNGHTTP2", "CProtobufC", "CLinux", "CZlib", "CTollgate", "Telemetry", "Limits",
+    "BillingCalendar", "Journal", "Reservations", "Engine", "Admission", "Gzip", "HTTP2", "Wire",
+    "TestKit", "Simulator",
 ]
 /// HTTP2 and Wire belong to one thread each, and the compiler (6.3.1) cannot build HTTP2 with the thread sanitizer
 /// ("Invalid bitcast").

@@ -4,53 +4,56 @@ import Foundation
 import Limits
 import Synchronization
 
-/// An access token as it is kept: a setting of the service in the journal. The secret itself is kept nowhere.
-package struct AccessToken: Sendable, Equatable, Codable {
-    /// A UUID.
-    package var id: String
-    package var name: String
-    package var scope: Caller.Scope
-    /// Empty: all tenants.
-    package var tenantIDs: [String]
-    /// SHA-256 of the secret, base64.
-    package var hash: String
-    /// Unix milliseconds.
-    package var createdAt: Int64
-    /// nil: never.
+/// Somebody who was let in.
+package struct Admission: Sendable {
+    package var caller: Caller
+    /// When what let them in ends, Unix milliseconds; nil: never.
     package var expiresAt: Int64?
+    /// How fast they may call; nil: as fast as they like.
+    package var rate: CallerRate?
 
-    package static let settingPrefix = "token/"
-
-    package init(
-        id: String, name: String, scope: Caller.Scope, tenantIDs: [String], hash: String,
-        createdAt: Int64, expiresAt: Int64?
-    ) {
-        self.id = id
-        self.name = name
-        self.scope = scope
-        self.tenantIDs = tenantIDs
-        self.hash = hash
-        self.createdAt = createdAt
+    package init(caller: Caller, expiresAt: Int64? = nil, rate: CallerRate? = nil) {
+        self.caller = caller
         self.expiresAt = expiresAt
-    }
-
-    /// The first eight bytes of the id: what records call the token.
-    package var number: UInt64 { UInt64(id.filter { $0 != "-" }.prefix(16), radix: 16) ?? 0 }
-
-    package var caller: Caller {
-        Caller(
-            number: number, name: name, scope: scope,
-            tenants: tenantIDs.isEmpty ? nil : Set(tenantIDs.map { Identifier($0) }))
+        self.rate = rate
     }
 }
 
-/// Knows who a bearer token stands for.
+/// Who somebody is.
+package enum Verdict: Sendable {
+    case admitted(Admission)
+    /// Nobody; the failure is counted.
+    case nobody
+    /// It cannot be told now: they may come again.
+    case later
+}
+
+/// What a connection's certificate, which its issuer's bundle vouches for, calls its owner.
+package struct CertificateNames: Sendable, Equatable {
+    package var dnsNames: [String]
+    package var uris: [String]
+
+    package init(dnsNames: [String], uris: [String]) {
+        self.dnsNames = dnsNames
+        self.uris = uris
+    }
+}
+
+/// Knows who a caller is: by an access token of ours, by a web token of an issuer, by a certificate.
 ///
 /// Thread safety: any thread. A token that was revoked is unknown to every call that starts after `revoke` has returned.
 package final class TokenAuthority: Sendable {
-    private struct Known {
-        let caller: Caller
-        let expiresAt: Int64?
+    private final class Known: Sendable {
+        let id: String
+        let admission: Admission
+        /// Unix minutes; 0: never.
+        let lastUse: Atomic<Int64>
+
+        init(id: String, admission: Admission, lastUse: Int64) {
+            self.id = id
+            self.admission = admission
+            self.lastUse = Atomic(lastUse)
+        }
     }
 
     private let engine: Engine
@@ -61,19 +64,55 @@ package final class TokenAuthority: Sendable {
     private let changes = Atomic<UInt64>(1)
     /// Everybody may do everything (`--insecure-no-auth`).
     package let isOpen: Bool
+    /// Calls a second of a caller that nothing else says of; nil: no bound.
+    private let rate: Int?
+    private let wall: @Sendable () -> Double
+    private let monotonic: @Sendable () -> UInt64
 
-    package init(_ engine: Engine, isOpen: Bool) throws {
+    /// Who is known by others' word.
+    package let webTokens = WebTokens()
+    private let identities = Mutex(Identities())
+    private let strangers: Mutex<KnownByName>
+    package let attempts = AttemptLog()
+    private let hurries = Atomic<Int>(0)
+
+    /// - Parameters:
+    ///   - rate: calls a second of each caller, unless its token, issuer or rule says another; nil: no bound.
+    ///   - wall: Unix seconds by the wall clock, which issuers' tokens go by.
+    ///   - monotonic: nanoseconds.
+    /// - Throws: a setting of a token's cannot be read.
+    package init(
+        _ engine: Engine, isOpen: Bool, rate: Int? = nil,
+        wall: @escaping @Sendable () -> Double = { Date.now.timeIntervalSince1970 },
+        monotonic: @escaping @Sendable () -> UInt64 = { MonotonicClock.now }
+    ) throws {
         self.engine = engine
         self.isOpen = isOpen
+        self.rate = rate
+        self.wall = wall
+        self.monotonic = monotonic
         var known: [String: Known] = [:]
+        let uses = engine.settings(prefix: AccessToken.usePrefix)
         for token in try Self.tokens(engine) {
-            known[token.hash] = Known(caller: token.caller, expiresAt: token.expiresAt)
+            let lastUse = uses[AccessToken.usePrefix + token.id].flatMap { Int64($0) }
+            known[token.hash] = Self.known(token, rate, lastUse: lastUse ?? 0)
         }
         self.known = Mutex(known)
+        strangers = Mutex(KnownByName(engine))
+    }
+
+    private static func known(_ token: AccessToken, _ rate: Int?, lastUse: Int64 = 0) -> Known {
+        let perSecond = token.rate ?? rate
+        let admission = Admission(
+            caller: token.caller, expiresAt: token.expiresAt,
+            rate: perSecond.map { CallerRate(perSecond: $0) })
+        return Known(id: token.id, admission: admission, lastUse: lastUse)
     }
 
     /// Rises with every change: what was found out under an earlier number may be wrong.
     package var generation: UInt64 { changes.load(ordering: .acquiring) }
+
+    private func noteChange() { changes.add(1, ordering: .acquiringAndReleasing) }
 
     /// All tokens that were made and not revoked, oldest first.
     package var tokens: [AccessToken] {
@@ -86,25 +125,211 @@ package final class TokenAuthority: Sendable {
             .sorted { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
     }
 
-    /// Who a value of `Authorization` stands for; nil: nobody. "Bearer SECRET", the scheme in any case.
-    package func caller(authorization: String) -> Caller? {
-        if isOpen { return .anyone }
+    // MARK: Who it is
+
+    /// Who sends a value of `Authorization`: "Bearer SECRET", the scheme in any case; else, where there is none, the
+    /// owner of the connection's certificate. What fails is counted.
+    ///
+    /// - Parameters:
+    ///   - authorization: empty: there is none. If there is one it alone counts, be it good or not.
+    ///   - certificate: of the connection; nil: it has none.
+    ///   - address: the peer's, without a port.
+    package func judge(
+        authorization: String, certificate: CertificateNames? = nil, from address: String
+    ) -> Verdict {
+        if isOpen { return .admitted(Admission(caller: .anyone)) }
+        let result: Result<Admission, AttemptFailure>
+        if authorization.isEmpty {
+            result = certificate.map(admission) ?? .failure(.noToken)
+        } else if let secret = Self.secret(authorization) {
+            if JSONWebToken.isLike(secret) {
+                switch judge(webToken: secret, from: address) {
+                case .success(let found): result = .success(found)
+                case .failure(let failure): result = .failure(failure)
+                case nil: return .later
+                }
+            } else {
+                result = admission(own: secret)
+            }
+        } else {
+            result = .failure(.malformedToken)
+        }
+        switch result {
+        case .success(let admission): return .admitted(admission)
+        case .failure(let failure):
+            attempts.note(failure, from: address, now: engine.clock.now)
+            return .nobody
+        }
+    }
+
+    private static func secret(_ authorization: String) -> String? {
         let parts = authorization.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return caller(secret: parts[1].trimmingCharacters(in: .whitespaces))
+        return parts[1].trimmingCharacters(in: .whitespaces)
+    }
+
+    /// nil: not now.
+    private func judge(
+        webToken: String, from address: String
+    ) -> Result<Admission, AttemptFailure>? {
+        let now = wall()
+        if let good = webTokens.known(webToken, now: now) { return .success(admission(good)) }
+        guard webTokens.hasIssuers else { return .failure(.unknownIssuer) }
+        // Whoever fails all the time costs no more than this.
+        guard attempts.isPatient(with: address) else { return nil }
+        switch webTokens.judge(webToken, now: now, monotonic: monotonic()) {
+        case .good(let good): return .success(admission(good))
+        case .failure(let failure): return .failure(failure)
+        case .later: return nil
+        }
+    }
+
+    private func admission(_ good: WebTokens.Good) -> Admission {
+        Admission(
+            caller: good.caller, expiresAt: Int64(good.until * 1_000),
+            rate: met(good.caller, rate: good.rate))
+    }
+
+    private func admission(_ names: CertificateNames) -> Result<Admission, AttemptFailure> {
+        let found = identities.withLock { $0.rule(dnsNames: names.dnsNames, uris: names.uris) }
+        guard let (rule, name) = found else { return .failure(.unknownCertificate) }
+        let caller = rule.caller(name)
+        return .success(Admission(caller: caller, rate: met(caller, rate: rule.rate)))
+    }
+
+    /// Whoever is known by others' word has come: their name is to be put on record, and their bucket is theirs.
+    private func met(_ caller: Caller, rate own: Int?) -> CallerRate? {
+        strangers.withLock {
+            $0.meet(caller, perSecond: own ?? rate, now: monotonic())
+        }
+    }
+
+    private func admission(own secret: String) -> Result<Admission, AttemptFailure> {
+        let hash = Self.hash(secret)
+        guard let found = known.withLock({ $0[hash] }) else { return .failure(.unknownToken) }
+        let now = engine.clock.now
+        if let expiresAt = found.admission.expiresAt, expiresAt <= now {
+            return .failure(.expiredToken)
+        }
+        // ORDERING: relaxed because it goes with no other data.
+        let minute = now / 60_000
+        if found.lastUse.load(ordering: .relaxed) < minute {
+            found.lastUse.store(minute, ordering: .relaxed)
+        }
+        return .success(found.admission)
+    }
+
+    /// Who a value of `Authorization` stands for, as far as it takes no long work to tell; nil: nobody, or not known yet.
+    /// Nothing is counted.
+    package func caller(authorization: String) -> Caller? {
+        if isOpen { return .anyone }
+        guard let secret = Self.secret(authorization) else { return nil }
+        if JSONWebToken.isLike(secret) { return webTokens.known(secret, now: wall())?.caller }
+        return caller(secret: secret)
     }
 
     /// Who a secret stands for; nil: nobody. O(1), one SHA-256.
     package func caller(secret: String) -> Caller? { admission(secret: secret)?.caller }
 
-    /// Who a secret stands for, and until when (Unix milliseconds; nil: for ever); nil: nobody. O(1), one SHA-256.
-    package func admission(secret: String) -> (caller: Caller, expiresAt: Int64?)? {
-        if isOpen { return (.anyone, nil) }
-        let hash = Self.hash(secret)
-        guard let found = known.withLock({ $0[hash] }) else { return nil }
-        if let expiresAt = found.expiresAt, expiresAt <= engine.clock.now { return nil }
-        return (found.caller, found.expiresAt)
+    /// Who has a secret of ours; nil: nobody. O(1), one SHA-256: what is compared is the hash, of which nobody can choose
+    /// the first bytes, so that the time it takes tells nothing of a secret.
+    package func admission(secret: String) -> Admission? {
+        if isOpen { return Admission(caller: .anyone) }
+        return try? admission(own: secret).get()
     }
+
+    // MARK: Others' word
+
+    /// Takes over whose word counts. Who was known by the word of somebody who is not there any more is nobody then.
+    package func set(_ identities: Identities) {
+        webTokens.set(identities.issuers)
+        self.identities.withLock { $0 = identities }
+        noteChange()
+    }
+
+    /// What was found at an issuer's.
+    ///
+    /// - Returns: whether tokens are judged by other keys from now on.
+    package func keep(
+        _ bytes: [UInt8], of issuer: Issuer
+    ) throws(JSONWebKeysError) -> Bool {
+        let isNew = try webTokens.keep(bytes, of: issuer, at: engine.clock.now)
+        if isNew { noteChange() }
+        return isNew
+    }
+
+    // MARK: Counting
+
+    /// A call was refused because its caller is too fast.
+    package func noteHurry() { hurries.add(1, ordering: .relaxed) }
+
+    /// Such calls since the start.
+    package var hurried: Int { hurries.load(ordering: .relaxed) }
+
+    /// What failed in the minute that is over; nil: none is over, or nothing did. Put on record for the audit log: once a
+    /// minute at most, however much there was.
+    ///
+    /// - Parameter isLast: the service stops: what there is of this minute is told.
+    package func keepAttempts(isLast: Bool = false) -> FailedAttempts.Minute? {
+        let now = isLast ? .max : engine.clock.now
+        guard let minute = attempts.collect(now: now) else { return nil }
+        let kept = KeptAttempts(
+            attempts: minute.count, addresses: minute.addresses,
+            since: Self.instant(minute.first), until: Self.instant(minute.last),
+            most: minute.lines)
+        if let value = try? JSONEncoder().encode(kept) {
+            // Where there is no room for it, the log has it.
+            try? engine.setSetting(
+                FailedAttempts.setting, String(decoding: value, as: UTF8.self))
+        }
+        return minute
+    }
+
+    private struct KeptAttempts: Encodable {
+        var attempts: Int
+        var addresses: Int
+        var since: String
+        var until: String
+        var most: [String]
+    }
+
+    private static func instant(_ milliseconds: Int64) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(.iso8601)
+    }
+
+    // MARK: Last use
+
+    /// When tokens were last used, to the minute, by their ids, Unix milliseconds; those that never were are not there.
+    package var lastUses: [String: Int64] {
+        let all = known.withLock { Array($0.values) }
+        return all.reduce(into: [:]) { uses, known in
+            let minute = known.lastUse.load(ordering: .relaxed)
+            if minute > 0 { uses[known.id] = minute * 60_000 }
+        }
+    }
+
+    /// Puts on record who was here: when tokens were last used, and the names of who is known by others' word. To be
+    /// called about once a minute, by one thread at a time; what is not written then is written the next time.
+    ///
+    /// - Complexity: O(tokens); a record for each that was used since.
+    package func keepUses() {
+        for (id, use) in lastUses {
+            let setting = AccessToken.usePrefix + id
+            let minute = "\(use / 60_000)"
+            guard engine.setting(setting) != minute else { continue }
+            changing.withLock { _ in
+                // It may have been revoked meanwhile.
+                guard engine.setting(AccessToken.settingPrefix + id) != nil else { return }
+                try? engine.setSetting(setting, minute)
+            }
+        }
+        for identity in strangers.withLock({ $0.takeNew() }) {
+            guard let value = identity.encoded else { continue }
+            try? engine.setSetting(identity.setting, value)
+        }
+    }
+
+    // MARK: Changes
 
     /// Makes a token. The secret is returned once and cannot be had again.
     ///
@@ -113,16 +338,17 @@ package final class TokenAuthority: Sendable {
     ///   - id: nil: makes one.
     ///   - tenantIDs: the tenants that it is for; empty: all. Of scope `tenant` exactly one.
     ///   - expiresAt: Unix milliseconds; nil: never.
+    ///   - rate: calls a second; nil: as the service's setting says.
     ///   - secret: one that `makeSecret` made; nil: makes one.
     package func create(
-        id: String? = nil, name: String, scope: Caller.Scope, tenantIDs: [String],
-        expiresAt: Int64? = nil, secret: String? = nil, by caller: UInt64 = 0
+        id: String? = nil, name: String, scopes: Scopes, tenantIDs: [String],
+        expiresAt: Int64? = nil, rate: Int? = nil, secret: String? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> (token: AccessToken, secret: String) {
         let secret = secret ?? Self.makeSecret()
         let token = AccessToken(
-            id: id ?? UUID().uuidString.lowercased(), name: name, scope: scope,
+            id: id ?? UUID().uuidString.lowercased(), name: name, scopes: scopes,
             tenantIDs: tenantIDs, hash: Self.hash(secret), createdAt: engine.clock.now,
-            expiresAt: expiresAt)
+            expiresAt: expiresAt, rate: rate)
         guard let encoded = try? JSONEncoder().encode(token) else {
             throw EngineError(.invalid, "the token cannot be kept")
         }
@@ -134,12 +360,20 @@ package final class TokenAuthority: Sendable {
                 throw EngineError(.conflict, "there is a token of this id")
             }
             try engine.setSetting(setting, String(decoding: encoded, as: UTF8.self), by: caller)
-            known.withLock {
-                $0[token.hash] = Known(caller: token.caller, expiresAt: token.expiresAt)
-            }
+            known.withLock { $0[token.hash] = Self.known(token, self.rate) }
         }
-        changes.add(1, ordering: .acquiringAndReleasing)
+        noteChange()
         return (token, secret)
+    }
+
+    /// - Parameter scope: by itself; see `Scopes.init(alone:)`.
+    package func create(
+        id: String? = nil, name: String, scope: Caller.Scope, tenantIDs: [String],
+        expiresAt: Int64? = nil, secret: String? = nil, by caller: UInt64 = 0
+    ) throws(EngineError) -> (token: AccessToken, secret: String) {
+        try create(
+            id: id, name: name, scopes: Scopes(alone: scope), tenantIDs: tenantIDs,
+            expiresAt: expiresAt, secret: secret, by: caller)
     }
 
     /// 256 random bits as a text that can stand in a header.
@@ -157,9 +391,11 @@ package final class TokenAuthority: Sendable {
             guard let token = try tokens.first(where: { $0.id == id }) else { return false }
             try engine.setSetting(AccessToken.settingPrefix + id, "", by: caller)
             known.withLock { $0[token.hash] = nil }
+            // Without room it stays, and says nothing of anybody.
+            try? engine.setSetting(AccessToken.usePrefix + id, "", by: caller)
             return true
         }
-        if isRevoked { changes.add(1, ordering: .acquiringAndReleasing) }
+        if isRevoked { noteChange() }
         return isRevoked
     }
 

@@ -2,11 +2,13 @@
 /// asking for any.
 ///
 /// nghttp2 reports neither unknown frames nor those it ignores, so the count is taken from the bytes
-/// themselves: nine bytes a frame, wherever the reads happen to split them. The meter never
-/// judges syntax; that is nghttp2's part.
+/// themselves: nine bytes a frame, wherever the reads happen to split them. The meter
+/// judges no syntax but where nghttp2 does not.
 struct FrameMeter {
     /// What the bytes of one read held.
     struct Count: Equatable {
+        /// PRIORITY of no stream: nghttp2 passes over it, since it keeps no priorities (RFC 9113 §6.3).
+        var isOffence = false
         /// Frames that are charged against the budget.
         var charged = 0
         /// Whether the last of them was a PING.
@@ -20,6 +22,7 @@ struct FrameMeter {
     private enum FrameType {
         static let data: UInt8 = 0
         static let headers: UInt8 = 1
+        static let priority: UInt8 = 2
         static let resetStream: UInt8 = 3
         static let ping: UInt8 = 6
     }
@@ -55,22 +58,23 @@ struct FrameMeter {
             guard offset < bytes.count else { return count }
             if headerCount == 0, bytes.count - offset >= Self.headerLength {
                 let word = base.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                take(UInt64(bigEndian: word), &count)
+                take(UInt64(bigEndian: word), last: bytes[offset + 8], &count)
                 offset += Self.headerLength
             } else {
-                if headerCount < 8 { header = header << 8 | UInt64(bytes[offset]) }
+                let byte = bytes[offset]
+                if headerCount < 8 { header = header << 8 | UInt64(byte) }
                 headerCount += 1
                 offset += 1
                 if headerCount == Self.headerLength {
                     headerCount = 0
-                    take(header, &count)
+                    take(header, last: byte, &count)
                 }
             }
         }
     }
 
-    /// Judges one frame by its first eight bytes: length (24 bits), type, flags, stream.
-    private mutating func take(_ word: UInt64, _ count: inout Count) {
+    /// Judges one frame by the first eight bytes of its header: length (24 bits), type, flags, stream; and by the last.
+    private mutating func take(_ word: UInt64, last: UInt8, _ count: inout Count) {
         let length = Int(word >> 40)
         let type = UInt8(truncatingIfNeeded: word >> 32)
         let flags = UInt8(truncatingIfNeeded: word >> 24)
@@ -87,6 +91,9 @@ struct FrameMeter {
         default:
             count.charged += 1
             count.endsWithPing = type == FrameType.ping
+            if type == FrameType.priority, word & 0x7f_ffff == 0, last == 0 {
+                count.isOffence = true
+            }
         }
     }
 }

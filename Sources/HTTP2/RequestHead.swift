@@ -23,8 +23,8 @@ package struct RequestHead {
     /// Length of `authorization` in the stream's metadata bytes; -1: none.
     var authorizationLength: Int32 = -1
 
-    /// A longer value of `authorization` is nobody's, and not kept.
-    package static let longestAuthorization = 1_024
+    /// A longer value of `authorization` is nobody's, and only its first byte is kept.
+    package static let longestAuthorization = 4_096
 
     /// A gRPC call of a known method, in a form that can be read.
     package var isReadable: Bool {
@@ -32,8 +32,8 @@ package struct RequestHead {
             return false
         }
         switch encoding {
-        case .absent, .identity: return true
-        case .gzip, .unknown: return false
+        case .absent, .identity, .gzip: return true
+        case .unknown: return false
         }
     }
 
@@ -81,9 +81,11 @@ package struct RequestHead {
         if FieldText.equal(name, "authorization") {
             isMalformed = isMalformed || authorizationLength >= 0
             guard authorizationLength < 0 else { return }
+            // Of a longer one a byte is kept, which is nobody's: a request with none may be a certificate's.
             let isKept = value.count <= Self.longestAuthorization
-            if isKept { metadata.append(value) }
-            authorizationLength = isKept ? Int32(value.count) : 0
+            let kept = isKept ? value : UnsafeRawBufferPointer(rebasing: value.prefix(1))
+            metadata.append(kept)
+            authorizationLength = Int32(kept.count)
         } else if FieldText.equal(name, "grpc-encoding") {
             isMalformed = isMalformed || encoding != .absent
             encoding = FieldText.encoding(value)

@@ -18,6 +18,19 @@ package struct Route: Sendable {
     }
 }
 
+/// A request field that the answer carries back as it came: a caller's own mark.
+package struct EchoedField: Sendable {
+    /// In lower case.
+    package var name: String
+    /// It comes back with the trailers, not with the head.
+    package var isTrailer: Bool
+
+    package init(_ name: String, isTrailer: Bool = false) {
+        self.name = name
+        self.isTrailer = isTrailer
+    }
+}
+
 /// The routes of a server, looked up by path bytes. Immutable; shared by all its sessions.
 ///
 /// The lookup works on plain memory, because a reference count on an object that every event loop
@@ -30,6 +43,18 @@ package final class RouteTable: @unchecked Sendable {
         let pathLength: Int
         let maximumBodyBytes: Int
         let streamsRequests: Bool
+    }
+
+    struct Echo {
+        let name: UnsafeRawPointer
+        let nameLength: Int
+        let isTrailer: Bool
+    }
+
+    /// The fields that answers carry back, without their owner, which must outlive them.
+    struct Echoes {
+        let entries: UnsafePointer<Echo>
+        let count: Int
     }
 
     /// The table without its owner, which must outlive it.
@@ -51,14 +76,20 @@ package final class RouteTable: @unchecked Sendable {
     private let entries: UnsafeMutablePointer<Entry>
     private let text: UnsafeMutableRawPointer
     private let count: Int
+    private let echoes: UnsafeMutablePointer<Echo>
+    private let echoCount: Int
 
-    /// - Parameter routes: at most 32 767; a route's index in this list is its id.
-    package init(_ routes: [Route]) {
+    /// - Parameters:
+    ///   - routes: at most 32 767; a route's index in this list is its id.
+    ///   - echoing: fields that answers carry back.
+    package init(_ routes: [Route], echoing: [EchoedField] = []) {
         precondition(routes.count <= Int(Int16.max), "a route id is an Int16")
         entries = .allocate(capacity: max(1, routes.count))
-        text = .allocate(
-            byteCount: max(1, routes.reduce(0) { $0 + $1.path.utf8.count }), alignment: 1)
+        let names = routes.map(\.path) + echoing.map(\.name)
+        text = .allocate(byteCount: max(1, names.reduce(0) { $0 + $1.utf8.count }), alignment: 1)
         count = routes.count
+        echoes = .allocate(capacity: max(1, echoing.count))
+        echoCount = echoing.count
         var next = text
         for (index, route) in routes.enumerated() {
             let length = route.path.utf8.count
@@ -71,12 +102,23 @@ package final class RouteTable: @unchecked Sendable {
                     streamsRequests: route.streamsRequests))
             next += length
         }
+        for (index, field) in echoing.enumerated() {
+            let length = field.name.utf8.count
+            UnsafeMutableRawBufferPointer(start: next, count: length)
+                .copyBytes(from: field.name.utf8)
+            (echoes + index).initialize(
+                to: Echo(
+                    name: UnsafeRawPointer(next), nameLength: length, isTrailer: field.isTrailer))
+            next += length
+        }
     }
 
     deinit {
         entries.deallocate()
+        echoes.deallocate()
         text.deallocate()
     }
 
     var view: View { View(entries: UnsafePointer(entries), count: count) }
+    var echoesView: Echoes { Echoes(entries: UnsafePointer(echoes), count: echoCount) }
 }

@@ -211,6 +211,7 @@ package struct ServerSession: ~Copyable {
         guard let record = core.state.pointee.streams.find(stream) else { return }
         if core.canStart(record) {
             let isStrangers = isStrangers || !core.state.pointee.isTrusted
+            let isCharged = record.pointee.flags.contains(.rejected)
             record.pointee.flags.insert(isStrangers ? [.started, .rejected] : .started)
             let handle = core.state.pointee.handle
             let id = record.pointee.id
@@ -221,11 +222,20 @@ package struct ServerSession: ~Copyable {
             if nghttp2_is_fatal(result) != 0 { core.fail(result) }
             core.noteEarlyEnd(record)
             // What is too large has been charged as its block was read.
-            if isStrangers, !record.pointee.request.isTooLarge, !core.payForRefusal() {
+            if isStrangers, !isCharged, !record.pointee.request.isTooLarge, !core.payForRefusal() {
                 core.endAfterOutput()
             }
         }
         if !keep { core.release(record) }
+    }
+
+    /// The request is a stranger's, and will be served all the same: it counts against
+    /// `SessionConfiguration.ownResets`, as if it were refused.
+    package func chargeStranger(_ stream: StreamHandle) {
+        guard let record = core.state.pointee.streams.find(stream),
+            record.pointee.flags.insert(.rejected).inserted
+        else { return }
+        if !core.payForRefusal() { core.endAfterOutput() }
     }
 
     /// Ends the stream with RST_STREAM. Releases it.
@@ -272,10 +282,18 @@ extension SessionCore {
     fileprivate func start(_ record: StreamPointer, _ headers: HeaderView) {
         record.pointee.flags.insert(.started)
         var provider = makeProvider(record)
+        let (handle, id) = (state.pointee.handle, record.pointee.id)
         // 0, NGHTTP2_ERR_NOMEM, or cases that `canStart` rules out.
-        let result = nghttp2_submit_response(
-            state.pointee.handle, record.pointee.id,
-            headers.fields.assumingMemoryBound(to: nghttp2_nv.self), headers.count, &provider)
+        let result: Int32
+        if record.pointee.hasEcho, let echo = record.pointee.echo {
+            result = echo.head.withFields(after: headers) {
+                nghttp2_submit_response(handle, id, $0, $1, &provider)
+            }
+        } else {
+            result = nghttp2_submit_response(
+                handle, id, headers.fields.assumingMemoryBound(to: nghttp2_nv.self), headers.count,
+                &provider)
+        }
         if nghttp2_is_fatal(result) != 0 { fail(result) }
     }
 

@@ -53,6 +53,7 @@ enum SessionCallbacks {
         core.state.pointee.takenFrames += 1
         core.state.pointee.headerFields = 0
         core.state.pointee.headerBytes = 0
+        core.state.pointee.headerIsInvalid = false
         guard core.state.pointee.isServer, category(frame) == NGHTTP2_HCAT_REQUEST else {
             core.state.pointee.currentStream = stream(session, id, core)
             core.state.pointee.headerIsInitial = category(frame) == NGHTTP2_HCAT_RESPONSE
@@ -92,15 +93,21 @@ enum SessionCallbacks {
             record.pointee.request.take(
                 name: name, value: value, routes: core.state.pointee.routes,
                 metadata: &record.pointee.metadata)
+            if let echoes = core.state.pointee.echoes {
+                StreamEcho.take(name: name, value: value, echoes, for: record)
+            }
         }
         return core.turnResult
     }
 
+    /// A name or value with bytes that may not be there: nghttp2 would pass over the field, and a message that has one
+    /// is malformed (RFC 9113 §8.2.1). It is refused once its block has been read and counted.
     private static let invalidHeader: nghttp2_on_invalid_header_callback = {
         session, frame, _, nameLength, _, valueLength, _, data in
         guard let frame, let data else { return 0 }
         let core = SessionCore(userData: data)
         let id = header(frame).pointee.stream_id
+        core.state.pointee.headerIsInvalid = true
         guard
             core.admitField(nameLength, valueLength)
                 || core.bearsExcess(stream(session, id, core), id)
@@ -172,10 +179,14 @@ enum SessionCallbacks {
         let head = header(frame)
         let type = UInt32(head.pointee.type)
         if type == NGHTTP2_RST_STREAM.rawValue {
-            // An answer that came early (RFC 9113 §8.1) leaves no work behind.
-            if UnsafeRawPointer(frame).assumingMemoryBound(to: nghttp2_rst_stream.self).pointee
-                .error_code != HTTP2ErrorCode.noError, !core.payForRefusal()
-            {
+            let code = UnsafeRawPointer(frame).assumingMemoryBound(to: nghttp2_rst_stream.self)
+                .pointee.error_code
+            if code == HTTP2ErrorCode.flowControlError {
+                // Who miscounts one window miscounts them all; and of SETTINGS that make a window too large nghttp2 tells
+                // one stream (RFC 9113 §6.9.2, §5.4).
+                core.terminate(code)
+            } else if code != HTTP2ErrorCode.noError, !core.payForRefusal() {
+                // An answer that came early (RFC 9113 §8.1) leaves no work behind, and is not paid for.
                 core.terminate(HTTP2ErrorCode.enhanceYourCalm)
             }
             core.expectStrayFrames()
@@ -185,6 +196,9 @@ enum SessionCallbacks {
             record.pointee.flags.contains(.endsEarly)
         {
             core.submitReset(record.pointee.id, HTTP2ErrorCode.noError)
+        } else if type == NGHTTP2_GOAWAY.rawValue, core.state.pointee.announcesEnd {
+            core.state.pointee.announcesEnd = false
+            core.ping()
         }
         return 0
     }
@@ -262,6 +276,12 @@ extension SessionCore {
 
     fileprivate func headersComplete(_ record: StreamPointer, endsStream: Bool) {
         if endsStream { record.pointee.flags.insert(.remoteEnded) }
+        guard !state.pointee.headerIsInvalid else {
+            submitReset(record.pointee.id, HTTP2ErrorCode.protocolError)
+            // Nobody has seen the request yet.
+            if state.pointee.isServer, state.pointee.headerIsInitial { release(record) }
+            return
+        }
         guard state.pointee.isServer else {
             // An interim (1xx) head says nothing; the final one will follow.
             if !endsStream, record.pointee.response.httpStatus / 100 == 1 {
@@ -274,6 +294,9 @@ extension SessionCore {
         }
         if state.pointee.headerIsInitial {
             record.pointee.accountedMetadata = record.pointee.metadata.count
+            if record.pointee.hasEcho, let echo = record.pointee.echo {
+                record.pointee.accountedMetadata += echo.byteCount
+            }
             state.pointee.keptMetadata += record.pointee.accountedMetadata
             enterRoute(record)
             raise(endsStream ? [.head, .end] : .head, on: record)

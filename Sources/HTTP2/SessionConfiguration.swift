@@ -36,8 +36,9 @@ package struct SessionConfiguration: Sendable {
     package var maximumSettings = 32
     /// CONTINUATION frames after one HEADERS frame.
     package var maximumContinuations = 8
-    /// Acknowledgements of SETTINGS and PING that may wait to be sent.
-    package var maximumOutboundAcknowledgements = 128
+    /// Acknowledgements of SETTINGS and PING that may wait to be sent; beyond, nghttp2 ends the connection without a word.
+    /// One read has fewer such frames, so that `controlFrames` decides, and says so.
+    package var maximumOutboundAcknowledgements = 2_048
     /// Streams the peer may reset (CVE-2023-44487), but for those of a trusted peer that are being worked on or answered
     /// in part; server sessions only.
     package var peerResets = Rate(burst: 512, perSecond: 64)
@@ -49,7 +50,8 @@ package struct SessionConfiguration: Sendable {
     package var strayFrames = Rate(burst: 16, perSecond: 1)
     /// Such frames that each stream which we end before the peer has earns on top.
     package var strayFramesPerEarlyEnd = 256
-    /// Streams the peer may make us reset or refuse (CVE-2025-8671): for their size, or since nobody knows whose they are.
+    /// Streams the peer may make us reset or refuse (CVE-2025-8671): for their size, or since nobody knows whose they are;
+    /// and those that are served all the same.
     package var ownResets = Rate(burst: 256, perSecond: 32)
     /// PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA, CONTINUATION and unknown frames
     /// (CVE-2019-9511 ... 9518).

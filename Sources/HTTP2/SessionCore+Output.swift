@@ -70,7 +70,13 @@ extension SessionCore {
         let id = record.pointee.id
         let result: Int32
         // 0, NGHTTP2_ERR_NOMEM, NGHTTP2_ERR_INVALID_ARGUMENT (stream 0).
-        if let view = record.pointee.trailers {
+        if record.pointee.hasEcho, let view = record.pointee.trailers,
+            let echo = record.pointee.echo
+        {
+            result = echo.trailers.withFields(after: view) {
+                nghttp2_submit_trailer(handle, id, $0, $1)
+            }
+        } else if let view = record.pointee.trailers {
             result = nghttp2_submit_trailer(
                 handle, id, view.fields.assumingMemoryBound(to: nghttp2_nv.self), view.count)
         } else if record.pointee.trailerFields.count > 0 {

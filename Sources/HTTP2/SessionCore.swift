@@ -22,6 +22,7 @@ package enum HTTP2ErrorCode {
     package static let noError: UInt32 = 0x0
     package static let protocolError: UInt32 = 0x1
     package static let internalError: UInt32 = 0x2
+    package static let flowControlError: UInt32 = 0x3
     package static let refusedStream: UInt32 = 0x7
     package static let streamClosed: UInt32 = 0x5
     package static let cancel: UInt32 = 0x8
@@ -35,9 +36,11 @@ struct SessionState: ~Copyable {
     let isServer: Bool
     let configuration: SessionConfiguration
     let routes: RouteTable.View?
+    /// nil: answers carry nothing back.
+    let echoes: RouteTable.Echoes?
     /// Keeps nghttp2's allocator alive.
     let memory: SessionMemory
-    /// Keeps `routes` alive.
+    /// Keeps `routes` and `echoes` alive.
     let routeTable: RouteTable?
     var streams: StreamTable
     var meter: FrameMeter
@@ -50,6 +53,9 @@ struct SessionState: ~Copyable {
     var scannedFrames = 0
     var takenFrames = 0
     var paidStrayFrames = 0
+    /// The first GOAWAY of a drain is about to be sent. A PING follows; submitted with it, it would go ahead of it, and
+    /// its answer would say nothing.
+    var announcesEnd = false
     /// No stream is taken any more: what comes for such is no offence.
     var refusesNewStreams = false
     /// The clock of the read that is being worked on.
@@ -69,6 +75,8 @@ struct SessionState: ~Copyable {
     var headerFields = 0
     var headerBytes = 0
     var headerIsInitial = false
+    /// It holds a name or value that no message may have.
+    var headerIsInvalid = false
     /// Bytes of header fields that the present turn has taken in, and whether it stopped for them.
     var turnHeaderBytes = 0
     var turnLimit: Int
@@ -98,6 +106,7 @@ struct SessionState: ~Copyable {
         self.configuration = configuration
         self.routeTable = routeTable
         routes = routeTable?.view
+        echoes = routeTable.flatMap { $0.echoesView.count > 0 ? $0.echoesView : nil }
         streams = StreamTable(capacity: configuration.maximumConcurrentStreams)
         meter = FrameMeter(prefaceLength: isServer ? Int(NGHTTP2_CLIENT_MAGIC_LEN) : 0)
         controlFrames = TokenBucket(configuration.controlFrames)
@@ -225,6 +234,10 @@ struct SessionCore {
         if count.charged > 0, !pay(count.charged) {
             terminate(
                 HTTP2ErrorCode.enhanceYourCalm, reason: count.endsWithPing ? "too_many_pings" : nil)
+            return bytes.count
+        }
+        if count.isOffence, state.pointee.isServer {
+            terminate(HTTP2ErrorCode.protocolError)
             return bytes.count
         }
         state.pointee.scannedFrames += count.carrying + count.headers
@@ -382,10 +395,10 @@ struct SessionCore {
 
     func announceShutdown() {
         guard state.pointee.failure == nil else { return }
+        state.pointee.announcesEnd = true
         // 0 or NGHTTP2_ERR_NOMEM.
         let result = nghttp2_submit_shutdown_notice(state.pointee.handle)
-        if result != 0 { return fail(result) }
-        ping()
+        if result != 0 { fail(result) }
     }
 
     func refuseNewStreams() {

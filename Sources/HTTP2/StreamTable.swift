@@ -63,7 +63,7 @@ struct StreamRecord: ~Copyable {
         static let released = Flags(rawValue: 1_024)
         /// The response ends before the request has.
         static let endsEarly = Flags(rawValue: 2_048)
-        /// It was refused as a stranger's: it earns nothing.
+        /// It was refused, or served, as a stranger's: it earns nothing, and counts against what strangers may have.
         static let rejected = Flags(rawValue: 4_096)
     }
 
@@ -95,6 +95,9 @@ struct StreamRecord: ~Copyable {
     /// Trailers that wait for the body to be sent: a constant block, or `trailerFields`.
     var trailers: HeaderView?
     var trailerFields = HeaderFields()
+    /// Fields that the answer carries back; nil: none. Asked for only where `hasEcho`, which touches no reference count.
+    var echo: StreamEcho?
+    var hasEcho: Bool { echo != nil }
 
     init(index: Int32) {
         self.index = index
@@ -109,6 +112,35 @@ struct StreamRecord: ~Copyable {
 }
 
 typealias StreamPointer = UnsafeMutablePointer<StreamRecord>
+
+/// Fields of a request that its answer carries back. Apart from the record, since most have none.
+final class StreamEcho {
+    var head = HeaderFields()
+    var trailers = HeaderFields()
+    /// Bytes of names and values.
+    private(set) var byteCount = 0
+
+    /// Takes a field if it is one of `echoes`.
+    static func take(
+        name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, _ echoes: RouteTable.Echoes,
+        for record: StreamPointer
+    ) {
+        for index in 0..<echoes.count {
+            let echo = echoes.entries + index
+            let expected = UnsafeRawBufferPointer(
+                start: echo.pointee.name, count: echo.pointee.nameLength)
+            guard expected.elementsEqual(name) else { continue }
+            let own = record.pointee.echo ?? StreamEcho()
+            record.pointee.echo = own
+            own.byteCount += name.count + value.count
+            if echo.pointee.isTrailer {
+                own.trailers.append(name: name, value: value)
+            } else {
+                own.head.append(name: name, value: value)
+            }
+        }
+    }
+}
 
 /// The streams of a session: records in chunks that never move, a free list (last in, first out, so
 /// that warm buffers are reused) and the list of streams to be reported (first in, first out).
@@ -170,6 +202,7 @@ struct StreamTable: ~Copyable {
         record.pointee.metadata.reset(retaining: retainedBytes)
         record.pointee.trailers = nil
         record.pointee.trailerFields.removeAll()
+        if record.pointee.hasEcho { record.pointee.echo = nil }
         record.pointee.next = free
         free = record
     }

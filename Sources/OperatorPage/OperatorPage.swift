@@ -251,6 +251,8 @@ package final class OperatorPage: Companion {
         let token = form["token"]?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
         // Nobody guesses 256 random bits: who has the token is let in, whatever others have tried.
         guard let session = sessions.logIn(token: token) else {
+            authority.attempts.note(
+                .logIn, from: request.address, now: context.engine.clock.now)
             guard logIns.fail(request.address, now: context.engine.clock.now) else {
                 var reply = logInForm(
                     next: form["next"], error: "Too many attempts. Try again in a minute.",

@@ -55,6 +55,7 @@ struct PageContext: Sendable {
             "csrf": visitor.session?.csrf ?? "",
             "who": visitor.caller.name.isEmpty ? nil : visitor.caller.name,
             "canLogOut": visitor.session != nil, "title": nil,
+            "viewOnly": !visitor.caller.may(.change),
             "nav": Self.navigation.map { path, title -> Fields in
                 ["path": path, "title": title, "current": path == current]
             },

@@ -40,19 +40,18 @@ package final class SessionStore: Sendable {
         self.now = now
     }
 
-    /// A session of whoever has this token; nil: it is no operator's token.
+    /// A session of whoever has this token; nil: it is no token that opens the page.
     ///
     /// - Complexity: O(sessions) when there are too many, else O(1).
     package func logIn(token: String) -> Session? {
         // Before the token is looked up: what changes meanwhile is seen later.
         let generation = authority.generation
-        guard let (caller, tokenEnd) = authority.admission(secret: token), caller.isOperator else {
-            return nil
-        }
+        guard let admission = authority.admission(secret: token), admission.caller.may(.usePage)
+        else { return nil }
         // A token that expires changes no generation: its end is the session's from the beginning.
         let session = Session(
-            id: Self.random(), csrf: Self.random(), caller: caller,
-            expiresAt: min(now() + life, tokenEnd ?? .max), generation: generation)
+            id: Self.random(), csrf: Self.random(), caller: admission.caller,
+            expiresAt: min(now() + life, admission.expiresAt ?? .max), generation: generation)
         sessions.withLock { sessions in
             if sessions.count >= maximum {
                 let now = now()
@@ -95,7 +94,7 @@ package final class SessionStore: Sendable {
     private func isTokenKnown(_ caller: Caller) -> Bool {
         guard let tokens = try? authority.tokens else { return false }
         return tokens.contains { token in
-            token.number == caller.number && token.scope == .operator
+            token.number == caller.number && token.caller == caller
                 && token.expiresAt.map { $0 > now() } ?? true
         }
     }

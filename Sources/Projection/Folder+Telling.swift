@@ -102,7 +102,7 @@ extension Folder {
         try keep(setting, db)
         try hasten(setting, now: record.time, db)
         // What was changed is told by its own record.
-        if isTold || setting.name.hasPrefix(StoredAnswer.settingPrefix) { return }
+        if isTold || Services.isSilent(setting.name) { return }
         let changes = AuditRow.Change.list(
             before: Services.fields(before),
             after: Services.fields(Services.kept(setting.name, setting.value)))

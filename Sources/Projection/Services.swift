@@ -14,7 +14,8 @@ struct Services {
     /// Names of settings whose values may be kept and shown; of others only that they changed.
     private static let shown = [
         WebhookEndpoint.settingPrefix, EmailRecipient.settingPrefix, AccessToken.settingPrefix,
-        "tenant-defaults", Engine.acceptedClockSetting,
+        "tenant-defaults", Engine.acceptedClockSetting, NamedIdentity.settingPrefix,
+        FailedAttempts.setting,
     ]
     /// Fields that are secrets, or make one.
     private static let hidden: Set<String> = [
@@ -72,6 +73,9 @@ struct Services {
                         expiresAt: nil
                     ).number)
             }
+        } else if name.hasPrefix(NamedIdentity.settingPrefix) {
+            let identity = try? SettingValue.decode(NamedIdentity.self, value)
+            if let identity, identity.scope == .operator { operators.insert(identity.number) }
         }
     }
 
@@ -91,8 +95,18 @@ struct Services {
         return nil
     }
 
-    /// A token's number and name; nil: the setting is not a token.
+    /// Whether a change of a setting is no news: nobody has made it.
+    static func isSilent(_ name: String) -> Bool {
+        name.hasPrefix(StoredAnswer.settingPrefix) || name.hasPrefix(AccessToken.usePrefix)
+            || name.hasPrefix(NamedIdentity.settingPrefix)
+    }
+
+    /// A caller's number and name; nil: the setting is about none.
     static func caller(_ name: String, _ value: String) -> (number: UInt64, name: String)? {
+        if name.hasPrefix(NamedIdentity.settingPrefix) {
+            let identity = try? SettingValue.decode(NamedIdentity.self, value)
+            return identity.map { ($0.number, $0.name) }
+        }
         guard name.hasPrefix(AccessToken.settingPrefix), !value.isEmpty,
             let token = try? SettingValue.decode(AccessToken.self, value)
         else { return nil }

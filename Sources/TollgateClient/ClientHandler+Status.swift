@@ -13,7 +13,7 @@ extension ClientHandler {
         let reset = session.errorCode(stream)
         if reset == HTTP2ErrorCode.refusedStream {
             return TollgateError(
-                .unavailable, "The service takes no new calls on this connection",
+                .unavailable, failure ?? "The service takes no new calls on this connection",
                 wasNotProcessed: true)
         }
         if let head, events.contains(.end), head.httpStatus != 0 {
@@ -28,8 +28,9 @@ extension ClientHandler {
         }
         return TollgateError(
             .unavailable,
-            hasGivenUp
-                ? "The service no longer answers" : "The connection was lost before an answer came")
+            end == .silent
+                ? "The service no longer answers"
+                : failure ?? "The connection was lost before an answer came")
     }
 
     private func statusError(_ stream: StreamHandle, _ status: Int32) -> TollgateError {

@@ -25,43 +25,57 @@ struct StreamPlace {
     /// Not within `progress`, which returns true instead.
     func letGo() {
         handler.letGo(stream)
-        handler.onChange?()
+        handler.changed(.place)
         handler.flush()
     }
 }
 
-/// One TCP connection: an HTTP/2 session in a channel, and the calls that are in flight on it.
+/// One TCP connection: an HTTP/2 session in a channel, and the calls that are in flight on it. `LinkLifecycle` says how it
+/// stands; this does what that says.
 ///
 /// Thread safety: the channel's event loop only.
 final class ClientHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// What a connection is told of.
+    enum Change {
+        /// A place may have become free.
+        case place
+        /// A call was answered, for the first time or since the endpoint was avoided.
+        case answered
+        /// The endpoint is silent.
+        case avoid
+        case gone
+    }
+
     let session: ClientSession
+    /// Where it leads.
+    let endpoint: Endpoint
     private let headers: RequestHeaders
     private var fields = HeaderFields()
     private var owners: [(any StreamOwner)?]
-    private(set) var inFlightCount = 0
     private var context: ChannelHandlerContext?
     private var isReporting = false
-    private var keepalive: Keepalive
-    /// The timer for `keepalive`, and when it goes off.
+    private var lifecycle: LinkLifecycle
     private var timer: Scheduled<Void>?
-    private var timerDue = NIODeadline.distantFuture
-    /// The connection was closed because the peer was silent.
-    private(set) var hasGivenUp = false
-    /// A place has become free, or the connection has ended.
-    var onChange: (() -> Void)?
+    private var hasRead = false
+    /// What the channel said when it broke.
+    private(set) var failure: String?
+    /// Whom to tell.
+    var onChange: ((ClientHandler, Change) -> Void)?
 
     private static let table = 1_024
-    /// With a peer that let a deadline pass: shorter than usual, as it costs the calls that follow.
-    private static let patienceAfterDeadline = TimeAmount.seconds(5)
 
-    init(_ configuration: TollgateClient.Configuration, headers: RequestHeaders) {
+    init(
+        _ configuration: TollgateClient.Configuration, endpoint: Endpoint, headers: RequestHeaders
+    ) {
         self.headers = headers
-        keepalive = Keepalive(
-            interval: configuration.keepaliveInterval.map { TimeAmount($0) },
-            timeout: TimeAmount(configuration.keepaliveTimeout))
+        self.endpoint = endpoint
+        lifecycle = LinkLifecycle(
+            keepalive: Keepalive(
+                interval: configuration.keepaliveInterval.map { TimeAmount($0) },
+                timeout: TimeAmount(configuration.keepaliveTimeout)))
         var configuration = SessionConfiguration()
         configuration.maximumConcurrentStreams = Self.table
         // A batch's answer must fit as a whole.
@@ -75,12 +89,22 @@ final class ClientHandler: ChannelInboundHandler {
         owners = Array(repeating: nil, count: Self.table)
     }
 
-    /// New calls may be started, now or when a place becomes free.
-    var isUsable: Bool { context?.channel.isActive == true && session.acceptsRequests }
+    /// How it stands. One that takes work may be short of places.
+    var standing: LinkStanding {
+        if lifecycle.isOpen, context?.channel.isActive == true, session.acceptsRequests {
+            return .takesWork
+        }
+        return lifecycle.openStreams > 0 ? .owesAnswers : .isOver
+    }
+
+    var openStreams: Int { lifecycle.openStreams }
+    var end: LinkLifecycle.End? { lifecycle.end }
 
     private var hasPlace: Bool {
-        inFlightCount < min(Self.table, session.peerMaximumConcurrentStreams)
+        lifecycle.openStreams < min(Self.table, session.peerMaximumConcurrentStreams)
     }
+
+    func changed(_ change: Change) { onChange?(self, change) }
 
     // MARK: Calls
 
@@ -97,8 +121,9 @@ final class ClientHandler: ChannelInboundHandler {
         guard hasPlace, let stream = session.begin() else { return false }
         if let output = session.output(stream) { write(&output.pointee) }
         fields.removeAll()
+        let now = NIODeadline.now()
         if let deadline = owner.deadline {
-            let remaining = deadline - NIODeadline.now()
+            let remaining = deadline - now
             var text = FieldCoding.timeout(nanoseconds: remaining.nanoseconds)
             text.withUTF8 {
                 fields.append(name: "grpc-timeout", value: UnsafeRawBufferPointer($0))
@@ -106,11 +131,8 @@ final class ClientHandler: ChannelInboundHandler {
         }
         owners[Int(stream.index)] = owner
         owner.place = StreamPlace(handler: self, stream: stream)
-        inFlightCount += 1
-        if inFlightCount == 1 {
-            keepalive.becameBusy(at: .now())
-            setTimer()
-        }
+        lifecycle.began(at: now)
+        if lifecycle.openStreams == 1 { setTimer() }
         let isSubmitted = session.submit(
             stream, headers: headers.view(method), fields: fields, finished: finished)
         if isSubmitted == false {
@@ -129,36 +151,40 @@ final class ClientHandler: ChannelInboundHandler {
         guard let owner = owners[index], owner.place?.stream == stream else { return }
         owner.place = nil
         owners[index] = nil
-        inFlightCount -= 1
-        if inFlightCount == 0 { keepalive.becameIdle() }
+        lifecycle.ended()
         session.release(stream)
     }
 
-    /// Fails every call whose deadline has passed.
+    /// Fails every call whose deadline has passed, and sees to a peer that is no longer there.
     ///
     /// - Returns: the earliest deadline of the others.
     func expire(at now: NIODeadline) -> NIODeadline? {
         var next: NIODeadline?
+        var actions: LinkLifecycle.Actions?
         for index in owners.indices {
             guard let owner = owners[index], let deadline = owner.deadline else { continue }
             if deadline <= now {
+                if actions == nil { actions = lifecycle.expired(at: now) }
                 if let place = owner.place { letGo(place.stream) }
                 owner.fail(.deadlineExceeded)
             } else {
                 next = min(next ?? deadline, deadline)
             }
         }
+        if let actions { act(on: actions) }
         return next
     }
+
+    // MARK: Bytes
 
     /// Sends what the session has to send, and tells the calls what came of it.
     func flush() {
         writeOutput()
         while report() {
-            onChange?()
+            changed(.place)
             writeOutput()
         }
-        if session.isFinished { context?.close(promise: nil) }
+        if session.isFinished { act(on: lifecycle.close(.ended)) }
     }
 
     private func writeOutput() {
@@ -173,41 +199,59 @@ final class ClientHandler: ChannelInboundHandler {
         if let buffer { context.writeAndFlush(wrapOutboundOut(buffer), promise: nil) }
     }
 
-    func close() { context?.close(promise: nil) }
-
-    // MARK: Is the peer still there?
-
-    /// A deadline has passed: is anybody there at all?
-    func probe(at now: NIODeadline) {
-        act(on: keepalive.ask(at: now, patience: Self.patienceAfterDeadline))
+    /// Tells the calls what has happened on their streams.
+    ///
+    /// - Returns: true: they may have something to send. Within itself it does nothing: the outer turn goes on.
+    @discardableResult
+    private func report() -> Bool {
+        guard isReporting == false else { return false }
+        isReporting = true
+        defer { isReporting = false }
+        var hasReported = false
+        while let (stream, events) = session.nextReady() {
+            hasReported = true
+            guard let owner = owners[Int(stream.index)] else { continue }
+            if owner.progress(stream, events, self) { letGo(stream) }
+        }
+        return hasReported
     }
 
-    private func act(on action: Keepalive.Action) {
-        switch action {
-        case .wait: break
-        case .ping:
-            session.ping()
-            flush()
-        case .giveUp:
-            hasGivenUp = true
+    // MARK: What the lifecycle says
+
+    /// Nobody wants it any more.
+    func close() { act(on: lifecycle.close(.ended)) }
+
+    private func act(on actions: LinkLifecycle.Actions) {
+        if actions.contains(.avoid) { changed(.avoid) }
+        // Whom that led to another endpoint may have closed it.
+        if lifecycle.isOpen == false, actions.contains(.close) == false { return }
+        if actions.contains(.close) {
+            // A peer that is silent answers no closing of TLS either.
+            if lifecycle.end == .silent { abandon() }
             context?.close(promise: nil)
             return
+        }
+        if actions.contains(.ping) {
+            session.ping()
+            flush()
         }
         setTimer()
     }
 
-    /// Sees to it that the timer goes off in time. One that goes off too early sets itself again, so that a read need not
-    /// move it.
     private func setTimer() {
-        guard let context, let due = keepalive.nextLook, due < timerDue else { return }
+        guard let context, let due = lifecycle.timerToSet() else { return }
         timer?.cancel()
-        timerDue = due
-        timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: due) { [weak self] in
-            guard let self else { return }
-            timer = nil
-            timerDue = .distantFuture
-            act(on: keepalive.look(at: .now()))
+        // Held by its timer until that is cancelled, with the channel's end: weak references would make each other one slow.
+        timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: due) {
+            self.timer = nil
+            self.act(on: self.lifecycle.timerWentOff(at: .now()))
         }
+    }
+
+    /// Tells all that is open that nothing more will come.
+    private func abandon() {
+        session.abandon()
+        report()
     }
 
     // MARK: Channel
@@ -227,48 +271,47 @@ final class ClientHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = unwrapInboundIn(data)
         let now = NIODeadline.now()
-        keepalive.heard(at: now)
+        if hasRead == false { readFirst(buffer) }
+        lifecycle.heard(at: now)
         setTimer()
         buffer.withUnsafeReadableBytes {
             session.receive($0, nowNanoseconds: now.uptimeNanoseconds)
         }
-        report()
+        if report(), lifecycle.answered() { changed(.answered) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        onChange?()
+        changed(.place)
         flush()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
-        session.abandon()
-        report()
-        let onChange = onChange
+        timer = nil
+        lifecycle.gone()
+        abandon()
         self.context = nil
-        onChange?()
+        changed(.gone)
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if failure == nil, lifecycle.isOpen {
+            failure = TLSText.refusal(error, endpoint: endpoint)
+        }
+        act(on: lifecycle.close(.lost))
         context.close(promise: nil)
     }
 
-    /// Tells the calls what has happened on their streams.
-    ///
-    /// - Returns: true: they may have something to send. Within itself it does nothing: the outer turn goes on.
-    @discardableResult
-    private func report() -> Bool {
-        guard isReporting == false else { return false }
-        isReporting = true
-        defer { isReporting = false }
-        var hasReported = false
-        while let (stream, events) = session.nextReady() {
-            hasReported = true
-            guard let owner = owners[Int(stream.index)] else { continue }
-            if owner.progress(stream, events, self) { letGo(stream) }
+    /// A service that expects TLS answers plaintext with an alert, or with a refusal in HTTP/1.1.
+    private func readFirst(_ buffer: ByteBuffer) {
+        hasRead = true
+        if buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x1503 {
+            failure = "\(endpoint) asks for TLS, and this client was not told to use it"
+        } else if buffer.readableBytesView.starts(with: "HTTP/1.".utf8) {
+            failure =
+                "\(endpoint) answers in HTTP/1.1: it asks for TLS, or this is not its gRPC address"
         }
-        return hasReported
     }
 }
 

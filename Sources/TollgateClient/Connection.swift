@@ -1,9 +1,8 @@
-internal import Glibc
 package import NIOCore
-internal import NIOPosix
 internal import Synchronization
 
 /// One of a client's connections: makes it when it is needed, again when it is lost, and lets calls wait for a place.
+/// `ConnectionMachine` says what is to be done; this does it.
 ///
 /// Thread safety: `submit`, `cancel` and `close` from any thread; everything else on `loop`.
 package final class Connection: @unchecked Sendable {
@@ -22,31 +21,38 @@ package final class Connection: @unchecked Sendable {
         }
     }
 
-    private enum State {
-        case idle, connecting, closed
-        case connected(ClientHandler)
-    }
-
     package let loop: any EventLoop
-    private let configuration: TollgateClient.Configuration
-    private let headers: RequestHeaders
+    private let dialer: Dialer
+    private let endpoints: Endpoints
+    private let counters: OutcomeCounters
+    /// The endpoint that is tried first.
+    private let preferred: Int
     /// What other threads have handed over since the loop last looked.
     private let inbox = Mutex<[Work]>([])
 
-    private var state = State.idle
-    /// Connections that take no more calls, but still owe answers.
-    private var draining: [ClientHandler] = []
-    private var waiting = CircularBuffer<Work>()
+    private var machine: ConnectionMachine<Work, Link>
     private var sweep: Scheduled<Void>?
     private var sweepDeadline = NIODeadline.distantFuture
 
+    /// A link, and which of the endpoints it leads to.
+    struct Link: Equatable {
+        let handler: ClientHandler
+        let endpoint: Int
+
+        static func == (one: Link, other: Link) -> Bool { one.handler === other.handler }
+    }
+
+    /// - Parameter preferred: Which of the endpoints is tried first.
     init(
-        _ configuration: TollgateClient.Configuration, headers: RequestHeaders,
-        loop: any EventLoop
+        _ configuration: TollgateClient.Configuration, endpoints: Endpoints, preferred: Int,
+        counters: OutcomeCounters, loop: any EventLoop
     ) {
-        self.configuration = configuration
-        self.headers = headers
+        dialer = Dialer(configuration, loop: loop)
+        self.endpoints = endpoints
+        self.preferred = preferred
+        self.counters = counters
         self.loop = loop
+        machine = ConnectionMachine(endpointCount: endpoints.all.count)
     }
 
     // MARK: From any thread
@@ -72,12 +78,9 @@ package final class Connection: @unchecked Sendable {
 
     func close() {
         loop.execute {
-            let state = self.state
-            self.state = .closed
-            self.failWaiting(
-                TollgateError(.unavailable, "The client was shut down", wasNotProcessed: true))
-            if case .connected(let handler) = state { handler.close() }
-            for handler in self.draining { handler.close() }
+            let (work, links) = self.machine.shutDown()
+            for work in work { work.owner.fail(.shutDown) }
+            for link in links { link.handler.close() }
         }
     }
 
@@ -87,9 +90,7 @@ package final class Connection: @unchecked Sendable {
     package func start(_ call: Call) { start(.call(call)) }
 
     /// Sends what was started.
-    package func flush() {
-        if case .connected(let handler) = state { handler.flush() }
-    }
+    package func flush() { machine.current?.handler.flush() }
 
     private func takeInbox() {
         let arrived = inbox.withLock { inbox in
@@ -106,28 +107,22 @@ package final class Connection: @unchecked Sendable {
             if deadline <= .now() { return work.owner.fail(.deadlineExceeded) }
             sweep(at: deadline)
         }
-        waiting.append(work)
-        startWaiting()
+        guard machine.submit(work) else { return work.owner.fail(.shutDown) }
+        goOn()
     }
 
-    /// Starts what waits, in order, as far as there are places.
-    private func startWaiting() {
-        switch state {
-        case .connecting: return
-        case .closed:
-            failWaiting(
-                TollgateError(.unavailable, "The client was shut down", wasNotProcessed: true))
-        case .idle:
-            if waiting.isEmpty == false { connect() }
-        case .connected(let handler):
-            guard handler.isUsable else {
-                state = .idle
-                if handler.inFlightCount > 0 { draining.append(handler) }
-                return startWaiting()
-            }
-            // Taken out first: a call that ends as it starts may be followed by others that start.
-            while let work = waiting.popFirst() {
-                guard start(work, on: handler) else { return waiting.prepend(work) }
+    /// Does what there is to be done.
+    private func goOn() {
+        while true {
+            switch machine.next({ $0.handler.standing }) {
+            case .rest: return
+            case .connect(let attempt): connect(attempt)
+            case .start(let work, let link):
+                // A call that ends as it starts may be followed by others that start.
+                if start(work, on: link.handler) { continue }
+                if machine.putBack(work) == false { work.owner.fail(.shutDown) }
+                return
+            case .close(let link): link.handler.close()
             }
         }
     }
@@ -144,60 +139,55 @@ package final class Connection: @unchecked Sendable {
         }
     }
 
-    private func failWaiting(_ error: TollgateError) {
-        let failed = waiting
-        waiting.removeAll()
-        for work in failed { work.owner.fail(error) }
+    // MARK: Links
+
+    private func connect(_ attempt: Int) {
+        let index = endpoints.pick(preferred: preferred, excluding: machine.tried) ?? preferred
+        let (endpoint, headers) = endpoints.all[index]
+        dialer.connect(endpoint, headers) { self.connected(attempt, index, $0) }
     }
 
-    // MARK: Making the connection
-
-    private func connect() {
-        state = .connecting
-        let configuration = configuration
-        let headers = headers
-        ClientBootstrap(group: loop)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .connectTimeout(TimeAmount(configuration.connectTimeout))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        ClientHandler(configuration, headers: headers))
-                }
-            }
-            .connect(host: configuration.host, port: configuration.port)
-            .hop(to: loop)
-            .whenComplete { self.connected($0) }
-    }
-
-    private func connected(_ result: Result<any Channel, any Error>) {
+    private func connected(
+        _ attempt: Int, _ index: Int, _ result: Result<ClientHandler, TollgateError>
+    ) {
         switch result {
-        case .success(let channel):
-            guard case .connecting = state,
-                let handler = try? channel.pipeline.syncOperations.handler(type: ClientHandler.self)
-            else { return channel.close(promise: nil) }
-            state = .connected(handler)
-            handler.onChange = { [weak self, weak handler] in
-                guard let self, let handler else { return }
-                self.changed(handler)
+        case .success(let handler):
+            let link = Link(handler: handler, endpoint: index)
+            guard machine.connected(attempt: attempt, link) else { return handler.close() }
+            counters.count(.connectionMade)
+            handler.onChange = { [weak self] handler, change in
+                self?.changed(Link(handler: handler, endpoint: index), change)
             }
-            startWaiting()
+            goOn()
             handler.flush()
         case .failure(let error):
-            guard case .connecting = state else { return }
-            state = .idle
-            let endpoint = "\(configuration.host):\(configuration.port)"
-            failWaiting(
-                TollgateError(
-                    .unavailable,
-                    "There is no connection to \(endpoint): \(ConnectionText.reason(error))",
-                    wasNotProcessed: true))
+            endpoints.failed(index)
+            for work in machine.connectFailed(attempt: attempt, endpoint: index) {
+                work.owner.fail(error)
+            }
+            goOn()
         }
     }
 
-    private func changed(_ handler: ClientHandler) {
-        draining.removeAll { $0.inFlightCount == 0 }
-        if case .connected(let current) = state, current === handler { startWaiting() }
+    private func changed(_ link: Link, _ change: ClientHandler.Change) {
+        switch change {
+        case .place: break
+        case .answered: endpoints.answered(link.endpoint)
+        case .avoid:
+            endpoints.failed(link.endpoint)
+            if machine.current == link, endpoints.hasBetter(than: link.endpoint),
+                let left = machine.leave({ $0.handler.openStreams > 0 })
+            {
+                left.handler.close()
+            }
+        case .gone:
+            counters.count(.connectionEnded)
+            machine.lost(link)
+        }
+        if machine.leaving.isEmpty == false, link.handler.openStreams == 0, machine.quiet(link) {
+            link.handler.close()
+        }
+        goOn()
     }
 
     // MARK: Deadlines
@@ -214,26 +204,24 @@ package final class Connection: @unchecked Sendable {
         let now = NIODeadline.now()
         sweep = nil
         sweepDeadline = .distantFuture
-        var next = NIODeadline.distantFuture
-        for work in waiting {
-            guard let deadline = work.owner.deadline else { continue }
-            if deadline <= now {
-                work.owner.fail(.deadlineExceeded)
-            } else {
-                next = min(next, deadline)
-            }
+        for work in machine.drop({ ($0.owner.deadline ?? .distantFuture) <= now }) {
+            work.owner.fail(.deadlineExceeded)
         }
-        waiting.removeAll { ($0.owner.deadline ?? .distantFuture) <= now }
-        var handlers = draining
-        if case .connected(let handler) = state { handlers.append(handler) }
-        for handler in handlers {
-            let before = handler.inFlightCount
-            next = min(next, handler.expire(at: now) ?? .distantFuture)
-            if handler.inFlightCount < before { handler.probe(at: now) }
-            handler.flush()
+        var next = machine.waiting.reduce(NIODeadline.distantFuture) {
+            min($0, $1.owner.deadline ?? .distantFuture)
         }
-        startWaiting()
+        for link in machine.leaving + (machine.current.map { [$0] } ?? []) {
+            next = min(next, link.handler.expire(at: now) ?? .distantFuture)
+            link.handler.flush()
+            changed(link, .place)
+        }
+        goOn()
         flush()
         if next < .distantFuture { sweep(at: next) }
     }
+}
+
+extension TollgateError {
+    static let shutDown = TollgateError(
+        .unavailable, "The client was shut down", wasNotProcessed: true)
 }

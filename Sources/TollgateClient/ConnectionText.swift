@@ -1,9 +1,23 @@
 internal import Glibc
 internal import NIOCore
 internal import NIOPosix
+package import NIOSSL
 
-/// Why a connection did not come about, as words behind a colon.
+/// Why a connection did not come about.
 package enum ConnectionText {
+    /// One sentence.
+    ///
+    /// - Parameters:
+    ///   - endpoint: `HOST:PORT`.
+    ///   - certificate: The one that the service showed, if it did.
+    package static func failure(
+        _ error: any Error, endpoint: String, certificate: NIOSSLCertificate? = nil
+    ) -> String {
+        TLSText.failure(error, endpoint: endpoint, certificate: certificate)
+            ?? "There is no connection to \(endpoint): \(reason(error))"
+    }
+
+    /// Words behind a colon.
     package static func reason(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:

@@ -28,6 +28,9 @@ struct Keepalive {
         self.timeout = timeout
     }
 
+    /// A PING is under way.
+    var isAsking: Bool { answerDue != nil }
+
     /// When to call `look`; nil: no need.
     var nextLook: NIODeadline? {
         if let answerDue { return answerDue }

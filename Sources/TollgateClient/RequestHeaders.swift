@@ -1,18 +1,17 @@
 internal import HTTP2
 internal import Wire
 
-/// The header fields that are the same for every call of a client, one block for each method.
+/// The header fields that are the same for every call of a client to an endpoint, one block for each method.
 final class RequestHeaders: Sendable {
     private let blocks: [HeaderBlock]
 
-    init(_ configuration: TollgateClient.Configuration) {
-        let host =
-            configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+    init(_ configuration: TollgateClient.Configuration, _ endpoint: Endpoint) {
+        let scheme = configuration.tls == nil ? "http" : "https"
         blocks = LimitServiceMethod.allCases.map { method in
             var fields = [
-                (name: ":method", value: "POST"), (name: ":scheme", value: "http"),
+                (name: ":method", value: "POST"), (name: ":scheme", value: scheme),
                 (name: ":path", value: "\(method.path)"),
-                (name: ":authority", value: "\(host):\(configuration.port)"),
+                (name: ":authority", value: "\(endpoint)"),
                 (name: "te", value: "trailers"),
                 (name: "content-type", value: "application/grpc"),
                 (name: "user-agent", value: "tollgate-swift/0.1.0"),

@@ -5,9 +5,11 @@ enum RetryPolicy {
     /// - Parameters:
     ///   - attempt: The attempt that failed, from 1.
     ///   - isRepeatable: A second processing can do no harm: keyed, or idempotent by itself.
+    ///   - wasCutShort: The attempt had less time than the call: another endpoint may be quicker.
     static func delay(
-        after error: TollgateError, attempt: Int, isRepeatable: Bool
+        after error: TollgateError, attempt: Int, isRepeatable: Bool, wasCutShort: Bool = false
     ) -> Duration? {
+        if error.code == .deadlineExceeded, isRepeatable, wasCutShort { return .zero }
         guard error.code == .unavailable, error.wasNotProcessed || isRepeatable else { return nil }
         if let milliseconds = error.details?.retryDelayMilliseconds {
             return .milliseconds(milliseconds)

@@ -21,19 +21,24 @@ public final class TollgateClient: Sendable {
     public let configuration: Configuration
     package let connections: [Connection]
     private let next = Atomic<Int>(0)
+    private let breaker: SharedBreaker?
+    let outcomes = OutcomeCounters()
+    let outage: Mutex<OutageLedger>
+    private let hasShutDown = Atomic<Bool>(false)
 
     /// Makes a client; nothing is connected yet.
     public init(_ configuration: Configuration = Configuration()) {
-        precondition((1...64).contains(configuration.connections), "1 to 64 connections")
-        precondition(configuration.maximumAttempts >= 1, "at least one attempt")
-        precondition(
-            configuration.keepaliveInterval.map { $0 > .zero } ?? true
-                && configuration.keepaliveTimeout > .zero, "times above 0")
+        configuration.checkRanges()
         self.configuration = configuration
-        let headers = RequestHeaders(configuration)
+        breaker = configuration.circuitBreaker.map(SharedBreaker.init)
+        outage = Mutex(OutageLedger(maximumUnsettled: configuration.maximumUnsettled))
+        let endpoints = Endpoints(configuration, outcomes)
         let group = MultiThreadedEventLoopGroup.singleton
-        connections = (0..<configuration.connections).map { _ in
-            Connection(configuration, headers: headers, loop: group.next())
+        connections = (0..<configuration.connections).map { [outcomes] number in
+            Connection(
+                configuration, endpoints: endpoints,
+                preferred: number % configuration.endpoints.count, counters: outcomes,
+                loop: group.next())
         }
     }
 
@@ -41,8 +46,12 @@ public final class TollgateClient: Sendable {
 
     /// Closes all connections. Calls that run, and later ones, fail with UNAVAILABLE.
     public func shutdown() {
+        // Relaxed: whoever called this knows that it has.
+        hasShutDown.store(true, ordering: .relaxed)
         for connection in connections { connection.close() }
     }
+
+    var isShutDown: Bool { hasShutDown.load(ordering: .relaxed) }
 
     // MARK: Calls
 
@@ -53,9 +62,11 @@ public final class TollgateClient: Sendable {
     public func check(
         _ request: CheckRequest, timeout: Duration? = nil
     ) async throws(TollgateError) -> CheckResponse {
-        try await unary(
+        let answer: CheckResponse = try await unary(
             .checkAndReserve, request, timeout,
             isRepeatable: request.idempotencyKey.isEmpty == false || request.mode == .checkOnly)
+        outcomes.count(answer.decision)
+        return answer
     }
 
     /// Independent decisions in one round trip, answered in the order of the requests.
@@ -69,6 +80,7 @@ public final class TollgateClient: Sendable {
         }
         let response: CheckBatchResponse = try await unary(
             .checkAndReserveBatch, CheckBatchRequest(requests), timeout, isRepeatable: isRepeatable)
+        for result in response.results { outcomes.count(result.response?.decision) }
         return response.results
     }
 
@@ -150,25 +162,68 @@ public final class TollgateClient: Sendable {
         _ method: LimitServiceMethod, _ request: some RequestMessage, _ timeout: Duration?,
         isRepeatable: Bool
     ) async throws(TollgateError) -> Response {
+        outcomes.count(.call)
         let message = request.encoded()
         let deadline = NIODeadline.now() + TimeAmount(timeout ?? configuration.timeout)
         var attempt = 1
         while true {
-            let result: Result<Response, TollgateError> = await self.attempt(
-                method, message, deadline)
+            if let error = breaker?.refusal() {
+                outcomes.count(.heldBack)
+                throw failed(error)
+            }
+            let begun = NIODeadline.now()
+            let due = isRepeatable ? attemptDeadline(attempt, begun, deadline) : deadline
+            let result: Result<Response, TollgateError> = await self.attempt(method, message, due)
             switch result {
-            case .success(let response): return response
+            case .success(let response):
+                breaker?.answered()
+                outcomes.count(.answer)
+                return response
             case .failure(let error):
+                note(error, begun)
                 guard attempt < configuration.maximumAttempts,
                     let delay = RetryPolicy.delay(
-                        after: error, attempt: attempt, isRepeatable: isRepeatable),
+                        after: error, attempt: attempt, isRepeatable: isRepeatable,
+                        wasCutShort: due < deadline),
                     NIODeadline.now() + TimeAmount(delay) < deadline
-                else { throw error }
+                else { throw failed(error) }
+                outcomes.count(.retry)
                 // A sleep that is cut short by cancellation is followed by an attempt that fails with it.
-                try? await Task.sleep(for: delay)
+                if delay > .zero { try? await Task.sleep(for: delay) }
                 attempt += 1
             }
         }
+    }
+
+    /// How long an attempt of a call that may be repeated takes.
+    private func attemptDeadline(
+        _ attempt: Int, _ begun: NIODeadline, _ deadline: NIODeadline
+    ) -> NIODeadline {
+        guard configuration.endpoints.count > 1, attempt < configuration.maximumAttempts else {
+            return deadline
+        }
+        return min(deadline, begun + TimeAmount(configuration.attemptTimeout))
+    }
+
+    /// What a failed attempt says of the service.
+    private func note(_ error: TollgateError, _ begun: NIODeadline) {
+        if error.code == .cancelled || isShutDown {
+            breaker?.withdrawn()
+        } else if FailurePolicy.isOutage(error) {
+            if breaker?.failed(begun: begun) == true { outcomes.count(.breakerOpened) }
+        } else {
+            breaker?.answered()
+        }
+    }
+
+    private func failed(_ error: TollgateError) -> TollgateError {
+        if error.isDenial {
+            outcomes.count(.answer)
+            outcomes.count(.denied)
+        } else {
+            outcomes.count(failure: error.code)
+        }
+        return error
     }
 
     private func attempt<Response: ResponseMessage>(

@@ -61,6 +61,9 @@ public struct TollgateError: Error, Sendable, CustomStringConvertible {
     /// The catalogue's code ("49201"); nil: the service named none.
     public var catalogueCode: String? { details?.metadata["code"] }
 
+    /// A denial, which was sent as a failure because the client asks for that (`Configuration.deniesAsFailures`).
+    public var isDenial: Bool { details?.quotaViolations.isEmpty == false }
+
     public var description: String {
         guard let catalogueCode else { return "\(code): \(message)" }
         return "\(code) \(catalogueCode): \(message)"

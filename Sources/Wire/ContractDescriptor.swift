@@ -1,9 +1,8 @@
 import CTollgate
 
-/// The public contract, for server reflection.
+/// What is served, for server reflection: the public contract, health checks, and reflection itself.
 package enum ContractDescriptor {
-    /// A serialized google.protobuf.FileDescriptorSet with the one file tollgate/v1/tollgate.proto;
-    /// lives as long as the program.
+    /// A serialized google.protobuf.FileDescriptorSet; lives as long as the program.
     package static var fileDescriptorSet: UnsafeRawBufferPointer {
         var count = 0
         let bytes = tollgate_descriptor_set(&count)

@@ -133,6 +133,19 @@ import Testing
         #expect(pair.server.bufferedInputBytes <= 100_000)
     }
 
+    /// Its answer proves that the GOAWAY in front of it was read.
+    @Test func thePingOfADrainFollowsItsGoAway() {
+        let session = server()
+        _ = session.answer(Wire.opened)
+        session.announceShutdown()
+        let said = frames(session.drain())
+        #expect(said.map(\.type) == [7, 6])
+        #expect(said.first?.payload == [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0])
+        #expect(said.last?.flags == 0)
+        session.refuseNewStreams()
+        #expect(frames(session.drain()).map(\.type) == [7], "no PING behind the last one")
+    }
+
     @Test func drainLetsRunningCallsFinish() throws {
         let pair = Pair()
         let call = try #require(pair.call(Pair.unary, body: [1]))

@@ -70,6 +70,23 @@ struct PageTests {
             body: RequestBody(buffer: ByteBuffer(string: form ?? "")))
     }
 
+    /// Who may only look is offered no change.
+    @Test func viewers() async throws {
+        let page = try page()
+        let viewer = try authority.create(name: "eve", scopes: .viewer, tenantIDs: []).secret
+        for (token, isViewer) in [(viewer, true), (secret, false)] {
+            let answer = try await ask(page, "/login", method: .post, form: "token=\(token)")
+            let cookie = try #require(answer.cookie)
+            let shown = try await ask(page, "/settings/usage-limits", headers: [.cookie: cookie])
+            #expect(shown.status == 200)
+            #expect(shown.text.contains(#"<body class="view-only">"#) == isViewer)
+            #expect(shown.text.contains("to view only") == isViewer)
+        }
+        // Its session opens REST for reading alone; a log-in that fails is counted.
+        let wrong = try await ask(page, "/login", method: .post, form: "token=tg_wrong")
+        #expect(wrong.status == 401 && authority.attempts.counts == [.logIn: 1])
+    }
+
     /// The value of `Cookie` after a log-in.
     private func logIn(_ page: OperatorPage) async throws -> HTTPFields {
         let answer = try await ask(

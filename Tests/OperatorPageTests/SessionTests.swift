@@ -29,7 +29,13 @@ struct SessionTests {
         #expect(store().logIn(token: token) == nil)
     }
 
-    @Test(arguments: [Caller.Scope.check, .tenant])
+    @Test func aViewersTokenOpensOne() throws {
+        let (_, secret) = try authority.create(name: "eve", scopes: .viewer, tenantIDs: [])
+        let session = try #require(store().logIn(token: secret))
+        #expect(session.caller.scopes == .viewer && !session.caller.may(.change))
+    }
+
+    @Test(arguments: [Caller.Scope.check, .tenant, .admin, .reports, .metrics])
     func aTokenOfAnotherScopeOpensNone(scope: Caller.Scope) throws {
         let (_, secret) = try authority.create(name: "x", scope: scope, tenantIDs: ["acme"])
         #expect(store().logIn(token: secret) == nil)

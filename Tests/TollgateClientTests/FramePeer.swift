@@ -1,5 +1,7 @@
+import Foundation
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 @testable import TollgateClient
 
@@ -59,12 +61,17 @@ final class FramePeer: Sendable {
         self.frames = frames
     }
 
-    static func listen(maximumStreams: UInt32, manner: Manner) async throws -> FramePeer {
+    /// - Parameter tls: nil: plaintext.
+    static func listen(
+        maximumStreams: UInt32, manner: Manner, tls: NIOSSLContext? = nil
+    ) async throws -> FramePeer {
         let (frames, continuation) = AsyncStream.makeStream(of: Frame.self)
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
+                    let pipeline = channel.pipeline.syncOperations
+                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
+                    try pipeline.addHandler(
                         FrameHandler(
                             maximumStreams: maximumStreams, manner: manner,
                             frames: continuation))
@@ -93,6 +100,9 @@ final class FramePeer: Sendable {
         }
         try await body(peer, client)
     }
+
+    /// Takes no more connections; those that there are stay.
+    func stop() async throws { try await listener.close().get() }
 
     /// The next frame of a kind; others are skipped. One task at a time.
     func next(_ kind: Kind) async throws -> Frame {
@@ -130,11 +140,27 @@ final class FramePeer: Sendable {
         frame(.data, stream: stream, [0] + bytes(UInt32(message.count)) + message)
     }
 
-    /// - Parameter status: google.rpc.Code, 0 ... 9.
-    static func trailers(_ stream: UInt32, status: Int, isAlone: Bool = false) -> [UInt8] {
-        frame(
+    /// - Parameters:
+    ///   - status: google.rpc.Code, 0 ... 9.
+    ///   - details: Of `grpc-status-details-bin`, 90 bytes at most; empty: none.
+    static func trailers(
+        _ stream: UInt32, status: Int, isAlone: Bool = false, details: [UInt8] = []
+    ) -> [UInt8] {
+        let text = Data(details).base64EncodedString()
+        return frame(
             .headers, flags: endHeaders | endStream, stream: stream,
-            (isAlone ? headFields : []) + field("grpc-status", "\(status)"))
+            (isAlone ? headFields : []) + field("grpc-status", "\(status)")
+                + (details.isEmpty ? [] : field("grpc-status-details-bin", text)))
+    }
+
+    /// google.rpc.Status of INVALID_ARGUMENT with an ErrorInfo whose metadata say "code": "49201".
+    static var keyReused: [UInt8] {
+        func part(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] {
+            [number << 3 | 2, UInt8(bytes.count)] + bytes
+        }
+        let entry = part(1, Array("code".utf8)) + part(2, Array("49201".utf8))
+        let type = Array("type.googleapis.com/google.rpc.ErrorInfo".utf8)
+        return [0x08, 3] + part(3, part(1, type) + part(2, part(3, entry)))
     }
 
     /// More window for a stream, and for its connection.

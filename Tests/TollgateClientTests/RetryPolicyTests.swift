@@ -23,6 +23,17 @@ struct RetryPolicyTests {
         }
     }
 
+    /// With several endpoints an attempt has less time than its call.
+    @Test func anAttemptThatWasCutShortIsRepeatedAtOnceIfItMay() {
+        let late = TollgateError.deadlineExceeded
+        func delay(_ isRepeatable: Bool, _ wasCutShort: Bool) -> Duration? {
+            RetryPolicy.delay(
+                after: late, attempt: 1, isRepeatable: isRepeatable, wasCutShort: wasCutShort)
+        }
+        #expect(delay(true, true) == .zero)
+        #expect(delay(true, false) == nil && delay(false, true) == nil)
+    }
+
     @Test func unkeyedOnlyWhenNotProcessed() {
         let lost = TollgateError(.unavailable, "lost")
         #expect(RetryPolicy.delay(after: lost, attempt: 1, isRepeatable: false) == nil)

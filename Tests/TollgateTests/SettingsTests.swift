@@ -75,7 +75,8 @@ struct SettingsTests {
         // Texts that are taken as they stand have no wrong value.
         let texts: Set<ServeKey> = [
             .dataDirectory, .limitsFile, .smtpHost, .smtpUser, .smtpPasswordFile, .smtpFrom,
-            .smtpCAFile, .brandName, .brandLogo, .brandContact,
+            .smtpCAFile, .brandName, .brandLogo, .brandContact, .identitiesFile, .tlsCertificate,
+            .tlsKey, .tlsClientCA, .tlsRevoked, .httpTLSCertificate, .httpTLSKey,
         ]
         if texts.contains(key) { return }
         for source in 0..<3 {
@@ -160,7 +161,8 @@ struct SettingsTests {
 
     @Test func noDoorStandsOpen() async throws {
         let guarded = try await ServeSettings.resolve(
-            flags: [.grpcListen: "0.0.0.0:1"], environment: [:], file: nil, cores: 1)
+            flags: [.grpcListen: "0.0.0.0:1", .insecureAllowPlaintext: "true"], environment: [:],
+            file: nil, cores: 1)
         #expect(!guarded.insecureNoAuth)
         for address in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1", "example.com:1", "[::ffff:7f00:1]:1"]
         {

@@ -1,6 +1,6 @@
 import Wire
 
-/// The fields of the contract, read from the embedded descriptor set with a reader of our own.
+/// The fields of tollgate.v1, read from the embedded descriptor set with a reader of our own.
 enum ContractFields {
     /// message name → field name → number.
     static func all() throws -> [String: [String: Int]] {
@@ -9,7 +9,11 @@ enum ContractFields {
         // FileDescriptorSet.file = 1, FileDescriptorProto.message_type = 4, DescriptorProto.name =
         // 1 and field = 2, FieldDescriptorProto.name = 1 and number = 3.
         for file in try entries(set) where file.field == 1 {
-            for message in try entries(file.bytes) where message.field == 4 {
+            // FileDescriptorProto.package = 2.
+            let declared = try entries(file.bytes)
+            guard declared.contains(where: { $0.field == 2 && text($0.bytes) == "tollgate.v1" })
+            else { continue }
+            for message in declared where message.field == 4 {
                 let parts = try entries(message.bytes)
                 let name = parts.first { $0.field == 1 }.map { text($0.bytes) } ?? ""
                 fields[name] = [:]

@@ -14,6 +14,8 @@ struct LoadTestOptions: ParsableArguments {
     @Option(help: .init("Access token (environment TOLLGATE_TOKEN).", valueName: "token"))
     var token: String?
 
+    @OptionGroup var security: TLSOptions
+
     @Option(
         help: .init(
             "Actions started a second. An action is one to several gRPC calls; the report counts both.",
@@ -154,8 +156,19 @@ struct LoadTestOptions: ParsableArguments {
         let least = Duration.seconds(10)
         let given = Duration.nanoseconds(
             Int64(clamping: DurationText.nanoseconds(timeout) ?? 0))
+        var tls: TollgateClient.Configuration.TLS?
+        if let files = try security.files(EnvironmentVariables.all) {
+            do throws(TollgateError) {
+                tls = try .init(
+                    caFile: files.ca, certificateFile: files.certificate,
+                    keyFile: files.certificateKey, serverName: files.serverName)
+            } catch {
+                throw ValidationError("\(error.message).")
+            }
+        }
         return TollgateClient.Configuration(
-            host: address.host, port: address.port, token: token, timeout: max(least, given),
+            host: address.host, port: address.port, tls: tls, token: token,
+            timeout: max(least, given),
             connections: connections)
     }
 }

@@ -2,6 +2,7 @@
 
 import datetime
 import http.client
+import json
 import urllib.parse
 
 import grpc
@@ -191,3 +192,71 @@ def test_a_revoked_token_is_nobody(contract, guarded, stub):
         for _ in updates:
             pass
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_roles_and_rates(contract, guarded, stub):
+    server, boss = guarded
+    for role, scopes in [
+        ("owner", ["admin", "operator"]), ("operator", ["operator"]), ("viewer", ["viewer"]),
+        ("billing", ["viewer", "reports"]),
+    ]:
+        identifier, secret = make(guarded, "--role", role)
+        rest = Rest(server, boss)
+        assert rest.get(f"/v2/tokens/{identifier}").data["scopes"] == scopes
+        own = Rest(server, secret)
+        assert own.get("/v2/tenants/acme").status == 200
+        assert own.patch("/v2/tenants/acme", {}).status == (200 if "operator" in scopes else 403)
+        assert own.get("/v2/tokens").status == (200 if "admin" in scopes else 403)
+    # One name by itself is what it was before there were sets.
+    identifier, secret = make(guarded, "--scope", "operator")
+    assert Rest(server, secret).get("/v2/tokens").status == 200
+    slow = bearer(make(guarded, "--scope", "check", "--scope", "metrics", "--rate", "1")[1])
+    refused = None
+    for _ in range(100):
+        try:
+            stub.GetUsage(contract.GetUsageRequest(tenant_id="acme"), timeout=60, metadata=slow)
+        except grpc.RpcError as error:
+            refused = error
+            break
+    assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    for wrong in [[], ["--scope", "check", "--role", "owner"], ["--scope", "viewer", "--tenant", "acme"]]:
+        done = tollgate(server, "tokens", "create", "x", *wrong, environment={"TOLLGATE_TOKEN": boss})
+        assert done.returncode == 64, done.stderr
+
+
+def test_last_use_is_kept(serve, tmp_path):
+    data = tmp_path / "data"
+    server = serve("--data-dir", str(data), auth=True)
+    boss = (data / "operator-token").read_text().strip()
+    rest = Rest(server, boss)
+    made = rest.post("/v2/tokens", {"name": "x", "scopes": ["check"], "tenant_ids": ["globex"]}).data
+    assert made["last_used_at"] is None
+    assert Rest(server, made["secret"]).get("/v2/tenants/globex/usage").status == 200
+    used = rest.get(f"/v2/tokens/{made['id']}").data["last_used_at"]
+    assert used.endswith(":00.000Z")
+    server.stop()
+    again = serve("--data-dir", str(data), auth=True)
+    rest = Rest(again, boss)
+    assert rest.get(f"/v2/tokens/{made['id']}").data["last_used_at"] == used
+    # What is kept of it is nobody's deed.
+    assert not [row for row in rest.all("/v2/audit_events") if "token-use" in (row["reference"] or "")]
+
+
+def test_failed_attempts_are_told_together(serve, tmp_path):
+    data = tmp_path / "data"
+    server = serve("--data-dir", str(data), auth=True)
+    boss = (data / "operator-token").read_text().strip()
+    for _ in range(20):
+        assert Rest(server, "tg_wrong").get("/v2/tenants").status == 401
+    assert Rest(server, boss).get("/v2/access_statistics").data["failures"] == {"unknown token": 20}
+    # The minute's end, or that of the service.
+    server.stop()
+    lines = [line for line in server.log if "to get in failed" in line]
+    assert "reason=unknown token" in lines[0] and "127.0.0.1: " in lines[-1] and len(lines) <= 4
+    rest = Rest(serve("--data-dir", str(data), auth=True), boss)
+    rows = eventually(
+        lambda: [row for row in rest.all("/v2/audit_events") if row["reference"] == "failed-attempts"],
+        what="the line in the audit log",
+    )
+    # Twenty are one line, or two where the minute ended in between.
+    assert len(rows) <= 2 and any("(unknown token)" in json.dumps(row["changes"]) for row in rows)

@@ -170,16 +170,3 @@ def test_bad_settlements(contract, stub, check):
     mode = failure(stub.Extend, contract.ExtendRequest(reservation_id=held.reservation_id, ttl_ms=1_000, mode=contract.MODE_COMMIT))
     assert (mode.code, mode.pointers) == (INVALID, ["/mode"])
     assert usage(contract, stub, "globex")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND] == (0, 10)
-
-
-def test_compressed_requests_are_refused_by_name(contract, server):
-    """Compression is not offered yet: a client that compresses learns it at once, and may go on without."""
-    with grpc.insecure_channel(server.endpoint, compression=grpc.Compression.Gzip) as channel:
-        stub = contract.Stub(channel)
-        # Long enough for the client to compress it.
-        large = request(contract, spend=1, reference="r" * 64, idempotency_key="k" * 128)
-        answer = failure(stub.CheckAndReserve, large)
-        assert answer.code == grpc.StatusCode.UNIMPLEMENTED
-    with grpc.insecure_channel(server.endpoint) as channel:
-        plain = contract.Stub(channel).CheckAndReserve(large, timeout=60)
-        assert plain.decision == contract.DECISION_ALLOWED and not plain.replayed

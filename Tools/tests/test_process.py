@@ -294,7 +294,8 @@ def test_an_address_of_another_machine_is_named(tmp_path):
                                "--grpc-listen", "localhost.invalid:0")
     assert status == 64 and "loopback" in sentence
     done = subprocess.run(
-        [os.path.abspath(BINARY), "serve", "--durability", "memory", "--grpc-listen", "203.0.113.1:0", "--http-listen", "127.0.0.1:0"],
+        [os.path.abspath(BINARY), "serve", "--durability", "memory", "--insecure-allow-plaintext",
+         "--grpc-listen", "203.0.113.1:0", "--http-listen", "127.0.0.1:0"],
         capture_output=True, text=True, timeout=60, cwd=tmp_path,
     )
     assert done.returncode == 69 and "203.0.113.1:0 (--grpc-listen): this machine does not have the address" in done.stderr

@@ -6,8 +6,11 @@
 #include <stdint.h>
 #include "tollgate/v1/tollgate.pb-c.h"
 #include "tollgate/internal/rpc_status.pb-c.h"
+#include "tollgate/internal/descriptor.pb-c.h"
+#include "grpc/health/v1/health.pb-c.h"
+#include "grpc/reflection/v1/reflection.pb-c.h"
 
-/* The public contract as a serialized google.protobuf.FileDescriptorSet; stores its length. */
+/* What is served as a serialized google.protobuf.FileDescriptorSet; stores its length. */
 const uint8_t *tollgate_descriptor_set(size_t *count);
 
 #endif

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
+import TransportSecurity
 
 /// A connection as it stands before Hummingbird's handlers. It gives the parser one request at a time and reads no
 /// further until the answer has been taken, judges heads, bounds and times what comes and what goes, and sees to it
@@ -145,6 +146,7 @@ final class HTTPConnection {
     private func step() -> Bool {
         switch phase {
         case .idle:
+            if Misdirection.isTLS(pending) { return turnAway() }
             phase = .head
             limit(settings.headTimeLimit)
             return true
@@ -155,6 +157,15 @@ final class HTTPConnection {
             pending.clear()
             return false
         }
+    }
+
+    /// The peer begins a TLS handshake, which is no request.
+    private func turnAway() -> Bool {
+        let address = parts?.channel.remoteAddress
+        settings.onTLS("\(address?.ipAddress ?? ""):\(address?.port ?? 0)")
+        bytes?.writeAndFlush(NIOAny(IOData.byteBuffer(Misdirection.alert)), promise: nil)
+        end()
+        return true
     }
 
     private func feedHead() -> Bool {

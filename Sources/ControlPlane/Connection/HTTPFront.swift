@@ -4,6 +4,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOHTTP1
+import TransportSecurity
 
 /// TCP_USER_TIMEOUT of tcp(7), milliseconds.
 private let userTimeout = NIOBSDSocket.Option(rawValue: 18)
@@ -42,6 +43,8 @@ struct HTTPFront: ServerChildChannel {
                 )
             }
             try HTTPConnection(settings, place, strangers, self.logger).join(channel)
+            // What the connection is told of its channel's end stands behind it.
+            try settings.tls?.secure(channel, keepsWatch: true) { _ in }
             return value
         }
     }

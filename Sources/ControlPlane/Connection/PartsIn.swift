@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import TransportSecurity
 
 /// The handler of an `HTTPConnection` between the parser and Hummingbird.
 final class PartsIn: ConnectionSide, ChannelDuplexHandler {
@@ -31,7 +32,8 @@ final class PartsIn: ConnectionSide, ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is ChannelShouldQuiesceEvent {
+        // A request that is under way was let in before.
+        if event is ChannelShouldQuiesceEvent || event is PeerDismissed {
             connection.quiesce()
         } else {
             context.fireUserInboundEventTriggered(event)

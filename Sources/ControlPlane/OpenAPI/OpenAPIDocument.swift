@@ -1,3 +1,4 @@
+import Access
 import HTTPTypes
 import Hummingbird
 
@@ -55,9 +56,9 @@ enum OpenAPIDocument {
             "operationId": .string(operation.id), "summary": .string(operation.summary),
             "tags": [.string(operation.tag)],
         ]
-        let description = [operation.description, who(route.access)].filter { !$0.isEmpty }
+        let description = [operation.description, who(route.right)].filter { !$0.isEmpty }
         parts = parts + ["description": .string(description.joined(separator: " "))]
-        if route.access == .open { parts = parts + ["security": []] }
+        if route.right == nil { parts = parts + ["security": []] }
         let parameters = parameters(route)
         if !parameters.isEmpty { parts = parts + ["parameters": .array(parameters)] }
         if let body = operation.body {
@@ -76,14 +77,13 @@ enum OpenAPIDocument {
         return parts + ["responses": responses(route)]
     }
 
-    private static func who(_ access: Access) -> String {
-        switch access {
-        case .open: "No token is needed."
-        case .operators: "Scope: operator."
-        case .dataPlane: "Scope: operator, or check for its tenants."
-        case .tenantsOwn: "Scope: operator, or tenant for what is its own."
-        case .usage: "Scope: any, for its tenants."
+    private static func who(_ right: Right?) -> String {
+        guard let right else { return "No token is needed." }
+        let names = right.scopes.list.map { scope in
+            Scopes.ofTenants.contains(Scopes(scope))
+                ? "\(scope.rawValue) (for its tenants)" : scope.rawValue
         }
+        return "Scope: \(names.joined(separator: " or "))."
     }
 
     private static func parameters(_ route: Route) -> [JSON] {
@@ -106,7 +106,7 @@ enum OpenAPIDocument {
         }
         if route.method == .post {
             let text =
-                route.access == .operators
+                route.isChange
                 ? """
                 A repeat of the caller's with the same content gets the stored answer, while that is \
                 remembered: for `--idempotency-retention`, and among the newest `--max-answers`
@@ -137,7 +137,7 @@ enum OpenAPIDocument {
     private static func responses(_ route: Route) -> JSON {
         let operation = route.operation
         var statuses: Set<Int> = [422, 500, 503]
-        if route.access != .open { statuses.formUnion([401, 403]) }
+        if route.right != nil { statuses.formUnion([401, 403, 429]) }
         if route.path.contains("{") { statuses.insert(404) }
         if operation.body != nil { statuses.formUnion([400, 408, 413, 415, 422]) }
         if operation.takesTag { statuses.formUnion([409, 412]) }
@@ -201,7 +201,7 @@ enum OpenAPIDocument {
         case 413: "The body is too long"
         case 415: "The body is not application/json"
         case 422: "Something is wrong with the request: everything is named"
-        case 429: "Denied by a limit"
+        case 429: denies ? "Denied by a limit, or too many requests" : "Too many requests"
         case 503: "Not now; nothing was changed"
         default: "The service's fault"
         }

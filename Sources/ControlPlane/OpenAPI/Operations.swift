@@ -315,6 +315,9 @@ enum Operations {
     static let getToken = Operation("getToken", "Shows a token", access, .one("Token"))
     static let revokeToken = Operation(
         "revokeToken", "Makes a token worthless at once", access, .one("Token"))
+    static let accessStatistics = Operation(
+        "getAccessStatistics", "What came of attempts to get in, since the start", access,
+        .one("AccessStatistics"))
     static let publicKey = Operation(
         "getPublicKey", "The key that webhooks are signed with", access, .one("PublicKey"))
 

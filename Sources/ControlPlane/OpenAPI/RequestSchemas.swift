@@ -122,10 +122,19 @@ extension Schemas {
             "TokenCreation",
             Schema.request(
                 [
-                    "name": Schema.text(1...256), "scope": Schema.words(Tokens.scopes),
+                    "name": Schema.text(1...256),
+                    "scope": [
+                        "type": "string", "enum": .array(Tokens.scopes.map { .string($0.key) }),
+                        "description": "One scope; operator stands for admin too",
+                    ],
+                    "scopes": Schema.list(
+                        Schema.words(Tokens.scopes), atMost: Int64(Tokens.scopes.count))
+                        + ["minItems": 1],
                     "tenant_ids": Schema.list(Schema.text(1...64), atMost: 32),
                     "expires_at": Schema.orNull(Schema.instant),
-                ], required: ["name", "scope"])
+                    "requests_per_second": Schema.orNull(Schema.integer(1...1_000_000)),
+                ], required: ["name"])
+                + ["oneOf": [["required": ["scope"]], ["required": ["scopes"]]]]
         ),
     ]
 }

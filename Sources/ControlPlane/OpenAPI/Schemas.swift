@@ -229,12 +229,36 @@ enum Schemas {
             Schema.answer(
                 [
                     "record_type": type("token"), "id": Schema.string, "name": Schema.string,
-                    "scope": Schema.words(Tokens.scopes), "tenant_ids": Schema.list(Schema.string),
+                    "scope": [
+                        "type": "string", "enum": .array(Tokens.scopes.map { .string($0.key) }),
+                        "description": "The scope that says most",
+                    ],
+                    "scopes": Schema.list(Schema.words(Tokens.scopes)),
+                    "tenant_ids": Schema.list(Schema.string),
                     "created_at": Schema.instant, "expires_at": Schema.orNull(Schema.instant),
+                    "last_used_at": Schema.orNull(
+                        Schema.instant + ["description": "To the minute"]),
+                    "requests_per_second": Schema.orNull(Schema.count),
                     "secret": [
                         "type": "string", "description": "Only in the answer to the creation",
                     ],
-                ], except: ["secret"], example: Tokens.json(token))
+                ], except: ["secret"], example: Tokens.json(token, lastUse: when))
+        ),
+        (
+            "AccessStatistics",
+            Schema.answer([
+                "record_type": type("access_statistics"),
+                "failed_attempts": Schema.count,
+                "failures": ["type": "object", "additionalProperties": Schema.count],
+                "too_many_requests": Schema.count, "verified_tokens": Schema.count,
+                "remembered_tokens": Schema.count,
+                "issuers": Schema.list(
+                    Schema.answer([
+                        "issuer": Schema.string, "keys": Schema.count,
+                        "last_good_at": Schema.orNull(Schema.instant),
+                        "trouble": Schema.orNull(Schema.string),
+                    ])),
+            ])
         ),
         (
             "PublicKey",

@@ -29,17 +29,17 @@ struct DataPlane: Sendable {
 
     var routes: [Route] {
         [
-            Route(.post, "/v2/check_and_reserve", .dataPlane, Operations.checkAndReserve, check),
+            Route(.post, "/v2/check_and_reserve", .charge, Operations.checkAndReserve, check),
             Route(
-                .post, "/v2/reservations/{id}/actions/commit", .dataPlane, Operations.commit,
+                .post, "/v2/reservations/{id}/actions/commit", .charge, Operations.commit,
                 commit),
             Route(
-                .post, "/v2/reservations/{id}/actions/release", .dataPlane, Operations.release,
+                .post, "/v2/reservations/{id}/actions/release", .charge, Operations.release,
                 release),
             Route(
-                .post, "/v2/reservations/{id}/actions/extend", .dataPlane, Operations.extend,
+                .post, "/v2/reservations/{id}/actions/extend", .charge, Operations.extend,
                 extend),
-            Route(.post, "/v2/usage_records", .dataPlane, Operations.recordUsage, record),
+            Route(.post, "/v2/usage_records", .charge, Operations.recordUsage, record),
         ]
     }
 
@@ -71,22 +71,24 @@ struct DataPlane: Sendable {
         let answer = try await core.lanes(by: caller.number, isLimited: caller.tenants != nil) {
             decided.perform(on: $0)
         }.get()
+        let disclosure = core.disclosure(to: caller)
         let limits =
             answer.includeLimits
             ? answer.limits.views(tenantID: request.tenantID, profileID: request.profileID ?? "")
             : []
         if let denial = DenialReply(answer) {
-            let meta: JSON = ["limits": .array(limits.map { $0.json() })]
+            let meta: JSON = ["limits": .array(limits.map { $0.json(disclosure) })]
             throw denial.error(
-                elapses: core.engine.clock.elapses, meta: answer.includeLimits ? meta : nil)
+                disclosure, elapses: core.engine.clock.elapses,
+                meta: answer.includeLimits ? meta : nil)
         }
         return .data([
             "record_type": "reservation",
             "id": answer.reservationID == 0 ? .null : "\(answer.reservationID)",
             "decision": "allowed", "expires_at": Instant.json(answer.expiresAt),
             "granted": answer.granted.json,
-            "limits": .array(limits.map { $0.json() }),
-            "warnings": answer.warnings.warnings(),
+            "limits": .array(limits.map { $0.json(disclosure) }),
+            "warnings": answer.warnings.warnings(disclosure),
             "tenant_status": .string(answer.tenantStatus.name),
             "replayed": .bool(answer.replayed),
         ])
@@ -119,7 +121,7 @@ struct DataPlane: Sendable {
         return .data([
             "record_type": "reservation", "id": "\(id)", "committed": answer.committed.json,
             "uncharged": answer.uncharged.json, "late": .bool(answer.late),
-            "warnings": answer.warnings.warnings(),
+            "warnings": answer.warnings.warnings(core.disclosure(to: exchange.caller)),
             "tenant_status": .string(answer.tenantStatus.name),
             "replayed": .bool(answer.replayed),
         ])
@@ -161,13 +163,14 @@ struct DataPlane: Sendable {
         let answer = try await settle(id, of: tenantID, by: exchange.caller) {
             asked.perform(on: $0)
         }
+        let disclosure = core.disclosure(to: exchange.caller)
         if let denial = DenialReply(answer) {
-            throw denial.error(elapses: core.engine.clock.elapses)
+            throw denial.error(disclosure, elapses: core.engine.clock.elapses)
         }
         return .data([
             "record_type": "reservation", "id": "\(id)", "decision": "allowed",
             "expires_at": Instant.json(answer.expiresAt), "granted": answer.granted.json,
-            "warnings": answer.warnings.warnings(), "replayed": .bool(answer.replayed),
+            "warnings": answer.warnings.warnings(disclosure), "replayed": .bool(answer.replayed),
         ])
     }
 
@@ -193,7 +196,7 @@ struct DataPlane: Sendable {
         }.get()
         return .data([
             "record_type": "usage_record", "tenant_id": .string(request.tenantID),
-            "warnings": answer.warnings.warnings(),
+            "warnings": answer.warnings.warnings(core.disclosure(to: exchange.caller)),
             "tenant_status": .string(answer.tenantStatus.name),
             "replayed": .bool(answer.replayed),
         ])

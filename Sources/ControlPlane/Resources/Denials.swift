@@ -47,18 +47,21 @@ struct DenialReply {
         isSuspended = answer.tenantStatus == .suspended
     }
 
-    /// Every limit that refused; the first one's status.
+    /// Every limit that refused, as far as the reader may see them; the first one's status.
     ///
     /// - Parameters:
     ///   - elapses: how long it takes until an instant of engine time, milliseconds.
     ///   - meta: beside `errors`, for callers that asked for the limits.
-    func error(elapses: (Int64) -> Int64, meta: JSON? = nil) -> APIError {
-        let rows = denial.rows
+    func error(
+        _ disclosure: Disclosure = .full, elapses: (Int64) -> Int64, meta: JSON? = nil
+    ) -> APIError {
+        let rows = denial.rows.filter { disclosure.shows($0) }
         let codes = rows.isEmpty ? [.suspended] : rows.map(\.error)
         var error = APIError(codes.map { ErrorEntry(ErrorKind($0)) }, meta: meta)
         error.headers[header: HeaderName.shouldRetry] = "false"
         if let name = treatment.name { error.headers[header: HeaderName.treatment] = name }
-        if let seconds = secondsToReset(rows, elapses) {
+        // Of what is not shown the end is not told either.
+        if rows.count == denial.rows.count, let seconds = secondsToReset(rows, elapses) {
             error.headers[.retryAfter] = "\(seconds)"
         }
         return error

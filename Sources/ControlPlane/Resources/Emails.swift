@@ -1,3 +1,4 @@
+import Access
 import Events
 import HTTPTypes
 import Hummingbird
@@ -78,23 +79,23 @@ struct Emails: Sendable {
         let settings = settings
         let collection = "/v2/email_recipients"
         return [
-            Route(.get, collection, .operators, Operations.listEmails, settings.list),
-            Route(.post, collection, .operators, Operations.createEmail, settings.create),
-            Route(.get, collection + "/{id}", .operators, Operations.getEmail, settings.get),
+            Route(.get, collection, .readRecipients, Operations.listEmails, settings.list),
+            Route(.post, collection, .administer, Operations.createEmail, settings.create),
+            Route(.get, collection + "/{id}", .readRecipients, Operations.getEmail, settings.get),
             Route(
-                .patch, collection + "/{id}", .operators, Operations.updateEmail, settings.update),
+                .patch, collection + "/{id}", .administer, Operations.updateEmail, settings.update),
             Route(
-                .delete, collection + "/{id}", .operators, Operations.deleteEmail,
+                .delete, collection + "/{id}", .administer, Operations.deleteEmail,
                 settings.delete),
             Route(
-                .post, collection + "/{id}/actions/test", .operators, Operations.testEmail
+                .post, collection + "/{id}/actions/test", .administer, Operations.testEmail
             ) { exchange in
                 let (recipient, _) = try settings.find(exchange.id)
                 return try await Deliveries(core: core).test(
                     exchange, to: .email(address: recipient.address))
             },
             Route(
-                .post, collection + "/actions/test", .operators, Operations.testAddress
+                .post, collection + "/actions/test", .administer, Operations.testAddress
             ) { exchange in
                 let body = try exchange.bodyReader()
                 body.require("address")

@@ -18,9 +18,9 @@ struct Health: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/healthz", .open, Operations.healthz) { _ in Reply(["status": "ok"]) },
-            Route(.get, "/readyz", .open, Operations.readyz, readyz),
-            Route(.get, "/v2/public_key", .open, Operations.publicKey) { [core] _ in
+            Route(.get, "/healthz", nil, Operations.healthz) { _ in Reply(["status": "ok"]) },
+            Route(.get, "/readyz", nil, Operations.readyz, readyz),
+            Route(.get, "/v2/public_key", nil, Operations.publicKey) { [core] _ in
                 .data([
                     "record_type": "public_key", "algorithm": "ed25519",
                     "public": .string(core.publicKey),
@@ -29,22 +29,22 @@ struct Health: Sendable {
         ]
     }
 
-    func readyz(_ exchange: Exchange) async throws -> Reply {
-        if core.gate.isDraining { throw APIError(.unavailable, "The service is stopping") }
-        if let reason = core.engine.refusal {
-            throw APIError(.unavailable, "Nothing can be recorded: \(reason)")
-        }
-        if let reason = Descriptors.shortage { throw APIError(.unavailable, reason) }
+    /// Why the service cannot do its work; nil: it can.
+    func trouble() async -> String? {
+        if core.gate.isDraining { return "The service is stopping" }
+        if let reason = core.engine.refusal { return "Nothing can be recorded: \(reason)" }
+        if let reason = Descriptors.shortage { return reason }
         switch await disk.answer() {
         case .yes: break
-        case .no: throw APIError(.unavailable, "The journal does not go on; the log says why")
-        case .notYet:
-            throw APIError(.unavailable, "The disk has confirmed nothing for \(disk.patience)")
+        case .no: return "The journal does not go on; the log says why"
+        case .notYet: return "The disk has confirmed nothing for \(disk.patience)"
         }
+        return core.projection?.status.standstill.map { "Lists and alerts do not go on: \($0)" }
+    }
+
+    func readyz(_ exchange: Exchange) async throws -> Reply {
+        if let reason = await trouble() { throw APIError(.unavailable, reason) }
         let status = core.projection?.status
-        if let reason = status?.standstill {
-            throw APIError(.unavailable, "Lists and alerts do not go on: \(reason)")
-        }
         let ahead = core.engine.clock.ahead
         let isApart = abs(ahead) > EngineClock.believableLead
         let clock: JSON = ["status": isApart ? "apart" : "ok", "ahead_ms": .integer(ahead)]

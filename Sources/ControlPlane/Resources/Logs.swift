@@ -12,9 +12,9 @@ struct Logs: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/v2/audit_events", .operators, Operations.listAudit, audit),
-            Route(.get, "/v2/events", .operators, Operations.listEvents, events),
-            Route(.get, "/v2/events/{id}", .operators, Operations.getEvent, event),
+            Route(.get, "/v2/audit_events", .readConfiguration, Operations.listAudit, audit),
+            Route(.get, "/v2/events", .readConfiguration, Operations.listEvents, events),
+            Route(.get, "/v2/events/{id}", .readConfiguration, Operations.getEvent, event),
         ]
     }
 

@@ -15,15 +15,15 @@ struct Profiles: Sendable {
     var routes: [Route] {
         let collection = "/v2/messaging_profiles"
         var routes = [
-            Route(.get, collection, .tenantsOwn, Operations.listProfiles, list),
-            Route(.post, collection, .operators, Operations.createProfile, create),
+            Route(.get, collection, .readProfiles, Operations.listProfiles, list),
+            Route(.post, collection, .change, Operations.createProfile, create),
         ]
         for (path, suffix) in [(collection, ""), ("/v2/messaging_profile", "Singular")] {
             let one = path + "/{id}"
             routes += [
-                Route(.get, one, .tenantsOwn, Operations.getProfile.named(suffix), get),
-                Route(.patch, one, .operators, Operations.updateProfile.named(suffix), update),
-                Route(.delete, one, .operators, Operations.deleteProfile.named(suffix), delete),
+                Route(.get, one, .readProfiles, Operations.getProfile.named(suffix), get),
+                Route(.patch, one, .change, Operations.updateProfile.named(suffix), update),
+                Route(.delete, one, .change, Operations.deleteProfile.named(suffix), delete),
             ]
         }
         return routes

@@ -8,8 +8,9 @@ enum RESTRoutes {
             + TenantDefaults(core).routes + Usage(core: core).routes
             + OpenReservations(core: core).routes + DataPlane(core: core).routes
             + Logs(core: core).routes + Webhooks(core: core).routes + Emails(core: core).routes
-            + Tokens(core: core).routes + Health(core: core).routes
-        let own = Route(.get, "/openapi.json", .open, Operations.openAPI) { _ in
+            + Tokens(core: core).routes + AccessStatistics(core: core).routes
+            + Health(core: core).routes
+        let own = Route(.get, "/openapi.json", nil, Operations.openAPI) { _ in
             Reply(.null)
         }
         // The document describes its own route too.

@@ -1,3 +1,4 @@
+import Access
 import Engine
 import HTTPTypes
 import Hummingbird
@@ -10,8 +11,9 @@ struct OpenReservations: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/v2/reservations", .operators, Operations.listReservations, list),
-            Route(.get, "/v2/reservations/{id}", .operators, Operations.getReservation, get),
+            Route(.get, "/v2/reservations", .readConfiguration, Operations.listReservations, list),
+            Route(
+                .get, "/v2/reservations/{id}", .readConfiguration, Operations.getReservation, get),
         ]
     }
 

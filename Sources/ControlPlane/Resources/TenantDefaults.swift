@@ -14,9 +14,9 @@ struct TenantDefaults: Sendable {
     var routes: [Route] {
         [
             Route(
-                .get, "/v2/tenant_defaults", .operators, Operations.getDefaults, get),
+                .get, "/v2/tenant_defaults", .readConfiguration, Operations.getDefaults, get),
             Route(
-                .patch, "/v2/tenant_defaults", .operators, Operations.updateDefaults, update),
+                .patch, "/v2/tenant_defaults", .change, Operations.updateDefaults, update),
         ]
     }
 

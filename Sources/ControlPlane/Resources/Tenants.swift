@@ -15,23 +15,23 @@ struct Tenants: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/v2/tenants", .operators, Operations.listTenants, list),
-            Route(.post, "/v2/tenants", .operators, Operations.createTenant, create),
-            Route(.get, "/v2/tenants/{id}", .operators, Operations.getTenant, get),
-            Route(.patch, "/v2/tenants/{id}", .operators, Operations.updateTenant, update),
-            Route(.delete, "/v2/tenants/{id}", .operators, Operations.deleteTenant, delete),
+            Route(.get, "/v2/tenants", .readConfiguration, Operations.listTenants, list),
+            Route(.post, "/v2/tenants", .change, Operations.createTenant, create),
+            Route(.get, "/v2/tenants/{id}", .readConfiguration, Operations.getTenant, get),
+            Route(.patch, "/v2/tenants/{id}", .change, Operations.updateTenant, update),
+            Route(.delete, "/v2/tenants/{id}", .change, Operations.deleteTenant, delete),
             Route(
-                .post, "/v2/tenants/{id}/actions/reset_limits", .operators,
+                .post, "/v2/tenants/{id}/actions/reset_limits", .change,
                 Operations.resetLimits, resetLimits),
             Route(
-                .post, "/v2/tenants/{id}/actions/suspend", .operators, Operations.suspendTenant
+                .post, "/v2/tenants/{id}/actions/suspend", .change, Operations.suspendTenant
             ) { try await setStatus($0, .suspended) },
             Route(
-                .post, "/v2/tenants/{id}/actions/reinstate", .operators,
+                .post, "/v2/tenants/{id}/actions/reinstate", .change,
                 Operations.reinstateTenant
             ) { try await setStatus($0, .active) },
             Route(
-                .post, "/v2/tenants/{id}/actions/set_counts", .operators, Operations.setCounts,
+                .post, "/v2/tenants/{id}/actions/set_counts", .change, Operations.setCounts,
                 setCounts),
         ]
     }

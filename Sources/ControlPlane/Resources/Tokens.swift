@@ -6,17 +6,18 @@ import Hummingbird
 /// `/v2/tokens`
 struct Tokens: Sendable {
     let core: Core
-    static let scopes: KeyValuePairs<String, Scope> = [
-        "operator": .operator, "check": .check, "tenant": .tenant,
+    static let scopes: KeyValuePairs<String, Caller.Scope> = [
+        "admin": .admin, "operator": .operator, "viewer": .viewer, "reports": .reports,
+        "check": .check, "tenant": .tenant, "metrics": .metrics,
     ]
     static let maximumTenants = 32
 
     var routes: [Route] {
         [
-            Route(.get, "/v2/tokens", .operators, Operations.listTokens, list),
-            Route(.post, "/v2/tokens", .operators, Operations.createToken, create),
-            Route(.get, "/v2/tokens/{id}", .operators, Operations.getToken, get),
-            Route(.delete, "/v2/tokens/{id}", .operators, Operations.revokeToken, revoke),
+            Route(.get, "/v2/tokens", .administer, Operations.listTokens, list),
+            Route(.post, "/v2/tokens", .administer, Operations.createToken, create),
+            Route(.get, "/v2/tokens/{id}", .administer, Operations.getToken, get),
+            Route(.delete, "/v2/tokens/{id}", .administer, Operations.revokeToken, revoke),
         ]
     }
 
@@ -24,29 +25,34 @@ struct Tokens: Sendable {
         let reader = exchange.queryReader()
         let page = reader.page()
         try reader.finish()
-        return .page(all: try core.authority.tokens, page) { Self.json($0) }
+        let uses = core.authority.lastUses
+        return .page(all: try core.authority.tokens, page) { Self.json($0, lastUse: uses[$0.id]) }
     }
 
     func get(_ exchange: Exchange) async throws -> Reply {
-        .data(Self.json(try token(exchange.id)))
+        let token = try token(exchange.id)
+        return .data(Self.json(token, lastUse: core.authority.lastUses[token.id]))
     }
 
     func create(_ exchange: Exchange) async throws -> Reply {
         let body = try exchange.bodyReader()
         body.require("name")
-        body.require("scope")
         let name = body.text("name", bytes: 1...256, nullable: true).value ?? ""
-        let scope = body.has("scope") ? body.choice("scope", Self.scopes).value : nil
+        let scopes = scopes(body)
         let tenantIDs =
             body.list(
                 "tenant_ids", atMost: Self.maximumTenants, "the id of a tenant",
                 { BodyReader.fault(of: $0, bytes: 1...64) == nil ? $0 : nil }
             ).value ?? []
         let expiresAt = expiry(body)
+        let rate = body.integer(
+            "requests_per_second", Int64(Pace.range.lowerBound)...Int64(Pace.range.upperBound),
+            nullable: true
+        ).value.map { Int($0) }
         body.finish()
-        if let scope { checkTenants(tenantIDs, of: scope, body) }
+        if let scopes { checkTenants(tenantIDs, of: scopes, body) }
         try body.findings.check()
-        guard let scope else { throw APIError(.unexpected) }
+        guard let scopes else { throw APIError(.unexpected) }
         return try core.changingSettings {
             let id = exchange.newID()
             // The first attempt's, whose secret nobody was told.
@@ -61,9 +67,9 @@ struct Tokens: Sendable {
             }
             do throws(EngineError) {
                 let (token, secret) = try core.authority.create(
-                    id: id, name: name, scope: scope, tenantIDs: tenantIDs, expiresAt: expiresAt,
-                    by: exchange.caller.number)
-                return .data(Self.json(token) + ["secret": .string(secret)])
+                    id: id, name: name, scopes: scopes, tenantIDs: tenantIDs,
+                    expiresAt: expiresAt, rate: rate, by: exchange.caller.number)
+                return .data(Self.json(token, lastUse: nil) + ["secret": .string(secret)])
             } catch {
                 guard error.code == .conflict else { throw error }
                 throw APIError(.duplicate, Self.madeBefore, at: .parameter("Idempotency-Key"))
@@ -76,7 +82,7 @@ struct Tokens: Sendable {
         guard try core.authority.revoke(token.id, by: exchange.caller.number) else {
             throw Self.unknown
         }
-        return .data(Self.json(token))
+        return .data(Self.json(token, lastUse: nil))
     }
 
     // MARK: Parts
@@ -91,6 +97,26 @@ struct Tokens: Sendable {
             throw Self.unknown
         }
         return token
+    }
+
+    /// `scopes`, a list; or `scope`, one name, of which operator stands for admin too, as it did when there was no list.
+    private func scopes(_ body: BodyReader) -> Scopes? {
+        let names = Self.scopes.map { "\"\($0.key)\"" }.joined(separator: ", ")
+        let faults = body.findings.entries.count
+        let list = body.list(
+            "scopes", atMost: Caller.Scope.allCases.count, "one of \(names)",
+            { Caller.Scope(rawValue: $0) }
+        ).value
+        guard body.has("scope") else {
+            if !body.has("scopes") { body.require("scope") }
+            guard body.findings.entries.count == faults else { return nil }
+            return list.map { $0.reduce(into: []) { $0.formUnion(Scopes($1)) } }
+        }
+        let scope = body.choice("scope", Self.scopes).value
+        if body.has("scopes") {
+            body.note(.badField, "scopes", "Name a scope or scopes, not both")
+        }
+        return scope.map { Scopes(alone: $0) }
     }
 
     private func expiry(_ body: BodyReader) -> Int64? {
@@ -108,14 +134,12 @@ struct Tokens: Sendable {
         return instant
     }
 
-    private func checkTenants(_ ids: [String], of scope: Scope, _ body: BodyReader) {
-        if scope == .tenant, ids.count != 1 {
+    private func checkTenants(_ ids: [String], of scopes: Scopes, _ body: BodyReader) {
+        if let fault = scopes.fault(tenants: ids.isEmpty ? nil : ids.count) {
+            let isMissing = fault == .tenantNeedsOne && ids.isEmpty
             body.note(
-                ids.isEmpty ? .missingField : .badField, "tenant_ids",
-                "A token of scope tenant is for exactly one tenant")
-        }
-        if scope == .operator, !ids.isEmpty {
-            body.note(.badField, "tenant_ids", "A token of scope operator is for everything")
+                isMissing ? .missingField : .badField,
+                fault == .empty ? "scopes" : "tenant_ids", fault.sentence("A token"))
         }
         for (index, id) in ids.enumerated() where core.engine.tenant(id) == nil {
             body.findings.note(
@@ -123,13 +147,17 @@ struct Tokens: Sendable {
         }
     }
 
-    static func json(_ token: AccessToken) -> JSON {
+    /// - Parameter lastUse: to the minute, Unix milliseconds; nil: never, as far as it is known.
+    static func json(_ token: AccessToken, lastUse: Int64?) -> JSON {
         [
             "record_type": "token", "id": .string(token.id), "name": .string(token.name),
             "scope": .string(token.scope.rawValue),
+            "scopes": .array(token.scopes.names.map { .string($0) }),
             "tenant_ids": .array(token.tenantIDs.map { .string($0) }),
             "created_at": Instant.json(token.createdAt),
             "expires_at": Instant.json(token.expiresAt ?? 0),
+            "last_used_at": Instant.json(lastUse ?? 0),
+            "requests_per_second": token.rate.map { .integer(Int64($0)) } ?? .null,
         ]
     }
 }

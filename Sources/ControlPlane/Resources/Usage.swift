@@ -14,18 +14,18 @@ struct Usage: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/v2/tenants/{id}/usage", .usage, Operations.tenantUsage, ofTenant),
+            Route(.get, "/v2/tenants/{id}/usage", .readUsage, Operations.tenantUsage, ofTenant),
             Route(
-                .get, "/v2/tenants/{id}/usage/daily", .tenantsOwn, Operations.tenantDailyUsage
+                .get, "/v2/tenants/{id}/usage/daily", .readDays, Operations.tenantDailyUsage
             ) { try await daily($0, isProfile: false) },
             Route(
-                .get, "/v2/messaging_profiles/{id}/usage", .usage, Operations.profileUsage,
+                .get, "/v2/messaging_profiles/{id}/usage", .readUsage, Operations.profileUsage,
                 ofProfile),
             Route(
-                .get, "/v2/messaging_profiles/{id}/usage/daily", .tenantsOwn,
+                .get, "/v2/messaging_profiles/{id}/usage/daily", .readDays,
                 Operations.profileDailyUsage
             ) { try await daily($0, isProfile: true) },
-            Route(.get, "/v2/usage", .operators, Operations.listUsage, list),
+            Route(.get, "/v2/usage", .readReports, Operations.listUsage, list),
         ]
     }
 
@@ -67,7 +67,7 @@ struct Usage: Sendable {
             $0.usage(tenantID: tenantID, profileID: profileID)
         }.get()
         // Asked after the usage: a disclosure that is taken back meanwhile does not show.
-        let disclosure = disclosure(of: tenantID, to: caller)
+        let disclosure = core.disclosure(to: caller)
         let views = answer.limits.views(tenantID: tenantID, profileID: profileID ?? "")
         return .data([
             "record_type": "usage", "tenant_id": .string(tenantID),
@@ -75,11 +75,6 @@ struct Usage: Sendable {
             "as_of": Instant.json(answer.limits.asOf),
             "limits": .array(views.map { $0.json(disclosure) }),
         ])
-    }
-
-    private func disclosure(of tenantID: String, to caller: Caller) -> Disclosure {
-        guard caller.scope == .tenant else { return .full }
-        return core.engine.tenant(tenantID)?.disclosesLimits == true ? .full : .profilesOnly
     }
 
     // MARK: By day
@@ -117,7 +112,7 @@ struct Usage: Sendable {
         await model.caughtUp()
         let rows = try await model.dailyUsage(
             tenantID: tenantID, profileID: profileID, from: from, to: end)
-        let disclosure = disclosure(of: tenantID, to: exchange.caller)
+        let disclosure = core.disclosure(to: exchange.caller)
         return .page(all: rows, page) { row in
             [
                 "record_type": "daily_usage", "date": .string(Instant.day(row.day)),

@@ -1,3 +1,4 @@
+import Access
 import Engine
 import Events
 import Foundation
@@ -87,17 +88,17 @@ struct Webhooks: Sendable {
         let collection = "/v2/webhook_endpoints"
         let deliveries = "/v2/webhook_deliveries"
         return [
-            Route(.get, collection, .operators, Operations.listWebhooks, settings.list),
-            Route(.post, collection, .operators, Operations.createWebhook, settings.create),
-            Route(.get, collection + "/{id}", .operators, Operations.getWebhook, settings.get),
+            Route(.get, collection, .readRecipients, Operations.listWebhooks, settings.list),
+            Route(.post, collection, .administer, Operations.createWebhook, settings.create),
+            Route(.get, collection + "/{id}", .readRecipients, Operations.getWebhook, settings.get),
             Route(
-                .patch, collection + "/{id}", .operators, Operations.updateWebhook,
+                .patch, collection + "/{id}", .administer, Operations.updateWebhook,
                 settings.update),
             Route(
-                .delete, collection + "/{id}", .operators, Operations.deleteWebhook,
+                .delete, collection + "/{id}", .administer, Operations.deleteWebhook,
                 settings.delete),
             Route(
-                .post, collection + "/{id}/actions/test", .operators, Operations.testWebhook
+                .post, collection + "/{id}/actions/test", .administer, Operations.testWebhook
             ) { exchange in
                 let (endpoint, _) = try settings.find(exchange.id)
                 return try await Deliveries(core: core).test(
@@ -106,7 +107,7 @@ struct Webhooks: Sendable {
                     recipient: WebhookEndpoint.settingPrefix + endpoint.id)
             },
             Route(
-                .post, collection + "/{id}/actions/rotate_secret", .operators,
+                .post, collection + "/{id}/actions/rotate_secret", .administer,
                 Operations.rotateWebhookSecret
             ) { [core] exchange in
                 let body = try exchange.bodyReader(isOptional: true)
@@ -118,14 +119,14 @@ struct Webhooks: Sendable {
                     exchange, unless: { exchange.isRepeated && $0.rotation == rotation },
                     { $0.rotateSecret(now: core.now, rotation) })
             },
-            Route(.get, deliveries, .operators, Operations.listDeliveries) {
+            Route(.get, deliveries, .readConfiguration, Operations.listDeliveries) {
                 try await Deliveries(core: core).list($0)
             },
-            Route(.get, deliveries + "/{id}", .operators, Operations.getDelivery) {
+            Route(.get, deliveries + "/{id}", .readConfiguration, Operations.getDelivery) {
                 try await Deliveries(core: core).get($0)
             },
             Route(
-                .post, deliveries + "/{id}/actions/resend", .operators, Operations.resendDelivery
+                .post, deliveries + "/{id}/actions/resend", .change, Operations.resendDelivery
             ) { try await Deliveries(core: core).resend($0) },
         ]
     }

@@ -47,6 +47,7 @@ struct ErrorKind: Sendable, Equatable {
     static let malformed = ErrorKind(.malformed)
     static let notFound = ErrorKind(.notFound)
     static let unavailable = ErrorKind(.unavailable)
+    static let tooManyRequests = ErrorKind(.tooManyRequests)
     static let unexpected = ErrorKind(.unexpected)
 
     // What only REST can meet.
@@ -137,7 +138,7 @@ struct APIError: Error {
 
     init(_ kind: ErrorKind, _ detail: String? = nil, at source: ErrorEntry.Source? = nil) {
         self.init([ErrorEntry(kind, detail, source: source)])
-        if kind == .unavailable { headers[.retryAfter] = "1" }
+        if kind == .unavailable || kind == .tooManyRequests { headers[.retryAfter] = "1" }
         // The vendor's SDKs try every 409 again, and this one never goes well.
         if kind == .duplicate { headers[header: HeaderName.shouldRetry] = "false" }
     }

@@ -40,6 +40,14 @@ final class Core: Sendable {
     /// Engine time, Unix milliseconds.
     var now: Int64 { engine.clock.now }
 
+    /// What a caller may see of its tenant.
+    func disclosure(to caller: Caller) -> Disclosure {
+        guard caller.isTenants else { return .full }
+        // Of scope `tenant` it is for one.
+        let tenant = caller.tenants?.first.flatMap { engine.tenant($0.text) }
+        return tenant?.disclosesLimits == true ? .full : .profilesOnly
+    }
+
     /// The read model; without a journal there is none.
     func readModel() throws(APIError) -> any ReadModel {
         if let projection { return projection }

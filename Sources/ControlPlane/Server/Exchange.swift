@@ -4,8 +4,6 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-typealias Scope = Caller.Scope
-
 /// A request as a handler sees it.
 struct Exchange: Sendable {
     var parameters: [String: String]

@@ -9,6 +9,7 @@ package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+package import TransportSecurity
 
 /// Bounds of the REST interface; each a number with a sane default.
 package struct RESTSettings: Sendable {
@@ -44,6 +45,10 @@ package struct RESTSettings: Sendable {
     package var endTimeLimit = Duration.seconds(2)
     /// Whose word counts about where a request comes from.
     package var trustedProxies = TrustedProxies()
+    /// The connections' TLS, for `ApplicationProtocol.http1`; nil: there is none.
+    package var tls: ServerTLS?
+    /// Where there is none, a peer has begun a TLS handshake: its address. On the event loop.
+    package var onTLS: @Sendable (String) -> Void = { _ in }
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100
     package var maximumTokens = 1_000
@@ -64,6 +69,7 @@ package struct RESTSettings: Sendable {
 /// Thread safety: `start` and `shutdown` once each, in this order.
 package final class RESTServer: Sendable {
     let core: Core
+    private let health: Health
     private let logger: Logger
     private let group: (any EventLoopGroup)?
     private let running = Mutex<(services: ServiceGroup, task: Task<Void, any Error>)?>(nil)
@@ -83,9 +89,13 @@ package final class RESTServer: Sendable {
         core = Core(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: publicKey, companion: companion, settings: settings)
+        health = Health(core: core)
         self.group = group
         self.logger = logger
     }
+
+    /// Why the service cannot do its work, as `/readyz` says it; nil: it can. Takes 5 s where the disk does nothing.
+    package func trouble() async -> String? { await health.trouble() }
 
     /// Binds and serves. Returns the address that is bound.
     ///

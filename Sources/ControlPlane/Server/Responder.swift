@@ -1,4 +1,5 @@
 import Access
+import Admission
 import Engine
 import Foundation
 import HTTPTypes
@@ -8,6 +9,7 @@ import Logging
 import NIOCore
 import Projection
 import Synchronization
+import TransportSecurity
 
 /// What Hummingbird knows of a connection and hands to the responder.
 struct RESTContext: InitializableFromSource {
@@ -16,6 +18,13 @@ struct RESTContext: InitializableFromSource {
     init(source: ApplicationRequestContextSource) { channel = source.channel }
 
     var peer: SocketAddress? { channel.remoteAddress }
+
+    /// What the connection's certificate calls its owner; nil: it has none.
+    func certificate(_ tls: ServerTLS?) -> CertificateNames? {
+        tls?.identity(of: channel).map {
+            CertificateNames(dnsNames: $0.dnsNames, uris: $0.uris)
+        }
+    }
 
     /// A peer that sends its body only when it is asked for it is asked.
     func askForBody() { tell(.bodyIsWanted) }
@@ -99,12 +108,14 @@ struct Responder: HTTPResponder {
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let found = Result { () throws(APIError) in try routes.match(target[0]) }
         let route = (try? found.get())?.route(request.method)
-        var caller = Caller.anyone
-        if route?.access != .open {
+        var admission = Admission(caller: .anyone)
+        let isOpen = route.map { $0.right == nil } ?? false
+        if !isOpen {
             if core.gate.isDraining { throw APIError(.unavailable, "The service is stopping") }
-            caller = try authenticate(request)
+            admission = try authenticate(request, context)
             context.noteKnown()
         }
+        let caller = admission.caller
         guard let match = try found.get() else {
             throw APIError(.notFound, "There is no such path")
         }
@@ -113,12 +124,16 @@ struct Responder: HTTPResponder {
             error.headers[.allow] = match.allowed
             throw error
         }
-        guard route.access.allows(caller.scope) else { throw APIError(ErrorKind(.forbidden)) }
+        if let right = route.right, !caller.may(right) { throw APIError(ErrorKind(.forbidden)) }
+        if let rate = admission.rate, !rate.take(now: MonotonicClock.now) {
+            core.authority.noteHurry()
+            throw APIError(.tooManyRequests, Self.tooFast)
+        }
         var exchange = Exchange(
             parameters: match.parameters, query: target.count == 2 ? String(target[1]) : "",
             headers: request.headers, body: [], caller: caller)
         // Whatever else is under way: who asks for the service's health is answered.
-        guard route.access != .open else {
+        guard !isOpen else {
             try checkQuery(exchange, route)
             return try await route.handler(exchange)
         }
@@ -168,10 +183,8 @@ struct Responder: HTTPResponder {
 
     /// Operators' changes are made once for a key; the data plane remembers its own keys.
     private func handled(_ exchange: Exchange, _ route: Route) async throws -> Reply {
-        if route.access == .operators, route.method != .get {
-            await core.engine.roomForChanges()
-        }
-        guard route.method == .post, route.access == .operators else {
+        if route.isChange { await core.engine.roomForChanges() }
+        guard route.method == .post, route.isChange else {
             return try await route.handler(exchange)
         }
         let findings = Findings()
@@ -194,15 +207,31 @@ struct Responder: HTTPResponder {
         if route.operation.parameters.isEmpty { try exchange.queryReader().finish() }
     }
 
-    private func authenticate(_ request: Request) throws(APIError) -> Caller {
+    private static let tooFast = "The caller has made more calls than it may in a second"
+
+    private func authenticate(
+        _ request: Request, _ context: RESTContext
+    ) throws(APIError) -> Admission {
         let authorization = request.headers[.authorization]
         if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
             throw APIError(ErrorKind(.forbidden), refusal)
         }
-        if let caller = core.authority.caller(authorization: authorization ?? "") {
-            return caller
+        if authorization == nil, let caller = core.companion?.caller(of: request) {
+            return Admission(caller: caller)
         }
-        if authorization == nil, let caller = core.companion?.caller(of: request) { return caller }
+        let address = PeerAddress.group(
+            of: core.settings.trustedProxies.client(of: request.headers, context.peer))
+        // A browser shows its certificate to whatever site has it ask.
+        let site = request.headers[header: "sec-fetch-site"] ?? "none"
+        let certificate =
+            site == "none" || site == "same-origin" ? context.certificate(core.settings.tls) : nil
+        switch core.authority.judge(
+            authorization: authorization ?? "", certificate: certificate, from: address)
+        {
+        case .admitted(let admission): return admission
+        case .later: throw APIError(.unavailable, "The token cannot be verified now; try again")
+        case .nobody: break
+        }
         var error = APIError(ErrorKind(.unauthenticated))
         error.headers[.wwwAuthenticate] = "Bearer realm=\"tollgate\""
         throw error

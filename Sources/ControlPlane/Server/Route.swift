@@ -3,28 +3,6 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 
-/// Who may use a route.
-enum Access: Sendable, Equatable {
-    /// Everybody, without a token.
-    case open
-    case operators
-    /// Operators and check tokens.
-    case dataPlane
-    /// Operators, and tenant tokens for what is their tenant's own.
-    case tenantsOwn
-    /// Every token, for its tenants.
-    case usage
-
-    func allows(_ scope: Scope) -> Bool {
-        switch self {
-        case .open, .usage: true
-        case .operators: scope == .operator
-        case .dataPlane: scope != .tenant
-        case .tenantsOwn: scope != .check
-        }
-    }
-}
-
 /// One method of one path: who may, what it means (for the OpenAPI document), and what is done.
 struct Route: Sendable {
     typealias Handler = @Sendable (Exchange) async throws -> Reply
@@ -32,17 +10,21 @@ struct Route: Sendable {
     var method: HTTPRequest.Method
     /// "/v2/tenants/{id}"
     var path: String
-    var access: Access
+    /// What its callers need; nil: nothing, not even a token.
+    var right: Right?
     var operation: Operation
     var handler: Handler
 
+    /// It changes what is configured, once for a key.
+    var isChange: Bool { method != .get && right != .charge }
+
     init(
-        _ method: HTTPRequest.Method, _ path: String, _ access: Access, _ operation: Operation,
+        _ method: HTTPRequest.Method, _ path: String, _ right: Right?, _ operation: Operation,
         _ handler: @escaping Handler
     ) {
         self.method = method
         self.path = path
-        self.access = access
+        self.right = right
         self.operation = operation
         self.handler = handler
     }

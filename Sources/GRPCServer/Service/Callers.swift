@@ -1,21 +1,24 @@
-internal import Access
+package import Access
 internal import Limits
 
 /// What the authority said about a caller, as the hot path needs it.
 struct KnownCaller {
     /// `Record.caller`.
     var number: UInt64
-    var isOperator: Bool
-    /// Of scope `tenant`: reads the usage of its tenant, and not what limits it.
+    var rights: Rights
+    /// Of scope `tenant`: sees its tenant's usage, and not what limits it.
     var isTenant: Bool
     /// nil: all.
     var tenants: IDSet?
+    /// nil: as fast as it likes.
+    var rate: CallerRate?
 
-    init(_ caller: Caller) {
+    init(_ caller: Caller, rate: CallerRate? = nil) {
         number = caller.number
-        isOperator = caller.isOperator
-        isTenant = caller.scope == .tenant
+        rights = Rights(caller.scopes)
+        isTenant = caller.isTenants
         tenants = caller.tenants.map { IDSet($0) }
+        self.rate = rate
     }
 }
 
@@ -25,12 +28,10 @@ struct Permission {
     let caller: UnsafePointer<KnownCaller>?
 
     var number: UInt64 { caller?.pointee.number ?? 0 }
-    /// Reserves, settles and records for the tenants that the token is for.
-    var charges: Bool { caller.map { !$0.pointee.isTenant } ?? true }
-    /// Sees all tenants at once.
-    var seesEverything: Bool {
-        caller.map { $0.pointee.isOperator && $0.pointee.tenants == nil } ?? true
-    }
+
+    @inline(__always)
+    func may(_ right: Right) -> Bool { caller?.pointee.rights.contains(right) ?? true }
+
     var isTenant: Bool { caller?.pointee.isTenant ?? false }
     /// Some tenants only.
     @inline(__always) var isLimited: Bool { caller != nil && caller?.pointee.tenants != nil }
@@ -40,6 +41,39 @@ struct Permission {
     func covers(_ tenantID: BorrowedBytes) -> Bool {
         guard let caller else { return true }
         return caller.pointee.tenants?.contains(tenantID) ?? true
+    }
+
+    /// Takes calls from what the caller may ask in this time. False: it is too fast.
+    @inline(__always)
+    func takes(_ calls: Int = 1, now: UInt64) -> Bool {
+        guard let caller, caller.pointee.rate != nil else { return true }
+        return caller.pointee.rate?.take(calls, now: now) ?? true
+    }
+
+    /// A call that was taken comes again.
+    @inline(never)
+    func giveBack() { caller?.pointee.rate?.giveBack() }
+}
+
+/// Whom the certificate of a connection names, and the latest answer of the authority about them.
+///
+/// Thread safety: belongs to the event loop of its connection.
+package final class CertifiedPeer {
+    let names: CertificateNames
+    fileprivate let known: UnsafeMutablePointer<KnownCaller>
+    fileprivate var isKnown = false
+    fileprivate var generation: UInt64 = 0
+    fileprivate var askedNanoseconds: UInt64 = 0
+
+    package init(_ names: CertificateNames) {
+        self.names = names
+        known = .allocate(capacity: 1)
+        known.initialize(to: Callers.nobody)
+    }
+
+    deinit {
+        known.deinitialize(count: 1)
+        known.deallocate()
     }
 }
 
@@ -52,9 +86,12 @@ struct Permission {
 final class Callers {
     /// Callers that are remembered.
     static let capacity = 64
-    /// Longer values are not remembered.
-    static let longestValue = 256
+    /// Longer values are not remembered here. Web tokens are a kilobyte long.
+    static let longestValue = 4_096
     static let lifetimeNanoseconds: UInt64 = 1_000_000_000
+    static var nobody: KnownCaller {
+        KnownCaller(Caller(number: 0, name: "", scopes: [], tenants: []))
+    }
 
     private struct Entry {
         var hash: UInt64 = 0
@@ -78,14 +115,18 @@ final class Callers {
 
     private let authority: TokenAuthority
     private let state: UnsafeMutablePointer<State>
+    /// Why the latest one that was asked about was not let in.
+    private(set) var refusal = Callers.unauthenticated
+    private static let unauthenticated = Failure(.unauthenticated)
+    private static let later = Failure(
+        .unavailable, detail: "The token cannot be verified now; try again")
 
     init(_ authority: TokenAuthority) {
         self.authority = authority
         state = .allocate(capacity: 1)
         state.initialize(to: State())
         state.pointee.entries.initialize(repeating: Entry(), count: Self.capacity + 1)
-        let nobody = KnownCaller(Caller(number: 0, name: "", scope: .tenant, tenants: []))
-        state.pointee.callers.initialize(repeating: nobody, count: Self.capacity + 1)
+        state.pointee.callers.initialize(repeating: Self.nobody, count: Self.capacity + 1)
     }
 
     deinit {
@@ -96,30 +137,72 @@ final class Callers {
         state.deallocate()
     }
 
-    /// Who sends a value of `authorization`; nil: nobody. Valid until the next call.
+    /// Who sends a value of `authorization`; where it is empty, whom the connection's certificate names; nil: nobody, and
+    /// `refusal` says why. Valid until the next call.
+    ///
+    /// - Parameters:
+    ///   - certified: nil: the connection has no certificate.
+    ///   - address: the peer's, without a port; asked for where the authority is.
     func find(
-        _ authorization: UnsafeRawBufferPointer, nowNanoseconds now: UInt64
+        _ authorization: UnsafeRawBufferPointer, certified: CertifiedPeer?,
+        nowNanoseconds now: UInt64, from address: @autoclosure () -> String
     ) -> UnsafePointer<KnownCaller>? {
         let generation = authority.generation
         let last = state.pointee.last
         if isGood(last, generation, now), isSame(last, authorization) {
             return UnsafePointer(state.pointee.callers + last)
         }
-        guard let bytes = authorization.baseAddress, authorization.count > 0 else { return nil }
+        guard let bytes = authorization.baseAddress, authorization.count > 0 else {
+            return find(certified, generation, now, address)
+        }
         guard authorization.count <= Self.longestValue else {
-            return ask(authorization, 0, generation, now, place: Self.capacity)
+            return ask(authorization, 0, generation, now, place: Self.capacity, address)
         }
         let hash = Bytes.hash(bytes, authorization.count)
         for place in 0..<Self.capacity
         where state.pointee.entries[place].hash == hash && isSame(place, authorization) {
             guard isGood(place, generation, now) else {
-                return ask(authorization, hash, generation, now, place: place)
+                return ask(authorization, hash, generation, now, place: place, address)
             }
             state.pointee.last = place
             return UnsafePointer(state.pointee.callers + place)
         }
-        return ask(authorization, hash, generation, now, place: nil)
+        return ask(authorization, hash, generation, now, place: nil, address)
     }
+
+    private func find(
+        _ certified: CertifiedPeer?, _ generation: UInt64, _ now: UInt64,
+        _ address: () -> String
+    ) -> UnsafePointer<KnownCaller>? {
+        if let certified, certified.isKnown, certified.generation == generation,
+            now &- certified.askedNanoseconds < Self.lifetimeNanoseconds
+        {
+            return UnsafePointer(certified.known)
+        }
+        let admission = admitted("", certified?.names, address)
+        certified?.isKnown = admission != nil
+        guard let admission, let certified else { return nil }
+        certified.known.pointee = KnownCaller(admission.caller, rate: admission.rate)
+        certified.generation = generation
+        certified.askedNanoseconds = now
+        return UnsafePointer(certified.known)
+    }
+
+    private func admitted(
+        _ authorization: String, _ names: CertificateNames?, _ address: () -> String
+    ) -> Admission? {
+        switch authority.judge(
+            authorization: authorization, certificate: names, from: address())
+        {
+        case .admitted(let admission): return admission
+        case .nobody: refusal = Self.unauthenticated
+        case .later: refusal = Self.later
+        }
+        return nil
+    }
+
+    /// A caller is too fast.
+    func noteHurry() { authority.noteHurry() }
 
     @inline(__always)
     private func isGood(_ place: Int, _ generation: UInt64, _ now: UInt64) -> Bool {
@@ -141,12 +224,12 @@ final class Callers {
     @inline(never)
     private func ask(
         _ value: UnsafeRawBufferPointer, _ hash: UInt64, _ generation: UInt64, _ now: UInt64,
-        place: Int?
+        place: Int?, _ address: () -> String
     ) -> UnsafePointer<KnownCaller>? {
         let text = String(decoding: value, as: UTF8.self)
-        guard let caller = authority.caller(authorization: text) else { return nil }
+        guard let admission = admitted(text, nil, address) else { return nil }
         let place = place ?? state.pointee.hand
-        state.pointee.callers[place] = KnownCaller(caller)
+        state.pointee.callers[place] = KnownCaller(admission.caller, rate: admission.rate)
         guard place < Self.capacity else { return UnsafePointer(state.pointee.callers + place) }
         if place == state.pointee.hand {
             state.pointee.hand = (place + 1) % Self.capacity

@@ -11,6 +11,9 @@ internal import Wire
 ///
 /// Thread safety: belongs to its event loop.
 package final class LimitService: GRPCService {
+    /// The full name of the service.
+    package static let name = "\(LimitServiceMethod.service)"
+
     /// The methods in the order of their ids.
     package static let methods: [MethodDescriptor] = LimitServiceMethod.allCases.map { method in
         MethodDescriptor(
@@ -176,9 +179,21 @@ package final class LimitService: GRPCService {
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
         beginBatch(call)
-        guard let permission = permission(of: call) else { return failed(Self.unauthenticated) }
+        guard let permission = permission(of: call) else { return .failed(strangersFailure) }
         let method = methods[call.method]
-        guard permission.charges || method == .getUsage else { return failed(Self.forbidden) }
+        guard permission.may(Self.right(of: method)) else { return failed(Self.forbidden) }
+        guard permission.takes(now: call.nowNanoseconds) else { return hurried() }
+        let outcome = unary(method, call, permission, request, &response)
+        // The same request comes again, and is one call.
+        if case .putOff = outcome { permission.giveBack() }
+        return outcome
+    }
+
+    @inline(__always)
+    private func unary(
+        _ method: LimitServiceMethod, _ call: CallContext, _ permission: Permission,
+        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
         switch method {
         case .checkAndReserve: return check(call, permission, request, &response)
         case .checkAndReserveBatch: return checkBatch(call, permission, request, &response)
@@ -193,14 +208,13 @@ package final class LimitService: GRPCService {
     }
 
     package func admit(_ call: CallContext) -> GRPCFailure? {
-        permission(of: call) == nil ? GRPCFailure(Self.unauthenticated, encoder: encoder) : nil
+        permission(of: call) == nil ? strangersFailure : nil
     }
 
     package func streamOpened(_ call: CallContext) -> GRPCFailure? {
-        guard let permission = permission(of: call) else {
-            return GRPCFailure(Self.unauthenticated, encoder: encoder)
-        }
-        return permission.charges ? nil : GRPCFailure(Self.forbidden, encoder: encoder)
+        guard let permission = permission(of: call) else { return strangersFailure }
+        let right = Self.right(of: methods[call.method])
+        return permission.may(right) ? nil : GRPCFailure(Self.forbidden, encoder: encoder)
     }
 
     /// One request of CheckAndReserveStream: a bad one is answered with `status_code`, and the stream goes on, unless
@@ -209,7 +223,14 @@ package final class LimitService: GRPCService {
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
         beginBatch(call)
-        guard let permission = permission(of: call) else { return failed(Self.unauthenticated) }
+        guard let permission = permission(of: call) else { return .failed(strangersFailure) }
+        // It may have been let do more when the stream began.
+        guard permission.may(.charge) else { return failed(Self.forbidden) }
+        guard permission.takes(now: call.nowNanoseconds) else {
+            noteHurry()
+            write(&response) { encoder.failedCheck(Self.tooFast, into: $0) }
+            return .done
+        }
         switch decoder.check(request) {
         case .failure(let failure):
             let violations = decoder.violations
@@ -222,12 +243,17 @@ package final class LimitService: GRPCService {
             let failure = lane.check(command, answer: &answers.pointee.check)
             holdIfNeeded(call)
             if let failure {
-                if lane.waitsForRoom { return .putOff }
+                if lane.waitsForRoom {
+                    permission.giveBack()
+                    return .putOff
+                }
                 write(&response) { encoder.failedCheck(failure, into: $0) }
             } else {
                 noteWithdrawal(call, command)
+                let disclosure = disclosure(to: permission)
                 write(&response) {
-                    encoder.check(answers.pointee.check, Subjects(command), into: $0)
+                    encoder.check(
+                        answers.pointee.check, Subjects(command), disclosure: disclosure, into: $0)
                 }
             }
         }
@@ -237,8 +263,13 @@ package final class LimitService: GRPCService {
     /// WatchUsage.
     package func watch(_ call: CallContext, request: UnsafeRawBufferPointer) -> GRPCFailure? {
         beginBatch(call)
-        guard let permission = permission(of: call) else {
-            return GRPCFailure(Self.unauthenticated, encoder: encoder)
+        guard let permission = permission(of: call) else { return strangersFailure }
+        guard permission.may(.readUsage) else {
+            return GRPCFailure(Self.forbidden, encoder: encoder)
+        }
+        guard permission.takes(now: call.nowNanoseconds) else {
+            noteHurry()
+            return GRPCFailure(Self.tooFast, encoder: encoder)
         }
         let tenantID: BorrowedBytes
         switch decoder.watch(request) {
@@ -253,13 +284,11 @@ package final class LimitService: GRPCService {
             }
             tenant = lane.number(ofTenant: tenantID)
             if tenant == nil { return GRPCFailure(Self.unknownTenant, encoder: encoder) }
-        } else if !permission.seesEverything {
+        } else if !permission.may(.watchEverything) || permission.isLimited {
             return GRPCFailure(Self.forbidden, encoder: encoder)
         }
-        return watches.open(
-            call, tenant: tenant, isTenant: permission.isTenant, isLimited: permission.isLimited
-        )
-        .map { GRPCFailure($0, encoder: encoder) }
+        return watches.open(call, tenant: tenant, tenantID, permission)
+            .map { GRPCFailure($0, encoder: encoder) }
     }
 
     package func streamWritable(_ token: CallToken) { watches.writable(token) }
@@ -268,10 +297,21 @@ package final class LimitService: GRPCService {
 
     // MARK: Access
 
-    private static let unauthenticated = Failure(.unauthenticated)
+    /// What a method is. WatchUsage of all tenants asks for more.
+    static func right(of method: LimitServiceMethod) -> Right {
+        switch method {
+        case .checkAndReserve, .checkAndReserveBatch, .checkAndReserveStream, .commit, .release,
+            .extend, .recordUsage:
+            .charge
+        case .getUsage, .watchUsage: .readUsage
+        }
+    }
+
     private static let forbidden = Failure(.forbidden)
     private static let otherTenant = Failure(
         .forbidden, detail: "The token is not for this tenant")
+    private static let tooFast = Failure(
+        .tooManyRequests, detail: "The caller has made more calls than it may in a second")
     private static let unknownTenant = Failure(
         .notFound, pointer: "/tenant_id", detail: "No such tenant")
 
@@ -280,11 +320,33 @@ package final class LimitService: GRPCService {
     private func permission(of call: CallContext) -> Permission? {
         guard let callers else { return Permission(caller: nil) }
         guard
-            let caller = callers.find(call.authorization, nowNanoseconds: call.nowNanoseconds)
+            let caller = callers.find(
+                call.authorization, certified: call.certified,
+                nowNanoseconds: call.nowNanoseconds, from: call.peerAddress)
         else { return nil }
         lane.caller = caller.pointee.number
         lane.isLimited = caller.pointee.tenants != nil
         return Permission(caller: caller)
+    }
+
+    /// Why a call is refused whose caller is nobody, or cannot be told now.
+    private var strangersFailure: GRPCFailure {
+        GRPCFailure(
+            callers?.refusal ?? Failure(.unauthenticated), encoder: encoder, isStrangers: true)
+    }
+
+    @inline(never)
+    private func hurried() -> CallOutcome {
+        noteHurry()
+        return failed(Self.tooFast)
+    }
+
+    private func noteHurry() { callers?.noteHurry() }
+
+    /// What a caller may see of the tenant that the lane's last call was about.
+    @inline(__always)
+    private func disclosure(to permission: Permission) -> Disclosure {
+        permission.isTenant && !lane.disclosesLimits ? .profilesOnly : .full
     }
 
     /// Why a caller cannot settle a reservation, which for one that it may not see, or takes for another tenant's, is
@@ -315,10 +377,14 @@ package final class LimitService: GRPCService {
         holdIfNeeded(call)
         if let failure { return ended(failure) }
         noteWithdrawal(call, command)
+        let disclosure = disclosure(to: permission)
         if call.denyAsStatus, let denial = Denial(answers.pointee.check) {
-            return denied(denial, Subjects(command))
+            return denied(denial, Subjects(command), disclosure)
         }
-        write(&response) { encoder.check(answers.pointee.check, Subjects(command), into: $0) }
+        write(&response) {
+            encoder.check(
+                answers.pointee.check, Subjects(command), disclosure: disclosure, into: $0)
+        }
         return .done
     }
 
@@ -330,6 +396,10 @@ package final class LimitService: GRPCService {
         switch decoder.batch(request) {
         case .success(let decoded): count = decoded
         case .failure(let failure): return refused(failure)
+        }
+        // Each entry is a call; the first one was taken, and the others are owed.
+        if call.progress == 0, count > 1 {
+            _ = permission.takes(count - 1, now: call.nowNanoseconds)
         }
         for index in min(call.progress, count)..<count {
             switch decoder.batchEntry(index) {
@@ -354,8 +424,11 @@ package final class LimitService: GRPCService {
                 } else {
                     // Even if this entry need not wait: a later one may make the whole answer late.
                     Withdrawal.note(command, answers.pointee.check, in: call)
+                    let disclosure = disclosure(to: permission)
                     write(&response) {
-                        encoder.batchResult(answers.pointee.check, Subjects(command), into: $0)
+                        encoder.batchResult(
+                            answers.pointee.check, Subjects(command), disclosure: disclosure,
+                            into: $0)
                     }
                 }
             }
@@ -378,8 +451,10 @@ package final class LimitService: GRPCService {
             let failure = lane.commit(command, answer: &answers.pointee.commit)
             holdIfNeeded(call)
             if let failure { return ended(failure) }
+            let disclosure = disclosure(to: permission)
             write(&response) {
-                encoder.commit(answers.pointee.commit, reservationSubjects, into: $0)
+                encoder.commit(
+                    answers.pointee.commit, reservationSubjects, disclosure: disclosure, into: $0)
             }
             return .done
         }
@@ -421,11 +496,13 @@ package final class LimitService: GRPCService {
             let failure = lane.extend(command, answer: &answers.pointee.extend)
             holdIfNeeded(call)
             if let failure { return ended(failure) }
+            let disclosure = disclosure(to: permission)
             if call.denyAsStatus, let denial = Denial(answers.pointee.extend) {
-                return denied(denial, reservationSubjects)
+                return denied(denial, reservationSubjects, disclosure)
             }
             write(&response) {
-                encoder.extend(answers.pointee.extend, reservationSubjects, into: $0)
+                encoder.extend(
+                    answers.pointee.extend, reservationSubjects, disclosure: disclosure, into: $0)
             }
             return .done
         }
@@ -442,7 +519,11 @@ package final class LimitService: GRPCService {
             let failure = lane.record(command, answer: &answers.pointee.record)
             holdIfNeeded(call)
             if let failure { return ended(failure) }
-            write(&response) { encoder.record(answers.pointee.record, Subjects(command), into: $0) }
+            let disclosure = disclosure(to: permission)
+            write(&response) {
+                encoder.record(
+                    answers.pointee.record, Subjects(command), disclosure: disclosure, into: $0)
+            }
             return .done
         }
     }
@@ -458,11 +539,10 @@ package final class LimitService: GRPCService {
             let failure = lane.usage(query, answer: &answers.pointee.usage)
             holdIfNeeded(call)
             if let failure { return ended(failure) }
-            let isHidden = permission.isTenant && !lane.disclosesLimits
+            let disclosure = disclosure(to: permission)
             write(&response) {
                 encoder.usage(
-                    answers.pointee.usage, Subjects(query),
-                    disclosure: isHidden ? .profilesOnly : .full, into: $0)
+                    answers.pointee.usage, Subjects(query), disclosure: disclosure, into: $0)
             }
             return .done
         }
@@ -512,9 +592,13 @@ package final class LimitService: GRPCService {
     }
 
     /// A denial for a caller that wants it as a status.
-    private func denied(_ denial: Denial, _ subjects: Subjects) -> CallOutcome {
-        let row = denial.code(.full).row
-        let details = GRPCFailure.bytes { encoder.status(denial, subjects, into: $0) }
+    private func denied(
+        _ denial: Denial, _ subjects: Subjects, _ disclosure: Disclosure
+    ) -> CallOutcome {
+        let row = denial.code(disclosure).row
+        let details = GRPCFailure.bytes {
+            encoder.status(denial, subjects, disclosure: disclosure, into: $0)
+        }
         return .failed(GRPCFailure(GRPCCode(row.status), "\(row.detail)", details: details))
     }
 }
@@ -524,13 +608,14 @@ extension GRPCFailure {
     ///
     /// - Parameter violations: the decoder's findings; empty: the failure alone is told.
     convenience init(
-        _ failure: Failure, _ violations: Violations = Violations(), encoder: ResponseEncoder
+        _ failure: Failure, _ violations: Violations = Violations(), encoder: ResponseEncoder,
+        isStrangers: Bool? = nil
     ) {
         let details = Self.bytes { encoder.status(failure, violations: violations, into: $0) }
         let message = Self.bytes { encoder.statusMessage(failure, into: $0) }
         self.init(
             GRPCCode(failure.code.row.status), String(decoding: message, as: UTF8.self),
-            details: details)
+            details: details, isStrangers: isStrangers)
     }
 
     fileprivate static func bytes(

@@ -1,3 +1,4 @@
+internal import Access
 internal import Engine
 internal import HTTP2
 internal import Limits
@@ -55,8 +56,13 @@ final class UsageWatches {
         let token: CallToken
         /// The value of `authorization`; a token that is revoked or expires ends its watches.
         let authorization: [UInt8]
+        /// Whom the connection's certificate names; nil: it has none.
+        let certified: CertifiedPeer?
+        let peerAddress: String
         /// Limits are hidden unless the tenant's settings say otherwise.
         let isTenant: Bool
+        /// Empty: of everything.
+        let tenantID: [UInt8]
         var walk: UsageWatch
         var isSnapshotSent = false
         var isCongested = false
@@ -64,11 +70,23 @@ final class UsageWatches {
         /// When its walk goes on, on the monotonic clock; `.max`: when its part of the batch has left.
         var dueNanoseconds: UInt64 = 0
 
-        init(_ call: CallContext, tenant: Int?, isTenant: Bool) {
+        init(_ call: CallContext, tenant: Int?, _ tenantID: BorrowedBytes, isTenant: Bool) {
             token = call.token
             authorization = Array(call.authorization)
+            certified = call.certified
+            peerAddress = call.peerAddress
             self.isTenant = isTenant
+            self.tenantID = Array(tenantID)
             walk = UsageWatch(tenant: tenant)
+        }
+
+        /// Whether its caller may still have it: what it is let do may have changed since.
+        func isAllowed(_ permission: Permission) -> Bool {
+            if tenantID.isEmpty {
+                return permission.may(.watchEverything) && !permission.isLimited
+            }
+            return permission.may(.readUsage) && permission.isTenant == isTenant
+                && tenantID.withUnsafeBytes { permission.covers($0) }
         }
     }
 
@@ -130,14 +148,16 @@ final class UsageWatches {
     ///
     /// - Parameters:
     ///   - tenant: a number; nil: everything.
-    ///   - isTenant: the caller may not see limits, unless the tenant's settings say so.
-    ///   - isLimited: the caller may act for some tenants only.
+    ///   - tenantID: its id; empty: everything.
+    ///   - permission: of the caller: of scope tenant it may not see limits, unless the tenant's settings say so.
     /// - Returns: why it is refused; nil: it is not.
-    func open(_ call: CallContext, tenant: Int?, isTenant: Bool, isLimited: Bool) -> Failure? {
+    func open(
+        _ call: CallContext, tenant: Int?, _ tenantID: BorrowedBytes, _ permission: Permission
+    ) -> Failure? {
         guard watches.count < bounds.watches else {
             return Failure(.tooManyRequests, detail: "There are as many watches as there may be")
         }
-        if let tenant, isLimited, isScarce {
+        if let tenant, permission.isLimited, isScarce {
             let ofTenant = watches.count { $0.walk.tenant == tenant }
             guard ofTenant * 100 < bounds.watches * bounds.tenantShare else {
                 return Failure(
@@ -153,7 +173,7 @@ final class UsageWatches {
                     detail: "There are as many watches of all tenants as there may be")
             }
         }
-        watches.append(Watch(call, tenant: tenant, isTenant: isTenant))
+        watches.append(Watch(call, tenant: tenant, tenantID, isTenant: permission.isTenant))
         return nil
     }
 
@@ -211,9 +231,13 @@ final class UsageWatches {
     private func collect(_ watch: Watch, _ now: UInt64, _ budget: inout Int) {
         if let callers {
             let caller = watch.authorization.withUnsafeBytes {
-                callers.find($0, nowNanoseconds: now)
+                callers.find(
+                    $0, certified: watch.certified, nowNanoseconds: now, from: watch.peerAddress)
             }
-            if caller == nil { return add(watch, .failure(Failure(.unauthenticated))) }
+            guard let caller else { return add(watch, .failure(callers.refusal)) }
+            guard watch.isAllowed(Permission(caller: caller)) else {
+                return add(watch, .failure(Failure(.forbidden)))
+            }
         }
         var byteCount = 0
         while byteCount < bounds.bytes {

@@ -11,6 +11,8 @@ struct ActiveCall {
     var heldAnswers = 0
     /// Its request is not complete: it is in the table for its deadline alone.
     var awaitsBody = false
+    /// A unary call: its answer is compressed.
+    var isPacked = false
     /// Its caller has been told how it ended, or is gone: held answers are taken back, not sent.
     var isOver = false
     /// How the call ends when all held answers have left.

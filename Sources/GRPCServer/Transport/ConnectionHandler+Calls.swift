@@ -27,8 +27,9 @@ extension ConnectionHandler {
     /// The head of a request is there and its body is not: a stranger's is not waited for.
     private func awaitBody(_ stream: StreamHandle, method: Int, deadline: UInt64) {
         if let failure = service.admit(loop.call) { return fail(stream, failure) }
-        if !isKnown { becomeKnown() }
-        guard deadline != .max else { return }
+        noteCaller(method, nil)
+        // A stranger's is counted.
+        guard deadline != .max || !isKnown else { return }
         var call = ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline)
         call.awaitsBody = true
         calls.add(call)
@@ -49,7 +50,8 @@ extension ConnectionHandler {
         } else if !head.isReadable {
             fail(
                 stream,
-                GRPCFailure(.unimplemented, "grpc-encoding is not supported, send identity"))
+                GRPCFailure(
+                    .unimplemented, "grpc-encoding is not supported, send identity or gzip"))
         } else {
             fail(stream, Self.tooLarge)
         }
@@ -66,6 +68,9 @@ extension ConnectionHandler {
         let method = Int(head.pointee.route)
         let deadline = deadlineNanoseconds(head)
         guard deadline > nowNanoseconds else { return fail(stream, Self.deadlineExceeded) }
+        if !isKnown, let failure = admitStranger(stream, method, events) {
+            return fail(stream, failure)
+        }
         prepareCall(stream, head, method: method, deadline: deadline)
         let kind = loop.limits[method].kind
         if !events.contains(.end), kind == .unary || kind == .serverStreaming {
@@ -99,7 +104,7 @@ extension ConnectionHandler {
             method: method, token: token(stream),
             nowNanoseconds: nowNanoseconds, deadlineNanoseconds: deadline,
             authorization: session.authorization(stream), denyAsStatus: head.pointee.denyAsStatus,
-            connection: self)
+            compresses: head.pointee.acceptsGzip && compresses(head), connection: self)
     }
 
     func token(_ stream: StreamHandle) -> CallToken {
@@ -114,14 +119,16 @@ extension ConnectionHandler {
         switch GRPCFraming.parse(body, maximumBytes: limit) {
         case .complete(let request, let consumed) where consumed == body.count:
             return request
-        case .complete:
+        case .compressed(let packed, let consumed) where consumed == body.count:
+            return unpackSingle(stream, packed, method: method, maximumBytes: limit)
+        case .complete, .compressed:
             fail(stream, GRPCFailure(.unimplemented, "more than one request message"))
         case .incomplete where body.isEmpty:
             fail(stream, GRPCFailure(.unimplemented, "no request message"))
         case .incomplete:
             fail(stream, Self.cutShort)
-        case .compressed:
-            fail(stream, Self.compressed)
+        case .malformed:
+            fail(stream, Self.wrongFlag)
         case .tooLarge:
             fail(stream, Self.tooLarge)
         }
@@ -143,20 +150,23 @@ extension ConnectionHandler {
     ) {
         var response = buffer
         let failure: GRPCFailure?
+        var isPacked = false
         switch service.unary(loop.call, request: request, response: &response) {
         case .done:
             response.close()
             failure = nil
+            if loop.call.values.pointee.compresses { isPacked = pack(response) }
         case .failed(let reason):
             response.cancel()
             failure = reason
         case .putOff:
             return putOff(stream, method: method, deadline: deadline, undo)
         }
-        if !isKnown, failure?.code != .unauthenticated { becomeKnown() }
+        if !isKnown { noteCaller(method, failure) }
         if loop.call.values.pointee.isHeld {
             return hold(
-                stream, failure, method: method, deadline: deadline, kept(undo, failure))
+                stream, failure, method: method, deadline: deadline, isPacked: isPacked,
+                kept(undo, failure))
         }
         answeredAtOnce &+= 1
         if isLate(deadline) {
@@ -164,7 +174,7 @@ extension ConnectionHandler {
             fail(stream, Self.deadlineExceeded)
         } else {
             kept(undo, failure).forget()
-            answer(stream, failure)
+            answer(stream, failure, isPacked: isPacked)
         }
     }
 
@@ -200,6 +210,11 @@ extension ConnectionHandler {
         let (stream, method) = (waiting.stream, call.pointee.method)
         let deadline = call.pointee.deadlineNanoseconds
         guard !isLate(deadline) else { return finishCall(call, Self.deadlineExceeded) }
+        if GRPCFraming.isCompressed(session.input(stream)) {
+            guard loop.unpacking.take() else { return awaitUnpacking() }
+            mayUnpack = true
+        }
+        defer { mayUnpack = false }
         calls.remove(call)
         putOffCall = nil
         // What it took until here counts as the time that its answer took.
@@ -211,9 +226,10 @@ extension ConnectionHandler {
         loop.call.values.pointee.isHeld = waiting.isHeld
         let undo = AnswerUndo(loop, noted: waiting.undo)
         guard let request = singleRequest(stream, method) else { return undo.withdraw() }
-        decideUnary(
-            stream, request, method: method, deadline: deadline, ResponseBuffer(resuming: output),
-            undo)
+        // What waited to be unpacked alone was not begun.
+        let response =
+            output.pointee.isEmpty ? ResponseBuffer(output) : ResponseBuffer(resuming: output)
+        decideUnary(stream, request, method: method, deadline: deadline, response, undo)
     }
 
     /// The unary request that was put off will not be decided: what was done of it is taken back.
@@ -224,9 +240,11 @@ extension ConnectionHandler {
         waiting.undo.withUnsafeBytes { service.withdraw($0) }
     }
 
-    private func answer(_ stream: StreamHandle, _ failure: GRPCFailure?) {
+    private func answer(_ stream: StreamHandle, _ failure: GRPCFailure?, isPacked: Bool) {
         if let failure { return fail(stream, failure) }
-        session.respond(stream, headers: loop.okHeaders, trailers: loop.okTrailers)
+        session.respond(
+            stream, headers: isPacked ? loop.gzipHeaders : loop.okHeaders,
+            trailers: loop.okTrailers)
     }
 
     /// Whether a deadline has passed by now.
@@ -240,11 +258,12 @@ extension ConnectionHandler {
     /// Keeps the answer that stands in a unary call's output, or its failure, until its ticket.
     private func hold(
         _ stream: StreamHandle, _ failure: GRPCFailure?, method: Int, deadline: UInt64,
-        _ undo: consuming AnswerUndo
+        isPacked: Bool, _ undo: consuming AnswerUndo
     ) {
         session.consume(stream, byteCount: session.input(stream).count)
         var call = ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline)
         if let failure { call.ending = .failed(failure) }
+        call.isPacked = isPacked
         let answerBytes = session.output(stream)?.pointee.count ?? 0
         _ = hold(calls.add(call), answerBytes: answerBytes, undo)
     }
@@ -287,16 +306,16 @@ extension ConnectionHandler {
             }
             endIfOver(answer.stream)
         } else {
-            let ending = call.pointee.ending
+            let (ending, isPacked) = (call.pointee.ending, call.pointee.isPacked)
             calls.remove(call)
             if isGone {
                 session.release(answer.stream)
             } else if isLate {
                 fail(answer.stream, Self.deadlineExceeded)
             } else if case .failed(let failure) = ending {
-                self.answer(answer.stream, failure)
+                self.answer(answer.stream, failure, isPacked: false)
             } else {
-                self.answer(answer.stream, nil)
+                self.answer(answer.stream, nil, isPacked: isPacked)
             }
         }
         return !isGone && !isLate
@@ -358,13 +377,13 @@ extension ConnectionHandler {
     func fail(_ stream: StreamHandle, _ failure: GRPCFailure, keep: Bool = false) {
         ReplyHeaders.fill(&loop.fields, with: failure)
         if failure.code == .unimplemented {
-            [UInt8]("identity".utf8).withUnsafeBytes {
+            [UInt8]("identity,gzip".utf8).withUnsafeBytes {
                 loop.fields.append(name: "grpc-accept-encoding", value: $0)
             }
         }
         session.reject(
             stream, headers: loop.okHeaders, fields: loop.fields,
-            isStrangers: failure.code == .unauthenticated, keep: keep)
+            isStrangers: failure.isStrangers, keep: keep)
     }
 
     /// The peer has reset the stream, or the connection is gone, or the stream was kept and is done.
@@ -384,7 +403,7 @@ extension ConnectionHandler {
 
     static let deadlineExceeded = GRPCFailure(.deadlineExceeded, "the deadline has passed")
     static let cutShort = GRPCFailure(.internal, "the request message is cut short")
-    static let compressed = GRPCFailure(.internal, "a compressed message without grpc-encoding")
+    static let wrongFlag = GRPCFailure(.internal, "a message is compressed or not: 1 or 0")
     static let shuttingDown = GRPCFailure(.unavailable, "the server is shutting down")
     static let retired = GRPCFailure(.unavailable, "the connection has come to its end")
     static let tooMuchMetadata = GRPCFailure(

@@ -40,6 +40,33 @@ extension ConnectionHandler {
 
     // MARK: Place
 
+    /// A call was taken or refused: whoever was not refused as nobody has shown who it is, unless everybody may call.
+    func noteCaller(_ method: Int, _ failure: GRPCFailure?) {
+        guard !isKnown, failure?.isStrangers != true, !loop.limits[method].isOpen else {
+            return
+        }
+        becomeKnown()
+    }
+
+    /// A stranger calls a method that is open to everybody: that counts as if it were refused, and few may go on at a time.
+    ///
+    /// - Returns: why it is refused; nil: it is not.
+    func admitStranger(
+        _ stream: StreamHandle, _ method: Int, _ events: StreamEvents
+    ) -> GRPCFailure? {
+        let limits = loop.limits[method]
+        guard limits.isOpen else { return nil }
+        session.chargeStranger(stream)
+        let endsWithItsRead = events.contains(.end) && limits.kind == .unary
+        guard endsWithItsRead || calls.count < loop.configuration.maximumStrangerCalls else {
+            return Self.tooManyStrangers
+        }
+        return nil
+    }
+
+    private static let tooManyStrangers = GRPCFailure(
+        .resourceExhausted, "as many calls as a connection may have that showed no token")
+
     /// The peer has shown who it is: others are closed before it, and it may do more at once.
     func becomeKnown() {
         isKnown = true

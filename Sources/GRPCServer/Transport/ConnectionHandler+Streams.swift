@@ -3,6 +3,8 @@ internal import HTTP2
 /// The state of a streaming call.
 final class StreamCall {
     let kind: MethodKind
+    /// Its answers may leave compressed.
+    let compresses: Bool
     /// Answers in the order of their requests, prefix included, from the first that is held on.
     let waiting: UnsafeMutablePointer<ByteQueue>
     /// The number of its last held answer; while that is held, what follows stands behind it.
@@ -17,8 +19,9 @@ final class StreamCall {
     /// A client stream's one answer was asked for.
     var isConcluded = false
 
-    init(kind: MethodKind) {
+    init(kind: MethodKind, compresses: Bool) {
         self.kind = kind
+        self.compresses = compresses
         waiting = .allocate(capacity: 1)
         waiting.initialize(to: ByteQueue())
     }
@@ -36,17 +39,18 @@ extension ConnectionHandler {
     func openServerStream(
         _ stream: StreamHandle, _ request: UnsafeRawBufferPointer, method: Int, deadline: UInt64
     ) {
-        let streaming = StreamCall(kind: .serverStreaming)
+        let streaming = StreamCall(
+            kind: .serverStreaming, compresses: loop.call.values.pointee.compresses)
         calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
                 streaming: streaming))
         if let failure = service.watch(loop.call, request: request) {
             if let call = calls[stream] { calls.remove(call) }
-            if !isKnown, failure.code != .unauthenticated { becomeKnown() }
+            noteCaller(method, failure)
             return fail(stream, failure)
         }
-        if !isKnown { becomeKnown() }
+        noteCaller(method, nil)
         guard calls[stream] != nil else { return }  // ended within `watch`
         startAnswers(stream, streaming)
     }
@@ -55,8 +59,9 @@ extension ConnectionHandler {
         _ stream: StreamHandle, _ events: StreamEvents, method: Int, deadline: UInt64
     ) {
         if let failure = service.streamOpened(loop.call) { return fail(stream, failure) }
-        if !isKnown { becomeKnown() }
-        let streaming = StreamCall(kind: loop.limits[method].kind)
+        noteCaller(method, nil)
+        let streaming = StreamCall(
+            kind: loop.limits[method].kind, compresses: loop.call.values.pointee.compresses)
         calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
@@ -69,7 +74,8 @@ extension ConnectionHandler {
     func startAnswers(_ stream: StreamHandle, _ streaming: StreamCall) {
         guard !streaming.isStarted else { return }
         streaming.isStarted = true
-        session.respond(stream, headers: loop.okHeaders)
+        session.respond(
+            stream, headers: streaming.compresses ? loop.gzipHeaders : loop.okHeaders)
     }
 
     // MARK: Requests
@@ -114,7 +120,7 @@ extension ConnectionHandler {
             }
             let body = session.input(stream)
             let limit = loop.limits[call.pointee.method].maximumRequestBytes
-            switch GRPCFraming.parse(body, maximumBytes: limit) {
+            switch parse(stream, body, maximumBytes: limit) {
             case .complete(let request, let consumed):
                 guard take(call, streaming, request, output) else { return session.push(stream) }
                 session.consume(stream, byteCount: consumed)
@@ -122,10 +128,11 @@ extension ConnectionHandler {
                 if streaming.isHalfClosed { conclude(call, streaming, body, output) }
                 if calls[stream] != nil { session.push(stream) }
                 return
-            case .compressed:
-                return endInTurn(call, Self.compressed)
-            case .tooLarge:
-                return endInTurn(call, Self.tooLarge)
+            case .waits:
+                awaitUnpacking()
+                return session.push(stream)
+            case .failed(let failure):
+                return endInTurn(call, failure)
             }
         }
         session.push(stream)
@@ -176,6 +183,7 @@ extension ConnectionHandler {
             return true
         case .done:
             response.close()
+            if streaming.compresses { pack(response) }
         case .failed(let failure):
             response.cancel()
             if !isHeld {
@@ -237,7 +245,9 @@ extension ConnectionHandler {
         var response = ResponseBuffer(output)
         var failure: GRPCFailure?
         switch service.halfClosed(loop.call, response: &response) {
-        case .done: response.close()
+        case .done:
+            response.close()
+            if streaming.compresses { pack(response) }
         case .failed(let reason):
             response.cancel()
             failure = reason
@@ -303,6 +313,7 @@ extension ConnectionHandler {
         var response = ResponseBuffer(output)
         encode(&response)
         response.close()
+        if streaming.compresses { pack(response) }
         startAnswers(token.stream, streaming)
         session.push(token.stream)
         return .sent

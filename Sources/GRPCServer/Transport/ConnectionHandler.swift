@@ -1,7 +1,9 @@
+internal import Access
 internal import Admission
 internal import Glibc
 internal import HTTP2
 internal import NIOCore
+internal import TransportSecurity
 
 /// One connection: bytes between its channel and its HTTP/2 session. Calls are in
 /// `ConnectionHandler+Calls.swift` and `ConnectionHandler+Streams.swift`, time and memory in
@@ -22,6 +24,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let peer: String
     /// Its place among the server's connections.
     let admission: ConnectionPlace
+    /// nil: the connection is plaintext.
+    private let tls: TLSSession?
     private(set) var place: (index: UInt32, generation: UInt32) = (0, 0)
     /// Whether `place` is taken.
     private var isPlaced = false
@@ -46,8 +50,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let calls = CallTable()
     /// Bytes that this connection's part of the answers that the loop holds keeps.
     var heldBytes = 0
-    /// Set while a request waits for room: nothing more is decided or read.
+    /// Set while a request waits for room, or to be unpacked: nothing more is decided or read.
     private(set) var isPutOff = false
+    /// The unary request that waited may be unpacked.
+    var mayUnpack = false
     /// The unary request that waits; nil: messages of a stream do, which stay where they are.
     var putOffCall: PutOffCall?
     /// Answers given since the last write that need not wait for the disk.
@@ -57,12 +63,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Whether the peer has shown who it is.
     var isKnown = false
+    /// Whom its certificate names; nil: it has none.
+    let certified: CertifiedPeer?
+    private var hasRead = false
 
-    init(loop: ServerLoop, service: any GRPCService, peer: String, admission: ConnectionPlace) {
+    init(
+        loop: ServerLoop, service: any GRPCService, peer: String, admission: ConnectionPlace,
+        tls: TLSSession? = nil
+    ) {
         self.loop = loop
         self.service = service
         self.peer = peer
         self.admission = admission
+        self.tls = tls
+        certified = tls?.identity.map {
+            CertifiedPeer(CertificateNames(dnsNames: $0.dnsNames, uris: $0.uris))
+        }
         session = ServerSession(
             configuration: loop.configuration.session, memory: loop.memory, routes: loop.routes)
         share = PeerMemoryShare(of: loop.configuration.peerMemory)
@@ -117,6 +133,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         nowNanoseconds = loop.clock()
         let bytes = unwrapInboundIn(data)
         guard !life.isClosing else { return perform(life.discard(bytes.readableBytes)) }
+        if !hasRead {
+            hasRead = true
+            if tls == nil, Misdirection.isTLS(bytes) { return turnAway() }
+        }
         let taken = bytes.withUnsafeReadableBytes {
             session.receive($0, nowNanoseconds: nowNanoseconds)
         }
@@ -125,6 +145,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         isRunning = true
         _ = decide()
         isRunning = false
+    }
+
+    /// The peer begins a TLS handshake. It was sent SETTINGS already, which its library takes for no TLS, and says so.
+    private func turnAway() {
+        loop.configuration.onTLS(peer)
+        closeAfterOutput()
     }
 
     /// Keeps what the session has not taken for a turn of its own.
@@ -175,7 +201,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is Evicted { makeRoom() } else { context.fireUserInboundEventTriggered(event) }
+        switch event {
+        case is Evicted: makeRoom()
+        case is PeerDismissed: perform(life.evict(loop.clock(), isServed: false))
+        default: context.fireUserInboundEventTriggered(event)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -230,7 +260,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
         loop.putOff(self)
     }
 
-    /// There may be room for what was put off.
+    /// A compressed message waits for its turn.
+    func awaitUnpacking() {
+        guard !isPutOff else { return }
+        isPutOff = true
+        loop.unpacking.wait(self)
+    }
+
+    /// There may be room for what was put off, or its turn has come.
     func resume() {
         isPutOff = false
         guard context != nil else { return }
@@ -302,8 +339,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard let context else { return }
         let channel = context.channel
         guard let options = channel as? any SocketOptionProvider else { return close() }
-        options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-            .whenComplete { _ in channel.close(promise: nil) }
+        let linger = options.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        linger.assumeIsolated().whenComplete { [tls] _ in
+            // TLS has no last word either.
+            if let tls { tls.closeAtOnce() } else { channel.close(promise: nil) }
+        }
     }
 
     /// Closes at once.

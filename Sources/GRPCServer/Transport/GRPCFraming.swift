@@ -9,22 +9,28 @@ enum GRPCFraming {
         case incomplete
         /// A message and the bytes it takes with its prefix.
         case complete(UnsafeRawBufferPointer, consumed: Int)
-        /// The compressed flag is set, or is no flag at all.
-        case compressed
+        /// The same, compressed.
+        case compressed(UnsafeRawBufferPointer, consumed: Int)
+        /// The compressed flag is neither set nor unset.
+        case malformed
         case tooLarge
     }
+
+    /// Whether the message at the front of `body` is compressed.
+    static func isCompressed(_ body: UnsafeRawBufferPointer) -> Bool { body.first == 1 }
 
     /// Reads the message at the front of `body`.
     static func parse(_ body: UnsafeRawBufferPointer, maximumBytes: Int) -> Message {
         guard body.count >= prefixBytes, let base = body.baseAddress else { return .incomplete }
-        guard body[0] == 0 else { return .compressed }
+        guard body[0] <= 1 else { return .malformed }
         let length = Int(
             UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
         guard length <= maximumBytes else { return .tooLarge }
         guard body.count - prefixBytes >= length else { return .incomplete }
-        return .complete(
-            UnsafeRawBufferPointer(start: base + prefixBytes, count: length),
-            consumed: prefixBytes + length)
+        let message = UnsafeRawBufferPointer(start: base + prefixBytes, count: length)
+        return body[0] == 0
+            ? .complete(message, consumed: prefixBytes + length)
+            : .compressed(message, consumed: prefixBytes + length)
     }
 
     /// `grpc-message`: bytes outside of printable ASCII, and "%", become "%XX". Cut at 1 KiB.

@@ -3,6 +3,7 @@ internal import HTTP2
 package import NIOCore
 internal import NIOPosix
 package import Telemetry
+internal import TransportSecurity
 
 /// A gRPC server over HTTP/2: listens, spreads connections over its event loops, and drains.
 ///
@@ -39,7 +40,7 @@ package final class GRPCServer: Sendable {
         makeService: @escaping @Sendable (ServerLoop) -> any GRPCService
     ) async throws -> GRPCServer {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
-        let routes = RouteTable(methods: methods)
+        let routes = RouteTable(methods: methods, echoing: configuration.echoedFields)
         let loops = group.makeIterator().enumerated().map { index, eventLoop in
             ServerLoop(
                 index: index, eventLoop: eventLoop, configuration: configuration,
@@ -99,17 +100,41 @@ package final class GRPCServer: Sendable {
                 evict: { channel.pipeline.fireUserInboundEventTriggered(Evicted()) })
         else { return channel.eventLoop.makeFailedFuture(NotAccepted()) }
         let peer = "\(host):\(address?.port ?? 0)"
-        let prepared =
-            configuration.prepareChannel?(channel) ?? channel.eventLoop.makeSucceededVoidFuture()
-        return prepared.flatMapThrowing {
-            guard let service = loop.service else { throw NotAccepted() }
-            let handler = ConnectionHandler(
-                loop: loop, service: service, peer: peer, admission: place)
-            try channel.pipeline.syncOperations.addHandler(handler)
-        }.flatMapErrorThrowing { error in
-            place.give()
-            throw error
+        return channel.eventLoop.makeCompletedFuture {
+            do {
+                guard let tls = configuration.tls else {
+                    return try begin(channel, loop, peer, place, nil)
+                }
+                try tls.secure(channel, keepsWatch: false) { outcome in
+                    switch outcome {
+                    case .established(let session):
+                        do {
+                            // Nobody waits for a loop that has drained.
+                            guard !loop.isDraining else { throw NotAccepted() }
+                            try begin(channel, loop, peer, place, session)
+                        } catch {
+                            place.give()
+                            throw error
+                        }
+                    case .failed: place.give(unpaidAtNanoseconds: configuration.clock())
+                    }
+                }
+            } catch {
+                place.give()
+                throw error
+            }
         }
+    }
+
+    /// Begins HTTP/2.
+    private static func begin(
+        _ channel: any Channel, _ loop: ServerLoop, _ peer: String, _ place: ConnectionPlace,
+        _ session: TLSSession?
+    ) throws {
+        guard let service = loop.service else { throw NotAccepted() }
+        let handler = ConnectionHandler(
+            loop: loop, service: service, peer: peer, admission: place, tls: session)
+        try channel.pipeline.syncOperations.addHandler(handler)
     }
 
     /// How long requests have taken since the start, from the read that brought the last of a request's bytes until its
@@ -160,4 +185,4 @@ package final class GRPCServer: Sendable {
 struct NotAccepted: Error {}
 
 /// Tells a connection that its place is another's now.
-struct Evicted: Sendable {}
+struct Evicted: EndsHandshake {}

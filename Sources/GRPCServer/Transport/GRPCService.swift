@@ -1,3 +1,4 @@
+internal import Admission
 internal import HTTP2
 
 /// How many messages go each way.
@@ -16,13 +17,19 @@ package struct MethodDescriptor: Sendable {
     /// "/package.Service/Method".
     package var path: String
     package var kind: MethodKind
-    /// Bytes of one request message; a larger one is RESOURCE_EXHAUSTED.
+    /// Bytes of one request message, and of what it unfolds to if it is compressed; a larger one is RESOURCE_EXHAUSTED.
     package var maximumRequestBytes: Int
+    /// Everybody may call it: a call of it does not show who the peer is.
+    package var isOpen: Bool
 
-    package init(path: String, kind: MethodKind = .unary, maximumRequestBytes: Int = 64 * 1024) {
+    package init(
+        path: String, kind: MethodKind = .unary, maximumRequestBytes: Int = 64 * 1024,
+        isOpen: Bool = false
+    ) {
         self.path = path
         self.kind = kind
         self.maximumRequestBytes = maximumRequestBytes
+        self.isOpen = isOpen
     }
 }
 
@@ -40,11 +47,17 @@ package final class GRPCFailure: Sendable {
     package let message: String
     /// A serialized google.rpc.Status for `grpc-status-details-bin`; empty: none.
     package let details: [UInt8]
+    /// Nobody knows who the caller is: its connection earns nothing by this call.
+    package let isStrangers: Bool
 
-    package init(_ code: GRPCCode, _ message: String, details: [UInt8] = []) {
+    /// - Parameter isStrangers: nil: if the code says so.
+    package init(
+        _ code: GRPCCode, _ message: String, details: [UInt8] = [], isStrangers: Bool? = nil
+    ) {
         self.code = code
         self.message = message
         self.details = details
+        self.isStrangers = isStrangers ?? (code == .unauthenticated)
     }
 }
 
@@ -79,6 +92,8 @@ package final class CallContext {
         var deadlineNanoseconds = UInt64.max
         var authorization = UnsafeRawBufferPointer(start: nil, count: 0)
         var denyAsStatus = false
+        /// The answer may leave compressed.
+        var compresses = false
         /// The answer must wait for the disk.
         var isHeld = false
         /// How much of the request was decided when it was put off.
@@ -124,6 +139,12 @@ package final class CallContext {
     /// `tollgate-deny: status` was sent.
     package var denyAsStatus: Bool { values.pointee.denyAsStatus }
 
+    /// Whether the request's message came compressed.
+    package var isCompressed: Bool {
+        // It is still there, with its flag.
+        values.pointee.connection?.session.input(token.stream).first == 1
+    }
+
     /// How much of a unary request was decided before it was put off, in the service's own count; 0 at first.
     package var progress: Int {
         get { values.pointee.progress }
@@ -132,6 +153,15 @@ package final class CallContext {
 
     /// The caller's address, for logs and audits: "127.0.0.1:50123".
     package var peer: String { values.pointee.connection?.peer ?? "" }
+
+    /// Whom that belongs to: without the port, and of IPv6 the network.
+    package var peerAddress: String {
+        let peer = peer
+        return PeerAddress.group(of: peer.lastIndex(of: ":").map { String(peer[..<$0]) } ?? peer)
+    }
+
+    /// Whom the connection's certificate names; nil: it has none.
+    var certified: CertifiedPeer? { values.pointee.connection?.certified }
 
     // MARK: What becomes of the answer
 

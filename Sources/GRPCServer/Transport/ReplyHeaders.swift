@@ -3,6 +3,9 @@ internal import HTTP2
 /// The header blocks of a server, made once for the process: nghttp2 reads them in place.
 enum ReplyHeaders {
     static let ok = HeaderBlock([(":status", "200"), ("content-type", "application/grpc")])
+    static let okGzip = HeaderBlock([
+        (":status", "200"), ("content-type", "application/grpc"), ("grpc-encoding", "gzip"),
+    ])
     static let okTrailers = HeaderBlock([("grpc-status", "0")])
     static let unsupportedMediaType = HeaderBlock([
         (":status", "415"), ("content-length", "0"),
@@ -36,7 +39,7 @@ enum ReplyHeaders {
 
 extension RouteTable {
     /// The session's view of the methods; ids are equal.
-    convenience init(methods: [MethodDescriptor]) {
+    convenience init(methods: [MethodDescriptor], echoing: [EchoedField]) {
         self.init(
             methods.map { method in
                 let streams = method.kind == .clientStreaming || method.kind == .bidirectional
@@ -44,6 +47,6 @@ extension RouteTable {
                     path: method.path,
                     maximumBodyBytes: method.maximumRequestBytes + GRPCFraming.prefixBytes,
                     streamsRequests: streams)
-            })
+            }, echoing: echoing)
     }
 }

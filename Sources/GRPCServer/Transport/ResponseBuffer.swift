@@ -50,6 +50,27 @@ package struct ResponseBuffer {
         output.pointee.store(UInt32(truncatingIfNeeded: count), at: start + 1)
     }
 
+    /// The message without its prefix. Valid until the queue is next changed.
+    var message: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(
+            rebasing: output.pointee.readable[(start + GRPCFraming.prefixBytes)...])
+    }
+
+    /// Puts a compressed message in the place of the closed one.
+    ///
+    /// - Parameter packed: no bytes of the queue.
+    func replace(with packed: UnsafeRawBufferPointer) {
+        output.pointee.truncate(to: start)
+        withUnsafeTemporaryAllocation(byteCount: GRPCFraming.prefixBytes, alignment: 1) { prefix in
+            prefix[0] = 1
+            prefix.storeBytes(
+                of: UInt32(truncatingIfNeeded: packed.count).bigEndian, toByteOffset: 1,
+                as: UInt32.self)
+            output.pointee.append(UnsafeRawBufferPointer(prefix))
+        }
+        output.pointee.append(packed)
+    }
+
     /// Takes back the message, prefix and all.
     func cancel() {
         output.pointee.truncate(to: start)

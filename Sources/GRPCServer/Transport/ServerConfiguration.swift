@@ -1,6 +1,7 @@
 package import Admission
 package import HTTP2
 package import NIOCore
+package import TransportSecurity
 
 /// The numbers of the transport.
 package struct ServerConfiguration: Sendable {
@@ -51,13 +52,42 @@ package struct ServerConfiguration: Sendable {
     /// The same while all memory for peers is taken.
     package var scarceConnectionOutputBytes = 64 * 1024
 
+    /// Whose answers leave compressed (gzip), if that makes them smaller.
+    package var compression = AnswerCompression.asked
+    /// Answers of so many bytes are compressed: a smaller one fits one packet as it is.
+    package var compressedBytes = 1024
+    /// A larger one is not: it would keep the event loop for some milliseconds.
+    package var maximumCompressedBytes = 256 * 1024
+    /// What the compressed messages of an event loop may unfold to in a second, and at once: some tenth of its time, since
+    /// zlib unfolds about a gigabyte a second.
+    package var unpackedBytesPerSecond = 128 * 1024 * 1024
+    package var unpackedBurstBytes = 256 * 1024
+    /// Calls of methods that are open to everybody, on a connection whose peer has not shown who it is: that outlive the
+    /// read which brought them.
+    package var maximumStrangerCalls = 8
+
+    /// Metadata of a call that its answer carries back, unless it fails.
+    package var echoedFields: [EchoedField] = []
+
     /// The monotonic clock of deadlines and time-outs, in nanoseconds; a test brings its own.
     package var clock: @Sendable () -> UInt64 = { NIODeadline.now().uptimeNanoseconds }
 
-    /// Put into each connection's pipeline ahead of HTTP/2: the place of TLS.
-    package var prepareChannel: (@Sendable (any Channel) -> EventLoopFuture<Void>)?
+    /// The connections' TLS, for `ApplicationProtocol.http2`; nil: there is none. HTTP/2 begins when a handshake is over.
+    package var tls: ServerTLS?
+    /// Where there is none, a peer has begun a TLS handshake: its address. On the connection's event loop.
+    package var onTLS: @Sendable (String) -> Void = { _ in }
 
     package init() {}
+}
+
+/// Whose answers leave compressed.
+package enum AnswerCompression: String, CaseIterable, Sendable {
+    case off
+    /// Of calls whose requests may be compressed themselves (`grpc-encoding: gzip`): their callers pay with processor time
+    /// for network too.
+    case asked
+    /// Of all calls that accept it. Many libraries say so unasked.
+    case accepted
 }
 
 extension ServerConfiguration {

@@ -1,3 +1,4 @@
+internal import Gzip
 internal import HTTP2
 package import NIOCore
 internal import Telemetry
@@ -27,6 +28,7 @@ package final class ServerLoop: @unchecked Sendable {
     struct MethodLimits {
         let kind: MethodKind
         let maximumRequestBytes: Int
+        let isOpen: Bool
     }
 
     package let index: Int
@@ -38,6 +40,12 @@ package final class ServerLoop: @unchecked Sendable {
     let memory = SessionMemory()
     let okHeaders: HeaderView
     let okTrailers: HeaderView
+    /// The same as `okHeaders`, of an answer that is compressed.
+    let gzipHeaders: HeaderView
+    /// Unpacks requests and packs answers, one message at a time.
+    var gunzip = GzipDecoder()
+    var gzip = GzipEncoder()
+    let unpacking: UnpackingQueue
     /// Filled for each request; see `CallContext`.
     let call = CallContext(
         token: CallToken(connection: 0, connectionGeneration: 0, stream: .none))
@@ -80,10 +88,13 @@ package final class ServerLoop: @unchecked Sendable {
         for (index, method) in methods.enumerated() {
             (limits + index).initialize(
                 to: MethodLimits(
-                    kind: method.kind, maximumRequestBytes: method.maximumRequestBytes))
+                    kind: method.kind, maximumRequestBytes: method.maximumRequestBytes,
+                    isOpen: method.isOpen))
         }
         okHeaders = ReplyHeaders.ok.view
         okTrailers = ReplyHeaders.okTrailers.view
+        gzipHeaders = ReplyHeaders.okGzip.view
+        unpacking = UnpackingQueue(configuration, on: eventLoop)
         outbound = ByteBufferAllocator().buffer(capacity: 128 * 1024)
         clock = configuration.clock
     }
@@ -338,6 +349,7 @@ package final class ServerLoop: @unchecked Sendable {
         durableSignal?.stop()
         timer?.cancel()
         timer = nil
+        unpacking.stop()
         service?.stopped()
         let drained = onDrained
         onDrained = nil

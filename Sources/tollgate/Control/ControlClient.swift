@@ -33,15 +33,31 @@ struct ControlClient: Sendable {
     private let token: String?
     private let timeoutMilliseconds: Int64
 
-    init(url: String, token: String?, timeoutMilliseconds: Int64) {
+    /// - Parameter tls: For https: whose certificates are trusted, and which is shown; nil: the system's roots, none.
+    init(
+        url: String, token: String?, timeoutMilliseconds: Int64,
+        tls: TollgateClient.Configuration.TLS? = nil
+    ) {
         var configuration = HTTPClient.Configuration()
         // A redirect would carry the token to somebody else.
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .milliseconds(timeoutMilliseconds)
         // A service that is not there is told at once, not at the end of the time.
         configuration.connectionPool.retryConnectionEstablishment = false
+        var base = url.hasSuffix("/") ? String(url.dropLast()) : url
+        if let tls {
+            configuration.tlsConfiguration = tls.httpConfiguration
+            if let name = tls.serverName, var parts = URLComponents(string: base),
+                let host = parts.host
+            {
+                // Asked for by the name that the certificate has, at the host's address.
+                configuration.dnsOverride = [name: host]
+                parts.host = name
+                base = parts.string ?? base
+            }
+        }
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
+        self.url = base
         self.token = token
         self.timeoutMilliseconds = timeoutMilliseconds
     }
@@ -98,7 +114,9 @@ struct ControlClient: Sendable {
         } catch let error as HTTPClientError where Self.isWrongURL(error) {
             throw ControlFailure(.usage, "\"\(url)\" is no URL of a service: \(error)")
         } catch {
-            throw ControlFailure(.unavailable, "\(url) cannot be reached: \(Self.reason(error))")
+            let text = TLSText.failure(error, endpoint: url)
+            throw ControlFailure(
+                .unavailable, text ?? "\(url) cannot be reached: \(Self.reason(error))")
         }
     }
 

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CommandIO
 internal import Foundation
+internal import TollgateClient
 
 /// The flags that every command has which asks a running service over its REST API.
 struct ControlOptions: ParsableArguments {
@@ -16,6 +17,8 @@ struct ControlOptions: ParsableArguments {
     @Option(
         help: .init("How long to wait for an answer, like 500ms or 10s.", valueName: "duration"))
     var timeout = "5s"
+
+    @OptionGroup var certificates: CertificateOptions
 
     @Flag(help: "Print JSON, one object a line, with the field names of the REST API.")
     var json = false
@@ -59,7 +62,16 @@ struct ControlOptions: ParsableArguments {
         if let token, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) == false {
             throw ValidationError("The token must be printable ASCII without spaces.")
         }
-        return ControlClient(url: text, token: token, timeoutMilliseconds: milliseconds)
+        let isSecure = parts.scheme == "https"
+        if certificates.isGiven, isSecure == false {
+            throw ValidationError(
+                "--ca, --certificate, --certificate-key and --server-name are for https, not for \"\(text)\"."
+            )
+        }
+        let tls =
+            try isSecure
+            ? TollgateClient.Configuration.TLS(certificates.files(environment)) : nil
+        return ControlClient(url: text, token: token, timeoutMilliseconds: milliseconds, tls: tls)
     }
 
     // MARK: - Output

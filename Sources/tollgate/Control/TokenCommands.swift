@@ -1,3 +1,4 @@
+internal import Access
 internal import ArgumentParser
 internal import CommandIO
 internal import Foundation
@@ -9,14 +10,22 @@ struct TokensCommand: ParsableCommand {
         subcommands: [TokenCreate.self, TokenList.self, TokenRevoke.self])
 }
 
-enum ScopeName: String, ExpressibleByArgument, CaseIterable { case `operator`, check, tenant }
+enum ScopeName: String, ExpressibleByArgument, CaseIterable {
+    case admin, `operator`, viewer, reports, check, tenant, metrics
+}
+
+extension Role: ExpressibleByArgument {}
 
 struct TokenCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Makes an access token and prints its secret, once.",
         discussion: """
-            operator: everything; check: the data plane, for the named tenants or all; tenant: \
-            reads the usage of its own tenant.
+            admin: tokens and to whom alerts go; operator: tenants, limits, the data plane; viewer: \
+            sees what operators see; reports: usage of all tenants; check: the data plane, for the \
+            named tenants or all; tenant: reads the usage of its own tenant; metrics: what the \
+            service counts about itself. Several make a set. operator by itself stands for admin \
+            and operator. A role is a set by name: owner (admin, operator), operator, viewer, \
+            billing (viewer, reports).
 
             Example: tollgate tokens create switch-1 --scope check --tenant acme --expires-in 90d
             """)
@@ -24,8 +33,11 @@ struct TokenCreate: AsyncParsableCommand {
     @Argument(help: "A name for the audit log.")
     var name: String
 
-    @Option(help: "What it may do.")
-    var scope: ScopeName
+    @Option(help: "What it may do; may be repeated.")
+    var scope: [ScopeName] = []
+
+    @Option(help: "What it may do, as a set by name.")
+    var role: Role?
 
     @Option(help: .init("Only for this tenant; may be repeated.", valueName: "id"))
     var tenant: [String] = []
@@ -35,14 +47,28 @@ struct TokenCreate: AsyncParsableCommand {
             "How long it is good, like 24h or 90d (default: for ever).", valueName: "duration"))
     var expiresIn: String?
 
+    @Option(
+        help: .init(
+            "Calls a second, 1 to 1000000 (default: what the service says).", valueName: "n"))
+    var rate: Int?
+
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func validate() throws {
-        if scope == .tenant && tenant.count != 1 {
-            throw ValidationError("A token of scope tenant needs exactly one --tenant.")
+        if scope.isEmpty == (role == nil) {
+            throw ValidationError("Name either at least one --scope, or a --role.")
         }
-        if scope == .operator && tenant.isEmpty == false {
-            throw ValidationError("A token of scope operator is for everything: name no --tenant.")
+        let scopes = role?.scopes ?? Scopes(names: scope.map(\.rawValue))
+        switch scopes.fault(tenants: tenant.isEmpty ? nil : tenant.count) {
+        case nil, .empty?: break
+        case .tenantNeedsOne?:
+            throw ValidationError("A token of scope tenant needs exactly one --tenant.")
+        case .forEverything(let scope)?:
+            throw ValidationError(
+                "A token of scope \(scope.rawValue) is for everything: name no --tenant.")
+        }
+        if let rate, !Pace.range.contains(rate) {
+            throw ValidationError("--rate must be a whole number from 1 to 1000000.")
         }
         if let expiresIn, (DurationText.milliseconds(expiresIn) ?? 0) <= 0 {
             throw ValidationError("--expires-in must be a duration like 24h or 90d.")
@@ -51,10 +77,15 @@ struct TokenCreate: AsyncParsableCommand {
 
     func run() async throws {
         let expiry = expiresIn.flatMap(DurationText.milliseconds).map { Self.fromNow($0) }
+        let names = role?.scopes.names ?? scope.map(\.rawValue)
         let members = named([
-            ("name", .string(name)), ("scope", .string(scope.rawValue)),
+            ("name", .string(name)),
+            // One by itself as ever: operator stands for admin too.
+            ("scope", scope.count == 1 ? .string(scope[0].rawValue) : nil),
+            ("scopes", scope.count == 1 ? nil : .array(names.map { .string($0) })),
             ("tenant_ids", tenant.isEmpty ? nil : .array(tenant.map { .string($0) })),
             ("expires_at", expiry.map { .string(InstantText.text($0)) }),
+            ("requests_per_second", rate.map { .integer(Int64($0)) }),
         ])
         try await control.run { client in
             let made = try await client.send(.post, Paths.tokens, body: .object(members)).data
@@ -83,9 +114,9 @@ struct TokenList: AsyncParsableCommand {
 
     static let table = Table(
         columns: [
-            .init("ID", "id"), .init("NAME", "name"), .init("SCOPE", "scope"),
+            .init("ID", "id"), .init("NAME", "name"), .init("SCOPES", "scopes"),
             .init("TENANTS", "tenant_ids"), .init("CREATED", "created_at"),
-            .init("EXPIRES", "expires_at"),
+            .init("EXPIRES", "expires_at"), .init("LAST USED", "last_used_at"),
         ], none: "No access tokens.")
 
     func run() async throws { try await control.list(Paths.tokens, query: [], list, Self.table) }

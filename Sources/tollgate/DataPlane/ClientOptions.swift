@@ -8,7 +8,7 @@ internal import TollgateClient
 struct ClientOptions: ParsableArguments {
     @Option(
         help: .init(
-            "The service (environment TOLLGATE_ENDPOINT; default 127.0.0.1:50051).",
+            "The service, or several addresses of it with commas between (environment TOLLGATE_ENDPOINT; default 127.0.0.1:50051).",
             valueName: "host:port"))
     var endpoint: String?
 
@@ -18,6 +18,8 @@ struct ClientOptions: ParsableArguments {
     @Option(
         help: .init("How long to wait for the answer, like 500ms or 10s.", valueName: "duration"))
     var timeout = "1s"
+
+    @OptionGroup var security: TLSOptions
 
     @Flag(help: "Print one JSON object on one line, with the field names of the REST API.")
     var json = false
@@ -71,12 +73,12 @@ struct ClientOptions: ParsableArguments {
 
     private func configuration() throws -> TollgateClient.Configuration {
         CommandEnvironment.warnOfUnknown()
-        let environment = EnvironmentVariables.all
+        return try configuration(EnvironmentVariables.all)
+    }
+
+    /// - Throws: `ValidationError` for flags that are wrong.
+    func configuration(_ environment: [String: String]) throws -> TollgateClient.Configuration {
         let text = endpoint ?? environment["TOLLGATE_ENDPOINT"] ?? "127.0.0.1:50051"
-        guard let address = NetworkAddress(text), address.port > 0 else {
-            throw ValidationError(
-                "The endpoint must be HOST:PORT, like 127.0.0.1:50051, not \"\(text)\".")
-        }
         guard let milliseconds = DurationText.milliseconds(timeout), milliseconds > 0 else {
             throw ValidationError("--timeout must be a duration like 500ms or 10s.")
         }
@@ -85,8 +87,39 @@ struct ClientOptions: ParsableArguments {
             throw ValidationError("The token must be printable ASCII without spaces.")
         }
         return TollgateClient.Configuration(
-            host: address.host, port: address.port, token: token,
-            timeout: .milliseconds(milliseconds), connectTimeout: .milliseconds(milliseconds))
+            endpoints: try Self.endpoints(text),
+            tls: try security.files(environment).map { try TollgateClient.Configuration.TLS($0) },
+            token: token, timeout: .milliseconds(milliseconds),
+            connectTimeout: .milliseconds(milliseconds))
+    }
+
+    private static let mostEndpoints = 64
+
+    private static func endpoints(_ text: String) throws -> [Endpoint] {
+        let endpoints = text.split(separator: ",", omittingEmptySubsequences: false).map {
+            NetworkAddress(String($0))
+        }
+        return try endpoints.map { address in
+            guard let address, address.port > 0, endpoints.count <= mostEndpoints else {
+                throw ValidationError(
+                    "The endpoint must be HOST:PORT, like 127.0.0.1:50051, or several with commas between, not \"\(text)\"."
+                )
+            }
+            return Endpoint(host: address.host, port: address.port)
+        }
+    }
+}
+
+extension TollgateClient.Configuration.TLS {
+    /// - Throws: `ValidationError` with a sentence.
+    init(_ files: CertificateFiles) throws {
+        do throws(TollgateError) {
+            try self.init(
+                caFile: files.ca, certificateFile: files.certificate,
+                keyFile: files.certificateKey, serverName: files.serverName)
+        } catch {
+            throw ValidationError("\(error.message).")
+        }
     }
 }
 

@@ -22,7 +22,7 @@ struct OperatorToken {
         guard !authority.isOpen else { return }
         let now = engine.clock.now
         let isOneGood = try authority.tokens.contains { token in
-            token.scope == .operator && token.expiresAt ?? .max > now
+            token.scopes.isSuperset(of: Role.owner.scopes) && token.expiresAt ?? .max > now
         }
         guard !isOneGood else { return }
         let name =
@@ -35,7 +35,7 @@ struct OperatorToken {
         // A start from a full journal has none at once.
         try engine.waitingForRoom(atMost: 60_000) { () throws(EngineError) in
             _ = try authority.create(
-                name: "first operator", scope: .operator, tenantIDs: [], secret: secret)
+                name: "first operator", scopes: Role.owner.scopes, tenantIDs: [], secret: secret)
         }
         try engine.awaitDurable()
         logger.notice(

@@ -2,6 +2,7 @@ internal import Access
 internal import Foundation
 internal import Logging
 internal import Notifications
+internal import TransportSecurity
 
 /// Says which secrets on the disk others can read. What the service makes itself is nobody else's, by its umask.
 struct Secrecy {
@@ -15,6 +16,9 @@ struct Secrecy {
             }
         }
         if let file = settings.smtpPasswordFile { check(file, "a secret", "chmod 600") }
+        for key in Set([settings.grpcTLS, settings.httpTLS].compactMap { $0?.key }) {
+            check(key, "a private key", "chmod 600")
+        }
     }
 
     private func check(_ path: String, _ what: String, _ remedy: String) {

@@ -3,6 +3,7 @@ internal import CommandIO
 internal import Foundation
 internal import Glibc
 internal import LimitsFile
+internal import TransportSecurity
 
 /// `tollgate serve`
 struct ServeCommand: AsyncParsableCommand {
@@ -44,6 +45,9 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             try await Service(settings, limits: limits).run()
         } catch let error as LimitsFileError {
+            StandardError.print("\(error)")
+            throw ExitStatus.usage.code
+        } catch let error as TLSError {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code
         } catch {

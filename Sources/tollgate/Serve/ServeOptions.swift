@@ -383,6 +383,25 @@ struct ServeOptions: ParsableArguments {
             """, valueName: "duration"))
     var connectionAge: String?
 
+    @Option(
+        help: .init(
+            """
+            Whose gRPC answers of 1 KiB and more leave compressed: asked, of calls that may come \
+            compressed themselves (default); accepted, of all that accept it; off, nobody's.
+            """, valueName: "mode"))
+    var compression: String?
+
+    @Option(
+        help: .init(
+            """
+            Tells gRPC clients with an access token the descriptors of what is served, on (default) \
+            or off.
+            """, valueName: "flag"))
+    var reflection: String?
+
+    @OptionGroup(title: "TLS") var tls: ServeTLSOptions
+    @OptionGroup(title: "Callers") var access: AccessOptions
+
     /// What the command line named.
     var named: [ServeKey: String] {
         let all: [(ServeKey, String?)] = [
@@ -418,10 +437,11 @@ struct ServeOptions: ParsableArguments {
             (.maxConnectionsPerAddress, maxConnectionsPerAddress),
             (.maxConcurrentStreams, maxConcurrentStreams), (.peerMemory, peerMemory),
             (.keepalive, keepalive), (.connectionIdle, connectionIdle),
-            (.connectionAge, connectionAge),
+            (.connectionAge, connectionAge), (.compression, compression),
+            (.reflection, reflection),
         ]
         return Dictionary(
-            uniqueKeysWithValues: all.compactMap { key, value in
+            uniqueKeysWithValues: (all + tls.named + access.named).compactMap { key, value in
                 value.map { (key, $0) }
             })
     }

@@ -1,5 +1,6 @@
 internal import CommandIO
 internal import Engine
+internal import GRPCServer
 
 extension ServeSettings {
     /// The settings that hold: flag before environment before file before default.
@@ -25,7 +26,10 @@ extension ServeSettings {
         try settings.readBounds(reader)
         try settings.readHTTP(reader)
         try settings.readNotifications(reader)
+        try settings.readTLS(reader)
+        try settings.readAccess(reader)
         try settings.checkSafety()
+        try settings.checkPlaintext()
         return settings
     }
 
@@ -109,6 +113,8 @@ extension ServeSettings {
             ?? connectionIdleMilliseconds
         connectionAgeMilliseconds =
             try reader.duration(.connectionAge, 0...2_592_000_000) ?? connectionAgeMilliseconds
+        compression = try reader.choice(.compression, AnswerCompression.self) ?? compression
+        reflection = try reader.flag(.reflection) ?? reflection
     }
 
     private mutating func readHTTP(_ reader: SettingsReader) throws(SettingsError) {

@@ -1,4 +1,6 @@
+internal import GRPCServer
 internal import Notifications
+internal import TransportSecurity
 
 /// Everything that `tollgate serve` can be told, complete and checked.
 struct ServeSettings: Sendable, Equatable {
@@ -27,6 +29,20 @@ struct ServeSettings: Sendable, Equatable {
     /// nil: no limits file.
     var limitsFile: String?
     var insecureNoAuth = false
+    /// nil: nobody's word counts but our own.
+    var identitiesFile: String?
+    /// Calls a second; nil: no bound.
+    var callerRate: Int?
+    /// TLS of either port; nil: it is plaintext.
+    var grpcTLS: TLSFiles?
+    var httpTLS: TLSFiles?
+    var tlsHandshakeTimeoutMilliseconds: Int64 = 10_000
+    /// Handshakes under way on each port.
+    var tlsMaxHandshakes = 1_024
+    /// Before a certificate ends.
+    var tlsExpiryWarningsMilliseconds: [Int64] = [30, 7, 1].map { $0 * 86_400_000 }
+    /// Plaintext is served beyond loopback.
+    var insecureAllowPlaintext = false
     var logLevel = LogLevel.info
 
     var drainTimeoutMilliseconds: Int64 = 10_000
@@ -112,6 +128,10 @@ struct ServeSettings: Sendable, Equatable {
     var connectionIdleMilliseconds: Int64 = 1_800_000
     /// 0: connections may become as old as they like.
     var connectionAgeMilliseconds: Int64 = 86_400_000
+    /// Whose gRPC answers leave compressed.
+    var compression = AnswerCompression.asked
+    /// gRPC clients may ask for the descriptors of what is served.
+    var reflection = true
 }
 
 /// The names of the settings: `--grpc-listen`, `TOLLGATE_GRPC_LISTEN`, `grpc-listen:` in the file.
@@ -123,6 +143,21 @@ enum ServeKey: String, CaseIterable, Sendable {
     case durability
     case limitsFile = "limits"
     case insecureNoAuth = "insecure-no-auth"
+    case identitiesFile = "identities"
+    case callerRate = "caller-rate"
+    case insecureAllowPlaintext = "insecure-allow-plaintext"
+    case tlsCertificate = "tls-certificate"
+    case tlsKey = "tls-key"
+    case tlsClientCA = "tls-client-ca"
+    case tlsClientAuth = "tls-client-auth"
+    case tlsRevoked = "tls-revoked"
+    case tlsHandshakeTimeout = "tls-handshake-timeout"
+    case tlsMaxHandshakes = "tls-max-handshakes"
+    case tlsExpiryWarning = "tls-expiry-warning"
+    case httpTLS = "http-tls"
+    case httpTLSCertificate = "http-tls-certificate"
+    case httpTLSKey = "http-tls-key"
+    case httpTLSClientAuth = "http-tls-client-auth"
     case logLevel = "log-level"
     case drainTimeout = "drain-timeout"
     case idempotencyRetention = "idempotency-retention"
@@ -177,6 +212,8 @@ enum ServeKey: String, CaseIterable, Sendable {
     case keepalive
     case connectionIdle = "connection-idle"
     case connectionAge = "connection-age"
+    case compression
+    case reflection
 
     var environmentName: String {
         "TOLLGATE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()

@@ -5,6 +5,7 @@ internal import Engine
 internal import Events
 internal import Foundation
 internal import GRPCServer
+internal import GRPCStandard
 internal import HTTP2
 internal import Journal
 internal import Limits
@@ -14,6 +15,7 @@ internal import NIOCore
 internal import Notifications
 internal import Projection
 internal import Reservations
+internal import TransportSecurity
 
 /// The running service: engine, gRPC server, what stands around them, signals. One per process.
 struct Service {
@@ -22,7 +24,9 @@ struct Service {
     private let engine: Engine
     private let authority: TokenAuthority
     private let admittance: Admittance
+    private let tls: PortsTLS
     private let reloads = Reloads()
+    private let identityReloads = Reloads()
 
     /// Makes the engine and applies the limits file.
     ///
@@ -35,6 +39,8 @@ struct Service {
         logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.logger = logger
         // Before anything is opened that counts.
+        tls = try PortsTLS(settings, logger: logger)
+        let identities = try settings.identitiesFile.map { try IdentitiesFile.read($0) }
         admittance = try Admittance(settings, logger: logger)
         var capacity = TableCapacity(
             tenants: settings.maxTenants, profiles: settings.maxProfiles,
@@ -56,7 +62,9 @@ struct Service {
         configuration.acceptedClock = settings.acceptedClock
         engine = try Self.openEngine(settings, configuration, logger)
         Secrecy(logger: logger).check(settings)
-        authority = try TokenAuthority(engine, isOpen: settings.insecureNoAuth)
+        authority = try TokenAuthority(
+            engine, isOpen: settings.insecureNoAuth, rate: settings.callerRate)
+        if let identities { authority.set(identities) }
         try OperatorToken(
             authority: authority, engine: engine, directory: settings.dataDirectory, logger: logger
         ).makeIfMissing()
@@ -269,12 +277,15 @@ struct Service {
         bounds.tenantShare = settings.tenantShare
         let watchBounds = bounds
         let logger = logger
+        let standard = StandardServices(
+            main: LimitService.name, methods: LimitService.methods,
+            reflection: settings.reflection)
         let server: GRPCServer
         do {
             server = try await GRPCServer.start(
-                serverConfiguration, methods: LimitService.methods
+                serverConfiguration, methods: standard.methods
             ) { loop in
-                LimitService(
+                let limits = LimitService(
                     lane: lanes[loop.index].lane, loop: loop, authority: authority,
                     watchBounds: watchBounds
                 ) { count in
@@ -282,27 +293,42 @@ struct Service {
                         "no room in the journal to take back what callers without an answer asked",
                         metadata: ["count": "\(count)"])
                 }
+                return standard.set(limits, loop: loop)
             }
         } catch {
             throw ListenError(settings.grpcListen, .grpcListen, error)
         }
         admittance.giveMemoryBack(server.loops[0].eventLoop)
         let surroundings = try await Surroundings.start(
-            settings, engine: engine, authority: authority, admittance: admittance, server: server,
-            lanes: LaneAccess(server, lanes), logger: logger)
+            settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
+            server: server, lanes: LaneAccess(server, lanes), logger: logger)
+        let keeping = Task { await AccessKeeping(authority, logger).run() }
         let watch = Watch(engine, surroundings.projection, bounds.scarcity, logger)
-        let watching = Task { await watch.run() }
+        let readiness = ReadinessLook(standard.health, logger) { await surroundings.trouble() }
+        // Who is told that the service is there finds it so.
+        await readiness.look()
+        let watching = Task {
+            async let ready: Void = readiness.run()
+            await watch.run()
+            await ready
+        }
         // Before anybody learns that the service is there: from here on SIGTERM drains.
         let signals = ProcessSignals.received()
         let grpc = NetworkAddress(host: server.host, port: server.port)
+        tls.startWatching()
         // If it cannot be written, the service serves all the same.
         StandardOutput.announce("tollgate ready grpc=\(grpc) http=\(surroundings.address)")
         for await signal in signals {
             if signal == SIGHUP { reload() } else { break }
         }
         watching.cancel()
+        keeping.cancel()
+        tls.stopWatching()
         logger.info("draining")
+        // Whoever watches is told before its connection ends.
+        await standard.health.stop()
         async let reloaded: Void = reloads.stop()
+        async let identified: Void = identityReloads.stop()
         async let served: Void = server.drain(
             within: .milliseconds(settings.drainTimeoutMilliseconds))
         await surroundings.stopServing(within: settings.drainTimeoutMilliseconds)
@@ -311,6 +337,8 @@ struct Service {
         await server.stop()
         surroundings.stop()
         await reloaded
+        await identified
+        await keeping.value
         engine.close()
         logger.info("stopped")
     }
@@ -326,10 +354,16 @@ struct Service {
         configuration.idleTimeout = .milliseconds(settings.connectionIdleMilliseconds)
         configuration.maximumAge = .milliseconds(settings.connectionAgeMilliseconds)
         configuration.session.maximumConcurrentStreams = settings.maxConcurrentStreams
+        configuration.tls = tls.grpc
+        let misdirected = HandshakeLog(logger)
+        configuration.onTLS = { misdirected.tellTLS(peer: $0) }
+        configuration.compression = settings.compression
         return configuration
     }
 
     private func reload() {
+        tls.reloadSoon()
+        reloadIdentities()
         guard let path = settings.limitsFile else { return }
         reloads.ask {
             logger.info("reading the limits file again", metadata: ["file": "\(path)"])
@@ -339,13 +373,33 @@ struct Service {
         }
     }
 
+    private func reloadIdentities() {
+        guard let path = settings.identitiesFile else { return }
+        identityReloads.ask {
+            logger.info("reading the identities file again", metadata: ["file": "\(path)"])
+            return attempt("the identities file was not taken over") {
+                try IdentitiesFile.read(path)
+            }
+        } apply: { identities in
+            authority.set(identities)
+            logger.info(
+                "identities taken over",
+                metadata: [
+                    "issuers": "\(identities.issuers.count)",
+                    "certificates": "\(identities.certificates.count)",
+                ])
+        }
+    }
+
     /// nil: it failed, and that is told.
     @discardableResult
-    private func attempt<T>(_ step: () throws -> T) -> T? {
+    private func attempt<T>(
+        _ what: Logger.Message = "the limits file was not applied", _ step: () throws -> T
+    ) -> T? {
         do {
             return try step()
         } catch {
-            logger.error("the limits file was not applied", metadata: ["error": "\(error)"])
+            logger.error(what, metadata: ["error": "\(error)"])
             return nil
         }
     }

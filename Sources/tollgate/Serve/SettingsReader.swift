@@ -74,6 +74,25 @@ struct SettingsReader {
         }
     }
 
+    /// Milliseconds each; at least one.
+    func durations(
+        _ key: ServeKey, _ range: ClosedRange<Int64>, atMost most: Int
+    ) throws(SettingsError) -> [Int64]? {
+        let bounds =
+            "\(DurationText.text(range.lowerBound)) to \(DurationText.text(range.upperBound))"
+        return try value(
+            key, "up to \(most) durations from \(bounds) with commas between them, like 30d,7d"
+        ) { text in
+            let durations = text.split(separator: ",").map { part in
+                DurationText.milliseconds(String(part.filter { !$0.isWhitespace }))
+            }
+            guard (1...most).contains(durations.count),
+                durations.allSatisfy({ $0.map(range.contains) ?? false })
+            else { return nil }
+            return durations.compactMap(\.self)
+        }
+    }
+
     /// Unix milliseconds.
     func instant(_ key: ServeKey) throws(SettingsError) -> Int64? {
         try value(key, "an instant like 2026-11-29T12:00:00Z") { text in

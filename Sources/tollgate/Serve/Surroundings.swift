@@ -11,6 +11,7 @@ internal import Notifications
 internal import OperatorPage
 internal import Projection
 internal import Synchronization
+internal import TransportSecurity
 
 /// What stands around the data plane: the projection, the deliveries of its events, and REST.
 struct Surroundings {
@@ -25,17 +26,22 @@ struct Surroundings {
     ///   - lanes: the way into it.
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
-        admittance: Admittance, server: GRPCServer, lanes: LaneAccess, logger: Logger
+        admittance: Admittance, tls: ServerTLS?, server: GRPCServer, lanes: LaneAccess,
+        logger: Logger
     ) async throws -> Surroundings {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
         let signer = try makeSigner(settings, engine, logger)
         let mail = try MailSender.make(settings)
+        var bounds = bounds(settings, admittance)
+        bounds.tls = tls
+        let misdirected = HandshakeLog(logger)
+        bounds.onTLS = { misdirected.tellTLS(peer: $0) }
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey,
             companion: try makePage(settings, engine, authority, server, projection),
-            settings: bounds(settings, admittance), logger: logger)
+            settings: bounds, logger: logger)
         let bound: (host: String, port: Int)
         do {
             bound = try await rest.start()
@@ -103,7 +109,7 @@ struct Surroundings {
         page.brandName = settings.brandName
         page.logoText = settings.brandLogo
         page.contact = settings.brandContact
-        page.isCookieSecure = settings.secureCookie
+        page.isCookieSecure = settings.secureCookie || settings.httpTLS != nil
         page.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
         return try OperatorPage(
             engine: engine, authority: authority, model: projection, settings: page
@@ -152,6 +158,9 @@ struct Surroundings {
             throw SettingsError(description: "\(path) cannot be used: \(error)")
         }
     }
+
+    /// Why the service cannot do its work, as `/readyz` says it; nil: it can.
+    func trouble() async -> String? { await rest.trouble() }
 
     /// REST finishes what is under way; deliveries that are under way stay due.
     func stopServing(within milliseconds: Int64) async {

@@ -17,7 +17,10 @@ enum CommandEnvironment {
 
     private static let known = Set(
         ServeKey.allCases.map(\.environmentName)
-            + ["CONFIG", "ENDPOINT", "URL", "TOKEN"].map { prefix + $0 }
+            + [
+                "CONFIG", "ENDPOINT", "URL", "TOKEN", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY",
+                "SERVER_NAME",
+            ].map { prefix + $0 }
             // What the scripts and tests of this repository look at.
             + [
                 "BINARY", "BINARIES", "CONFIGURATION", "SCRATCH", "KILLS", "SEED", "SEEDS",

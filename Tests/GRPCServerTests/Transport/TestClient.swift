@@ -1,4 +1,5 @@
 import Glibc
+import Gzip
 import HTTP2
 
 @testable import GRPCServer
@@ -17,6 +18,9 @@ final class TestClient {
         var message = ""
         var details = ""
         var messages: [[UInt8]] = []
+        /// Of them, those that came compressed.
+        var packed = 0
+        var saysGzip = false
         var isEnded = false
         var isReset = false
     }
@@ -185,6 +189,7 @@ final class TestClient {
     }
 
     private var pending: [UInt8] = []
+    private var gunzip = GzipDecoder()
 
     private func readAvailable() {
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)
@@ -215,6 +220,7 @@ final class TestClient {
             if let head = session.response(stream) {
                 reply.httpStatus = head.httpStatus
                 reply.status = head.grpcStatus
+                reply.saysGzip = head.encoding == .gzip
                 reply.message = String(decoding: session.message(stream), as: UTF8.self)
                 reply.details = String(decoding: session.details(stream), as: UTF8.self)
             }
@@ -226,11 +232,20 @@ final class TestClient {
     }
 
     private func takeMessages(_ stream: StreamHandle, _ reply: inout Reply) {
-        while case .complete(let message, let consumed) = GRPCFraming.parse(
-            session.input(stream), maximumBytes: 1 << 24)
-        {
-            reply.messages.append(Array(message))
-            session.consume(stream, byteCount: consumed)
+        while true {
+            switch GRPCFraming.parse(session.input(stream), maximumBytes: 1 << 24) {
+            case .complete(let message, let consumed):
+                reply.messages.append(Array(message))
+                session.consume(stream, byteCount: consumed)
+            case .compressed(let packed, let consumed):
+                guard case .complete(let message) = gunzip.decode(packed, maximumBytes: 1 << 24)
+                else { return }
+                reply.messages.append(Array(message))
+                reply.packed += 1
+                session.consume(stream, byteCount: consumed)
+            case .incomplete, .malformed, .tooLarge:
+                return
+            }
         }
     }
 }

@@ -87,9 +87,17 @@ import Testing
             httpStatus: 415),
         Bad(description: "GET", replacing: [":method": "GET"], httpStatus: 405),
         Bad(
-            description: "gzip", extra: [("grpc-encoding", "gzip")], status: .unimplemented),
-        Bad(
             description: "snappy", extra: [("grpc-encoding", "snappy")], status: .unimplemented),
+        Bad(
+            description: "compressed, and not said how",
+            body: TestClient.framed(text("x"), flag: 1), extra: [("grpc-encoding", "identity")],
+            status: .internal),
+        Bad(
+            description: "no gzip", body: TestClient.framed(text("hello"), flag: 1),
+            extra: [("grpc-encoding", "gzip")], status: .internal),
+        Bad(
+            description: "an empty gzip", body: TestClient.framed([], flag: 1),
+            extra: [("grpc-encoding", "gzip")], status: .internal),
         Bad(
             description: "compressed", body: TestClient.framed(text("x"), flag: 1),
             status: .internal),

@@ -6,6 +6,7 @@ opened once, and at the end, as JSON, what became of them
 
 import collections
 import contextlib
+import gzip
 import json
 import os
 import resource
@@ -21,6 +22,7 @@ from typing import Callable
 # Seconds after which an attack ends by itself.
 LONGEST = 300
 SERVICE = "/tollgate.v1.LimitService/"
+HEALTH = "/grpc.health.v1.Health/"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
@@ -54,8 +56,8 @@ def opening(window=None):
     return PREFACE + frame(SETTINGS, 0, 0, settings)
 
 
-def head(method="GetUsage", more=b"", token=None):
-    pairs = [(":method", "POST"), (":scheme", "http"), (":path", SERVICE + method), (":authority", "x"),
+def head(method="GetUsage", more=b"", token=None, service=SERVICE):
+    pairs = [(":method", "POST"), (":scheme", "http"), (":path", service + method), (":authority", "x"),
              ("content-type", "application/grpc"), ("te", "trailers")]
     if token:
         pairs.append(("authorization", f"Bearer {token}"))
@@ -69,6 +71,7 @@ def stream_id(number):
 # GetUsage of the example's tenant.
 MESSAGE = b"\x0a\x06globex"
 BODY = struct.pack(">BI", 0, len(MESSAGE)) + MESSAGE
+BOMB = gzip.compress(bytes(1_000_000))
 
 
 class GoodClient:
@@ -211,6 +214,30 @@ def refused_calls(number, token):
                     for index in range(50))
 
 
+def health_checks(number, token):
+    """A method that asks for no token, as fast as it goes."""
+    request = head("Check", service=HEALTH)
+    return b"".join(frame(HEADERS, END_HEADERS, stream_id(index), request) + frame(DATA, END_STREAM, stream_id(index), bytes(5))
+                    for index in range(number * 20, number * 20 + 20))
+
+
+def health_watches(number, token):
+    """As many watches as there may be, and more."""
+    if number > 0:
+        return b""
+    request = head("Watch", service=HEALTH)
+    return b"".join(frame(HEADERS, END_HEADERS, stream_id(index), request) + frame(DATA, END_STREAM, stream_id(index), bytes(5))
+                    for index in range(40))
+
+
+def bombs(number, token):
+    """Batches of 1 KB that unfold to 1 MiB, and are refused then."""
+    request = head("CheckAndReserveBatch", more=field("grpc-encoding", "gzip"), token=token)
+    packed = struct.pack(">BI", 1, len(BOMB)) + BOMB
+    return b"".join(frame(HEADERS, END_HEADERS, stream_id(index), request) + frame(DATA, END_STREAM, stream_id(index), packed)
+                    for index in range(number * 4, number * 4 + 4))
+
+
 ATTACKS = [
     Attack("idle", "1 100 connections that do nothing", lambda token: opening(), connections=1_100),
     Attack("slow-head", "300 connections that send the preface byte by byte", lambda token: b"",
@@ -240,6 +267,12 @@ ATTACKS = [
            lambda token: opening(window=0), unread_answers, connections=100, reads=False, needs_token=True),
     Attack("refused", "calls without a token whose refusals are not read", lambda token: opening(), refused_calls,
            connections=100, reads=False, must_end=True),
+    Attack("checks", "health checks without a token, as fast as they go", lambda token: opening(), health_checks,
+           connections=100, must_end=True),
+    Attack("watches", "300 connections with 40 health watches each, no token", lambda token: opening(), health_watches,
+           connections=300),
+    Attack("bombs", "gzip of 1 KB that unfolds to 1 MiB, with a good token", lambda token: opening(), bombs, connections=20,
+           needs_token=True),
     Attack("http-idle", "1 100 connections to the HTTP port that do nothing", lambda token: b"", connections=1_100,
            is_http=True),
     Attack("http-slow-head", "300 heads that never end", lambda token: b"GET /healthz HTTP/1.1\r\nHost: x\r\n",

@@ -49,10 +49,7 @@ def undefined(context):
     _, corpus = fuzzing.seeds(context, "Wire")
     for seed in corpus.iterdir():
         (inputs / seed.name).write_bytes(seed.read_bytes()[1:])
-    sources = [
-        ROOT / "Tools/lib/verify/undefined.c", ROOT / "Sources/CTollgate/tollgate/v1/tollgate.pb-c.c",
-        ROOT / "Sources/CTollgate/tollgate/internal/rpc_status.pb-c.c", ROOT / "Sources/CTollgate/descriptor_set.c",
-    ]
+    sources = [ROOT / "Tools/lib/verify/undefined.c", *sorted((ROOT / "Sources/CTollgate").rglob("*.c"))]
     binary = build / "undefined"
     context.must("build-undefined", [
         "clang", "-g", "-O1", "-Wall", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-I", ROOT / "Sources/CTollgate/include", "-I", ROOT / "Sources",

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Callable
 
 import attacking
+import conformance
+import examples
 import fuzzing
+import interop
 import sanitizers
 import soaking
 from runner import Violation, tests_run
@@ -161,5 +164,9 @@ STEPS = [
         for target, what in fuzzing.TARGETS.items()
     ],
     Step("attacks", "peers that take what they can, and a good client beside them", attacking.attacks, is_seeded=False),
+    Step("conformance", "RFC 9113 frame by frame, beside nghttpd", conformance.conformance, is_seeded=False),
+    # Continuous integration runs Python's with all other tests; the others fetch compilers.
+    Step("examples", "the programs under examples/, in five languages", examples.examples, is_seeded=False),
+    Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]

@@ -1,4 +1,4 @@
-// Our C code under the undefined-behaviour sanitizer: every message type of the contract unpacks, packs and frees each
+// Our C code under the undefined-behaviour sanitizer: every message type of what is served unpacks, packs and frees each
 // input and mutations of it; then the shims. `undefined SEED ROUNDS FILE...`; see sanitizers.py.
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,7 +21,12 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     MESSAGE(v1__get_usage_request), MESSAGE(v1__get_usage_response),
     MESSAGE(v1__watch_usage_request), MESSAGE(v1__watch_usage_response),
     MESSAGE(internal__status), MESSAGE(internal__error_info), MESSAGE(internal__bad_request),
-    MESSAGE(internal__retry_info), MESSAGE(internal__quota_failure),
+    MESSAGE(internal__retry_info), MESSAGE(internal__quota_failure), MESSAGE(internal__file_set),
+    MESSAGE(internal__file_declaration),
+    &grpc__health__v1__health_check_request__descriptor, &grpc__health__v1__health_check_response__descriptor,
+    &grpc__health__v1__health_list_response__descriptor,
+    &grpc__reflection__v1__server_reflection_request__descriptor,
+    &grpc__reflection__v1__server_reflection_response__descriptor,
 };
 enum { message_count = sizeof messages / sizeof messages[0], most = 1 << 16 };
 

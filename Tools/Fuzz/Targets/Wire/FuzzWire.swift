@@ -6,6 +6,9 @@ internal import Wire
 // contract's ranges; whatever is refused is malformed or has a finding.
 
 nonisolated(unsafe) private let decoder = RequestDecoder()
+nonisolated(unsafe) private let health = HealthMessages()
+private let index = DescriptorIndex(ContractDescriptor.fileDescriptorSet)
+nonisolated(unsafe) private let reflection = index.map { ReflectionMessages($0) }
 
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(_ count: UnsafeRawPointer, _ arguments: UnsafeRawPointer) -> Int32 {
@@ -16,7 +19,7 @@ public func initialize(_ count: UnsafeRawPointer, _ arguments: UnsafeRawPointer)
 @_cdecl("LLVMFuzzerTestOneInput")
 public func run(_ start: UnsafeRawPointer?, _ count: Int) -> Int32 {
     var input = InputReader(UnsafeRawBufferPointer(start: start, count: count))
-    let method = input.byte() % 8
+    let method = input.byte() % 11
     let message = input.rest()
     switch method {
     case 0: check(decoder.check(message)) { isWithinRanges($0) }
@@ -46,9 +49,27 @@ public func run(_ start: UnsafeRawPointer?, _ count: Int) -> Int32 {
         check(decoder.usage(message)) {
             isText($0.tenantID, 1...64) && isText($0.profileID, 0...64)
         }
-    default: check(decoder.watch(message)) { isText($0, 0...64) }
+    case 7: check(decoder.watch(message)) { isText($0, 0...64) }
+    case 8:
+        // As the transport bounds it.
+        guard message.count <= HealthMessages.requestBytes else { break }
+        precondition((health.service(message)?.utf8.count ?? 0) <= message.count)
+    case 9: reflect(message)
+    default: _ = DescriptorIndex(message)?.answer(.services)
     }
     return 0
+}
+
+/// What is understood is answered, and the answer says again what was asked.
+private func reflect(_ message: BorrowedBytes) {
+    guard message.count <= ReflectionMessages.requestBytes, let index, let reflection,
+        let question = reflection.read(message)
+    else { return }
+    let answer = index.answer(question)
+    let count = withUnsafeTemporaryAllocation(byteCount: 1 << 20, alignment: 8) { buffer in
+        reflection.write(answer) { _ in buffer }
+    }
+    precondition(count > 0, "no answer to \(question)")
 }
 
 private func check<Command>(_ result: Result<Command, Failure>, _ isSound: (Command) -> Bool) {

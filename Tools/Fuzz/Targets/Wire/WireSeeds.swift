@@ -35,5 +35,16 @@ func wireSeeds() -> [[UInt8]] {
         (6, UsageRequest(tenantID: "acme", messagingProfileID: "p")),
         (7, WatchUsageRequest(tenantID: "acme")),
     ]
-    return messages.map { [$0.0] + $0.1.encoded() }
+    let text: (UInt8, String) -> [UInt8] = { field, text in
+        [field << 3 | 2, UInt8(text.utf8.count)] + Array(text.utf8)
+    }
+    let file = text(1, "a.proto") + text(2, "p") + [0x22, 3] + text(1, "M")
+    let standard: [[UInt8]] = [
+        [8], [8] + text(1, "tollgate.v1.LimitService"), [9] + text(7, "*"),
+        [9] + text(1, "host") + text(3, "tollgate/v1/tollgate.proto"),
+        [9] + text(4, "tollgate.v1.Quantity"), [9, 0x2a, 5] + text(1, "a") + [0x10, 7],
+        [9] + text(6, "tollgate.v1.Quantity"),
+        [10, 0x0a, UInt8(file.count)] + file,
+    ]
+    return messages.map { [$0.0] + $0.1.encoded() } + standard
 }

@@ -1,0 +1,99 @@
+internal import NIOCore
+
+/// Whether a call should be tried at all, after others have failed in a row: a value without I/O or clock.
+///
+/// Closed, everything is tried. After `threshold` failures in a row, each of a call that was begun after the one before had
+/// failed, it is open, and nothing is tried for a time; then one call at a time is, as a trial. A trial that is answered
+/// closes it, one that fails opens it for twice the time. Calls that were under way together when a connection was lost
+/// count as one.
+struct CircuitBreaker {
+    enum State: Equatable {
+        case closed
+        case open(until: NIODeadline)
+        /// A trial is under way; after this time it counts as lost, and there may be another.
+        case trying(until: NIODeadline)
+    }
+
+    private let threshold: Int
+    private let first: TimeAmount
+    private let most: TimeAmount
+    private(set) var state = State.closed
+    /// In a row.
+    private(set) var failures = 0
+    private var lastFailure = NIODeadline.uptimeNanoseconds(0)
+    /// How long it is open the next time.
+    private var pause: TimeAmount
+
+    /// - Parameters:
+    ///   - threshold: Failures in a row that open it; 1 or more.
+    ///   - first: How long it is open the first time; more than 0.
+    ///   - most: How long at most; `first` at least.
+    init(threshold: Int, first: TimeAmount, most: TimeAmount) {
+        precondition(threshold > 0 && first > .zero && most >= first)
+        self.threshold = threshold
+        self.first = first
+        self.most = most
+        pause = first
+    }
+
+    /// Nothing has failed since the last answer: it need not be asked.
+    var isUndisturbed: Bool { failures == 0 && state == .closed }
+
+    /// May a call be tried now? One that may is followed by `answered` or `failed`, or by `withdrawn` where it tells
+    /// nothing of the service.
+    mutating func admits(at now: NIODeadline) -> Bool {
+        switch state {
+        case .closed: return true
+        case .open(let until), .trying(let until):
+            guard now >= until else { return false }
+            state = .trying(until: now + most)
+            return true
+        }
+    }
+
+    /// When the next call may be tried; nil: now.
+    var nextTrial: NIODeadline? {
+        switch state {
+        case .closed: nil
+        case .open(let until), .trying(let until): until
+        }
+    }
+
+    /// The service answered, whatever it said.
+    mutating func answered() {
+        state = .closed
+        failures = 0
+        pause = first
+    }
+
+    /// The service did not answer, or said that it is unavailable.
+    ///
+    /// - Parameter begun: When the call was begun.
+    /// - Returns: true: it has opened.
+    mutating func failed(begun: NIODeadline, at now: NIODeadline) -> Bool {
+        guard failures == 0 || begun >= lastFailure else { return false }
+        lastFailure = now
+        if failures < .max { failures += 1 }
+        switch state {
+        case .closed:
+            if failures < threshold { return false }
+            open(at: now)
+            return true
+        case .trying:
+            open(at: now)
+            return true
+        // A call that was begun before it opened.
+        case .open: return false
+        }
+    }
+
+    /// A call has ended without telling anything of the service: its task was cancelled.
+    mutating func withdrawn(at now: NIODeadline) {
+        if case .trying = state { state = .open(until: now) }
+    }
+
+    private mutating func open(at now: NIODeadline) {
+        state = .open(until: now + pause)
+        pause = min(most, pause + pause)
+    }
+}

@@ -1,0 +1,257 @@
+internal import Glibc
+internal import NIOCore
+package import NIOSSL
+internal import Synchronization
+
+extension TollgateClient.Configuration {
+    /// How a client makes sure of whom it talks to, and shows who it is itself. TLS 1.2 or 1.3, with `h2` by ALPN.
+    ///
+    /// The files are read here, and again for a new connection once they have changed: a certificate is renewed by
+    /// replacing its file. What cannot be used then is left aside, and what was read before goes on being used.
+    public struct TLS: Sendable {
+        /// PEM: the only roots that are trusted; nil: the system's.
+        public let caFile: String?
+        /// PEM: this client's certificate, followed by those that lead to its root; nil: it shows none.
+        public let certificateFile: String?
+        /// PEM, not encrypted: the certificate's key.
+        public let keyFile: String?
+        /// The name that the service's certificate must have; nil: the endpoint's host.
+        public let serverName: String?
+
+        let material: TLSMaterial
+
+        /// - Throws: FAILED_PRECONDITION: a file that cannot be read or used, a key that does not belong to its
+        ///   certificate, or a name that is none.
+        public init(
+            caFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil,
+            serverName: String? = nil
+        ) throws(TollgateError) {
+            guard (certificateFile == nil) == (keyFile == nil) else {
+                throw TollgateError(
+                    .failedPrecondition, "A client certificate and its key go together")
+            }
+            if let serverName, TLSNames.isDNSName(serverName) == false {
+                throw TollgateError(
+                    .failedPrecondition,
+                    "The server name must be a DNS name, not \"\(serverName)\"")
+            }
+            self.caFile = caFile
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+            self.serverName = serverName
+            material = try TLSMaterial(
+                caFile: caFile, certificateFile: certificateFile, keyFile: keyFile)
+        }
+
+        /// For a client of HTTP/1.1, whose library negotiates what it speaks: the same roots and the same certificate.
+        package var httpConfiguration: TLSConfiguration { material.configuration }
+
+        /// The name for the TLS server name indication and for the certificate; nil: the host is an address, which the
+        /// certificate must name.
+        func name(of endpoint: Endpoint) -> String? {
+            serverName ?? (TLSNames.isAddress(endpoint.host) ? nil : endpoint.host)
+        }
+    }
+}
+
+enum TLSNames {
+    static func isAddress(_ host: String) -> Bool {
+        var four = in_addr()
+        var six = in6_addr()
+        return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1
+    }
+
+    static func isDNSName(_ name: String) -> Bool {
+        let isMadeOfLabels = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        return (1...253).contains(name.utf8.count) && isMadeOfLabels && isAddress(name) == false
+    }
+}
+
+extension TLSNames {
+    /// Whether a certificate bears a DNS name among its subject alternative names.
+    static func bears(_ certificate: NIOSSLCertificate, _ name: String) -> Bool {
+        certificate._subjectAlternativeNames().contains { found in
+            found.nameType == .dnsName
+                && found.contents.withUnsafeBufferPointer {
+                    matches(String(decoding: $0, as: UTF8.self), name)
+                }
+        }
+    }
+
+    /// RFC 6125: without regard to case, and with an asterisk for the first label alone.
+    static func matches(_ pattern: String, _ name: String) -> Bool {
+        func labels(_ text: String) -> [Substring] {
+            text.lowercased().split(separator: ".", omittingEmptySubsequences: false)
+        }
+        func withoutDot(_ text: String) -> String {
+            text.hasSuffix(".") ? String(text.dropLast()) : text
+        }
+        let (found, asked) = (labels(withoutDot(pattern)), labels(withoutDot(name)))
+        if found.first == "*", found.count > 2 {
+            return found.count == asked.count && found.dropFirst() == asked.dropFirst()
+        }
+        return found == asked && pattern.contains("*") == false
+    }
+}
+
+/// Certificates and key, as their files have them.
+///
+/// Thread safety: any thread. It reads files where it is called.
+final class TLSMaterial: Sendable {
+    private struct Loaded {
+        var configuration: TLSConfiguration
+        var context: NIOSSLContext
+        var stamps: [FileStamp?]
+    }
+
+    private let caFile: String?
+    private let certificateFile: String?
+    private let keyFile: String?
+    private let loaded: Mutex<Loaded>
+
+    init(caFile: String?, certificateFile: String?, keyFile: String?) throws(TollgateError) {
+        self.caFile = caFile
+        self.certificateFile = certificateFile
+        self.keyFile = keyFile
+        loaded = Mutex(try Self.load(caFile, certificateFile, keyFile))
+    }
+
+    var configuration: TLSConfiguration { loaded.withLock { $0.configuration } }
+
+    /// For a new connection: of the files as they are now, if they can be used.
+    func context() -> NIOSSLContext {
+        loaded.withLock { loaded in
+            let stamps = Self.stamps(caFile, certificateFile, keyFile)
+            if stamps != loaded.stamps {
+                do throws(TollgateError) {
+                    loaded = try Self.load(caFile, certificateFile, keyFile)
+                } catch {
+                    // Half replaced, perhaps: the next connection looks again.
+                }
+            }
+            return loaded.context
+        }
+    }
+
+    private static func stamps(_ files: String?...) -> [FileStamp?] {
+        files.map { $0.flatMap(FileStamp.init) }
+    }
+
+    private static func load(
+        _ caFile: String?, _ certificateFile: String?, _ keyFile: String?
+    ) throws(TollgateError) -> Loaded {
+        // Taken first: what changes while it is read is read again.
+        let stamps = stamps(caFile, certificateFile, keyFile)
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.certificateVerification = .fullVerification
+        configuration.shutdownTimeout = .seconds(1)
+        if let caFile {
+            configuration.trustRoots = .certificates(try certificates(caFile, "CA"))
+        }
+        if let certificateFile, let keyFile {
+            configuration.certificateChain = try certificates(certificateFile, "certificate").map {
+                .certificate($0)
+            }
+            configuration.privateKey = .privateKey(try key(keyFile))
+        }
+        var http2 = configuration
+        http2.applicationProtocols = ["h2"]
+        do {
+            let context = try NIOSSLContext(configuration: http2)
+            return Loaded(configuration: configuration, context: context, stamps: stamps)
+        } catch {
+            throw TollgateError(
+                .failedPrecondition,
+                keyFile.map { "The key \($0) does not belong to the certificate" }
+                    ?? "TLS cannot be set up: \(error)")
+        }
+    }
+
+    private static func certificates(
+        _ path: String, _ what: String
+    ) throws(TollgateError) -> [NIOSSLCertificate] {
+        let bytes = try contents(path, what)
+        guard let found = try? NIOSSLCertificate.fromPEMBytes(bytes), found.isEmpty == false else {
+            throw TollgateError(
+                .failedPrecondition, "The \(what) file \(path) holds no certificate in PEM")
+        }
+        return found
+    }
+
+    private static func key(_ path: String) throws(TollgateError) -> NIOSSLPrivateKey {
+        let bytes = try contents(path, "key")
+        if String(decoding: bytes, as: UTF8.self).contains("ENCRYPTED") {
+            throw TollgateError(
+                .failedPrecondition, "The key file \(path) is encrypted; it must not be")
+        }
+        guard let key = try? NIOSSLPrivateKey(bytes: bytes, format: .pem) else {
+            throw TollgateError(
+                .failedPrecondition, "The key file \(path) holds no private key in PEM")
+        }
+        return key
+    }
+
+    /// Longer files are no certificates or keys.
+    private static let maximumBytes = 4 << 20
+
+    private static func contents(
+        _ path: String, _ what: String
+    ) throws(TollgateError) -> [UInt8] {
+        func failure(_ reason: String) -> TollgateError {
+            TollgateError(.failedPrecondition, "The \(what) file \(path) \(reason)")
+        }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("cannot be read: \(ErrnoText.of(errno))") }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 16 << 10)
+        while true {
+            let count = read(descriptor, &piece, piece.count)
+            if count < 0, errno == EINTR { continue }
+            if count < 0 { throw failure("cannot be read: \(ErrnoText.of(errno))") }
+            if count == 0 { return bytes }
+            bytes += piece[..<count]
+            if bytes.count > maximumBytes { throw failure("is too long to be one") }
+        }
+    }
+}
+
+/// What changes when a file is replaced or rewritten.
+private struct FileStamp: Equatable {
+    private let device: UInt
+    private let inode: UInt
+    private let size: Int
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    /// nil: there is no such file.
+    init?(_ path: String) {
+        var found = stat()
+        guard stat(path, &found) == 0 else { return nil }
+        device = UInt(found.st_dev)
+        inode = UInt(found.st_ino)
+        size = Int(found.st_size)
+        seconds = found.st_mtim.tv_sec
+        nanoseconds = found.st_mtim.tv_nsec
+    }
+}
+
+private enum ErrnoText {
+    static func of(_ code: Int32) -> String {
+        switch code {
+        case ENOENT: "there is no such file"
+        case EACCES, EPERM: "this user may not read it"
+        case EISDIR: "it is a directory"
+        default: String(cString: strerror(code))
+        }
+    }
+}

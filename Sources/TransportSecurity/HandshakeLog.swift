@@ -1,0 +1,138 @@
+package import Logging
+internal import NIOCore
+internal import NIOSSL
+internal import Synchronization
+
+/// Why a connection did not get through TLS.
+enum HandshakeFault: Sendable, Hashable {
+    /// The peer spoke something else.
+    case plaintext
+    /// It spoke TLS, which is not spoken here.
+    case tls
+    /// It did not name the protocol that is spoken here.
+    case noProtocol
+    case timedOut
+    /// Its certificate is revoked, has ended, or cannot be read.
+    case revoked, expired, unreadable
+    case failed
+}
+
+/// Says in the log why handshakes fail: of each kind one line at most in a while, with the number of those that were
+/// not told. Counts them all.
+///
+/// Thread safety: any thread.
+package final class HandshakeLog: Sendable {
+    /// Between two lines of a kind.
+    static let interval = Duration.seconds(60)
+    /// Reasons of which lines are told apart; further ones are one.
+    static let mostKinds = 32
+
+    private struct Kind: Hashable {
+        let fault: HandshakeFault
+        let reason: String
+    }
+    private struct Told {
+        var at: ContinuousClock.Instant
+        var silent = 0
+    }
+
+    private let logger: Logger
+    private let told = Mutex<[Kind: Told]>([:])
+    private let failures = Atomic<UInt64>(0)
+
+    package init(_ logger: Logger) { self.logger = logger }
+
+    /// A peer has begun a handshake on a port without TLS.
+    ///
+    /// - Parameter peer: its address.
+    package func tellTLS(peer: String) { tell(.tls, peer: peer) }
+
+    /// Handshakes that failed, ever.
+    // ORDERING: relaxed because it stands for nothing else.
+    var count: UInt64 { failures.load(ordering: .relaxed) }
+
+    /// - Parameters:
+    ///   - peer: its address.
+    ///   - reason: of `failed`, one of a few texts.
+    func tell(
+        _ fault: HandshakeFault, peer: @autoclosure () -> String, reason: String = "",
+        subject: String? = nil, now: ContinuousClock.Instant = .now
+    ) {
+        failures.wrappingAdd(1, ordering: .relaxed)
+        let silent: Int? = told.withLock { told in
+            var kind = Kind(fault: fault, reason: reason)
+            if told[kind] == nil, told.count >= Self.mostKinds {
+                kind = Kind(fault: .failed, reason: "")
+            }
+            if let last = told[kind], now - last.at < Self.interval {
+                told[kind]?.silent += 1
+                return nil
+            }
+            defer { told[kind] = Told(at: now) }
+            return told[kind]?.silent ?? 0
+        }
+        guard let silent else { return }
+        var metadata: Logger.Metadata = ["peer": "\(peer())"]
+        if !reason.isEmpty { metadata["reason"] = "\(reason)" }
+        if let subject { metadata["subject"] = "\(subject)" }
+        if silent > 0 { metadata["since_the_last_line"] = "\(silent + 1)" }
+        logger.warning(Self.message(fault), metadata: metadata)
+    }
+
+    /// Somebody who came and went; health checks of load balancers do.
+    func tellGone(peer: @autoclosure () -> String) {
+        failures.wrappingAdd(1, ordering: .relaxed)
+        logger.debug("a peer left within its handshake", metadata: ["peer": "\(peer())"])
+    }
+
+    private static func message(_ fault: HandshakeFault) -> Logger.Message {
+        switch fault {
+        case .plaintext: "a peer does not speak TLS on a port that does"
+        case .tls: "a peer speaks TLS on a port that does not"
+        case .noProtocol:
+            "a peer does not ask for HTTP/2 (ALPN h2) in its handshake, and was closed"
+        case .timedOut: "a TLS handshake took too long"
+        case .revoked: "a client certificate is revoked"
+        case .expired: "a client certificate has expired"
+        case .unreadable: "a client certificate cannot be read"
+        case .failed: "a TLS handshake failed"
+        }
+    }
+}
+
+/// What the TLS library says, in a few words.
+enum HandshakeText {
+    private static let sentences = [
+        "CERTIFICATE_VERIFY_FAILED":
+            "its certificate is not from a CA that is trusted here, or not valid",
+        "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
+        "UNSUPPORTED_PROTOCOL": "its version of TLS is not spoken here (1.2 and 1.3 are)",
+        "WRONG_VERSION_NUMBER": "it does not speak TLS",
+        "HTTP_REQUEST": "it does not speak TLS",
+        "NO_SHARED_CIPHER": "it knows no cipher that is used here",
+        "NO_SHARED_GROUP": "it knows no group that is used here",
+        "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the CA of the certificate here",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it does not accept the certificate here",
+        "SSLV3_ALERT_BAD_CERTIFICATE": "it does not accept the certificate here",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it finds the certificate here expired",
+    ]
+
+    /// One of a bounded number of texts for each kind of error.
+    static func reason(_ error: any Error) -> String {
+        let text = "\(error)"
+        guard let mark = text.firstRange(of: "OPENSSL_internal:") else {
+            return String(text.prefix(100))
+        }
+        let name = text[mark.upperBound...].prefix {
+            $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_")
+        }
+        return sentences[String(name)] ?? String(name.prefix(100))
+    }
+
+    static func isPeerGone(_ error: any Error) -> Bool {
+        guard case .handshakeFailed(.sslError(let stack)) = error as? NIOSSLError else {
+            return error is IOError || error is ChannelError
+        }
+        return stack.contains(.eofDuringHandshake)
+    }
+}

@@ -1,0 +1,67 @@
+internal import NIOSSL
+internal import X509
+
+/// The CAs whose word about clients counts.
+struct TrustedAuthorities {
+    /// Bytes of a bundle, and certificates in it.
+    static let longestFile = 4 << 20
+    static let mostCertificates = 1_000
+    /// Names of CAs that a handshake tells the client; more are told none, since each handshake would carry them.
+    static let mostNames = 32
+
+    let certificates: [NIOSSLCertificate]
+    /// Their subjects, to be compared with the issuers of clients.
+    let names: Set<CertificateName>
+    /// When the first of them ends, Unix seconds.
+    let notAfter: Int64
+
+    /// - Parameter now: Unix seconds.
+    /// - Throws: what is wrong with the bundle.
+    init(_ bytes: [UInt8], of path: String, now: Int64) throws(TLSError) {
+        let pem = try PEM(bytes, of: path)
+        let found = try CertificateText.certificates(
+            pem, atMost: Self.mostCertificates, what: "the certificates of CAs")
+        for certificate in found {
+            try CertificateText.checkTime(certificate, of: path, now: now)
+            guard try Self.isAuthority(certificate, path) else {
+                throw TLSError(
+                    .mismatched,
+                    "\(path) holds a certificate (\(CertificateText.line(certificate.subject))) that is not a CA's"
+                )
+            }
+        }
+        guard found.contains(where: { $0.subject == $0.issuer }) else {
+            throw TLSError(
+                .mismatched,
+                "\(path) holds no root CA: of each chain the certificate that issued itself is needed"
+            )
+        }
+        do {
+            certificates = try found.map {
+                try NIOSSLCertificate(bytes: CertificateText.bytes(of: $0), format: .der)
+            }
+        } catch {
+            throw TLSError(.malformed, "\(path) holds a certificate that cannot be used")
+        }
+        names = Set(found.map { CertificateName($0.subject) })
+        notAfter = found.map { CertificateText.seconds($0.notValidAfter) }.min() ?? now
+    }
+
+    private static func isAuthority(
+        _ certificate: Certificate, _ path: String
+    ) throws(TLSError) -> Bool {
+        do {
+            switch try certificate.extensions.basicConstraints {
+            case .isCertificateAuthority: return true
+            case .notCertificateAuthority: return false
+            // Roots of the first version of X.509 have no extensions.
+            case nil: return certificate.version == .v1 && certificate.subject == certificate.issuer
+            }
+        } catch {
+            throw TLSError(
+                .malformed,
+                "\(path) holds a certificate (\(CertificateText.line(certificate.subject))) that cannot be read"
+            )
+        }
+    }
+}

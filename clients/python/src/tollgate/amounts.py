@@ -1,0 +1,96 @@
+"""Exact amounts: USD as `Decimal` for callers, nano-USD as integers on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Iterable, Iterator
+
+from .v1 import tollgate_pb2 as pb
+
+NANOS = 1_000_000_000
+HIGHEST = 2**63 - 1
+
+Money = Decimal | str | int
+"""USD: a Decimal, a decimal text, or whole dollars. Never a float: it is not exact."""
+
+
+def nanos_of(money: Money) -> int:
+    """nano-USD. TypeError for a float; ValueError beyond nine decimals or 64 bits."""
+    if isinstance(money, bool) or not isinstance(money, (Decimal, str, int)):
+        raise TypeError(f"money is a Decimal, a str or an int, not {type(money).__name__}")
+    try:
+        value = Decimal(money)
+    except InvalidOperation:
+        raise ValueError(f"{money!r} is no decimal number") from None
+    if not value.is_finite():
+        raise ValueError(f"{money!r} is no amount of money")
+    sign, digits, exponent = value.as_tuple()
+    shift = int(exponent) + 9
+    number = int("".join(map(str, digits)))
+    if shift < 0:
+        number, rest = divmod(number, 10 ** min(-shift, 60))
+        if rest:
+            raise ValueError(f"{money!r} has more than 9 decimals")
+    elif number and shift > 19:
+        raise ValueError(f"{money!r} does not fit 64 bits")
+    else:
+        number *= int(10 ** min(shift, 19))
+    if number > HIGHEST:
+        raise ValueError(f"{money!r} does not fit 64 bits")
+    return -number if sign else number
+
+
+def usd(nanos: int) -> Decimal:
+    """USD of nano-USD, exactly: 0.004, and 1 rather than 1.000000000."""
+    value = Decimal(nanos).scaleb(-9)
+    normal = value.normalize()
+    return normal if int(normal.as_tuple().exponent) <= 0 else normal.quantize(Decimal(1))
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """So much of each resource; None: nothing is said of it.
+
+    `spend` is USD, `call_seconds` inbound and outbound together, the others are counts. Negative only in `Usage`, and
+    only for `extensions` and `dids`: the service refuses anything else.
+    """
+
+    spend: Money | None = None
+    extensions: int | None = None
+    dids: int | None = None
+    call_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.spend is not None:
+            # Equal amounts are equal values, however they were written.
+            object.__setattr__(self, "spend", usd(nanos_of(self.spend)))
+        for resource, amount in self.units():
+            if not -HIGHEST - 1 <= amount <= HIGHEST:
+                raise ValueError(f"the amount of resource {resource} does not fit 64 bits")
+
+    def units(self) -> Iterator[tuple[int, int]]:
+        """(resource's number, amount in its unit on the wire) of what is named."""
+        if self.spend is not None:
+            yield pb.RESOURCE_SPEND, nanos_of(self.spend)
+        for resource, count in (
+            (pb.RESOURCE_EXTENSIONS, self.extensions),
+            (pb.RESOURCE_DIDS, self.dids),
+            (pb.RESOURCE_CALL_SECONDS, self.call_seconds),
+        ):
+            if count is None:
+                continue
+            if isinstance(count, bool) or not isinstance(count, int):
+                raise TypeError(f"counts and seconds are int, not {type(count).__name__}")
+            yield resource, count
+
+    @classmethod
+    def of(cls, quantities: Iterable[pb.Quantity]) -> Amounts:
+        found = {quantity.resource: quantity.amount for quantity in quantities}
+        spend = found.get(pb.RESOURCE_SPEND)
+        return cls(
+            spend=None if spend is None else usd(spend),
+            extensions=found.get(pb.RESOURCE_EXTENSIONS),
+            dids=found.get(pb.RESOURCE_DIDS),
+            call_seconds=found.get(pb.RESOURCE_CALL_SECONDS),
+        )

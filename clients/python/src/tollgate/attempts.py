@@ -1,0 +1,64 @@
+"""The attempts of one call: which endpoint, how long, and whether again. Without input or output.
+
+All times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from .endpoints import Choice
+from .errors import Status, TollgateError
+from .shared import Shared
+
+class Attempt(NamedTuple):
+    choice: Choice
+    timeout_seconds: float
+
+
+class Attempts:
+    """Thread safety: belongs to its call; what calls share is in `Shared`."""
+
+    def __init__(self, shared: Shared, *, is_repeatable: bool, deadline: float) -> None:
+        self._shared = shared
+        self._is_repeatable = is_repeatable
+        self._deadline = deadline
+        self._made = 0
+
+    def next(self, now: float) -> Attempt:
+        """The attempt to make now; `ended` or `abandoned` must follow. TollgateError: every circuit is open."""
+        choice, has_other = self._shared.choose(now, is_repeatable=self._is_repeatable, is_retry=self._made > 0)
+        self._made += 1
+        settings = self._shared.settings
+        left = max(self._deadline - now, 0.001)
+        if self._is_repeatable and has_other and self._made < settings.attempts:
+            left = min(left, settings.attempt_timeout_seconds)
+        return Attempt(choice, left)
+
+    def ended(self, attempt: Attempt, error: TollgateError | None, now: float) -> float | None:
+        """How an attempt ended.
+
+        Returns: the pause before the next attempt; None: there is none, the call has ended so.
+        """
+        has_other = self._shared.ended(attempt.choice, error, now, attempt.timeout_seconds)
+        if error is None or self._made >= self._shared.settings.attempts:
+            return None
+        pause = self._pause(error, has_other)
+        return pause if pause is not None and now + pause < self._deadline else None
+
+    def abandoned(self, attempt: Attempt) -> None:
+        """The caller went away."""
+        self._shared.abandoned(attempt.choice)
+
+    def _pause(self, error: TollgateError, has_other: bool) -> float | None:
+        """Before the next attempt; None: none may follow."""
+        if not error.changed_nothing and not (self._is_repeatable and error.is_outage):
+            return None
+        # The service names the pause, unless another endpoint may have what this one lacks.
+        if error.retry_after_seconds is not None and not (has_other and error.is_outage):
+            return error.retry_after_seconds
+        if error.code and error.retry_after_seconds is None and error.status is Status.UNAVAILABLE:
+            return None  # it answered, and says that a retry does not help
+        longest: float = 0.010 * 2.0 ** min(self._made, 7)
+        return random.uniform(longest / 2, longest)

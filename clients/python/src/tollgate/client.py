@@ -1,0 +1,303 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import Any, Callable, Iterable, Iterator, Sequence, TypeVar
+
+import grpc
+
+from . import operations
+from .amounts import Amounts
+from .attempts import Attempts
+from .counters import Counters
+from .errors import TollgateError
+from .messages import (
+    Check,
+    CheckAnswer,
+    CommitAnswer,
+    ExtendAnswer,
+    RecordAnswer,
+    ReleaseAnswer,
+    Usage,
+    UsageAnswer,
+    UsageUpdate,
+)
+from .operations import Operation
+from .policy import Policy
+from .settings import TLS, Settings, Token
+from .shared import Shared
+from .transport import Way, error_from
+
+T = TypeVar("T")
+
+
+class Client:
+    """A client of Tollgate's data plane.
+
+    Every call ends by its `timeout_seconds` (the settings' unless it says otherwise), retries included, and raises
+    `TollgateError` where it got no answer. A denial is an answer. Not to be used across a fork.
+
+    Thread safety: all methods from any thread.
+    """
+
+    def __init__(
+        self,
+        *endpoints: str,
+        token: Token | None = None,
+        tls: TLS | None = None,
+        settings: Settings = Settings(),
+    ) -> None:
+        """Nothing is connected yet. `endpoints`: HOST:PORT, the first one is asked first.
+
+        ValueError: no endpoint, one that is none, or a token that would go over plaintext to what is not loopback.
+        """
+        self._way = Way(endpoints, token, tls, settings)
+        self._settings = settings
+        self._shared = Shared(len(endpoints), settings)
+        self._lock = threading.Lock()
+        self._callables: dict[tuple[int, str], Any] = {}
+        credentials = self._way.credentials()
+        options = self._way.options()
+        self._channels = [
+            grpc.secure_channel(endpoint, credentials, options)
+            if credentials is not None
+            else grpc.insecure_channel(endpoint, options)
+            for endpoint in self._way.endpoints
+        ]
+
+    def close(self) -> None:
+        """Ends all connections; calls that run fail with CANCELLED."""
+        for channel in self._channels:
+            channel.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def counters(self) -> Counters:
+        """What was done so far."""
+        return self._shared.snapshot()
+
+    # Decisions
+
+    def check(
+        self, check: Check, *, policy: Policy | None = None, timeout_seconds: float | None = None
+    ) -> CheckAnswer:
+        """Does this action fit every limit? If so, its room is held (or charged, by the check's mode).
+
+        `policy`: what to do where there is no answer; None: the settings'. ValueError: the policy is `fail_open`, and the
+        check could not be settled afterwards (no key, one of more than 120 bytes, or OveragePolicy.REJECT). With
+        Mode.CHECK_ONLY every policy fails closed.
+        """
+        policy = self._shared.policy(policy, [check])
+        operation = operations.check(check, denials_as_errors=self._settings.denials_as_errors)
+        try:
+            return self._shared.decided(self._run(operation, timeout_seconds))
+        except TollgateError as error:
+            answer = self._shared.judged(check, policy, error)
+            if answer is None:
+                raise
+            return answer
+
+    def check_batch(
+        self,
+        checks: Sequence[Check],
+        *,
+        policy: Policy | None = None,
+        timeout_seconds: float | None = None,
+    ) -> list[CheckAnswer | TollgateError]:
+        """1 … 1 000 independent decisions in one round trip, in the order of the checks.
+
+        An entry that failed is an error in its place; `policy` applies to each. Raised is what all have in common, where
+        the policy allows none of them.
+        """
+        policy = self._shared.policy(policy, checks)
+        try:
+            results = self._run(operations.check_batch(checks), timeout_seconds)
+        except TollgateError as error:
+            return self._shared.judged_batch(checks, policy, error)
+        return self._shared.decided_batch(checks, policy, results)
+
+    def check_stream(
+        self, checks: Iterable[Check], *, timeout_seconds: float | None = None
+    ) -> Iterator[CheckAnswer | TollgateError]:
+        """Decisions over one stream, in the order of the checks; an entry that failed is an error in its place.
+
+        `checks` is read on a thread of grpcio's, as fast as the service reads. `timeout_seconds`: of the stream's life;
+        None: no end. No policy, no retries: the stream's end is raised. Close the iterator to end the stream early.
+        """
+        messages = (check.message().SerializeToString() for check in checks)
+        start = self._callable(Kind.STREAM, "CheckAndReserveStream")
+        for message in self._receive(start, messages, timeout_seconds):
+            answer = operations.decoded(operations.streamed, message)
+            yield answer if isinstance(answer, TollgateError) else self._shared.decided(answer)
+
+    # Settlement
+
+    def commit(
+        self, reservation_id: int, actual: Amounts | None = None, *, timeout_seconds: float | None = None
+    ) -> CommitAnswer:
+        """Turns a hold into usage: what was held, or `actual`. Idempotent."""
+        return self._run(operations.commit(reservation_id, actual), timeout_seconds)
+
+    def release(
+        self, reservation_id: int, *, timeout_seconds: float | None = None
+    ) -> ReleaseAnswer:
+        """Gives a whole hold back. Idempotent."""
+        return self._run(operations.release(reservation_id), timeout_seconds)
+
+    def extend(
+        self,
+        reservation_id: int,
+        *,
+        ttl_seconds: float = 0,
+        additional: Amounts | None = None,
+        idempotency_key: str = "",
+        partial: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> ExtendAnswer:
+        """Pushes a hold's expiry out to `ttl_seconds` from now and, optionally, holds more."""
+        operation = operations.extend(
+            reservation_id, ttl_seconds, additional, idempotency_key, partial,
+            denials_as_errors=self._settings.denials_as_errors,
+        )
+        return self._run(operation, timeout_seconds)
+
+    def record(self, usage: Usage, *, timeout_seconds: float | None = None) -> RecordAnswer:
+        """Records usage that needed no permission. Give it a key: only then can it be repeated."""
+        return self._run(operations.record(usage), timeout_seconds)
+
+    def settle(
+        self, check: Check, actual: Amounts | None = None, *, timeout_seconds: float | None = None
+    ) -> None:
+        """Counts what happened on an `unchecked` answer: the check's amounts, or `actual`.
+
+        Repeat it until it succeeds, within the service's retention of keys (15 minutes): it counts once, whether or not
+        the check had arrived after all. TollgateError: the service is still away, or another amount is counted already.
+        """
+        steps = operations.settle(check, actual)
+        try:
+            operation = next(steps)
+            while True:
+                try:
+                    answer = self._run(operation, timeout_seconds)
+                except TollgateError as error:
+                    operation = steps.throw(error)
+                else:
+                    operation = steps.send(answer)
+        except StopIteration:
+            self._shared.settled()
+
+    # Usage
+
+    def usage(
+        self, tenant_id: str, messaging_profile_id: str = "", *, timeout_seconds: float | None = None
+    ) -> UsageAnswer:
+        """Committed and held usage of a tenant's limits, or with a profile of that one's too."""
+        return self._run(operations.usage(tenant_id, messaging_profile_id), timeout_seconds)
+
+    def watch_usage(
+        self, tenant_id: str = "", *, timeout_seconds: float | None = None
+    ) -> Iterator[UsageUpdate]:
+        """What stands now, then every change, conflated to the latest state. "": every tenant, for operators.
+
+        `timeout_seconds`: of the watch's life; None: no end. Its end is raised: begin another.
+        """
+        operation = operations.watch(tenant_id)
+        start = self._callable(Kind.WATCH, operation.method)
+        for message in self._receive(start, operation.body, timeout_seconds):
+            yield operation.answer(message)
+
+    # Calls
+
+    def _callable(self, kind: str, method: str) -> Callable[[int], Any]:
+        """What starts a method on an endpoint; made once."""
+
+        def on(index: int) -> Any:
+            with self._lock:
+                if (index, method) not in self._callables:
+                    channel = self._channels[index]
+                    self._callables[index, method] = getattr(channel, kind)(operations.SERVICE + method)
+                return self._callables[index, method]
+
+        return on
+
+    def _run(self, operation: Operation[T], timeout_seconds: float | None) -> T:
+        clock = self._shared.clock
+        timeout = self._settings.timeout_seconds if timeout_seconds is None else timeout_seconds
+        attempts = Attempts(
+            self._shared, is_repeatable=operation.is_repeatable, deadline=clock() + timeout
+        )
+        start = self._callable(Kind.UNARY, operation.method)
+        self._shared.began()
+        try:
+            while True:
+                attempt = attempts.next(clock())
+                try:
+                    message = start(attempt.choice.endpoint)(
+                        operation.body,
+                        timeout=attempt.timeout_seconds,
+                        metadata=self._way.metadata(operation.metadata),
+                    )
+                except grpc.RpcError as failure:
+                    error = error_from(failure)
+                except BaseException:
+                    attempts.abandoned(attempt)
+                    raise
+                else:
+                    attempts.ended(attempt, None, clock())
+                    return operation.answer(message)
+                pause = attempts.ended(attempt, error, clock())
+                if pause is None:
+                    raise error
+                time.sleep(pause)
+        except TollgateError as error:
+            self._shared.failed(error)
+            raise
+
+    def _receive(
+        self, start: Callable[[int], Any], request: Any, timeout_seconds: float | None
+    ) -> Iterator[bytes]:
+        """The messages of a stream."""
+        clock = self._shared.clock
+        self._shared.began()
+        call: Any = None
+        try:
+            choice, _ = self._shared.choose(clock(), is_repeatable=False)
+            is_open = True
+            try:
+                call = start(choice.endpoint)(request, timeout=timeout_seconds, metadata=self._way.metadata())
+                for message in call:
+                    if is_open:
+                        is_open = False
+                        self._shared.ended(choice, None, clock(), None)
+                    yield message
+            except grpc.RpcError as failure:
+                error = error_from(failure)
+                if is_open:
+                    is_open = False
+                    self._shared.ended(choice, error, clock(), timeout_seconds)
+                raise error from None
+            finally:
+                if is_open:
+                    self._shared.abandoned(choice)
+                if call is not None:
+                    call.cancel()
+        except TollgateError as error:
+            self._shared.failed(error)
+            raise
+
+
+class Kind:
+    """Names of grpcio's ways to call."""
+
+    UNARY = "unary_unary"
+    STREAM = "stream_stream"
+    WATCH = "unary_stream"

@@ -1,0 +1,93 @@
+"""How a client reaches the service."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from .policy import Policy, fail_closed
+
+Token = str | Callable[[], str]
+"""A bearer token, or what gives the present one: it is asked before each attempt, and must not block. Empty: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """Files in PEM. `ca`: who is trusted, None: grpcio's roots. `certificate` and `key`: the client's own, for mTLS.
+
+    `server_name`: the name that the service's certificate must have, where the address has another one.
+    """
+
+    ca: str | Path | None = None
+    certificate: str | Path | None = None
+    key: str | Path | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a client certificate and its key go together")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """- `timeout_seconds`: of a call in all, retries included, unless the call says otherwise.
+    - `attempt_timeout_seconds`: of one attempt, where the call is repeatable and there is another endpoint to ask.
+    - `attempts`: of one call at most. A call is repeated only where that can do no harm: it has a key, is idempotent by
+      itself (commit, release, usage), or the service said that nothing was changed.
+    - `avoid_seconds`: how long an endpoint that timed out or was not reached comes last.
+    - `circuit_failures`: so many in a row, and the endpoint is asked nothing for `circuit_seconds`, then one call; each
+      time that fails for twice as long, up to `circuit_seconds_at_most`.
+    - `policy`: of checks that do not say otherwise.
+    - `budget_tenants`: tenants that may be allowed something unchecked in one minute.
+    - `denials_as_errors`: denials of `check` and `extend` are raised as `DeniedError` (header `tollgate-deny: status`).
+    - `keepalive_seconds`: silence while calls are open after which the service is asked for a sign of life, and
+      `keepalive_timeout_seconds` how long that may take.
+    - `insecure_allow_plaintext`: a token may go over plaintext to what is not loopback.
+    """
+
+    timeout_seconds: float = 1.0
+    attempt_timeout_seconds: float = 0.5
+    attempts: int = 3
+    avoid_seconds: float = 1.5
+    circuit_failures: int = 5
+    circuit_seconds: float = 1.0
+    circuit_seconds_at_most: float = 30.0
+    policy: Policy = fail_closed
+    budget_tenants: int = 10_000
+    denials_as_errors: bool = False
+    keepalive_seconds: float = 30.0
+    keepalive_timeout_seconds: float = 20.0
+    insecure_allow_plaintext: bool = False
+
+    def __post_init__(self) -> None:
+        positive = (
+            "timeout_seconds", "attempt_timeout_seconds", "attempts", "circuit_failures", "circuit_seconds",
+            "circuit_seconds_at_most", "budget_tenants", "keepalive_seconds", "keepalive_timeout_seconds",
+        )
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is more than 0")
+        if self.avoid_seconds < 0:
+            raise ValueError("avoid_seconds is not negative")
+        if self.circuit_seconds_at_most < self.circuit_seconds:
+            raise ValueError("circuit_seconds_at_most is at least circuit_seconds")
+
+
+def check_address(endpoint: str) -> str:
+    """HOST:PORT, as it is. ValueError for anything else."""
+    host, colon, port = endpoint.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{endpoint!r} is not HOST:PORT")
+    return endpoint
+
+
+def is_loopback(endpoint: str) -> bool:
+    host = endpoint.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
