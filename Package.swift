@@ -192,7 +192,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Access", "Admission", "CommandIO", "ControlPlane", "Engine", "Events",
+                "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
                 "GRPCServer", "GRPCStandard", "HTTP2",
                 "Journal", "Limits", "LimitsFile",
                 "Notifications", "OperatorPage", "Projection", "Reservations", "TollgateClient",
