@@ -340,7 +340,7 @@ let package = Package(
             name: "ControlPlaneTests",
             dependencies: [
                 "Access", "Admission", "ControlPlane", "Engine", "Events", "Limits", "Projection",
-                "Reservations",
+                "Reservations", "TransportSecurity",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),

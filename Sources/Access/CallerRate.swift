@@ -1,7 +1,7 @@
 import Synchronization
 
 /// How fast a caller may call: the virtual scheduling algorithm of ITU-T I.371 (GCRA), which is a token bucket that keeps
-/// one instant, the one at which it will be full again. A bucket holds the calls of a second.
+/// one instant, the one at which it will be full again.
 package struct Pace: Sendable, Equatable {
     /// Calls a second that can be asked for.
     package static let range = 1...1_000_000
@@ -10,26 +10,37 @@ package struct Pace: Sendable, Equatable {
     /// Nanoseconds' worth of calls that the bucket holds.
     private let burst: UInt64
 
-    /// - Parameter perSecond: within `range`.
-    package init(perSecond: Int) {
+    /// - Parameters:
+    ///   - perSecond: within `range`.
+    ///   - held: calls that the bucket holds; nil: those of a second.
+    package init(perSecond: Int, held: Int? = nil) {
         precondition(Self.range.contains(perSecond), "a rate is 1 to 1 000 000 a second")
         interval = 1_000_000_000 / UInt64(perSecond)
-        burst = interval * UInt64(perSecond)
+        burst = interval * UInt64(held ?? perSecond)
     }
 
-    /// Takes calls out of a bucket.
+    /// Takes a call out of a bucket.
     ///
-    /// - Parameters:
-    ///   - full: when the bucket will be full again, nanoseconds; an instant that has passed, as 0 is: it is.
-    ///   - calls: from 1. All are taken if there is one: what is more is owed.
+    /// - Parameter full: when the bucket will be full again, nanoseconds; an instant that has passed, as 0 is: it is.
     /// - Returns: the new instant; nil: there is none, and nothing was taken.
-    package func take(_ calls: UInt64 = 1, full: UInt64, now: UInt64) -> UInt64? {
-        let from = max(full, now)
-        guard from - now + interval <= burst else { return nil }
-        let (cost, isTooMuch) = interval.multipliedReportingOverflow(by: calls)
-        // Nobody owes more than an hour.
-        return from + min(isTooMuch ? .max : cost, 3_600_000_000_000)
+    package func take(full: UInt64, now: UInt64) -> UInt64? {
+        hasOne(full: full, now: now) ? max(full, now) + interval : nil
     }
+
+    func hasOne(full: UInt64, now: UInt64) -> Bool { max(full, now) - now + interval <= burst }
+
+    /// Takes calls out of a bucket, whether they are there or not: nobody has one again until what is missing was earned.
+    ///
+    /// - Returns: the new instant.
+    package func owe(_ calls: UInt64, full: UInt64, now: UInt64) -> UInt64 {
+        let from = max(full, now)
+        let (cost, isTooMuch) = interval.multipliedReportingOverflow(by: calls)
+        let owed = from + min(isTooMuch ? .max : cost, Self.mostOwed)
+        return max(from, min(owed, now + Self.mostOwed))
+    }
+
+    /// Nobody owes more than an hour.
+    private static let mostOwed: UInt64 = 3_600_000_000_000
 
     /// Puts a call back.
     package func giveBack(full: UInt64) -> UInt64 { full > interval ? full - interval : 0 }
@@ -52,27 +63,30 @@ package final class CallerRate: Sendable {
     /// False: too fast.
     ///
     /// - Parameter now: the monotonic clock, nanoseconds.
-    package func take(_ calls: Int = 1, now: UInt64) -> Bool {
-        // ORDERING: relaxed because the word goes with no other data.
-        var seen = full.load(ordering: .relaxed)
-        while true {
-            guard let next = pace.take(UInt64(max(1, calls)), full: seen, now: now) else {
-                return false
-            }
-            let (isDone, found) = full.weakCompareExchange(
-                expected: seen, desired: next, ordering: .relaxed)
-            if isDone { return true }
-            seen = found
-        }
+    package func take(now: UInt64) -> Bool { change { pace.take(full: $0, now: now) } }
+
+    /// Takes calls that are made, whether they are there or not.
+    ///
+    /// - Parameters:
+    ///   - calls: from 0.
+    ///   - now: see `take`.
+    package func owe(_ calls: Int, now: UInt64) {
+        _ = change { pace.owe(UInt64(calls), full: $0, now: now) }
     }
 
     /// A call that was taken is made another time: it was put off.
-    package func giveBack() {
+    package func giveBack() { _ = change { pace.giveBack(full: $0) } }
+
+    /// - Returns: whether `next` had a new instant.
+    @inline(__always)
+    private func change(_ next: (UInt64) -> UInt64?) -> Bool {
+        // ORDERING: relaxed because the word goes with no other data.
         var seen = full.load(ordering: .relaxed)
         while true {
+            guard let desired = next(seen) else { return false }
             let (isDone, found) = full.weakCompareExchange(
-                expected: seen, desired: pace.giveBack(full: seen), ordering: .relaxed)
-            if isDone { return }
+                expected: seen, desired: desired, ordering: .relaxed)
+            if isDone { return true }
             seen = found
         }
     }

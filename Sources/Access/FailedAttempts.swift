@@ -21,6 +21,14 @@ package enum AttemptFailure: String, Error, CaseIterable {
     case noTenant = "no tenant"
     /// A client's certificate that no rule names.
     case unknownCertificate = "certificate without a rule"
+
+    /// Whether a web token that fails so was nothing that an issuer made, and had to be looked into to know.
+    var costsALook: Bool {
+        switch self {
+        case .malformedToken, .wrongSignature, .unknownKey: true
+        default: false
+        }
+    }
 }
 
 /// Attempts that failed within a minute, by address: the bounded memory from which they are told together.
@@ -114,8 +122,6 @@ package final class AttemptLog: Sendable {
     private let minute = Mutex(FailedAttempts())
     private let totals = Mutex<[AttemptFailure: Int]>([:])
     private let tell = Mutex<(@Sendable (AttemptFailure, String) -> Void)?>(nil)
-    /// Attempts of one address in a minute after which nothing that costs much is tried for it.
-    package static let patience = 60
 
     package init() {}
 
@@ -131,10 +137,6 @@ package final class AttemptLog: Sendable {
         totals.withLock { $0[failure, default: 0] += 1 }
         guard minute.withLock({ $0.note(failure, from: address, now: now) }) else { return }
         tell.withLock { $0 }?(failure, address)
-    }
-
-    package func isPatient(with address: String) -> Bool {
-        minute.withLock { $0.count(of: address) < Self.patience }
     }
 
     /// Since the start.

@@ -110,8 +110,8 @@ package struct Issuer: Sendable, Equatable {
     }
 
     private func title(of token: JSONWebToken) -> String {
-        let subject = token.text("sub").map { String($0.prefix(128)) } ?? "somebody"
-        return "\(subject) (\(name.prefix(128)))"
+        let subject = CallerName.shown(token.text("sub") ?? "somebody", bytes: 128)
+        return "\(subject) (\(CallerName.shown(name, bytes: 128)))"
     }
 }
 
@@ -134,30 +134,13 @@ package struct CertificateRule: Sendable, Equatable {
         self.rate = rate
     }
 
-    private var isURI: Bool { name.contains("://") }
-
-    /// The certificate's name that the rule is about; nil: none is.
-    func match(dnsNames: [String], uris: [String]) -> String? {
-        guard isURI else {
-            let wanted = name.lowercased()
-            return dnsNames.first { $0.lowercased().utf8.elementsEqual(wanted.utf8) }
-        }
-        if name.hasSuffix("/*") {
-            let prefix = name.dropLast()
-            // What begins so and goes back up, or ends there, is none of those below.
-            return uris.first { uri in
-                uri.utf8.starts(with: prefix.utf8) && uri.utf8.count > prefix.utf8.count
-                    && !uri.split(separator: "/").contains { $0 == "." || $0 == ".." }
-            }
-        }
-        return uris.first { $0.utf8.elementsEqual(name.utf8) }
-    }
+    var isURI: Bool { name.contains("://") }
 
     /// Who has a certificate with such a name.
     func caller(_ name: String) -> Caller {
         Caller(
-            number: CallerNumber.of("certificate", name), name: String(name.prefix(256)),
-            scopes: scopes, tenants: tenants)
+            number: CallerNumber.of("certificate", name),
+            name: CallerName.shown(name, bytes: 256), scopes: scopes, tenants: tenants)
     }
 }
 
@@ -169,18 +152,6 @@ package struct Identities: Sendable, Equatable {
     package init(issuers: [Issuer] = [], certificates: [CertificateRule] = []) {
         self.issuers = issuers
         self.certificates = certificates
-    }
-
-    /// The first rule that a certificate fits: exact names before patterns, each in the order of the list.
-    func rule(
-        dnsNames: [String], uris: [String]
-    ) -> (rule: CertificateRule, name: String)? {
-        for isPattern in [false, true] {
-            for rule in certificates where rule.name.hasSuffix("/*") == isPattern {
-                if let name = rule.match(dnsNames: dnsNames, uris: uris) { return (rule, name) }
-            }
-        }
-        return nil
     }
 }
 
@@ -195,5 +166,31 @@ enum CallerNumber {
         let number = hash.finalize().prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         // 0 is nobody.
         return max(1, number)
+    }
+}
+
+/// What logs, tables and the page call those whose name somebody else has chosen.
+enum CallerName {
+    /// A name without what would not be seen, or would be seen elsewhere: control characters, line separators, and those
+    /// that turn the direction of writing are a "?" each.
+    ///
+    /// - Parameter bytes: of UTF-8 at most; what is longer is cut.
+    static func shown(_ name: String, bytes: Int) -> String {
+        var shown = ""
+        var count = 0
+        for scalar in name.unicodeScalars {
+            let scalar = isSeen(scalar) ? scalar : "?"
+            count += UTF8.width(scalar)
+            guard count <= bytes else { break }
+            shown.unicodeScalars.append(scalar)
+        }
+        return shown
+    }
+
+    private static func isSeen(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: false
+        default: true
+        }
     }
 }

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A value of a claim.
-enum ClaimValue: Sendable, Equatable, Decodable {
+enum ClaimValue: Sendable, Equatable {
     case null
     case flag(Bool)
     case number(Double)
@@ -9,21 +9,27 @@ enum ClaimValue: Sendable, Equatable, Decodable {
     case list([ClaimValue])
     case object([String: ClaimValue])
 
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let flag = try? container.decode(Bool.self) {
-            self = .flag(flag)
-        } else if let number = try? container.decode(Double.self) {
-            self = .number(number)
-        } else if let text = try? container.decode(String.self) {
-            self = .text(text)
-        } else if let list = try? container.decode([ClaimValue].self) {
-            self = .list(list)
-        } else {
-            self = .object(try container.decode([String: ClaimValue].self))
+    /// What `JSONSerialization` makes of JSON.
+    fileprivate init(_ value: Any) {
+        switch value {
+        case let text as String: self = .text(text)
+        case let list as [Any]: self = .list(list.map { ClaimValue($0) })
+        case let members as [String: Any]: self = .object(members.mapValues { ClaimValue($0) })
+        case let number as NSNumber:
+            // Numbers are none of C's `char`, which stands for true and false.
+            let isFlag = number.objCType.pointee == CChar(bitPattern: UInt8(ascii: "c"))
+            self = isFlag ? .flag(number.boolValue) : .number(number.doubleValue)
+        default: self = .null
         }
+    }
+
+    /// The members of an object in JSON; nil: it is none.
+    ///
+    /// `JSONDecoder` would try one type after another, and for bytes that somebody has chosen spend most of its time on
+    /// errors.
+    fileprivate static func members(_ bytes: Data) -> [String: ClaimValue]? {
+        let object = try? JSONSerialization.jsonObject(with: bytes)
+        return (object as? [String: Any])?.mapValues { ClaimValue($0) }
     }
 
     /// A text, or a list of texts; nil: something else.
@@ -39,6 +45,45 @@ enum ClaimValue: Sendable, Equatable, Decodable {
             return texts
         default: return nil
         }
+    }
+}
+
+/// What a part of a token may hold, looked at before anything is made of it: reading it costs no more than this many
+/// values at this depth do, whoever wrote it.
+enum JSONBounds {
+    static let depth = 8
+    /// Room for `Issuer.maximumTenants` and as many others.
+    static let values = 512
+
+    /// False: it holds more. Whatever else it is, it may not even be JSON.
+    static func hold(_ bytes: Data) -> Bool {
+        var (depth, values) = (0, 1)
+        var (isText, isEscaped) = (false, false)
+        for byte in bytes {
+            // UTF-16 and UTF-32, which a decoder would take: they count otherwise.
+            if byte == 0 { return false }
+            if isText {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    isText = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): isText = true
+            case UInt8(ascii: ","): values += 1
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                values += 1
+                depth += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            default: continue
+            }
+            guard depth <= Self.depth, values <= Self.values else { return false }
+        }
+        return true
     }
 }
 
@@ -73,9 +118,10 @@ struct JSONWebToken {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let headerBytes = Base64URL.decode(parts[0]),
             let payload = Base64URL.decode(parts[1]), let signature = Base64URL.decode(parts[2]),
+            JSONBounds.hold(headerBytes), JSONBounds.hold(payload),
             let header = try? JSONDecoder().decode(Header.self, from: headerBytes),
             header.crit == nil,
-            let claims = try? JSONDecoder().decode([String: ClaimValue].self, from: payload)
+            let claims = ClaimValue.members(payload)
         else { return nil }
         algorithmName = header.alg
         keyID = header.kid

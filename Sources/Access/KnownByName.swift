@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Limits
 
 /// Somebody who is known by an issuer's word, or by a certificate: what the audit log calls them. A setting of the
 /// service in the journal.
@@ -16,7 +17,14 @@ package struct NamedIdentity: Sendable, Equatable, Codable {
         let digits = String(caller.number, radix: 16)
         id = String(repeating: "0", count: 16 - digits.count) + digits
         name = caller.name
-        scope = caller.scopes.first ?? .tenant
+        scope = Self.scope(caller)
+    }
+
+    private static func scope(_ caller: Caller) -> Caller.Scope { caller.scopes.first ?? .tenant }
+
+    /// Whether it says of a caller of its number what a new one would say.
+    func isCalled(as caller: Caller) -> Bool {
+        name.hasSameBytes(as: caller.name) && scope == Self.scope(caller)
     }
 
     package var number: UInt64 { UInt64(id, radix: 16) ?? 0 }
@@ -40,7 +48,7 @@ struct KnownByName {
     /// Names that are put on record at a time.
     static let namesAtOnce = 100
 
-    private var onRecord: [UInt64: String] = [:]
+    private var onRecord: [UInt64: NamedIdentity] = [:]
     private var new: [UInt64: NamedIdentity] = [:]
     private var rates: [UInt64: CallerRate] = [:]
 
@@ -50,18 +58,16 @@ struct KnownByName {
                 let identity = try? JSONDecoder().decode(
                     NamedIdentity.self, from: Data(value.utf8))
             else { continue }
-            onRecord[identity.number] = value
+            onRecord[identity.number] = identity
         }
     }
 
     /// - Returns: the caller's bucket; nil: it has no bound.
     mutating func meet(_ caller: Caller, perSecond: Int?, now: UInt64) -> CallerRate? {
-        let identity = NamedIdentity(caller)
-        let isKnown = onRecord[caller.number] != nil
-        if isKnown ? onRecord[caller.number] != identity.encoded : new[caller.number] == nil,
-            isKnown || onRecord.count + new.count < Self.maximumNames
-        {
-            new[caller.number] = identity
+        if let known = onRecord[caller.number] {
+            if !known.isCalled(as: caller) { new[caller.number] = NamedIdentity(caller) }
+        } else if new[caller.number] == nil, onRecord.count + new.count < Self.maximumNames {
+            new[caller.number] = NamedIdentity(caller)
         }
         guard let perSecond else { return nil }
         if let rate = rates[caller.number], rate.perSecond == perSecond { return rate }
@@ -80,7 +86,7 @@ struct KnownByName {
         let taken = new.values.prefix(Self.namesAtOnce)
         for identity in taken {
             new[identity.number] = nil
-            onRecord[identity.number] = identity.encoded
+            onRecord[identity.number] = identity
         }
         return Array(taken)
     }

@@ -71,7 +71,7 @@ package final class TokenAuthority: Sendable {
 
     /// Who is known by others' word.
     package let webTokens = WebTokens()
-    private let identities = Mutex(Identities())
+    private let rules = Mutex(CertificateRules())
     private let strangers: Mutex<KnownByName>
     package let attempts = AttemptLog()
     private let hurries = Atomic<Int>(0)
@@ -175,9 +175,7 @@ package final class TokenAuthority: Sendable {
         let now = wall()
         if let good = webTokens.known(webToken, now: now) { return .success(admission(good)) }
         guard webTokens.hasIssuers else { return .failure(.unknownIssuer) }
-        // Whoever fails all the time costs no more than this.
-        guard attempts.isPatient(with: address) else { return nil }
-        switch webTokens.judge(webToken, now: now, monotonic: monotonic()) {
+        switch webTokens.judge(webToken, from: address, now: now, monotonic: monotonic()) {
         case .good(let good): return .success(admission(good))
         case .failure(let failure): return .failure(failure)
         case .later: return nil
@@ -191,17 +189,16 @@ package final class TokenAuthority: Sendable {
     }
 
     private func admission(_ names: CertificateNames) -> Result<Admission, AttemptFailure> {
-        let found = identities.withLock { $0.rule(dnsNames: names.dnsNames, uris: names.uris) }
-        guard let (rule, name) = found else { return .failure(.unknownCertificate) }
+        let rules = rules.withLock { $0 }
+        guard let (rule, name) = rules.rule(names) else { return .failure(.unknownCertificate) }
         let caller = rule.caller(name)
         return .success(Admission(caller: caller, rate: met(caller, rate: rule.rate)))
     }
 
     /// Whoever is known by others' word has come: their name is to be put on record, and their bucket is theirs.
     private func met(_ caller: Caller, rate own: Int?) -> CallerRate? {
-        strangers.withLock {
-            $0.meet(caller, perSecond: own ?? rate, now: monotonic())
-        }
+        let now = monotonic()
+        return strangers.withLock { $0.meet(caller, perSecond: own ?? rate, now: now) }
     }
 
     private func admission(own secret: String) -> Result<Admission, AttemptFailure> {
@@ -243,7 +240,8 @@ package final class TokenAuthority: Sendable {
     /// Takes over whose word counts. Who was known by the word of somebody who is not there any more is nobody then.
     package func set(_ identities: Identities) {
         webTokens.set(identities.issuers)
-        self.identities.withLock { $0 = identities }
+        let rules = CertificateRules(identities.certificates)
+        self.rules.withLock { $0 = rules }
         noteChange()
     }
 

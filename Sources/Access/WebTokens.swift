@@ -55,6 +55,8 @@ package final class WebTokens: Sendable {
         State(good: RecentPairs(capacity: capacity), bad: RecentPairs(capacity: 1_024)))
     /// Tokens that are looked into a second, over the process; beyond it their bearers are told to come again.
     private let budget = CallerRate(perSecond: 1_000)
+    /// And of each address, so that none takes up all of them.
+    private let addresses = Mutex(LookBudget())
     private let looks = Atomic<Int>(0)
 
     package init() {}
@@ -170,14 +172,29 @@ package final class WebTokens: Sendable {
     /// Judges a token.
     ///
     /// - Parameters:
+    ///   - address: the bearer's, without a port; see `PeerAddress.group`.
     ///   - now: Unix seconds.
     ///   - monotonic: nanoseconds.
-    func judge(_ token: String, now: Double, monotonic: UInt64) -> Verdict {
+    func judge(
+        _ token: String, from address: String, now: Double, monotonic: UInt64
+    ) -> Verdict {
         let digest = SHA256.hash(data: Data(token.utf8))
         let (good, isBad) = state.withLock { ($0.good[digest], $0.bad[digest] ?? false) }
         if let good, now < good.until { return .good(good) }
         if isBad { return .failure(.wrongSignature) }
-        guard budget.take(now: monotonic) else { return .later }
+        guard addresses.withLock({ $0.take(address, now: monotonic) }),
+            budget.take(now: monotonic)
+        else { return .later }
+        let verdict = look(token, digest, now: now, monotonic: monotonic)
+        if case .failure(let failure) = verdict, failure.costsALook {
+            addresses.withLock { $0.fail(address, now: monotonic) }
+        }
+        return verdict
+    }
+
+    private func look(
+        _ token: String, _ digest: SHA256Digest, now: Double, monotonic: UInt64
+    ) -> Verdict {
         guard let parsed = JSONWebToken(token) else { return .failure(.malformedToken) }
         guard let algorithm = SignatureAlgorithm(rawValue: parsed.algorithmName) else {
             return .failure(.wrongAlgorithm)

@@ -74,11 +74,19 @@ package final class HealthService: GRPCService {
     package func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
     ) -> CallOutcome {
-        guard call.method == firstMethod else {
+        switch call.method - firstMethod {
+        case 0: return check(request, &response)
+        case 1:
             let count = messages.write(statuses.all) { response.reserve($0) }
             response.commit(count)
             return .done
+        default: return .failed(GRPCFailure(.unimplemented, "not a unary method"))
         }
+    }
+
+    private func check(
+        _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
+    ) -> CallOutcome {
         guard let name = messages.service(request) else { return .failed(Self.malformed) }
         guard let place = statuses.place(of: name) else {
             return .failed(GRPCFailure(.notFound, "no such service is served here"))

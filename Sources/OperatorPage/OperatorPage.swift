@@ -260,7 +260,6 @@ package final class OperatorPage: Companion {
                 reply.headers[.retryAfter] = "60"
                 return reply
             }
-            logger.notice("a log-in failed", metadata: ["from": "\(request.address)"])
             return logInForm(
                 next: form["next"], error: "This is no operator token.", status: 401)
         }

@@ -13,7 +13,8 @@ extension TollgateClient {
         /// With several endpoints: how long one attempt of a call that may be repeated takes before it is repeated; the
         /// last attempt has the rest of the call's time.
         public var attemptTimeout: Duration
-        /// How long a connection may take to be made, TLS included.
+        /// How long a connection may take to be made, TLS included; with several endpoints no longer than
+        /// `attemptTimeout`.
         public var connectTimeout: Duration
         /// Connections, each with many calls at once; 1 ... 64.
         public var connections: Int
@@ -31,8 +32,8 @@ extension TollgateClient {
         /// A service that leaves this question open for so long is gone: the connection is closed, and what is open on
         /// it fails with UNAVAILABLE; more than 0.
         public var keepaliveTimeout: Duration
-        /// How long an endpoint that could not be reached or fell silent is avoided, as long as there is another; more
-        /// than 0. It doubles with every further failure, up to `maximumEndpointAvoidance`.
+        /// How long an endpoint that could not be reached, dropped a connection without an answer or fell silent is
+        /// avoided, as long as there is another; more than 0. It doubles with every further failure, up to `maximumEndpointAvoidance`.
         public var endpointAvoidance = Duration.milliseconds(1_500)
         /// `endpointAvoidance` at least.
         public var maximumEndpointAvoidance = Duration.seconds(60)
@@ -90,7 +91,7 @@ extension TollgateClient {
     /// When calls fail at once because the service has failed those before them.
     public struct CircuitBreakerLimits: Sendable, Hashable {
         /// Attempts in a row that got no answer, or UNAVAILABLE; 1 or more. Those that were under way together count as
-        /// one.
+        /// one; one that had less than 50 ms and passed its deadline says nothing.
         public var failures: Int
         /// How long nothing is tried then; more than 0. Afterwards one call at a time is: one that is answered
         /// ends the matter, one that fails doubles the time.
@@ -109,6 +110,11 @@ extension TollgateClient {
 }
 
 extension TollgateClient.Configuration {
+    /// How long a connection may take to be made: not longer than an attempt where another endpoint may be quicker.
+    var dialTimeout: Duration {
+        endpoints.count > 1 ? min(connectTimeout, attemptTimeout) : connectTimeout
+    }
+
     /// Programmer errors end the process here, not in the middle of a call.
     func checkRanges() {
         precondition((1...64).contains(endpoints.count), "1 to 64 endpoints")

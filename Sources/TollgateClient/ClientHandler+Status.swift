@@ -2,6 +2,14 @@ internal import HTTP2
 internal import Wire
 
 extension ClientHandler {
+    /// A gRPC service has answered on a stream: with a status, or with (part of) a message. A connection that ends, a
+    /// stream that is refused and a page of HTML are no answers.
+    func isAnswered(_ stream: StreamHandle) -> Bool {
+        guard let head = session.response(stream) else { return false }
+        return head.grpcStatus >= 0
+            || head.contentType == .grpc && session.input(stream).isEmpty == false
+    }
+
     /// Why a stream that has ended failed; nil: it ended with OK.
     func error(of stream: StreamHandle, _ events: StreamEvents) -> TollgateError? {
         let head = session.response(stream)

@@ -42,7 +42,7 @@ final class ClientHandler: ChannelInboundHandler {
     enum Change {
         /// A place may have become free.
         case place
-        /// A call was answered, for the first time or since the endpoint was avoided.
+        /// A call got a gRPC answer, for the first time or since the endpoint was avoided.
         case answered
         /// The endpoint is silent.
         case avoid
@@ -57,6 +57,8 @@ final class ClientHandler: ChannelInboundHandler {
     private var owners: [(any StreamOwner)?]
     private var context: ChannelHandlerContext?
     private var isReporting = false
+    /// `Change.answered` is to be told.
+    private var isAnswerNew = false
     private var lifecycle: LinkLifecycle
     private var timer: Scheduled<Void>?
     private var hasRead = false
@@ -99,6 +101,8 @@ final class ClientHandler: ChannelInboundHandler {
 
     var openStreams: Int { lifecycle.openStreams }
     var end: LinkLifecycle.End? { lifecycle.end }
+    /// A call got a gRPC answer, since the endpoint was avoided if it was.
+    var hasAnswered: Bool { lifecycle.hasAnswered }
 
     private var hasPlace: Bool {
         lifecycle.openStreams < min(Self.table, session.peerMaximumConcurrentStreams)
@@ -211,6 +215,9 @@ final class ClientHandler: ChannelInboundHandler {
         while let (stream, events) = session.nextReady() {
             hasReported = true
             guard let owner = owners[Int(stream.index)] else { continue }
+            if lifecycle.hasAnswered == false, isAnswered(stream) {
+                isAnswerNew = lifecycle.answered()
+            }
             if owner.progress(stream, events, self) { letGo(stream) }
         }
         return hasReported
@@ -277,7 +284,11 @@ final class ClientHandler: ChannelInboundHandler {
         buffer.withUnsafeReadableBytes {
             session.receive($0, nowNanoseconds: now.uptimeNanoseconds)
         }
-        if report(), lifecycle.answered() { changed(.answered) }
+        report()
+        if isAnswerNew {
+            isAnswerNew = false
+            changed(.answered)
+        }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import NIOCore
+package import NIOCore
 package import NIOSSL
 internal import Synchronization
 
@@ -54,8 +54,8 @@ extension TollgateClient.Configuration {
     }
 }
 
-enum TLSNames {
-    static func isAddress(_ host: String) -> Bool {
+package enum TLSNames {
+    package static func isAddress(_ host: String) -> Bool {
         var four = in_addr()
         var six = in6_addr()
         return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1
@@ -83,6 +83,18 @@ extension TLSNames {
                 && found.contents.withUnsafeBufferPointer {
                     matches(String(decoding: $0, as: UTF8.self), name)
                 }
+        }
+    }
+
+    /// For a channel whose handshake is done: closes it, and fails, if its certificate does not bear a DNS name.
+    package static func check(_ name: String, of channel: any Channel) -> EventLoopFuture<Void> {
+        channel.pipeline.handler(type: NIOSSLClientHandler.self).flatMapThrowing { tls in
+            guard let certificate = tls.peerCertificate, bears(certificate, name) else {
+                throw NIOSSLError.unableToValidateCertificate
+            }
+        }.flatMapErrorThrowing { error in
+            channel.close(promise: nil)
+            throw error
         }
     }
 

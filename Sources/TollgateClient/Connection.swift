@@ -182,6 +182,10 @@ package final class Connection: @unchecked Sendable {
             }
         case .gone:
             counters.count(.connectionEnded)
+            // Whoever takes connections and drops them is no better than one who takes none.
+            if link.handler.end == .lost, link.handler.hasAnswered == false {
+                endpoints.failed(link.endpoint)
+            }
             machine.lost(link)
         }
         if machine.leaving.isEmpty == false, link.handler.openStreams == 0, machine.quiet(link) {

@@ -13,7 +13,7 @@ struct Dialer: Sendable {
         self.loop = loop
     }
 
-    /// Makes a connection within `Configuration.connectTimeout`, the TLS handshake included.
+    /// Makes a connection within `Configuration.dialTimeout`, the TLS handshake included.
     ///
     /// - Parameter made: Called once, on the loop, and not within this call.
     func connect(
@@ -21,7 +21,7 @@ struct Dialer: Sendable {
         _ made: @escaping @Sendable (Result<ClientHandler, TollgateError>) -> Void
     ) {
         let configuration = configuration
-        let timeout = TimeAmount(configuration.connectTimeout)
+        let timeout = TimeAmount(configuration.dialTimeout)
         let due = NIODeadline.now() + timeout
         let context = configuration.tls?.material.context()
         ClientBootstrap(group: loop)

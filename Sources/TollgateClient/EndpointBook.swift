@@ -2,7 +2,7 @@ internal import NIOCore
 
 /// Which of a client's endpoints are avoided, and until when: a value without I/O or clock.
 ///
-/// An endpoint that could not be reached or fell silent is avoided for a time that doubles with every further failure, and
+/// An endpoint that could not be reached, dropped a connection without an answer or fell silent is avoided for a time that doubles with every further failure, and
 /// is as good as any other once a call was answered there. When all are avoided, the one whose time ends first is
 /// tried all the same: calls wait.
 struct EndpointBook {
@@ -26,7 +26,7 @@ struct EndpointBook {
         self.most = most
     }
 
-    /// An endpoint could not be reached, or is silent.
+    /// An endpoint could not be reached, answers nothing, or is silent.
     ///
     /// - Parameter jitter: 0 ... 1: clients that fail together shall not come back together. Up to a fifth is taken off.
     mutating func failed(_ endpoint: Int, at now: NIODeadline, jitter: Double) {

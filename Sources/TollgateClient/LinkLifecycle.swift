@@ -38,7 +38,7 @@ struct LinkLifecycle {
 
     private(set) var phase = Phase.open
     private(set) var openStreams = 0
-    /// The peer has answered since it was last avoided.
+    /// The peer has answered a call since it was last avoided.
     private(set) var hasAnswered = false
     private var keepalive: Keepalive
     /// Since when the peer has said nothing while it owes an answer; nil: it owes none.

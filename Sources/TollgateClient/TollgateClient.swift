@@ -166,10 +166,11 @@ public final class TollgateClient: Sendable {
         let message = request.encoded()
         let deadline = NIODeadline.now() + TimeAmount(timeout ?? configuration.timeout)
         var attempt = 1
+        var mayBeProcessed = false
         while true {
             if let error = breaker?.refusal() {
                 outcomes.count(.heldBack)
-                throw failed(error)
+                throw failed(error, mayBeProcessed)
             }
             let begun = NIODeadline.now()
             let due = isRepeatable ? attemptDeadline(attempt, begun, deadline) : deadline
@@ -180,13 +181,14 @@ public final class TollgateClient: Sendable {
                 outcomes.count(.answer)
                 return response
             case .failure(let error):
-                note(error, begun)
+                note(error, begun, due)
+                mayBeProcessed = mayBeProcessed || error.wasNotProcessed == false
                 guard attempt < configuration.maximumAttempts,
                     let delay = RetryPolicy.delay(
                         after: error, attempt: attempt, isRepeatable: isRepeatable,
                         wasCutShort: due < deadline),
                     NIODeadline.now() + TimeAmount(delay) < deadline
-                else { throw failed(error) }
+                else { throw failed(error, mayBeProcessed) }
                 outcomes.count(.retry)
                 // A sleep that is cut short by cancellation is followed by an attempt that fails with it.
                 if delay > .zero { try? await Task.sleep(for: delay) }
@@ -206,8 +208,10 @@ public final class TollgateClient: Sendable {
     }
 
     /// What a failed attempt says of the service.
-    private func note(_ error: TollgateError, _ begun: NIODeadline) {
-        if error.code == .cancelled || isShutDown {
+    private func note(_ error: TollgateError, _ begun: NIODeadline, _ due: NIODeadline) {
+        // Whoever gives a call no time learns nothing.
+        let wasHasty = error.code == .deadlineExceeded && due - begun < LinkLifecycle.silence
+        if error.code == .cancelled || isShutDown || wasHasty {
             breaker?.withdrawn()
         } else if FailurePolicy.isOutage(error) {
             if breaker?.failed(begun: begun) == true { outcomes.count(.breakerOpened) }
@@ -216,7 +220,12 @@ public final class TollgateClient: Sendable {
         }
     }
 
-    private func failed(_ error: TollgateError) -> TollgateError {
+    /// The error that ends a call.
+    ///
+    /// - Parameter mayBeProcessed: The service may have processed one of its attempts.
+    private func failed(_ error: TollgateError, _ mayBeProcessed: Bool) -> TollgateError {
+        var error = error
+        if mayBeProcessed { error.wasNotProcessed = false }
         if error.isDenial {
             outcomes.count(.answer)
             outcomes.count(.denied)

@@ -45,7 +45,7 @@ public struct TollgateError: Error, Sendable, CustomStringConvertible {
     public var message: String
     /// What the service said beyond the sentence; nil: nothing.
     public var details: StatusDetails?
-    /// The service certainly did not process the call; a repeat can do no harm.
+    /// The service certainly did not process the call, in none of its attempts; a repeat can do no harm.
     public var wasNotProcessed: Bool
 
     init(

@@ -11,8 +11,9 @@ extension ServerTLS {
         var tried: [FileStamp]
         var seen: [FileStamp]
         var digest: [UInt8]
-        /// The failure that was told last and has not passed.
+        /// The failures that were told last and have not passed: of the certificates, and of the list of the revoked.
         var failure: String?
+        var revocationFailure: String?
         var expiry: ExpiryNotices
         var authoritiesExpiry: ExpiryNotices
 
@@ -60,39 +61,92 @@ extension ServerTLS {
         dismissPeers()
     }
 
-    /// Takes what the files hold if it is in order; else everything stays as it is.
+    /// Takes what the files hold if it is in order; else everything stays as it is. The list of the revoked counts by
+    /// itself: what is wrong with the certificates does not keep it out.
     ///
     /// - Parameter isAsked: somebody waits to hear what came of it.
     func load(isAsked: Bool) {
         let stamps = files.stamps
+        loading.withLock { $0.tried = stamps }
+        let revocations = loadRevocations(isAsked: isAsked)
+        let certificates = loadCertificates(isAsked: isAsked)
+        if isAsked, revocations == .same, certificates == .same {
+            logger.notice("the certificates have not changed")
+        }
+        if revocations == .taken || certificates == .taken { dismissPeers() }
+    }
+
+    private enum Outcome { case taken, same, failed }
+
+    private func loadCertificates(isAsked: Bool) -> Outcome {
         do throws(TLSError) {
             let content = try files.read()
             let digest = content.digest
             let isNew = loading.withLock { $0.digest != digest }
             if isNew {
-                let next = try TLSMaterial(content, files, applicationProtocol, now: now())
+                let next = try TLSMaterial(
+                    content, current.revocations, files, applicationProtocol, now: now(),
+                    toleratesTime: true)
                 current = next
                 tellTaken(next, "certificates are loaded: new connections are made with them")
-            } else if isAsked {
-                logger.notice("the certificates have not changed")
             }
             loading.withLock { loading in
-                loading.tried = stamps
                 loading.digest = digest
                 loading.failure = nil
             }
-            if isNew { dismissPeers() }
+            return isNew ? .taken : .same
         } catch {
-            let isNews = loading.withLock { loading in
-                loading.tried = stamps
-                defer { loading.failure = error.description }
-                return loading.failure != error.description
-            }
-            guard isNews || isAsked else { return }
-            logger.error(
-                "the certificates cannot be taken, and those that were loaded stay",
-                metadata: ["error": "\(error)"])
+            tellFailure(
+                error, "the certificates cannot be taken, and those that were loaded stay",
+                \.failure, isAsked: isAsked)
+            return .failed
         }
+    }
+
+    private func loadRevocations(isAsked: Bool) -> Outcome {
+        do throws(TLSError) {
+            let (last, next) = (current.revocations.count, try files.readRevoked())
+            // A file that is being written is empty for a while, and would set everybody free.
+            if next.count == 0, last > 0, !isAsked {
+                throw TLSError(
+                    .malformed,
+                    "\(files.revoked ?? "") names nobody any more, which counts on SIGHUP alone")
+            }
+            loading.withLock { $0.revocationFailure = nil }
+            guard next != current.revocations else { return .same }
+            var material = current
+            material.revoke(next)
+            current = material
+            logger.notice(
+                "the list of revoked certificates is loaded", metadata: ["revoked": "\(next.count)"]
+            )
+            if next.count < last {
+                logger.warning(
+                    "fewer certificates are revoked than before",
+                    metadata: ["before": "\(last)", "revoked": "\(next.count)"])
+            }
+            tellIneffective(material)
+            return .taken
+        } catch {
+            tellFailure(
+                error,
+                "the list of revoked certificates cannot be taken, and the one that was loaded stays",
+                \.revocationFailure, isAsked: isAsked)
+            return .failed
+        }
+    }
+
+    /// Once, or to whoever asks.
+    private func tellFailure(
+        _ error: TLSError, _ message: Logger.Message,
+        _ told: any WritableKeyPath<Loading, String?> & Sendable, isAsked: Bool
+    ) {
+        let isNews = loading.withLock { loading in
+            defer { loading[keyPath: told] = error.description }
+            return loading[keyPath: told] != error.description
+        }
+        guard isNews || isAsked else { return }
+        logger.error(message, metadata: ["error": "\(error)"])
     }
 
     // MARK: The log
@@ -106,10 +160,27 @@ extension ServerTLS {
                 "client_certificates": "\(files.clientAuthentication.rawValue)",
                 "revoked": "\(material.revocations.count)",
             ])
+        let invalid = material.invalidAuthorities
+        if !invalid.isEmpty {
+            logger.warning(
+                "CAs of the clients are not valid now: their clients are refused",
+                metadata: ["authorities": "\(invalid.prefix(8))", "count": "\(invalid.count)"])
+        }
+        tellIneffective(material)
+    }
+
+    /// What stands in the list of the revoked and has no effect.
+    private func tellIneffective(_ material: TLSMaterial) {
         if material.strangeIssuers > 0 {
             logger.warning(
                 "serial numbers are revoked of issuers that are none of the clients' CAs",
                 metadata: ["issuers": "\(material.strangeIssuers)"])
+        }
+        let authorities = material.revokedAuthorities
+        if authorities > 0 {
+            logger.warning(
+                "CAs of the clients are revoked, which has no effect: leave them out of the bundle",
+                metadata: ["authorities": "\(authorities)"])
         }
     }
 

@@ -62,7 +62,8 @@ package final class ServerTLS: Sendable {
         ) { [logger] in Self.tell($0, logger) }
         let stamps = files.stamps
         let content = try files.read()
-        let first = try TLSMaterial(content, files, `protocol`, now: now())
+        let first = try TLSMaterial(
+            content, try files.readRevoked(), files, `protocol`, now: now())
         material = Mutex(first)
         loading = Mutex(
             Loading(stamps: stamps, digest: content.digest, edges: bounds.expiryWarnings))

@@ -39,16 +39,15 @@ package struct TLSFiles: Sendable, Equatable {
 
     var stamps: [FileStamp] { paths.map { FileStamp(of: $0) } }
 
-    /// All of the files' bytes.
+    /// The bytes of all of them but the list of the revoked, which counts by itself.
     struct Content {
         var certificate: [UInt8]
         var key: [UInt8]
         var clientAuthorities: [UInt8]?
-        var revoked: [UInt8]?
 
         /// SHA-256 of all of them: what is kept to tell whether they have changed.
         var digest: [UInt8] {
-            let parts = [certificate, key, clientAuthorities ?? [], revoked ?? []]
+            let parts = [certificate, key, clientAuthorities ?? []]
             return Array(
                 SHA256.hash(data: parts.flatMap { Array(SHA256.hash(data: $0)) }))
         }
@@ -64,11 +63,15 @@ package struct TLSFiles: Sendable, Equatable {
             content.clientAuthorities = try BoundedFile.read(
                 clientAuthorities, atMost: TrustedAuthorities.longestFile)
         }
-        if let revoked {
-            content.revoked = try BoundedFile.read(
-                revoked, atMost: Revocations.longestFile, mayBeEmpty: true)
-        }
         return content
+    }
+
+    /// - Throws: why the list of the revoked cannot be taken.
+    func readRevoked() throws(TLSError) -> Revocations {
+        guard let revoked else { return Revocations() }
+        let bytes = try BoundedFile.read(
+            revoked, atMost: Revocations.longestFile, mayBeEmpty: true)
+        return try Revocations(bytes, of: revoked)
     }
 }
 

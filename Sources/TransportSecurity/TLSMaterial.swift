@@ -9,42 +9,46 @@ package enum ApplicationProtocol: String, Sendable {
     case http1 = "http/1.1"
 }
 
-/// One set of certificates, checked as a whole: what new connections are made with.
+/// One set of certificates, checked as a whole, and who is revoked: what new connections are made with.
 struct TLSMaterial: Sendable {
-    let context: NIOSSLContext
-    let revocations: Revocations
+    private(set) var context: NIOSSLContext
+    private(set) var revocations: Revocations
     let fingerprint: Fingerprint
     /// When the first certificate of the server's chain ends, and the first of the clients' CAs; Unix seconds.
     let notAfter: Int64
     let authoritiesNotAfter: Int64?
-    /// Issuers of revoked serial numbers that are none of the clients' CAs.
-    let strangeIssuers: Int
+    /// Subjects of the clients' CAs that are not valid now.
+    let invalidAuthorities: [String]
+    private let authorities: [PeerIdentity]
+    private let authorityNames: Set<CertificateName>
+    private let configuration: TLSConfiguration
 
-    /// - Parameter now: Unix seconds.
+    /// - Parameters:
+    ///   - now: Unix seconds.
+    ///   - toleratesTime: CAs of clients may be past their time, or before it: their clients are refused.
     /// - Throws: what is wrong with the files.
     init(
-        _ content: TLSFiles.Content, _ files: TLSFiles, _ applicationProtocol: ApplicationProtocol,
-        now: Int64
+        _ content: TLSFiles.Content, _ revocations: Revocations, _ files: TLSFiles,
+        _ applicationProtocol: ApplicationProtocol, now: Int64, toleratesTime: Bool = false
     ) throws(TLSError) {
         let credentials = try ServerCredentials(
             certificate: content.certificate, key: content.key, files, now: now)
         var authorities: TrustedAuthorities?
         if let path = files.clientAuthorities, let bytes = content.clientAuthorities {
-            authorities = try TrustedAuthorities(bytes, of: path, now: now)
-        }
-        var revocations = Revocations()
-        if let path = files.revoked, let bytes = content.revoked {
-            revocations = try Revocations(bytes, of: path)
+            authorities = try TrustedAuthorities(
+                bytes, of: path, now: now, toleratesTime: toleratesTime)
         }
         self.revocations = revocations
         fingerprint = credentials.fingerprint
         notAfter = credentials.notAfter
         authoritiesNotAfter = authorities?.notAfter
-        strangeIssuers = revocations.issuers.subtracting(authorities?.names ?? []).count
+        invalidAuthorities = authorities?.invalid ?? []
+        self.authorities = authorities?.identities ?? []
+        authorityNames = authorities?.names ?? []
+        configuration = Self.configuration(
+            credentials, authorities, files.clientAuthentication, applicationProtocol)
         do {
-            context = try NIOSSLContext(
-                configuration: Self.configuration(
-                    credentials, authorities, files.clientAuthentication, applicationProtocol))
+            context = try NIOSSLContext(configuration: configuration)
         } catch {
             throw TLSError(
                 .mismatched,
@@ -52,6 +56,19 @@ struct TLSMaterial: Sendable {
             )
         }
     }
+
+    /// Takes another list of the revoked.
+    mutating func revoke(_ next: Revocations) {
+        revocations = next
+        // Sessions that may be resumed end with the context. It could be made of this before.
+        if let fresh = try? NIOSSLContext(configuration: configuration) { context = fresh }
+    }
+
+    /// Issuers of revoked serial numbers that are none of the clients' CAs.
+    var strangeIssuers: Int { revocations.issuers.subtracting(authorityNames).count }
+
+    /// CAs of the clients that are revoked themselves, which has no effect.
+    var revokedAuthorities: Int { authorities.count { revocations.contain($0) } }
 
     private static func configuration(
         _ credentials: ServerCredentials, _ authorities: TrustedAuthorities?,

@@ -12,17 +12,32 @@ struct TrustedAuthorities {
     let certificates: [NIOSSLCertificate]
     /// Their subjects, to be compared with the issuers of clients.
     let names: Set<CertificateName>
-    /// When the first of them ends, Unix seconds.
+    /// Each of them, to be compared with those that are revoked.
+    let identities: [PeerIdentity]
+    /// Subjects of those that are not valid now.
+    let invalid: [String]
+    /// When the first of those that are valid ends, Unix seconds.
     let notAfter: Int64
 
-    /// - Parameter now: Unix seconds.
+    /// - Parameters:
+    ///   - now: Unix seconds.
+    ///   - toleratesTime: they need not be valid now.
     /// - Throws: what is wrong with the bundle.
-    init(_ bytes: [UInt8], of path: String, now: Int64) throws(TLSError) {
+    init(
+        _ bytes: [UInt8], of path: String, now: Int64, toleratesTime: Bool = false
+    ) throws(TLSError) {
         let pem = try PEM(bytes, of: path)
         let found = try CertificateText.certificates(
             pem, atMost: Self.mostCertificates, what: "the certificates of CAs")
+        var (valid, invalid): ([Certificate], [String]) = ([], [])
         for certificate in found {
-            try CertificateText.checkTime(certificate, of: path, now: now)
+            do throws(TLSError) {
+                try CertificateText.checkTime(certificate, of: path, now: now)
+                valid.append(certificate)
+            } catch {
+                guard toleratesTime else { throw error }
+                invalid.append(CertificateText.line(certificate.subject))
+            }
             guard try Self.isAuthority(certificate, path) else {
                 throw TLSError(
                     .mismatched,
@@ -37,14 +52,18 @@ struct TrustedAuthorities {
             )
         }
         do {
-            certificates = try found.map {
-                try NIOSSLCertificate(bytes: CertificateText.bytes(of: $0), format: .der)
-            }
+            let encoded = try found.map { try CertificateText.bytes(of: $0) }
+            certificates = try encoded.map { try NIOSSLCertificate(bytes: $0, format: .der) }
+            // One with names that cannot be read is a CA all the same.
+            identities = encoded.compactMap { try? PeerIdentity(certificate: $0) }
         } catch {
             throw TLSError(.malformed, "\(path) holds a certificate that cannot be used")
         }
         names = Set(found.map { CertificateName($0.subject) })
-        notAfter = found.map { CertificateText.seconds($0.notValidAfter) }.min() ?? now
+        self.invalid = invalid
+        notAfter =
+            (valid.isEmpty ? found : valid).map { CertificateText.seconds($0.notValidAfter) }.min()
+            ?? now
     }
 
     private static func isAuthority(

@@ -139,22 +139,27 @@ import Testing
         #expect(authority.attempts.counts.values.reduce(0, +) == 5)
     }
 
-    /// Whoever fails all the time has nothing verified, and may come again; others have.
+    /// Whoever fails all the time has little looked into, and may come again; others have.
     @Test func patience() throws {
         let authority = try authority()
         authority.set(
             Identities(issuers: [
                 Issuer(name: "i", audiences: ["a"], keys: .file("f"), scopes: .check)
             ]))
-        func verdict(from address: String) -> String {
-            switch authority.judge(authorization: "Bearer a.b.c", from: address) {
+        func verdict(_ secret: String = "a.b.c", from address: String = "192.0.2.1") -> String {
+            switch authority.judge(authorization: "Bearer \(secret)", from: address) {
             case .admitted: "admitted"
             case .nobody: "nobody"
             case .later: "later"
             }
         }
-        for _ in 0..<AttemptLog.patience { #expect(verdict(from: "192.0.2.1") == "nobody") }
-        #expect(verdict(from: "192.0.2.1") == "later" && verdict(from: "192.0.2.2") == "nobody")
+        // What fails without a look is told, and takes nobody's.
+        for _ in 0..<500 { #expect(verdict("tg_wrong") == "nobody") }
+        for _ in 0..<LookBudget.failures { #expect(verdict() == "nobody") }
+        #expect(verdict() == "later" && verdict(from: "192.0.2.2") == "nobody")
+        clocks.monotonic.withLock { $0 += 1_000_000_000 }
+        for _ in 0..<LookBudget.failuresPerSecond { #expect(verdict() == "nobody") }
+        #expect(verdict() == "later")
     }
 
     // MARK: Records
@@ -196,6 +201,21 @@ import Testing
         #expect(admission(again, "", Self.switches) != nil)
         again.keepUses()
         #expect(engine.settings(prefix: NamedIdentity.settingPrefix) == found)
+    }
+
+    /// What somebody is called may change, and is on record once for each change.
+    @Test func namesThatChange() throws {
+        var known = KnownByName(engine)
+        var caller = Caller(number: 7, name: "caf\u{e9}", scopes: .check)
+        func met() -> [String] {
+            for _ in 0..<3 { _ = known.meet(caller, perSecond: nil, now: 1) }
+            return known.takeNew().map(\.name)
+        }
+        #expect(met() == ["caf\u{e9}"] && met().isEmpty)
+        caller.name = "cafe\u{301}"
+        #expect(met().count == 1 && met().isEmpty)
+        caller.scopes = .viewer
+        #expect(met().count == 1 && met().isEmpty)
     }
 
     @Test func buckets() throws {

@@ -14,13 +14,15 @@ import Testing
         var owed: UInt64 = 0
         var last: UInt64 = 0
 
-        mutating func take(_ calls: UInt64, now: UInt64) -> Bool {
+        mutating func take(now: UInt64) -> Bool {
             owed -= min(owed, now - last)
             last = now
             guard owed + interval <= interval * size else { return false }
-            owed += interval * calls
+            owed += interval
             return true
         }
+
+        mutating func owe(_ calls: UInt64) { owed += interval * calls }
     }
 
     @Test(arguments: [1, 2, 3, 10, 1_000, 999_983, 1_000_000]) func pace(perSecond: Int) {
@@ -34,10 +36,12 @@ import Testing
         for _ in 0..<20_000 {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             now += (state >> 33) % (interval * 3)
-            let calls = (state >> 20) % 16 == 0 ? 5 : UInt64(1)
-            let next = pace.take(calls, full: full, now: now)
-            if (next != nil) != naive.take(calls, now: now) { different += 1 }
+            let next = pace.take(full: full, now: now)
+            if (next != nil) != naive.take(now: now) { different += 1 }
             full = next ?? full
+            guard (state >> 20) % 16 == 0 else { continue }
+            naive.owe(4)
+            full = pace.owe(4, full: full, now: now)
         }
         #expect(different == 0)
     }
@@ -57,12 +61,17 @@ import Testing
 
     @Test func whatIsOwedIsPaid() {
         let pace = Pace(perSecond: 10)
-        let full = pace.take(1_000, full: 0, now: 0)
+        let full = pace.owe(1_000, full: 0, now: 0)
         #expect(full == 100_000_000_000)
-        #expect(pace.take(full: full ?? 0, now: 99_000_000_000) == nil)
-        #expect(pace.take(full: full ?? 0, now: 99_100_000_000) != nil)
+        #expect(pace.take(full: full, now: 99_000_000_000) == nil)
+        #expect(pace.take(full: full, now: 99_100_000_000) != nil)
+        // What is owed already makes nothing free.
+        #expect(pace.owe(10, full: full, now: 0) == 101_000_000_000)
         // Nobody owes for ever.
-        #expect(pace.take(.max, full: 0, now: 0) == 3_600_000_000_000)
+        let most: UInt64 = 3_600_000_000_000
+        #expect(pace.owe(.max, full: 0, now: 0) == most)
+        #expect(pace.owe(.max, full: most, now: 0) == most)
+        #expect(pace.owe(.max, full: most, now: 5) == most + 5)
     }
 
     /// All loops together take no more than there is.
@@ -78,6 +87,53 @@ import Testing
         rate.giveBack()
         #expect(rate.take(now: 1_000_000) && !rate.take(now: 1_000_000))
         #expect(rate.isFull(now: 1_002_000_000))
+    }
+
+    // MARK: Looks
+
+    @Test func anAddressHasItsLooks() {
+        var budget = LookBudget()
+        func looks(_ address: String, _ tries: Int, now: UInt64) -> Int {
+            (0..<tries).count { _ in budget.take(address, now: now) }
+        }
+        #expect(looks("a", 1_000, now: 1) == LookBudget.looks)
+        #expect(looks("b", 1_000, now: 1) == LookBudget.looks)
+        #expect(looks("a", 1_000, now: 1_000_000_001) == LookBudget.looks)
+    }
+
+    /// Whoever fails much goes on slowly, and whoever is good beside them goes on.
+    @Test func anAddressThatFailsGoesOnSlowly() {
+        var budget = LookBudget()
+        let second: UInt64 = 1_000_000_000
+        func failed(_ seconds: Range<UInt64>) -> Int {
+            (seconds.lowerBound * 100..<seconds.upperBound * 100).count { tick in
+                let now = tick * second / 100
+                guard budget.take("a", now: now) else { return false }
+                budget.fail("a", now: now)
+                return true
+            }
+        }
+        let first = failed(1..<2)
+        #expect((LookBudget.failures...LookBudget.failures + 5).contains(first))
+        #expect((49...51).contains(failed(2..<12)))
+        // A token that is good takes nothing of that.
+        let good = (0..<10).count { _ in budget.take("a", now: 12 * second + second / 4) }
+        let isOther = budget.take("b", now: 12 * second)
+        #expect(good == 10 && isOther)
+    }
+
+    @Test func addressesWithoutAPlaceShareOne() {
+        var budget = LookBudget()
+        for number in 0..<LookBudget.maximumAddresses {
+            let isIn = budget.take("\(number)", now: 2_000_000_000)
+            #expect(isIn)
+        }
+        func looks(now: UInt64) -> Int {
+            (0..<1_000).count { budget.take("other \($0)", now: now) }
+        }
+        #expect(looks(now: 2_000_000_000) == LookBudget.looks)
+        // Places that are full again are given away.
+        #expect(looks(now: 4_000_000_000) == 1_000)
     }
 
     // MARK: Attempts

@@ -140,9 +140,10 @@ import Testing
     }
 
     private func judge(
-        _ token: String, now: Double = now, monotonic: UInt64 = 59_000_000_000
+        _ token: String, from address: String = "192.0.2.1", now: Double = now,
+        monotonic: UInt64 = 59_000_000_000
     ) -> String {
-        switch tokens.judge(token, now: now, monotonic: monotonic) {
+        switch tokens.judge(token, from: address, now: now, monotonic: monotonic) {
         case .good(let good):
             let tenants = good.caller.tenants.map { $0.map(\.text).sorted().joined(separator: " ") }
             return "\(good.caller.scopes.names.joined(separator: " ")) of \(tenants ?? "all")"
@@ -311,10 +312,7 @@ import Testing
         // Keys were read at 0: not again within the minute.
         #expect(judge(token) == "unknown key")
         #expect(tokens.due(now: 59_999).isEmpty)
-        guard case .later = tokens.judge(token, now: Self.now, monotonic: 60_000_000_000) else {
-            Issue.record("the keys will be looked at")
-            return
-        }
+        #expect(judge(token, monotonic: 60_000_000_000) == "later", "the keys will be looked at")
         #expect(tokens.due(now: 60_000) == [Self.issuer])
         var keys = try provider.keys
         keys[0]["kid"] = "next"
@@ -336,7 +334,7 @@ import Testing
         let other = WebTokens()
         other.set([Self.issuer])
         let token = try provider.token()
-        guard case .later = other.judge(token, now: Self.now, monotonic: 1) else {
+        guard case .later = other.judge(token, from: "", now: Self.now, monotonic: 1) else {
             Issue.record("nobody knows yet")
             return
         }
@@ -344,7 +342,7 @@ import Testing
         #expect(other.fail("no answer", of: Self.issuer))
         #expect(!other.fail("no answer", of: Self.issuer))
         #expect(other.status.first?.trouble == "no answer")
-        guard case .later = other.judge(token, now: Self.now, monotonic: 1) else {
+        guard case .later = other.judge(token, from: "", now: Self.now, monotonic: 1) else {
             Issue.record("nobody knows yet")
             return
         }
@@ -431,10 +429,119 @@ import Testing
     }
 
     @Test func theWorkIsBounded() throws {
-        let busy = (0..<2_000).count { _ in
-            judge("a.b.\(Provider.text([UInt8].random(8)))") == "later"
+        let busy = (0..<2_000).count { number in
+            let token = "a.b.\(Provider.text([UInt8].random(8)))"
+            return judge(token, from: "\(number % 100)") == "later"
         }
         #expect(busy == 1_000)
+    }
+
+    /// Whoever is told to come again all the time takes nobody else's looks.
+    @Test func oneAddressLeavesOthersTheirs() throws {
+        let other = WebTokens()
+        other.set([Self.issuer])
+        let token = try provider.token()
+        for _ in 0..<5_000 {
+            _ = other.judge(token, from: "192.0.2.1", now: Self.now, monotonic: 1)
+        }
+        let issuer = Self.issuer
+        _ = other.due(now: 0)
+        _ = try other.keep(provider.document(), of: issuer, at: 1)
+        func verdict(_ address: String) -> String {
+            switch other.judge(token, from: address, now: Self.now, monotonic: 1) {
+            case .good: "good"
+            case .failure(let failure): failure.rawValue
+            case .later: "later"
+            }
+        }
+        #expect(verdict("192.0.2.1") == "later" && verdict("192.0.2.2") == "good")
+    }
+
+    /// A neighbour who fails holds nobody up who is known, nor for long who is not.
+    @Test func oneWhoFailsKeepsNobodyOut() throws {
+        let known = try provider.token()
+        #expect(judge(known) == "check of acme")
+        let failed = (0..<200).count { judge("a.b.\($0)") == "malformed token" }
+        #expect(failed == LookBudget.failures)
+        let new = try provider.token("EdDSA")
+        #expect(judge(known) == "check of acme" && judge(new) == "later")
+        #expect(judge(new, monotonic: 59_300_000_000) == "check of acme")
+        // What is known to be bad costs no look.
+        let bad = try stranger.token()
+        #expect(judge(bad, monotonic: 70_000_000_000) == "wrong signature")
+        for _ in 0..<200 { #expect(judge(bad, monotonic: 70_000_000_000) == "wrong signature") }
+    }
+
+    // MARK: What it may hold
+
+    @Test(arguments: [0, 1]) func partsAreBounded(part: Int) throws {
+        let parts = try provider.token().split(separator: ".").map { String($0) }
+        func reads(_ more: String) -> Bool {
+            let members =
+                part == 0
+                ? "\"alg\":\"ES256\",\"kid\":\"p256\"" : "\"iss\":\"https://id.example.com\""
+            var made = parts
+            made[part] = Provider.text(Array("{\(members),\"more\":\(more)}".utf8))
+            return JSONWebToken(made.joined(separator: ".")) != nil
+        }
+        func nested(_ depth: Int) -> String {
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
+        func list(_ count: Int, _ value: String) -> String {
+            "[" + Array(repeating: value, count: count).joined(separator: ",") + "]"
+        }
+        #expect(reads(nested(JSONBounds.depth - 1)) && !reads(nested(JSONBounds.depth)))
+        #expect(reads(list(500, "1")) && !reads(list(520, "1")))
+        #expect(reads(list(250, "{}")) && !reads(list(300, "{}")))
+        // Brackets within texts are none, whatever stands before them.
+        #expect(reads(#""[[[[[[[[[[\"[[[[[[[[[[\\""#))
+        #expect(!reads(#"["\\",[[[[[[[["\""]]]]]]]]]"#))
+    }
+
+    @Test func valuesOfClaims() throws {
+        let parts = try provider.token().split(separator: ".")
+        for (text, value) in [
+            ("true", .flag(true)), ("false", .flag(false)), ("1", .number(1)), ("0", .number(0)),
+            ("-1.5e2", .number(-150)), ("null", .null), (#""1""#, .text("1")), ("[]", .list([])),
+            (#"[true,{"a":[0]}]"#, .list([.flag(true), .object(["a": .list([.number(0)])])])),
+        ] as [(String, ClaimValue)] {
+            let claims = Provider.text(Array("{\"a\":\(text)}".utf8))
+            #expect(JSONWebToken("\(parts[0]).\(claims).\(parts[2])")?.claims == ["a": value])
+        }
+    }
+
+    /// Another encoding is no way around the bounds.
+    @Test func partsAreUTF8() throws {
+        let parts = try provider.token().split(separator: ".").map { String($0) }
+        let claims = #"{"iss":"https://id.example.com"}"#
+        for encoding in [String.Encoding.utf16LittleEndian, .utf16BigEndian, .utf32LittleEndian] {
+            let bytes = try #require(claims.data(using: encoding))
+            #expect(JSONWebToken("\(parts[0]).\(Provider.text(bytes)).\(parts[2])") == nil)
+        }
+    }
+
+    // MARK: Names
+
+    @Test func namesAreFitToBeSeen() throws {
+        func name(_ subject: String) throws -> String? {
+            let token = try provider.token("ES256", ["sub": subject])
+            guard
+                case .good(let good) = tokens.judge(
+                    token, from: "", now: Self.now, monotonic: 59_000_000_000)
+            else { return nil }
+            return good.caller.name
+        }
+        #expect(try name("ann") == "ann (https://id.example.com)")
+        #expect(
+            try name("a\u{1b}[2J\u{202e}b\u{2028}\u{200f}\n")
+                == "a?[2J?b???" + " (https://id.example.com)")
+        // By bytes: however little it looks like.
+        let long = try #require(try name("e" + String(repeating: "\u{301}", count: 500)))
+        #expect(long.utf8.count == 127 + " (https://id.example.com)".utf8.count)
+        let rule = CertificateRule(name: "spiffe://a/*", scopes: .check)
+        #expect(rule.caller("spiffe://a/\u{7}b").name == "spiffe://a/?b")
+        let far = rule.caller("spiffe://a/" + String(repeating: "\u{1f600}", count: 100)).name
+        #expect((253...256).contains(far.utf8.count))
     }
 }
 
@@ -446,7 +553,7 @@ extension [UInt8] {
 
 /// Names in certificates.
 @Suite struct CertificateRuleTests {
-    private let identities = Identities(certificates: [
+    private let rules = CertificateRules([
         CertificateRule(name: "spiffe://example.org/ns/calls/*", scopes: .viewer),
         CertificateRule(
             name: "spiffe://example.org/ns/calls/switch", scopes: .check, tenants: ["acme"]),
@@ -454,7 +561,7 @@ extension [UInt8] {
     ])
 
     private func scopes(dns: [String] = [], _ uris: String...) -> Scopes? {
-        identities.rule(dnsNames: dns, uris: uris)?.rule.scopes
+        rules.rule(CertificateNames(dnsNames: dns, uris: uris))?.rule.scopes
     }
 
     @Test func names() {
@@ -477,9 +584,45 @@ extension [UInt8] {
         #expect(scopes(dns: ["*.example.org", "example.org"]) == nil && scopes() == nil)
     }
 
+    /// Against the list, read from its beginning.
+    @Test func theOrderIsThatOfTheList() {
+        var state: UInt64 = 11
+        func pick(_ names: [String]) -> String {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return names[Int(state >> 33) % names.count]
+        }
+        let dns = ["a.example", "A.example", "b.example", "caf\u{e9}", "cafe\u{301}"]
+        let uris = ["x://a/b", "x://a/c", "x://a/b/c", "x://a/..", "x://b/b"]
+        let patterns = ["x://a/*", "x://a/b/*", "x://b/*"]
+        for _ in 0..<2_000 {
+            let list = (0..<6).map { _ in
+                CertificateRule(name: pick(dns + uris + patterns), scopes: .check)
+            }
+            let names = CertificateNames(
+                dnsNames: [pick(dns), pick(dns)], uris: [pick(uris), pick(uris)])
+            func fits(_ rule: CertificateRule) -> Bool {
+                if rule.name.hasSuffix("/*") {
+                    return names.uris.contains {
+                        $0.hasPrefix(rule.name.dropLast()) && !$0.hasSuffix("/..")
+                    }
+                }
+                if !rule.name.contains("://") {
+                    return names.dnsNames.contains {
+                        $0.lowercased().hasSameBytes(as: rule.name.lowercased())
+                    }
+                }
+                return names.uris.contains { $0.hasSameBytes(as: rule.name) }
+            }
+            let exact = list.first { !$0.name.hasSuffix("/*") && fits($0) }
+            let expected = exact ?? list.first { fits($0) }
+            #expect(CertificateRules(list).rule(names)?.rule == expected)
+        }
+    }
+
     @Test func callersAreTheSameEverywhere() throws {
         let found = try #require(
-            identities.rule(dnsNames: [], uris: ["spiffe://example.org/ns/calls/switch"]))
+            rules.rule(
+                CertificateNames(dnsNames: [], uris: ["spiffe://example.org/ns/calls/switch"])))
         let caller = found.rule.caller(found.name)
         #expect(caller.name == found.name && caller.tenants == ["acme"] && caller.number != 0)
         #expect(caller.number == CallerNumber.of("certificate", found.name))

@@ -39,4 +39,21 @@ import Testing
         #expect(OpenDoor.refusal(of: request("localhost", .get, site: "cross-site")) == nil)
         #expect(OpenDoor.refusal(of: request(nil, .post)) == nil, "no browser leaves Host out")
     }
+
+    /// For whom a browser shows a certificate.
+    @Test(arguments: [
+        (nil, nil, true), ("none", nil, true), ("same-origin", nil, true),
+        ("same-origin", "https://Tollgate.example:8080", true),
+        (nil, "https://tollgate.example:8080", true),
+        ("cross-site", nil, false), ("same-site", nil, false),
+        ("cross-site", "https://tollgate.example:8080", false),
+        (nil, "https://evil.example", false), ("none", "https://evil.example", false),
+        (nil, "https://tollgate.example", false), (nil, "http://tollgate.example:8080", false),
+        (nil, "null", false), (nil, "", false),
+    ])
+    func whoAsksWithACertificate(site: String?, origin: String?, isOwn: Bool) {
+        var request = request("tollgate.example:8080", .post, site: site)
+        if let origin { request.headerFields[header: "origin"] = origin }
+        #expect(BrowserSite.isOwn(request) == isOwn)
+    }
 }

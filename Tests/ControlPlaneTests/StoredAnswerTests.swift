@@ -88,7 +88,7 @@ import Testing
             ("email_recipients", #"{"address":"a@b.example"}"#),
         ] { ids[collection] = try await rest(.post, "/v2/\(collection)", body).id }
         let routes = RESTRoutes.all(rest.server.core).filter { $0.method == .post }
-        for (number, route) in routes.enumerated() where route.access != .dataPlane {
+        for (number, route) in routes.enumerated() where route.right != .charge {
             let collection = String(route.path.split(separator: "/")[1])
             let path = route.path.replacing("{id}", with: ids[collection] ?? "")
             // The tenant of the examples is there already.
@@ -103,7 +103,7 @@ import Testing
             #expect(second[header: "idempotency-replayed"] == "true", "\(path)")
         }
         let creations = routes.filter {
-            $0.access != .dataPlane && !$0.path.contains("/actions/")
+            $0.right != .charge && !$0.path.contains("/actions/")
         }
         #expect(Set(creations.map(\.path)) == Set(Self.creations.map(\.path)))
     }

@@ -4,6 +4,7 @@ import NIOCore
 import NIOEmbedded
 import NIOHTTP1
 import Testing
+import TransportSecurity
 
 @testable import ControlPlane
 
@@ -64,6 +65,41 @@ import Testing
         try answer(crowd[1])
         #expect(try hasBegun(other))
         #expect(try crowd[2...].count { try hasBegun($0) } == 1)
+    }
+
+    /// What is under way may end, in time; a stream would go on for ever.
+    @Test(arguments: ["waits for its turn", "body", "answer"])
+    func aDismissedPeerGoesInTime(phase: String) throws {
+        let crowd = try (0..<Strangers.atOnce).map { _ in try connection(from: "a") }
+        if phase == "waits for its turn" { for channel in crowd { try ask(channel) } }
+        let channel = try connection(from: "a")
+        if phase == "body" {
+            try channel.writeInbound(
+                ByteBuffer(string: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe"))
+        } else {
+            try ask(channel)
+        }
+        if phase == "answer" {
+            let head = HTTPResponseHead(version: .http1_1, status: .ok)
+            try channel.writeOutbound(HTTPServerResponsePart.head(head))
+        }
+        channel.pipeline.fireUserInboundEventTriggered(PeerDismissed())
+        loop.advanceTime(by: .seconds(4))
+        channel.pipeline.fireUserInboundEventTriggered(PeerDismissed())
+        if phase == "answer" {
+            try channel.writeOutbound(
+                HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: "data: 1\n\n"))))
+        }
+        #expect(channel.isActive)
+        loop.advanceTime(by: .seconds(2))
+        #expect(!channel.isActive)
+    }
+
+    @Test func aDismissedPeerThatAsksForNothingGoesAtOnce() throws {
+        let channel = try connection(from: "a")
+        channel.pipeline.fireUserInboundEventTriggered(PeerDismissed())
+        loop.run()
+        #expect(!channel.isActive)
     }
 
     @Test func whoIsGoneIsPassedOver() throws {

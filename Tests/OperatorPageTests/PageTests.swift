@@ -148,6 +148,21 @@ struct PageTests {
         _ = try await logIn(page)
     }
 
+    /// However many fail, the log has the first of an address, where all attempts are told.
+    @Test func logInsThatFailAreToldOnce() async throws {
+        let page = try page()
+        let told = Mutex<[String]>([])
+        authority.attempts.onFirst { failure, address in
+            told.withLock { $0.append("\(address) \(failure.rawValue)") }
+        }
+        for address in ["192.0.2.1", "2001:db8::/64", "192.0.2.1", "2001:db8::/64"] {
+            let asked = request("/login", .post, [:], "token=no")
+            #expect(await page.respond(to: asked, from: address).status == .unauthorized)
+        }
+        #expect(told.withLock { $0 } == ["192.0.2.1 log-in", "2001:db8::/64 log-in"])
+        #expect(authority.attempts.counts == [.logIn: 4])
+    }
+
     /// A browser sends a host's cookies to all of its ports.
     @Test func theCookieIsNamedAfterThePort() async throws {
         let page = try page()

@@ -168,10 +168,12 @@ final class FramePeer: Sendable {
         frame(.windowUpdate, stream: stream, bytes(count)) + frame(.windowUpdate, bytes(count))
     }
 
-    /// RST_STREAM with INTERNAL_ERROR.
-    static func reset(_ stream: UInt32) -> [UInt8] {
-        frame(.reset, stream: stream, bytes(2))
+    /// RST_STREAM, with INTERNAL_ERROR unless `code` says otherwise.
+    static func reset(_ stream: UInt32, code: UInt32 = 2) -> [UInt8] {
+        frame(.reset, stream: stream, bytes(code))
     }
+
+    static let refusedStream: UInt32 = 7
 
     /// 0x88 is ":status: 200" in HPACK's static table.
     private static var headFields: [UInt8] { [0x88] + field("content-type", "application/grpc") }

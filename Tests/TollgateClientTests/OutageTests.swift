@@ -76,7 +76,13 @@ struct OutageTests {
             [silent, there], attempts: 1_000_000, attemptTimeout: .milliseconds(100),
             avoidance: .milliseconds(10))
         defer { client.shutdown() }
-        let answering = Task { while true { try await there.next(.headers).succeed() } }
+        let answering = Task {
+            // A connection that was left in vain may have ended.
+            while true {
+                let call = try await there.next(.headers)
+                try? await call.succeed()
+            }
+        }
         defer { answering.cancel() }
         // Repeatable: a further attempt goes where somebody answers, and so do the calls that follow.
         for _ in 0..<2 { _ = try await client.usage(Self.usage) }
@@ -86,6 +92,41 @@ struct OutageTests {
         // Nothing is owed any more: the connection that was left is closed.
         _ = try await silent.next(.closed)
         try await silent.stop()
+        try await there.stop()
+    }
+
+    /// Whether it says nothing or refuses the call first: another one answers within the call's attempts, and is asked
+    /// from then on.
+    @Test(arguments: [false, true])
+    func oneThatDropsConnectionsIsAvoided(_ refuses: Bool) async throws {
+        let (dropping, there) = (try await Self.listen(), try await Self.listen())
+        let client = Self.client([dropping, there])
+        defer { client.shutdown() }
+        let drop = Task {
+            while true {
+                let call = try await dropping.next(.headers)
+                if refuses {
+                    try? await call.reply(
+                        FramePeer.reset(call.stream, code: FramePeer.refusedStream))
+                }
+                try? await call.channel.close().get()
+            }
+        }
+        defer { drop.cancel() }
+        // A connection that ends after an answer is nothing against its endpoint.
+        let answering = Task {
+            while true {
+                let call = try await there.next(.headers)
+                // It may have been sent on a connection that has ended.
+                try? await call.succeed()
+                try? await call.channel.close().get()
+            }
+        }
+        defer { answering.cancel() }
+        for _ in 0..<3 { _ = try await client.usage(Self.usage) }
+        #expect(client.counters.answered == 3 && client.counters.failed.isEmpty)
+        #expect(client.counters.endpointFailures == 1)
+        try await dropping.stop()
         try await there.stop()
     }
 
@@ -101,7 +142,48 @@ struct OutageTests {
         try await there.stop()
     }
 
+    /// An earlier attempt got lost on its way: that the last one was never sent says nothing of the call.
+    @Test(arguments: [nil, 1])
+    func whatMayBeProcessedIsSaid(breaker: Int?) async throws {
+        let peer = try await Self.listen()
+        let client = Self.client([peer], attempts: 2, breaker: breaker)
+        defer { client.shutdown() }
+        async let ended = Self.failure { _ = try await client.usage(Self.usage) }
+        let call = try await peer.next(.headers)
+        try await peer.stop()
+        try await call.channel.close().get()
+        let error = await ended
+        #expect(error?.code == .unavailable && error?.wasNotProcessed == false)
+        let last = breaker == nil ? "There is no connection to" : "times in a row"
+        #expect(error?.message.contains(last) == true)
+        // Another call has had no attempt before.
+        let next = await Self.failure { _ = try await client.usage(Self.usage) }
+        #expect(next?.wasNotProcessed == true)
+    }
+
     // MARK: The circuit breaker
+
+    /// Nor do they delay those who give the service time.
+    @Test func callersWithoutTimeDoNotOpenIt() async throws {
+        let silent = try await Self.listen(.ignoresPings)
+        let client = Self.client([silent], attempts: 1, breaker: 1)
+        defer { client.shutdown() }
+        for milliseconds in [0, 1, 10, 49] {
+            let error = await Self.failure {
+                _ = try await client.usage(Self.usage, timeout: .milliseconds(milliseconds))
+            }
+            #expect(error?.code == .deadlineExceeded)
+        }
+        #expect(client.counters.breakerOpened == 0 && client.counters.heldBack == 0)
+        // A machine that stands still may take a call's time away before it begins.
+        while client.counters.breakerOpened == 0 {
+            let error = await Self.failure {
+                _ = try await client.usage(Self.usage, timeout: .milliseconds(200))
+            }
+            #expect(error?.code == .deadlineExceeded)
+        }
+        try await silent.stop()
+    }
 
     @Test func afterFailuresInARowCallsFailAtOnce() async throws {
         let peer = try await Self.listen()

@@ -67,6 +67,17 @@ struct TLSTests {
         return error?.message
     }
 
+    /// The same where the service refuses. In TLS 1.3 it does so when the client has begun to send, and what it says is
+    /// lost where the connection breaks before that is read.
+    private static func refusal(_ client: TollgateClient) async -> String? {
+        var sentence: String?
+        for _ in 0..<100 {
+            sentence = await failure(client)
+            if sentence != "The connection was lost before an answer came" { break }
+        }
+        return sentence
+    }
+
     @Test(arguments: [TLSVersion.tlsv12, .tlsv13])
     func callsPass(_ version: TLSVersion) async throws {
         try await Self.withFiles { files, _ in
@@ -175,7 +186,7 @@ struct TLSTests {
             for name in [nil, "stranger"] {
                 let unknown = try client(name)
                 defer { unknown.shutdown() }
-                let sentence = try #require(await Self.failure(unknown))
+                let sentence = try #require(await Self.refusal(unknown))
                 #expect(sentence.contains("127.0.0.1:\(peer.port)"), "\(sentence)")
                 #expect(sentence.contains("certificate"), "\(sentence)")
             }
@@ -262,6 +273,34 @@ struct TLSTests {
             let sentence = try #require(await Self.failure(client))
             #expect(sentence.contains("127.0.0.1:\(peer.port)"), "\(sentence)")
             try await peer.stop()
+        }
+    }
+
+    /// With another endpoint a connection has an attempt's time.
+    @Test func aHandshakeThatDoesNotEndIsLeftForAnotherEndpoint() async throws {
+        try await Self.withFiles { files, _ in
+            let mute = try await FramePeer.listen(maximumStreams: 100, manner: .mute)
+            let there = try await FramePeer.listen(
+                maximumStreams: 100, manner: .polite, tls: try Self.context(files))
+            var configuration = TollgateClient.Configuration(
+                endpoints: [mute, there].map { Endpoint(host: "127.0.0.1", port: $0.port) },
+                tls: try TLS(caFile: files.path("good-ca.pem")), timeout: .seconds(60),
+                attemptTimeout: .milliseconds(500), connectTimeout: .seconds(300),
+                maximumAttempts: 1_000_000)
+            configuration.circuitBreaker = nil
+            let client = TollgateClient(configuration)
+            defer { client.shutdown() }
+            let answering = Task {
+                while true {
+                    let call = try await there.next(.headers)
+                    try? await call.succeed()
+                }
+            }
+            defer { answering.cancel() }
+            _ = try await client.usage(Self.usage)
+            #expect(client.counters.endpointFailures > 0)
+            try await mute.stop()
+            try await there.stop()
         }
     }
 

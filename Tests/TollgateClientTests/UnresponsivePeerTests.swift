@@ -5,7 +5,7 @@ import Testing
 @testable import TollgateClient
 
 /// Peers that do not answer, or not in HTTP/2: every call ends, in time and with a sentence.
-@Suite("A peer that is no service", .timeLimit(.minutes(1)))
+@Suite("A peer that is no service", .timeLimit(.minutes(5)))
 struct UnresponsivePeerTests {
     /// What a fake peer does with what it reads.
     enum Manner: Sendable { case silent, garbage, hangsUp }
@@ -39,8 +39,11 @@ struct UnresponsivePeerTests {
             }
             .bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(listener.localAddress?.port)
-        let client = TollgateClient(
-            .init(host: "127.0.0.1", port: port, timeout: timeout, connections: 2))
+        var configuration = TollgateClient.Configuration(
+            host: "127.0.0.1", port: port, timeout: timeout, connectTimeout: .seconds(300),
+            connections: 2)
+        configuration.circuitBreaker = nil
+        let client = TollgateClient(configuration)
         defer {
             client.shutdown()
             listener.close(promise: nil)
@@ -126,7 +129,10 @@ struct UnresponsivePeerTests {
             .bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(listener.localAddress?.port)
         try await listener.close().get()
-        let client = TollgateClient(.init(host: "127.0.0.1", port: port, timeout: .seconds(300)))
+        let client = TollgateClient(
+            .init(
+                host: "127.0.0.1", port: port, timeout: .seconds(300),
+                connectTimeout: .seconds(300)))
         let error = await #expect(throws: TollgateError.self) {
             _ = try await client.check(request)
         }

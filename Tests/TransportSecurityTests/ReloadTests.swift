@@ -122,6 +122,89 @@ import X509
         tls.look()
         #expect(tls.fault(of: identity) == .revoked, "a list that is wrong sets nobody free")
         #expect(lines.count("revoked.txt:1:") == 1)
+        #expect(lines.count("the list of revoked certificates is loaded port=grpc revoked=1") == 1)
+        #expect(lines.count("certificates are loaded") == 1, "they are as they were")
+    }
+
+    /// Whatever becomes of the certificates.
+    @Test(arguments: ["server.pem", "server-key.pem", "ca.pem"])
+    func takesTheListBesideFilesThatDoNotDo(name: String) throws {
+        let client = try authority.issue("client", usage: .clientAuth)
+        let own = try authority.issue("server")
+        var files = try directory.files(own, authorities: [authority.root])
+        files.revoked = try directory.write("revoked.txt", "")
+        let tls = try server(files)
+        try directory.write(name, "nothing")
+        try directory.write("revoked.txt", "sha256 \(client.fingerprint)")
+        for _ in 0..<3 { tls.look() }
+        #expect(tls.fault(of: try PeerIdentity(certificate: client.der)) == .revoked)
+        #expect(tls.fingerprint == Fingerprint(of: own.der))
+        #expect(lines.count("error the certificates cannot be taken") == 1)
+        try FileManager.default.removeItem(atPath: directory.at(name))
+        try directory.write("revoked.txt", "sha256 \(own.fingerprint)")
+        for _ in 0..<3 { tls.look() }
+        #expect(tls.fault(of: try PeerIdentity(certificate: client.der)) == nil)
+    }
+
+    /// At the start it is a mistake.
+    @Test func takesCertificatesBesideACAThatHasEnded() throws {
+        let (old, new) = (try authority.issue("old"), try authority.issue("new"))
+        let ended = try TestAuthority("Ended CA", now: testNow - 200 * day)
+        let coming = try TestAuthority("Coming CA", now: testNow + 200 * day)
+        let tls = try server(directory.files(old, authorities: [authority.root]))
+        let files = try directory.files(
+            new, authorities: [ended.root, authority.root, coming.root])
+        for _ in 0..<3 { tls.look() }
+        #expect(tls.fingerprint == Fingerprint(of: new.der))
+        #expect(lines.count("error") == 0)
+        #expect(lines.count("warning CAs of the clients are not valid now") == 1)
+        #expect(lines.count("CN=Ended CA") == 1 && lines.count("CN=Coming CA") == 1)
+        #expect(tls.current.authoritiesNotAfter == testNow + 90 * day, "of those that are valid")
+        let fault = #expect(throws: TLSError.self) { try server(files) }
+        #expect(fault?.code == .notValidNow)
+    }
+
+    /// A file that is being written is empty for a while.
+    @Test func takesAnEmptyListFromWhoeverAsksAlone() throws {
+        let client = try authority.issue("client", usage: .clientAuth)
+        let identity = try PeerIdentity(certificate: client.der)
+        var files = try directory.files(authority.issue("server"), authorities: [authority.root])
+        let both = "sha256 \(client.fingerprint)\nserial 1 issuer CN=Test CA,O=Example\n"
+        files.revoked = try directory.write("revoked.txt", both)
+        let tls = try server(files)
+        for text in ["", "# nobody\n"] {
+            try directory.write("revoked.txt", text)
+            for _ in 0..<3 { tls.look() }
+            #expect(tls.fault(of: identity) == .revoked)
+        }
+        #expect(lines.count("error the list of revoked certificates cannot be taken") == 1)
+        #expect(lines.count("names nobody any more") == 1)
+        try directory.write("revoked.txt", "sha256 \(client.fingerprint)")
+        for _ in 0..<3 { tls.look() }
+        #expect(
+            lines.count("warning fewer certificates are revoked than before before=2") == 1)
+        try directory.write("revoked.txt", "")
+        for _ in 0..<3 { tls.look() }
+        #expect(lines.count("names nobody any more") == 2)
+        tls.load(isAsked: true)
+        #expect(tls.fault(of: identity) == nil)
+        #expect(lines.count("fewer certificates are revoked than before before=1") == 1)
+        #expect(lines.count("error") == 2)
+    }
+
+    @Test func saysThatCAsAreRevokedInVain() throws {
+        let middle = try authority.issue("Middle CA", serial: [7], isAuthority: true)
+        var files = try directory.files(
+            authority.issue("server"), authorities: [authority.root, middle])
+        files.revoked = try directory.write(
+            "revoked.txt",
+            "sha256 \(authority.root.fingerprint)\nserial 07 issuer CN=Test CA,O=Example\n")
+        let tls = try server(files)
+        let said = "warning CAs of the clients are revoked, which has no effect"
+        #expect(lines.count("\(said): leave them out of the bundle authorities=2") == 1)
+        try directory.write("revoked.txt", "sha256 \(middle.fingerprint)")
+        for _ in 0..<3 { tls.look() }
+        #expect(lines.count("\(said): leave them out of the bundle authorities=1") == 1)
     }
 
     @Test func saysThatSerialNumbersAreOfNobody() throws {

@@ -106,7 +106,7 @@ final class Directory {
 extension TLSFiles {
     /// Loads them as a port for gRPC would.
     func load(now: Int64 = testNow) throws(TLSError) -> TLSMaterial {
-        try TLSMaterial(try read(), self, .http2, now: now)
+        try TLSMaterial(try read(), try readRevoked(), self, .http2, now: now)
     }
 }
 

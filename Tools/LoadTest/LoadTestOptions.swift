@@ -166,9 +166,12 @@ struct LoadTestOptions: ParsableArguments {
                 throw ValidationError("\(error.message).")
             }
         }
-        return TollgateClient.Configuration(
+        var configuration = TollgateClient.Configuration(
             host: address.host, port: address.port, tls: tls, token: token,
             timeout: max(least, given),
             connections: connections)
+        // It measures a service that fails, too.
+        configuration.circuitBreaker = nil
+        return configuration
     }
 }

@@ -115,10 +115,10 @@ def test_a_session_ends_when_its_token_does(serve, tmp_path, preload):
     eventually(lambda: ask("GET", "/audit", Cookie=cookie).status == 303, what="the session's end")
 
 
-def log_in(server, token):
+def log_in(server, token, **headers):
     connection = http.client.HTTPConnection(server.http, timeout=60)
     form = urllib.parse.urlencode({"token": token, "next": "/audit"})
-    connection.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+    connection.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded", **headers})
     answer = connection.getresponse()
     answer.read()
     connection.close()
@@ -140,6 +140,17 @@ def test_wrong_log_ins_keep_nobody_out(guarded):
     server, token = guarded
     assert [log_in(server, "tg_wrong").status for _ in range(12)] == [401] * 10 + [429] * 2
     assert log_in(server, token).status == 303
+
+
+def test_wrong_log_ins_of_a_network_are_one_address(serve, tmp_path):
+    """Of IPv6 a customer has 64 bits at least: log-ins that fail are counted, told and logged for all of them as one."""
+    server = serve("--data-dir", str(tmp_path / "data"), "--trusted-proxy", "127.0.0.1/32", auth=True)
+    statuses = [log_in(server, "tg_wrong", **{"X-Forwarded-For": f"2001:db8::{n:x}"}).status for n in range(1, 13)]
+    assert statuses == [401] * 10 + [429] * 2
+    server.stop()
+    lines = [line for line in server.log if "log-in" in line]
+    assert "from=20010db800000000::/64" in lines[0] and len(lines) <= 4, lines
+    assert not [line for line in server.log if "2001:db8::" in line]
 
 
 def test_scopes(contract, guarded, stub):

@@ -102,11 +102,12 @@ def test_no_call_is_lost_as_connections_age(contract, serve):
     server = serve("--connection-age", "1s")
     with forwarded(server) as (forwarder, channel):
         load = Load(contract, channel)
-        eventually(lambda: forwarder.ended >= 3 or load.failures, what="the end of old connections")
+        eventually(
+            lambda: forwarder.ended >= 3 and load.charged > 100 or load.failures, what="the end of old connections")
         load.end()
         assert load.failures == []
-        assert forwarder.opened > forwarder.ended >= 3
-    assert load.charged > 100
+        # Where calls rest for a while, the last one too may have come to its end.
+        assert forwarder.opened >= forwarder.ended >= 3
     assert spent(contract, server) == load.charged
 
 
@@ -128,17 +129,21 @@ def test_an_idle_connection_ends_and_the_next_call_has_another(contract, serve):
     server = serve("--connection-idle", "1s")
     with forwarded(server) as (forwarder, channel):
         stub = contract.Stub(channel)
-        for round in (1, 2):
-            assert stub.CheckAndReserve(request(contract, spend=1), timeout=60).decision == contract.DECISION_ALLOWED
-            eventually(lambda: forwarder.ended == round, what="the end of an idle connection")
-            assert forwarder.opened == round
-        # A call is no idleness, however little happens.
+        assert stub.CheckAndReserve(request(contract, spend=1), timeout=60).decision == contract.DECISION_ALLOWED
+        # There may have been more than one: of which one ended before the call was on it.
+        eventually(lambda: forwarder.ended == forwarder.opened, what="the end of an idle connection")
+        ended = forwarder.ended
         watch = stub.WatchUsage(contract.WatchUsageRequest(tenant_id="globex"), timeout=300)
         assert next(watch)
-        eventually(lambda: forwarder.opened == 3, what="a third connection")
-        other = contract.Stub(channel)
-        assert other.CheckAndReserve(request(contract, spend=1), timeout=60).decision == contract.DECISION_ALLOWED
-        assert forwarder.ended == 2 and watch.is_active()
+        opened = forwarder.opened
+        assert opened > ended > 0
+        # A call is no idleness, however little happens: a connection without one comes and goes meanwhile.
+        with forwarded(server) as (other, channel):
+            call = contract.Stub(channel).CheckAndReserve
+            assert call(request(contract, spend=1), timeout=60).decision == contract.DECISION_ALLOWED
+            eventually(lambda: other.ended == other.opened, what="the end of an idle connection")
+        assert stub.CheckAndReserve(request(contract, spend=1), timeout=60).decision == contract.DECISION_ALLOWED
+        assert forwarder.opened == opened and watch.is_active()
         watch.cancel()
 
 

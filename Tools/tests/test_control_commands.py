@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import stat
 import subprocess
 import time
@@ -29,6 +30,19 @@ def rest(service):
 def one(server, *arguments, **options):
     [found] = run_json(server, *arguments, **options)
     return found
+
+
+def test_an_answer_that_stops_in_the_middle():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        arguments = [BINARY, "tenants", "list", "--url", url, "--timeout", "2s"]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65_536)
+                peer.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"data":')
+                said = command.communicate(timeout=60)[1]
+    assert command.returncode == 69 and f"{url} did not answer within 2s" in said, said
 
 
 # MARK: tenants, profiles, defaults

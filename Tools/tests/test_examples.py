@@ -48,4 +48,5 @@ def test_plain_grpc(contract, stub, server):
 
 def test_no_service():
     done = run("reserve.py", "127.0.0.1:1")
-    assert done.returncode == 1 and done.stderr.startswith("no answer: UNAVAILABLE")
+    # A machine that stands still learns nothing within the five seconds.
+    assert done.returncode == 1 and done.stderr.startswith(("no answer: UNAVAILABLE", "no answer: DEADLINE_EXCEEDED"))

@@ -83,6 +83,7 @@ class Place:
             "YOUR-PROFILE-ID-HERE": PROFILE, "PROFILE": PROFILE, "FILE": "limits.yaml", "NAME": "somebody",
             "DIR": "served", "/tmp/data": str(directory / "data"), "--duration 30s": "--duration 1s",
             "--rate 5000": "--rate 50", "Tools/examples/limits.yaml": str(EXAMPLE),
+            "Tools/dev-certificates": str(ROOT / "Tools/dev-certificates"),
         }
         (directory / "bin").mkdir()
         for name, script in WRAPPERS.items():

@@ -76,12 +76,36 @@ def test_what_is_wrong_is_said_in_one_line(server, files, ask):
         (("--ca", str(files / "others/ca.pem")), "is not trusted: no root that is trusted has issued it"),
     ]
     for arguments, sentence in cases:
-        status, text = ask(server, *arguments)
-        assert status == 69 and sentence in text and text.count("\n") == 1, text
+        # The service refuses a certificate when the client believes that the handshake is over: what it says of that is
+        # lost where the client goes on sending for long enough.
+        for _ in range(20):
+            status, text = ask(server, *arguments)
+            assert status == 69 and text.count("\n") == 1, text
+            if sentence in text:
+                break
+        assert sentence in text, text
 
 
 def test_a_name_that_the_certificate_has_not(server, files):
     status, text = grpc(server, *shows(files), "--server-name", "tollgate.example")
+    assert status == 69 and "is not trusted: it is for another host" in text, text
+
+
+def test_an_address_is_no_name(serve, tmp_path):
+    """Whoever leads a name astray may have a certificate for the address."""
+    subprocess.run([TOOL, "--server", "127.0.0.1", tmp_path / "by"], check=True, capture_output=True, timeout=120)
+    server = serve(
+        "--tls-certificate", str(tmp_path / "by/server.pem"), "--tls-key", str(tmp_path / "by/server-key.pem"),
+        "--data-dir", str(tmp_path / "data"),
+    )
+    ca = ("--ca", str(tmp_path / "by/ca.pem"))
+    port = server.http.rsplit(":", 1)[1]
+    for ask, address in ((grpc, {"endpoint": server.endpoint}), (rest, {"url": f"https://127.0.0.1:{port}"})):
+        status, text = ask(server, *ca, **address)
+        assert status == 0, text
+        status, text = ask(server, *ca, "--server-name", "tollgate.example", **address)
+        assert status == 69 and "is not trusted: it is for another host" in text, text
+    status, text = rest(server, *ca, url=f"https://localhost:{port}")
     assert status == 69 and "is not trusted: it is for another host" in text, text
 
 

@@ -73,6 +73,8 @@ final class HTTPConnection {
     private var waiting: (head: HTTPRequestHead, isWhole: Bool)?
     private var requestDeadline: NIODeadline?
     private var answerDeadline: NIODeadline?
+    /// Of a peer that is not served any more.
+    private var dismissalDeadline: NIODeadline?
     private var alarm: (at: NIODeadline, task: Scheduled<Void>)?
 
     /// - Parameter place: given back when the connection is closed.
@@ -492,6 +494,13 @@ final class HTTPConnection {
         if phase == .idle || phase == .head || phase == .ending { close() }
     }
 
+    /// The peer is not served any more: what is under way may end, but in time.
+    func dismiss() {
+        dismissalDeadline = dismissalDeadline ?? deadline(in: settings.dismissalTimeLimit)
+        quiesce()
+        setAlarm()
+    }
+
     // MARK: Time
 
     private func limit(_ time: Duration?) {
@@ -511,7 +520,8 @@ final class HTTPConnection {
 
     /// An alarm that is too early is let ring: it costs less than to set it anew each time.
     private func setAlarm() {
-        guard let next = [requestDeadline, answerDeadline].compactMap(\.self).min(),
+        let deadlines = [requestDeadline, answerDeadline, dismissalDeadline]
+        guard let next = deadlines.compactMap(\.self).min(),
             let loop = parts?.eventLoop, phase != .closed
         else { return }
         if let alarm {
@@ -528,6 +538,7 @@ final class HTTPConnection {
     private func timeIsUp() {
         guard let now = parts?.eventLoop.now else { return }
         if let answerDeadline, answerDeadline <= now { return close() }
+        if let dismissalDeadline, dismissalDeadline <= now { return close() }
         if let requestDeadline, requestDeadline <= now {
             self.requestDeadline = nil
             switch phase {

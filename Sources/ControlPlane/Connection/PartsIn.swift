@@ -32,11 +32,11 @@ final class PartsIn: ConnectionSide, ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
         // A request that is under way was let in before.
-        if event is ChannelShouldQuiesceEvent || event is PeerDismissed {
-            connection.quiesce()
-        } else {
-            context.fireUserInboundEventTriggered(event)
+        case is ChannelShouldQuiesceEvent: connection.quiesce()
+        case is PeerDismissed: connection.dismiss()
+        default: context.fireUserInboundEventTriggered(event)
         }
     }
 

@@ -25,3 +25,14 @@ enum OpenDoor {
         return octets.count == 4 && octets.allSatisfy { $0 != nil } && octets[0] == 127
     }
 }
+
+/// Who has a browser ask.
+enum BrowserSite {
+    /// Whether nothing in a request over TLS says that another site asks: older browsers say `Origin` alone.
+    static func isOwn(_ request: HTTPRequest) -> Bool {
+        let site = request.headerFields[header: "sec-fetch-site"] ?? "none"
+        guard site == "none" || site == "same-origin" else { return false }
+        guard let origin = request.headerFields[header: "origin"] else { return true }
+        return origin.lowercased() == "https://\(request.authority ?? "")".lowercased()
+    }
+}

@@ -43,6 +43,8 @@ package struct RESTSettings: Sendable {
     package var answerTimeLimit = Duration.seconds(30)
     /// How long a connection stays after its last answer, so that the peer gets that.
     package var endTimeLimit = Duration.seconds(2)
+    /// How long a connection stays whose peer's certificate does not count any more.
+    package var dismissalTimeLimit = Duration.seconds(5)
     /// Whose word counts about where a request comes from.
     package var trustedProxies = TrustedProxies()
     /// The connections' TLS, for `ApplicationProtocol.http1`; nil: there is none.

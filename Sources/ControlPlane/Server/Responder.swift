@@ -61,8 +61,7 @@ struct Responder: HTTPResponder {
             }
             if request.method != .get { context.askForBody() }
             if core.authority.isOpen || companion.caller(of: request) != nil { context.noteKnown() }
-            let client = core.settings.trustedProxies.client(of: request.headers, context.peer)
-            return await companion.respond(to: request, from: client)
+            return await companion.respond(to: request, from: address(of: request, context))
         }
         let began = ContinuousClock.now
         core.gate.begin()
@@ -207,6 +206,12 @@ struct Responder: HTTPResponder {
         if route.operation.parameters.isEmpty { try exchange.queryReader().finish() }
     }
 
+    /// Whose failures are counted together.
+    private func address(of request: Request, _ context: RESTContext) -> String {
+        PeerAddress.group(
+            of: core.settings.trustedProxies.client(of: request.headers, context.peer))
+    }
+
     private static let tooFast = "The caller has made more calls than it may in a second"
 
     private func authenticate(
@@ -219,14 +224,12 @@ struct Responder: HTTPResponder {
         if authorization == nil, let caller = core.companion?.caller(of: request) {
             return Admission(caller: caller)
         }
-        let address = PeerAddress.group(
-            of: core.settings.trustedProxies.client(of: request.headers, context.peer))
         // A browser shows its certificate to whatever site has it ask.
-        let site = request.headers[header: "sec-fetch-site"] ?? "none"
         let certificate =
-            site == "none" || site == "same-origin" ? context.certificate(core.settings.tls) : nil
+            BrowserSite.isOwn(request.head) ? context.certificate(core.settings.tls) : nil
         switch core.authority.judge(
-            authorization: authorization ?? "", certificate: certificate, from: address)
+            authorization: authorization ?? "", certificate: certificate,
+            from: address(of: request, context))
         {
         case .admitted(let admission): return admission
         case .later: throw APIError(.unavailable, "The token cannot be verified now; try again")

@@ -43,12 +43,15 @@ struct Permission {
         return caller.pointee.tenants?.contains(tenantID) ?? true
     }
 
-    /// Takes calls from what the caller may ask in this time. False: it is too fast.
+    /// Takes a call from what the caller may ask in this time. False: it is too fast.
     @inline(__always)
-    func takes(_ calls: Int = 1, now: UInt64) -> Bool {
+    func takes(now: UInt64) -> Bool {
         guard let caller, caller.pointee.rate != nil else { return true }
-        return caller.pointee.rate?.take(calls, now: now) ?? true
+        return caller.pointee.rate?.take(now: now) ?? true
     }
+
+    /// Calls that are made, whatever the caller may ask in this time.
+    func owes(_ calls: Int, now: UInt64) { caller?.pointee.rate?.owe(calls, now: now) }
 
     /// A call that was taken comes again.
     @inline(never)
@@ -80,7 +83,8 @@ package final class CertifiedPeer {
 /// Who the callers of one event loop are: the latest answers of the authority, by the exact bytes of `authorization`.
 ///
 /// An answer stands as long as the authority's generation, and no longer than a second, since tokens expire by
-/// themselves. Whoever is nobody is asked about each time.
+/// themselves. Certificates do so too, and with them go their connections: what is said about one stands for a minute,
+/// for the sake of the bucket, which may have become another. Whoever is nobody is asked about each time.
 ///
 /// Thread safety: belongs to its event loop. Allocates only where it asks the authority.
 final class Callers {
@@ -89,6 +93,7 @@ final class Callers {
     /// Longer values are not remembered here. Web tokens are a kilobyte long.
     static let longestValue = 4_096
     static let lifetimeNanoseconds: UInt64 = 1_000_000_000
+    static let certifiedNanoseconds: UInt64 = 60_000_000_000
     static var nobody: KnownCaller {
         KnownCaller(Caller(number: 0, name: "", scopes: [], tenants: []))
     }
@@ -175,7 +180,7 @@ final class Callers {
         _ address: () -> String
     ) -> UnsafePointer<KnownCaller>? {
         if let certified, certified.isKnown, certified.generation == generation,
-            now &- certified.askedNanoseconds < Self.lifetimeNanoseconds
+            now &- certified.askedNanoseconds < Self.certifiedNanoseconds
         {
             return UnsafePointer(certified.known)
         }

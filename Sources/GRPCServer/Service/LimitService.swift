@@ -182,10 +182,13 @@ package final class LimitService: GRPCService {
         guard let permission = permission(of: call) else { return .failed(strangersFailure) }
         let method = methods[call.method]
         guard permission.may(Self.right(of: method)) else { return failed(Self.forbidden) }
-        guard permission.takes(now: call.nowNanoseconds) else { return hurried() }
+        // A batch that was begun is paid for.
+        guard call.progress > 0 || permission.takes(now: call.nowNanoseconds) else {
+            return hurried()
+        }
         let outcome = unary(method, call, permission, request, &response)
         // The same request comes again, and is one call.
-        if case .putOff = outcome { permission.giveBack() }
+        if case .putOff = outcome, call.progress == 0 { permission.giveBack() }
         return outcome
     }
 
@@ -399,9 +402,10 @@ package final class LimitService: GRPCService {
         }
         // Each entry is a call; the first one was taken, and the others are owed.
         if call.progress == 0, count > 1 {
-            _ = permission.takes(count - 1, now: call.nowNanoseconds)
+            permission.owes(count - 1, now: call.nowNanoseconds)
         }
-        for index in min(call.progress, count)..<count {
+        // Progress is the entry that comes next, counted from 1: 0 is a batch that is not begun.
+        for index in min(max(0, call.progress - 1), count)..<count {
             switch decoder.batchEntry(index) {
             case .failure(let failure):
                 let violations = decoder.violations
@@ -417,7 +421,7 @@ package final class LimitService: GRPCService {
                 holdIfNeeded(call)
                 if let failure {
                     if lane.waitsForRoom {
-                        call.progress = index
+                        call.progress = index + 1
                         return .putOff
                     }
                     write(&response) { encoder.failedBatchResult(failure, into: $0) }

@@ -27,8 +27,8 @@ struct ActiveCall {
     }
 }
 
-/// A unary request that waits for room, as far as it was decided. Its bytes stay in the stream's input, what was written
-/// of its answer in the output.
+/// A request of one message that waits to be unpacked, or a unary one that waits for room, as far as it was decided. Its
+/// bytes stay in the stream's input, what was written of its answer in the output.
 struct PutOffCall {
     let stream: StreamHandle
     let progress: Int

@@ -201,7 +201,7 @@ extension ConnectionHandler {
         putOff()
     }
 
-    /// Goes on with the unary request that was put off.
+    /// Goes on with the request of one message that was put off.
     func resumePutOffCall() {
         guard let waiting = putOffCall else { return }
         guard let call = calls[waiting.stream], let head = session.request(waiting.stream),
@@ -226,13 +226,17 @@ extension ConnectionHandler {
         loop.call.values.pointee.isHeld = waiting.isHeld
         let undo = AnswerUndo(loop, noted: waiting.undo)
         guard let request = singleRequest(stream, method) else { return undo.withdraw() }
+        if loop.limits[method].kind == .serverStreaming {
+            undo.forget()
+            return openServerStream(stream, request, method: method, deadline: deadline)
+        }
         // What waited to be unpacked alone was not begun.
         let response =
             output.pointee.isEmpty ? ResponseBuffer(output) : ResponseBuffer(resuming: output)
         decideUnary(stream, request, method: method, deadline: deadline, response, undo)
     }
 
-    /// The unary request that was put off will not be decided: what was done of it is taken back.
+    /// The request that was put off will not be decided: what was done of it is taken back.
     private func dropPutOffCall() {
         guard let waiting = putOffCall else { return }
         putOffCall = nil

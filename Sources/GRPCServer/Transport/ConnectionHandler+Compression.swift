@@ -70,7 +70,7 @@ extension ConnectionHandler {
         return true
     }
 
-    /// Keeps a unary request until it may be unpacked.
+    /// Keeps a request of one message until it may be unpacked.
     private func awaitUnpacking(_ stream: StreamHandle, method: Int) {
         putOffCall = PutOffCall(
             stream: stream, progress: 0, isHeld: false, undo: [],

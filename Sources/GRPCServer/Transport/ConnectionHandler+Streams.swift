@@ -53,6 +53,7 @@ extension ConnectionHandler {
         noteCaller(method, nil)
         guard calls[stream] != nil else { return }  // ended within `watch`
         startAnswers(stream, streaming)
+        endIfIdle(stream)
     }
 
     func openRequestStream(
@@ -68,6 +69,7 @@ extension ConnectionHandler {
                 streaming: streaming))
         if streaming.kind == .bidirectional { startAnswers(stream, streaming) }
         continueStream(stream, events)
+        endIfIdle(stream)
     }
 
     /// Sends the response's head, once.
@@ -138,11 +140,19 @@ extension ConnectionHandler {
         session.push(stream)
     }
 
-    /// Goes on with what the streams have brought while a request was put off.
+    /// Goes on with what the streams have brought while a request was put off. The stream that is put off again comes last
+    /// the next time.
     func continueStreams() {
-        for index in 0..<calls.limit {
+        let limit = calls.limit
+        let first = firstToContinue
+        for offset in 0..<limit {
+            let index = (first + offset) % limit
             guard let call = calls.call(at: index), call.pointee.streaming != nil else { continue }
             continueStream(call.pointee.stream, [])
+            if isPutOff {
+                firstToContinue = index + 1
+                return
+            }
         }
     }
 

@@ -52,10 +52,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var heldBytes = 0
     /// Set while a request waits for room, or to be unpacked: nothing more is decided or read.
     private(set) var isPutOff = false
-    /// The unary request that waited may be unpacked.
+    /// The request of one message that waited may be unpacked.
     var mayUnpack = false
-    /// The unary request that waits; nil: messages of a stream do, which stay where they are.
+    /// The request of one message that waits; nil: messages of a stream do, which stay where they are.
     var putOffCall: PutOffCall?
+    /// The index of the stream that goes on first when messages of streams have waited.
+    var firstToContinue = 0
     /// Answers given since the last write that need not wait for the disk.
     var answeredAtOnce: UInt64 = 0
     /// The clock of the read that is being worked on.

@@ -38,9 +38,8 @@ final class UnpackingQueue {
     private var pace: UnpackingPace
     private let clock: () -> UInt64
     private var alarm: LoopAlarm?
-    /// Connections that wait, the longest first; those before `next` have had their turn.
-    private var waiting: [ConnectionHandler] = []
-    private var next = 0
+    /// Connections that wait, the longest first.
+    private var waiting = CircularBuffer<ConnectionHandler>()
     /// The connection that is resumed may unpack one message.
     private var isGranted = false
 
@@ -53,7 +52,7 @@ final class UnpackingQueue {
     }
 
     /// Connections that wait.
-    var count: Int { waiting.count - next }
+    var count: Int { waiting.count }
 
     /// Whether a message may be unpacked now. If not, its connection is to wait.
     func take() -> Bool {
@@ -75,6 +74,7 @@ final class UnpackingQueue {
     func stop() {
         alarm?.cancel()
         alarm = nil
+        waiting.removeAll()
     }
 
     private func setAlarm() {
@@ -83,13 +83,7 @@ final class UnpackingQueue {
     }
 
     private func grant() {
-        if count > 0, pace.wait(clock()) == 0 {
-            let handler = waiting[next]
-            next += 1
-            if next == waiting.count || next > 1_000 {
-                waiting.removeFirst(next)
-                next = 0
-            }
+        if pace.wait(clock()) == 0, let handler = waiting.popFirst() {
             isGranted = true
             handler.resume()
             isGranted = false

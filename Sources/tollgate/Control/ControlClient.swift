@@ -1,4 +1,5 @@
 internal import AsyncHTTPClient
+internal import ControlPlane
 internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
@@ -56,6 +57,7 @@ struct ControlClient: Sendable {
                 base = parts.string ?? base
             }
         }
+        configuration.requireName(of: URLComponents(string: base))
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         self.url = base
         self.token = token
@@ -100,10 +102,18 @@ struct ControlClient: Sendable {
 
     private func exchange(_ request: HTTPClientRequest) async throws -> (Int, ByteBuffer, String?) {
         do {
-            let response = try await client.execute(
-                request, timeout: .milliseconds(timeoutMilliseconds))
-            let bytes = try await response.body.collect(upTo: Self.maximumAnswerBytes)
-            return (Int(response.status.code), bytes, response.headers.first(name: "ETag"))
+            // The library's time ends at the head.
+            let (client, time) = (client, timeoutMilliseconds)
+            let work = Task {
+                let response = try await client.execute(request, timeout: .milliseconds(time))
+                let bytes = try await response.body.collect(upTo: Self.maximumAnswerBytes)
+                return (Int(response.status.code), bytes, response.headers.first(name: "ETag"))
+            }
+            guard let answer = try await work.value(within: .milliseconds(time)) else {
+                work.cancel()
+                throw HTTPClientError.deadlineExceeded
+            }
+            return answer
         } catch let error as HTTPClientError
             where error == .deadlineExceeded || error == .connectTimeout
         {

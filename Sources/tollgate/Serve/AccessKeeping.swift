@@ -1,17 +1,20 @@
 internal import Access
 internal import AsyncHTTPClient
 internal import CommandIO
+internal import ControlPlane
+internal import Foundation
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
+internal import TollgateClient
 
 /// What is to be done for access control beside the calls: issuers' keys are looked at, attempts that failed are told,
 /// and it is put on record who was here.
 struct AccessKeeping: Sendable {
     private let authority: TokenAuthority
     private let logger: Logger
-    /// How long an issuer may take to send its keys.
-    private static let timeout = TimeAmount.seconds(10)
+    /// How long an issuer may take to send its keys, to the last byte.
+    private static let timeout = Duration.seconds(10)
 
     init(_ authority: TokenAuthority, _ logger: Logger) {
         self.authority = authority
@@ -25,23 +28,23 @@ struct AccessKeeping: Sendable {
 
     /// Works until the task is cancelled.
     func run() async {
-        var configuration = HTTPClient.Configuration()
-        configuration.redirectConfiguration = .disallow
-        configuration.timeout.connect = Self.timeout
-        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        var seconds = 0
-        while !Task.isCancelled {
-            await lookAtKeys(client)
-            tellAttempts()
-            if seconds % 60 == 59 { authority.keepUses() }
-            seconds += 1
-            try? await Task.sleep(for: .seconds(1), clock: .suspending)
+        await withDiscardingTaskGroup { group in
+            var seconds = 0
+            while !Task.isCancelled {
+                // Beside all else: an issuer that does not answer delays nothing.
+                let now = Int64(MonotonicClock.now / 1_000_000)
+                for issuer in authority.webTokens.due(now: now) {
+                    group.addTask { await lookAtKeys(of: issuer) }
+                }
+                tellAttempts()
+                if seconds % 60 == 59 { authority.keepUses() }
+                seconds += 1
+                try? await Task.sleep(for: .seconds(1), clock: .suspending)
+            }
+            // What the last minute brought.
+            tellAttempts(isLast: true)
+            authority.keepUses()
         }
-        // What the last minute brought.
-        tellAttempts(isLast: true)
-        authority.keepUses()
-        // Nothing is under way any more; there is nothing to do about a failure.
-        try? await client.shutdown()
     }
 
     private func tellAttempts(isLast: Bool = false) {
@@ -56,21 +59,15 @@ struct AccessKeeping: Sendable {
 
     // MARK: Keys
 
-    private func lookAtKeys(_ client: HTTPClient) async {
-        let due = authority.webTokens.due(now: Int64(MonotonicClock.now / 1_000_000))
-        // Side by side: one that does not answer delays no other.
-        await withTaskGroup(of: Void.self) { group in
-            for issuer in due { group.addTask { await lookAtKeys(of: issuer, client) } }
-        }
-    }
-
-    private func lookAtKeys(of issuer: Issuer, _ client: HTTPClient) async {
+    private func lookAtKeys(of issuer: Issuer) async {
         do {
-            let bytes = try await read(issuer.keys, client)
+            let bytes = try await read(issuer.keys)
             if try authority.keep(bytes, of: issuer) {
                 logger.info("took an issuer's keys over", metadata: ["issuer": "\(issuer.name)"])
             }
         } catch {
+            // The service stops.
+            if Task.isCancelled { return }
             let reason = "\(Self.reason(error))"
             guard authority.webTokens.fail(reason, of: issuer) else { return }
             logger.error(
@@ -79,7 +76,7 @@ struct AccessKeeping: Sendable {
         }
     }
 
-    private func read(_ source: Issuer.KeySource, _ client: HTTPClient) async throws -> [UInt8] {
+    private func read(_ source: Issuer.KeySource) async throws -> [UInt8] {
         switch source {
         case .file(let path):
             guard let bytes = try InputFile.read(path, atMost: JSONWebKeys.maximumBytes) else {
@@ -87,16 +84,48 @@ struct AccessKeeping: Sendable {
             }
             return bytes
         case .url(let url):
-            var request = HTTPClientRequest(url: url)
-            request.headers.add(name: "Accept", value: "application/jwk-set+json, application/json")
-            request.headers.add(name: "User-Agent", value: "tollgate/\(Tollgate.version)")
-            let response = try await client.execute(request, timeout: Self.timeout)
-            guard response.status == .ok else {
-                throw KeyFailure("\(url) answered \(response.status.code)")
+            let parts = URLComponents(string: url)
+            // A path or a query may hold a secret.
+            let place = "\(parts?.scheme ?? "")://\(parts?.host ?? "")"
+            let client = Self.client(for: parts)
+            let look = Task { try await Self.read(url, client, place) }
+            let found: Result<[UInt8]?, any Error>
+            do {
+                found = .success(try await look.value(within: Self.timeout))
+            } catch {
+                found = .failure(error)
             }
-            return Array(
-                try await response.body.collect(upTo: JSONWebKeys.maximumBytes).readableBytesView)
+            look.cancel()
+            // Nothing is to be done about a failure.
+            try? await client.shutdown()
+            guard let bytes = try found.get() else { throw HTTPClientError.deadlineExceeded }
+            return bytes
         }
+    }
+
+    /// A client for one look: the name that a certificate must bear is fixed for a client.
+    private static func client(for url: URLComponents?) -> HTTPClient {
+        var configuration = HTTPClient.Configuration()
+        configuration.redirectConfiguration = .disallow
+        configuration.timeout.connect = TimeAmount(timeout)
+        configuration.timeout.read = TimeAmount(timeout)
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.requireName(of: url)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    private static func read(
+        _ url: String, _ client: HTTPClient, _ place: String
+    ) async throws -> [UInt8] {
+        var request = HTTPClientRequest(url: url)
+        request.headers.add(name: "Accept", value: "application/jwk-set+json, application/json")
+        request.headers.add(name: "User-Agent", value: "tollgate/\(Tollgate.version)")
+        let response = try await client.execute(request, timeout: TimeAmount(timeout))
+        guard response.status == .ok else {
+            throw KeyFailure("\(place) answered \(response.status.code)")
+        }
+        return Array(
+            try await response.body.collect(upTo: JSONWebKeys.maximumBytes).readableBytesView)
     }
 
     private static func reason(_ error: any Error) -> String {

@@ -147,6 +147,9 @@ private struct IdentitiesParser {
                 "\"keys\" must be a file, or a URL that begins with https:// (http:// on this machine only)"
             )
         }
+        if url?.user != nil || url?.password != nil {
+            note(node, "\"keys\" must be a URL without a user and a password")
+        }
         return .url(text)
     }
 

@@ -26,12 +26,13 @@ import Wire
         }
 
         let engine: Engine
+        let authority: TokenAuthority
         let server: GRPCServer
         let clock = GRPCServerTests.Journal()
         /// What the service could not take back until its end.
         let kept = Kept()
 
-        init(stallMilliseconds: Int64 = 3_600_000) async throws {
+        init(stallMilliseconds: Int64 = 3_600_000, isOpen: Bool = true) async throws {
             let capacity = TableCapacity(
                 tenants: 4, profiles: 4, reservations: 8_192, bodies: 64, keys: 4_096, lanes: 2)
             engine = try Engine.simulated(
@@ -39,7 +40,8 @@ import Wire
             ).engine
             try engine.setTenant(TenantSettings(id: "acme"))
             engine.runJournal()
-            let authority = try TokenAuthority(engine, isOpen: true)
+            let authority = try TokenAuthority(engine, isOpen: isOpen)
+            self.authority = authority
             let lane = Handover(lane: try engine.makeLane())
             var configuration = ServerConfiguration.patient
             configuration.port = 0
@@ -69,11 +71,13 @@ import Wire
 
         func begin(
             _ client: TestClient, _ method: LimitServiceMethod, _ messages: [any RequestMessage],
-            timeout: String? = nil
+            timeout: String? = nil, token: String? = nil
         ) throws -> StreamHandle {
+            var extra = timeout.map { [("grpc-timeout", $0)] } ?? []
+            if let token { extra.append(("authorization", "Bearer \(token)")) }
             let stream = try client.begin(
                 "\(method.path)", body: messages.flatMap { TestClient.framed($0.encoded()) },
-                extra: timeout.map { [("grpc-timeout", $0)] } ?? [])
+                extra: extra)
             try client.flush()
             return stream
         }
@@ -123,6 +127,46 @@ import Wire
         #expect(answers.count == 1_800 && answers.allSatisfy { $0 == 0 })
         let open = try await bench.engine.openReservations(limit: 0)
         #expect(open.total == 1_800, "each entry holds once")
+        await bench.stop()
+    }
+
+    /// A batch is paid for once, wherever it has to wait, and whoever began one has it done.
+    @Test(arguments: [false, true]) func aBatchThatWaitsIsPaidOnce(waitsAtOnce: Bool) async throws {
+        let bench = try await Bench(isOpen: false)
+        let client = try bench.client()
+        func token(_ rate: Int?) throws -> String {
+            try bench.authority.create(
+                name: "x", scopes: .check, tenantIDs: [], rate: rate
+            ).secret
+        }
+        let slow = try token(1)
+        func held() async throws -> Int { try await bench.engine.openReservations(limit: 0).total }
+        var others: [StreamHandle] = []
+        if waitsAtOnce {
+            others.append(
+                try bench.begin(
+                    client, .checkAndReserveBatch, [Self.batch(700)], token: token(nil)))
+            // It has begun, and leaves no room.
+            while try await held() == 0 { await Task.yield() }
+        }
+        let batch = try bench.begin(
+            client, .checkAndReserveBatch, [Self.batch(700)], token: slow)
+        // What there is room for is done.
+        while try await held() == 0 { await Task.yield() }
+        let codes = try await bench.withRounds {
+            for other in others { _ = try await client.finish(other) }
+            let answer: CheckBatchResponse = try await client.finish(batch).decoded()
+            #expect(answer.results.count == 700)
+            #expect(answer.results.allSatisfy { $0.response?.decision == .allowed })
+            var codes: [Int32] = []
+            for time in [600, 150] as [Int64] {
+                bench.clock.advance(.seconds(time))
+                let call = try bench.begin(client, .checkAndReserve, [asking(1)], token: slow)
+                codes.append(try await client.finish(call).status)
+            }
+            return codes
+        }
+        #expect(codes == [Int32(GRPCCode.resourceExhausted.rawValue), 0])
         await bench.stop()
     }
 

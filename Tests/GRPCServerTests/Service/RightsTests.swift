@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import Limits
 import NIOCore
+import Synchronization
 import Testing
 import Wire
 
@@ -109,6 +110,21 @@ import Wire
         #expect(try await batched() == Self.code(.resourceExhausted))
         test.gate.advance(.milliseconds(250))
         #expect(try await batched() == 0)
+        // So is what the second one took, though nothing was there but the call that let it in.
+        test.gate.advance(.milliseconds(1_250))
+        #expect(try await batched() == Self.code(.resourceExhausted))
+        test.gate.advance(.milliseconds(250))
+        #expect(try await batched() == 0)
+        // Whoever owes has a stream's messages refused too.
+        func streamed() async throws -> Int32 {
+            let reply = try await test.client.finish(
+                test.begin(.checkAndReserveStream, [asking(0)], token: token))
+            return try (reply.decoded(0) as CheckResponse).statusCode
+        }
+        test.gate.advance(.milliseconds(1_250))
+        #expect(try await streamed() == Self.code(.resourceExhausted))
+        test.gate.advance(.milliseconds(250))
+        #expect(try await streamed() == 0)
         test.gate.advance(.seconds(3))
         let stream = try await test.client.finish(
             test.begin(
@@ -150,7 +166,13 @@ import Wire
     /// The certificate of a connection, as the event loop remembers it.
     @Test func certificates() throws {
         let engine = try Engine()
-        let authority = try TokenAuthority(engine, isOpen: false)
+        let asked = Atomic(0)
+        let authority = try TokenAuthority(
+            engine, isOpen: false,
+            monotonic: {
+                asked.add(1, ordering: .relaxed)
+                return 1
+            })
         let callers = Callers(authority)
         let peer = CertifiedPeer(
             CertificateNames(dnsNames: ["switch.example.org"], uris: []))
@@ -167,6 +189,8 @@ import Wire
             ]))
         let known = number(at: 1)
         #expect(known != nil && number(at: 2) == known && number(at: 5_000_000_000) == known)
+        // The authority was asked once, not every second.
+        #expect(asked.load(ordering: .relaxed) == 1)
         // It is nobody's from the next call on.
         authority.set(Identities())
         #expect(number(at: 5_000_000_001) == nil)

@@ -106,7 +106,54 @@ import Wire
         await test.stop()
     }
 
+    /// Whoever takes another method for a unary one has no list.
+    @Test func onlyCheckAndListAreUnary() async throws {
+        let test = try await StandardServer()
+        let board = test.standard.health
+        let outcomes = try await test.server.loops[0].eventLoop.submit {
+            [loop = test.server.loops[0]] in
+            let service = HealthService(board, firstMethod: 7, loop: loop)
+            return (6...10).map { method -> Bool in
+                loop.call.values.pointee.method = method
+                var output = ByteQueue()
+                return withUnsafeMutablePointer(to: &output) { output in
+                    var response = ResponseBuffer(output)
+                    let outcome = service.unary(
+                        loop.call, request: UnsafeRawBufferPointer(start: nil, count: 0),
+                        response: &response)
+                    if case .done = outcome { return true }
+                    return false
+                }
+            }
+        }.get()
+        #expect(outcomes == [false, true, true, false, false])
+        await test.stop()
+    }
+
     // MARK: Watch
+
+    /// Compressed, behind another request, it waits to be unpacked.
+    @Test func aWatchThatWaitedIsAWatch() async throws {
+        let test = try await StandardServer { $0.unpackedBurstBytes = 0 }
+        test.journal.freeze()
+        let client = try TestClient(port: test.server.port)
+        let sends = CompressionTests.sends
+        let echo = try client.begin(
+            "/t.T/Echo", body: CompressionTests.packed(CompressionTests.zeros), extra: sends)
+        #expect(try await client.finish(echo).status == 0)
+        let name = String(repeating: "x", count: 120)
+        let watch = try client.begin(
+            Self.watch, body: CompressionTests.packed(Proto.text(1, name)), extra: sends)
+        try await client.waitForArrival()
+        let loop = test.server.loops[0]
+        while try await loop.eventLoop.submit({ loop.unpacking.count }).get() == 0 {
+            await Task.yield()
+        }
+        test.journal.advance(.seconds(10))
+        try await client.pump { client.reply(watch).messages == [Self.serviceUnknown] }
+        #expect(!client.reply(watch).isEnded)
+        await test.stop()
+    }
 
     @Test func watchersAreToldOfChanges() async throws {
         let test = try await StandardServer()

@@ -178,6 +178,80 @@ import Testing
         await test.stop()
     }
 
+    /// A call that waited to be unpacked goes on as what it is.
+    @Test func whoWaitedIsServedAsItsMethodSays() async throws {
+        let test = try await TestServer { $0.unpackedBurstBytes = 0 }
+        let client = try TestClient(port: test.server.port)
+        for path in ["/t.T/Watch", "/t.T/Sum", "/t.T/Chat"] {
+            test.journal.freeze()
+            #expect(try await client.finish(try begin(client, "/t.T/Echo")).status == 0)
+            let stream = try begin(client, path)
+            try await client.waitForArrival()
+            try await test.until { $0.unpacking.count == 1 }
+            test.journal.advance(.seconds(10))
+            guard path == "/t.T/Watch" else {
+                let reply = try await client.finish(stream)
+                #expect(reply.messages == [path == "/t.T/Sum" ? text("60000") : Self.zeros])
+                continue
+            }
+            try await test.until { [journal = test.journal] _ in journal.now.watcher != nil }
+            let token = try #require(test.journal.now.watcher)
+            try await test.onLoop { loop in
+                for message in ["a", "b"] {
+                    _ = loop.push(token) { buffer in
+                        text(message).withUnsafeBytes { buffer.append($0) }
+                    }
+                }
+                loop.end(token, nil)
+            }
+            let reply = try await client.finish(stream)
+            #expect(reply.messages == [text("a"), text("b")] && reply.status == 0)
+            #expect(test.journal.now.unaryCalls == 1)
+        }
+        #expect(test.journal.now.closed == 3 && test.journal.now.withdrawn == [])
+        await test.stop()
+    }
+
+    /// A call whose message uses the pace up.
+    private func begin(_ client: TestClient, _ path: String) throws -> StreamHandle {
+        try client.begin(path, body: Self.packed(Self.zeros), extra: Self.sends)
+    }
+
+    private final class Handler: @unchecked Sendable {
+        // SAFETY: on the loop alone.
+        weak var handler: ConnectionHandler?
+    }
+
+    /// A connection that has had its turn is let go of while others still wait.
+    @Test func theQueueKeepsNobodyWhoHadItsTurn() async throws {
+        let test = try await TestServer { $0.unpackedBurstBytes = 0 }
+        test.journal.freeze()
+        let others = try (0..<2).map { _ in try TestClient(port: test.server.port) }
+        #expect(try await others[0].finish(try begin(others[0], "/t.T/Echo")).status == 0)
+        let first = Handler()
+        do {
+            let client = try TestClient(port: test.server.port)
+            #expect(try await client.call("/t.T/Echo", []).status == 0)
+            try await test.onLoop { first.handler = $0.call.values.pointee.connection }
+            let call = try begin(client, "/t.T/Echo")
+            try await client.waitForArrival()
+            try await test.until { $0.unpacking.count == 1 }
+            for other in others {
+                _ = try begin(other, "/t.T/Echo")
+                try await other.waitForArrival()
+            }
+            try await test.until { $0.unpacking.count == 3 }
+            test.journal.advance(.seconds(1))
+            #expect(try await client.finish(call).messages == [Self.zeros])
+        }
+        try await test.until { $0.openConnectionCount == 2 }
+        try await test.until { _ in first.handler == nil }
+        #expect(try await test.onLoop { $0.unpacking.count } == 2)
+        let loop = test.server.loops[0]
+        await test.stop()
+        #expect(loop.unpacking.count == 0)
+    }
+
     /// A request that waits for room is unpacked again when there is some.
     @Test func whatWaitsForRoomIsUnpackedAgain() async throws {
         let test = try await TestServer { $0.unpackedBurstBytes = 0 }

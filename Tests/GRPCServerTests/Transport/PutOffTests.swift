@@ -186,6 +186,93 @@ import Testing
         await test.stop()
     }
 
+    /// One stream's messages do not keep those of another waiting until all of them are decided.
+    @Test func streamsOfAConnectionHaveRoomInTurn() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let streams = try (0..<2).map { _ in
+            try client.begin("/t.T/Chat", body: TestClient.framed(text("i")), finished: false)
+        }
+        for stream in streams {
+            try await client.pump { client.reply(stream).messages.count == 1 }
+        }
+        for (stream, count) in zip(streams, [3, 1]) {
+            let messages = (0..<count).flatMap { _ in TestClient.framed(text("w")) }
+            client.send(stream, messages, finished: true)
+        }
+        _ = try client.flush()
+        try await wanted(test, 1)
+        try await test.makeRoom(1)
+        try await wanted(test, 2)
+        try await test.makeRoom(1)
+        try await client.pump {
+            streams.reduce(0) { $0 + client.reply($1).messages.count } == 4
+        }
+        #expect(streams.map { client.reply($0).messages.count } == [2, 2])
+        try await test.makeRoom(2)
+        #expect(try await client.finish(streams[0]).messages.count == 4)
+        #expect(try await client.finish(streams[1]).messages.count == 2)
+        await test.stop()
+    }
+
+    /// What waits behind another request when the last GOAWAY leaves is begun, and ends.
+    @Test func aStreamThatWaitedForADrainEnds() async throws {
+        let test = try await TestServer()
+        test.journal.freeze()
+        let client = try TestClient(port: test.server.port)
+        try await echo(client)
+        let waiting = try client.begin(
+            "/t.T/Parts", body: TestClient.framed(text("a")), flushed: false)
+        let chat = try client.begin(
+            "/t.T/Chat", body: TestClient.framed(text("i")), finished: false)
+        try await wanted(test, 1)
+        let server = test.server
+        let draining = Task { await server.drain(within: .hours(1)) }
+        try await leave(test)
+        try await test.makeRoom(1)
+        #expect(try await client.finish(waiting).messages == [text("a")])
+        let reply = try await client.finish(chat)
+        #expect(reply.status == Int32(GRPCCode.unavailable.rawValue))
+        #expect(reply.messages == [text("i")] && test.journal.now.closed == 1)
+        try await client.waitForClose()
+        await draining.value
+        await test.stop()
+    }
+
+    /// The same of one that waits itself, to be unpacked.
+    @Test func aWatchThatWaitedForADrainEnds() async throws {
+        let test = try await TestServer { $0.unpackedBurstBytes = 0 }
+        test.journal.freeze()
+        let client = try TestClient(port: test.server.port)
+        let (packed, sends) = (
+            CompressionTests.packed(CompressionTests.zeros), CompressionTests.sends
+        )
+        let echo = try client.begin("/t.T/Echo", body: packed, extra: sends)
+        #expect(try await client.finish(echo).status == 0)
+        let watch = try client.begin("/t.T/Watch", body: packed, extra: sends)
+        try await client.waitForArrival()
+        try await test.until { $0.unpacking.count == 1 }
+        let server = test.server
+        let draining = Task { await server.drain(within: .hours(1)) }
+        try await leave(test)
+        let reply = try await client.finish(watch)
+        #expect(reply.status == Int32(GRPCCode.unavailable.rawValue) && reply.messages.isEmpty)
+        #expect(test.journal.now.watcher != nil && test.journal.now.closed == 1)
+        try await client.waitForClose()
+        await draining.value
+        await test.stop()
+    }
+
+    /// A PING is not answered where nothing is read: the last GOAWAY follows when its time is up.
+    private func leave(_ test: TestServer) async throws {
+        try await test.until { $0.isDraining }
+        let journal = test.journal
+        try await test.onLoop { loop in
+            journal.advance(.seconds(2))
+            loop.checkTimers()
+        }
+    }
+
     @Test func aDrainWaitsForWhatWaits() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)

@@ -128,6 +128,32 @@ import Testing
         await test.stop()
     }
 
+    /// Its head came before the drain, its request after the last GOAWAY: it ends as those do that had begun.
+    @Test func aWatchWhoseRequestComesAfterTheLastGoAwayEnds() async throws {
+        let test = try await TestServer()
+        let client = try TestClient(port: test.server.port)
+        let stream = try client.begin("/t.T/Watch", body: [], finished: false)
+        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        let server = test.server
+        let draining = Task { await server.drain(within: .hours(1)) }
+        // The PING behind the first GOAWAY is answered.
+        try await client.pump { client.sawGoAway }
+        var isLeaving = false
+        while !isLeaving {
+            try client.poll()
+            isLeaving = try await test.onLoop { loop in
+                loop.call.values.pointee.connection?.life.leaving != nil
+            }
+        }
+        client.send(stream, TestClient.framed([]), finished: true)
+        let reply = try await client.finish(stream)
+        #expect(reply.status == Int32(GRPCCode.unavailable.rawValue))
+        #expect(test.journal.now.closed == 1)
+        try await client.waitForClose()
+        await draining.value
+        await test.stop()
+    }
+
     @Test func watchMayBeRefused() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)

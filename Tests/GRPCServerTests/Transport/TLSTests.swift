@@ -101,14 +101,13 @@ import TransportSecurity
     /// A handshake takes a place, and gives it back however it ends.
     @Test func handshakesHavePlaces() async throws {
         var bounds = TLSBounds()
-        bounds.handshakeTimeoutMilliseconds = 100
+        bounds.handshakeTimeoutMilliseconds = 1_000
         let tls = try TestCertificates.server(bounds)
         let places = ConnectionPlaces(total: 4, perAddress: 4)
         let pair = try await start(tls) { $0.places = places }
         let silent = try (0..<8).map { _ in try TestClient.connect(port: pair.test.server.port) }
         defer { for descriptor in silent { close(descriptor) } }
-        let client = try TestClient(port: pair.relay.port)
-        #expect(try await client.call("/t.T/Echo", []).status == 0)
+        let client = try await served(pair.relay)
         // All others were closed for those who came later, or when their time was up.
         for descriptor in silent {
             var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
@@ -119,6 +118,17 @@ import TransportSecurity
         #expect(try await client.call("/t.T/Echo", []).status == 0)
         await stop(pair)
         #expect(places.count == 0)
+    }
+
+    /// A client whose handshake was in time, on a machine that may stall for longer than that.
+    private func served(_ relay: TLSRelay) async throws -> TestClient {
+        for _ in 0..<60 {
+            let client = try TestClient(port: relay.port)
+            if let reply = try? await client.call("/t.T/Echo", []), reply.status == 0 {
+                return client
+            }
+        }
+        throw ClientError(description: "no handshake is in time")
     }
 
     @Test func whoHasItsPlaceTakenWithinItsHandshakeIsClosed() async throws {

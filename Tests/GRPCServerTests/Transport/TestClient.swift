@@ -68,8 +68,10 @@ final class TestClient {
     }
 
     /// Begins a call with a raw body.
+    ///
+    /// - Parameter flushed: false: its head leaves with what is flushed next, in one piece.
     func begin(
-        _ path: String, body: [UInt8], finished: Bool = true,
+        _ path: String, body: [UInt8], finished: Bool = true, flushed: Bool = true,
         replacing fields: [String: String] = [:], extra: [(String, String)] = []
     ) throws -> StreamHandle {
         var list = [
@@ -91,7 +93,7 @@ final class TestClient {
         else { throw ClientError(description: "submit") }
         // A session with several calls to send begins with all of their heads, and who is decided first is then a matter
         // of where the server's reads end.
-        try flush()
+        if flushed { try flush() }
         return stream
     }
 
@@ -172,11 +174,11 @@ final class TestClient {
         return now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
     }
 
-    /// Writes what the session has; false: the socket takes no more.
+    /// Writes what the session has, in one piece if that is little; false: the socket takes no more.
     @discardableResult
     func flush() throws -> Bool {
         while true {
-            if pending.isEmpty { pending = Array(session.nextOutput()) }
+            if pending.isEmpty { gather() }
             guard !pending.isEmpty, !isConnectionClosed else { return true }
             let count = Glibc.send(descriptor, pending, pending.count, Int32(MSG_NOSIGNAL))
             if count < 0 {
@@ -185,6 +187,15 @@ final class TestClient {
                 return true
             }
             pending.removeFirst(count)
+        }
+    }
+
+    /// The session hands out frame by frame.
+    private func gather() {
+        while pending.count < 64 * 1024 {
+            let frame = session.nextOutput()
+            if frame.isEmpty { return }
+            pending.append(contentsOf: frame)
         }
     }
 

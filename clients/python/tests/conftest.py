@@ -29,6 +29,8 @@ LIMITS = "version: 1\ntenants:\n" + "".join(
 )
 PATIENT = 60.0
 """Seconds for an answer that will come, however slow the machine is."""
+LONG = 3_600.0
+"""Seconds that a hold lasts which no test waits for."""
 
 
 class Server:
@@ -43,23 +45,36 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [
-                BINARY, "serve", *([] if self.auth else ["--insecure-no-auth"]),
-                "--grpc-listen", self.endpoint, "--http-listen", "127.0.0.1:0",
-                "--limits", str(self.directory / "limits.yaml"), "--data-dir", str(self.directory / "data"),
-                *self.arguments,
-            ],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )
+        """Meanwhile somebody may have been given its old port for a connection: then it waits for that."""
+        end = time.monotonic() + PATIENT
+        while not (ready := self._started()):
+            said = (self.directory / "said").read_text()
+            assert "is in use" in said and time.monotonic() < end, f"not ready: {said}"
+            time.sleep(0.1)
+        found = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)\n", ready)
+        assert found, f"not ready: {ready!r}"
+        self.endpoint = found[1]
+
+    def _started(self) -> str:
+        """What it says when it is ready; "": it has ended."""
+        with (self.directory / "said").open("w") as said:
+            self.process = subprocess.Popen(
+                [
+                    BINARY, "serve", *([] if self.auth else ["--insecure-no-auth"]),
+                    "--grpc-listen", self.endpoint, "--http-listen", "127.0.0.1:0",
+                    "--limits", str(self.directory / "limits.yaml"), "--data-dir", str(self.directory / "data"),
+                    *self.arguments,
+                ],
+                stdout=subprocess.PIPE, stderr=said, text=True,
+            )
         assert self.process.stdout is not None
         guard = threading.Timer(120, self.process.kill)
         guard.start()
         ready = self.process.stdout.readline()
         guard.cancel()
-        found = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)\n", ready)
-        assert found, f"not ready: {ready!r}"
-        self.endpoint = found[1]
+        if not ready:
+            self.kill()
+        return ready
 
     def pause(self) -> None:
         """Returns when none of its threads runs any more."""
@@ -115,11 +130,11 @@ class Place:
 
     def spend(self, amount: str, key: str = "", **more: Any) -> Check:
         return Check(more.pop("tenant_id", self.globex), Action.CHARGE, Amounts(spend=amount),
-                     idempotency_key=key, **more)
+                     idempotency_key=key, ttl_seconds=more.pop("ttl_seconds", LONG), **more)
 
     def extensions(self, count: int, key: str = "", **more: Any) -> Check:
         return Check(self.initech, Action.PROVISION_EXTENSION, Amounts(extensions=count),
-                     idempotency_key=key, **more)
+                     idempotency_key=key, ttl_seconds=more.pop("ttl_seconds", LONG), **more)
 
     def spent(self, client: Client) -> tuple[str, str]:
         """(committed, held) of globex."""

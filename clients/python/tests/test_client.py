@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import threading
+import time
 from decimal import Decimal
 from typing import Any, AsyncIterator, Callable, Iterator
 
@@ -32,7 +35,7 @@ EXTENSIONS = LimitKind.TENANT_EXTENSIONS
 
 
 def test_reserve_commit_release(client: Client, place: Place) -> None:
-    answer = client.check(place.spend("0.02", messaging_profile_id=place.bulk, include_limits=True, ttl_seconds=30))
+    answer = client.check(place.spend("0.02", messaging_profile_id=place.bulk, include_limits=True))
     assert answer.allowed and answer.reservation_id and not answer.replayed and not answer.unchecked
     assert answer.expires_at is not None and answer.tenant_status is TenantStatus.ACTIVE
     limits = {state.kind: state for state in answer.limits}
@@ -113,12 +116,12 @@ def test_modes(client: Client, place: Place) -> None:
 
 
 def test_extend(client: Client, place: Place) -> None:
-    held = client.check(place.extensions(19, ttl_seconds=60))
-    longer = client.extend(held.reservation_id, ttl_seconds=600, additional=Amounts(extensions=1), idempotency_key="e")
+    held = client.check(place.extensions(19, ttl_seconds=600))
+    longer = client.extend(held.reservation_id, ttl_seconds=1_200, additional=Amounts(extensions=1), idempotency_key="e")
     assert longer.allowed and longer.expires_at is not None and held.expires_at is not None
     assert longer.expires_at > held.expires_at
     assert client.extend(
-        held.reservation_id, ttl_seconds=600, additional=Amounts(extensions=1), idempotency_key="e"
+        held.reservation_id, ttl_seconds=1_200, additional=Amounts(extensions=1), idempotency_key="e"
     ).replayed
     denied = client.extend(held.reservation_id, additional=Amounts(extensions=1))
     assert not denied.allowed and denied.errors[0].code == "49002"
@@ -202,6 +205,72 @@ def test_tokens(serve: Callable[..., Server], place: Place) -> None:
             assert client.counters().attempts == 1
 
 
+# Clients that are closed
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """An endpoint that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield "127.0.0.1:%d" % listener.getsockname()[1]
+
+
+PERSISTENT = Settings(timeout_seconds=PATIENT, attempts=1_000_000, circuit_failures=1_000_000)
+
+
+def test_calls_of_a_closed_client_are_cancelled(server: Server, mute: str) -> None:
+    client = Client(mute, settings=PERSISTENT)
+    found: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            client.usage("a")
+        except BaseException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while thread.is_alive() and client.counters().attempts == 0:
+        time.sleep(0.001)
+    client.close()
+    thread.join(PATIENT)
+    watcher = Client(server.endpoint)
+    updates = watcher.watch_usage()
+    next(updates)
+    watcher.close()
+    for later in (lambda: list(updates), lambda: client.usage("a"), lambda: next(client.watch_usage())):
+        with pytest.raises(TollgateError) as caught:
+            later()
+        found.append(caught.value)
+    assert [error.status for error in found if isinstance(error, TollgateError)] == [Status.CANCELLED] * 4
+    assert client.counters().failed == 3
+
+
+def test_calls_of_a_closed_asyncio_client_are_cancelled(server: Server, mute: str) -> None:
+    async def play() -> None:
+        client = AsyncClient(mute, settings=PERSISTENT)
+        runs = asyncio.create_task(client.usage("a"))
+        is_cancelled = asyncio.create_task(client.usage("a"))
+        while not runs.done() and client.counters().attempts < 2:
+            await asyncio.sleep(0.001)
+        is_cancelled.cancel()
+        await client.close()
+        watcher = AsyncClient(server.endpoint)
+        updates = watcher.watch_usage()
+        await anext(updates)
+        await watcher.close()
+        for later in (runs, anext(updates), client.usage("a"), anext(client.watch_usage())):
+            with pytest.raises(TollgateError) as caught:
+                await later
+            assert caught.value.status is Status.CANCELLED
+        assert client.counters().failed == 3
+        if sys.version_info >= (3, 11):
+            with pytest.raises(asyncio.CancelledError):
+                await is_cancelled
+
+    asyncio.run(play())
+
+
 def test_asyncio(server: Server, place: Place) -> None:
     async def play() -> None:
         async with AsyncClient(server.endpoint, settings=Settings(timeout_seconds=PATIENT)) as client:
@@ -210,7 +279,7 @@ def test_asyncio(server: Server, place: Place) -> None:
             held = [answer.reservation_id for answer in answers if answer.allowed]
             await client.commit(held[0])
             await client.release(held[1])
-            await client.extend(held[2], ttl_seconds=600)
+            await client.extend(held[2], ttl_seconds=7_200)
             await client.record(Usage(place.initech, Action.CHARGE, Amounts(spend="1"), idempotency_key="a"))
             states = {state.kind: state for state in (await client.usage(place.initech)).limits}
             assert (states[EXTENSIONS].committed, states[EXTENSIONS].held) == (1, 18)

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Iterator, TypeVar
 
 import pytest
-from conftest import PATIENT, CuttingProxy, Place, Server
+from conftest import LONG, PATIENT, CuttingProxy, Place, Server
 
 from tollgate import (
     Amounts,
@@ -156,10 +156,12 @@ def test_another_endpoint(serve: Callable[..., Server], place: Place) -> None:
     """One that timed out is asked last for a time; what has no key is not repeated."""
     first, second = serve(), serve()
     settings = Settings(
-        timeout_seconds=PATIENT, attempt_timeout_seconds=1, avoid_seconds=PATIENT, circuit_failures=1_000
+        timeout_seconds=PATIENT, attempt_timeout_seconds=0.5, attempts=1_000, avoid_seconds=LONG,
+        circuit_failures=1_000_000,
     )
     with Client(first.endpoint, second.endpoint, settings=settings) as client:
-        assert client.check(place.spend("1", "first")).allowed
+        # Without a key an attempt has all the call's time.
+        assert client.check(place.spend("1")).allowed
         assert client.counters().attempts == 1
         first.pause()
         assert client.check(place.spend("1", "second")).allowed
@@ -235,6 +237,22 @@ def test_without_a_key_nothing_is_repeated(proxy: CuttingProxy, place: Place) ->
         with pytest.raises(TollgateError):
             client.check(place.spend("2"))
         assert client.counters().attempts == 2
+
+
+def test_what_an_earlier_attempt_may_have_done_is_said(serve: Callable[..., Server], place: Place) -> None:
+    """The answer is lost, and then nothing more is sent: the error does not say that nothing was done."""
+    server = serve()
+    proxy = CuttingProxy(server.endpoint)
+    settings = Settings(timeout_seconds=PATIENT, circuit_failures=1, circuit_seconds=LONG, circuit_seconds_at_most=LONG)
+    with Client(proxy.endpoint, settings=settings) as client:
+        assert client.check(place.spend("1", "warm")).allowed
+        proxy.cut()
+        with pytest.raises(TollgateError) as caught:
+            client.check(place.spend("2", "k"))
+        assert caught.value.is_local and not caught.value.changed_nothing
+    proxy.close()
+    with Client(server.endpoint, settings=CAREFUL) as client:
+        assert place.spent(client) == ("0", "3")
 
 
 # What a policy is not for
@@ -342,8 +360,10 @@ def test_settlement_of_a_check_that_was_denied_and_finds_room(client: Client, pl
 def test_settlement_of_an_expired_hold_that_was_charged(client: Client, place: Place) -> None:
     check = place.spend("5", "k", ttl_seconds=1, on_expiry=ExpiryPolicy.COMMIT)
     assert client.check(check).allowed
+    end = time.monotonic() + PATIENT
     while place.spent(client) != ("5", "0"):
-        pass
+        assert time.monotonic() < end, "it expires after a second"
+        time.sleep(0.01)
     for _ in range(2):
         client.settle(check, Amounts(spend="3"))
     assert place.spent(client) == ("3", "0")

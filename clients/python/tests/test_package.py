@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, Place, Server
 
 import tollgate
-from tollgate import Client
+from tollgate import Client, Status, TollgateError
 
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
@@ -27,7 +27,13 @@ def run(block: str, server: Server, place: Place) -> dict[str, Any]:
 
 
 def test_the_first_example(server: Server, place: Place, client: Client) -> None:
-    run(BLOCKS[0], server, place)
+    """As printed: on a machine that is busy it may need another run, since its calls have a second."""
+    for tries in range(5, 0, -1):
+        try:
+            run(BLOCKS[0], server, place)
+            break
+        except TollgateError as error:
+            assert error.status is Status.DEADLINE_EXCEEDED and tries > 1
     assert place.spent(client) == ("0.004", "0")
 
 

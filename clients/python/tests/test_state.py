@@ -227,6 +227,45 @@ def test_a_time_out_that_was_too_short_says_nothing() -> None:
     assert refused.value.is_local and refused.value.is_outage
 
 
+def fresh(error: TollgateError) -> TollgateError:
+    """Attempts write on errors; those of this module belong to all tests."""
+    return TollgateError(
+        error.status, error.message, code=error.code, reason=error.reason,
+        retry_after_seconds=error.retry_after_seconds,
+    )
+
+
+def test_what_an_earlier_attempt_may_have_done_is_said() -> None:
+    """That the last attempt changed nothing, or was not made, says nothing of the one before."""
+    for last in (FULL, FAST):
+        call = attempts(attempts=2)
+        assert call.ended(call.next(0), fresh(DOWN), 0) is not None
+        error = fresh(last)
+        assert call.ended(call.next(1), error, 1) is None
+        assert error.may_have_arrived and not error.changed_nothing
+        call = attempts(attempts=2)
+        assert call.ended(call.next(0), fresh(last), 0) is not None
+        error = fresh(last)
+        call.ended(call.next(1), error, 1)
+        assert error.changed_nothing, "neither did anything"
+    call = attempts(circuit_failures=1)
+    assert call.ended(call.next(0), fresh(DOWN), 0) is not None
+    with pytest.raises(TollgateError) as refused:
+        call.next(0.5)
+    assert refused.value.is_local and not refused.value.changed_nothing
+    call = attempts(circuit_failures=1)
+    assert call.ended(call.next(0), fresh(FULL), 0) is not None
+    with pytest.raises(TollgateError) as refused:
+        call.next(0.5)
+    assert refused.value.changed_nothing
+
+
+def test_a_call_that_may_be_repeated_is_whatever_came_before() -> None:
+    call = attempts()
+    assert call.ended(call.next(0), fresh(DOWN), 0) is not None
+    assert call.ended(call.next(1), fresh(FAST), 1) == 0.25
+
+
 # Budgets
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from types import TracebackType
 from typing import Any, AsyncIterable, AsyncIterator, Iterable, Sequence, TypeVar
 
@@ -30,7 +31,7 @@ from .operations import Operation
 from .policy import Policy
 from .settings import TLS, Settings, Token
 from .shared import Shared
-from .transport import Way, error_from
+from .transport import Way, closed, error_from
 
 T = TypeVar("T")
 
@@ -54,9 +55,11 @@ class AsyncClient:
         self._credentials = self._way.credentials()
         self._channels: dict[int, grpc.aio.Channel] = {}
         self._callables: dict[tuple[int, str], Any] = {}
+        self._is_closed = False
 
     async def close(self) -> None:
-        """Ends all connections; calls that run fail with CANCELLED."""
+        """Ends all connections; calls that run, and later ones, fail with CANCELLED."""
+        self._is_closed = True
         for channel in self._channels.values():
             await channel.close()
 
@@ -183,7 +186,12 @@ class AsyncClient:
     # Calls
 
     def _start(self, index: int, kind: str, method: str) -> Any:
-        """What starts a method on an endpoint; made once, on the loop of the first call."""
+        """What starts a method on an endpoint; made once, on the loop of the first call.
+
+        TollgateError: the client was closed.
+        """
+        if self._is_closed:
+            raise closed()
         if index not in self._channels:
             endpoint, options = self._way.endpoints[index], self._way.options()
             self._channels[index] = (
@@ -214,9 +222,9 @@ class AsyncClient:
                     )
                 except grpc.RpcError as failure:
                     error = error_from(failure)
-                except BaseException:
+                except BaseException as failure:
                     attempts.abandoned(attempt)
-                    raise
+                    raise self._meant(failure)
                 else:
                     attempts.ended(attempt, None, clock())
                     return operation.answer(message)
@@ -227,6 +235,16 @@ class AsyncClient:
         except TollgateError as error:
             self._shared.failed(error)
             raise
+
+    def _meant(self, failure: BaseException) -> BaseException:
+        """What a failure is to be raised as: grpcio ends the calls of a channel that is closed like cancelled tasks."""
+        if not self._is_closed or not isinstance(failure, asyncio.CancelledError):
+            return failure
+        task = asyncio.current_task()
+        # Before Python 3.11 a task does not know whether it was cancelled itself.
+        if sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0:
+            return failure
+        return closed()
 
     async def _receive(
         self, kind: str, method: str, request: Any, timeout_seconds: float | None
@@ -252,6 +270,8 @@ class AsyncClient:
                     is_open = False
                     self._shared.ended(choice, error, clock(), timeout_seconds)
                 raise error from None
+            except asyncio.CancelledError as failure:
+                raise self._meant(failure)
             finally:
                 if is_open:
                     self._shared.abandoned(choice)

@@ -12,6 +12,7 @@ from .endpoints import Choice
 from .errors import Status, TollgateError
 from .shared import Shared
 
+
 class Attempt(NamedTuple):
     choice: Choice
     timeout_seconds: float
@@ -25,10 +26,15 @@ class Attempts:
         self._is_repeatable = is_repeatable
         self._deadline = deadline
         self._made = 0
+        self._may_have_arrived = False
 
     def next(self, now: float) -> Attempt:
         """The attempt to make now; `ended` or `abandoned` must follow. TollgateError: every circuit is open."""
-        choice, has_other = self._shared.choose(now, is_repeatable=self._is_repeatable, is_retry=self._made > 0)
+        try:
+            choice, has_other = self._shared.choose(now, is_repeatable=self._is_repeatable, is_retry=self._made > 0)
+        except TollgateError as error:
+            error.may_have_arrived = self._may_have_arrived
+            raise
         self._made += 1
         settings = self._shared.settings
         left = max(self._deadline - now, 0.001)
@@ -37,12 +43,16 @@ class Attempts:
         return Attempt(choice, left)
 
     def ended(self, attempt: Attempt, error: TollgateError | None, now: float) -> float | None:
-        """How an attempt ended.
+        """How an attempt ended; `error` is told of earlier ones.
 
         Returns: the pause before the next attempt; None: there is none, the call has ended so.
         """
         has_other = self._shared.ended(attempt.choice, error, now, attempt.timeout_seconds)
-        if error is None or self._made >= self._shared.settings.attempts:
+        if error is None:
+            return None
+        error.may_have_arrived = self._may_have_arrived
+        self._may_have_arrived = self._may_have_arrived or not error.attempt_changed_nothing
+        if self._made >= self._shared.settings.attempts:
             return None
         pause = self._pause(error, has_other)
         return pause if pause is not None and now + pause < self._deadline else None
@@ -53,7 +63,7 @@ class Attempts:
 
     def _pause(self, error: TollgateError, has_other: bool) -> float | None:
         """Before the next attempt; None: none may follow."""
-        if not error.changed_nothing and not (self._is_repeatable and error.is_outage):
+        if not error.attempt_changed_nothing and not (self._is_repeatable and error.is_outage):
             return None
         # The service names the pause, unless another endpoint may have what this one lacks.
         if error.retry_after_seconds is not None and not (has_other and error.is_outage):

@@ -29,7 +29,7 @@ from .operations import Operation
 from .policy import Policy
 from .settings import TLS, Settings, Token
 from .shared import Shared
-from .transport import Way, error_from
+from .transport import Way, closed, error_from
 
 T = TypeVar("T")
 
@@ -59,6 +59,7 @@ class Client:
         self._shared = Shared(len(endpoints), settings)
         self._lock = threading.Lock()
         self._callables: dict[tuple[int, str], Any] = {}
+        self._is_closed = False
         credentials = self._way.credentials()
         options = self._way.options()
         self._channels = [
@@ -69,7 +70,8 @@ class Client:
         ]
 
     def close(self) -> None:
-        """Ends all connections; calls that run fail with CANCELLED."""
+        """Ends all connections; calls that run, and later ones, fail with CANCELLED."""
+        self._is_closed = True
         for channel in self._channels:
             channel.close()
 
@@ -248,9 +250,9 @@ class Client:
                     )
                 except grpc.RpcError as failure:
                     error = error_from(failure)
-                except BaseException:
+                except BaseException as failure:
                     attempts.abandoned(attempt)
-                    raise
+                    raise self._meant(failure)
                 else:
                     attempts.ended(attempt, None, clock())
                     return operation.answer(message)
@@ -261,6 +263,10 @@ class Client:
         except TollgateError as error:
             self._shared.failed(error)
             raise
+
+    def _meant(self, failure: BaseException) -> BaseException:
+        """What a failure is to be raised as: of a channel that is closed grpcio says ValueError."""
+        return closed() if self._is_closed and isinstance(failure, ValueError) else failure
 
     def _receive(
         self, start: Callable[[int], Any], request: Any, timeout_seconds: float | None
@@ -285,6 +291,8 @@ class Client:
                     is_open = False
                     self._shared.ended(choice, error, clock(), timeout_seconds)
                 raise error from None
+            except ValueError as failure:
+                raise self._meant(failure)
             finally:
                 if is_open:
                     self._shared.abandoned(choice)

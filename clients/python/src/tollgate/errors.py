@@ -91,7 +91,8 @@ class TollgateError(Exception):
     - `reason`: in UPPER_SNAKE, "SERVICE_UNAVAILABLE".
     - `reasons`: at least one `Reason` where the service gave a code; more where several fields are to blame.
     - `retry_after_seconds`: when the service says that a retry can help; None: it says nothing.
-    - `is_local`: the client itself gave up, nothing was sent: its circuits are open.
+    - `is_local`: the client itself gave up: its circuits are open.
+    - `may_have_arrived`: an earlier attempt of the call may have been processed, whatever became of the last one.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class TollgateError(Exception):
         reasons: Iterable[Reason] = (),
         retry_after_seconds: float | None = None,
         is_local: bool = False,
+        may_have_arrived: bool = False,
     ) -> None:
         super().__init__(status, message)
         self.status = status
@@ -113,13 +115,19 @@ class TollgateError(Exception):
         self.reasons = tuple(reasons)
         self.retry_after_seconds = retry_after_seconds
         self.is_local = is_local
+        self.may_have_arrived = may_have_arrived
 
     def __str__(self) -> str:
         return f"{self.status.name}{f' {self.code}' if self.code else ''}: {self.message}"
 
     @property
     def changed_nothing(self) -> bool:
-        """The service says itself that nothing was done: the same call can be made again, with or without a key."""
+        """Nothing was done, by none of the call's attempts: the same call can be made again, with or without a key."""
+        return not self.may_have_arrived and self.attempt_changed_nothing
+
+    @property
+    def attempt_changed_nothing(self) -> bool:
+        """`changed_nothing` of the last attempt alone: it was not made, or the service says itself that it did nothing."""
         return self.is_local or (
             self.status in (Status.UNAVAILABLE, Status.RESOURCE_EXHAUSTED)
             and self.reason in ("SERVICE_UNAVAILABLE", "NOT_PROCESSED", "TOO_MANY_REQUESTS")

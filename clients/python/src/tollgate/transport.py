@@ -70,6 +70,11 @@ class Way:
         return ((("authorization", f"Bearer {token}"),) if token else ()) + tuple(more)
 
 
+def closed() -> TollgateError:
+    """What calls of a client that was closed fail with."""
+    return TollgateError(Status.CANCELLED, "the client was closed")
+
+
 def error_from(error: grpc.RpcError) -> TollgateError:
     """What a failed call of grpcio says."""
     # Each error that a call raises is its call too.

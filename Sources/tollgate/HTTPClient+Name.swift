@@ -1,0 +1,15 @@
+internal import AsyncHTTPClient
+internal import Foundation
+internal import TollgateClient
+
+extension HTTPClient.Configuration {
+    /// Has a server's certificate bear the host of a URL. NIOSSL is content with one for the address where a name was
+    /// asked for: whoever leads the name astray may have one.
+    mutating func requireName(of url: URLComponents?) {
+        guard url?.scheme?.lowercased() == "https", let host = url?.host, !host.contains(":"),
+            !TLSNames.isAddress(host)
+        else { return }
+        http1_1ConnectionDebugInitializer = { TLSNames.check(host, of: $0) }
+        http2ConnectionDebugInitializer = { TLSNames.check(host, of: $0) }
+    }
+}
