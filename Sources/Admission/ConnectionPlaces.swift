@@ -9,7 +9,8 @@ internal import Synchronization
 /// Thread safety: any thread. Touched when a connection opens or closes; a look for one to close is O(places) once in
 /// `ConnectionPlaces.batch` times, and O(places of the address) where that is full.
 package final class ConnectionPlaces: Sendable {
-    /// What an operator should hear of; each is told once, and again only after it had passed.
+    /// What an operator should hear of; each is told once, and again only after it had passed and a minute later: peers that
+    /// come and go at the bound fill no log.
     package enum Notice: Sendable, Equatable {
         /// All places are taken: from here on connections are closed for others, or refused.
         case full(places: Int)
@@ -29,6 +30,8 @@ package final class ConnectionPlaces: Sendable {
     static let price: UInt64 = 50_000_000
     static let tolerance: UInt64 = 1_000_000_000
     static let mostDebt: UInt64 = 4_000_000_000
+    /// Between two notices of a kind, nanoseconds.
+    static let quiet: UInt64 = 60_000_000_000
     /// Addresses whose debts are known.
     static let mostDebtors = 4_096
 
@@ -63,6 +66,9 @@ package final class ConnectionPlaces: Sendable {
         var candidates: [Candidate] = []
         var isFullTold = false
         var isAddressTold = false
+        /// When they may be told again.
+        var nextFull: UInt64 = 0
+        var nextAddressFull: UInt64 = 0
         var evicted: UInt64 = 0
         var refused: UInt64 = 0
     }
@@ -101,7 +107,7 @@ package final class ConnectionPlaces: Sendable {
             let isAddressFull = mine >= perAddress
             var victim: ConnectionPlace?
             if isAddressFull || state.taken >= total {
-                tell(&state, isAddressFull ? address : nil, &notices)
+                tell(&state, isAddressFull ? address : nil, now, &notices)
                 victim = isAddressFull ? longestIdle(&state, of: address) : longestIdle(&state)
                 guard let victim else {
                     state.refused += 1
@@ -145,13 +151,17 @@ package final class ConnectionPlaces: Sendable {
         state.debts[address] = min(free, now + Self.mostDebt)
     }
 
-    private func tell(_ state: inout State, _ address: String?, _ notices: inout [Notice]) {
+    private func tell(
+        _ state: inout State, _ address: String?, _ now: UInt64, _ notices: inout [Notice]
+    ) {
         if let address {
-            guard !state.isAddressTold else { return }
+            guard !state.isAddressTold, now >= state.nextAddressFull else { return }
             state.isAddressTold = true
+            state.nextAddressFull = now + Self.quiet
             notices.append(.addressFull(address: address, places: perAddress))
-        } else if !state.isFullTold {
+        } else if !state.isFullTold, now >= state.nextFull {
             state.isFullTold = true
+            state.nextFull = now + Self.quiet
             notices.append(.full(places: total))
         }
     }

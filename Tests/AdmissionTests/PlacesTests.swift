@@ -146,6 +146,21 @@ private final class Door: Sendable {
         #expect(door.told.withLock { $0.last } == .roomAgain)
     }
 
+    /// Who opens and closes connections at the bound has no say in how much is told.
+    @Test func whoComesAndGoesIsToldOfOnceAMinute() throws {
+        let door = Door()
+        let places = door.places(16, 2)
+        let minute = ConnectionPlaces.quiet
+        for turn in 0..<120 {
+            let now = UInt64(turn) * (minute / 60)
+            let open = (0..<3).compactMap { door.open(places, "\($0)", from: "a", at: now) }
+            for place in open { place.give() }
+        }
+        let told = door.told.withLock { $0 }
+        let full = ConnectionPlaces.Notice.addressFull(address: "a", places: 2)
+        #expect(told == [full, .roomAgain, full, .roomAgain])
+    }
+
     @Test(arguments: [
         ("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("::1", "::1"),
         ("2001:db8:1:2:3:4:5:6", "20010db800010002::/64"),

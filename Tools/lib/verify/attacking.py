@@ -15,32 +15,42 @@ import sys
 import threading
 import time
 
-from peers import ATTACKS, GoodClient
+from peers import ATTACKS, TLS_ATTACKS, GoodClient, tls_context
 from runner import ROOT, Violation, say
 
 PEERS = pathlib.Path(__file__).with_name("peers.py")
 # A quick run shows a representative of each kind.
 QUICK = ["idle", "bodies", "bodies-token", "authorization", "many-fields", "rapid-reset", "stray-data", "unread",
          "http-idle", "http-unread"]
+# Over TLS connections, what waits, and handshakes are what is new.
+QUICK_TLS = ["idle", "bodies-token", "handshakes", "renewed-handshakes"]
 # Files that the server may open: fewer than there are connections in some attacks.
 DESCRIPTORS = 1_024
 PEER_MEMORY_MIB = 64
 # What a server may take in an attack beyond what waits for peers: connections, queues that have grown, the allocator's
 # rounding. A debug build takes more for each connection.
 SPARE_MIB = 160
+# What TLS takes beyond that: for each connection 20 KiB, and 32 KiB once large records have come
+# (docs/decisions/0010-tls.md); there are no more connections than descriptors.
+TLS_MIB = DESCRIPTORS * (20 + 32) // 1_024
 # What it may keep when all are gone.
 KEPT_MIB = 64
 
 
 class Server:
-    """`tollgate serve` with tokens, few descriptors and a small bound on what waits."""
+    """`tollgate serve` with tokens, few descriptors and a small bound on what waits; `certificates`: it speaks TLS with
+    those of this directory."""
 
-    def __init__(self, binary, work):
+    def __init__(self, binary, work, certificates=None):
+        secured = []
+        if certificates:
+            secured = ["--tls-certificate", certificates / "server.pem", "--tls-key", certificates / "server-key.pem"]
+        self.is_tls = bool(secured)
         self.log = open(work / "server.log", "a")
         self.process = subprocess.Popen(
             ["bash", "-c", f'ulimit -n {DESCRIPTORS}; exec "$@"', "bash", binary, "serve",
              "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data-dir", work / "data",
-             "--limits", ROOT / "Tools/examples/limits.yaml", "--durability", "sync"],
+             "--limits", ROOT / "Tools/examples/limits.yaml", "--durability", "sync", *secured],
             stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT,
             env={**os.environ, "TOLLGATE_PEER_MEMORY": f"{PEER_MEMORY_MIB}MiB"},
         )
@@ -49,6 +59,8 @@ class Server:
             self.kill()
             raise Violation(f"the server is not ready: {work}/server.log")
         self.host, self.grpc, self.http = match[1], int(match[2]), int(match[3])
+        # The good clients' contexts, of gRPC and of REST.
+        self.tls = [tls_context(is_http, certificates / "ca.pem") if secured else None for is_http in (False, True)]
         self.token = (work / "data/operator-token").read_text().strip()
 
     def memory(self):
@@ -85,11 +97,17 @@ def once(attempt):
     raise ConnectionError(f"a newcomer was not served in 10 tries: {last}")
 
 
+def http_connection(host, port, timeout, tls):
+    if tls:
+        return http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+    return http.client.HTTPConnection(host, port, timeout=timeout)
+
+
 class RESTClient:
     """As `GoodClient`, on the HTTP port."""
 
-    def __init__(self, host, port, token, timeout=30):
-        self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    def __init__(self, host, port, token, timeout=30, tls=None):
+        self.connection = http_connection(host, port, timeout, tls)
         self.headers = {"Authorization": f"Bearer {token}"}
 
     def call(self):
@@ -142,14 +160,15 @@ class Observer:
 
     def client(self, is_http, timeout=30):
         port = self.server.http if is_http else self.server.grpc
-        return (RESTClient if is_http else GoodClient)(self.server.host, port, self.server.token, timeout)
+        kind = RESTClient if is_http else GoodClient
+        return kind(self.server.host, port, self.server.token, timeout, self.server.tls[is_http])
 
     def newcomer(self, is_http=False):
         with contextlib.closing(self.client(is_http, timeout=10)) as client:
             client.call()
 
     def health(self):
-        connection = http.client.HTTPConnection(self.server.host, self.server.http, timeout=10)
+        connection = http_connection(self.server.host, self.server.http, 10, self.server.tls[True])
         with contextlib.closing(connection):
             connection.request("GET", "/healthz")
             if connection.getresponse().status != 200:
@@ -194,6 +213,7 @@ ANSWERS = 10
 def attack(server, attack, seconds, quiet):
     before = server.memory()
     command = [sys.executable, "-B", PEERS, attack.name, server.host, str(server.grpc), str(server.http), server.token]
+    command += ["tls"] if server.is_tls else []
     attackers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         with Observer(server, attack.is_http) as observer:
@@ -214,21 +234,24 @@ def attack(server, attack, seconds, quiet):
     done = json.loads(said)
     p50, p99 = observer.figures()
     after = settled(server, before + KEPT_MIB, 15)
-    if attack.must_end and done["closed"] == 0:
+    if server.is_tls and not attack.is_bare and done["secured"] == 0:
+        raise Violation("none of its handshakes was done: it attacked nothing")
+    if attack.must_end and done["ended"] == 0:
         raise Violation("none of its connections was ended")
-    if observer.peak > before + PEER_MEMORY_MIB + SPARE_MIB:
+    if observer.peak > before + PEER_MEMORY_MIB + SPARE_MIB + (TLS_MIB if server.is_tls else 0):
         raise Violation(f"{before:.0f} MiB became {observer.peak:.0f}")
     if after > before + KEPT_MIB:
         raise Violation(f"{after:.0f} MiB are kept after {before:.0f}")
+    handshakes = f" / {done['secured']}" if server.is_tls else ""
     return (f"| `{attack.name}`: {attack.title} | {quiet[0]:.2f} / {quiet[1]:.2f} | {p50:.2f} / {p99:.2f} | "
-            f"{before:.0f} / {observer.peak:.0f} / {after:.0f} | {done['opened']} / {done['closed']} |")
+            f"{before:.0f} / {observer.peak:.0f} / {after:.0f} | {done['opened']}{handshakes} / {done['closed']} |")
 
 
 class Target:
     """A server to attack: the same one for all attacks of a quick run, a fresh one for each of a long one."""
 
-    def __init__(self, binary, work, is_shared):
-        self.binary, self.work, self.is_shared = binary, work, is_shared
+    def __init__(self, binary, work, is_shared, certificates=None):
+        self.binary, self.work, self.is_shared, self.certificates = binary, work, is_shared, certificates
         self.server, self.started = None, 0
 
     def fresh(self):
@@ -238,7 +261,7 @@ class Target:
             place = self.work / str(self.started)
             place.mkdir(parents=True)
             self.started += 1
-            self.server = Server(self.binary, place)
+            self.server = Server(self.binary, place, self.certificates)
         return self.server
 
     def close(self):
@@ -265,17 +288,31 @@ def measure(target, kind, seconds):
 
 
 def attacks(context):
-    work = context.work / "attacks"
+    return perform(context, "attacks", [kind for kind in ATTACKS if kind.name in QUICK or not context.quick])
+
+
+def attacks_tls(context):
+    """The same over TLS, on both ports, the good client and the newcomers too."""
+    kinds = [kind for kind in TLS_ATTACKS if kind.name in QUICK_TLS or not context.quick]
+    return perform(context, "attacks-tls", kinds, is_tls=True)
+
+
+def perform(context, name, kinds, is_tls=False):
+    work = context.work / name
     shutil.rmtree(work, ignore_errors=True)
+    certificates = None
+    if is_tls:
+        certificates = work / "certificates"
+        context.must(f"{name}-certificates", [ROOT / "Tools/dev-certificates", certificates], 120)
     seconds = context.choose(1, 20)
-    target = Target(context.server("debug" if context.quick else "release"), work, is_shared=context.quick)
+    binary = context.server("debug" if context.quick else "release")
+    target = Target(binary, work, is_shared=context.quick, certificates=certificates)
+    became = "opened / through the handshake / closed by the server" if is_tls else "opened / closed by the server"
     table = ["| attack | good client's p50 / p99 in ms, quiet | under attack | MiB before / at most / after | "
-             "attackers' connections: opened / closed by the server |", "|---|---|---|---|---|"]
+             f"attackers' connections: {became} |", "|---|---|---|---|---|"]
     violations = []
     try:
-        for kind in ATTACKS:
-            if context.quick and kind.name not in QUICK:
-                continue
+        for kind in kinds:
             try:
                 table.append(measure(target, kind, seconds))
                 say(f"   {table[-1]}")

@@ -1,11 +1,12 @@
 """Hostile peers and a good one, frame by frame, without a library that would keep them from anything. As a program:
 
-peers.py ATTACK HOST GRPC_PORT HTTP_PORT TOKEN   attacks until its input ends; says "full" when all connections were
-opened once, and at the end, as JSON, what became of them
+peers.py ATTACK HOST GRPC_PORT HTTP_PORT TOKEN [tls]   attacks until its input ends; says "full" when all connections
+were opened once, and at the end, as JSON, what became of them; `tls`: both ports speak it
 """
 
 import collections
 import contextlib
+import functools
 import gzip
 import json
 import os
@@ -13,6 +14,7 @@ import resource
 import select
 import selectors
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -64,6 +66,27 @@ def head(method="GetUsage", more=b"", token=None, service=SERVICE):
     return b"".join(field(*pair) for pair in pairs) + more
 
 
+def tls_context(is_http, authority=None):
+    """A client's side of TLS; `authority`: the file of the CA that it trusts. Without one it believes everybody."""
+    if authority:
+        context = ssl.create_default_context(cafile=authority)
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1" if is_http else "h2"])
+    return context
+
+
+@functools.cache
+def client_hello():
+    """What a handshake with the gRPC port begins with."""
+    to_server = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls_context(is_http=False).wrap_bio(ssl.MemoryBIO(), to_server).do_handshake()
+    return to_server.read()
+
+
 def stream_id(number):
     return 2 * number + 1
 
@@ -75,11 +98,13 @@ BOMB = gzip.compress(bytes(1_000_000))
 
 
 class GoodClient:
-    """One connection with one call at a time."""
+    """One connection with one call at a time; `tls`: the context that it is secured with."""
 
-    def __init__(self, host, port, token, timeout=30):
+    def __init__(self, host, port, token, timeout=30, tls=None):
         self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.socket.sendall(opening())
         self.buffer = b""
         self.number = 0
@@ -142,6 +167,9 @@ class Attack:
     pause: float = 0
     # Whether the server must end its connections.
     must_end: bool = False
+    # For TLS only: whether it writes TLS's bytes by itself, and whether it closes once the handshake is done.
+    is_bare: bool = False
+    leaves: bool = False
 
 
 def unfinished_bodies(number, token):
@@ -244,8 +272,8 @@ ATTACKS = [
            lambda number, token: PREFACE[number % 24:number % 24 + 1], connections=300, pause=0.3),
     Attack("bodies", "200 connections with 8 unfinished bodies each, no token", lambda token: opening(),
            unfinished_bodies, connections=200),
-    Attack("bodies-token", "the same with a good token", lambda token: opening(), unfinished_bodies,
-           connections=200, needs_token=True),
+    Attack("bodies-token", "200 connections with 8 unfinished bodies each, with a good token", lambda token: opening(),
+           unfinished_bodies, connections=200, needs_token=True),
     Attack("authorization", "200 connections, 200 unfinished requests each with 7.5 KB of authorization",
            lambda token: opening(), long_authorizations, connections=200),
     Attack("header-heavy", "header blocks just within the bounds, as fast as they go", lambda token: opening(),
@@ -284,17 +312,29 @@ ATTACKS = [
            b"Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n",
            lambda number, token: b"x" * 16_000 if number < 60 else b"", connections=300, is_http=True),
 ]
+# Over TLS there are handshakes too.
+TLS_ATTACKS = [
+    *ATTACKS,
+    Attack("handshakes", "1 100 connections that begin a handshake and say nothing more", lambda token: client_hello(),
+           connections=1_100, is_bare=True, must_end=True),
+    Attack("renewed-handshakes", "handshakes as fast as they go, each on a connection that is closed then",
+           lambda token: b"", connections=100, leaves=True),
+]
 
 
 class Connection:
     """One connection of an attack."""
 
-    def __init__(self, attack, address):
+    def __init__(self, attack, address, tls):
         self.socket = socket.socket()
         if not attack.reads:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         self.socket.setblocking(False)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, do_handshake_on_connect=False)
         self.socket.connect_ex(address)
+        # Whether the handshake is done, where there is one.
+        self.is_open = tls is None
         self.pending = None
         self.number = 0
 
@@ -302,10 +342,11 @@ class Connection:
 class Swarm:
     """All connections of an attack: those that are closed are opened again."""
 
-    def __init__(self, attack, address, token):
-        self.attack, self.address, self.token = attack, address, token
+    def __init__(self, attack, address, token, tls=None):
+        self.attack, self.address, self.token, self.tls = attack, address, token, tls
         self.selector = selectors.DefaultSelector()
-        self.opened = self.closed = self.turns = 0
+        # `secured`: handshakes that were done; `ended`: those of the closed that were through it.
+        self.opened = self.secured = self.closed = self.ended = self.turns = 0
         self.open_count = 0
         # Those that neither say nor read anything more, and those that wait for their next turn.
         self.resting = []
@@ -332,28 +373,50 @@ class Swarm:
         alive = self.open_count
         for key in list(self.selector.get_map().values()):
             key.fileobj.close()
-        return {"opened": self.opened, "closed": self.closed, "alive": alive, "turns": self.turns}
+        return {"opened": self.opened, "secured": self.secured, "closed": self.closed, "ended": self.ended,
+                "alive": alive, "turns": self.turns}
 
     def open(self):
-        connection = Connection(self.attack, self.address)
+        connection = Connection(self.attack, self.address, self.tls)
         self.selector.register(connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
         self.opened += 1
         self.open_count += 1
 
     def work(self, connection, events):
         try:
+            if not connection.is_open:
+                return self.shake_hands(connection)
             if events & selectors.EVENT_READ and self.attack.reads:
                 if not connection.socket.recv(65_536):
                     raise ConnectionError
             if events & selectors.EVENT_WRITE:
                 self.write(connection)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError:
-            self.selector.unregister(connection.socket)
-            connection.socket.close()
             self.closed += 1
-            self.open_count -= 1
+            self.ended += connection.is_open
+            self.close(connection)
+
+    def close(self, connection):
+        self.selector.unregister(connection.socket)
+        connection.socket.close()
+        self.open_count -= 1
+
+    def shake_hands(self, connection):
+        wanted = selectors.EVENT_READ | selectors.EVENT_WRITE
+        try:
+            connection.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            wanted = selectors.EVENT_READ
+        except ssl.SSLWantWriteError:
+            wanted = selectors.EVENT_WRITE
+        else:
+            connection.is_open = True
+            self.secured += 1
+            if self.attack.leaves:
+                return self.close(connection)
+        self.selector.modify(connection.socket, wanted, connection)
 
     def write(self, connection):
         if connection.pending is None:
@@ -380,13 +443,14 @@ class Swarm:
 
 
 def main():
-    name, host, grpc, http, token = sys.argv[1:6]
-    attack = next(attack for attack in ATTACKS if attack.name == name)
+    name, host, grpc, http, token, *is_tls = sys.argv[1:]
+    attack = next(attack for attack in TLS_ATTACKS if attack.name == name)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4_096)), hard))
     os.nice(5)  # The good client and the server have the machine first: an attacker is elsewhere.
     address = (host, int(http if attack.is_http else grpc))
-    swarm = Swarm(attack, address, token if attack.needs_token else None)
+    tls = tls_context(attack.is_http) if is_tls and not attack.is_bare else None
+    swarm = Swarm(attack, address, token if attack.needs_token else None, tls)
     print(json.dumps(swarm.run()))
 
 

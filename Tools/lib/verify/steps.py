@@ -164,6 +164,7 @@ STEPS = [
         for target, what in fuzzing.TARGETS.items()
     ],
     Step("attacks", "peers that take what they can, and a good client beside them", attacking.attacks, is_seeded=False),
+    Step("attacks-tls", "the same over TLS, and its handshakes", attacking.attacks_tls, is_seeded=False),
     Step("conformance", "RFC 9113 frame by frame, beside nghttpd", conformance.conformance, is_seeded=False),
     # Continuous integration runs Python's with all other tests; the others fetch compilers.
     Step("examples", "the programs under examples/, in five languages", examples.examples, is_seeded=False),
