@@ -112,7 +112,7 @@ def go(context):
 def java(context):
     root = debian.unpack(context, "java", [
         "openjdk-17-jdk-headless", "libgrpc-java", "libprotobuf-java", "libnetty-java", "libjctools-java", "libperfmark-java",
-        "libguava-java", "libgoogle-gson-java", "protobuf-compiler-grpc-java-plugin"])
+        "libguava-java", "libgoogle-gson-java", "libgeronimo-annotation-1.3-spec-java", "protobuf-compiler-grpc-java-plugin"])
     work = fresh(context, "java")
     context.must("examples-java-generate", [
         "protoc", "-I", ROOT / "Protos", f"--java_out={work}", f"--grpc-java_out={work}",
