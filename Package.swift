@@ -137,7 +137,7 @@ let package = Package(
         .target(
             name: "Projection",
             dependencies: [
-                "Access", "CLinux", "Engine", "Events", "Journal", "Limits", "Reservations",
+                "Access", "CLinux", "Engine", "Events", "Journal", "Limits",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
@@ -154,7 +154,7 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Access", "Admission", "BillingCalendar", "Engine", "Events", "Limits",
-                "Notifications", "Projection", "Reservations", "TransportSecurity",
+                "Notifications", "Projection", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -195,7 +195,7 @@ let package = Package(
                 "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
                 "GRPCServer", "GRPCStandard", "HTTP2",
                 "Journal", "Limits", "LimitsFile",
-                "Notifications", "OperatorPage", "Projection", "Reservations", "TollgateClient",
+                "Notifications", "OperatorPage", "Projection", "TollgateClient",
                 "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),

@@ -1,4 +1,5 @@
 import CLinux
+import Limits
 import Reservations
 
 /// The address space that an engine needs: what is reserved at its start and later, whatever of it is ever used.

@@ -238,7 +238,7 @@ final class Checkpointer: Sendable {
     ) throws(JournalError) {
         let now = EngineTime(
             windows: replayer.statistics.time, lives: replayer.statistics.life)
-        try replayer.forEachImage(now: now) {
+        try replayer.forEachEntry(now: now) {
             (words) throws(JournalError) in
             if try out.append(words) { try rest(&pace, making: manner) }
         }

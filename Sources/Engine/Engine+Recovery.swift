@@ -11,8 +11,9 @@ package struct RecoveryReport: Sendable, Equatable {
     /// A newer checkpoint was damaged: why.
     package var passedOver: [String] = []
     package var records = 0
-    /// Second copies, and records that were never acknowledged.
-    package var known = 0
+    /// Second copies of records.
+    package var duplicates = 0
+    /// Records that were never acknowledged.
     package var dropped = 0
     /// Bytes behind the journal's end that had not become durable; 0: none.
     package var tornBytes = 0
@@ -456,7 +457,7 @@ struct Recovery {
         report.checkpoint = checkpoint
         report.passedOver = passedOver
         report.records = statistics.records
-        report.known = statistics.known
+        report.duplicates = statistics.duplicates
         report.dropped = statistics.dropped
         if let end = found.end {
             report.tornBytes = end.tornEnd - end.offset

@@ -178,7 +178,7 @@ package final class Engine: Sendable {
         _ settings: ProfileSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
         try validate(name: settings.name)
-        try validate(cap: settings.dailySpendLimitNanos, "daily_spend_limit")
+        try validate(cap: settings.dailySpendLimitNanos, LimitSubject.profileLimit.cap.name)
         guard settings.webhookURL.utf8.count <= TenantSettings.longestURL,
             settings.webhookFailoverURL.utf8.count <= TenantSettings.longestURL,
             settings.vendorFields.utf8.count <= TenantSettings.longestVendorFields
@@ -354,9 +354,7 @@ package final class Engine: Sendable {
     }
 
     private func validate(_ limits: TenantLimits) throws(EngineError) {
-        for resource in Resource.allCases {
-            try validate(cap: limits.cap(resource), "a cap")
-        }
+        for row in LimitSubject.tenant.limits { try validate(cap: limits[row.kind], "a cap") }
         guard (1...100).contains(limits.alertThresholdPercent) else {
             throw EngineError(.invalid, "the alert threshold must be 1 ... 100 percent")
         }

@@ -19,7 +19,7 @@ extension TenantSettings {
         out.put(onLimit.rawValue)
         out.put(billingCycleDay)
         out.put(UInt8(disclosesLimits ? 1 : 0))
-        for resource in Resource.allCases { out.put(limits.cap(resource) ?? -1) }
+        for row in LimitSubject.tenant.limits { out.put(limits[row.kind] ?? -1) }
         out.put(id)
         out.put(name)
         out.put(timeZone)
@@ -37,7 +37,7 @@ extension TenantSettings {
         guard let onLimit = OnLimit(rawValue: input.byte()) else { return nil }
         let day = input.byte()
         let discloses = input.byte() != 0
-        for resource in Resource.allCases { limits[resource] = input.cap() }
+        for row in LimitSubject.tenant.limits { limits[row.kind] = input.cap() }
         let id = input.string()
         let name = input.string()
         let timeZone = input.string()
@@ -188,13 +188,9 @@ package enum SettingsText {
         guard let settings = TenantSettings(encoded: encoded) else { return nil }
         var pairs = [("id", settings.id), ("name", settings.name)]
         let limits = settings.limits
-        if let cap = limits.monthlySpendNanos {
-            pairs.append(("monthly_spend_limit", Money.format(cap)))
-        }
-        if let cap = limits.maxExtensions { pairs.append(("max_extensions", "\(cap)")) }
-        if let cap = limits.maxDIDs { pairs.append(("max_dids", "\(cap)")) }
-        if let cap = limits.monthlyCallSeconds {
-            pairs.append(("max_monthly_seconds", "\(cap)"))
+        for cap in CapSetting.all {
+            guard let kept = limits[cap] else { continue }
+            pairs.append((cap.keptName, cap.kind.row.resource.plain(kept)))
         }
         pairs.append(("alert_threshold", "\(limits.alertThresholdPercent)"))
         pairs.append(("auto_suspend", "\(limits.autoSuspend)"))
@@ -208,12 +204,13 @@ package enum SettingsText {
     /// nil: not settings of a messaging profile.
     package static func profile(_ encoded: BorrowedBytes) -> [(String, String)]? {
         guard let settings = ProfileSettings(encoded: encoded) else { return nil }
+        let row = LimitSubject.profileLimit
         var pairs = [
             ("id", settings.id), ("tenant_id", settings.tenantID), ("name", settings.name),
-            ("daily_spend_limit_enabled", "\(settings.dailySpendLimitEnabled)"),
+            (row.cap.toggleName, "\(settings.dailySpendLimitEnabled)"),
         ]
         if let cap = settings.dailySpendLimitNanos {
-            pairs.append(("daily_spend_limit", Money.format(cap)))
+            pairs.append((row.cap.name, row.resource.plain(cap)))
         }
         return pairs
     }

@@ -29,6 +29,7 @@ package struct Event: Sendable, Equatable, Codable {
         case windowEnd = "window_end"
     }
 
+    /// What is told of a limit depends on whose it is.
     package enum Kind: String, Sendable, Codable, CaseIterable {
         case tenantThresholdReached = "tenant.limit-threshold-reached"
         case tenantLimitReached = "tenant.limit-reached"
@@ -36,6 +37,20 @@ package struct Event: Sendable, Equatable, Codable {
         case tenantReinstated = "tenant.reinstated"
         case profileThresholdReached = "messaging-profile.spend-limit-threshold-reached"
         case profileLimitReached = "messaging-profile.spend-limit-reached"
+
+        package static func thresholdReached(of subject: LimitSubject) -> Kind {
+            switch subject {
+            case .tenant: .tenantThresholdReached
+            case .messagingProfile: .profileThresholdReached
+            }
+        }
+
+        package static func limitReached(of subject: LimitSubject) -> Kind {
+            switch subject {
+            case .tenant: .tenantLimitReached
+            case .messagingProfile: .profileLimitReached
+            }
+        }
     }
 
     package init(
@@ -86,5 +101,5 @@ package struct LimitReading: Sendable, Equatable, Codable {
     }
 
     /// The row of the catalogue; nil: a name that this version does not know.
-    package var row: LimitRow? { LimitKind.catalogue.first { $0.name == name } }
+    package var row: LimitRow? { LimitKind.row(named: name) }
 }

@@ -42,12 +42,12 @@
     }
 }
 
-/// The states of up to all five limits; only those in `present` mean anything.
+/// The states of limits; only those in `present` mean anything.
 @frozen public struct LimitStates: Sendable {
     public var present: LimitSet
     /// Unix milliseconds: the instant that the states describe.
     public var asOf: Int64
-    @usableFromInline var storage: InlineArray<5, LimitState>
+    @usableFromInline var storage: InlineArray<14, LimitState>
 
     @inlinable public init() {
         present = []
@@ -87,8 +87,9 @@
     public var limits: LimitStates
     /// The caller asked for `limits`.
     public var includeLimits: Bool
-    /// The windows that the decision counted in, Unix milliseconds.
+    /// The windows that the decision counted in, Unix milliseconds: the tenant's cycle and day, the profile's day.
     public var cycleStart: Int64
+    public var tenantDay: Int64
     public var dayStart: Int64
     /// `Mode.commit`: what the charge raised, for whoever takes it back.
     public var raised: EventSet
@@ -107,6 +108,7 @@
         limits = LimitStates()
         includeLimits = false
         cycleStart = 0
+        tenantDay = 0
         dayStart = 0
         raised = []
     }

@@ -128,3 +128,16 @@ public typealias BorrowedBytes = UnsafeRawBufferPointer
         self.profileID = profileID
     }
 }
+
+extension BorrowedBytes {
+    /// No bytes.
+    public static var none: BorrowedBytes { BorrowedBytes(start: nil, count: 0) }
+}
+
+extension String {
+    /// The UTF-8 bytes, for the length of a call.
+    public func withBorrowedBytes<T>(_ body: (BorrowedBytes) -> T) -> T {
+        var copy = self
+        return copy.withUTF8 { body(BorrowedBytes($0)) }
+    }
+}

@@ -28,12 +28,15 @@ extension Decide {
         let fit = fit(
             &subjects, amounts: amounts, minimums: minimums, partial: mode == .partial, rules)
         if fit.overflow { return .overflow }
-        evaluated = applicable(amounts, hasProfile: subjects.hasProfile, rules)
+        evaluated = applicable(amounts, &subjects, rules)
         answer.warnings = fit.warned
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            if mode != .checkOnly { transition.raise(alerts(ofRefusal: fit, &subjects, rules)) }
+            if mode != .checkOnly {
+                transition.raise(
+                    alerts(ofRefusal: fit, &subjects, rules), subjects.profile, rules)
+            }
             return .denied
         }
         answer.decision = .allowed
@@ -41,40 +44,64 @@ extension Decide {
         case .checkOnly:
             break
         case .reserve:
-            hold(amounts, &transition, hasProfile: subjects.hasProfile, rules)
+            hold(amounts, &subjects, &transition, rules)
         case .partial:
             answer.granted = fit.granted
-            hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules)
+            hold(fit.granted, &subjects, &transition, rules)
         case .commit:
-            transition.committed = amounts
-            if subjects.hasProfile && rules.profileResources & amounts.present != 0 {
-                transition.profileCommitted = amounts.spendNanos
-                transition.touchesProfile = true
-            }
+            charge(amounts, &subjects, &transition, rules)
             answer.raised = alerts(of: transition, &subjects, rules).events
-            transition.raise(answer.raised)
+            transition.raise(answer.raised, subjects.profile, rules)
         }
         return .allowed
     }
 
     /// The limits that apply to a set of resources.
     @inlinable @inline(always) static func applicable(
-        _ amounts: Amounts, hasProfile: Bool, _ rules: LimitRules
+        _ amounts: Amounts, _ subjects: inout Subjects, _ rules: LimitRules
     ) -> LimitSet {
-        var set = LimitSet(rawValue: amounts.present &<< 1)
-        if hasProfile && rules.profileResources & amounts.present != 0 {
-            set.insert(.profileDailySpend)
+        var set: LimitSet = []
+        for resource in amounts.resources { set.formUnion(rules.limits(of: resource)) }
+        if subjects.profileResource(amounts, rules) != nil {
+            set.insert(rules.limit(of: subjects.profile.kind))
         }
         return set
     }
 
+    /// Adds amounts to what is held.
     @inlinable @inline(always)
     static func hold(
-        _ amounts: Amounts, _ transition: inout Transition, hasProfile: Bool, _ rules: LimitRules
+        _ amounts: Amounts, _ subjects: inout Subjects, _ transition: inout Transition,
+        _ rules: LimitRules
     ) {
-        transition.held = amounts
-        if hasProfile && rules.profileResources & amounts.present != 0 {
-            transition.profileHeld = amounts.spendNanos
+        for resource in amounts.resources {
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                transition.held.set(counter, amounts[resource])
+            }
+        }
+        if let resource = subjects.profileResource(amounts, rules) {
+            transition.profileHeld = amounts[resource]
+            transition.touchesProfile = true
+        }
+        if rules.heldOnly & amounts.present != 0 {
+            transition.raise(
+                alerts(ofHeld: transition, &subjects, rules), subjects.profile, rules)
+        }
+    }
+
+    /// Adds amounts to what is charged.
+    @inlinable @inline(always)
+    static func charge(
+        _ amounts: Amounts, _ subjects: inout Subjects, _ transition: inout Transition,
+        _ rules: LimitRules
+    ) {
+        for resource in amounts.resources {
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                transition.committed.set(counter, amounts[resource])
+            }
+        }
+        if let resource = subjects.profileResource(amounts, rules) {
+            transition.profileCommitted = amounts[resource]
             transition.touchesProfile = true
         }
     }
@@ -85,8 +112,7 @@ extension Decide {
         _ subjects: inout Subjects, action: Action, additional: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout ExtendAnswer, transition: inout Transition
     ) -> Verdict {
-        var asks = false
-        for resource in 0..<4 where additional[resource] > 0 { asks = true }
+        let asks = additional.resources.contains { additional[$0] > 0 }
         answer = ExtendAnswer()
         if asks && subjects.tenant.status == .suspended {
             answer.refusedBySuspension = true
@@ -100,12 +126,12 @@ extension Decide {
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            transition.raise(alerts(ofRefusal: fit, &subjects, rules))
+            transition.raise(alerts(ofRefusal: fit, &subjects, rules), subjects.profile, rules)
             return .denied
         }
         answer.decision = .allowed
         if mode == .partial { answer.granted = fit.granted }
-        if asks { hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules) }
+        if asks { hold(fit.granted, &subjects, &transition, rules) }
         return .allowed
     }
 
@@ -116,25 +142,24 @@ extension Decide {
     ) -> Verdict {
         for resource in amounts.resources {
             let amount = amounts[resource]
-            let committed = subjects.tenant.committed[resource]
-            if amount < 0 {
-                // Counts only; committed is never negative, so this cannot overflow.
-                if committed + amount < 0 { return .belowZero }
-            } else if overflows(committed, subjects.tenant.held[resource], amount) {
-                return .overflow
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                let committed = subjects.tenant.committed[counter]
+                if amount < 0 {
+                    // Counts only; committed is never negative, so this cannot overflow.
+                    if committed + amount < 0 { return .belowZero }
+                } else if overflows(committed, subjects.tenant.held[counter], amount) {
+                    return .overflow
+                }
             }
         }
-        transition.committed = amounts
-        if subjects.hasProfile && rules.profileResources & amounts.present != 0 {
-            let spend = amounts.spendNanos
-            if overflows(subjects.profile.committed, subjects.profile.held, spend) {
-                return .overflow
-            }
-            transition.profileCommitted = spend
-            transition.touchesProfile = true
+        if let resource = subjects.profileResource(amounts, rules),
+            overflows(subjects.profile.committed, subjects.profile.held, amounts[resource])
+        {
+            return .overflow
         }
+        charge(amounts, &subjects, &transition, rules)
         let alerts = alerts(of: transition, &subjects, rules)
-        transition.raise(alerts.events)
+        transition.raise(alerts.events, subjects.profile, rules)
         reached = alerts.reached
         return .allowed
     }

@@ -29,6 +29,28 @@ public enum Decide {
             profile = ProfileState()
             hasProfile = false
         }
+
+        /// Whether a resource, by `Resource.index`, counts against the profile too.
+        @inlinable @inline(always)
+        public func countsForProfile(_ resource: Int, _ rules: LimitRules) -> Bool {
+            hasProfile && rules.resources(of: profile.kind).hasBit(resource)
+        }
+
+        /// The one of `amounts` that counts against the profile; nil: none does.
+        @inlinable @inline(always)
+        public func profileResource(_ amounts: Amounts, _ rules: LimitRules) -> Int? {
+            guard hasProfile else { return nil }
+            let counting = rules.resources(of: profile.kind) & amounts.present
+            return counting == 0 ? nil : counting.trailingZeroBitCount
+        }
+
+        /// The present windows, with amounts that are held or charged in them.
+        @inlinable @inline(always)
+        public func segment(_ amounts: Amounts) -> HoldSegment {
+            HoldSegment(
+                amounts: amounts, dayStart: hasProfile ? profile.dayStart : 0,
+                cycleStart: tenant.cycleStart, tenantDay: tenant.dayStart)
+        }
     }
 
     /// What fits: the result of holding the asked amounts against every limit that applies, at one instant.
@@ -56,18 +78,19 @@ public enum Decide {
         @usableFromInline let kind: LimitKind
         @usableFromInline let resource: Int
         @usableFromInline let cap: Int64
-        @usableFromInline let committed: Int64
-        @usableFromInline let held: Int64
+        @usableFromInline let used: Int64
+        /// What a refusal trips the limit by: what is charged, not what others hold; of what is only ever held, that.
+        @usableFromInline let judged: Int64
         @usableFromInline let blocks: Bool
 
         @inlinable @inline(always) init(
-            kind: LimitKind, resource: Int, cap: Int64, committed: Int64, held: Int64, blocks: Bool
+            kind: LimitKind, resource: Int, cap: Int64, used: Int64, judged: Int64, blocks: Bool
         ) {
             self.kind = kind
             self.resource = resource
             self.cap = cap
-            self.committed = committed
-            self.held = held
+            self.used = used
+            self.judged = judged
             self.blocks = blocks
         }
     }
@@ -82,12 +105,11 @@ public enum Decide {
         forEachLimit(&subjects, amounts, rules) { limit in
             let asked = amounts[limit.resource]
             // Committed and held never exceed 64 bits together (`overflow` keeps it so).
-            let used = limit.committed + limit.held
-            let (total, overflow) = used.addingReportingOverflow(asked)
+            let (total, overflow) = limit.used.addingReportingOverflow(asked)
             guard overflow || (limit.cap >= 0 && total > limit.cap) else { return }
             if limit.cap >= 0 && limit.blocks {
                 fit.refused.insert(limit.kind)
-                if asked > limit.cap - limit.committed { fit.tripped.insert(limit.kind) }
+                if asked > limit.cap - limit.judged { fit.tripped.insert(limit.kind) }
             } else {
                 if limit.cap >= 0 { fit.warned.insert(limit.kind) }
                 if overflow { fit.overflow = true }
@@ -100,7 +122,8 @@ public enum Decide {
         return fit
     }
 
-    /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down.
+    /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down. What is only ever held
+    /// has no part in it: all of it fits, or none.
     @usableFromInline @inline(never)
     static func shrunk(
         _ fit: Fit, _ subjects: inout Subjects, _ amounts: Amounts, _ minimums: Amounts,
@@ -108,25 +131,32 @@ public enum Decide {
     ) -> Fit {
         var fit = fit
         let over = fit.refused
+        let tripped = fit.tripped
         fit.refused = []
         fit.tripped = []
+        var divided = amounts
+        divided.present &= ~rules.heldOnly
         var fraction = Fraction(numerator: 1, denominator: 1)
         forEachLimit(&subjects, amounts, rules) { limit in
             guard over.contains(limit.kind) else { return }
-            let asked = amounts[limit.resource]
-            let room = Fraction(
-                numerator: max(0, limit.cap - (limit.committed + limit.held)), denominator: asked)
-            if !room.meets(minimums, of: amounts) {
+            guard divided.contains(limit.resource) else {
                 fit.refused.insert(limit.kind)
-                let ownRoom = min(asked, max(0, limit.cap - limit.committed))
-                if !Fraction(numerator: ownRoom, denominator: asked).meets(minimums, of: amounts) {
+                if tripped.contains(limit.kind) { fit.tripped.insert(limit.kind) }
+                return
+            }
+            let asked = amounts[limit.resource]
+            let room = Fraction(numerator: max(0, limit.cap - limit.used), denominator: asked)
+            if !room.meets(minimums, of: divided) {
+                fit.refused.insert(limit.kind)
+                let ownRoom = min(asked, max(0, limit.cap - limit.judged))
+                if !Fraction(numerator: ownRoom, denominator: asked).meets(minimums, of: divided) {
                     fit.tripped.insert(limit.kind)
                 }
             }
             if room < fraction { fraction = room }
         }
         guard fit.refused.isEmpty else { return fit }
-        for resource in amounts.resources {
+        for resource in divided.resources {
             fit.granted[resource] = fraction.of(amounts[resource])
         }
         // A smaller grant may stay under a cap that is set to alert only.
@@ -134,8 +164,7 @@ public enum Decide {
         fit.overflow = false
         let granted = fit.granted
         forEachLimit(&subjects, granted, rules) { limit in
-            let (total, overflow) = (limit.committed + limit.held)
-                .addingReportingOverflow(granted[limit.resource])
+            let (total, overflow) = limit.used.addingReportingOverflow(granted[limit.resource])
             if overflow {
                 fit.overflow = true
             } else if limit.cap >= 0 && total > limit.cap && !limit.blocks {
@@ -151,23 +180,25 @@ public enum Decide {
         _ subjects: inout Subjects, _ amounts: Amounts, _ rules: LimitRules,
         _ visit: (Limit) -> Void
     ) {
-        amounts.forEachResource { resource in
-            guard amounts[resource] > 0 else { return }
-            visit(
-                Limit(
-                    kind: .tenant(resource), resource: resource,
-                    cap: subjects.tenant.caps[resource],
-                    committed: subjects.tenant.committed[resource],
-                    held: subjects.tenant.held[resource],
-                    blocks: subjects.tenant.blocks(resource, rules)))
-            if subjects.hasProfile && rules.profileResources.hasBit(resource) {
+        for resource in amounts.resources where amounts[resource] > 0 {
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                let committed = subjects.tenant.committed[counter]
+                let used = committed + subjects.tenant.held[counter]
+                visit(
+                    Limit(
+                        kind: rules.kind(of: counter), resource: resource,
+                        cap: subjects.tenant.caps[counter], used: used,
+                        judged: rules.heldOnlyCounters.hasBit(counter) ? used : committed,
+                        blocks: subjects.tenant.blocks(counter, rules)))
+            }
+            if subjects.countsForProfile(resource, rules) {
                 // A disabled limit neither refuses nor warns: it counts.
                 visit(
                     Limit(
-                        kind: .profileDailySpend, resource: resource,
+                        kind: rules.limit(of: subjects.profile.kind), resource: resource,
                         cap: subjects.profile.enabled ? subjects.profile.cap : -1,
-                        committed: subjects.profile.committed, held: subjects.profile.held,
-                        blocks: true))
+                        used: subjects.profile.committed + subjects.profile.held,
+                        judged: subjects.profile.committed, blocks: true))
             }
         }
     }
@@ -188,24 +219,13 @@ public enum Decide {
         _ rules: LimitRules, asOf now: Int64
     ) {
         states.asOf = now
-        forEachResourceIndex { resource in
-            guard set.contains(.tenant(resource)) else { return }
-            states[.tenant(resource)] = subjects.tenant.limitState(resource, rules)
+        for counter in 0..<LimitKind.counterCount {
+            let kind = rules.kind(of: counter)
+            if set.contains(kind) { states[kind] = subjects.tenant.limitState(counter, rules) }
         }
-        if set.contains(.profileDailySpend) {
-            states[.profileDailySpend] = subjects.profile.limitState
-        }
-    }
-}
-
-extension LimitKind {
-    /// The tenant's limit on a resource, by `Resource.index`.
-    @inlinable @inline(always) public static func tenant(_ resource: Int) -> LimitKind {
-        switch resource {
-        case 0: .tenantMonthlySpend
-        case 1: .tenantExtensions
-        case 2: .tenantDIDs
-        default: .tenantMonthlyMinutes
+        let limit = rules.limit(of: subjects.profile.kind)
+        if subjects.hasProfile && set.contains(limit) {
+            states[limit] = subjects.profile.limitState
         }
     }
 }

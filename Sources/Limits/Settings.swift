@@ -1,42 +1,34 @@
 // What an operator sets. Caps are in the units of `Resource` (minutes are kept as seconds); nil: no limit.
 
-/// The six fields of the partner guide's "Edit Limits", and `on_limit`.
+/// The six fields of the partner guide's "Edit Limits": a cap for each limit of a tenant, and what goes for all of them.
 public struct TenantLimits: Sendable, Equatable {
-    public var monthlySpendNanos: Int64?
-    public var maxExtensions: Int64?
-    public var maxDIDs: Int64?
-    public var monthlyCallSeconds: Int64?
+    /// Those that are set.
+    private var caps: [LimitKind: Int64]
     /// Percent of a cap that raises the early warning: 1 ... 100.
     public var alertThresholdPercent: UInt8
     public var autoSuspend: Bool
 
     public init(
-        monthlySpendNanos: Int64? = nil, maxExtensions: Int64? = nil, maxDIDs: Int64? = nil,
-        monthlyCallSeconds: Int64? = nil, alertThresholdPercent: UInt8 = 80,
+        caps: [LimitKind: Int64], alertThresholdPercent: UInt8 = 80,
         autoSuspend: Bool = false
     ) {
-        self.monthlySpendNanos = monthlySpendNanos
-        self.maxExtensions = maxExtensions
-        self.maxDIDs = maxDIDs
-        self.monthlyCallSeconds = monthlyCallSeconds
+        self.caps = caps
         self.alertThresholdPercent = alertThresholdPercent
         self.autoSuspend = autoSuspend
     }
 
+    /// The cap of a tenant's limit, in the unit of its resource; nil: no limit.
+    public subscript(kind: LimitKind) -> Int64? {
+        get { caps[kind] }
+        set { caps[kind] = newValue }
+    }
+
     /// The guide's "new tenant you don't fully trust": $500, 50, 10, 5 000 minutes, 80 %, auto-suspend on.
     public static let newTenant = TenantLimits(
-        monthlySpendNanos: 500_000_000_000, maxExtensions: 50, maxDIDs: 10,
-        monthlyCallSeconds: 5_000 * 60, alertThresholdPercent: 80, autoSuspend: true)
-
-    /// The cap of a resource; nil: no limit.
-    public func cap(_ resource: Resource) -> Int64? {
-        switch resource {
-        case .spend: monthlySpendNanos
-        case .extensions: maxExtensions
-        case .dids: maxDIDs
-        case .callSeconds: monthlyCallSeconds
-        }
-    }
+        caps: [
+            .tenantMonthlySpend: 500_000_000_000, .tenantExtensions: 50, .tenantDIDs: 10,
+            .tenantMonthlyMinutes: 5_000 * 60,
+        ], autoSuspend: true)
 }
 
 /// How often something was configured, and when: what `ETag` and the two dates of a resource are made of.

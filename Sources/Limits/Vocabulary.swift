@@ -11,11 +11,16 @@
     /// Seconds of calls, inbound and outbound together.
     case callSeconds = 4
 
-    /// Position in `Amounts` and in every per-resource table: 0 ..< 4.
-    @inlinable public var index: Int { Int(rawValue) - 1 }
+    /// How many there are.
+    @inlinable @inline(always) public static var count: Int { 4 }
+    /// All of `index`.
+    @inlinable @inline(always) public static var indices: Range<Int> { 0..<count }
 
-    /// Counts may shrink (de-provisioning); spend and seconds never do.
-    @inlinable public var isCount: Bool { self == .extensions || self == .dids }
+    /// Position in `Amounts` and in every per-resource table.
+    @inlinable @inline(always) public var index: Int { Int(rawValue) - 1 }
+
+    /// Whether all bits, by `index`, are of resources that there are.
+    @inlinable public static func knows(_ bits: UInt64) -> Bool { bits &>> UInt64(count) == 0 }
 }
 
 /// What the caller is about to do. It steers treatment, audit and reports, never the limits.

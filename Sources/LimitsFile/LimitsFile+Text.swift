@@ -43,7 +43,7 @@ extension LimitsFile {
                 let plain = ProfileSettings(
                     id: profile.id, tenantID: tenant.id, name: profile.id)
                 for (field, absent) in zip(profile.fields, plain.fields)
-                where field.name == "daily_spend_limit" || field != absent {
+                where field.name == LimitSubject.profileLimit.cap.name || field != absent {
                     text += Self.line(field, indent: 8)
                 }
             }

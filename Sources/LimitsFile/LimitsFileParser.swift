@@ -22,9 +22,8 @@ struct LimitsFileParser {
     private static let tenantKeys =
         ["id", "name"] + fieldKeys
         + ["on_limit", "billing_cycle_day", "time_zone", "disclose_limits", "messaging_profiles"]
-    private static let profileKeys = [
-        "id", "name", "daily_spend_limit", "daily_spend_limit_enabled",
-    ]
+    private static let profileCap = LimitSubject.profileLimit.cap
+    private static let profileKeys = ["id", "name", profileCap.name, profileCap.toggleName]
     private static let presets: [(name: String, limits: TenantLimits)] = [
         ("new-tenant", .newTenant), ("unlimited", TenantLimits()),
     ]
@@ -80,15 +79,12 @@ struct LimitsFileParser {
             id: id, tenantID: tenantID,
             // The REST API wants every profile to have a name.
             name: fields["name"] == nil ? id : name(fields["name"]))
-        if let node = fields["daily_spend_limit"] {
-            profile.dailySpendLimitNanos = money(node, "daily_spend_limit")
-        }
-        let isEnabled = flag(fields["daily_spend_limit_enabled"], "daily_spend_limit_enabled")
+        let (limit, toggle) = (Self.profileCap.name, Self.profileCap.toggleName)
+        if let node = fields[limit] { profile.dailySpendLimitNanos = money(node, limit) }
+        let isEnabled = flag(fields[toggle], toggle)
         profile.dailySpendLimitEnabled = isEnabled ?? false
-        if let node = fields["daily_spend_limit_enabled"], isEnabled == true,
-            fields["daily_spend_limit"].map(isNull) ?? true
-        {
-            note(node, "\"daily_spend_limit_enabled\" is on, but there is no \"daily_spend_limit\"")
+        if let node = fields[toggle], isEnabled == true, fields[limit].map(isNull) ?? true {
+            note(node, "\"\(toggle)\" is on, but there is no \"\(limit)\"")
         }
         profiles.append(profile)
     }

@@ -74,10 +74,11 @@ extension TenantSettings {
 extension ProfileSettings {
     /// Everything that the limits file says of it but the ids.
     package var fields: [SettingField] {
-        [
+        let cap = LimitSubject.profileLimit.cap
+        return [
             SettingField("name", .text(name)),
-            SettingField("daily_spend_limit", dailySpendLimitNanos.map { .amount($0) } ?? .none),
-            SettingField("daily_spend_limit_enabled", .flag(dailySpendLimitEnabled)),
+            SettingField(cap.name, dailySpendLimitNanos.map { .amount($0) } ?? .none),
+            SettingField(cap.toggleName, .flag(dailySpendLimitEnabled)),
         ]
     }
 }

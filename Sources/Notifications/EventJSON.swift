@@ -57,11 +57,11 @@ package enum EventJSON {
             ("tenant_id", string(event.tenantID)), ("tenant_name", string(event.tenantName)),
         ]
         if let limit = event.limit {
-            let resource = limit.row?.resource ?? .extensions
+            let resource = limit.row?.resource
             members.append(("limit", string(limit.name)))
             if !event.profileID.isEmpty { members.append(("profile_id", string(event.profileID))) }
             members.append(("cap", amount(limit.cap, resource)))
-            if resource == .callSeconds { members.append(("cap_minutes", "\(limit.cap / 60)")) }
+            if resource?.unit == .seconds { members.append(("cap_minutes", "\(limit.cap / 60)")) }
             members.append(("committed", amount(limit.committed, resource)))
             members.append(("held", amount(limit.held, resource)))
             members.append(("asked", amount(limit.asked, resource)))
@@ -78,8 +78,8 @@ package enum EventJSON {
         return object(members)
     }
 
-    private static func amount(_ value: Int64, _ resource: Resource) -> String {
-        resource == .spend ? string(Money.format(value)) : "\(value)"
+    private static func amount(_ value: Int64, _ resource: Resource?) -> String {
+        resource?.unit == .amount ? string(Money.format(value)) : "\(value)"
     }
 
     /// RFC 3339 with milliseconds, "2026-11-21T10:00:00.000Z".

@@ -36,16 +36,29 @@ enum Texts {
 
     /// With its unit where that is not plain from what is counted.
     static func amount(_ amount: Int64, of resource: Resource) -> String {
-        switch resource {
-        case .spend: money(amount)
-        case .extensions, .dids: count(amount)
-        case .callSeconds: minutes(amount) + " min"
-        }
+        resource.unit == .seconds ? minutes(amount) + " min" : cell(amount, of: resource)
     }
 
     /// As a number that other programs read: dollars, counts, seconds.
-    static func plain(_ amount: Int64, of resource: Resource) -> String {
-        resource == .spend ? Money.format(amount) : String(amount)
+    ///
+    /// - Parameter resource: nil: one that is not known.
+    static func plain(_ amount: Int64, of resource: Resource?) -> String {
+        resource?.plain(amount) ?? String(amount)
+    }
+
+    /// In a column that is about nothing else.
+    static func cell(_ amount: Int64, of resource: Resource) -> String {
+        switch resource.unit {
+        case .amount: money(amount)
+        case .count: count(amount)
+        case .seconds: minutes(amount)
+        }
+    }
+
+    /// With what is counted: "3 extensions", "$4.00".
+    static func counted(_ amount: Int64, of resource: Resource) -> String {
+        resource.unit == .count
+            ? "\(count(amount)) \(resource.row.plural)" : self.amount(amount, of: resource)
     }
 
     /// A stretch of time in its two largest units: "3 s", "20 h 5 min", "31 d 2 h".
@@ -72,25 +85,6 @@ enum Texts {
         let rest = String(parts % unit)
         let zeros = String(repeating: "0", count: digits - rest.count)
         return "\(parts / unit).\(zeros)\(rest) ms"
-    }
-
-    static func name(_ kind: LimitKind) -> String {
-        switch kind {
-        case .profileDailySpend: "Daily spend"
-        case .tenantMonthlySpend: "Monthly spend"
-        case .tenantExtensions: "Extensions"
-        case .tenantDIDs: "DIDs"
-        case .tenantMonthlyMinutes: "Monthly minutes"
-        }
-    }
-
-    static func name(_ resource: Resource) -> String {
-        switch resource {
-        case .spend: "spend"
-        case .extensions: "extensions"
-        case .dids: "DIDs"
-        case .callSeconds: "minutes"
-        }
     }
 
     static func name(_ action: Action) -> String {
@@ -139,9 +133,12 @@ enum Texts {
                 text.append(character)
             }
         }
-        return (text.prefix(1).uppercased() + text.dropFirst())
-            .replacingOccurrences(of: "dids", with: "DIDs")
+        let sentence = (text.prefix(1).uppercased() + text.dropFirst())
             .replacingOccurrences(of: "uRL", with: "URL")
+        // Resources are written as people write them.
+        return Resource.catalogue.reduce(sentence) {
+            $0.replacingOccurrences(of: $1.plural.lowercased(), with: $1.plural)
+        }
     }
 
     // MARK: Times

@@ -13,19 +13,20 @@ struct DayKey: Hashable {
 
 /// What a slice adds to a day.
 struct DaySum {
-    var committed: InlineArray<4, Int64> = [0, 0, 0, 0]
+    /// By `Resource.index`.
+    var committed = Amounts()
     var allowed: Int64 = 0
     var denied: Int64 = 0
     /// Holds that were taken on that day and may still come to something else than what is booked.
     var open: Int64 = 0
 
     var isEmpty: Bool {
-        allowed == 0 && denied == 0 && open == 0 && committed[0] == 0 && committed[1] == 0
-            && committed[2] == 0 && committed[3] == 0
+        allowed == 0 && denied == 0 && open == 0
+            && Resource.allCases.allSatisfy { committed[$0] == 0 }
     }
 
     mutating func add(_ other: DaySum) {
-        for resource in 0..<4 {
+        for resource in Resource.indices {
             committed[resource] = committed[resource].addingSaturated(other.committed[resource])
         }
         allowed += other.allowed
@@ -50,20 +51,22 @@ extension Folder {
         var now = DaySum()
         var taken = DaySum()
         let isSettling = record.kind.isSettling
-        for resource in 0..<4 {
-            let committed = record.transition.committed[resource]
+        let charged = Transition.amounts(record.transition.committed, fold.rules)
+        let holds = Transition.amounts(record.transition.held, fold.rules)
+        for resource in Resource.indices {
+            let committed = charged[resource]
             // What the hold makes up of it; a correction of what was charged for it is a part of that.
             var held: Int64 = 0
             if isSettling {
                 held =
                     committed < 0
-                    ? committed : min(committed, max(0, -record.transition.held[resource]))
+                    ? committed : min(committed, max(0, -holds[resource]))
             }
             taken.committed[resource] = held
             now.committed[resource] = committed - held
         }
         for index in 0..<record.closed.count {
-            for resource in 0..<4 {
+            for resource in Resource.indices {
                 taken.committed[resource] = taken.committed[resource].addingSaturated(
                     record.closed.charges[index].amounts[resource])
             }
@@ -87,13 +90,14 @@ extension Folder {
 
     /// A profile's windows are its days.
     private func countProfile(_ now: DaySum, _ taken: DaySum) {
-        guard let profile = record.profile else { return }
+        guard let profile = record.profile, let state = fold.profile(profile)?.state else { return }
+        let resource = fold.rules.limit(of: state.kind).row.resource
         let today = ProfileState.dayStart(of: record.time)
         func key(_ day: Int64) -> DayKey {
             DayKey(day: day, tenant: record.tenant, profile: Int64(profile))
         }
         var sum = now
-        sum.committed = [record.transition.profileCommitted, 0, 0, 0]
+        sum.committed = Amounts(resource, record.transition.profileCommitted)
         add(sum, to: key(today))
         var settled = DaySum()
         settled.open = taken.open
@@ -102,7 +106,7 @@ extension Folder {
         for index in 0..<record.closed.count {
             let charge = record.closed.charges[index]
             var closed = DaySum()
-            closed.committed[0] = charge.profileSpend
+            closed.committed[resource.index] = charge.profileSpend
             add(closed, to: key(charge.dayStart == 0 ? today : charge.dayStart))
         }
     }
@@ -217,12 +221,10 @@ extension Folder {
         }
         for key in keys {
             guard let sum = days[key], !sum.isEmpty else { continue }
-            try db.run(
-                .writeDay,
-                [
-                    key.day, key.tenant, key.profile, sum.committed[0], sum.committed[1],
-                    sum.committed[2], sum.committed[3], sum.allowed, sum.denied, sum.open,
-                ])
+            var arguments: StatementArguments = [key.day, key.tenant, key.profile]
+            arguments += sum.committed.columns
+            arguments += [sum.allowed, sum.denied, sum.open]
+            try db.run(.writeDay, arguments)
         }
         days.removeAll(keepingCapacity: true)
         for (key, count) in refusals {

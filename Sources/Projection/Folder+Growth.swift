@@ -8,7 +8,8 @@ struct Growth {
     var quarter: Int64
     /// The tenant's, with the last extension that is in here: what is taken up again adds nothing.
     var version: UInt64
-    var amounts: InlineArray<4, Int64> = [0, 0, 0, 0]
+    /// By `Resource.index`.
+    var amounts = Amounts()
 }
 
 // Holds are not known one by one here, but for those that grew and still may be settled, or corrected.
@@ -42,40 +43,41 @@ extension Folder {
         }
         var last = grown.removeLast()
         last.version = record.version
-        for resource in 0..<4 {
-            last.amounts[resource] = last.amounts[resource].addingSaturated(
-                record.transition.held[resource])
+        let added = Transition.amounts(record.transition.held, fold.rules)
+        for resource in Resource.indices {
+            last.amounts[resource] = last.amounts[resource].addingSaturated(added[resource])
         }
         grown.append(last)
         growths[record.reservationID] = grown
-        try db.run(
-            .writeGrowth,
-            [
-                Int64(bitPattern: record.reservationID), quarter, Int64(bitPattern: last.version),
-                last.amounts[0], last.amounts[1], last.amounts[2], last.amounts[3],
-            ])
+        var arguments: StatementArguments = [
+            Int64(bitPattern: record.reservationID), quarter, Int64(bitPattern: last.version),
+        ]
+        arguments += last.amounts.columns
+        try db.run(.writeGrowth, arguments)
     }
 
     /// Books what was added to the hold that the record in hand settles on the days on which that was done, rather than
     /// with what it `taken` at first.
     ///
-    /// A hold is charged oldest first, so what a commit leaves out is what was added last. A part of a hold whose billing
-    /// cycle is over is booked as a whole.
+    /// A hold is charged oldest first, so what a commit leaves out is what was added last. A part of a hold whose window
+    /// is over is booked as a whole.
     func bookGrowth(_ grown: [Growth], from taken: inout DaySum, _ db: Database) throws {
-        let cycleStart = fold.tenant(record.tenant)?.cycleStart ?? 0
-        var left: InlineArray<4, Int64> = [0, 0, 0, 0]
+        let tenant = fold.tenant(record.tenant)
+        let charged = Transition.amounts(record.transition.committed, fold.rules)
+        let holds = Transition.amounts(record.transition.held, fold.rules)
+        var left = Amounts()
         let isCorrection = record.kind == .committedLate
-        for resource in 0..<4 {
-            let committed = record.transition.committed[resource]
+        for resource in Resource.indices {
             left[resource] =
                 isCorrection
                 ? max(0, -taken.committed[resource])
-                : max(0, -record.transition.held[resource] - max(0, committed))
+                : max(0, -holds[resource] - max(0, charged[resource]))
         }
         for part in grown.reversed() {
             var sum = DaySum(open: record.endsBookings ? -1 : 0)
-            for resource in 0..<4 {
-                let isOver = fold.rules.cyclic.hasBit(resource) && part.quarter < cycleStart
+            for resource in Resource.indices {
+                let start = tenant?.windowStart(ofResource: resource, fold.rules) ?? .min
+                let isOver = part.quarter < start
                 if isOver && !isCorrection { continue }
                 let lost = min(part.amounts[resource], left[resource])
                 left[resource] -= lost
@@ -96,6 +98,22 @@ extension Folder {
             to: DayKey(
                 day: ProfileState.dayStart(of: quarter), tenant: record.tenant,
                 profile: Int64(profile)))
+    }
+}
+
+extension TenantState {
+    /// Where the window begins that a resource is reported by; `.min`: it stands.
+    fileprivate func windowStart(ofResource resource: Int, _ rules: LimitRules) -> Int64 {
+        let counter = rules.mainCounter(of: resource)
+        if rules.cyclic.hasBit(counter) { return cycleStart }
+        return rules.daily.hasBit(counter) ? dayStart : .min
+    }
+}
+
+extension Amounts {
+    /// Values of `Schema.amountColumns`.
+    var columns: StatementArguments {
+        StatementArguments(Resource.catalogue.map { self[$0.resource] })
     }
 }
 

@@ -1,7 +1,6 @@
 import Foundation
 import GRDB
 import Limits
-import Reservations
 
 // What a file holds, taken over into memory.
 extension Folder {
@@ -42,6 +41,7 @@ extension Folder {
                         bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self)
                     }
                 }
+                guard aligned.count > 3 else { continue }
                 aligned.withUnsafeBufferPointer(wait)
             }
         }
@@ -83,11 +83,11 @@ extension Folder {
         let id = UInt64(bitPattern: try row.value("reservation") as Int64)
         let version = UInt64(bitPattern: try row.value("version") as Int64)
         var growth = Growth(quarter: try row.value("quarter"), version: version)
-        for resource in 0..<4 { growth.amounts[resource] = try row.value(Self.columns[resource]) }
+        for resource in Resource.catalogue {
+            growth.amounts[resource.resource.index] = try row.value(resource.column)
+        }
         growths[id, default: []].append(growth)
     }
-
-    private static let columns = ["spend", "extensions", "dids", "seconds"]
 
     private func load(
         _ statement: StandingStatement, _ file: any DatabaseReader, _ goOn: () throws -> Void,

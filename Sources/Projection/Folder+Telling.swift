@@ -140,17 +140,25 @@ extension Folder {
         guard let present = fold.tenant(record.tenant) else { return nil }
         let tenant = ended ? fold.ended.tenant : present
         let row = kind.row
-        let resource = row.resource.index
         var reading = LimitReading(
-            name: row.name, cap: tenant.caps[resource], committed: tenant.committed[resource],
-            held: tenant.held[resource], asked: ended ? 0 : record.asked[resource],
+            name: row.name, cap: -1, committed: 0, held: 0,
+            asked: ended ? 0 : record.asked[row.resource],
             percent: Int(tenant.thresholdPercent), windowStart: 0, resetsAt: 0)
-        switch row.window {
-        case .standing: break
-        case .billingCycle:
-            reading.windowStart = tenant.cycleStart
-            reading.resetsAt = tenant.cycleEnd
-        case .utcDay:
+        switch row.subject {
+        case .tenant:
+            reading.cap = tenant.cap(of: kind)
+            reading.committed = tenant.committed(of: kind)
+            reading.held = tenant.held(of: kind)
+            switch row.window {
+            case .billingCycle:
+                reading.windowStart = tenant.cycleStart
+                reading.resetsAt = tenant.cycleEnd
+            case .tenantDay:
+                reading.windowStart = tenant.dayStart
+                reading.resetsAt = tenant.dayEnd
+            case .standing, .utcDay: break
+            }
+        case .messagingProfile:
             guard let present = record.profile.flatMap(fold.profile)?.state else { return nil }
             let profile = ended ? fold.ended.profile : present
             reading.cap = profile.cap
@@ -165,7 +173,7 @@ extension Folder {
     /// The limit that suspended the tenant: the first that the record says was reached, else the first whose refusal trips
     /// it; else (it was reached before, and the tenant reinstated since) the first whose usage rose and is at the cap.
     private var suspendingLimit: LimitReading? {
-        let own = (0..<4).map(LimitKind.tenant)
+        let own = LimitSubject.tenant.limits.map(\.kind)
         if let kind = own.first(where: record.transition.events.reached.contains) {
             return reading(kind)
         }
@@ -175,8 +183,10 @@ extension Folder {
                 limit.committed, cap: limit.cap, percent: kind.row.refusalTripsFromPercent)
         }
         if let tripped { return reading(tripped) }
-        return own.lazy.filter { self.record.transition.committed[$0.row.resource.index] > 0 }
-            .compactMap { self.reading($0) }.first { $0.committed >= $0.cap }
+        return own.lazy.filter { kind in
+            guard let counter = self.fold.rules.counter(of: kind) else { return false }
+            return self.record.transition.committed[counter] > 0
+        }.compactMap { self.reading($0) }.first { $0.committed >= $0.cap }
     }
 
     // MARK: Events
@@ -187,24 +197,24 @@ extension Folder {
         guard !raised.isEmpty else { return [] }
         let tenant = try tenantName(record.tenant, db)
         var events: [Event] = []
-        for bit in EventSet.order where raised.rawValue & 1 << UInt32(bit) != 0 {
+        for single in raised.events {
             var event = Event(
-                id: eventID(bit), kind: .tenantSuspended, occurredAt: record.time,
+                id: eventID(single.number), kind: .tenantSuspended, occurredAt: record.time,
                 tenantID: tenant.id, tenantName: tenant.name)
-            switch bit {
-            case 10:
+            switch single {
+            case .suspended:
                 if record.kind == .tenantSuspended {
                     event.reason = String(decoding: record.text, as: UTF8.self)
                 } else {
                     event.limit = suspendingLimit
                 }
-            case 11:
+            case .reinstated:
                 event.kind = .tenantReinstated
                 event.reason =
                     record.kind == .reversed
                     ? "The charge that had suspended the tenant was taken back: its caller's deadline had passed"
                     : String(decoding: record.text, as: UTF8.self)
-            default: try describe(&event, bit: bit, db)
+            case .alert(let group, let kind): try describe(&event, group, kind, db)
             }
             events.append(event)
         }
@@ -212,22 +222,21 @@ extension Folder {
     }
 
     /// What an event about a limit is about.
-    private func describe(_ event: inout Event, bit: Int, _ db: Database) throws {
-        let alone = EventSet(rawValue: 1 << UInt32(bit))
-        let isThreshold = !alone.thresholds.union(alone.endedThresholds).isEmpty
-        let limits = alone.thresholds.union(alone.reached).union(alone.refusals)
-            .union(alone.endedThresholds).union(alone.endedReached)
-        guard let kind = LimitKind.allCases.first(where: limits.contains) else { return }
-        let hasEnded = !alone.endedThresholds.union(alone.endedReached).isEmpty
-        event.limit = reading(kind, ended: hasEnded)
-        if hasEnded { event.occasion = .windowEnd }
-        if !alone.refusals.isEmpty { event.occasion = .refusal }
-        guard kind == .profileDailySpend else {
-            event.kind = isThreshold ? .tenantThresholdReached : .tenantLimitReached
-            return
+    private func describe(
+        _ event: inout Event, _ group: EventSet.Group, _ kind: LimitKind, _ db: Database
+    ) throws {
+        event.limit = reading(kind, ended: group.hasEnded)
+        if group.hasEnded { event.occasion = .windowEnd }
+        if group == .refusal { event.occasion = .refusal }
+        let subject = kind.row.subject
+        event.kind =
+            group.isThreshold ? .thresholdReached(of: subject) : .limitReached(of: subject)
+        if let level = group.level, let tenant = fold.tenant(record.tenant) {
+            event.limit?.percent = Int(tenant.threshold(level))
         }
-        event.kind = isThreshold ? .profileThresholdReached : .profileLimitReached
-        if let profile = try record.profile.flatMap({ try profileSettings($0, db) }) {
+        if subject != .tenant,
+            let profile = try record.profile.flatMap({ try profileSettings($0, db) })
+        {
             event.profileID = profile.id
             event.profileName = profile.name
         }
@@ -306,7 +315,8 @@ extension Folder {
             [
                 lastAudit, time, kind.rawValue, tenant, record.profile,
                 Int64(bitPattern: record.caller), record.action.rawValue, code,
-                Int64(bitPattern: record.reservationID), record.transition.events.rawValue,
+                Int64(bitPattern: record.reservationID),
+                AuditCoding.bits(Event.Kind.list(record.transition.events)),
                 record.asked.listed, reference, limits, changes, minute, count, last,
             ])
         auditCount += 1
@@ -362,34 +372,6 @@ enum EventID {
     private static func hex(_ value: UInt64) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
-    }
-}
-
-/// Texts within lines of the audit log.
-enum AuditCoding {
-    /// As `JSONEncoder` would, without its cost: names of limits need no escapes.
-    static func text(_ readings: [LimitReading]) -> String {
-        let objects = readings.map {
-            """
-            {"name":"\($0.name)","cap":\($0.cap),"committed":\($0.committed),"held":\($0.held),\
-            "asked":\($0.asked),"percent":\($0.percent),"windowStart":\($0.windowStart),\
-            "resetsAt":\($0.resetsAt)}
-            """
-        }
-        return "[" + objects.joined(separator: ",") + "]"
-    }
-
-    static func text(_ changes: [AuditRow.Change]) throws -> String {
-        String(decoding: try JSONEncoder().encode(changes), as: UTF8.self)
-    }
-
-    static func readings(_ text: String?) -> [LimitReading] {
-        text.flatMap { try? JSONDecoder().decode([LimitReading].self, from: Data($0.utf8)) } ?? []
-    }
-
-    static func changes(_ text: String?) -> [AuditRow.Change] {
-        text.flatMap { try? JSONDecoder().decode([AuditRow.Change].self, from: Data($0.utf8)) }
-            ?? []
     }
 }
 

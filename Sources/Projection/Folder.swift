@@ -4,7 +4,6 @@ import Foundation
 import GRDB
 import Journal
 import Limits
-import Reservations
 
 /// Takes records up: into the states in memory at once, and into the database by the end of the slice.
 ///
@@ -28,8 +27,7 @@ final class Folder {
     /// What is still to be done of something large.
     var jobs: [Job] = []
 
-    /// Records that wait for a predecessor, by tenant.
-    private var early: [UInt32: [[UInt64]]] = [:]
+    private var outOfOrder = OutOfOrderRecords()
     private var hasNewWaiting = false
     var record = Limits.Record(.reserved)
 
@@ -99,8 +97,7 @@ final class Folder {
 
     /// A process begins: nothing that still waits was ever acknowledged.
     func beginProcess() {
-        if !early.isEmpty { hasNewWaiting = true }
-        early.removeAll()
+        if outOfOrder.beginProcess() > 0 { hasNewWaiting = true }
     }
 
     /// Takes one record up.
@@ -111,23 +108,20 @@ final class Folder {
             wait(words)
             return
         }
-        if !early.isEmpty && record.tenant != .max { try takeEarly(record.tenant, db, now: now) }
+        if !outOfOrder.isEmpty { try takeWaiting(record.tenant, db, now: now) }
     }
 
     /// Has a record wait for its predecessor.
     func wait(_ words: UnsafeBufferPointer<UInt64>) {
-        guard words.count > 3 else { return }
-        early[UInt32(truncatingIfNeeded: words[3]), default: []].append(Array(words))
+        outOfOrder.add(words)
         hasNewWaiting = true
     }
 
-    private func takeEarly(_ tenant: UInt32, _ db: Database, now: Int64) throws {
-        while var waiting = early[tenant], !waiting.isEmpty {
-            waiting.sort { $0[1] < $1[1] }
-            let first = waiting.removeFirst()
-            let taken = try first.withUnsafeBufferPointer { try apply($0, db, now: now) }
+    private func takeWaiting(_ tenant: UInt32, _ db: Database, now: Int64) throws {
+        while let next = outOfOrder.next(of: tenant) {
+            let taken = try next.withUnsafeBufferPointer { try apply($0, db, now: now) }
             guard taken else { return }
-            early[tenant] = waiting.isEmpty ? nil : waiting
+            outOfOrder.removeNext(of: tenant)
             hasNewWaiting = true
         }
     }
@@ -160,9 +154,9 @@ final class Folder {
         }
         let change = try Change(record)
         switch fold.apply(record, change.policy) {
-        case .early: return false
-        case .known: return true
-        case .contradiction(let what):
+        case .outOfOrder: return false
+        case .duplicate: return true
+        case .corrupt(let what):
             throw ProjectionError(
                 .journal,
                 "version \(record.version) of tenant \(record.tenant) (\(record.kind)): \(what)")
@@ -208,7 +202,7 @@ final class Folder {
             }
         }
 
-        var policy: StateFold.Policy {
+        var policy: PolicyChange {
             // The number of the schedule is of no use: windows are the records'.
             if let tenant { return .tenant(TenantPolicy(tenant, schedule: 0)) }
             if let profile { return .profile(ProfilePolicy(profile)) }
@@ -218,7 +212,8 @@ final class Folder {
 
     private func touch() {
         let isWhole =
-            record.openedCycleEnd != 0 || record.kind == .tenantCreated
+            record.openedCycleEnd != 0 || record.openedTenantDayEnd != 0
+            || record.kind == .tenantCreated
             || record.kind == .tenantClosed
             || !record.transition.events.isDisjoint(with: [.suspended, .reinstated])
         touch(tenant: record.tenant, isWhole ? .whole : .totals)
@@ -276,19 +271,17 @@ final class Folder {
         touchedTenants.sort()
         for number in touchedTenants {
             guard let state = fold.tenant(number) else { continue }
-            let hasEnded = state.cycleEnd <= now
-            let fullness = state.fullness(countsOnly: hasEnded, fold.rules)
+            var arguments: StatementArguments = [state.blob]
+            arguments += state.columns(now, fold.rules)
+            arguments += [state.fullness(now, fold.rules), number]
             if tenantTouches[Int(number)] == .whole {
-                try whole.execute(arguments: [
-                    state.blob, state.committed[0], state.committed[1], state.committed[2],
-                    state.committed[3], fullness, number, state.status.rawValue, state.cycleEnd,
-                    hasEnded, state.status != .closed,
-                ])
+                arguments += [
+                    state.status.rawValue, state.nextEnd(after: now, fold.rules),
+                    state.status != .closed,
+                ]
+                try whole.execute(arguments: arguments)
             } else {
-                try totals.execute(arguments: [
-                    state.blob, state.committed[0], state.committed[1], state.committed[2],
-                    state.committed[3], fullness, number,
-                ])
+                try totals.execute(arguments: arguments)
             }
             tenantTouches[Int(number)] = .untouched
         }
@@ -307,7 +300,7 @@ final class Folder {
 
     private func writeWaiting(_ db: Database) throws {
         try db.run(.forgetWaiting)
-        for words in early.values.joined() {
+        for words in outOfOrder.all {
             let blob = words.withUnsafeBytes { Data($0) }
             try db.run(.writeWaiting, [blob])
         }
@@ -318,76 +311,57 @@ final class Folder {
 extension Folder {
     /// Takes an entry of a checkpoint over, or a record that still waits in it.
     func restore(_ words: UnsafeBufferPointer<UInt64>, _ db: Database, now: Int64) throws {
-        guard let kind = ImageKind(rawValue: words.recordKind) else {
+        guard words.isCheckpointEntry else {
             try take(words, db, now: now)
             return
         }
-        guard words.count >= 5 else {
-            throw ProjectionError(.journal, "an entry of the checkpoint is too short")
+        let entry: CheckpointEntry
+        do throws(Journal.RecordError) {
+            entry = try CheckpointEntry(words)
+        } catch {
+            throw ProjectionError(.journal, "an entry of the checkpoint cannot be read: \(error)")
         }
-        time = max(time, Int64(bitPattern: words[2]))
-        let isRight: Bool
-        switch kind {
-        case .tenant: isRight = try restoreTenant(words, db)
-        case .profile: isRight = try restoreProfile(words, db)
-        case .setting:
-            guard let text = RecordImage.text(words, at: 4),
-                let setting = ServiceSetting(encoded: text)
-            else { throw ProjectionError(.journal, "a setting cannot be read") }
+        switch entry {
+        case .tenant(let tenant): try restore(tenant, db)
+        case .profile(let profile): try restore(profile, db)
+        case .setting(_, let text):
+            guard let setting = ServiceSetting(encoded: text) else {
+                throw ProjectionError(.journal, "a setting cannot be read")
+            }
             try keep(setting, db)
             try hasten(setting, now: now, db)
-            isRight = true
-        case .table, .reservation, .key, .clock: isRight = true
-        }
-        guard isRight else {
-            throw ProjectionError(.journal, "an entry of the checkpoint (\(kind)) makes no sense")
+        case .clock(let time, _): self.time = max(self.time, time)
+        case .table, .reservation, .key: break
         }
     }
 
-    private func restoreTenant(
-        _ words: UnsafeBufferPointer<UInt64>, _ db: Database
-    ) throws -> Bool {
-        guard words.count > 19, let text = RecordImage.text(words, at: 19),
-            let settings = TenantSettings(encoded: text)
-        else { return false }
-        var state = TenantState()
-        state.version = words[1]
-        for resource in 0..<4 {
-            state.committed[resource] = Int64(bitPattern: words[4 + resource])
-            state.held[resource] = Int64(bitPattern: words[8 + resource])
-            state.caps[resource] = Int64(bitPattern: words[12 + resource])
+    private func restore(_ entry: borrowing CheckpointEntry.Tenant, _ db: Database) throws {
+        guard let settings = TenantSettings(encoded: entry.settings) else {
+            throw ProjectionError(.journal, "a tenant's settings cannot be read")
         }
-        state.cycleStart = Int64(bitPattern: words[16])
-        state.cycleEnd = Int64(bitPattern: words[17])
-        state.flags = words[18]
+        var state = entry.state
         state.flags = state.flagsWithoutSchedule
-        let number = UInt32(truncatingIfNeeded: words[3])
-        guard fold.restore(state, tenant: number) else { return false }
-        try write(settings, tenant: number, isOpen: state.status != .closed, db)
-        touch(tenant: number, .whole)
-        return true
+        guard fold.restore(state, tenant: entry.number) else {
+            throw ProjectionError(.journal, "more tenants than the table has room for")
+        }
+        try write(settings, tenant: entry.number, isOpen: state.status != .closed, db)
+        touch(tenant: entry.number, .whole)
     }
 
-    private func restoreProfile(
-        _ words: UnsafeBufferPointer<UInt64>, _ db: Database
-    ) throws -> Bool {
-        guard words.count > 10, words[4] < UInt64(UInt32.max),
-            let text = RecordImage.text(words, at: 10),
-            let settings = ProfileSettings(encoded: text)
-        else { return false }
-        let tenant = UInt32(truncatingIfNeeded: words[3])
-        let number = UInt32(words[4])
-        let state = ProfileState(
-            cap: Int64(bitPattern: words[5]), committed: Int64(bitPattern: words[6]),
-            held: Int64(bitPattern: words[7]), dayStart: Int64(bitPattern: words[8]),
-            flagsWord: Int64(bitPattern: words[9]))
-        guard let owner = fold.tenant(tenant),
-            fold.restore(StateFold.Profile(state: state, tenant: tenant), profile: number)
-        else { return false }
+    private func restore(_ entry: borrowing CheckpointEntry.Profile, _ db: Database) throws {
+        guard let settings = ProfileSettings(encoded: entry.settings) else {
+            throw ProjectionError(.journal, "a profile's settings cannot be read")
+        }
+        guard let owner = fold.tenant(entry.tenant),
+            fold.restore(
+                StateFold.Profile(state: entry.state, tenant: entry.tenant), profile: entry.number)
+        else {
+            throw ProjectionError(
+                .journal, "profile \(entry.number) is no tenant's, or there is no room for it")
+        }
         try write(
-            settings, profile: number, of: tenant,
-            isOpen: !state.closed && owner.status != .closed, db)
-        touchedProfiles.insert(number)
-        return true
+            settings, profile: entry.number, of: entry.tenant,
+            isOpen: !entry.state.closed && owner.status != .closed, db)
+        touchedProfiles.insert(entry.number)
     }
 }

@@ -53,7 +53,7 @@ extension Projection {
         line.caller = UInt64(bitPattern: try row.value("caller"))
         line.callerName = row.optional("caller_name") ?? ""
         line.limits = AuditCoding.readings(row.optional("limits"))
-        line.events = Event.Kind.list(EventSet(rawValue: try row.value("events")))
+        line.events = AuditCoding.kinds(try row.value("events"))
         line.asked = Amounts(listed: try row.value("asked"))
         line.action = Action(rawValue: try row.value("action")) ?? .unspecified
         let code: Int = try row.value("code")
@@ -178,18 +178,25 @@ extension DeliveryRow.Status {
 }
 
 extension Event.Kind {
-    /// The kinds that a set of bits stands for, in the order of the bits, each once.
+    /// In the order in which lists have them.
+    static let inOrder: [Event.Kind] =
+        LimitSubject.allCases.map { .thresholdReached(of: $0) }
+        + LimitSubject.allCases.map { .limitReached(of: $0) }
+        + [.tenantSuspended, .tenantReinstated]
+
+    /// The kinds of a set of events, each once.
     static func list(_ set: EventSet) -> [Event.Kind] {
-        var kinds: [Event.Kind] = []
-        let profile = LimitSet(.profileDailySpend)
-        let thresholds = set.thresholds.union(set.endedThresholds)
-        let reached = set.reached.union(set.endedReached).union(set.refusals)
-        if thresholds.contains(profile) { kinds.append(.profileThresholdReached) }
-        if !thresholds.subtracting(profile).isEmpty { kinds.append(.tenantThresholdReached) }
-        if reached.contains(profile) { kinds.append(.profileLimitReached) }
-        if !reached.subtracting(profile).isEmpty { kinds.append(.tenantLimitReached) }
-        if set.contains(.suspended) { kinds.append(.tenantSuspended) }
-        if set.contains(.reinstated) { kinds.append(.tenantReinstated) }
-        return kinds
+        let kinds = Set(set.events.map(kind))
+        return inOrder.filter(kinds.contains)
+    }
+
+    private static func kind(_ event: EventSet.Single) -> Event.Kind {
+        switch event {
+        case .alert(let group, let limit):
+            group.isThreshold
+                ? .thresholdReached(of: limit.row.subject) : .limitReached(of: limit.row.subject)
+        case .suspended: .tenantSuspended
+        case .reinstated: .tenantReinstated
+        }
     }
 }

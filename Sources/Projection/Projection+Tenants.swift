@@ -105,16 +105,20 @@ extension Projection {
                     SELECT code, count FROM refusal_daily
                     WHERE day = ? AND tenant = ? AND profile = ?
                     """)
+            let counted = Resource.catalogue.filter { resource in
+                resource.nature != .held
+                    && (profileID == nil
+                        || LimitSubject.messagingProfile.limits.contains {
+                            $0.resource == resource.resource
+                        })
+            }
             var rows: [DailyUsageRow] = []
             for day in stride(from: ProfileState.dayStart(of: first), to: last, by: Int(length)) {
                 guard let row = try Row.fetchOne(statement, arguments: [day, tenant, profile])
                 else { continue }
                 var committed = Amounts()
-                committed.set(Resource.spend.index, row.saturated("spend"))
-                if profileID == nil {
-                    committed.set(Resource.extensions.index, row.saturated("extensions"))
-                    committed.set(Resource.dids.index, row.saturated("dids"))
-                    committed.set(Resource.callSeconds.index, row.saturated("seconds"))
+                for resource in counted {
+                    committed.set(resource.resource.index, row.saturated(resource.column))
                 }
                 var usage = DailyUsageRow(
                     day: day, profileID: profileID ?? "", committed: committed,
@@ -174,25 +178,35 @@ extension Projection {
             let settings = TenantSettings(kept: try row.value("settings")),
             let state = TenantState(blob: try row.value("state"))
         else { return nil }
-        // A cycle that is over reads as the one that has begun since, though no record says so yet.
-        let isOver = state.cycleEnd <= now
-        var window = (start: state.cycleStart, end: state.cycleEnd)
-        if isOver,
-            let cycle = schedules.cycle(settings, containing: now, notBefore: state.cycleEnd)
-        {
-            window = (cycle.start, cycle.end)
-        }
-        let usage = (0..<4).map { resource in
-            let kind = LimitKind.tenant(resource)
-            let isCyclic = kind.row.window == .billingCycle
-            let isEmpty = isCyclic && isOver
+        let ended = state.endedCounters(now, .standard)
+        let usage = LimitSubject.tenant.limits.enumerated().map { counter, row in
+            let isOver = ended.hasBit(counter)
+            let window = window(row.window, of: state, settings, isOver: isOver, now: now)
             return LimitUsage(
-                kind: kind, cap: state.caps[resource] < 0 ? nil : state.caps[resource],
-                committed: isEmpty ? 0 : state.committed[resource],
-                held: isEmpty ? 0 : state.held[resource],
-                windowStart: isCyclic ? window.start : 0, resetsAt: isCyclic ? window.end : 0)
+                kind: row.kind, cap: state.caps[counter] < 0 ? nil : state.caps[counter],
+                committed: isOver ? 0 : state.committed[counter],
+                held: isOver ? 0 : state.held[counter], windowStart: window.start,
+                resetsAt: window.end)
         }
         return TenantRow(settings: settings, status: state.status, usage: usage)
+    }
+
+    /// A window of a tenant, Unix milliseconds; 0, 0: it stands. One that is over reads as the one that has begun since,
+    /// though no record says so yet.
+    private func window(
+        _ window: LimitWindow, of state: TenantState, _ settings: TenantSettings, isOver: Bool,
+        now: Int64
+    ) -> (start: Int64, end: Int64) {
+        let known: (start: Int64, end: Int64)
+        switch window {
+        case .billingCycle: known = (state.cycleStart, state.cycleEnd)
+        case .tenantDay: known = (state.dayStart, state.dayEnd)
+        case .standing, .utcDay: return (0, 0)
+        }
+        guard isOver,
+            let next = schedules.window(window, settings, containing: now, notBefore: known.end)
+        else { return known }
+        return (next.start, next.end)
     }
 
     private static func profileRow(
@@ -212,7 +226,8 @@ extension Projection {
         return ProfileRow(
             settings: settings,
             usage: LimitUsage(
-                kind: .profileDailySpend, cap: state.cap < 0 ? nil : state.cap,
+                kind: LimitRules.standard.limit(of: state.kind),
+                cap: state.cap < 0 ? nil : state.cap,
                 committed: isOver ? 0 : state.committed, held: isOver ? 0 : state.held,
                 windowStart: day, resetsAt: day + ProfileState.dayLength))
     }
@@ -244,7 +259,7 @@ extension TenantQuery.Sort {
     fileprivate var isOfStates: Bool {
         switch self {
         case .id, .name, .createdAt: false
-        case .nearestToLimit, .monthlySpend, .extensions, .dids, .monthlyMinutes: true
+        case .nearestToLimit, .limit: true
         }
     }
 
@@ -254,10 +269,7 @@ extension TenantQuery.Sort {
         case .name: "t.name"
         case .createdAt: "t.created"
         case .nearestToLimit: "s.fullness"
-        case .monthlySpend: "s.spend * (1 - s.ended)"
-        case .extensions: "s.extensions"
-        case .dids: "s.dids"
-        case .monthlyMinutes: "s.seconds * (1 - s.ended)"
+        case .limit(let kind): "s.\(kind.row.name)"
         }
     }
 }

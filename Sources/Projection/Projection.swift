@@ -275,15 +275,23 @@ final class DisplaySchedules: Sendable {
     private let schedules = Lock(Schedules())
 
     /// The cycle that holds an instant at or behind the end of the last one.
-    func cycle(
-        _ settings: TenantSettings, containing now: Int64, notBefore end: Int64
+    /// The window that holds an instant, of a cycle or a day; nil: of another window, or there is no such zone.
+    func window(
+        _ window: LimitWindow, _ settings: TenantSettings, containing now: Int64,
+        notBefore end: Int64
     ) -> CycleWindow? {
         schedules.withLock { schedules in
             guard
                 let number = try? schedules.number(
                     cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: now)
             else { return nil }
-            return schedules.cycle(schedule: number, containing: now, notBefore: end)
+            switch window {
+            case .billingCycle:
+                return schedules.cycle(schedule: number, containing: now, notBefore: end)
+            case .tenantDay:
+                return schedules.day(schedule: number, containing: now, notBefore: end)
+            case .utcDay, .standing: return nil
+            }
         }
     }
 }

@@ -31,7 +31,16 @@ package struct ProjectionFile {
         do {
             let pool = try openPool()
             switch try pool.read({ try Schema.version(of: $0) }) {
-            case Schema.version?: return (pool, nil)
+            case Schema.version?:
+                if try pool.read({ try Schema.isComplete($0) }) { return (pool, nil) }
+                try pool.write { try Schema.migrate($0, from: Schema.version, journal) }
+                return (
+                    pool,
+                    """
+                    \(path) was made when there were fewer limits or resources: lists are made anew, and \
+                    what happened before is kept
+                    """
+                )
             case nil:
                 try pool.write { try Self.make($0, journal) }
                 return (pool, nil)

@@ -53,7 +53,7 @@ package struct LimitUsage: Sendable, Equatable {
 package struct TenantRow: Sendable, Equatable {
     package var settings: TenantSettings
     package var status: TenantStatus
-    /// The tenant's four limits in the order of the catalogue.
+    /// The tenant's limits in the order of the catalogue.
     package var usage: [LimitUsage]
 
     package init(settings: TenantSettings, status: TenantStatus, usage: [LimitUsage]) {
@@ -80,16 +80,35 @@ package enum TextFilter: Sendable, Equatable {
 }
 
 package struct TenantQuery: Sendable, Equatable {
-    package enum Sort: String, Sendable, CaseIterable {
+    package enum Sort: Sendable, Hashable, CaseIterable, RawRepresentable {
         case id
         case name
-        case createdAt = "created_at"
+        case createdAt
         /// By how full the fullest limit is: used / cap, committed and held.
-        case nearestToLimit = "nearest_to_limit"
-        case monthlySpend = "monthly_spend"
-        case extensions
-        case dids
-        case monthlyMinutes = "monthly_minutes"
+        case nearestToLimit
+        /// By what is committed of a tenant's limit.
+        case limit(LimitKind)
+
+        package static let allCases: [Sort] =
+            [.id, .name, .createdAt, .nearestToLimit]
+            + LimitSubject.tenant.limits.map { .limit($0.kind) }
+
+        package var rawValue: String {
+            switch self {
+            case .id: "id"
+            case .name: "name"
+            case .createdAt: "created_at"
+            case .nearestToLimit: "nearest_to_limit"
+            case .limit(let kind): kind.row.sortName
+            }
+        }
+
+        package init?(rawValue: String) {
+            guard let sort = Self.allCases.first(where: { $0.rawValue == rawValue }) else {
+                return nil
+            }
+            self = sort
+        }
 
         /// What the word alone means to whoever asks: the nearest to a limit, but the lowest of anything else.
         package var putsHighestFirst: Bool { self == .nearestToLimit }

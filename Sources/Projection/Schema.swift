@@ -1,5 +1,6 @@
 import Events
 import GRDB
+import Limits
 
 /// The tables of `projection.sqlite`, of two sorts:
 ///
@@ -8,10 +9,11 @@ import GRDB
 /// - **History** the journal gives back only as far as it still goes. It stays, whatever becomes of the state.
 ///
 /// Any change of them or of what they mean is a new `version`. State is made anew then; a change of history is a step in
-/// `migrate`. `position` and `told` keep their meaning: they are read in files of earlier versions.
+/// `migrate`. A row that the catalogues of limits and resources did not have is a further column, and no new version.
+/// `position` and `told` keep their meaning: they are read in files of earlier versions.
 enum Schema {
     /// `PRAGMA user_version`.
-    static let version = 7
+    static let version = 8
 
     private static let stateTables = [
         "position", "waiting", "job", "setting", "tenant", "tenant_state", "profile",
@@ -29,7 +31,8 @@ enum Schema {
 
     /// What a tenant or profile is called and configured to be is apart from how it stands: the latter is narrow,
     /// because it is written with nearly every record. `state` holds the words of `TenantState` and `ProfileState`,
-    /// little-endian. `position.records` are those that were taken up of the frame that begins there, `lines` and `events`
+    /// little-endian; there is a column for each limit of a tenant with what is committed of it; at `next_end` one of its
+    /// windows is over. `position.records` are those that were taken up of the frame that begins there, `lines` and `events`
     /// how many of them the file holds; `syncs` is there to be changed: a commit that changes nothing is not synced.
     /// `job` is what is still to be done of something large.
     private static let state = """
@@ -53,12 +56,12 @@ enum Schema {
         CREATE INDEX tenant_created ON tenant (created) WHERE open = 1;
         CREATE TABLE tenant_state (
             number INTEGER PRIMARY KEY, state BLOB NOT NULL,
-            spend INTEGER NOT NULL, extensions INTEGER NOT NULL, dids INTEGER NOT NULL,
-            seconds INTEGER NOT NULL, fullness REAL NOT NULL, status INTEGER NOT NULL,
-            cycle_end INTEGER NOT NULL, ended INTEGER NOT NULL, open INTEGER NOT NULL);
+            \(numbers(limitColumns)),
+            fullness REAL NOT NULL, status INTEGER NOT NULL,
+            next_end INTEGER NOT NULL, open INTEGER NOT NULL);
         CREATE INDEX tenant_state_fullness ON tenant_state (fullness) WHERE open = 1;
         CREATE INDEX tenant_state_status ON tenant_state (status) WHERE open = 1;
-        CREATE INDEX tenant_state_cycle ON tenant_state (cycle_end) WHERE open = 1 AND ended = 0;
+        CREATE INDEX tenant_state_end ON tenant_state (next_end) WHERE open = 1;
 
         CREATE TABLE profile (
             number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
@@ -87,18 +90,15 @@ enum Schema {
 
         CREATE TABLE usage_daily (
             day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
-            spend INTEGER NOT NULL, extensions INTEGER NOT NULL, dids INTEGER NOT NULL,
-            seconds INTEGER NOT NULL, allowed INTEGER NOT NULL, denied INTEGER NOT NULL,
+            \(numbers(amountColumns)),
+            allowed INTEGER NOT NULL, denied INTEGER NOT NULL,
             open INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (day, tenant, profile)) WITHOUT ROWID;
         CREATE TABLE refusal_daily (
             day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
             code INTEGER NOT NULL, count INTEGER NOT NULL,
             PRIMARY KEY (day, tenant, profile, code)) WITHOUT ROWID;
-        CREATE TABLE growth (
-            reservation INTEGER NOT NULL, quarter INTEGER NOT NULL, version INTEGER NOT NULL,
-            spend INTEGER NOT NULL, extensions INTEGER NOT NULL, dids INTEGER NOT NULL,
-            seconds INTEGER NOT NULL, PRIMARY KEY (reservation, quarter)) WITHOUT ROWID;
+        \(growth);
         \(formerZones);
 
         CREATE TABLE audit (
@@ -136,6 +136,12 @@ enum Schema {
             PRIMARY KEY (delivery, number)) WITHOUT ROWID;
         """
 
+    private static let growth = """
+        CREATE TABLE growth (
+            reservation INTEGER NOT NULL, quarter INTEGER NOT NULL, version INTEGER NOT NULL,
+            \(numbers(amountColumns)), PRIMARY KEY (reservation, quarter)) WITHOUT ROWID
+        """
+
     private static let formerZones = """
         CREATE TABLE former_zone (
             day INTEGER NOT NULL, tenant INTEGER NOT NULL, until INTEGER NOT NULL,
@@ -147,6 +153,38 @@ enum Schema {
         try db.execute(sql: state)
         try db.execute(sql: history)
         try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    // MARK: Columns by the catalogues
+
+    /// What is committed of each limit of a tenant.
+    static let limitColumns = LimitSubject.tenant.limits.map(\.name)
+    /// An amount of each resource.
+    static let amountColumns = Resource.catalogue.map(\.column)
+
+    private static let catalogued = [
+        ("tenant_state", limitColumns), ("usage_daily", amountColumns), ("growth", amountColumns),
+    ]
+
+    private static func numbers(_ columns: [String]) -> String {
+        columns.map { "\($0) INTEGER NOT NULL DEFAULT 0" }.joined(separator: ", ")
+    }
+
+    /// Of a table that is not there none.
+    private static func missing(
+        _ columns: [String], in table: String, _ db: Database
+    ) throws -> [String] {
+        let found = try Set(
+            Row.fetchAll(db, sql: "PRAGMA table_info(\(table))").map {
+                try $0.value("name") as String
+            })
+        return found.isEmpty ? [] : columns.filter { !found.contains($0) }
+    }
+
+    /// Whether there is a column for every row of the catalogues; else the file is to be taken over as one of an earlier
+    /// version.
+    static func isComplete(_ db: Database) throws -> Bool {
+        try catalogued.allSatisfy { try missing($0.1, in: $0.0, db).isEmpty }
     }
 
     /// nil: the file is empty.
@@ -210,17 +248,13 @@ enum Schema {
                     WHERE minute IS NOT NULL
                     """)
         }
-        if earlier < 6 {
-            try db.execute(
-                sql: """
-                    CREATE TABLE growth (
-                        reservation INTEGER NOT NULL, quarter INTEGER NOT NULL,
-                        version INTEGER NOT NULL, spend INTEGER NOT NULL,
-                        extensions INTEGER NOT NULL, dids INTEGER NOT NULL,
-                        seconds INTEGER NOT NULL, PRIMARY KEY (reservation, quarter)) WITHOUT ROWID
-                    """)
-        }
+        if earlier < 6 { try db.execute(sql: growth) }
         if earlier < 7 { try db.execute(sql: formerZones) }
+        for (table, columns) in catalogued where historyTables.contains(where: { $0.0 == table }) {
+            for column in try missing(columns, in: table, db) {
+                try db.execute(sql: "ALTER TABLE \(table) ADD COLUMN \(numbers([column]))")
+            }
+        }
         try makeStateAnew(db, journal)
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -19,10 +19,11 @@ extension TenantSettings {
 
 extension ProfileSettings {
     var auditFields: [(name: String, value: String?)] {
-        [
+        let cap = LimitSubject.profileLimit.cap
+        return [
             ("name", name.isEmpty ? nil : name),
-            ("daily_spend_limit_enabled", "\(dailySpendLimitEnabled)"),
-            ("daily_spend_limit", dailySpendLimitNanos.map(Money.format)),
+            (cap.toggleName, "\(dailySpendLimitEnabled)"),
+            (cap.name, dailySpendLimitNanos.map(cap.text)),
             ("webhook_url", webhookURL.isEmpty ? nil : webhookURL),
             ("webhook_failover_url", webhookFailoverURL.isEmpty ? nil : webhookFailoverURL),
         ]

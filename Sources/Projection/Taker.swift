@@ -4,7 +4,6 @@ import Foundation
 import GRDB
 import Journal
 import Limits
-import Reservations
 
 /// Takes the journal up into the file, a slice at a time, and makes the file's state anew where it must.
 ///
@@ -360,7 +359,7 @@ final class Taker {
         let isDone = try pool.write { db in
             let budget = Budget(configuration)
             let cleaning = Cleaning(db: db) { budget.isSpent(0.8) }
-            guard try cleaning.endCycles(folder.fold, now: now) else { return false }
+            guard try cleaning.endWindows(folder.fold, now: now) else { return false }
             guard isPruning else { return true }
             let oldest = now - Int64(configuration.usageDays) * ProfileState.dayLength
             if isSending, elapsed - began >= configuration.deliveryGrace {

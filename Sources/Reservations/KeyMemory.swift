@@ -1,36 +1,28 @@
 import Limits
 
-/// The answer that a retry of a keyed request gets again.
+/// The answer that a retry of a keyed request gets again. A denial is none: it only binds the key.
 struct StoredAnswer {
     var decision = Decision.denied
-    var refusedBySuspension = false
-    var refused: LimitSet = []
     var warnings: LimitSet = []
-    var treatment = Treatment.none
     var tenantStatus = TenantStatus.active
     var reservationID: UInt64 = 0
     var expiresAt: Int64 = 0
     var granted = Amounts()
 
-    /// The small fields in 24 bits.
+    /// The small fields in 26 bits.
     @inline(always)
     var bits: UInt64 {
-        var bits = UInt64(decision.rawValue) | UInt64(treatment.rawValue) &<< 2
-        bits |= UInt64(tenantStatus.rawValue) &<< 5 | (refusedBySuspension ? 1 : 0) &<< 7
-        bits |= UInt64(refused.rawValue) &<< 8 | UInt64(warnings.rawValue) &<< 13
-        return bits | UInt64(granted.present) &<< 18
+        UInt64(decision.rawValue) | UInt64(tenantStatus.rawValue) &<< 2
+            | UInt64(warnings.rawValue) &<< 4 | UInt64(granted.present) &<< 18
     }
 
     init() {}
 
     init(bits: UInt64) {
         decision = Decision(rawValue: UInt8(bits & 3)) ?? .denied
-        treatment = Treatment(rawValue: UInt8(bits &>> 2 & 7)) ?? .none
-        tenantStatus = TenantStatus(rawValue: UInt8(bits &>> 5 & 3)) ?? .active
-        refusedBySuspension = bits &>> 7 & 1 != 0
-        refused = LimitSet(rawValue: UInt8(bits &>> 8 & 0x1f))
-        warnings = LimitSet(rawValue: UInt8(bits &>> 13 & 0x1f))
-        granted.present = UInt8(bits &>> 18 & 0xf)
+        tenantStatus = TenantStatus(rawValue: UInt8(bits &>> 2 & 3)) ?? .active
+        warnings = LimitSet(rawValue: UInt16(bits &>> 4 & 0x3fff))
+        granted.present = UInt8(bits &>> 18 & 0x3f)
     }
 }
 
@@ -126,8 +118,8 @@ struct KeyMemory {
                 var answer = StoredAnswer(bits: state &>> 1 & 0x7fff_ffff)
                 answer.reservationID = entry[Self.reservation]
                 answer.expiresAt = entry.signed(Self.expiresAt)
-                for resource in 0..<4 {
-                    answer.granted[resource] = entry.signed(Self.granted &+ resource)
+                for (place, resource) in answer.granted.resources.prefix(4).enumerated() {
+                    answer.granted[resource] = entry.signed(Self.granted &+ place)
                 }
                 let same = entry[Self.content] == content
                 // The entry may have begun its next life meanwhile: then its time was over.
@@ -182,8 +174,11 @@ struct KeyMemory {
         let entry = self.entry(reference)
         entry[Self.reservation] = answer.reservationID
         entry.setSigned(Self.expiresAt, answer.expiresAt)
-        for resource in 0..<4 {
-            entry.setSigned(Self.granted &+ resource, answer.granted[resource])
+        var place = Self.granted
+        for resource in answer.granted.resources {
+            precondition(place < Self.granted &+ 4, "more was granted than a request may name")
+            entry.setSigned(place, answer.granted[resource])
+            place &+= 1
         }
         entry[Self.state] = (reference &>> 32) &<< 32 | answer.bits &<< 1
     }

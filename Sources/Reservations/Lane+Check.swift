@@ -100,6 +100,7 @@ extension Lane {
         }
         answer.tenantStatus = own.pointee.subjects.tenant.status
         answer.cycleStart = own.pointee.subjects.tenant.cycleStart
+        answer.tenantDay = own.pointee.subjects.tenant.dayStart
         answer.dayStart = own.pointee.subjects.profile.dayStart
         answer.includeLimits = command.includeLimits
         var described = answer.refused.union(answer.warnings)
@@ -135,30 +136,40 @@ extension Lane {
         answer.expiresAt = now + min(Int64(command.ttlMilliseconds), table.capacity.maxLife)
         fill(
             slot, generation: generation, tenant: tenant, profile: profile,
+            command.mode == .partial ? answer.granted : command.amounts,
             policy: HoldState.policy(command.action, command.onExpiry, command.overage),
             createdAt: now, takenAt: windows(now), expiresAt: answer.expiresAt)
         return true
     }
 
     /// Fills a slot that nobody knows with what the transition in hand holds, to be born with it.
+    ///
+    /// - Parameter amounts: that, by resource; at most `Slot.mostAmounts` of them.
     @inline(always)
     func fill(
-        _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, policy: UInt64,
-        createdAt: Int64, takenAt: Int64, expiresAt: Int64
+        _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, _ amounts: Amounts,
+        policy: UInt64, createdAt: Int64, takenAt: Int64, expiresAt: Int64
     ) {
         let words = table.slots[slot]
-        let amounts = own.pointee.transition.held
         words[Slot.subjects] =
             UInt64(truncatingIfNeeded: tenant)
             | UInt64(truncatingIfNeeded: (profile ?? -1) &+ 1) &<< 32
         words[Slot.policy] =
             policy | UInt64(amounts.present) &<< 24
-            | (UInt64(bitPattern: takenAt) / UInt64(bitPattern: Record.quarter)) &<< 32
+            | UInt64(own.pointee.transition.held.present) &<< 32
+            | (UInt64(bitPattern: takenAt) / UInt64(bitPattern: Record.quarter)) &<< 40
         words.setSigned(Slot.createdAt, createdAt)
         words.setSigned(Slot.expiresAt, expiresAt)
-        forEachResourceIndex { words.setSigned(Slot.amounts + $0, amounts[$0]) }
+        var place = Slot.amounts
+        for resource in amounts.resources {
+            words.setSigned(place, amounts[resource])
+            place &+= 1
+        }
+        precondition(place <= Slot.amounts + Slot.mostAmounts, "more resources than a slot holds")
         words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
-        words.setSigned(Slot.cycleStart, own.pointee.subjects.tenant.cycleStart)
+        words[Slot.tenantWindows] = Windows.word(
+            cycle: own.pointee.subjects.tenant.cycleStart,
+            day: own.pointee.subjects.tenant.dayStart)
         words[Slot.forgetting] =
             ForgetTime.unset(SlotWord(generation: generation, phase: .held)).word
         own.pointee.next.flags |= Pending.birth
@@ -174,7 +185,10 @@ extension Lane {
         ) {
             let decided = own.pointee.transition
             own.pointee.transition = Transition()
-            own.pointee.transition.held = command.amounts
+            for resource in command.amounts.resources {
+                own.pointee.transition.held.set(
+                    table.rules.mainCounter(of: resource), command.amounts[resource])
+            }
             beginRecord(.denied)
             guard swing(tenant, head, now: now) else { return }
             for _ in 0..<1_000 where own.pointee.subjects.hasProfile == false { sched_yield() }
@@ -182,7 +196,8 @@ extension Lane {
                 let head = open(tenant)
                 begin(now: now)
                 for resource in command.amounts.resources {
-                    own.pointee.transition.held.set(resource, -command.amounts[resource])
+                    own.pointee.transition.held.set(
+                        table.rules.mainCounter(of: resource), -command.amounts[resource])
                 }
                 beginRecord(.denied)
                 if swing(tenant, head, now: now) { break }
@@ -241,7 +256,8 @@ extension Lane {
         _ command: CheckCommand, _ answer: CheckAnswer, _ tenant: Int, now: Int64
     ) {
         let charged = HoldSegment(
-            amounts: command.amounts, dayStart: answer.dayStart, cycleStart: answer.cycleStart)
+            amounts: command.amounts, dayStart: answer.dayStart, cycleStart: answer.cycleStart,
+            tenantDay: answer.tenantDay)
         let profile =
             command.profileID.count > 0 ? findProfile(command.profileID, of: tenant) : nil
         while true {
@@ -272,13 +288,13 @@ extension Lane {
     private func replay(_ stored: StoredAnswer, into answer: inout CheckAnswer) {
         answer.decision = stored.decision
         answer.replayed = true
-        answer.refusedBySuspension = stored.refusedBySuspension
-        answer.refused = stored.refused
+        answer.refusedBySuspension = false
+        answer.refused = []
         answer.warnings = stored.warnings
         answer.reservationID = stored.reservationID
         answer.expiresAt = stored.expiresAt
         answer.granted = stored.granted
-        answer.treatment = stored.treatment
+        answer.treatment = .none
         answer.tenantStatus = stored.tenantStatus
         answer.limits.present = []
         answer.includeLimits = false
@@ -319,8 +335,8 @@ extension Lane {
             begin(now: now)
             guard keepsWindows(now: now) else { return noRoom() }
             answer.tenantStatus = own.pointee.subjects.tenant.status
-            var set = LimitSet(rawValue: 0b11110)
-            if profile != nil { set.insert(.profileDailySpend) }
+            var set = table.rules.tenantLimits
+            if profile != nil { set.insert(table.rules.limit(of: own.pointee.subjects.profile.kind)) }
             Decide.describe(
                 set, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
             return nil
@@ -346,10 +362,7 @@ extension Lane {
     func remember(_ answer: CheckAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
         var stored = StoredAnswer()
         stored.decision = answer.decision
-        stored.refusedBySuspension = answer.refusedBySuspension
-        stored.refused = answer.refused
         stored.warnings = answer.warnings
-        stored.treatment = answer.treatment
         stored.tenantStatus = answer.tenantStatus
         stored.reservationID = answer.reservationID
         stored.expiresAt = answer.expiresAt
@@ -441,9 +454,7 @@ extension Lane {
         // Engine time: what was counted is told by it.
         own.pointee.record.time = now
         own.pointee.record.lead = own.pointee.lead
-        own.pointee.record.openedCycleStart = 0
-        own.pointee.record.openedCycleEnd = 0
-        own.pointee.record.openedDay = 0
+        own.pointee.record.opensNothing()
         own.pointee.record.decision = .denied
         fill(&own.pointee.record)
         ring.publish(to: ring.write(own.pointee.record))

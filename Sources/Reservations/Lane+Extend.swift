@@ -114,7 +114,7 @@ extension Lane {
 
     /// Whether the reservation would hold more than 64 bits in all its windows together.
     private func outgrows() -> Bool {
-        let granted = own.pointee.transition.held
+        let granted = Transition.amounts(own.pointee.transition.held, table.rules)
         let total = own.pointee.hold.total
         return granted.resources.contains {
             total[$0].addingReportingOverflow(granted[$0]).overflow
@@ -124,22 +124,22 @@ extension Lane {
     /// Adds the room that was just granted to the newest segment, or as a new one where a window has changed.
     /// False: the reservation has room in too many windows already.
     func addSegment() -> Bool {
-        let granted = own.pointee.transition.held
-        let day = own.pointee.subjects.hasProfile ? own.pointee.subjects.profile.dayStart : 0
-        let cycle = own.pointee.subjects.tenant.cycleStart
+        let granted = Transition.amounts(own.pointee.transition.held, table.rules)
+        var added = own.pointee.subjects.segment(granted)
+        added.counters = own.pointee.transition.held.present
         let newest = own.pointee.hold.moreCount
         var segment = own.pointee.hold[newest]
-        if segment.dayStart == day && segment.cycleStart == cycle {
-            for resource in 0..<4 where granted.contains(resource) {
+        if segment.hasWindows(of: added) {
+            for resource in granted.resources {
                 segment.amounts.set(resource, segment.amounts[resource] + granted[resource])
             }
+            segment.counters |= added.counters
             own.pointee.hold[newest] = segment
             return true
         }
         guard own.pointee.hold.segmentCount < HoldState.maxSegments else { return false }
         own.pointee.hold.moreCount += 1
-        own.pointee.hold[newest + 1] = HoldSegment(
-            amounts: granted, dayStart: day, cycleStart: cycle)
+        own.pointee.hold[newest + 1] = added
         return true
     }
 
@@ -147,21 +147,14 @@ extension Lane {
         body.setSigned(Body.expiresAt, expiresAt)
         body[Body.segmentCount] = UInt64(own.pointee.hold.segmentCount)
         for index in 0..<own.pointee.hold.segmentCount {
-            let segment = own.pointee.hold[index]
-            let offset = Body.segments + 7 * index
-            Body.store(segment.amounts, to: body, at: offset)
-            body.setSigned(offset + 5, segment.dayStart)
-            body.setSigned(offset + 6, segment.cycleStart)
+            Body.store(own.pointee.hold[index], to: body, index)
         }
     }
 
     private func stored(_ answer: ExtendAnswer) -> StoredAnswer {
         var stored = StoredAnswer()
         stored.decision = answer.decision
-        stored.refusedBySuspension = answer.refusedBySuspension
-        stored.refused = answer.refused
         stored.warnings = answer.warnings
-        stored.treatment = answer.treatment
         stored.expiresAt = answer.expiresAt
         stored.granted = answer.granted
         return stored
@@ -171,12 +164,9 @@ extension Lane {
         answer = ExtendAnswer()
         answer.decision = stored.decision
         answer.replayed = true
-        answer.refusedBySuspension = stored.refusedBySuspension
-        answer.refused = stored.refused
         answer.warnings = stored.warnings
         answer.expiresAt = stored.expiresAt
         answer.granted = stored.granted
-        answer.treatment = stored.treatment
     }
 
     private func contentHash(_ command: ExtendCommand) -> UInt64 {

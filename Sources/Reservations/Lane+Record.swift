@@ -40,7 +40,8 @@ extension Lane {
             var amounts = command.amounts
             if isTotal {
                 for resource in amounts.resources {
-                    amounts[resource] -= own.pointee.subjects.tenant.committed[resource]
+                    let counter = table.rules.mainCounter(of: resource)
+                    amounts[resource] -= own.pointee.subjects.tenant.committed[counter]
                 }
             }
             var reached: LimitSet = []

@@ -61,12 +61,18 @@ extension Lane {
     func loadHold(_ words: Words, _ word: SlotWord, hasProfile: Bool) {
         let policy = words[Slot.policy]
         var amounts = Amounts()
-        forEachResourceIndex { amounts[$0] = words.signed(Slot.amounts + $0) }
-        amounts.present = UInt8(truncatingIfNeeded: policy &>> 24 & 0xf)
+        var place = Slot.amounts
+        for resource in BitIndexes(UInt8(truncatingIfNeeded: policy &>> 24))
+        where place < Slot.amounts + Slot.mostAmounts && resource < Amounts.capacity {
+            amounts.set(resource, words.signed(place))
+            place &+= 1
+        }
         own.pointee.hold.moreCount = 0
+        let windows = words[Slot.tenantWindows]
         own.pointee.hold.first = HoldSegment(
-            amounts: amounts, dayStart: words.signed(Slot.dayStart),
-            cycleStart: words.signed(Slot.cycleStart))
+            amounts: amounts, counters: UInt8(truncatingIfNeeded: policy &>> 32),
+            dayStart: words.signed(Slot.dayStart), cycleStart: Windows.cycle(windows),
+            tenantDay: Windows.day(windows))
         own.pointee.hold.createdAt = words.signed(Slot.createdAt)
         own.pointee.hold.expiresAt = words.signed(Slot.expiresAt)
         own.pointee.hold.policy = policy & 0xff_ffff
@@ -79,10 +85,7 @@ extension Lane {
         let count = min(Int(truncatingIfNeeded: body[Body.segmentCount]), HoldState.maxSegments)
         own.pointee.hold.moreCount = max(0, count - 1)
         for segment in 0..<max(1, count) {
-            let offset = Body.segments + 7 * segment
-            own.pointee.hold[segment] = HoldSegment(
-                amounts: Body.amounts(body, at: offset), dayStart: body.signed(offset + 5),
-                cycleStart: body.signed(offset + 6))
+            own.pointee.hold[segment] = Body.segment(body, segment)
         }
     }
 
@@ -104,7 +107,7 @@ extension Lane {
             own.pointee.record.action = own.pointee.hold.action
             // Of engine time as it was then, which is not the present lead's.
             own.pointee.record.takenAt =
-                Int64(truncatingIfNeeded: table.slots[open.slot][Slot.policy] &>> 32)
+                Int64(truncatingIfNeeded: table.slots[open.slot][Slot.policy] &>> 40)
                 &* Record.quarter
         }
         step(.satellitesFilled)
@@ -378,6 +381,9 @@ extension Lane {
         var asked = own.pointee.hold.total
         var held = asked
         var committed = asked
+        for resource in BitIndexes(committed.present & table.rules.heldOnly) {
+            committed[resource] = 0
+        }
         var uncharged = Amounts()
         if open.word.phase != .committed, let body = open.word.body {
             let words = table.bodies[body]

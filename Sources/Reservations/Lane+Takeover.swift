@@ -1,3 +1,5 @@
+import Limits
+
 /// A lane's walk over the slots, to take over what stopped lanes time.
 struct Walk {
     /// The claim under which this lane walks; 0: it does not.

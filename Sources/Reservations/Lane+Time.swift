@@ -48,7 +48,7 @@ extension Lane {
     /// To be called before an answer that changes nothing. False: the journal has no room.
     @inline(always)
     func keepsWindows(now: Int64) -> Bool {
-        guard own.pointee.openedCycle || own.pointee.openedDay, records else { return true }
+        guard opensWindow, records else { return true }
         return markWindows(now: now)
     }
 
@@ -56,6 +56,9 @@ extension Lane {
     private func markWindows(now: Int64) -> Bool {
         var begun = Int64.min
         if own.pointee.openedCycle { begun = own.pointee.subjects.tenant.cycleStart }
+        if own.pointee.openedTenantDay {
+            begun = max(begun, own.pointee.subjects.tenant.dayStart)
+        }
         if own.pointee.openedDay { begun = max(begun, own.pointee.subjects.profile.dayStart) }
         if own.pointee.marked.time < begun {
             guard recordTime(now: now) else { return false }
@@ -77,9 +80,7 @@ extension Lane {
         own.pointee.record.version = version
         own.pointee.record.time = windows(now)
         own.pointee.record.lead = own.pointee.lead
-        own.pointee.record.openedCycleStart = 0
-        own.pointee.record.openedCycleEnd = 0
-        own.pointee.record.openedDay = 0
+        own.pointee.record.opensNothing()
         own.pointee.record.text = text
         ring.publish(to: ring.write(own.pointee.record))
         return true

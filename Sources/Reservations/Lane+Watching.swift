@@ -99,12 +99,16 @@ extension Lane {
             var mark = UsageMark()
             if profile == nil {
                 mark.version = head.version
-                mark.until = own.pointee.subjects.tenant.cycleEnd
+                mark.until = min(
+                    own.pointee.subjects.tenant.cycleEnd, own.pointee.subjects.tenant.dayEnd)
             } else {
                 mark.version = Head(word: own.pointee.profileHead).version
                 mark.until = own.pointee.subjects.profile.dayStart + ProfileState.dayLength
             }
-            let kinds = LimitSet(rawValue: profile == nil ? 0b11110 : 0b00001)
+            let kinds =
+                profile == nil
+                ? table.rules.tenantLimits
+                : LimitSet(table.rules.limit(of: own.pointee.subjects.profile.kind))
             Decide.describe(
                 kinds, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
             return .read(mark)

@@ -26,13 +26,15 @@ package final class Lane {
         var profileHead: UInt64 = 0
         var profile = 0
         var openedCycle = false
+        var openedTenantDay = false
+        /// The profile's.
         var openedDay = false
         /// What the present version of the tenant leaves to be done.
         var found = Pending()
         /// What the version that is being made leaves to be done.
         var next = Pending()
         var transition = Transition()
-        var hold = HoldState(first: HoldSegment(amounts: Amounts(), dayStart: 0, cycleStart: 0))
+        var hold = HoldState(first: .none)
         var closed = ClosedCharges()
         var record = Record(.reserved)
         /// On whose behalf operations are done: `Record.caller`.
@@ -304,8 +306,10 @@ package final class Lane {
         own.pointee.transition = Transition()
         own.pointee.next.flags = 0
         own.pointee.openedCycle = false
+        own.pointee.openedTenantDay = false
         own.pointee.openedDay = false
         if now >= own.pointee.subjects.tenant.cycleEnd { openCycle(now: now) }
+        if now >= own.pointee.subjects.tenant.dayEnd { openTenantDay(now: now) }
         if own.pointee.subjects.hasProfile {
             own.pointee.subjects.profile.follow(
                 percentEpoch: own.pointee.subjects.tenant.percentEpoch)
@@ -317,27 +321,45 @@ package final class Lane {
 
     /// Whether a window begins with the operation in hand: then it is a transition, and judges the one that ends.
     @inline(always)
-    var opensWindow: Bool { own.pointee.openedCycle || own.pointee.openedDay }
+    var opensWindow: Bool {
+        own.pointee.openedCycle || own.pointee.openedTenantDay || own.pointee.openedDay
+    }
 
     @inline(never)
     private func openDay(now: Int64) {
         own.pointee.transition.raise(
             Decide.alerts(
-                ofDayOf: own.pointee.subjects.profile,
-                percent: own.pointee.subjects.tenant.thresholdPercent))
+                ofDayOf: own.pointee.subjects.profile, own.pointee.subjects.tenant, table.rules),
+            own.pointee.subjects.profile, table.rules)
         own.pointee.subjects.profile.openDay(ProfileState.dayStart(of: now))
         own.pointee.openedDay = true
     }
 
     @inline(never)
     private func openCycle(now: Int64) {
-        own.pointee.transition.raise(
-            Decide.alerts(ofCycleOf: own.pointee.subjects.tenant, table.rules))
+        judgeWindow(table.rules.cyclic)
         let cycle = table.schedules.cycle(
             schedule: own.pointee.subjects.tenant.schedule, containing: now,
             notBefore: own.pointee.subjects.tenant.cycleEnd)
         own.pointee.subjects.tenant.openCycle(start: cycle.start, end: cycle.end, table.rules)
         own.pointee.openedCycle = true
+    }
+
+    @inline(never)
+    private func openTenantDay(now: Int64) {
+        judgeWindow(table.rules.daily)
+        let day = table.schedules.day(
+            schedule: own.pointee.subjects.tenant.schedule, containing: now,
+            notBefore: own.pointee.subjects.tenant.dayEnd)
+        own.pointee.subjects.tenant.openDay(start: day.start, end: day.end, table.rules)
+        own.pointee.openedTenantDay = true
+    }
+
+    /// Raises what is due of a window that ends.
+    private func judgeWindow(_ counters: UInt8) {
+        own.pointee.transition.raise(
+            Decide.alerts(ofWindowOf: own.pointee.subjects.tenant, counters, table.rules),
+            own.pointee.subjects.profile, table.rules)
     }
 
     /// Steps 4 and 5: applies the transition to the copies, writes them to spare buffers and swings the head.
@@ -346,11 +368,17 @@ package final class Lane {
     /// The caller has put slot and key into `own.next` and kind and content into `own.record`.
     @inline(never)
     func swing(_ tenant: Int, _ head: Head, now: Int64) -> Bool {
+        own.pointee.transition.apply(
+            to: &own.pointee.subjects.tenant, &own.pointee.subjects.profile, table.rules)
+        return swingApplied(tenant, head, now: now)
+    }
+
+    /// The same where the transition has been applied to the copies.
+    @inline(__always)
+    func swingApplied(_ tenant: Int, _ head: Head, now: Int64) -> Bool {
         let touchesProfile =
             own.pointee.subjects.hasProfile
             && (own.pointee.transition.touchesProfile || own.pointee.openedDay)
-        own.pointee.transition.apply(
-            to: &own.pointee.subjects.tenant, &own.pointee.subjects.profile)
         let version = own.pointee.subjects.tenant.version
         if touchesProfile {
             let spare = own.pointee.spareProfileNode
@@ -437,15 +465,26 @@ package final class Lane {
         own.pointee.record.time = windows(now)
         own.pointee.record.lead = own.pointee.lead
         own.pointee.record.transition = own.pointee.transition
-        own.pointee.record.openedCycleStart =
-            own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleStart : 0
-        own.pointee.record.openedCycleEnd =
-            own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleEnd : 0
-        own.pointee.record.openedDay =
-            own.pointee.openedDay ? own.pointee.subjects.profile.dayStart : 0
+        own.pointee.record.opensNothing()
+        if opensWindow { describeWindows() }
         own.pointee.origin = Origin(lane: index, position: ring.end)
         node[TenantNode.origin] = own.pointee.origin.word
         return ring.write(own.pointee.record)
+    }
+
+    @inline(never)
+    private func describeWindows() {
+        if own.pointee.openedCycle {
+            own.pointee.record.openedCycleStart = own.pointee.subjects.tenant.cycleStart
+            own.pointee.record.openedCycleEnd = own.pointee.subjects.tenant.cycleEnd
+        }
+        if own.pointee.openedTenantDay {
+            own.pointee.record.openedTenantDayStart = own.pointee.subjects.tenant.dayStart
+            own.pointee.record.openedTenantDayEnd = own.pointee.subjects.tenant.dayEnd
+        }
+        if own.pointee.openedDay {
+            own.pointee.record.openedDay = own.pointee.subjects.profile.dayStart
+        }
     }
 
     // MARK: Look-ups

@@ -74,74 +74,97 @@ struct Origin: Equatable {
     @inline(always) var position: UInt64 { word & (1 &<< Self.positionBits &- 1) }
 }
 
-/// The immutable state of a tenant in one version: 24 words.
+/// The immutable state of a tenant in one version.
+///
+/// | words | |
+/// |---|---|
+/// | 0, 1 | version, flags |
+/// | 2, 3 | alerts that were raised, and in the upper half of 3 the percent epoch |
+/// | 4 ... 7 | start and end of the cycle and of the tenant's day |
+/// | 8 ..< 15 | `Pending` |
+/// | 15 | `Origin` of the version's record |
+/// | 16 ... | committed, held and cap of each counter |
 enum TenantNode: RecordLayout {
-    static let words = 24
+    @inline(always) static var words: Int { counters &+ 3 &* LimitKind.counterCount }
+    private static let pending = 8
     /// `Origin` of the version's record.
-    static let origin = 23
+    static let origin = 15
+    private static let counters = 16
 
     @inline(always)
     static func load(_ node: Words, into state: inout TenantState) {
         state.version = node[0]
-        forEachResourceIndex { index in
-            state.committed[index] = node.signed(1 + index)
-            state.held[index] = node.signed(5 + index)
-            state.caps[index] = node.signed(9 + index)
+        state.flags = node[1]
+        let high = node[3]
+        state.raised = EventSet(
+            rawValue: UInt128(node[2]) | UInt128(high & 0xffff_ffff) &<< 64)
+        state.percentEpoch = UInt32(truncatingIfNeeded: high &>> 32)
+        state.cycleStart = node.signed(4)
+        state.cycleEnd = node.signed(5)
+        state.dayStart = node.signed(6)
+        state.dayEnd = node.signed(7)
+        for counter in 0..<LimitKind.counterCount {
+            state.committed[counter] = node.signed(counters &+ 3 &* counter)
+            state.held[counter] = node.signed(counters &+ 3 &* counter &+ 1)
+            state.caps[counter] = node.signed(counters &+ 3 &* counter &+ 2)
         }
-        state.cycleStart = node.signed(13)
-        state.cycleEnd = node.signed(14)
-        state.flags = node[15]
     }
 
     /// `inout` only so that the state is not copied first.
     @inline(always)
     static func store(_ state: inout TenantState, to node: Words) {
         node[0] = state.version
-        forEachResourceIndex { index in
-            node.setSigned(1 + index, state.committed[index])
-            node.setSigned(5 + index, state.held[index])
-            node.setSigned(9 + index, state.caps[index])
+        node[1] = state.flags
+        node[2] = UInt64(truncatingIfNeeded: state.raised.rawValue)
+        node[3] =
+            UInt64(truncatingIfNeeded: state.raised.rawValue &>> 64) & 0xffff_ffff
+            | UInt64(state.percentEpoch) &<< 32
+        node.setSigned(4, state.cycleStart)
+        node.setSigned(5, state.cycleEnd)
+        node.setSigned(6, state.dayStart)
+        node.setSigned(7, state.dayEnd)
+        for counter in 0..<LimitKind.counterCount {
+            node.setSigned(counters &+ 3 &* counter, state.committed[counter])
+            node.setSigned(counters &+ 3 &* counter &+ 1, state.held[counter])
+            node.setSigned(counters &+ 3 &* counter &+ 2, state.caps[counter])
         }
-        node.setSigned(13, state.cycleStart)
-        node.setSigned(14, state.cycleEnd)
-        node[15] = state.flags
     }
 
     @inline(always)
     static func load(_ node: Words, into pending: inout Pending) {
-        let first = node[16]
+        let first = node[Self.pending]
         pending.flags = first & 0xff
         if pending.flags & Pending.hasProfile != 0 {
             pending.profile = Int(truncatingIfNeeded: first &>> 32)
-            pending.profileOld = node[17]
-            pending.profileNew = node[18]
+            pending.profileOld = node[Self.pending + 1]
+            pending.profileNew = node[Self.pending + 2]
         }
         if pending.flags & (Pending.birth | Pending.swing) != 0 {
-            pending.slot = Int(truncatingIfNeeded: node[19])
-            pending.slotOld = node[20]
-            pending.slotNew = node[21]
+            pending.slot = Int(truncatingIfNeeded: node[Self.pending + 3])
+            pending.slotOld = node[Self.pending + 4]
+            pending.slotNew = node[Self.pending + 5]
         }
-        if pending.flags & Pending.hasKey != 0 { pending.key = node[22] }
+        if pending.flags & Pending.hasKey != 0 { pending.key = node[Self.pending + 6] }
     }
 
     /// `inout` only so that it is not copied first.
     @inline(always)
     static func store(_ pending: inout Pending, to node: Words) {
-        node[16] = pending.flags | UInt64(truncatingIfNeeded: pending.profile) &<< 32
+        node[Self.pending] = pending.flags | UInt64(truncatingIfNeeded: pending.profile) &<< 32
         if pending.flags & Pending.hasProfile != 0 {
-            node[17] = pending.profileOld
-            node[18] = pending.profileNew
+            node[Self.pending + 1] = pending.profileOld
+            node[Self.pending + 2] = pending.profileNew
         }
         if pending.flags & (Pending.birth | Pending.swing) != 0 {
-            node[19] = UInt64(truncatingIfNeeded: pending.slot)
-            node[20] = pending.slotOld
-            node[21] = pending.slotNew
+            node[Self.pending + 3] = UInt64(truncatingIfNeeded: pending.slot)
+            node[Self.pending + 4] = pending.slotOld
+            node[Self.pending + 5] = pending.slotNew
         }
-        if pending.flags & Pending.hasKey != 0 { node[22] = pending.key }
+        if pending.flags & Pending.hasKey != 0 { node[Self.pending + 6] = pending.key }
     }
 }
 
-/// The immutable state of a profile in one version: 8 words.
+/// The immutable state of a profile in one version: 8 words, cap, committed, held, day, flags.
 enum ProfileNode: RecordLayout {
     static let words = 8
 
@@ -151,13 +174,7 @@ enum ProfileNode: RecordLayout {
         state.committed = node.signed(1)
         state.held = node.signed(2)
         state.dayStart = node.signed(3)
-        let bits = node[4]
-        state.enabled = bits & 1 != 0
-        state.closed = bits & 2 != 0
-        state.thresholdRaised = bits & 4 != 0
-        state.reachedRaised = bits & 8 != 0
-        state.refusalRaised = bits & 16 != 0
-        state.percentEpoch = UInt32(truncatingIfNeeded: bits &>> 8)
+        state.flags = node[4]
     }
 
     /// `inout` only so that the state is not copied first.
@@ -167,10 +184,7 @@ enum ProfileNode: RecordLayout {
         node.setSigned(1, state.committed)
         node.setSigned(2, state.held)
         node.setSigned(3, state.dayStart)
-        node[4] =
-            (state.enabled ? 1 : 0) | (state.closed ? 2 : 0) | (state.thresholdRaised ? 4 : 0)
-            | (state.reachedRaised ? 8 : 0) | (state.refusalRaised ? 16 : 0) | UInt64(
-                state.percentEpoch) &<< 8
+        node[4] = state.flags
     }
 }
 
@@ -244,17 +258,17 @@ struct SlotWord: Equatable {
     func settled(
         _ phase: Phase, body: Int?, warnings: LimitSet, tenantStatus: TenantStatus
     ) -> SlotWord {
-        let result = UInt64(warnings.rawValue) | UInt64(tenantStatus.rawValue) &<< 5
+        let result = UInt64(tenantStatus.rawValue) | UInt64(warnings.rawValue & 0xfff) &<< 2
         return SlotWord(
             word: generation &<< 40 | phase.rawValue &<< 36 | result &<< 22
                 | UInt64(truncatingIfNeeded: (body ?? -1) &+ 1))
     }
     /// What a repeat of the commit is answered.
     @inline(always)
-    var warnings: LimitSet { LimitSet(rawValue: UInt8(truncatingIfNeeded: word &>> 22 & 0x1f)) }
+    var warnings: LimitSet { LimitSet(rawValue: UInt16(truncatingIfNeeded: word &>> 24 & 0xfff)) }
     @inline(always)
     var tenantStatus: TenantStatus {
-        TenantStatus(rawValue: UInt8(truncatingIfNeeded: word &>> 27 & 0x3)) ?? .active
+        TenantStatus(rawValue: UInt8(truncatingIfNeeded: word &>> 22 & 0x3)) ?? .active
     }
 
     /// No change more would have a sequence of its own: a helper that comes too late could mistake one for another.
@@ -280,14 +294,18 @@ enum Slot: RecordLayout {
     static let birth = 1
     /// tenant | (profile + 1) << 32
     static let subjects = 2
-    /// action | onExpiry << 8 | overage << 16 | present << 24 | the quarter of an hour, of engine time, in which it was
-    /// taken << 32
+    /// action | onExpiry << 8 | overage << 16 | resources << 24 | counters << 32 | the quarter of an hour, of engine time, in
+    /// which it was taken << 40
     static let policy = 3
     static let createdAt = 4
     static let expiresAt = 5
+    /// The amounts of the resources that it names, in their order.
     static let amounts = 6
+    /// As many as a request may name.
+    static let mostAmounts = 4
+    /// The profile's day, milliseconds; the tenant's cycle and day, see `Windows`.
     static let dayStart = 10
-    static let cycleStart = 11
+    static let tenantWindows = 11
     /// The lane's list of free slots: index + 1.
     static let link = 12
     /// The lane that times the reservation, see `SlotOwner`; 0: the slot is in a list of free ones.
@@ -296,6 +314,19 @@ enum Slot: RecordLayout {
     static let forgetting = 14
     /// The shared stack of free blocks; high half: slots in the block.
     static let block = 15
+}
+
+/// The starts of a tenant's windows in one word, Unix seconds: cycle, day << 32.
+enum Windows {
+    @inline(always)
+    static func word(cycle: Int64, day: Int64) -> UInt64 {
+        UInt64(truncatingIfNeeded: cycle / 1_000) & 0xffff_ffff
+            | UInt64(truncatingIfNeeded: day / 1_000) &<< 32
+    }
+    @inline(always)
+    static func cycle(_ word: UInt64) -> Int64 { Int64(word & 0xffff_ffff) &* 1_000 }
+    @inline(always)
+    static func day(_ word: UInt64) -> Int64 { Int64(word &>> 32) &* 1_000 }
 }
 
 /// Which lane times a reservation: generation << 16 | lane + 1. It changes by compare-exchange, so that of an owner
@@ -366,33 +397,68 @@ struct ForgetTime {
     }
 }
 
-/// What does not fit a slot: the segments of an extended hold, or what a commit charged. 32 words.
+/// What does not fit a slot: the segments of an extended hold, or what a commit charged.
 enum Body: RecordLayout {
-    static let words = 32
+    /// Amounts with the set of their resources.
+    private static let amountsWords = 1 + Amounts.capacity
+    private static let segmentWords = amountsWords + 2
+    static let words = 40
     /// Free list; else the expiry of an extended hold.
     static let link = 0
     static let expiresAt = 1
     static let segmentCount = 2
-    /// 7 words each: present, four amounts, dayStart, cycleStart.
-    static let segments = 3
-    /// Settlement: held, asked, charged and uncharged, 5 words each.
+    private static let segments = 3
+    /// Settlement.
     static let held = 1
-    static let asked = 6
-    static let charged = 11
-    static let uncharged = 16
+    static let asked = held + amountsWords
+    static let charged = asked + amountsWords
+    static let uncharged = charged + amountsWords
 
+    /// Resources in the low byte of the first word.
     @inline(always)
     static func store(_ amounts: Amounts, to words: Words, at offset: Int) {
         words[offset] = UInt64(amounts.present)
-        for resource in 0..<4 { words.setSigned(offset + 1 + resource, amounts[resource]) }
+        for resource in amounts.resources {
+            words.setSigned(offset + 1 + resource, amounts[resource])
+        }
     }
 
     @inline(always)
     static func amounts(_ words: Words, at offset: Int) -> Amounts {
         var amounts = Amounts()
-        for resource in 0..<4 { amounts[resource] = words.signed(offset + 1 + resource) }
-        amounts.present = UInt8(truncatingIfNeeded: words[offset] & 0xf)
+        for resource in BitIndexes(UInt8(truncatingIfNeeded: words[offset]))
+        where resource < Amounts.capacity {
+            amounts.set(resource, words.signed(offset + 1 + resource))
+        }
         return amounts
+    }
+
+    static func store(_ segment: HoldSegment, to words: Words, _ index: Int) {
+        let offset = segments + segmentWords * index
+        store(segment.amounts, to: words, at: offset)
+        words[offset] |= UInt64(segment.counters) &<< 8
+        storeWindows(segment, to: words, index)
+    }
+
+    static func setCounters(_ counters: UInt8, of index: Int, _ words: Words) {
+        let offset = segments + segmentWords * index
+        words[offset] = words[offset] & 0xff | UInt64(counters) &<< 8
+    }
+
+    static func storeWindows(_ segment: HoldSegment, to words: Words, _ index: Int) {
+        let offset = segments + segmentWords * index + amountsWords
+        words.setSigned(offset, segment.dayStart)
+        words[offset + 1] = Windows.word(cycle: segment.cycleStart, day: segment.tenantDay)
+    }
+
+    static func segment(_ words: Words, _ index: Int) -> HoldSegment {
+        let offset = segments + segmentWords * index
+        let windows = words[offset + amountsWords + 1]
+        return HoldSegment(
+            amounts: amounts(words, at: offset),
+            counters: UInt8(truncatingIfNeeded: words[offset] &>> 8),
+            dayStart: words.signed(offset + amountsWords), cycleStart: Windows.cycle(windows),
+            tenantDay: Windows.day(windows))
     }
 }
 

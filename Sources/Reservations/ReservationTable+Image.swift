@@ -9,55 +9,53 @@ extension ReservationTable {
     /// - Parameters:
     ///   - tenantText: a tenant's settings, encoded, by id.
     ///   - profileText: a profile's.
-    package func forEachImage<E: Error>(
+    package func forEachEntry<E: Error>(
         now: Int64, tenantText: (String) -> [UInt8], profileText: (String) -> [UInt8],
-        _ body: (borrowing RecordImage) throws(E) -> Void
+        _ body: (borrowing CheckpointEntry.Encoder) throws(E) -> Void
     ) throws(E) {
-        var image = RecordImage()
-        image.begin(.table, version: 0, time: now, tenant: 0)
-        image.append(latestGeneration)
-        image.seal()
-        try body(image)
+        var entry = CheckpointEntry.Encoder()
+        entry.table(latestGeneration: latestGeneration, time: now)
+        try body(entry)
         for tenant in 0..<min(tenantCount, capacity.tenants) {
             let cell = tenantCells[tenant]
             guard cell[TenantCell.head] != 0 else { continue }
-            let node = tenantNodes[Head(word: cell[TenantCell.head]).buffer]
-            let id = CellID.bytes(cell.advanced(CellID.firstWord), longIDs)
-            image.begin(.tenant, version: node[0], time: now, tenant: UInt32(tenant))
-            for word in 1..<16 { image.append(node[word]) }
-            image.append(tenantText(String(decoding: id, as: UTF8.self)))
-            image.seal()
-            try body(image)
+            var state = TenantState()
+            TenantNode.load(
+                tenantNodes[Head(word: cell[TenantCell.head]).buffer], into: &state)
+            entry.tenant(
+                UInt32(tenant), state, settings: tenantText(id(of: cell, CellID.firstWord)),
+                time: now)
+            try body(entry)
         }
         for profile in 0..<min(Int(counter(.profiles)[0]), capacity.profiles) {
             let cell = profileCells[profile]
             let head = Head(word: cell[ProfileCell.head])
             // Without a version it was never made.
             guard head.version != 0 else { continue }
-            let node = profileNodes[head.buffer]
-            let id = CellID.bytes(cell.advanced(CellID.firstWord), longIDs)
-            image.begin(
-                .profile, version: head.version, time: now,
-                tenant: UInt32(truncatingIfNeeded: cell[ProfileCell.tenant]))
-            image.append(UInt64(profile))
-            for word in 0..<5 { image.append(node[word]) }
-            image.append(profileText(String(decoding: id, as: UTF8.self)))
-            image.seal()
-            try body(image)
+            var state = ProfileState()
+            ProfileNode.load(profileNodes[head.buffer], into: &state)
+            entry.profile(
+                UInt32(profile), of: UInt32(truncatingIfNeeded: cell[ProfileCell.tenant]),
+                version: head.version, state,
+                settings: profileText(id(of: cell, CellID.firstWord)), time: now)
+            try body(entry)
         }
-        try forEachReservation(now: now, &image, body)
-        try keys.forEach(now: now, chunks: Int(counter(.keyChunks)[0])) { entry, chunk throws(E) in
+        try forEachReservation(now: now, &entry, body)
+        try keys.forEach(now: now, chunks: Int(counter(.keyChunks)[0])) { key, chunk throws(E) in
             // For whom it counts: number + 1; 0: for nobody.
             let owner = keyShares.owner(ofChunk: chunk).map { UInt32($0 + 1) } ?? 0
-            image.begin(.key, version: 0, time: now, tenant: owner)
-            for word in entry { image.append(word) }
-            image.seal()
-            try body(image)
+            entry.key(key, owner: owner, time: now)
+            try body(entry)
         }
     }
 
+    private func id(of cell: Words, _ place: Int) -> String {
+        String(decoding: CellID.bytes(cell.advanced(place), longIDs), as: UTF8.self)
+    }
+
     private func forEachReservation<E: Error>(
-        now: Int64, _ image: inout RecordImage, _ body: (borrowing RecordImage) throws(E) -> Void
+        now: Int64, _ entry: inout CheckpointEntry.Encoder,
+        _ body: (borrowing CheckpointEntry.Encoder) throws(E) -> Void
     ) throws(E) {
         for slot in 0..<min(Int(counter(.slots)[0]), slots.capacity) {
             let words = slots[slot]
@@ -71,17 +69,28 @@ extension ReservationTable {
             if isSettled, word.phase != .expiredCharged, let forgetTime, forgetTime < now {
                 continue
             }
-            image.begin(
-                .reservation, version: UInt64(slot), time: now,
-                tenant: UInt32(truncatingIfNeeded: words[Slot.subjects]))
-            image.append(word.word)
-            for index in Slot.subjects...Slot.cycleStart { image.append(words[index]) }
-            image.append(isSettled ? words[Slot.forgetting] : 0)
-            if let body = word.body {
-                for index in 0..<Body.words { image.append(bodies[body][index]) }
-            }
-            image.seal()
-            try body(image)
+            entry.reservation(
+                slot: UInt64(slot), of: UInt32(truncatingIfNeeded: words[Slot.subjects]),
+                state: word.word, stated: { words[Slot.subjects + $0] },
+                forgetting: isSettled ? words[Slot.forgetting] : 0,
+                limits: limits(ofHold: words, word),
+                body: word.body.map { body in (0..<Body.words).map { bodies[body][$0] } } ?? [],
+                time: now)
+            try body(entry)
+        }
+    }
+
+    /// The limits that a hold's segments are held in, 16 bits each: what their counters mean to every release.
+    private func limits(ofHold words: Words, _ word: SlotWord) -> UInt64 {
+        func limits(_ counters: UInt8) -> UInt64 {
+            UInt64(rules.limits(ofCounters: counters).rawValue)
+        }
+        guard let body = word.body, word.holdsBody else {
+            return limits(UInt8(truncatingIfNeeded: words[Slot.policy] &>> 32))
+        }
+        let count = min(Int(bodies[body][Body.segmentCount]), HoldState.maxSegments)
+        return (0..<count).reduce(0) {
+            $0 | limits(Body.segment(bodies[body], $1).counters) << UInt64(16 * $1)
         }
     }
 
@@ -95,98 +104,92 @@ extension ReservationTable {
 }
 
 extension Lane {
-    /// Takes an entry of a checkpoint over that is no tenant or profile. False: it makes no sense.
-    package func restore(_ kind: ImageKind, _ words: UnsafeBufferPointer<UInt64>, now: Int64)
-        -> Bool
-    {
-        switch kind {
-        case .table:
-            guard words.count == 5 else { return false }
-            let floor = table.counter(.generationFloor)
-            floor[0] = max(floor[0], min(words[4], ReservationID.lastGeneration))
-            return true
-        case .reservation: return restoreReservation(words)
-        case .key:
-            guard words.count == 15 else { return false }
-            let until = Int64(bitPattern: words[7])
-            if until < now { return true }
-            var stored = StoredAnswer(bits: words[8])
-            stored.reservationID = words[9]
-            stored.expiresAt = Int64(bitPattern: words[10])
-            for resource in 0..<4 {
-                stored.granted[resource] = Int64(bitPattern: words[11 + resource])
-            }
-            var key = KeyRequest()
-            key.hash = KeyHash(high: words[4], low: words[5])
-            key.content = words[6]
-            key.until = until
-            let owner = Int(truncatingIfNeeded: words[3] & 0xffff_ffff) - 1
-            if (0..<table.capacity.tenants).contains(owner) { key.tenant = owner }
-            own.pointee.replays = true
-            defer { own.pointee.replays = false }
-            guard remember(stored, &key, now: now) == nil else { return false }
-            table.keys.reveal(key.reference)
-            own.pointee.next.flags = 0
-            return true
-        default: return false
-        }
+    /// Raises the generation above which a process begins to what an entry says.
+    package func restore(latestGeneration: UInt64) {
+        let floor = table.counter(.generationFloor)
+        floor[0] = max(floor[0], min(latestGeneration, ReservationID.lastGeneration))
     }
 
     /// Takes a tenant over as it stood.
-    package func restoreTenant(
-        _ words: UnsafeBufferPointer<UInt64>, _ id: BorrowedBytes, schedule: UInt32
+    package func restore(
+        _ entry: borrowing CheckpointEntry.Tenant, _ id: BorrowedBytes, schedule: UInt32
     ) throws(TableError) {
-        guard words.count > 19, words[1] != 0 else {
-            throw .invalid("a tenant's entry is too short")
-        }
-        var state = TenantState()
-        state.version = words[1]
-        for index in 0..<4 {
-            state.committed[index] = Int64(bitPattern: words[4 + index])
-            state.held[index] = Int64(bitPattern: words[8 + index])
-            state.caps[index] = Int64(bitPattern: words[12 + index])
-        }
-        state.cycleStart = Int64(bitPattern: words[16])
-        state.cycleEnd = Int64(bitPattern: words[17])
-        state.flags = words[18]
+        var state = entry.state
         state.schedule = schedule
-        try placeAgain(id, state, at: Int(truncatingIfNeeded: words[3] & 0xffff_ffff))
+        try placeAgain(id, state, at: Int(entry.number))
     }
 
     /// Takes a profile over as it stood.
-    package func restoreProfile(
-        _ words: UnsafeBufferPointer<UInt64>, _ id: BorrowedBytes
+    package func restore(
+        _ entry: borrowing CheckpointEntry.Profile, _ id: BorrowedBytes
     ) throws(TableError) {
-        let tenant = Int(truncatingIfNeeded: words[3] & 0xffff_ffff)
-        guard words.count > 10, tenant < table.tenantCount,
-            words[4] < UInt64(table.profileCells.capacity)
-        else { throw .invalid("a profile's entry makes no sense") }
-        let profile = Int(words[4])
+        let (tenant, profile) = (Int(entry.tenant), Int(entry.number))
+        guard tenant < table.tenantCount else {
+            throw .invalid("a messaging profile of no tenant")
+        }
         try placeProfileAgain(id, at: profile, of: tenant)
         let cell = table.profileCells[profile]
         let buffer = Head(word: cell[ProfileCell.head]).buffer
-        for index in 0..<5 { table.profileNodes[buffer][index] = words[5 + index] }
-        cell[ProfileCell.head] = Head(version: max(1, words[1]), buffer: buffer).word
+        var state = entry.state
+        ProfileNode.store(&state, to: table.profileNodes[buffer])
+        cell[ProfileCell.head] = Head(version: max(1, entry.version), buffer: buffer).word
     }
 
-    private func restoreReservation(_ words: UnsafeBufferPointer<UInt64>) -> Bool {
-        let slot = Int(truncatingIfNeeded: words[1])
-        guard words.count >= 16, slot >= 0, slot < table.slots.capacity else { return false }
-        var word = SlotWord(word: words[4])
+    /// Takes a reservation over as it stood. False: it makes no sense, or there is no room for it.
+    package func restore(_ entry: CheckpointEntry.Reservation) -> Bool {
+        guard entry.slot < UInt64(table.slots.capacity) else { return false }
+        let slot = Int(entry.slot)
+        let limits = (0..<4).map {
+            LimitSet(rawValue: UInt16(truncatingIfNeeded: entry.limits &>> UInt64(16 * $0)))
+        }
+        let counters = limits.compactMap { table.rules.counters(of: $0) }
+        guard counters.count == limits.count else { return false }
+        var word = SlotWord(word: entry.state)
         if word.body != nil {
-            guard words.count == 16 + Body.words, let body = table.takeBody(steps) else {
+            guard entry.body.count == Body.words, let body = table.takeBody(steps) else {
                 return false
             }
-            for index in 0..<Body.words { table.bodies[body][index] = words[16 + index] }
+            for index in 0..<Body.words { table.bodies[body][index] = entry.body[index] }
+            if word.holdsBody {
+                for (index, counters) in counters.enumerated() {
+                    Body.setCounters(counters, of: index, table.bodies[body])
+                }
+            }
             word = word.replacingBody(body)
         }
         let own = table.slots[slot]
-        for index in Slot.subjects...Slot.cycleStart { own[index] = words[3 + index] }
-        own[Slot.forgetting] = words[15]
+        for index in 0..<CheckpointEntry.Reservation.statedWords {
+            own[Slot.subjects + index] = entry.stated[index]
+        }
+        own[Slot.policy] = own[Slot.policy] & ~(0xff << 32) | UInt64(counters[0]) << 32
+        own[Slot.forgetting] = entry.forgetting
         own[Slot.birth] = word.generation << 1 | 1
         own[Slot.state] = word.word
         table.noteUsed(slot, generation: word.generation)
         table.countSlot(1, of: Int(truncatingIfNeeded: own[Slot.subjects] & 0xffff_ffff))
+        return true
+    }
+
+    /// Takes a key over as it stood, unless it is over by `now`. False: there is no room for it.
+    package func restore(_ entry: borrowing CheckpointEntry.Key, now: Int64) -> Bool {
+        if entry.until < now { return true }
+        var stored = StoredAnswer(bits: entry.answer)
+        stored.reservationID = entry.reservationID
+        stored.expiresAt = entry.expiresAt
+        for (place, resource) in stored.granted.resources.prefix(4).enumerated() {
+            stored.granted[resource] = entry.granted[place]
+        }
+        var key = KeyRequest()
+        key.hash = KeyHash(high: entry.high, low: entry.low)
+        key.content = entry.content
+        key.until = entry.until
+        let owner = Int(entry.owner) - 1
+        if (0..<table.capacity.tenants).contains(owner) { key.tenant = owner }
+        own.pointee.replays = true
+        defer { own.pointee.replays = false }
+        guard remember(stored, &key, now: now) == nil else { return false }
+        table.keys.reveal(key.reference)
+        own.pointee.next.flags = 0
         return true
     }
 }

@@ -1,56 +1,13 @@
 package import Journal
 package import Limits
 
-/// The bounds of a table. Memory is reserved for all of it and used as it is needed.
-package struct TableCapacity: Sendable {
-    /// Tenants, at most 2^24 less the number of lanes.
-    package var tenants: Int
-    /// Messaging profiles, at most 2^24 less the number of lanes.
-    package var profiles: Int
-    /// Reservations that are open or remembered, at most 2^32 - 2; 128 bytes each.
-    package var reservations: Int
-    /// Reservations that were extended or committed with other amounts than held, at most 2^22 - 1; 256 bytes each.
-    package var bodies: Int
-    /// Idempotency keys that are remembered, 96 bytes each.
-    package var keys: Int
-    /// Lanes, each used by one thread at a time; at most 65 535.
-    package var lanes: Int
-    /// Milliseconds for which keys and settled reservations are remembered.
-    package var retention: Int64
-    /// Milliseconds that a reservation may live in all.
-    package var maxLife: Int64
-    /// 64-bit words of each lane's ring of records; 0: nothing is recorded.
-    package var ringWords: Int
-    /// Percent of the reservations, and of the keys, that a tenant may have when three quarters of all are in use
-    /// (`Lane+Shares`), 1 ... 100: for callers who are bound to tenants, and for the others. 100: no matter how many.
-    package var tenantShare = 10
-    package var unboundShare = 100
-    /// Holds that were charged at their expiry and are remembered for a day (`ChargedMemory`), at most; among the
-    /// reservations.
-    package var charged = 1_000_000
-
-    package init(
-        tenants: Int = 1_000_000, profiles: Int = 1_000_000, reservations: Int = 20_000_000,
-        bodies: Int = 4_000_000, keys: Int = 10_000_000, lanes: Int = 64,
-        retention: Int64 = 900_000, maxLife: Int64 = 86_400_000, ringWords: Int = 0
-    ) {
-        self.tenants = tenants
-        self.profiles = profiles
-        self.reservations = reservations
-        self.bodies = bodies
-        self.keys = keys
-        self.lanes = lanes
-        self.retention = retention
-        self.maxLife = maxLife
-        self.ringWords = ringWords
-    }
-}
-
-/// Where billing cycles come from. Asked only when a tenant's present cycle is over or its schedule was set anew.
-package protocol CycleSchedules: Sendable {
+/// Where a tenant's windows come from. Asked only when the present one is over or the schedule was set anew.
+package protocol WindowSchedules: Sendable {
     /// The cycle of a schedule that holds an instant. `notBefore` is the end of the tenant's present cycle, or nil:
     /// the new one starts there or later (semantics §2). All Unix milliseconds.
     func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow
+    /// The day, in the schedule's time zone, that holds an instant; the rest as above.
+    func day(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow
 }
 
 /// The lock-free table of tenants, messaging profiles, reservations and idempotency keys.
@@ -93,7 +50,7 @@ package final class ReservationTable: @unchecked Sendable {
     package let capacity: TableCapacity
     let rules = LimitRules()
     let secret: HashSecret
-    let schedules: any CycleSchedules
+    let schedules: any WindowSchedules
     /// Where lanes put their records, one for each lane; empty: nothing is recorded.
     package let rings: [RecordRing]
 
@@ -146,7 +103,7 @@ package final class ReservationTable: @unchecked Sendable {
 
     /// Reserves the address space. Fails when the system refuses it or a bound is out of range.
     package init(
-        capacity: TableCapacity, schedules: any CycleSchedules,
+        capacity: TableCapacity, schedules: any WindowSchedules,
         secret: HashSecret = .random()
     ) throws(TableError) {
         let buffers = Head.maxBuffers - capacity.lanes

@@ -1,3 +1,5 @@
+public import Limits
+
 /// What a table's bounds cost and sustain, for the line that the start prints.
 extension TableCapacity {
     /// Memory of one kind of record: address space that is reserved at start and backed as it is used.
@@ -57,7 +59,7 @@ extension TableCapacity {
 
 extension TableCapacity: CustomStringConvertible {
     /// For example: `reservations 20000000 (2.4 GiB, 22222/s), …; remembered for 900 s`.
-    package var description: String {
+    public var description: String {
         let rates = [
             "reservations": reservationsPerSecond, "bodies": bodiesPerSecond, "keys": keysPerSecond,
         ]

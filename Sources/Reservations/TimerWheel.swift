@@ -1,3 +1,5 @@
+import Limits
+
 /// Chunks of timer entries, shared by the wheels of all lanes.
 enum TimerChunk: RecordLayout {
     static let words = 64

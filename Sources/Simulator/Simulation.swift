@@ -519,7 +519,7 @@ package struct Simulation {
     /// What a limit allows, as the client knows it; nil: any use.
     private static func cap(_ kind: LimitKind, of tenant: Int) -> Int64? {
         kind == .profileDailySpend
-            ? profile.dailySpendLimitNanos : tenants[tenant].limits.cap(kind.row.resource)
+            ? profile.dailySpendLimitNanos : tenants[tenant].limits[kind]
     }
 
     /// Reads what a tenant and its profile have in use, and holds it against the caps. nil: there is no room to tell.

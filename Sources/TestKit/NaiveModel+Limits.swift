@@ -44,7 +44,7 @@ extension NaiveModel {
         if limit.kind == .profileDailySpend {
             return profiles[limit.subject]?.settings.dailySpendLimitNanos
         }
-        return tenants[limit.subject]?.settings.limits.cap(Self.resource(of: limit.kind))
+        return tenants[limit.subject]?.settings.limits[limit.kind]
     }
 
     /// Only a profile's limit can be disabled.

@@ -218,10 +218,7 @@ package struct NaiveModel: Sendable {
         let isPercentChanged =
             old.settings.limits.alertThresholdPercent != settings.limits.alertThresholdPercent
         for kind in Self.tenantLimits {
-            let resource = Self.resource(of: kind)
-            if isPercentChanged
-                || old.settings.limits.cap(resource) != settings.limits.cap(resource)
-            {
+            if isPercentChanged || old.settings.limits[kind] != settings.limits[kind] {
                 rearm(LimitReference(kind: kind, subject: settings.id))
             }
         }

@@ -86,7 +86,7 @@ package struct OperationGenerator: Sendable {
     private mutating func amount(of resource: Resource) -> Int64 {
         if chance(8) { return 0 }
         // Never of a count: no rollover would make room again.
-        if options.hasHugeAmounts && resource.isCount == false && chance(1) {
+        if options.hasHugeAmounts && resource.mayShrink == false && chance(1) {
             return pick([Int64.max, Int64.max - 5, 1 << 62])
         }
         return Int64.random(in: 1...12, using: &random)

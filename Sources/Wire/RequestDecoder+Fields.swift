@@ -225,10 +225,9 @@ extension RequestDecoder {
                 report(
                     .badField, field().amount, "The amount must not be negative",
                     position: position)
-            } else if !resource.isCount {
+            } else if !resource.mayShrink {
                 report(
-                    .badField, field().amount,
-                    "Only extensions and DIDs may have a negative amount", position: position)
+                    .badField, field().amount, Resource.shrinkingDetail, position: position)
             } else if quantity.amount == .min {
                 // Its magnitude is no Int64, and no count can hold it.
                 report(

@@ -143,7 +143,7 @@ struct EngineSubject: ModelSubject {
             tenants = replayer.tenants
             profiles = replayer.profiles
         }
-        #expect(played.records == journal.count && played.dropped == 0 && played.known == 0)
+        #expect(played.records == journal.count && played.dropped == 0 && played.duplicates == 0)
         if foldsJournal {
             // The next restart begins with a checkpoint: what stands now, instead of how it came about.
             log.journal = []
@@ -152,7 +152,7 @@ struct EngineSubject: ModelSubject {
                 (replayer) throws(EngineError) in
                 replayer.tenants = tenants
                 replayer.profiles = profiles
-                replayer.forEachImage(
+                replayer.forEachEntry(
                     now: EngineTime(windows: replayer.now, lives: replayer.now)
                 ) { log.journal.append(Array($0)) }
             }

@@ -302,10 +302,12 @@ import Testing
     }
 
     private static let unknown: [(words: [UInt64], says: String)] = [
-        (record(kind: 16, format: 3, words: 6), "in format 3, newer than 2; start the release"),
-        (record(kind: 128, format: 4, words: 5), "in format 4, newer than 2; start the release"),
-        (record(kind: 99, format: 2, words: 6), "of kind 99, which"),
-        (record(kind: 16, format: 2, words: 5), "do not add up"),
+        (record(kind: 16, format: 4, words: 6), "in format 4, newer than 3; start the release"),
+        (record(kind: 128, format: 5, words: 5), "in format 5, newer than 3; start the release"),
+        (record(kind: 16, format: 2, words: 6), "in format 2, which this release does not read"),
+        (record(kind: 128, format: 1, words: 6), "`tollgate export`"),
+        (record(kind: 99, format: 3, words: 6), "of kind 99, which"),
+        (record(kind: 16, format: 3, words: 5), "do not add up"),
     ]
 
     @Test(arguments: unknown.indices)
@@ -336,7 +338,7 @@ import Testing
         try Self.open(disk).engine.close()
         let id = try #require(try JournalReader.id(disk))
         let writer = try CheckpointWriter(disk, id: id, number: 1, epoch: 0, sequence: 0)
-        for words in [Self.record(kind: 128, format: 2, words: 5), words] {
+        for words in [Self.record(kind: 128, format: 3, words: 5), words] {
             try words.withUnsafeBufferPointer { _ = try writer.append($0) }
         }
         _ = try writer.finish()

@@ -90,7 +90,7 @@ import Testing
         let twice = try Self.played([
             [records.first, records.third, records.second, records.third, records.second]
         ])
-        #expect(twice.state == inOrder.state && twice.statistics.known == 2)
+        #expect(twice.state == inOrder.state && twice.statistics.duplicates == 2)
     }
 
     @Test func aGapEndsWhatWasNotAcknowledged() throws {
@@ -98,7 +98,7 @@ import Testing
         let expected = try Self.played([[records.first, records.otherSecond]])
         let gap = try Self.played([[records.first, records.third], [records.otherSecond]])
         #expect(gap.state == expected.state)
-        #expect(gap.statistics.dropped == 1 && gap.statistics.known == 0)
+        #expect(gap.statistics.dropped == 1 && gap.statistics.duplicates == 0)
         #expect(gap.statistics.records == 3)
         // It is gone for good: its version is another record's.
         let all = try Self.played([[records.first, records.second, records.third]])
@@ -111,7 +111,7 @@ import Testing
         var images: [[UInt64]] = []
         try Self.makeEngine().recover(now: Self.now) { (replayer) throws(EngineError) in
             try Self.play([records.first, records.third], &replayer)
-            replayer.forEachImage(
+            replayer.forEachEntry(
                 now: EngineTime(windows: Self.now, lives: Self.now)
             ) { images.append(Array($0)) }
         }

@@ -191,7 +191,7 @@ struct RenderingTests {
         #expect(tenant.limits.map(\.state) == ["near", "", "", ""])
         #expect(tenant.limits[0].text == "$85.00 used · 85 %" && tenant.limits[0].share == "85")
         // As the page has it before the first message.
-        let cells = row.limitFields(titles: [:])
+        let cells = row.limitFields()
         for (cell, limit) in zip(cells, tenant.limits) {
             #expect(cell["limit"] as? String == limit.limit)
             #expect(cell["text"] as? String == limit.text && cell["cap"] as? String == limit.cap)

@@ -71,9 +71,9 @@ import Testing
         #expect(after.audit.first?.reference == "behind the file")
         #expect(after.events.dropFirst() == before.events[...])
         #expect(after.deliveries.count == before.deliveries.count + 1)
-        let spent = before.days["bravo"]?.reduce(0) { $0 + $1.committed.spendNanos }
+        let spent = before.days["bravo"]?.reduce(0) { $0 + $1.committed[.spend] }
         #expect(
-            after.days["bravo"]?.reduce(0) { $0 + $1.committed.spendNanos } == (spent ?? 0) + 7)
+            after.days["bravo"]?.reduce(0) { $0 + $1.committed[.spend] } == (spent ?? 0) + 7)
         #expect(after.days["alpha"] == before.days["alpha"])
         try await expectAgreement(service)
     }
@@ -134,6 +134,29 @@ import Testing
         }
         try await expectOnlyWhatCame(after: before.inFirstVersion)
         #expect(notices.texts.contains { $0.contains("was damaged") })
+    }
+
+    /// A file that was made before a limit and a resource were added has no columns for them.
+    @Test func filesOfFewerLimitsKeepTheirHistory() async throws {
+        try live()
+        let before = try await Shown(service)
+        #expect(before.audit.count > 25 && before.events.count > 20 && !before.days.isEmpty)
+        try goOn()
+        try service.restart {
+            try Self.change(
+                $0,
+                """
+                ALTER TABLE tenant_state DROP COLUMN tenant_dids;
+                ALTER TABLE usage_daily DROP COLUMN dids;
+                ALTER TABLE growth DROP COLUMN dids
+                """)
+        }
+        try await expectOnlyWhatCame(after: before)
+        #expect(notices.texts.contains { $0.contains("fewer limits or resources") })
+        // The next start finds nothing to do.
+        let count = notices.texts.count
+        try service.restart()
+        #expect(notices.texts.count == count)
     }
 
     /// A state that makes no sense, or one that the journal does not go on from.

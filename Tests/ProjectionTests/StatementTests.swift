@@ -125,7 +125,7 @@ import Testing
         let missing = StandingStatement.all.filter { !seen.all.contains($0.sql) }.map(\.name)
         #expect(
             Set(missing).isSubset(of: [
-                "write waiting", "forget waiting", "next recipient", "redirect", "end cycle",
+                "write waiting", "forget waiting", "next recipient", "redirect", "end window",
                 "any tenant", "any setting", "has job", "pass over audits", "pass over events",
                 "count audits", "count events",
                 "give up", "write job", "forget attempts", "write growth", "forget growth",

@@ -13,7 +13,8 @@ import Testing
     private func usage(_ world: World) -> (committed: [Int64], held: [Int64]) {
         _ = world.lanes[2].open(0)
         let tenant = world.lanes[2].own.pointee.subjects.tenant
-        return ((0..<4).map { tenant.committed[$0] }, (0..<4).map { tenant.held[$0] })
+        let counters = 0..<LimitKind.counterCount
+        return (counters.map { tenant.committed[$0] }, counters.map { tenant.held[$0] })
     }
 
     @Test(arguments: [TenantStatus.suspended, .closed])

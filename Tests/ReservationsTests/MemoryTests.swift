@@ -136,7 +136,7 @@ import Testing
         var answer = CommitAnswer()
         let command = CommitCommand(reservationID: id)
         #expect(lane.commit(command, now: world.now, answer: &answer) == nil)
-        #expect(answer.committed.spendNanos == 101)
+        #expect(answer.committed[.spend] == 101)
     }
 
     @Test func newTenantsAndProfilesAreBounded() throws {

@@ -112,10 +112,10 @@ struct TableTests {
         let row = try JSONReader.parse(
             #"{"limits":[{"limit":"tenant_monthly_spend","cap":"500.00","committed":"12.50","held":"0.004"},{"limit":"tenant_monthly_minutes","cap":60000,"cap_minutes":1000,"committed":61,"held":0},{"limit":"tenant_dids","cap":null,"committed":3,"held":1}]}"#
                 .utf8)
-        #expect(LimitCell.text(row, "tenant_monthly_spend") == .string("12.504 / 500.00"))
-        #expect(LimitCell.text(row, "tenant_monthly_minutes") == .string("2 / 1000"))
-        #expect(LimitCell.text(row, "tenant_dids") == .string("4"))
-        #expect(LimitCell.text(row, "tenant_extensions") == nil)
+        #expect(LimitCell.text(row, LimitKind.tenantMonthlySpend.row) == .string("12.504 / 500.00"))
+        #expect(LimitCell.text(row, LimitKind.tenantMonthlyMinutes.row) == .string("2 / 1000"))
+        #expect(LimitCell.text(row, LimitKind.tenantDIDs.row) == .string("4"))
+        #expect(LimitCell.text(row, LimitKind.tenantExtensions.row) == nil)
     }
 }
 

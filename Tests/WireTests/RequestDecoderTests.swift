@@ -34,12 +34,12 @@ struct RequestDecoderTests {
             #expect(command.profileID.count == 64)
             #expect(command.action == .charge)
             #expect(command.amounts.present == 0b1111)
-            #expect(command.amounts.spendNanos == 0)
-            #expect(command.amounts.extensions == 2)
-            #expect(command.amounts.dids == 3)
-            #expect(command.amounts.callSeconds == .max)
-            #expect(command.minimums.callSeconds == .max)
-            #expect(command.minimums.dids == 2)
+            #expect(command.amounts[.spend] == 0)
+            #expect(command.amounts[.extensions] == 2)
+            #expect(command.amounts[.dids] == 3)
+            #expect(command.amounts[.callSeconds] == .max)
+            #expect(command.minimums[.callSeconds] == .max)
+            #expect(command.minimums[.dids] == 2)
             #expect(text(command.idempotencyKey) == key)
             #expect(command.ttlMilliseconds == 86_400_000)
             #expect(command.mode == .partial)
@@ -92,8 +92,8 @@ struct RequestDecoderTests {
                 + ProtoBytes.bytes(4, ProtoBytes.quantity(3, -Int64.max)))
         try message.withUnsafeBytes { bytes in
             let amounts = try decoder.record(bytes).get().amounts
-            #expect(amounts.extensions == -5)
-            #expect(amounts.dids == -Int64.max)
+            #expect(amounts[.extensions] == -5)
+            #expect(amounts[.dids] == -Int64.max)
         }
         let commit = RequestKind.commit.replacing(2, ProtoBytes.bytes(2, ProtoBytes.quantity(4, 0)))
         try commit.withUnsafeBytes { bytes in
@@ -137,7 +137,7 @@ struct RequestDecoderTests {
             #expect(decoder.batchEntry(1).failure?.location == "/tenant_id")
             #expect(decoder.violations.count == 1)
             let last = try decoder.batchEntry(2).get()
-            #expect(last.amounts.spendNanos == 4_000_000)
+            #expect(last.amounts[.spend] == 4_000_000)
             #expect(decoder.violations.isEmpty)
             #expect(text(first.tenantID) == "acme")
         }

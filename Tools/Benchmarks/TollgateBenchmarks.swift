@@ -87,7 +87,7 @@ struct CoreCommand: ParsableCommand {
                 &subjects, action: .charge, amounts: Amounts(.spend, 1), minimums: Amounts(),
                 mode: .reserve, rules, answer: &answer, transition: &transition,
                 evaluated: &evaluated)
-            transition.apply(to: &subjects.tenant, &subjects.profile)
+            transition.apply(to: &subjects.tenant, &subjects.profile, rules)
         }
         precondition(subjects.tenant.held[0] == Int64(rounds.calls), "every call was admitted")
     }

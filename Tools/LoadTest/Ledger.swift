@@ -257,7 +257,10 @@ struct Ledger {
     private func name(_ subject: Subject) -> String {
         switch subject {
         case .tenant(let tenant, let resource):
-            return "tenant \(population.tenantID(tenant)), \(LimitKind.tenant(resource).row.name)"
+            let row = LimitKind.catalogue.first {
+                $0.subject == .tenant && $0.resource.index == resource
+            }
+            return "tenant \(population.tenantID(tenant)), \(row?.name ?? "?")"
         case .profile(let profile):
             let each = population.profilesPerTenant
             let id = population.profileID(profile / each, profile % each)

@@ -1,6 +1,7 @@
 import Access
 import HTTPTypes
 import Hummingbird
+import Limits
 
 /// The OpenAPI 3.1 document: made of the routes, so that it forgets none and invents none.
 enum OpenAPIDocument {
@@ -38,7 +39,7 @@ enum OpenAPIDocument {
         + "once, each with a `source`. A change is in force for every decision that starts after its answer."
 
     static let tags: [(String, String)] = [
-        ("Messaging profiles", "Profiles and their daily spend limits"),
+        ("Messaging profiles", "Profiles and their \(LimitSubject.profileLimit.words.phrase)s"),
         ("Tenants", "Tenants, their limits and their status"),
         ("Usage", "What is used, now and by day"),
         ("Data plane", "Decisions, as over gRPC"),

@@ -112,7 +112,9 @@ enum Operations {
         "reinstateTenant", "Reinstates a tenant", tenants, .one("Tenant")
     ).taking("StatusChange", required: false, ["reason": "paid"])
     static let setCounts = Operation(
-        "setTenantCounts", "Sets the counts of extensions and DIDs to what they are", tenants,
+        "setTenantCounts",
+        "Sets the counts of \(Resource.standing.map(\.plural).listed("and")) to what they are",
+        tenants,
         .one("Usage")
     ).taking("Counts", ["extensions": 12, "dids": 3])
     static let getDefaults = one(

@@ -14,12 +14,21 @@ extension Schemas {
             "time_zone": Schema.text(1...64, "An IANA zone"), "disclose_limits": Schema.flag,
         ]
     private static let profileFields: JSON =
-        [
-            "name": Schema.text(1...256), "daily_spend_limit": Schema.orNull(Schema.money),
-            "daily_spend_limit_enabled": Schema.flag,
+        ["name": Schema.text(1...256)] + profileCap + [
             "webhook_url": Schema.orNull(Schema.text(0...1_024)),
             "webhook_failover_url": Schema.orNull(Schema.text(0...1_024)),
         ] + vendorFields
+    /// Amounts by resource.
+    ///
+    /// - Parameter count: the schema of what is not money.
+    private static func amounts(_ count: (ResourceRow) -> JSON) -> JSON {
+        Schema.request(
+            .object(
+                Resource.catalogue.map { row in
+                    JSON.Member(
+                        name: row.name, value: row.unit == .amount ? Schema.money : count(row))
+                }))
+    }
     private static let webhookFields: JSON = [
         "url": Schema.text(1...1_024), "failover_url": Schema.orNull(Schema.text(0...1_024)),
         "description": Schema.text(0...256), "enabled": Schema.flag, "event_types": eventTypes,
@@ -28,14 +37,10 @@ extension Schemas {
         "address": Schema.text(3...254), "name": Schema.text(0...256), "enabled": Schema.flag,
         "event_types": eventTypes,
     ]
-    private static let quantities = Schema.request([
-        "spend": Schema.money, "extensions": Schema.count, "dids": Schema.count,
-        "call_seconds": Schema.count,
-    ])
-    private static let changes = Schema.request([
-        "spend": Schema.money, "extensions": Schema.integer(-Int64.max...Int64.max),
-        "dids": Schema.integer(-Int64.max...Int64.max), "call_seconds": Schema.count,
-    ])
+    private static let quantities = amounts { _ in Schema.count }
+    private static let changes = amounts {
+        $0.nature == .standing ? Schema.integer(-Int64.max...Int64.max) : Schema.count
+    }
     private static let ttl: JSON = [
         "anyOf": [["const": 0], Schema.integer(1_000...86_400_000), ["type": "null"]],
         "description": "Life of the hold in milliseconds; 0: the method's own",
@@ -67,9 +72,10 @@ extension Schemas {
         ("StatusChange", Schema.request(["reason": Schema.text(0...512)])),
         (
             "Counts",
-            Schema.request([
-                "extensions": Schema.count, "dids": Schema.count, "reference": reference,
-            ]) + ["minProperties": 1]
+            Schema.request(
+                .object(
+                    Resource.standing.map { JSON.Member(name: $0.name, value: Schema.count) })
+                    + ["reference": reference]) + ["minProperties": 1]
         ),
         ("Empty", Schema.request([:])),
         (

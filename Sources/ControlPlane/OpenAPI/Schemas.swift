@@ -22,7 +22,7 @@ enum Schemas {
                     "errors": Schema.list(Schema.ref("Error")),
                     "meta": ["type": "object"],
                 ], except: ["meta"],
-                example: APIError(ErrorKind(.profileSpendLimit)).json)
+                example: APIError(ErrorKind(LimitSubject.profileLimit.error)).json)
         ),
         (
             "Error",
@@ -35,7 +35,9 @@ enum Schemas {
                         "properties": ["pointer": Schema.string, "parameter": Schema.string],
                     ],
                 ], except: ["source"],
-                example: ErrorEntry(.badField, source: .pointer("/daily_spend_limit")).json)
+                example: ErrorEntry(
+                    .badField, source: .pointer("/\(LimitSubject.profileLimit.cap.name)")
+                ).json)
         ),
         (
             "PageMeta",
@@ -57,10 +59,12 @@ enum Schemas {
             "Amounts",
             [
                 "type": "object", "description": "Amounts by resource",
-                "properties": [
-                    "spend": Schema.amount, "extensions": ["type": "integer"],
-                    "dids": ["type": "integer"], "call_seconds": ["type": "integer"],
-                ],
+                "properties": .object(
+                    Resource.catalogue.map { row in
+                        JSON.Member(
+                            name: row.name,
+                            value: row.unit == .amount ? Schema.amount : ["type": "integer"])
+                    }),
             ]
         ),
         (
@@ -77,7 +81,8 @@ enum Schemas {
                 except: ["cap_minutes", "cap_hidden", "window_start", "resets_at", "blocking"],
                 example: LimitView(
                     LimitUsage(
-                        kind: .profileDailySpend, cap: 10_000_000, committed: 0, held: 4_000_000,
+                        kind: LimitSubject.profileLimit.kind, cap: 10_000_000, committed: 0,
+                        held: 4_000_000,
                         windowStart: day, resetsAt: day + 86_400_000), subjectID: "promo"
                 ).json())
         ),
@@ -102,6 +107,15 @@ enum Schemas {
             "alert_threshold": Schema.integer(1...100), "auto_suspend": Schema.flag,
         ]
 
+    /// The cap of a profile's limit, and what switches it on.
+    static let profileCap: JSON = {
+        let cap = LimitSubject.profileLimit.cap
+        return .object([
+            JSON.Member(name: cap.name, value: Schema.orNull(Schema.money)),
+            JSON.Member(name: cap.toggleName, value: Schema.flag),
+        ])
+    }()
+
     private static let profile: ProfileSettings = {
         var profile = ProfileSettings(
             id: "3fa85f64-5717-4562-b3fc-2c963f66afa6", tenantID: "acme", name: "Promotions",
@@ -121,7 +135,7 @@ enum Schemas {
         tenantID: "acme", tenantName: "ACME Telephony", profileID: profile.id,
         profileName: profile.name,
         limit: LimitReading(
-            name: "profile_daily_spend", cap: 10_000_000, committed: 20_000_000, held: 0,
+            name: LimitSubject.profileLimit.name, cap: 10_000_000, committed: 20_000_000, held: 0,
             asked: 0, percent: 80, windowStart: day, resetsAt: day + 86_400_000))
 
     private static let delivery = DeliveryRow(
@@ -172,9 +186,7 @@ enum Schemas {
                     "tenant_id": Schema.string, "name": Schema.string,
                     "webhook_url": Schema.orNull(Schema.string),
                     "webhook_failover_url": Schema.orNull(Schema.string),
-                    "daily_spend_limit": Schema.orNull(Schema.money),
-                    "daily_spend_limit_enabled": Schema.flag,
-                ] + vendorFields + dates, example: Profiles.json(profile))
+                ] + profileCap + vendorFields + dates, example: Profiles.json(profile))
         ),
         (
             "Tenant",

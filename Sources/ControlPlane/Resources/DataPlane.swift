@@ -3,7 +3,6 @@ import Engine
 import HTTPTypes
 import Hummingbird
 import Limits
-import Reservations
 
 /// The data plane as JSON, beside gRPC: the same commands, the same answers, one space of idempotency keys.
 struct DataPlane: Sendable {
@@ -289,9 +288,9 @@ struct DataPlane: Sendable {
         }
         let before = body.findings.entries.count
         for resource in Resource.allCases where object.has(resource.name) {
-            let lowest: Int64 = allowsNegativeCounts && resource.isCount ? -Int64.max : 0
+            let lowest: Int64 = allowsNegativeCounts && resource.mayShrink ? -Int64.max : 0
             let amount =
-                resource == .spend
+                resource.unit == .amount
                 ? object.money(resource.name) : object.integer(resource.name, lowest...Int64.max)
             if let amount = amount.value { amounts.set(resource.index, amount) }
         }

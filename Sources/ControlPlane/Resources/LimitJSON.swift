@@ -6,7 +6,7 @@ import Projection
 extension Resource {
     /// Money as a decimal text, counts and seconds as numbers.
     func json(_ amount: Int64) -> JSON {
-        self == .spend ? .string(Money.format(amount)) : .integer(amount)
+        unit == .amount ? .string(Money.format(amount)) : .integer(amount)
     }
 }
 
@@ -64,7 +64,7 @@ struct LimitView {
         add("limit", .string(row.name))
         add("subject_id", .string(subjectID))
         add("cap", isShown ? cap.map(amount) ?? .null : .null)
-        if isShown, row.kind == .tenantMonthlyMinutes {
+        if isShown, row.cap.unit == .minutes {
             add("cap_minutes", cap.map { .integer($0 / 60) } ?? .null)
         }
         if !isShown { add("cap_hidden", true) }

@@ -6,7 +6,6 @@ import Hummingbird
 import Limits
 import Notifications
 import Projection
-import Reservations
 
 /// `/v2/messaging_profiles`, and the singular path of the seed's page.
 struct Profiles: Sendable {
@@ -165,16 +164,15 @@ struct Profiles: Sendable {
     /// known.
     private func read(_ body: BodyReader, into profile: inout ProfileSettings) -> [String] {
         profile.name = body.text("name", bytes: 1...256).value ?? profile.name
-        profile.dailySpendLimitNanos = body.money("daily_spend_limit", nullable: true)
+        let cap = LimitSubject.profileLimit.cap
+        profile.dailySpendLimitNanos = body.money(cap.name, nullable: true)
             .or(profile.dailySpendLimitNanos)
         profile.dailySpendLimitEnabled =
-            body.flag("daily_spend_limit_enabled").value ?? profile.dailySpendLimitEnabled
+            body.flag(cap.toggleName).value ?? profile.dailySpendLimitEnabled
         if profile.dailySpendLimitEnabled, profile.dailySpendLimitNanos == nil,
             body.findings.entries.isEmpty
         {
-            body.note(
-                .missingField, "daily_spend_limit",
-                "An enabled limit needs a daily_spend_limit")
+            body.note(.missingField, cap.name, "An enabled limit needs a \(cap.name)")
         }
         profile.webhookURL = url(body, "webhook_url", or: profile.webhookURL)
         profile.webhookFailoverURL = url(
@@ -207,10 +205,12 @@ struct Profiles: Sendable {
             "webhook_url": .nonEmpty(profile.webhookURL),
             "webhook_failover_url": .nonEmpty(profile.webhookFailoverURL),
         ]
-        let limits: JSON = [
-            "daily_spend_limit": .text(profile.dailySpendLimitNanos.map { Money.format($0) }),
-            "daily_spend_limit_enabled": .bool(profile.dailySpendLimitEnabled),
-        ]
+        let cap = LimitSubject.profileLimit.cap
+        let limits: JSON = .object([
+            JSON.Member(
+                name: cap.name, value: .text(profile.dailySpendLimitNanos.map(cap.text))),
+            JSON.Member(name: cap.toggleName, value: .bool(profile.dailySpendLimitEnabled)),
+        ])
         let dates: JSON = [
             "created_at": Instant.json(profile.revision.createdAt),
             "updated_at": Instant.json(profile.revision.updatedAt),

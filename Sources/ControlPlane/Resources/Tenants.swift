@@ -5,7 +5,6 @@ import HTTPTypes
 import Hummingbird
 import Limits
 import Projection
-import Reservations
 
 /// `/v2/tenants`
 struct Tenants: Sendable {
@@ -140,16 +139,17 @@ struct Tenants: Sendable {
     func setCounts(_ exchange: Exchange) async throws -> Reply {
         let body = try exchange.bodyReader()
         var request = RecordRequest()
-        for resource in Resource.allCases where resource.isCount {
-            if let count = body.integer(resource.name, 0...Int64.max).value {
-                request.amounts.set(resource.index, count)
+        for row in Resource.standing {
+            if let count = body.integer(row.name, 0...Int64.max).value {
+                request.amounts.set(row.resource.index, count)
             }
         }
         request.reference = body.text("reference", bytes: 0...64, nullable: true).value
         body.finish()
         if request.amounts.isEmpty, body.findings.entries.isEmpty {
             body.findings.note(
-                .missingField, .pointer(""), "At least one of extensions and dids is required")
+                .missingField, .pointer(""),
+                "At least one of \(Resource.standing.map(\.name).listed("and")) is required")
         }
         try body.findings.check()
         request.tenantID = try tenant(exchange.id).id

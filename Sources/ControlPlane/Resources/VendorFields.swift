@@ -42,15 +42,16 @@ enum VendorFields {
     /// Bytes that the kept fields may have together.
     static let maximumBytes = 3_072
 
+    private static let cap = LimitSubject.profileLimit.cap
+
     /// What a messaging profile has besides, and words that no other field may use: a limit with a slip in its name must
     /// not pass for one that was set.
     private static let known = Resemblance(
         table.map(\.name) + [
-            "record_type", "id", "tenant_id", "name", "daily_spend_limit",
-            "daily_spend_limit_enabled", "webhook_url", "webhook_failover_url", "created_at",
-            "updated_at", "v1_secret",
+            "record_type", "id", "tenant_id", "name", cap.name, cap.toggleName, "webhook_url",
+            "webhook_failover_url", "created_at", "updated_at", "v1_secret",
         ], words: ["daily", "spend", "spending", "limit", "cap", "budget"],
-        meant: "daily_spend_limit")
+        meant: cap.name)
 
     /// The kept fields with those of the body in their places, as they are kept. To be called when all other fields have
     /// been asked for: what is left and resembles none that is known is the vendor's of a later day, and kept too.

@@ -4,6 +4,7 @@ import Events
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Limits
 import Notifications
 import Projection
 
@@ -195,7 +196,8 @@ struct Deliveries: Sendable {
             id: exchange.newID(), kind: .profileLimitReached, occurredAt: now,
             tenantID: "test", tenantName: "Test", profileID: "test", profileName: "Test",
             limit: LimitReading(
-                name: "profile_daily_spend", cap: 10_000_000, committed: 20_000_000, held: 0,
+                name: LimitSubject.profileLimit.name, cap: 10_000_000, committed: 20_000_000,
+                held: 0,
                 asked: 0, percent: 80, windowStart: day, resetsAt: day + Usage.day),
             reason: "")
     }

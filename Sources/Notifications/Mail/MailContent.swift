@@ -58,14 +58,13 @@ private struct Words {
 
     /// As the partner guide says it.
     private var cap: String {
-        switch row?.kind {
-        case .profileDailySpend: "daily spend limit"
-        case .tenantMonthlySpend: "monthly spend cap"
-        case .tenantExtensions: "extension cap"
-        case .tenantDIDs: "DID cap"
-        case .tenantMonthlyMinutes: "monthly minute cap"
-        case nil: limit.map { MailText.line($0.name) } ?? "cap"
-        }
+        row?.words.phrase ?? limit.map { MailText.line($0.name) } ?? "cap"
+    }
+
+    /// Of an event about a profile: the row of its limit.
+    private var subjectRow: LimitRow {
+        if let row, row.subject != .tenant { return row }
+        return LimitSubject.profileLimit
     }
 
     // MARK: What happened
@@ -88,12 +87,13 @@ private struct Words {
         case .tenantReinstated: return "Tenant \(tenant) has been reinstated."
         case .profileThresholdReached:
             return """
-                Messaging profile \(profile) of tenant \(tenant) has hit \(percent)% of its \
-                daily spend limit.
+                \(subjectRow.subject.title) \(profile) of tenant \(tenant) has hit \(percent)% of its \
+                \(subjectRow.words.phrase).
                 """
         case .profileLimitReached:
             return """
-                Messaging profile \(profile) of tenant \(tenant) has reached its daily spend limit.
+                \(subjectRow.subject.title) \(profile) of tenant \(tenant) has reached its \
+                \(subjectRow.words.phrase).
                 """
         }
     }
@@ -101,13 +101,13 @@ private struct Words {
     /// Whose limit it is.
     private var owner: String {
         event.profileID.isEmpty
-            ? "tenant \(tenant)" : "messaging profile \(profile) of tenant \(tenant)"
+            ? "tenant \(tenant)" : "\(subjectRow.subject.noun) \(profile) of tenant \(tenant)"
     }
 
     /// Asked, used, cap.
     private var refusal: String {
         guard let limit else { return "A request of \(owner) was refused." }
-        let resource = row?.resource ?? .extensions
+        let resource = row?.resource
         return """
             A request of \(owner) was refused: it asked for \(MailText.amount(limit.asked, resource)), and \
             \(MailText.amount(limit.committed, resource)) of the \(cap) of \
@@ -133,11 +133,11 @@ private struct Words {
         }
         add("Tenant", named(event.tenantName, event.tenantID))
         if !event.profileID.isEmpty {
-            add("Messaging profile", named(event.profileName, event.profileID))
+            add(subjectRow.subject.title, named(event.profileName, event.profileID))
         }
         if !event.reason.isEmpty { add("Reason", MailText.line(event.reason)) }
         guard let limit else { return facts }
-        let resource = row?.resource ?? .extensions
+        let resource = row?.resource
         let share = MailText.percent(limit.committed, of: limit.cap).map { " (\($0)%)" } ?? ""
         add("Limit", cap)
         add("Cap", MailText.amount(limit.cap, resource))
@@ -164,7 +164,9 @@ private struct Words {
     // MARK: What comes of it
 
     private var isCount: Bool { row?.window == .standing }
-    private var things: String { row?.kind == .tenantDIDs ? "DID" : "extension" }
+    /// What is counted, one and several.
+    private var thing: String { row?.resource.row.singular ?? "" }
+    private var things: String { row?.resource.row.plural ?? "" }
 
     var consequences: [String] {
         switch event.occasion {
@@ -186,7 +188,7 @@ private struct Words {
     private var usualConsequences: [String] {
         switch event.kind {
         case .tenantThresholdReached where isCount:
-            ["Nothing is refused yet. The first \(things) beyond the cap will be."]
+            ["Nothing is refused yet. The first \(thing) beyond the cap will be."]
         case .tenantThresholdReached:
             [
                 "Nothing is refused yet.",
@@ -197,7 +199,7 @@ private struct Words {
             ]
         case .tenantLimitReached where isCount:
             [
-                "A further \(things) is refused as long as the cap is used up.",
+                "A further \(thing) is refused as long as the cap is used up.",
                 "A tenant with auto-suspend is suspended as well; another mail says so.",
             ]
         case .tenantLimitReached:
@@ -220,10 +222,15 @@ private struct Words {
                 "A tenant that is still at a cap is suspended again by its next charge or creation there.",
             ]
         case .profileThresholdReached:
-            ["Nothing is refused yet. Messages that would go over the limit will be."]
+            [
+                "Nothing is refused yet. \(subjectRow.subject.usage) that would go over the limit will be."
+            ]
         case .profileLimitReached:
             [
-                "Messages of this profile that would go over the limit are refused with error 40333.",
+                """
+                \(subjectRow.subject.usage) of this profile that would go over the limit are refused \
+                with error \(subjectRow.error.rawValue).
+                """,
                 "At midnight UTC the total starts anew. Nothing else resets it.",
             ]
         }
@@ -234,7 +241,7 @@ private struct Words {
         case .tenantThresholdReached, .tenantLimitReached:
             [
                 isCount
-                    ? "Raise or remove the cap, or have the tenant give \(things)s back."
+                    ? "Raise or remove the cap, or have the tenant give \(things) back."
                     : "Raise or remove the cap. What has been used stays counted.",
                 "Tell the tenant, in whatever words are your brand's: it has not been mailed.",
                 "See the tenant's usage and the audit log for what exactly was charged.",
@@ -248,8 +255,13 @@ private struct Words {
             ["If that was not meant to happen: the audit log says who did it. Suspend it again."]
         case .profileThresholdReached, .profileLimitReached:
             [
-                "Raise daily_spend_limit, or set daily_spend_limit_enabled to false for a while.",
-                "If the spend is unexpected, look for a bug or a stolen key in what sends.",
+                """
+                Raise \(subjectRow.cap.name), or set \(subjectRow.cap.toggleName) to false for a while.
+                """,
+                """
+                If the \(subjectRow.resource.row.plural) is unexpected, look for a bug or a stolen key in \
+                what sends.
+                """,
             ]
         }
     }

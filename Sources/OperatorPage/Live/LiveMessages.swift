@@ -69,7 +69,7 @@ struct LiveMessage: Sendable, Encodable {
         let fields = LimitFields(fullest, percent: row.settings.limits.alertThresholdPercent)
         return Nearest(
             name: row.shownName, path: Links.tenant(row.settings.id),
-            limit: Texts.name(fullest.kind), text: fields.text, share: fields.share,
+            limit: fullest.kind.row.words.title, text: fields.text, share: fields.share,
             filled: fields.filled, state: fields.state)
     }
 }

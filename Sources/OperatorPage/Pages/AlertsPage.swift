@@ -51,7 +51,7 @@ struct AlertsPage: Sendable {
         let amount = { (value: Int64) in Texts.amount(value, of: row.resource) }
         let asked = reading.asked == 0 ? "" : ", \(amount(reading.asked)) asked"
         return
-            "\(Texts.name(row.kind)): \(amount(reading.committed)) of \(amount(reading.cap))\(asked)"
+            "\(row.words.title): \(amount(reading.committed)) of \(amount(reading.cap))\(asked)"
     }
 
     // MARK: Deliveries

@@ -126,14 +126,14 @@ enum AuditLines {
             guard let limit = reading.row else { continue }
             let amount = { (value: Int64) in Texts.amount(value, of: limit.resource) }
             var text =
-                "\(Texts.name(limit.kind)): \(amount(reading.committed)) of \(amount(reading.cap)) used"
+                "\(limit.words.title): \(amount(reading.committed)) of \(amount(reading.cap)) used"
             if reading.held != 0 { text += ", \(amount(reading.held)) held" }
             if reading.asked != 0 { text += ", \(amount(reading.asked)) asked" }
             lines.append(text)
         }
         if row.limits.isEmpty, !row.asked.isEmpty {
             let asked = Resource.allCases.filter { row.asked.contains($0.index) }
-                .map { "\(Texts.amount(row.asked[$0], of: $0)) \(Texts.name($0))" }
+                .map { "\(Texts.amount(row.asked[$0], of: $0)) \($0.row.plural)" }
             lines.append("Asked: " + asked.joined(separator: ", "))
         }
         if !row.reference.isEmpty {
@@ -172,7 +172,7 @@ enum AuditLines {
             "\(row.count)", Texts.iso(row.lastTime),
         ]
         let limits = row.limits.map { reading -> [String] in
-            let resource = reading.row?.resource ?? .extensions
+            let resource = reading.row?.resource
             return [reading.name]
                 + [reading.cap, reading.committed, reading.held, reading.asked]
                 .map { Texts.plain($0, of: resource) }

@@ -73,8 +73,7 @@ struct LimitFields: Sendable, Encodable, Equatable {
 
 extension TenantRow {
     private var tenantUsage: [LimitUsage] {
-        LimitKind.catalogue.filter { $0.cap != nil }
-            .compactMap { row in usage.first { $0.kind == row.kind } }
+        LimitSubject.tenant.limits.compactMap { row in usage.first { $0.kind == row.kind } }
     }
 
     /// The tenant's own limits in the order of the catalogue, which is that of the guide's table.
@@ -83,10 +82,10 @@ extension TenantRow {
     }
 
     /// The same for a template, with their columns.
-    func limitFields(titles: [LimitKind: String]) -> [Fields] {
+    func limitFields() -> [Fields] {
         zip(tenantUsage, tenantLimits).map { usage, limit in
             limit.fields.merging([
-                "title": titles[usage.kind], "label": Texts.name(usage.kind),
+                "title": usage.kind.row.cap.columnTitle, "label": usage.kind.row.words.title,
                 "resets": usage.resetsAt == 0
                     ? "A standing count"
                     : "Starts anew \(Texts.time(usage.resetsAt).dropLast(3)) UTC",
@@ -124,13 +123,14 @@ extension TenantLimits {
     ///
     /// - Parameter prefix: of the fields' ids.
     func formFields(prefix: String) -> Fields {
-        let caps = LimitKind.catalogue.compactMap { row -> Fields? in
-            guard let cap = row.cap else { return nil }
+        let caps = LimitSubject.tenant.limits.map { row -> Fields in
+            let cap = row.cap
             return [
                 "name": cap.name, "id": "\(prefix)-\(cap.name)", "label": cap.title,
                 "value": self[cap].map(cap.text), "isAmount": cap.unit == .amount,
                 "isMinutes": cap.unit == .minutes, "limit": row.name,
-                "mode": cap.unit == .amount ? "decimal" : "numeric",
+                "mode": cap.unit == .amount ? "decimal" : "numeric", "unit": "\(cap.unit)",
+                "occasion": row.resource.row.occasion, "steers": row.blocksOnlyWithAutoSuspend,
             ]
         }
         let values: Fields = [

@@ -1,5 +1,5 @@
 // One tenant: usage as it changes, messaging profiles, reservations.
-import { $, $$, act, api, confirmed, follow, numberIn, onClick, onSubmit, reload, segment, setBar, setSuspended, setText } from "/assets/page.js";
+import { $, $$, act, api, capsOf, confirmed, follow, numberIn, onClick, onSubmit, reload, segment, setBar, setSuspended, setText } from "/assets/page.js";
 
 follow($("[data-events]").dataset.events, (now) => {
     for (const limit of now.limits) {
@@ -29,18 +29,17 @@ async function change(row, body) {
     row.dataset.tag = etag;
 }
 
-const limitOf = (form) => numberIn(form.elements.daily_spend_limit) || null;
-
 for (const row of $$("[data-profile]")) {
     const form = $("form", row);
+    const [cap] = capsOf(form);
+    const toggle = $("[data-toggle]", row);
     onSubmit(form, async () => {
         await change(row, {
-            daily_spend_limit: limitOf(form),
-            daily_spend_limit_enabled: form.elements.daily_spend_limit_enabled.checked,
+            [cap.name]: numberIn(cap) || null,
+            [toggle.name]: toggle.checked,
         });
-        reload("The daily limit is saved.", `#${form.elements.daily_spend_limit.id}`);
+        reload("The daily limit is saved.", `#${cap.id}`);
     });
-    const toggle = $("[data-toggle]", row);
     toggle.addEventListener("change", () => {
         setText(row, "[data-state]", toggle.checked ? "On" : "Off");
         form.requestSubmit();

@@ -26,28 +26,18 @@ async function read(id) {
 
 // Preview: what a cap would mean, before it is set.
 
-const kinds = {
-    tenant_monthly_spend: {
-        field: "monthly_spend_limit", parse: nanos, used: (limit) => nanos(limit.committed) ?? 0n,
-        held: (limit) => nanos(limit.held) ?? 0n, text: (amount) => "$" + money(amount),
-        next: "at the next charge", steers: true,
-    },
-    tenant_monthly_minutes: {
-        field: "max_monthly_minutes", parse: (text) => (/^\d+$/.test(text) ? BigInt(text) * 60n : null),
-        used: (limit) => BigInt(limit.committed), held: (limit) => BigInt(limit.held),
-        text: (seconds) => minutes(seconds) + " min", next: "at the next call", steers: true,
-    },
-    tenant_extensions: count("max_extensions", "extension"),
-    tenant_dids: count("max_dids", "DID"),
+const whole = (text) => (/^\d+$/.test(text) ? BigInt(text) : null);
+const minute = (text) => { const number = whole(text); return number === null ? null : number * 60n; };
+const units = {
+    amount: { parse: nanos, value: (amount) => nanos(amount) ?? 0n, text: (amount) => "$" + money(amount) },
+    minutes: { parse: minute, value: BigInt, text: (seconds) => minutes(seconds) + " min" },
+    count: { parse: whole, value: BigInt, text: (amount) => amount.toLocaleString("en-US") },
 };
-
-function count(field, thing) {
-    return {
-        field, parse: (text) => (/^\d+$/.test(text) ? BigInt(text) : null),
-        used: (limit) => BigInt(limit.committed), held: (limit) => BigInt(limit.held),
-        text: (amount) => amount.toLocaleString("en-US"), next: `at the next ${thing}`, steers: false,
-    };
-}
+/** The limits by name, as the form has them. */
+const kinds = Object.fromEntries($$("[data-preview]", form).map((place) => {
+    const { preview: name, field, unit, next, steers } = place.dataset;
+    return [name, { place, field, ...units[unit], next: `at the next ${next}`, steers: steers !== undefined, isMinutes: unit === "minutes" }];
+}));
 
 function minutes(seconds) {
     const tenths = (seconds * 10n) / 60n;
@@ -67,18 +57,17 @@ function preview() {
     const percent = Number(form.elements.alert_threshold.value);
     const hasPercent = Number.isInteger(percent) && percent >= 1 && percent <= 100;
     for (const [name, kind] of Object.entries(kinds)) {
-        const place = $(`[data-preview="${name}"]`, form);
         const limit = open.limits.find((entry) => entry.limit === name);
         const [text, tone] = effect(kind, limit, numberIn(form.elements[kind.field]), hasPercent ? percent : null);
-        place.textContent = text;
-        place.className = `preview ${tone}`;
+        kind.place.textContent = text;
+        kind.place.className = `preview ${tone}`;
     }
 }
 
 function effect(kind, limit, text, percent) {
     if (!limit) return ["", ""];
-    const used = kind.used(limit);
-    const held = kind.held(limit);
+    const used = kind.value(limit.committed);
+    const held = kind.value(limit.held);
     if (text === "") return [`No limit. ${kind.text(used)} used so far.`, ""];
     const cap = kind.parse(text);
     if (cap === null) return ["", ""];
@@ -104,7 +93,7 @@ onClick("[data-edit]", (button) =>
         $("[data-tenant-name]", dialog).textContent = open.tenant.name || open.id;
         fillLimits(form, open.tenant);
         dialog.showModal();
-        form.elements.monthly_spend_limit.focus();
+        capsOf(form)[0].focus();
     }));
 
 form.addEventListener("input", preview);
@@ -112,7 +101,7 @@ form.addEventListener("input", preview);
 async function save() {
     const { meta } = await api("PATCH", `/v2/tenants/${segment(open.id)}`, { body: limitsOf(form), etag: open.etag });
     const over = Object.entries(meta?.over_by ?? {});
-    const note = over.map(([name, amount]) => `${kinds[name] ? names[kinds[name].field] : name}: already over by ${name === "tenant_monthly_minutes" ? minutes(BigInt(amount)) + " min" : amount}.`);
+    const note = over.map(([name, amount]) => `${kinds[name] ? names[kinds[name].field] : name}: already over by ${kinds[name]?.isMinutes ? kinds[name].text(BigInt(amount)) : amount}.`);
     reload(["Limits saved.", ...note].join(" "), `[data-edit="${CSS.escape(open.id)}"]`);
 }
 
@@ -152,7 +141,7 @@ onSubmit(form, saveOrShowConflict);
 onClick("[data-theirs]", () => {
     fillLimits(form, open.tenant);
     conflict.hidden = true;
-    form.elements.monthly_spend_limit.focus();
+    capsOf(form)[0].focus();
 });
 onClick("[data-mine]", () => {
     conflict.hidden = true;
@@ -163,7 +152,7 @@ onClick("[data-reset]", async () => {
         const { data } = await api("GET", "/v2/tenant_defaults");
         clearErrors(form);
         fillLimits(form, data);
-        form.elements.monthly_spend_limit.focus();
+        capsOf(form)[0].focus();
     } catch (error) {
         if (!(error instanceof APIError)) throw error;
         showErrors(form, error);

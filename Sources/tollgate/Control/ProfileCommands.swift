@@ -1,10 +1,12 @@
 internal import ArgumentParser
+internal import Limits
 
 /// `tollgate profiles`
 struct ProfilesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profiles",
-        abstract: "Shows and changes messaging profiles and their daily spend limit.",
+        abstract:
+            "Shows and changes messaging profiles and their \(LimitSubject.profileLimit.words.phrase).",
         subcommands: [
             ProfileList.self, ProfileGet.self, ProfileCreate.self, ProfileUpdate.self,
             ProfileDelete.self,
@@ -32,11 +34,12 @@ struct ProfileList: AsyncParsableCommand {
     @OptionGroup var list: ListOptions
     @OptionGroup(title: "Service") var control: ControlOptions
 
+    private static let cap = LimitSubject.profileLimit.cap
     static let table = Table(
         columns: [
             .init("ID", "id"), .init("TENANT", "tenant_id"), .init("NAME", "name"),
-            .init("DAILY LIMIT", "daily_spend_limit", isNumber: true),
-            .init("ENABLED", "daily_spend_limit_enabled"), .init("WEBHOOK", "webhook_url"),
+            .init(cap.heading, cap.name, isNumber: true), .init("ENABLED", cap.toggleName),
+            .init("WEBHOOK", "webhook_url"),
         ], none: "No messaging profiles.")
 
     func run() async throws {

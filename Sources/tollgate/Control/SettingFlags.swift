@@ -28,17 +28,14 @@ enum CapText {
 
 /// The six fields of "Edit Limits".
 struct LimitFlags: ParsableArguments {
-    @Option(help: .init("USD a billing cycle, or none.", valueName: "usd"))
-    var monthlySpendLimit: String?
+    enum Caps: OptionCatalogue {
+        static let options = CapSetting.all.map {
+            CatalogueOption(
+                name: $0.option, help: $0.help, valueName: $0.unit == .amount ? "usd" : "n")
+        }
+    }
 
-    @Option(help: .init("Extensions at most, or none.", valueName: "n"))
-    var maxExtensions: String?
-
-    @Option(help: .init("DIDs at most, or none.", valueName: "n"))
-    var maxDids: String?
-
-    @Option(help: .init("Inbound and outbound minutes a billing cycle, or none.", valueName: "n"))
-    var maxMonthlyMinutes: String?
+    @OptionGroup var caps: CatalogueOptions<Caps>
 
     @Option(help: .init("Percent of a cap that warns, 1 to 100.", valueName: "percent"))
     var alertThreshold: Int?
@@ -50,14 +47,14 @@ struct LimitFlags: ParsableArguments {
         if let alertThreshold, (1...100).contains(alertThreshold) == false {
             throw ValidationError("--alert-threshold must be 1 to 100.")
         }
-        return named([
-            ("monthly_spend_limit", try CapText.money(monthlySpendLimit, "--monthly-spend-limit")),
-            ("max_extensions", try CapText.count(maxExtensions, "--max-extensions")),
-            ("max_dids", try CapText.count(maxDids, "--max-dids")),
-            ("max_monthly_minutes", try CapText.count(maxMonthlyMinutes, "--max-monthly-minutes")),
-            ("alert_threshold", alertThreshold.map { .integer(Int64($0)) }),
-            ("auto_suspend", autoSuspend.map { .bool($0) }),
-        ])
+        let caps = try CapSetting.all.map { cap in
+            (cap.name, try cap.json(self.caps.text(cap.option)))
+        }
+        return named(caps)
+            + named([
+                ("alert_threshold", alertThreshold.map { .integer(Int64($0)) }),
+                ("auto_suspend", autoSuspend.map { .bool($0) }),
+            ])
     }
 }
 
@@ -104,11 +101,15 @@ struct ProfileFlags: ParsableArguments {
     @Option(help: .init("Name for people.", valueName: "text"))
     var name: String?
 
-    @Option(help: .init("USD a UTC day, or none.", valueName: "usd"))
-    var dailySpendLimit: String?
+    private static let cap = LimitSubject.profileLimit.cap
 
-    @Flag(inversion: .prefixedNo, help: "Refuse what exceeds the daily spend limit.")
-    var dailySpendLimitEnabled: Bool?
+    @Option(name: .customLong(cap.option), help: .init(cap.help, valueName: "usd"))
+    var limit: String?
+
+    @Flag(
+        name: .customLong(cap.toggleName.replacing("_", with: "-")), inversion: .prefixedNo,
+        help: .init(cap.toggle?.help ?? ""))
+    var isEnabled: Bool?
 
     @Option(help: .init("Where its events are posted to, or none.", valueName: "url"))
     var webhookURL: String?
@@ -119,8 +120,8 @@ struct ProfileFlags: ParsableArguments {
     func members() throws -> [(String, JSONValue)] {
         named([
             ("name", name.map { .string($0) }),
-            ("daily_spend_limit", try CapText.money(dailySpendLimit, "--daily-spend-limit")),
-            ("daily_spend_limit_enabled", dailySpendLimitEnabled.map { .bool($0) }),
+            (Self.cap.name, try Self.cap.json(limit)),
+            (Self.cap.toggleName, isEnabled.map { .bool($0) }),
             ("webhook_url", webhookURL.map { $0 == "none" ? .null : .string($0) }),
             ("webhook_failover_url", webhookFailoverURL.map { $0 == "none" ? .null : .string($0) }),
         ])

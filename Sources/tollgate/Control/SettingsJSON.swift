@@ -106,7 +106,7 @@ extension ProfileSettings {
         self.init(
             id: try reader.id("id"), tenantID: try reader.id("tenant_id"),
             name: try reader.text("name"),
-            dailySpendLimitEnabled: try reader.flag("daily_spend_limit_enabled"),
-            dailySpendLimitNanos: try reader.money("daily_spend_limit"))
+            dailySpendLimitEnabled: try reader.flag(LimitSubject.profileLimit.cap.toggleName),
+            dailySpendLimitNanos: try reader.money(LimitSubject.profileLimit.cap.name))
     }
 }

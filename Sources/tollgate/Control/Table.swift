@@ -119,12 +119,11 @@ enum RecordText {
     static func overBy(_ meta: JSONValue) -> [String] {
         guard case .object(let limits) = meta["over_by"] ?? .null else { return [] }
         return limits.map { name, amount in
-            let row = LimitKind.catalogue.first { $0.name == name }
             let text =
-                switch row?.resource {
-                case .spend: "\(CellText.text(amount)) USD"
-                case .callSeconds: "\(CellText.text(amount)) s"
-                default: CellText.text(amount)
+                switch LimitKind.row(named: name)?.resource.unit {
+                case .amount: "\(CellText.text(amount)) USD"
+                case .seconds: "\(CellText.text(amount)) s"
+                case .count, nil: CellText.text(amount)
                 }
             return "  over \(name) by \(text): its next charge or creation trips it"
         }

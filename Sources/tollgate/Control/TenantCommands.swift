@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Limits
 
 /// `tollgate tenants`
 struct TenantsCommand: ParsableCommand {
@@ -31,7 +32,7 @@ struct TenantList: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "id, name, created_at, monthly_spend, …, the lowest first; nearest_to_limit, the nearest first; with \"-\" before it the other way.",
+            "id, name, created_at, \(LimitSubject.tenant.limits[0].sortName), …, the lowest first; nearest_to_limit, the nearest first; with \"-\" before it the other way.",
             valueName: "order"))
     var sort: String?
 
@@ -41,10 +42,7 @@ struct TenantList: AsyncParsableCommand {
     static let table = Table(
         columns: [
             .init("ID", "id"), .init("NAME", "name"), .init("STATUS", "status"),
-            .init("SPEND LIMIT", "monthly_spend_limit", isNumber: true),
-            .init("EXTENSIONS", "max_extensions", isNumber: true),
-            .init("DIDS", "max_dids", isNumber: true),
-            .init("MINUTES", "max_monthly_minutes", isNumber: true),
+        ] + CapSetting.all.map { .init($0.heading, $0.name, isNumber: true) } + [
             .init("ALERT %", "alert_threshold", isNumber: true),
             .init("AUTO-SUSPEND", "auto_suspend"),
         ], none: "No tenants.")
@@ -189,16 +187,20 @@ struct TenantReset: AsyncParsableCommand {
 struct TenantSetCounts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "set-counts",
-        abstract: "Sets how many extensions and DIDs a tenant has, where the count went astray.",
+        abstract:
+            "Sets how many \(Resource.standing.map(\.plural).listed("and")) a tenant has, where the count went astray.",
         discussion: "Example: tollgate tenants set-counts acme --extensions 12 --reference audit-7")
 
     @OptionGroup var tenant: TenantArgument
 
-    @Option(help: .init("Extensions that exist.", valueName: "n"))
-    var extensions: Int64?
+    enum Counts: OptionCatalogue {
+        static let options = Resource.standing.map {
+            CatalogueOption(
+                name: $0.option, help: $0.countHelp ?? "", valueName: "n", isWhole: true)
+        }
+    }
 
-    @Option(help: .init("DIDs that are assigned.", valueName: "n"))
-    var dids: Int64?
+    @OptionGroup var counts: CatalogueOptions<Counts>
 
     @Option(help: .init("Your own id of the occasion; operators see it.", valueName: "text"))
     var reference: String?
@@ -206,10 +208,15 @@ struct TenantSetCounts: AsyncParsableCommand {
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        let counts = named([
-            ("extensions", extensions.map { .integer($0) }), ("dids", dids.map { .integer($0) }),
-        ])
-        if counts.isEmpty { throw ValidationError("Name --extensions, --dids or both.") }
+        let counts = named(
+            Resource.standing.map { row in
+                (row.name, self.counts.whole(row.option).map { .integer($0) })
+            })
+        if counts.isEmpty {
+            let options = Resource.standing.map { "--" + $0.option }.joined(separator: ", ")
+            throw ValidationError(
+                "Name \(options) or \(Resource.standing.count == 2 ? "both" : "several").")
+        }
         let body = JSONValue.object(counts + named([("reference", reference.map { .string($0) })]))
         try await control.act(
             .post, tenant.path("/actions/set_counts"), body: body,

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Limits
 
 /// `tollgate usage`: now over gRPC, lists and days over the REST API.
 struct UsageCommand: ParsableCommand {
@@ -28,7 +29,7 @@ struct UsageList: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "nearest_to_limit (default, the nearest first); monthly_spend, extensions, dids, monthly_minutes, id or name, the lowest first; with \"-\" before it the other way.",
+            "nearest_to_limit (default, the nearest first); \(LimitSubject.tenant.limits.map(\.sortName).joined(separator: ", ")), id or name, the lowest first; with \"-\" before it the other way.",
             valueName: "order"))
     var sort: String?
 
@@ -43,12 +44,10 @@ struct UsageList: AsyncParsableCommand {
             .init("TENANT", "tenant_id"),
             .init("NAME", "tenant_name"),
             .init("STATUS", "tenant_status"),
-            .init("SPEND") { LimitCell.text($0, "tenant_monthly_spend") },
-            .init("EXTENSIONS") { LimitCell.text($0, "tenant_extensions") },
-            .init("DIDS") { LimitCell.text($0, "tenant_dids") },
-            .init("MINUTES") { LimitCell.text($0, "tenant_monthly_minutes") },
-            .init("NEAREST %", "nearest_limit_percent", isNumber: true),
-        ], none: "No tenants.")
+        ]
+            + LimitSubject.tenant.limits.map { limit in
+                .init(limit.words.heading) { LimitCell.text($0, limit) }
+            } + [.init("NEAREST %", "nearest_limit_percent", isNumber: true)], none: "No tenants.")
 
     func run() async throws {
         let filter = query(("sort", sort), ("filter[status]", status))
@@ -58,10 +57,12 @@ struct UsageList: AsyncParsableCommand {
 
 /// "12.50 / 500.00" of one limit in a row's `limits`.
 enum LimitCell {
-    static func text(_ row: JSONValue, _ name: String) -> JSONValue? {
+    static func text(_ row: JSONValue, _ kind: LimitRow) -> JSONValue? {
         let limits = row["limits"]?.array ?? []
-        guard let limit = limits.first(where: { $0["limit"]?.string == name }) else { return nil }
-        let isMinutes = name == "tenant_monthly_minutes"
+        guard let limit = limits.first(where: { $0["limit"]?.string == kind.name }) else {
+            return nil
+        }
+        let isMinutes = kind.cap.unit == .minutes
         let used = sum(limit["committed"], limit["held"], isMinutes: isMinutes)
         let cap = isMinutes ? limit["cap_minutes"] : limit["cap"]
         guard let cap, cap.isNull == false else { return .string(used) }
@@ -108,12 +109,13 @@ struct UsageDaily: AsyncParsableCommand {
     static let table = Table(
         columns: [
             .init("DAY", "date"), .init("PROFILE", "messaging_profile_id"),
-            .init("SPEND", "usage.spend", isNumber: true),
-            .init("EXTENSIONS", "usage.extensions", isNumber: true),
-            .init("DIDS", "usage.dids", isNumber: true),
-            .init("CALL SECONDS", "usage.call_seconds", isNumber: true),
-            .init("ALLOWED", "allowed", isNumber: true), .init("DENIED", "denied", isNumber: true),
-        ], none: "No usage in these days.")
+        ]
+            + Resource.catalogue.filter { $0.nature != .held }.map {
+                .init($0.heading, "usage.\($0.name)", isNumber: true)
+            } + [
+                .init("ALLOWED", "allowed", isNumber: true),
+                .init("DENIED", "denied", isNumber: true),
+            ], none: "No usage in these days.")
 
     func run() async throws {
         let filter = query(("from", from), ("to", to), ("filter[messaging_profile_id]", profile))

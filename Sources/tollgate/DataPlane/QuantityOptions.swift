@@ -1,43 +1,41 @@
 internal import ArgumentParser
+internal import Limits
 internal import TollgateClient
 
-/// `--spend`, `--extensions`, `--dids` and `--seconds`.
+/// An amount of each resource: `--spend`, ...
 struct QuantityOptions: ParsableArguments {
-    @Option(
-        parsing: .unconditional,
-        help: .init("Money in USD, up to 9 decimals, like 0.004.", valueName: "usd"))
-    var spend: String?
+    enum Amounts: OptionCatalogue {
+        static let options = Resource.catalogue.map {
+            CatalogueOption(
+                name: $0.option, help: $0.optionHelp,
+                valueName: $0.unit == .amount ? "usd" : "n", isWhole: $0.unit != .amount,
+                isUnconditional: true)
+        }
+    }
 
-    @Option(parsing: .unconditional, help: .init("Extensions.", valueName: "n"))
-    var extensions: Int64?
-
-    @Option(parsing: .unconditional, help: .init("DIDs.", valueName: "n"))
-    var dids: Int64?
-
-    @Option(parsing: .unconditional, help: .init("Call seconds.", valueName: "n"))
-    var seconds: Int64?
+    @OptionGroup var amounts: CatalogueOptions<Amounts>
 
     /// What the command line names, in the resources' units.
     func quantities() throws -> [Quantity] {
-        var quantities: [Quantity] = []
-        if let spend {
+        try Resource.catalogue.compactMap { row in
+            guard row.unit == .amount else {
+                return amounts.whole(row.option).map { Quantity(row.resource, $0) }
+            }
+            guard let text = amounts.text(row.option) else { return nil }
             do {
-                quantities.append(Quantity(.spend, try Money.parse(spend, allowsNegative: true)))
+                return Quantity(row.resource, try Money.parse(text, allowsNegative: true))
             } catch {
-                throw ValidationError("--spend \(spend): \(error).")
+                throw ValidationError("--\(row.option) \(text): \(error).")
             }
         }
-        if let extensions { quantities.append(Quantity(.extensions, extensions)) }
-        if let dids { quantities.append(Quantity(.dids, dids)) }
-        if let seconds { quantities.append(Quantity(.callSeconds, seconds)) }
-        return quantities
     }
 
     /// The same, and at least one.
     func someQuantities() throws -> [Quantity] {
         let quantities = try quantities()
         if quantities.isEmpty {
-            throw ValidationError("Say how much: --spend, --extensions, --dids or --seconds.")
+            let options = Resource.catalogue.map { "--" + $0.option }
+            throw ValidationError("Say how much: \(options.listed("or")).")
         }
         return quantities
     }

@@ -40,7 +40,7 @@ extension LimitReport {
             ("subject_id", .string(subjectID)),
             ("cap", cap.map(amount) ?? .null),
         ]
-        if limit == .tenantMonthlyMinutes, let cap {
+        if row?.cap.unit == .minutes, let cap {
             members.append(("cap_minutes", .integer(cap / 60)))
         }
         if capIsHidden { members.append(("cap_hidden", .bool(true))) }

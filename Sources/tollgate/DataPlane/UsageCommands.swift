@@ -17,7 +17,9 @@ struct RecordCommand: AsyncParsableCommand {
     var tenant: String
 
     @Option(
-        help: .init("The messaging profile's id; only spend counts against it.", valueName: "id"))
+        help: .init(
+            "The messaging profile's id; only \(LimitSubject.profileLimit.resource.row.plural) counts against it.",
+            valueName: "id"))
     var profile: String?
 
     @Option(help: .init("What it was for.", valueName: "action"))
@@ -93,7 +95,8 @@ struct UsageNowCommand: AsyncParsableCommand {
 
     /// With --profile other profiles are passed over.
     private func isWanted(_ update: UsageUpdate) -> Bool {
-        guard let profile, let state = update.limits.first, state.limit == .profileDailySpend
+        guard let profile, let state = update.limits.first,
+            let subject = state.limit?.row.subject, subject != .tenant
         else { return true }
         return state.subjectID.hasSameBytes(as: profile)
     }

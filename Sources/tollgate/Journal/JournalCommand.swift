@@ -63,7 +63,7 @@ struct JournalCommand: ParsableCommand {
                         JSONValue.object([
                             ("records", .integer(Int64(report.records))),
                             ("bytes", .integer(Int64(report.bytes))),
-                            ("second_copies", .integer(Int64(report.known))),
+                            ("second_copies", .integer(Int64(report.duplicates))),
                             ("never_acknowledged", .integer(Int64(report.dropped))),
                             ("torn_bytes", .integer(Int64(report.tornBytes))),
                             (
@@ -75,7 +75,7 @@ struct JournalCommand: ParsableCommand {
                     StandardOutput.print(
                         """
                         whole: \(report.records) records and entries in \(report.bytes) bytes of \
-                        segments, \(report.known) second copies, \(report.dropped) never acknowledged
+                        segments, \(report.duplicates) duplicates, \(report.dropped) never acknowledged
                         """)
                     if report.tornBytes > 0 {
                         StandardOutput.print(
@@ -131,8 +131,8 @@ struct JournalCommand: ParsableCommand {
             _ record: inout Record
         ) {
             var value: JSONValue
-            if let kind = ImageKind(rawValue: words.recordKind) {
-                value = RecordJSON.image(kind, words)
+            if let entry = RecordJSON.entry(words) {
+                value = entry
             } else if (try? record.read(words)) != nil {
                 value = RecordJSON.operation(record)
             } else {

@@ -25,8 +25,8 @@ struct RecordJSON {
         }
         json.add("asked", record.asked)
         json.add("charged", record.charged)
-        json.add("committed_by", record.transition.committed)
-        json.add("held_by", record.transition.held)
+        json.add("committed_by", Transition.amounts(record.transition.committed, .standard))
+        json.add("held_by", Transition.amounts(record.transition.held, .standard))
         json.addProfile(record)
         json.addWindows(record)
         json.addAnswer(record)
@@ -42,17 +42,18 @@ struct RecordJSON {
         return .object(json.members)
     }
 
-    /// An entry of a checkpoint.
-    static func image(_ kind: ImageKind, _ words: UnsafeBufferPointer<UInt64>) -> JSONValue {
+    /// An entry of a checkpoint; nil: it cannot be read.
+    static func entry(_ words: UnsafeBufferPointer<UInt64>) -> JSONValue? {
+        guard let kind = CheckpointEntry.Kind(rawValue: words.recordKind),
+            let entry = try? CheckpointEntry(words)
+        else { return nil }
         var json = RecordJSON()
         json.add("kind", .string("\(kind)_entry"))
         json.add("tenant", .integer(Int64(UInt32(truncatingIfNeeded: words[3]))))
         json.add("version", .integer(Int64(clamping: words[1])))
-        switch kind {
-        case .tenant:
-            json.addSettings(RecordImage.text(words, at: 19).flatMap(SettingsText.tenant))
-        case .profile:
-            json.addSettings(RecordImage.text(words, at: 10).flatMap(SettingsText.profile))
+        switch entry {
+        case .tenant(let tenant): json.addSettings(SettingsText.tenant(tenant.settings))
+        case .profile(let profile): json.addSettings(SettingsText.profile(profile.settings))
         case .table, .reservation, .key, .setting, .clock: break
         }
         json.add("words", .array(words.dropFirst(4).map { .string(String($0, radix: 16)) }))
@@ -66,11 +67,9 @@ struct RecordJSON {
         var values: [(String, JSONValue)] = []
         for resource in Resource.allCases where amounts.contains(resource.index) {
             let amount = amounts[resource.index]
+            let isAmount = resource.unit == .amount
             values.append(
-                (
-                    resource.name,
-                    resource == .spend ? .string(Money.format(amount)) : .integer(amount)
-                ))
+                (resource.name, isAmount ? .string(Money.format(amount)) : .integer(amount)))
         }
         add(name, .object(values))
     }

@@ -14,7 +14,6 @@ internal import Logging
 internal import NIOCore
 internal import Notifications
 internal import Projection
-internal import Reservations
 internal import TransportSecurity
 
 /// The running service: engine, gRPC server, what stands around them, signals. One per process.

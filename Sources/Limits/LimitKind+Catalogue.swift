@@ -1,0 +1,72 @@
+extension LimitKind {
+    /// How many of the rows are a tenant's: its counters.
+    @inlinable @inline(always) public static var counterCount: Int { 4 }
+
+    /// One row per limit, in the order of `index`.
+    public static let catalogue: [LimitRow] = [
+        LimitRow(
+            kind: .profileDailySpend, name: "profile_daily_spend", subject: .messagingProfile,
+            resource: .spend, window: .utcDay, blocksOnlyWithAutoSuspend: false,
+            tripsByUsage: true, suspends: false, refusalTripsFromPercent: 80,
+            error: .profileSpendLimit,
+            cap: CapSetting(
+                .profileDailySpend, name: "daily_spend_limit", title: "Daily Spend Limit",
+                help: "USD a UTC day, or none.",
+                toggle: CapSetting.Toggle(
+                    name: "daily_spend_limit_enabled",
+                    help: "Refuse what exceeds the daily spend limit.")),
+            words: LimitRow.Words(
+                title: "Daily spend", phrase: "daily spend limit", heading: "DAILY",
+                most: "Most spent today", least: "Least spent today")),
+        LimitRow(
+            kind: .tenantMonthlySpend, name: "tenant_monthly_spend", subject: .tenant,
+            resource: .spend, window: .billingCycle, blocksOnlyWithAutoSuspend: true,
+            tripsByUsage: true, suspends: true, refusalTripsFromPercent: 80,
+            error: .tenantSpendLimit,
+            cap: CapSetting(
+                .tenantMonthlySpend, name: "monthly_spend_limit", title: "Monthly Spend Limit",
+                help: "USD a billing cycle, or none."),
+            words: LimitRow.Words(
+                title: "Monthly spend", phrase: "monthly spend cap", heading: "SPEND",
+                most: "Most spent", least: "Least spent")),
+        LimitRow(
+            kind: .tenantExtensions, name: "tenant_extensions", subject: .tenant,
+            resource: .extensions, window: .standing, blocksOnlyWithAutoSuspend: false,
+            tripsByUsage: false, suspends: true, refusalTripsFromPercent: 0,
+            error: .tenantExtensionLimit,
+            cap: CapSetting(
+                .tenantExtensions, name: "max_extensions", title: "Max Extensions",
+                help: "Extensions at most, or none."),
+            words: LimitRow.Words(
+                title: "Extensions", phrase: "extension cap", heading: "EXTENSIONS",
+                most: "Most extensions", least: "Fewest extensions")),
+        LimitRow(
+            kind: .tenantDIDs, name: "tenant_dids", subject: .tenant,
+            resource: .dids, window: .standing, blocksOnlyWithAutoSuspend: false,
+            tripsByUsage: false, suspends: true, refusalTripsFromPercent: 0,
+            error: .tenantDIDLimit,
+            cap: CapSetting(
+                .tenantDIDs, name: "max_dids", title: "Max DIDs", help: "DIDs at most, or none."),
+            words: LimitRow.Words(
+                title: "DIDs", phrase: "DID cap", heading: "DIDS", most: "Most DIDs",
+                least: "Fewest DIDs")),
+        LimitRow(
+            kind: .tenantMonthlyMinutes, name: "tenant_monthly_minutes", subject: .tenant,
+            resource: .callSeconds, window: .billingCycle, blocksOnlyWithAutoSuspend: true,
+            tripsByUsage: true, suspends: true, refusalTripsFromPercent: 80,
+            error: .tenantMinutesLimit,
+            cap: CapSetting(
+                .tenantMonthlyMinutes, name: "max_monthly_minutes", title: "Max Monthly Minutes",
+                help: "Inbound and outbound minutes a billing cycle, or none."),
+            words: LimitRow.Words(
+                title: "Monthly minutes", phrase: "monthly minute cap", heading: "MINUTES",
+                most: "Most minutes", least: "Fewest minutes")),
+    ]
+
+    public var row: LimitRow { LimitKind.catalogue[index] }
+
+    /// The row of a name; nil: one that this version does not know.
+    public static func row(named name: String) -> LimitRow? {
+        catalogue.first { $0.name == name }
+    }
+}

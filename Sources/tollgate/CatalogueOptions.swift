@@ -1,0 +1,114 @@
+internal import ArgumentParser
+internal import Limits
+
+/// An option of the command line that a row of a catalogue stands for.
+struct CatalogueOption: Sendable {
+    /// Without dashes.
+    var name: String
+    var help: String
+    var valueName: String
+    /// A number that the parser checks; else a text.
+    var isWhole = false
+    /// Takes what begins with a dash too.
+    var isUnconditional = false
+}
+
+/// Where options come from.
+protocol OptionCatalogue {
+    static var options: [CatalogueOption] { get }
+}
+
+/// Options by the rows of a catalogue, in their order: a further row is a further option.
+///
+/// ArgumentParser finds what a command takes by reflection and decodes it by name: here both come from the rows.
+struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomReflectable {
+    private enum Parsed {
+        case text(Option<String?>)
+        case whole(Option<Int64?>)
+    }
+
+    private struct Key: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    private let parsed: [(name: String, value: Parsed)]
+
+    init() {
+        parsed = Catalogue.options.map { option in
+            let help = ArgumentHelp(
+                stringLiteral: option.help
+            ).named(option.valueName)
+            let parsing: SingleValueParsingStrategy =
+                option.isUnconditional ? .unconditional : .next
+            let name = NameSpecification.customLong(option.name)
+            return (
+                option.name,
+                option.isWhole
+                    ? .whole(Option(name: name, parsing: parsing, help: help))
+                    : .text(Option(name: name, parsing: parsing, help: help))
+            )
+        }
+    }
+
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: Key.self)
+        parsed = try Catalogue.options.map { option in
+            let key = Key(stringValue: option.name)
+            return (
+                option.name,
+                option.isWhole
+                    ? .whole(try values.decode(Option<Int64?>.self, forKey: key))
+                    : .text(try values.decode(Option<String?>.self, forKey: key))
+            )
+        }
+    }
+
+    var customMirror: Mirror {
+        Mirror(
+            self,
+            children: parsed.map { name, value -> (label: String?, value: Any) in
+                switch value {
+                case .text(let option): (name, option)
+                case .whole(let option): (name, option)
+                }
+            })
+    }
+
+    /// nil: not given, or a number.
+    func text(_ name: String) -> String? {
+        guard case .text(let option) = parsed.first(where: { $0.name == name })?.value else {
+            return nil
+        }
+        return option.wrappedValue
+    }
+
+    /// nil: not given, or a text.
+    func whole(_ name: String) -> Int64? {
+        guard case .whole(let option) = parsed.first(where: { $0.name == name })?.value else {
+            return nil
+        }
+        return option.wrappedValue
+    }
+}
+
+extension ArgumentHelp {
+    fileprivate func named(_ valueName: String) -> ArgumentHelp {
+        var help = self
+        help.valueName = valueName
+        return help
+    }
+}
+
+extension CapSetting {
+    /// Its option, without dashes.
+    var option: String { name.replacing("_", with: "-") }
+
+    /// What the command line says, as a member of a body.
+    func json(_ text: String?) throws -> JSONValue? {
+        unit == .amount
+            ? try CapText.money(text, "--" + option) : try CapText.count(text, "--" + option)
+    }
+}

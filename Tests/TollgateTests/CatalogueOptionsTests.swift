@@ -1,0 +1,50 @@
+import ArgumentParser
+import Limits
+import Testing
+
+@testable import tollgate
+
+/// Options of the command line that rows of the catalogues stand for.
+@Suite struct CatalogueOptionsTests {
+    @Test func eachResourceHasItsOption() throws {
+        for row in Resource.catalogue {
+            let text = row.unit == .amount ? "0.000000007" : "7"
+            let quantities = try QuantityOptions.parse(["--\(row.option)", text]).quantities()
+            #expect(quantities.text == row.resource.text(7))
+        }
+        let options = try QuantityOptions.parse(["--seconds", "-5", "--spend=-1.5"])
+        #expect(try options.quantities().text == "-1.50 USD, -5 s")
+        #expect(throws: (any Error).self) { try QuantityOptions.parse(["--dids", "x"]) }
+        #expect(throws: (any Error).self) { try QuantityOptions.parse(["--dids"]) }
+        #expect(throws: (any Error).self) { try QuantityOptions.parse(["--minutes", "1"]) }
+        let none = try QuantityOptions.parse([])
+        #expect(try none.quantities().isEmpty)
+        #expect {
+            try none.someQuantities()
+        } throws: {
+            "\($0)".contains("Say how much: --spend, --extensions, --dids or --seconds.")
+        }
+    }
+
+    @Test func eachCapHasItsOption() throws {
+        for cap in CapSetting.all {
+            let members = try LimitFlags.parse(["--\(cap.option)", "7"]).members()
+            #expect(members.map(\.0) == [cap.name])
+            #expect(members[0].1 == (cap.unit == .amount ? .string("7.00") : .integer(7)))
+            #expect(try LimitFlags.parse(["--\(cap.option)", "none"]).members()[0].1.isNull)
+            let wrong = try LimitFlags.parse(["--\(cap.option)", "x"])
+            #expect {
+                try wrong.members()
+            } throws: {
+                "\($0)".contains("--\(cap.option) must be")
+            }
+        }
+        let flags = try LimitFlags.parse(["--alert-threshold", "70", "--max-dids", "3"])
+        #expect(try flags.members().map(\.0) == ["max_dids", "alert_threshold"])
+        let profile = try ProfileFlags.parse([
+            "--daily-spend-limit", "2", "--no-daily-spend-limit-enabled",
+        ])
+        #expect(
+            try profile.members().map(\.0) == ["daily_spend_limit", "daily_spend_limit_enabled"])
+    }
+}
