@@ -16,7 +16,8 @@ let pageResources = [
     "alerts.mustache", "alone.mustache", "audit.mustache", "audit-table.mustache", "bar.mustache",
     "chip.mustache", "defaults.mustache", "layout.mustache", "limit-fields.mustache",
     "live.mustache", "login.mustache", "mark.mustache", "message.mustache", "pager.mustache",
-    "suspended.mustache", "tenant.mustache", "tenant-dialogs.mustache", "usage-limits.mustache",
+    "suspended.mustache", "tenant.mustache", "tenant-dialogs.mustache", "tokens.mustache",
+    "usage-limits.mustache",
     "page.css", "icon.svg", "page.js", "tenants.js", "tenant.js", "defaults.js", "alerts.js",
     "live.js", "usage-limits.js",
 ]
@@ -96,6 +97,14 @@ let package = Package(
                 .product(name: "X509", package: "swift-certificates"),
             ], swiftSettings: strict),
 
+        // Whether a server that was called is who it should be.
+        .target(
+            name: "ServerTrust",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ], swiftSettings: strict),
+
         // The wire.
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: strict),
@@ -119,7 +128,7 @@ let package = Package(
         .target(
             name: "TollgateClient",
             dependencies: [
-                "HTTP2", "Limits", "Wire",
+                "Gzip", "HTTP2", "Limits", "ServerTrust", "Wire",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -143,12 +152,13 @@ let package = Package(
         .target(
             name: "Notifications",
             dependencies: [
-                "CCurl", "Events", "Limits",
+                "Admission", "CCurl", "Events", "Limits", "ServerTrust",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ], swiftSettings: strict),
         .target(
             name: "ControlPlane",
@@ -195,8 +205,8 @@ let package = Package(
                 "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
                 "GRPCServer", "GRPCStandard", "HTTP2",
                 "Journal", "Limits", "LimitsFile",
-                "Notifications", "OperatorPage", "Projection", "TollgateClient",
-                "TransportSecurity",
+                "Notifications", "OperatorPage", "Projection", "ServerTrust",
+                "TollgateClient", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -294,7 +304,7 @@ let package = Package(
         .testTarget(
             name: "TollgateClientTests",
             dependencies: [
-                "TollgateClient", "Wire",
+                "Gzip", "HTTP2", "ServerTrust", "TollgateClient", "Wire",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -326,6 +336,9 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
             ], swiftSettings: strict),
         .testTarget(
             name: "OperatorPageTests",

@@ -55,3 +55,20 @@ package struct DescriptorPlan: Sendable, Equatable {
         return Int(clamping: limit.rlim_cur)
     }
 }
+
+/// The process's file descriptors.
+package enum Descriptors {
+    /// Why none can be opened any more; nil: one can. Any thread; costs one to be opened and closed.
+    package static var shortage: String? {
+        let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        if descriptor >= 0 {
+            close(descriptor)
+            return nil
+        }
+        switch errno {
+        case EMFILE: return "All file descriptors that this process may have are in use"
+        case ENFILE: return "All file descriptors of the machine are in use"
+        default: return nil
+        }
+    }
+}

@@ -38,8 +38,12 @@ final class Checkpointer: Sendable {
     private let begun = Atomic<UInt64>(0)
     private let isStopping = Atomic<Bool>(false)
     private let threads: Lock<[pthread_t]> = Lock([])
-    /// What the last attempt came to; nil: it was made.
-    let trouble: Lock<String?> = Lock(nil)
+    /// What the last attempt to make one came to, and to remove what is not needed any more.
+    private let making: Lock<String?> = Lock(nil)
+    private let clearing: Lock<String?> = Lock(nil)
+
+    /// What the last attempt came to; nil: it was made, and nothing is left that should be gone.
+    var trouble: String? { making.withLock { $0 } ?? clearing.withLock { $0 } }
 
     private struct Files {
         /// The first segment that the last checkpoint does not cover: its number.
@@ -119,21 +123,37 @@ final class Checkpointer: Sendable {
         while !isAskedToStop {
             var time = timespec(tv_sec: 0, tv_nsec: 200_000_000)
             nanosleep(&time, nil)
-            do throws(EngineError) {
-                if manner == .urgent {
+            if manner == .urgent {
+                let isClear = attempt(clearing) { () throws(EngineError) in
                     try makeRoomIfFull()
                     try removeOldCheckpoints(.quiet)
                     try removeOldSegments(.quiet)
                 }
-                guard isTight == (manner == .urgent), isDue else { continue }
-                try make(manner)
-                trouble.withLock { $0 = nil }
-            } catch {
-                guard error.code != .interrupted else { continue }
-                trouble.withLock { $0 = "\(error)" }
-                var time = timespec(tv_sec: 1, tv_nsec: 0)
-                nanosleep(&time, nil)
+                guard isClear else { continue }
             }
+            guard isTight == (manner == .urgent), isDue else { continue }
+            let isMade = attempt(making) { () throws(EngineError) in try makeIfAny(manner) }
+            if isMade, manner == .urgent {
+                attempt(clearing) { () throws(EngineError) in try removeAfterMaking() }
+            }
+        }
+    }
+
+    /// Does a piece of work, and keeps what is wrong. False: it came to nothing.
+    @discardableResult
+    private func attempt(
+        _ trouble: Lock<String?>, _ work: () throws(EngineError) -> Void
+    ) -> Bool {
+        do throws(EngineError) {
+            try work()
+            trouble.withLock { $0 = nil }
+            return true
+        } catch {
+            guard error.code != .interrupted else { return false }
+            trouble.withLock { $0 = "\(error)" }
+            var time = timespec(tv_sec: 1, tv_nsec: 0)
+            nanosleep(&time, nil)
+            return false
         }
     }
 
@@ -175,12 +195,24 @@ final class Checkpointer: Sendable {
     ///   quiet, because the journal fills up.
     @discardableResult
     func make(_ manner: Manner = .urgent) throws(EngineError) -> Bool {
+        let isMade = try makeIfAny(manner)
+        if manner == .urgent {
+            if isMade { try removeAfterMaking() } else { try makeRoomIfFull() }
+        }
+        return isMade
+    }
+
+    private func removeAfterMaking() throws(EngineError) {
+        try removeOldCheckpoints(.urgent)
+        if settings.retention == 0 { try removeOldSegments(.urgent) }
+    }
+
+    /// As `make`; removes nothing.
+    @discardableResult
+    private func makeIfAny(_ manner: Manner) throws(EngineError) -> Bool {
         let previous = files.withLock { $0.last }
         let number = writer.currentSegment
-        guard number > previous else {
-            if manner == .urgent { try makeRoomIfFull() }
-            return false
-        }
+        guard number > previous else { return false }
         do throws(EngineError) {
             try make(number, after: previous, manner)
         } catch {
@@ -189,10 +221,6 @@ final class Checkpointer: Sendable {
                 throw EngineError(Self.givenUp("another one was made meanwhile"))
             }
             throw error
-        }
-        if manner == .urgent {
-            try removeOldCheckpoints(manner)
-            if settings.retention == 0 { try removeOldSegments(manner) }
         }
         return true
     }
@@ -287,7 +315,7 @@ final class Checkpointer: Sendable {
             try removeOldSegments(.urgent)
             guard mustDoAlone(number) else { return }
         }
-        try check(number)
+        do throws(JournalError) { try check(number) } catch { throw EngineError(error) }
         files.withLock { files in
             guard files.last == number else { return }
             files.lastButOne = number
@@ -310,7 +338,7 @@ final class Checkpointer: Sendable {
         guard files.withLock({ $0.lastButOne == 0 }) else { return false }
         do throws(JournalError) {
             for older in try disk.checkpointNumbers().reversed() where older < number {
-                guard isWhole(older) else { continue }
+                guard try isWhole(older) else { continue }
                 files.withLock { files in
                     files.lastButOne = max(files.lastButOne, older)
                     files.covered.append((older, linux_monotonic_nanoseconds()))
@@ -323,32 +351,30 @@ final class Checkpointer: Sendable {
         }
     }
 
-    private func isWhole(_ checkpoint: UInt64) -> Bool {
-        do throws(EngineError) {
+    /// - Throws: it cannot be opened now.
+    private func isWhole(_ checkpoint: UInt64) throws(JournalError) -> Bool {
+        do throws(JournalError) {
             try check(checkpoint)
             return true
         } catch {
+            if error.isOfDescriptors { throw error }
             return false
         }
     }
 
     /// Reads a checkpoint; throws what is wrong with it.
-    private func check(_ checkpoint: UInt64) throws(EngineError) {
+    private func check(_ checkpoint: UInt64) throws(JournalError) {
         var pace = self.pace(.urgent)
-        do throws(JournalError) {
-            // A kill may have come between its name and the directory.
-            try disk.syncDirectory()
-            guard try disk.checkpointNumbers().contains(checkpoint) else {
-                throw JournalError(
-                    .missing, file: JournalFiles.checkpoint(checkpoint),
-                    reason: "the last checkpoint is gone, and the journal is full",
-                    remedy: "put it back, or raise --journal-maximum")
-            }
-            _ = try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { $0 }) {
-                (_) throws(JournalError) in try rest(&pace)
-            }
-        } catch {
-            throw EngineError(error)
+        // A kill may have come between its name and the directory.
+        try disk.syncDirectory()
+        guard try disk.checkpointNumbers().contains(checkpoint) else {
+            throw JournalError(
+                .missing, file: JournalFiles.checkpoint(checkpoint),
+                reason: "the last checkpoint is gone, and the journal is full",
+                remedy: "put it back, or raise --journal-maximum")
+        }
+        _ = try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { $0 }) {
+            (_) throws(JournalError) in try rest(&pace)
         }
     }
 

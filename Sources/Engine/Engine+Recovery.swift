@@ -284,7 +284,7 @@ extension Engine {
     }
 
     /// Why the last attempt at a checkpoint came to nothing; nil: it did not. Without checkpoints the journal fills up.
-    package var checkpointTrouble: String? { journal?.checkpointer.trouble.withLock { $0 } }
+    package var checkpointTrouble: String? { journal?.checkpointer.trouble }
 
     /// Whether the journal has failed: nothing more is acknowledged.
     package var hasFailed: Bool { journal?.writer.hasFailed ?? false }

@@ -103,6 +103,8 @@ extension Disk {
     /// Removes files a piece at a time: while a file system gives a large file back at once (with online discard above
     /// all), everybody's syncs wait.
     ///
+    /// A file that cannot be opened stays as it is, and those behind it.
+    ///
     /// - Parameters:
     ///   - names: no longer needed by anybody.
     ///   - rest: called behind each piece. What it interrupts is never found again, and its space is given back by the
@@ -110,21 +112,22 @@ extension Disk {
     package func removeGently(
         _ names: [String], _ rest: () throws(JournalError) -> Void
     ) throws(JournalError) {
-        guard !names.isEmpty else { return }
-        // A part of a file must never be found under its name.
-        for name in names { try rename(name, to: name + JournalFiles.temporarySuffix) }
-        try syncDirectory()
         for name in names {
-            try shrink(name + JournalFiles.temporarySuffix, rest)
-            try remove(name + JournalFiles.temporarySuffix)
+            // Opened first: one that were renamed and then not opened would never be found again.
+            let file = try open(name, isWritable: true)
+            defer { close(file) }
+            // A part of a file must never be found under its name.
+            let temporary = name + JournalFiles.temporarySuffix
+            try rename(name, to: temporary)
+            try syncDirectory()
+            try shrink(file, rest)
+            try remove(temporary)
         }
     }
 
     private func shrink(
-        _ name: String, _ rest: () throws(JournalError) -> Void
+        _ file: DiskFile, _ rest: () throws(JournalError) -> Void
     ) throws(JournalError) {
-        let file = try open(name, isWritable: true)
-        defer { close(file) }
         var size = try size(of: file)
         while size > JournalFiles.pieceBytes {
             size -= JournalFiles.pieceBytes

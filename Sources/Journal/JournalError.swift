@@ -1,3 +1,5 @@
+private import Glibc
+
 /// What went wrong with a file of the journal, where, and what to do about it.
 package struct JournalError: Error, Sendable, Equatable {
     package enum Code: Sendable {
@@ -45,6 +47,9 @@ package struct JournalError: Error, Sendable, Equatable {
         self.reason = reason
         self.remedy = remedy
     }
+
+    /// All file descriptors of the process or of the machine are in use: the file is as it was, and later it can be opened.
+    package var isOfDescriptors: Bool { errno == EMFILE || errno == ENFILE }
 
     /// Damage in a segment, behind which the journal could be cut.
     static func damaged(_ file: String, offset: Int, reason: String) -> JournalError {

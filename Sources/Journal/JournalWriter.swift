@@ -16,9 +16,9 @@ import Synchronization
 /// do. But a record that the first look found was published after all that it builds upon, and so the second look found
 /// those, in whatever rings. Recovery leaves out a record whose predecessor never comes.
 ///
-/// **Room.** The next segment is prepared (written full of zeros and synced) before it is needed. The rings are shut
-/// when what is prepared is less than they could still bring, and opened when it is more again: nothing that was let
-/// in can fail for want of room.
+/// **Room.** The next segment is prepared (written full of zeros and synced) before it is needed, and stays open until
+/// then. The rings are shut when what is prepared is less than they could still bring, and opened when it is more again:
+/// nothing that was let in can fail for want of room or of a file descriptor.
 ///
 /// **Failure.** A failed write or sync is final: nobody knows what is on disk. Nothing is retried, no further round
 /// is done, and whom `onFailure` names is told.
@@ -49,10 +49,10 @@ package final class JournalWriter: @unchecked Sendable {
     /// The oldest segment that a follower needs; `.max`: nobody follows.
     private let needed = Atomic<UInt64>(.max)
     private let status = Lock(JournalStatus())
-    /// Held while the rings are opened or shut (they are open), and while a segment is made (so many were): two threads
-    /// do either.
+    /// Held while the rings are opened or shut (they are open), and while a segment is made (the one that is prepared):
+    /// two threads do either.
     private let gate = Lock(true)
-    private let preparing = Lock(0)
+    private let preparing = Lock<DiskFile?>(nil)
     /// Called after each round, by the thread that does rounds.
     package var onRound: (@Sendable () -> Void)?
     #if STEP_POINTS
@@ -116,11 +116,10 @@ package final class JournalWriter: @unchecked Sendable {
             try Self.writeAgain(seal.offset..<seal.offset + FrameHeader.bytes, disk, sealed)
             try disk.sync(sealed)
         }
-        if !numbers.contains(number) {
-            try Self.makeSegment(number, disk, id, configuration, epoch: epoch)
-        }
-        let name = JournalFiles.segment(number)
-        file = try disk.open(name, isWritable: true)
+        file =
+            numbers.contains(number)
+            ? try disk.open(JournalFiles.segment(number), isWritable: true)
+            : try Self.makeSegment(number, disk, id, configuration, epoch: epoch)
         offset = FileHeader.bytes
         size = Int(
             try FileHeader.read(disk, file, kind: .segment, number: number, id: id).size)
@@ -143,7 +142,10 @@ package final class JournalWriter: @unchecked Sendable {
         updateGate()
     }
 
-    deinit { disk.close(file) }
+    deinit {
+        disk.close(file)
+        if let prepared = preparing.withLock({ $0 }) { disk.close(prepared) }
+    }
 
     // MARK: Counters
 
@@ -413,9 +415,8 @@ package final class JournalWriter: @unchecked Sendable {
         try writeFrame(.seal)
         try sync()
         let next = currentSegment + 1
-        let opened = try disk.open(JournalFiles.segment(next), isWritable: true)
         disk.close(file)
-        file = opened
+        file = takePrepared()
         size = configuration.segmentBytes
         offset = FileHeader.bytes
         room.store(size - offset, ordering: .releasing)
@@ -423,13 +424,22 @@ package final class JournalWriter: @unchecked Sendable {
         status.withLock { $0.segment = next }
     }
 
+    /// The segment that is prepared, whose turn it is now.
+    private func takePrepared() -> DiskFile {
+        preparing.withLock { prepared in
+            guard let file = prepared else { preconditionFailure("no segment is prepared") }
+            prepared = nil
+            return file
+        }
+    }
+
     /// Prepares the next segment if it is not there. Another thread than that of the rounds, which goes on meanwhile.
     ///
     /// - Parameters:
     ///   - isPaced: leaves most of the disk's time to the rounds, as long as the present segment is not half full.
     ///   - isGivenUp: asked behind each slice; nothing is left of a segment that is given up.
-    /// - Returns: False: the journal has failed, the work was given up, or there is no room: then the rings are shut if
-    ///   they must be, and it is worth another try in a second.
+    /// - Returns: False: the journal has failed, the work was given up, or there is no room, or no file descriptor: then
+    ///   the rings are shut if they must be, and it is worth another try in a second.
     @discardableResult
     package func prepareNext(
         isPaced: Bool = false, unless isGivenUp: () -> Bool = { false }
@@ -463,16 +473,16 @@ package final class JournalWriter: @unchecked Sendable {
     private func prepareNextOrThrow(
         atStart: Bool = false, _ rest: () throws(JournalError) -> Void = {}
     ) throws(JournalError) {
-        try preparing.withLock { (made) throws(JournalError) in
+        try preparing.withLock { (prepared) throws(JournalError) in
             guard !isPrepared else { return }
-            try prepare(atStart: atStart, rest)
-            made += 1
+            prepared = try prepare(atStart: atStart, rest)
+            preparedNumber.store(currentSegment + 1, ordering: .releasing)
         }
     }
 
     private func prepare(
         atStart: Bool, _ rest: () throws(JournalError) -> Void
-    ) throws(JournalError) {
+    ) throws(JournalError) -> DiskFile {
         let next = currentSegment + 1
         guard atStart || !isFull else {
             throw JournalError(
@@ -483,21 +493,20 @@ package final class JournalWriter: @unchecked Sendable {
                     """,
                 remedy: "raise --journal-maximum, or see why checkpoints are not made")
         }
-        try Self.makeSegment(next, disk, id, configuration, epoch: epoch, rest)
-        preparedNumber.store(next, ordering: .releasing)
+        return try Self.makeSegment(next, disk, id, configuration, epoch: epoch, rest)
     }
 
     /// Makes a segment full of zeros, synced slice by slice, so that no round waits behind much of it, under its name.
     ///
     /// - Parameter rest: called behind each slice. What it interrupts is removed.
+    /// - Returns: the segment, open.
     private static func makeSegment(
         _ number: UInt64, _ disk: any Disk, _ id: JournalID, _ configuration: JournalConfiguration,
         epoch: UInt64, _ rest: () throws(JournalError) -> Void = {}
-    ) throws(JournalError) {
+    ) throws(JournalError) -> DiskFile {
         let names = try disk.list()
         if names.contains(JournalFiles.nextSegment) { try disk.remove(JournalFiles.nextSegment) }
         let file = try disk.create(JournalFiles.nextSegment)
-        defer { disk.close(file) }
         do throws(JournalError) {
             let header = FileHeader(
                 kind: .segment, id: id, number: number,
@@ -510,7 +519,9 @@ package final class JournalWriter: @unchecked Sendable {
             }
             try disk.rename(JournalFiles.nextSegment, to: JournalFiles.segment(number))
             try disk.syncDirectory()
+            return DiskFile(descriptor: file.descriptor, name: JournalFiles.segment(number))
         } catch {
+            disk.close(file)
             // Half of it would only take up room.
             try? disk.remove(JournalFiles.nextSegment)
             throw error

@@ -1,5 +1,5 @@
 /// The limits that exist. Raw values are the proto's numbers; `index` is the row in `LimitKind.catalogue`.
-@frozen public enum LimitKind: UInt8, Sendable, CaseIterable {
+@nonexhaustive public enum LimitKind: UInt8, Sendable, CaseIterable {
     case profileDailySpend = 1
     case tenantMonthlySpend = 2
     case tenantExtensions = 3

@@ -1,7 +1,10 @@
 // The closed sets of the contract (Protos/tollgate/v1/tollgate.proto). Raw values are the proto's numbers.
+//
+// Within this package a switch names every case; outside of it, where `TollgateClient` hands these on, it needs an
+// `@unknown default`, so that a set can grow without breaking its callers.
 
 /// What a quantity counts.
-@frozen public enum Resource: UInt8, Sendable, CaseIterable {
+@nonexhaustive public enum Resource: UInt8, Sendable, CaseIterable {
     /// Nano-USD: 1 USD = 1 000 000 000.
     case spend = 1
     /// Provisioned extensions, a count.
@@ -24,7 +27,7 @@
 }
 
 /// What the caller is about to do. It steers treatment, audit and reports, never the limits.
-@frozen public enum Action: UInt8, Sendable, CaseIterable {
+@nonexhaustive public enum Action: UInt8, Sendable, CaseIterable {
     case unspecified = 0
     case sendMessage = 1
     case provisionExtension = 2
@@ -35,7 +38,7 @@
 }
 
 /// How a request is decided and what it leaves behind.
-@frozen public enum Mode: UInt8, Sendable, CaseIterable {
+@nonexhaustive public enum Mode: UInt8, Sendable, CaseIterable {
     /// Hold; a commit or a release follows.
     case reserve = 1
     /// Decide; hold and record nothing.
@@ -47,13 +50,13 @@
 }
 
 /// What happens to a hold that is neither committed nor released in time.
-@frozen public enum ExpiryPolicy: UInt8, Sendable, CaseIterable {
+@nonexhaustive public enum ExpiryPolicy: UInt8, Sendable, CaseIterable {
     case release = 1
     case commit = 2
 }
 
 /// What a commit above the hold does.
-@frozen public enum OveragePolicy: UInt8, Sendable, CaseIterable {
+@nonexhaustive public enum OveragePolicy: UInt8, Sendable, CaseIterable {
     case record = 1
     case cap = 2
     case reject = 3
@@ -65,7 +68,7 @@
 }
 
 /// What the caller's network element should do about a denial.
-@frozen public enum Treatment: UInt8, Sendable {
+@nonexhaustive public enum Treatment: UInt8, Sendable {
     case none = 0
     case reject = 1
     case serviceInterrupted = 2
@@ -82,7 +85,7 @@
     }
 }
 
-@frozen public enum TenantStatus: UInt8, Sendable {
+@nonexhaustive public enum TenantStatus: UInt8, Sendable {
     case active = 1
     case suspended = 2
     /// Deleted: new requests read NOT_FOUND, open holds may settle.

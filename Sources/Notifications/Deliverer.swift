@@ -1,3 +1,4 @@
+import Admission
 package import Events
 import Foundation
 package import Logging
@@ -11,6 +12,9 @@ package import Logging
 /// with the fewest is next; there each address has its turn, with a lower bound. The outbox is asked for one delivery at a
 /// time: what is due beyond that stays there, so that any number of deliveries to a recipient that is dead is in nobody's
 /// way.
+///
+/// **No descriptor.** An attempt that fails while the process cannot open a socket is none: it is made again, once a
+/// second, until one can be opened. Those that wait keep their places.
 ///
 /// **Order.** Of events of one transition to one recipient, first attempts begin in the order of the events: each when the
 /// one before it has been sent, or has failed.
@@ -80,6 +84,12 @@ package actor Deliverer {
     private let mailer: Mailer?
     private let now: @Sendable () -> Int64
     private let logger: Logger
+    /// Whether no socket can be opened, and how long to wait then.
+    private let isShort: @Sendable () -> Bool
+    private let shortPause: Duration
+    /// What was told, and is not over.
+    private var isUnread = false
+    private var isUnnoted = false
 
     /// Places with something underway or due, as far as they are known.
     private var places: [DeliveryPlace: Place] = [:]
@@ -107,8 +117,11 @@ package actor Deliverer {
     init(
         outbox: any Outbox, settings: DeliverySettings, webhooks: WebhookSettings,
         post: @escaping Poster, mailer: Mailer?, now: @escaping @Sendable () -> Int64,
-        logger: Logger
+        logger: Logger, shortPause: Duration = .seconds(1),
+        isShort: @escaping @Sendable () -> Bool = { Descriptors.shortage != nil }
     ) {
+        self.isShort = isShort
+        self.shortPause = shortPause
         self.outbox = outbox
         self.settings = settings
         self.webhooks = webhooks
@@ -153,8 +166,13 @@ package actor Deliverer {
                 let (gate, before) = queue(delivery)
                 group.addTask { await self.deliver(delivery, place, gate, after: before) }
             }
+            if isUnread { logger.notice("the outbox can be read again") }
+            isUnread = false
         } catch {
-            logger.error("the outbox cannot be read", metadata: ["error": "\(error)"])
+            if !isUnread {
+                logger.error("the outbox cannot be read", metadata: ["error": "\(error)"])
+            }
+            isUnread = true
             walkAt = min(walkAt, now() + 1_000)
         }
         return min(settings.lookMilliseconds, max(10, walkAt - now()))
@@ -243,10 +261,15 @@ package actor Deliverer {
         _ delivery: Delivery, _ place: DeliveryPlace, _ gate: StartGate?, after before: StartGate?
     ) async {
         await before?.opened()
-        let startedAt = now()
+        var startedAt = now()
         let number = delivery.attempts + 1
         let schedule = DeliverySchedule(delivery, webhooks, settings)
-        let result = await attempt(delivery, schedule.target, number) { gate?.open() }
+        var result = await attempt(delivery, schedule.target, number) { gate?.open() }
+        while result.error != nil, result.status == nil, isShort(), !Task.isCancelled {
+            try? await Task.sleep(for: shortPause)
+            startedAt = now()
+            result = await attempt(delivery, schedule.target, number) { gate?.open() }
+        }
         gate?.open()
         if let gate, let order = Self.order(of: delivery), starts[order] === gate {
             starts[order] = nil
@@ -298,10 +321,15 @@ package actor Deliverer {
         while true {
             do {
                 // In a task of its own: a stop does not take back what was done.
-                return try await Task { try await outbox.note(attempt, of: delivery, outcome) }
-                    .value
+                try await Task { try await outbox.note(attempt, of: delivery, outcome) }.value
+                if isUnnoted { logger.notice("attempts are noted again") }
+                isUnnoted = false
+                return
             } catch {
-                logger.error("an attempt could not be noted", metadata: ["error": "\(error)"])
+                if !isUnnoted {
+                    logger.error("an attempt could not be noted", metadata: ["error": "\(error)"])
+                }
+                isUnnoted = true
             }
             try? await Task.sleep(for: .seconds(1))
             if Task.isCancelled { return }

@@ -4,6 +4,8 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+package import NIOSSL
+import ServerTrust
 
 /// What came of one attempt.
 package struct AttemptResult: Sendable, Equatable {
@@ -37,22 +39,26 @@ package struct WebhookSender: Sendable {
     private let signer: WebhookSigner
     private let secrets: @Sendable (_ recipient: String) -> [String]
     private let resolver: Resolver
+    private let roots: NIOSSLTrustRoots
     private let seconds: @Sendable () -> Int64
     private let pause: @Sendable (Duration) async throws -> Void
 
     /// - Parameters:
     ///   - secrets: those of the endpoint that a setting is about; none: it has none.
+    ///   - roots: of the certificates that receivers over `https` show.
     ///   - seconds: Unix time of the wall clock, which receivers compare with their own.
     ///   - pause: returns when an attempt that began just now has had its time.
     package init(
         _ settings: WebhookSettings, signer: WebhookSigner,
         secrets: @escaping @Sendable (_ recipient: String) -> [String] = { _ in [] },
         resolver: @escaping Resolver = WebhookTarget.systemResolver,
+        roots: NIOSSLTrustRoots = .default,
         seconds: @escaping @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970) },
         pause: @escaping @Sendable (Duration) async throws -> Void = {
             try await Task.sleep(for: $0)
         }
     ) {
+        self.roots = roots
         self.settings = settings
         self.signer = signer
         self.secrets = secrets
@@ -107,11 +113,11 @@ package struct WebhookSender: Sendable {
                     AttemptResult(
                         status: status, error: isTaken ? nil : "answered with status \(status)"))
             } catch {
-                report(AttemptResult(status: nil, error: Self.sentence(error)))
+                report(AttemptResult(status: nil, error: Self.sentence(error, target.host)))
             }
             try? await client.shutdown()
         } catch {
-            report(AttemptResult(status: nil, error: Self.sentence(error)))
+            report(AttemptResult(status: nil, error: "\(error)".bounded))
         }
     }
 
@@ -125,6 +131,13 @@ package struct WebhookSender: Sendable {
         configuration.connectionPool.retryConnectionEstablishment = false
         // The name stays what Host, SNI and the certificate are about. An address in the URL is its own.
         configuration.dnsOverride = [target.host: target.address.description]
+        configuration.tlsConfiguration = .makeClientConfiguration()
+        configuration.tlsConfiguration?.trustRoots = roots
+        if target.isSecure, !TLSNames.isAddress(target.host) {
+            let host = target.host
+            // Before a byte of the request is written.
+            configuration.http1_1ConnectionDebugInitializer = { TLSNames.check(host, of: $0) }
+        }
         return HTTPClient(
             eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton),
             configuration: configuration)
@@ -154,14 +167,19 @@ package struct WebhookSender: Sendable {
         return request
     }
 
-    private static func sentence(_ error: any Error) -> String {
+    private static func sentence(_ error: any Error, _ host: String) -> String {
         if let error = error as? HTTPClientError,
             error == .deadlineExceeded || error == .connectTimeout
         {
             return "no answer in time"
         }
-        return String("\(error)".prefix(300))
+        return (TLSText.failure(error, endpoint: host) ?? "\(error)").bounded
     }
+}
+
+extension String {
+    /// As much of it as is kept of an error.
+    fileprivate var bounded: String { String(prefix(300)) }
 }
 
 /// A body that says when it has been written.

@@ -1,4 +1,4 @@
-import Crypto
+package import Crypto
 import Foundation
 import Glibc
 
@@ -80,6 +80,15 @@ package struct WebhookSigner: Sendable {
 
     /// Base64 of 32 bytes.
     package var publicKey: String { key.publicKey.rawRepresentation.base64EncodedString() }
+
+    /// A secret of the service's own for something else: the same as long as the key is, and it tells nothing of the key.
+    ///
+    /// - Parameter purpose: each has a secret of its own.
+    package func secret(for purpose: String) -> SymmetricKey {
+        HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: SymmetricKey(data: key.rawRepresentation),
+            info: Data("tollgate \(purpose)".utf8), outputByteCount: 32)
+    }
 
     /// The header fields of one attempt.
     ///

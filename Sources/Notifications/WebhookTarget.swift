@@ -14,6 +14,8 @@ package struct WebhookTarget: Sendable {
     /// As it stands in the URL, without the brackets of IPv6.
     package let host: String
     package let address: IPAddress
+    /// Over TLS.
+    package let isSecure: Bool
 
     /// What is wrong with the text of an address; nil: nothing. Where its name leads is judged when it is used.
     package static func fault(of text: String) -> String? {
@@ -75,6 +77,7 @@ package struct WebhookTarget: Sendable {
             throw Refusal(description: "The address has no host")
         }
         host = name
+        isSecure = URLComponents(string: text)?.scheme?.lowercased() == "https"
         let addresses = try await resolver(host)
         guard !addresses.isEmpty else { throw Refusal(description: "\(host) has no address") }
         for address in addresses

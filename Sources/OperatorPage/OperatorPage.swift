@@ -109,7 +109,7 @@ package final class OperatorPage: Companion {
             )
         } catch PageFailure.notFound {
             return message(404, "Not found", "There is no such page, or no such tenant.")
-        } catch let error as ProjectionError where error.code == .catchingUp {
+        } catch let error as ProjectionError where error.isPassing {
             return later("Not yet", "\(error.reason).")
         } catch {
             logger.error(
@@ -178,6 +178,8 @@ package final class OperatorPage: Companion {
         case ["alerts"]: return try await AlertsPage(context: context).reply(request, visitor)
         case ["audit"]: return try await AuditPage(context: context).reply(request, visitor)
         case ["audit.csv"]: return try await AuditPage(context: context).csv(request)
+        case ["tokens"]:
+            return try TokensPage(context: context, authority: authority).reply(request, visitor)
         case ["live"]:
             return context.page(
                 "live", visitor, current: "/live", ["hasJournal": context.model != nil])

@@ -30,6 +30,7 @@ struct PageContext: Sendable {
         ("/settings/usage-limits", "Usage Limits"),
         ("/settings/tenant-defaults", "Tenant Defaults"),
         ("/alerts", "Alerts"), ("/audit", "Audit log"), ("/live", "Live"),
+        (TokensPage.path, "Tokens"),
     ]
 
     func readModel() throws(PageFailure) -> any ReadModel {
@@ -56,9 +57,11 @@ struct PageContext: Sendable {
             "who": visitor.caller.name.isEmpty ? nil : visitor.caller.name,
             "canLogOut": visitor.session != nil, "title": nil,
             "viewOnly": !visitor.caller.may(.change),
-            "nav": Self.navigation.map { path, title -> Fields in
-                ["path": path, "title": title, "current": path == current]
-            },
+            "nav": Self.navigation
+                .filter { $0.0 != TokensPage.path || visitor.caller.may(.administer) }
+                .map { path, title -> Fields in
+                    ["path": path, "title": title, "current": path == current]
+                },
         ]
         return .html(templates.render(template, brand.merging(frame).merging(fields)))
     }

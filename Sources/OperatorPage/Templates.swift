@@ -18,6 +18,7 @@ struct Templates: Sendable {
         ("suspended", PackageResources.suspended_mustache),
         ("tenant", PackageResources.tenant_mustache),
         ("tenant-dialogs", PackageResources.tenant_dialogs_mustache),
+        ("tokens", PackageResources.tokens_mustache),
         ("usage-limits", PackageResources.usage_limits_mustache),
     ]
 

@@ -223,6 +223,8 @@ package final class Projection: Sendable, Outbox {
     }
 
     /// Reads, on one of a few connections, one consistent state.
+    ///
+    /// - Throws: `ProjectionError.unopened`: none of them is open and free, and another cannot be opened.
     func read<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
         let pool = readers.withLock { $0 }
         do {
@@ -233,6 +235,9 @@ package final class Projection: Sendable, Outbox {
                 // The follower makes a new file of it.
                 isDamaged.store(true, ordering: .relaxed)
                 wake()
+            }
+            if let error = error as? DatabaseError, error.isOfOpening {
+                throw ProjectionError(.unopened, "Lists cannot be opened at the moment")
             }
             throw error
         }

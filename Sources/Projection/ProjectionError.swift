@@ -15,6 +15,8 @@ package struct ProjectionError: Error, Sendable, Equatable, CustomStringConverti
         case stopping
         /// What was durable at the start is not taken up yet: a list would not be the whole.
         case catchingUp
+        /// The file cannot be opened once more just now: for want of a file descriptor above all.
+        case unopened
     }
 
     package var code: Code
@@ -28,6 +30,9 @@ package struct ProjectionError: Error, Sendable, Equatable, CustomStringConverti
     init(_ error: JournalError) {
         self.init(error.code == .missing ? .unusable : .journal, "\(error)")
     }
+
+    /// It is worth while to ask again later.
+    package var isPassing: Bool { code == .catchingUp || code == .unopened }
 
     package var description: String { reason }
 }

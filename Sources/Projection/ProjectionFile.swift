@@ -299,6 +299,9 @@ extension DatabaseError {
         [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_FORMAT, .SQLITE_ERROR, .SQLITE_CONSTRAINT]
             .contains(resultCode.primaryResultCode)
     }
+
+    /// The file, or one of those beside it, cannot be opened.
+    var isOfOpening: Bool { resultCode.primaryResultCode == .SQLITE_CANTOPEN }
 }
 
 extension Folder {

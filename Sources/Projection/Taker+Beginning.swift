@@ -89,7 +89,7 @@ extension Taker {
         do {
             _ = try reader.read(number, wrapping: { $0 as any Error }) { _ in try goOn() }
             return true
-        } catch is JournalError {
+        } catch let error as JournalError where !error.isOfDescriptors {
             return false
         }
     }

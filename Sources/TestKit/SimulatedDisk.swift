@@ -1,3 +1,4 @@
+import Glibc
 package import Journal
 
 /// A directory in memory that loses what was not synced when its machine crashes: any of the 512-byte sectors written
@@ -17,6 +18,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         package var failingSyncIn: Int?
         /// Bytes that all files together may have; nil: any.
         package var capacity: Int?
+        /// Files that may be open at a time, the process's descriptors; nil: any. A listing needs one too.
+        package var openFiles: Int?
 
         package init() {}
     }
@@ -170,9 +173,20 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
 
     // MARK: Disk
 
-    package func list() throws(JournalError) -> [String] { names.keys.sorted() }
+    package func list() throws(JournalError) -> [String] {
+        try spareDescriptor("the directory")
+        return names.keys.sorted()
+    }
+
+    private func spareDescriptor(_ name: String) throws(JournalError) {
+        guard let most = faults.openFiles, open.count >= most else { return }
+        throw JournalError(
+            .system, file: name, errno: EMFILE, reason: "too many files are open",
+            remedy: "simulated")
+    }
 
     package func create(_ name: String) throws(JournalError) -> DiskFile {
+        try spareDescriptor(name)
         let goesOn = try proceed(name, 1)
         guard names[name] == nil else { throw failure(name, "it exists") }
         let file = File()
@@ -184,6 +198,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     }
 
     package func open(_ name: String, isWritable: Bool) throws(JournalError) -> DiskFile {
+        try spareDescriptor(name)
         guard let file = names[name] else {
             throw JournalError(.missing, file: name, reason: "it is not there", remedy: "simulated")
         }
@@ -314,6 +329,9 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         guard let capacity = faults.capacity else { return 1 << 40 }
         return max(0, capacity - usedBytes)
     }
+
+    /// Files that are open.
+    package var openFiles: Int { open.count }
 
     /// Bytes of all files together.
     package var usedBytes: Int { names.values.reduce(0) { $0 + $1.bytes.count } }

@@ -11,7 +11,8 @@ extension Call: StreamOwner {
             return true
         }
         do throws(TollgateError) {
-            if let message = try handler.message(stream) {
+            if let frame = try handler.frame(stream) {
+                let message = try handler.message(frame, stream)
                 complete(CallOutcome(error: nil, message: message))
             } else {
                 fail(TollgateError(.internal, "The service answered OK without a message"))

@@ -26,11 +26,22 @@ public final class CheckStream: Sendable {
     ///   FAILED_PRECONDITION when there is none (after `finish`, or when the service has ended it with OK). The request
     ///   was not sent then.
     public func send(_ request: CheckRequest) async throws(TollgateError) {
+        try await send(request) {}
+    }
+
+    /// - Parameter queued: called on the loop, in the order of the requests, before the answer comes.
+    func send(
+        _ request: CheckRequest, queued: @escaping @Sendable () -> Void
+    ) async throws(TollgateError) {
         let message = request.encoded()
         let error: TollgateError? = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                connection.loop.execute { [call] in
-                    call.send(message) { continuation.resume(returning: $0) }
+                connection.loop.execute { [call, connection] in
+                    call.send(message) { error in
+                        if error == nil { queued() }
+                        continuation.resume(returning: error)
+                    }
+                    connection.expiryChanged(call)
                 }
             }
         } onCancel: {
@@ -49,6 +60,20 @@ public final class CheckStream: Sendable {
         connection.loop.execute { [call] in call.cancel() }
     }
 
+    /// The next answer.
+    func answer() async -> StreamCall<CheckResponse>.Answer {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                connection.loop.execute { [call, connection] in
+                    call.receive { continuation.resume(returning: $0) }
+                    connection.expiryChanged(call)
+                }
+            }
+        } onCancel: {
+            cancel()
+        }
+    }
+
     /// The answers, in the order of the requests. One reader at a time.
     public var responses: Responses { Responses(stream: self) }
 
@@ -60,17 +85,7 @@ public final class CheckStream: Sendable {
 
         /// The next answer; nil: all have come. A cancelled task cancels the stream.
         public func next() async throws(TollgateError) -> CheckResponse? {
-            let stream = stream
-            let answer: StreamCall<CheckResponse>.Answer = await withTaskCancellationHandler {
-                await withCheckedContinuation { continuation in
-                    stream.connection.loop.execute {
-                        stream.call.receive { continuation.resume(returning: $0) }
-                    }
-                }
-            } onCancel: {
-                stream.cancel()
-            }
-            return try answer.get()
+            try await stream.answer().get()
         }
 
         public func next(

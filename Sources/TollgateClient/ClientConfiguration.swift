@@ -26,6 +26,10 @@ extension TollgateClient {
         public var maximumAttempts: Int
         /// Ask the service to answer denials as failures (`tollgate-deny: status`): `TollgateError.isDenial`.
         public var deniesAsFailures: Bool
+        /// Tell the service that it may compress its answers (gzip). A decompressed answer has 8 MiB at most.
+        public var acceptsCompression = true
+        /// Requests of at least so many bytes are sent compressed (gzip), if they become smaller by it; 1 or more; nil: none.
+        public var compressesRequestsFrom: Int?
         /// While calls or streams are open and nothing has come from the service for this long, it is asked whether it
         /// is still there (HTTP/2 PING); more than 0; nil: never.
         public var keepaliveInterval: Duration?
@@ -121,6 +125,7 @@ extension TollgateClient.Configuration {
         precondition(endpoints.allSatisfy { (1...65_535).contains($0.port) }, "ports from 1 on")
         precondition((1...64).contains(connections), "1 to 64 connections")
         precondition(maximumAttempts >= 1, "at least one attempt")
+        precondition(compressesRequestsFrom.map { $0 >= 1 } ?? true, "requests of a byte at least")
         precondition(maximumUnsettled >= 1, "room for one at least")
         precondition(
             keepaliveInterval.map { $0 > .zero } ?? true && keepaliveTimeout > .zero

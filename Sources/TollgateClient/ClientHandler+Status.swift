@@ -14,9 +14,7 @@ extension ClientHandler {
     func error(of stream: StreamHandle, _ events: StreamEvents) -> TollgateError? {
         let head = session.response(stream)
         if let head, head.grpcStatus > 0 { return statusError(stream, head.grpcStatus) }
-        if events.contains(.overflow) {
-            return TollgateError(.resourceExhausted, "The answer is larger than this client takes")
-        }
+        if events.contains(.overflow) { return .answerTooLarge }
         if let head, head.grpcStatus == 0 { return nil }
         let reset = session.errorCode(stream)
         if reset == HTTP2ErrorCode.refusedStream {
@@ -61,31 +59,15 @@ extension ClientHandler {
         }
     }
 
-    /// The first whole message at the front of a stream's input, without its prefix; nil: none yet.
-    ///
-    /// - Throws: when the bytes are no uncompressed gRPC message of at most 8 MiB.
-    func message(_ stream: StreamHandle) throws(TollgateError) -> UnsafeRawBufferPointer? {
-        let input = session.input(stream)
-        guard input.count >= 5 else { return nil }
-        let length = Int(UInt32(bigEndian: input.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
-        guard input[0] == 0, length <= 8 << 20 else {
-            throw TollgateError(.internal, "The answer is no uncompressed message of at most 8 MiB")
-        }
-        guard input.count >= 5 + length else { return nil }
-        return UnsafeRawBufferPointer(rebasing: input[5..<5 + length])
+    /// The first whole message at the front of a stream's input; nil: none yet.
+    func frame(_ stream: StreamHandle) throws(TollgateError) -> MessageCodec.Frame? {
+        try MessageCodec.frame(in: session.input(stream))
     }
-}
 
-extension ByteQueue {
-    /// Appends a message with its gRPC prefix: not compressed, length in four bytes.
-    mutating func appendMessage(_ message: [UInt8]) {
-        var prefix: (UInt8, UInt8, UInt8, UInt8, UInt8) = (
-            0, UInt8(truncatingIfNeeded: message.count >> 24),
-            UInt8(truncatingIfNeeded: message.count >> 16),
-            UInt8(truncatingIfNeeded: message.count >> 8),
-            UInt8(truncatingIfNeeded: message.count)
-        )
-        withUnsafeBytes(of: &prefix) { append($0) }
-        message.withUnsafeBytes { append($0) }
+    /// What a frame of a stream holds, decompressed; valid until the next frame.
+    func message(
+        _ frame: MessageCodec.Frame, _ stream: StreamHandle
+    ) throws(TollgateError) -> UnsafeRawBufferPointer {
+        try codec.message(frame, session.response(stream)?.encoding ?? .absent)
     }
 }

@@ -1,5 +1,6 @@
 internal import HTTP2
 internal import NIOCore
+internal import ServerTrust
 internal import Wire
 
 /// What is in flight on one stream: a unary call or a streaming one.
@@ -10,9 +11,16 @@ protocol StreamOwner: AnyObject {
     func progress(_ stream: StreamHandle, _ events: StreamEvents, _ handler: ClientHandler) -> Bool
     /// Nothing more will come, because of `error`.
     func fail(_ error: TollgateError)
+    /// As the service is told.
     var deadline: NIODeadline? { get }
+    /// When its caller gives up: at its deadline, or before it.
+    var expiry: NIODeadline? { get }
     /// Where it is in flight; nil: not started yet, or over.
     var place: StreamPlace? { get set }
+}
+
+extension StreamOwner {
+    var expiry: NIODeadline? { deadline }
 }
 
 /// A stream of a connection.
@@ -52,6 +60,7 @@ final class ClientHandler: ChannelInboundHandler {
     let session: ClientSession
     /// Where it leads.
     let endpoint: Endpoint
+    let codec: MessageCodec
     private let headers: RequestHeaders
     private var fields = HeaderFields()
     private var owners: [(any StreamOwner)?]
@@ -74,6 +83,7 @@ final class ClientHandler: ChannelInboundHandler {
     ) {
         self.headers = headers
         self.endpoint = endpoint
+        codec = MessageCodec(configuration)
         lifecycle = LinkLifecycle(
             keepalive: Keepalive(
                 interval: configuration.keepaliveInterval.map { TimeAmount($0) },
@@ -81,7 +91,7 @@ final class ClientHandler: ChannelInboundHandler {
         var configuration = SessionConfiguration()
         configuration.maximumConcurrentStreams = Self.table
         // A batch's answer must fit as a whole.
-        configuration.streamWindowBytes = 8 << 20
+        configuration.streamWindowBytes = MessageCodec.maximumAnswerBytes
         configuration.connectionWindowBytes = 16 << 20
         configuration.maximumBufferedInputBytes = 64 << 20
         // Budgets against hostile peers, not against this client's own cancellations and a busy service.
@@ -159,20 +169,20 @@ final class ClientHandler: ChannelInboundHandler {
         session.release(stream)
     }
 
-    /// Fails every call whose deadline has passed, and sees to a peer that is no longer there.
+    /// Fails every call whose caller gives up by now, and sees to a peer that is no longer there.
     ///
-    /// - Returns: the earliest deadline of the others.
+    /// - Returns: when the next one does.
     func expire(at now: NIODeadline) -> NIODeadline? {
         var next: NIODeadline?
         var actions: LinkLifecycle.Actions?
         for index in owners.indices {
-            guard let owner = owners[index], let deadline = owner.deadline else { continue }
-            if deadline <= now {
+            guard let owner = owners[index], let expiry = owner.expiry else { continue }
+            if expiry <= now {
                 if actions == nil { actions = lifecycle.expired(at: now) }
                 if let place = owner.place { letGo(place.stream) }
                 owner.fail(.deadlineExceeded)
             } else {
-                next = min(next ?? deadline, deadline)
+                next = min(next ?? expiry, expiry)
             }
         }
         if let actions { act(on: actions) }
@@ -308,7 +318,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if failure == nil, lifecycle.isOpen {
-            failure = TLSText.refusal(error, endpoint: endpoint)
+            failure = TLSText.refusal(error, endpoint: "\(endpoint)")
         }
         act(on: lifecycle.close(.lost))
         context.close(promise: nil)

@@ -103,9 +103,9 @@ package final class Connection: @unchecked Sendable {
     }
 
     private func start(_ work: Work) {
-        if let deadline = work.owner.deadline {
-            if deadline <= .now() { return work.owner.fail(.deadlineExceeded) }
-            sweep(at: deadline)
+        if let expiry = work.owner.expiry {
+            if expiry <= .now() { return work.owner.fail(.deadlineExceeded) }
+            sweep(at: expiry)
         }
         guard machine.submit(work) else { return work.owner.fail(.shutDown) }
         goOn()
@@ -133,7 +133,7 @@ package final class Connection: @unchecked Sendable {
         case .call(let call):
             call.isDone
                 || handler.start(call, method: call.method, finished: true) {
-                    $0.appendMessage(call.message)
+                    handler.codec.append(call.message, to: &$0)
                 }
         case .stream(let stream): stream.isDone || stream.start(on: handler)
         }
@@ -196,6 +196,11 @@ package final class Connection: @unchecked Sendable {
 
     // MARK: Deadlines
 
+    /// A caller of a stream gives up at another time than before.
+    func expiryChanged(_ owner: any StreamOwner) {
+        if let expiry = owner.expiry { sweep(at: expiry) }
+    }
+
     /// One timer for all calls: at the earliest deadline, which with equal time-outs is the oldest call's.
     private func sweep(at deadline: NIODeadline) {
         guard deadline < sweepDeadline else { return }
@@ -208,11 +213,11 @@ package final class Connection: @unchecked Sendable {
         let now = NIODeadline.now()
         sweep = nil
         sweepDeadline = .distantFuture
-        for work in machine.drop({ ($0.owner.deadline ?? .distantFuture) <= now }) {
+        for work in machine.drop({ ($0.owner.expiry ?? .distantFuture) <= now }) {
             work.owner.fail(.deadlineExceeded)
         }
         var next = machine.waiting.reduce(NIODeadline.distantFuture) {
-            min($0, $1.owner.deadline ?? .distantFuture)
+            min($0, $1.owner.expiry ?? .distantFuture)
         }
         for link in machine.leaving + (machine.current.map { [$0] } ?? []) {
             next = min(next, link.handler.expire(at: now) ?? .distantFuture)

@@ -2,6 +2,7 @@ internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 package import NIOSSL
+internal import ServerTrust
 
 /// Why a connection did not come about.
 package enum ConnectionText {

@@ -2,13 +2,14 @@ internal import enum Limits.Decision
 internal import Synchronization
 
 extension TollgateClient {
-    /// What has become of this client's calls since it was made; streams are not counted.
+    /// What has become of this client's calls since it was made. Of streams only what becomes of the checks of those under
+    /// a policy is counted.
     public struct Counters: Sendable, Hashable {
         /// Calls that were begun. Those that are over are in `answered` or in `failed`.
         public var calls: UInt64
         /// Calls that the service answered, whatever it said; failures are not among them.
         public var answered: UInt64
-        /// Checks, those of batches too, that were allowed or denied.
+        /// Checks, entries of batches too, that were allowed or denied.
         public var allowed: UInt64
         public var denied: UInt64
         /// Calls that failed, by what they ended with.

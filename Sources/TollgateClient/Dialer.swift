@@ -2,6 +2,7 @@ internal import NIOCore
 internal import NIOPosix
 internal import NIOSSL
 internal import NIOTLS
+internal import ServerTrust
 
 /// Makes TCP connections, with TLS where that is asked for.
 struct Dialer: Sendable {
@@ -112,8 +113,7 @@ final class HandshakeGate: ChannelInboundHandler, RemovableChannelHandler {
     private func open(_ context: ChannelHandlerContext, _ chosen: String?) {
         guard chosen == "h2" else { return fail(TLSText.noHTTP2("\(endpoint)")) }
         let pipeline = context.pipeline.syncOperations
-        // NIOSSL is content with a certificate for the address where a name was asked for: whoever leads the name astray
-        // may have one.
+        // As in `TLSNames.check`.
         if let name {
             let tls = try? pipeline.handler(type: NIOSSLClientHandler.self)
             guard let certificate = tls?.peerCertificate, TLSNames.bears(certificate, name) else {

@@ -28,7 +28,7 @@ public struct FailurePolicy: Sendable, Hashable {
     }
 }
 
-/// How a check under a `FailurePolicy` ended.
+/// How a check under a `FailurePolicy` ended; an entry of a batch or a stream may also have failed.
 public enum CheckOutcome: Sendable, Hashable {
     /// The service has decided.
     case answered(CheckResponse)

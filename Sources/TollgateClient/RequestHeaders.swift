@@ -19,6 +19,13 @@ final class RequestHeaders: Sendable {
             if let token = configuration.token {
                 fields.append((name: "authorization", value: "Bearer \(token)"))
             }
+            if configuration.acceptsCompression {
+                fields.append((name: "grpc-accept-encoding", value: "gzip"))
+            }
+            // What is small goes as it is all the same: each message says so itself.
+            if configuration.compressesRequestsFrom != nil {
+                fields.append((name: "grpc-encoding", value: "gzip"))
+            }
             if configuration.deniesAsFailures {
                 fields.append((name: "tollgate-deny", value: "status"))
             }

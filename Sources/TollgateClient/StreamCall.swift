@@ -29,10 +29,17 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
 
     let method: LimitServiceMethod
     let deadline: NIODeadline?
+    /// How long a reader waits for an answer that is owed; nil: as long as the stream lives.
+    private let patience: TimeAmount?
     var place: StreamPlace?
 
     /// Queued before the stream started.
-    private var early = ByteQueue()
+    private var early: [[UInt8]] = []
+    private var earlyBytes = 0
+    /// Requests that were queued and not answered; of streams of checks.
+    private var owed = 0
+    /// When the reader that waits for an answer gives up; nil: none waits, or none is owed.
+    private var answerDue: NIODeadline?
     private var senders = CircularBuffer<Sender>()
     private var receiver: ((Answer) -> Void)?
     /// The caller sends no more requests.
@@ -44,17 +51,26 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
     /// Why the stream ended; nil: well, or not yet.
     private var error: TollgateError?
 
-    init(_ method: LimitServiceMethod, deadline: NIODeadline?) {
+    init(
+        _ method: LimitServiceMethod, deadline: NIODeadline?, patience: TimeAmount? = nil
+    ) {
         self.method = method
         self.deadline = deadline
+        self.patience = patience
     }
 
     /// With the one request of a stream of answers.
     init(_ method: LimitServiceMethod, request: [UInt8], deadline: NIODeadline?) {
         self.method = method
         self.deadline = deadline
-        early.appendMessage(request)
+        patience = nil
+        early = [request]
         isFinished = true
+    }
+
+    var expiry: NIODeadline? {
+        guard let answerDue else { return deadline }
+        return min(deadline ?? answerDue, answerDue)
     }
 
     var isDone: Bool { hasEnded }
@@ -65,9 +81,11 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
     func start(on handler: ClientHandler) -> Bool {
         let isStarted = handler.start(
             self, method: method, finished: isFinished && senders.isEmpty
-        ) { $0.append(early.readable) }
+        ) { output in
+            for message in early { handler.codec.append(message, to: &output) }
+        }
         if isStarted {
-            early.reset(retaining: 0)
+            early = []
             admitSenders()
         }
         return isStarted
@@ -78,6 +96,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         if isFinished || isCut || hasEnded { return sent(refusal) }
         senders.append(Sender(message: message, sent: sent))
         admitSenders()
+        watch()
         place?.handler.flush()
     }
 
@@ -93,6 +112,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
     func receive(_ receiver: @escaping (Answer) -> Void) {
         precondition(self.receiver == nil, "one reader at a time")
         self.receiver = receiver
+        watch()
         let place = place
         if deliver() { place?.letGo() } else { place?.handler.flush() }
     }
@@ -130,19 +150,22 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
     /// Queues the requests that wait, as far as there is room. Who calls this flushes.
     private func admitSenders() {
         guard let place else {
-            while early.count < Self.queuedBytes, let sender = senders.popFirst() {
-                early.appendMessage(sender.message)
+            while earlyBytes < Self.queuedBytes, let sender = senders.popFirst() {
+                early.append(sender.message)
+                earlyBytes += sender.message.count
+                owed += 1
                 sender.sent(nil)
             }
             return
         }
-        let session = place.handler
-        guard let output = session.session.output(place.stream) else { return }
+        let handler = place.handler
+        guard let output = handler.session.output(place.stream) else { return }
         while output.pointee.count < Self.queuedBytes, let sender = senders.popFirst() {
-            output.pointee.appendMessage(sender.message)
+            handler.codec.append(sender.message, to: &output.pointee)
+            owed += 1
             sender.sent(nil)
         }
-        session.session.push(
+        handler.session.push(
             place.stream, finished: isFinished && senders.isEmpty,
             notify: senders.isEmpty == false)
     }
@@ -162,6 +185,12 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
 
     // MARK: Answers
 
+    /// From now on a reader that waits for an answer loses patience.
+    private func watch() {
+        guard let patience, answerDue == nil, receiver != nil, owed > 0 else { return }
+        answerDue = .now() + patience
+    }
+
     /// Hands the next answer, or the end, to whoever waits for it.
     ///
     /// - Returns: true: all is handed out, and the stream's place is to be let go of.
@@ -171,12 +200,13 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
             return false
         }
         do throws(TollgateError) {
-            while let message = try place.handler.message(place.stream) {
+            while let frame = try place.handler.frame(place.stream) {
                 guard let receiver else { return false }
-                let length = message.count
-                let answer = try Self.decode(message)
-                place.handler.session.consume(place.stream, byteCount: 5 + length)
+                let answer = try Self.decode(place.handler.message(frame, place.stream))
+                place.handler.session.consume(place.stream, byteCount: frame.byteCount)
                 self.receiver = nil
+                answerDue = nil
+                owed -= 1
                 receiver(.success(answer))
             }
         } catch {
@@ -200,7 +230,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
     private func end(_ error: TollgateError?) {
         hasEnded = true
         self.error = error
-        early.reset(retaining: 0)
+        early = []
         refuseSenders()
         deliverEnd()
     }

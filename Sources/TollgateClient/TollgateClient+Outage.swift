@@ -1,41 +1,7 @@
-internal import Glibc
-internal import NIOCore
 internal import Synchronization
 public import Wire
 
 extension TollgateClient {
-    /// Does this action fit every limit? And if nobody answers: what the policy says.
-    ///
-    /// Under `FailurePolicy.failOpen` a request without an idempotency key gets one, so that it is repeated safely and
-    /// settled once. What could not be settled fails closed: `Mode.checkOnly`, `OveragePolicy.reject`, a key of more than
-    /// 120 bytes.
-    ///
-    /// - Parameter timeout: For the whole call, retries included; nil: the configuration's.
-    /// - Throws: `TollgateError`. A denial is an answer, not an error.
-    public func check(
-        _ request: CheckRequest, onFailure policy: FailurePolicy, timeout: Duration? = nil
-    ) async throws(TollgateError) -> CheckOutcome {
-        guard let budget = policy.budget, request.mode != .checkOnly, request.overage != .reject,
-            request.idempotencyKey.utf8.count <= LetThrough.maximumKeyBytes
-        else { return .answered(try await check(request, timeout: timeout)) }
-        var request = request
-        if request.idempotencyKey.isEmpty { request.idempotencyKey = Self.drawKey() }
-        do throws(TollgateError) {
-            return .answered(try await check(request, timeout: timeout))
-        } catch {
-            guard FailurePolicy.isOutage(error), isShutDown == false else { throw error }
-            let action = LetThrough(
-                request: request, atMilliseconds: Self.unixMilliseconds, cause: error.code)
-            let minute = Int64(NIODeadline.now().uptimeNanoseconds / 60_000_000_000)
-            guard outage.withLock({ $0.letThrough(action, budget: budget, minute: minute) }) else {
-                outcomes.count(.notLetThrough)
-                throw error
-            }
-            outcomes.count(.letThrough)
-            return .letThrough(action)
-        }
-    }
-
     /// What was let through and waits to be settled, the oldest first.
     public var unsettled: [LetThrough] { outage.withLock { $0.unsettled } }
 
@@ -132,16 +98,5 @@ extension TollgateClient {
         _ action: LetThrough, _ amounts: [Quantity], _ timeout: Duration?
     ) async throws(TollgateError) {
         _ = try await record(action.usage(amounts, key: action.secondKey), timeout: timeout)
-    }
-
-    private static func drawKey() -> String {
-        "drawn-" + String(UInt64.random(in: 0 ... .max), radix: 36)
-            + String(UInt64.random(in: 0 ... .max), radix: 36)
-    }
-
-    private static var unixMilliseconds: Int64 {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
     }
 }

@@ -88,9 +88,14 @@ public final class TollgateClient: Sendable {
     ///
     /// - Parameter timeout: For the life of the stream; nil: none.
     public func checkStream(timeout: Duration? = nil) -> CheckStream {
+        openStream(patience: nil, timeout: timeout)
+    }
+
+    func openStream(patience: TimeAmount?, timeout: Duration?) -> CheckStream {
         let connection = pick()
         let call = StreamCall<CheckResponse>(
-            .checkAndReserveStream, deadline: timeout.map { .now() + TimeAmount($0) })
+            .checkAndReserveStream, deadline: timeout.map { .now() + TimeAmount($0) },
+            patience: patience)
         connection.submit(.stream(call))
         return CheckStream(call, connection)
     }

@@ -45,21 +45,24 @@ public struct TollgateError: Error, Sendable, CustomStringConvertible {
     public var message: String
     /// What the service said beyond the sentence; nil: nothing.
     public var details: StatusDetails?
+    /// What the service said of an entry of a batch or a stream that failed; empty for calls.
+    public var entries: [ErrorEntry]
     /// The service certainly did not process the call, in none of its attempts; a repeat can do no harm.
     public var wasNotProcessed: Bool
 
     init(
         _ code: Code, _ message: String, details: StatusDetails? = nil,
-        wasNotProcessed: Bool = false
+        entries: [ErrorEntry] = [], wasNotProcessed: Bool = false
     ) {
         self.code = code
         self.message = message
         self.details = details
+        self.entries = entries
         self.wasNotProcessed = wasNotProcessed
     }
 
     /// The catalogue's code ("49201"); nil: the service named none.
-    public var catalogueCode: String? { details?.metadata["code"] }
+    public var catalogueCode: String? { details?.metadata["code"] ?? entries.first?.code }
 
     /// A denial, which was sent as a failure because the client asks for that (`Configuration.deniesAsFailures`).
     public var isDenial: Bool { details?.quotaViolations.isEmpty == false }

@@ -61,7 +61,8 @@ extension ServerTLS {
         dismissPeers()
     }
 
-    /// Takes what the files hold if it is in order; else everything stays as it is. The list of the revoked counts by
+    /// Takes what the files hold if it is in order; else everything stays as it is, and a file that could not be read is
+    /// tried again by the next look. The list of the revoked counts by
     /// itself: what is wrong with the certificates does not keep it out.
     ///
     /// - Parameter isAsked: somebody waits to hear what came of it.
@@ -77,6 +78,12 @@ extension ServerTLS {
     }
 
     private enum Outcome { case taken, same, failed }
+
+    /// What could not be read may be read the next time, without another change of the file: for want of a descriptor
+    /// above all.
+    private func readAgain(after error: TLSError) {
+        if error.code == .unreadable { loading.withLock { $0.tried = [] } }
+    }
 
     private func loadCertificates(isAsked: Bool) -> Outcome {
         do throws(TLSError) {
@@ -96,6 +103,7 @@ extension ServerTLS {
             }
             return isNew ? .taken : .same
         } catch {
+            readAgain(after: error)
             tellFailure(
                 error, "the certificates cannot be taken, and those that were loaded stay",
                 \.failure, isAsked: isAsked)
@@ -128,6 +136,7 @@ extension ServerTLS {
             tellIneffective(material)
             return .taken
         } catch {
+            readAgain(after: error)
             tellFailure(
                 error,
                 "the list of revoked certificates cannot be taken, and the one that was loaded stays",

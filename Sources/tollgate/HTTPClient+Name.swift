@@ -1,10 +1,9 @@
 internal import AsyncHTTPClient
 internal import Foundation
-internal import TollgateClient
+internal import ServerTrust
 
 extension HTTPClient.Configuration {
-    /// Has a server's certificate bear the host of a URL. NIOSSL is content with one for the address where a name was
-    /// asked for: whoever leads the name astray may have one.
+    /// Has a server's certificate bear the host of a URL where that is a name.
     mutating func requireName(of url: URLComponents?) {
         guard url?.scheme?.lowercased() == "https", let host = url?.host, !host.contains(":"),
             !TLSNames.isAddress(host)

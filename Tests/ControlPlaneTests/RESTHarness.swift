@@ -1,4 +1,5 @@
 import Access
+import Crypto
 import Dispatch
 import Engine
 import Events
@@ -38,8 +39,12 @@ struct RESTHarness: Sendable {
     let authority: TokenAuthority
     let server: RESTServer
 
+    /// - Parameters:
+    ///   - engine: of a service that was here before; nil: an empty one.
+    ///   - answerKey: what that one's answers are sealed with, or not.
     init(
-        isOpen: Bool = true, projection: (any ReadModel)? = nil,
+        isOpen: Bool = true, engine former: Engine? = nil,
+        answerKey: SymmetricKey = SymmetricKey(size: .bits256), projection: (any ReadModel)? = nil,
         clock: EngineClock = EngineClock(),
         settings: RESTSettings = RESTSettings(), logger: Logger = Logger(label: "test"),
         through lanes: (@Sendable (@escaping @Sendable () -> Void) -> Void)? = nil
@@ -49,7 +54,7 @@ struct RESTHarness: Sendable {
         configuration.capacity.profiles = 256
         configuration.capacity.reservations = 4_096
         configuration.capacity.keys = 4_096
-        engine = try Engine(configuration: configuration, clock: clock)
+        engine = try former ?? Engine(configuration: configuration, clock: clock)
         authority = try TokenAuthority(engine, isOpen: isOpen)
         let lane = QueueLane(try engine.makeLane())
         server = RESTServer(
@@ -58,7 +63,8 @@ struct RESTHarness: Sendable {
                 guard let lanes else { return lane.perform(body) }
                 lanes { lane.perform(body) }
             }, authority: authority,
-            projection: projection, publicKey: "a2V5", settings: settings, logger: logger)
+            projection: projection, publicKey: "a2V5", answerKey: answerKey, settings: settings,
+            logger: logger)
     }
 
     /// The same on a socket, for one test.

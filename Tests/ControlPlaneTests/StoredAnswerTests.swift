@@ -1,4 +1,5 @@
 import Access
+import Crypto
 import Engine
 import Events
 import HTTPTypes
@@ -348,6 +349,84 @@ import Testing
         #expect(rest.authority.caller(secret: secret) != nil)
     }
 
+    /// Nobody has a token here, as with certificates and sessions: the idempotency key is all that callers send.
+    @Test func answersAreGivenAgainAfterARestart() async throws {
+        let answerKey = SymmetricKey(size: .bits256)
+        for (path, body, _) in Self.creations {
+            let before = try RESTHarness(answerKey: answerKey)
+            try before.engine.setTenant(TenantSettings(id: "acme"))
+            let key: KeyValuePairs = ["idempotency-key": "k"]
+            let first = try await before(.post, path, body, headers: key)
+            #expect(first.status == 200, "\(path) \(first.body)")
+            let after = try RESTHarness(engine: before.engine, answerKey: answerKey)
+            let again = try await after(.post, path, body, headers: key)
+            #expect(again.status == 200 && again.body == first.body, "\(path) \(again.body)")
+            #expect(again[header: "idempotency-replayed"] == "true")
+        }
+    }
+
+    /// Who has the journal and the idempotency key, or has lost the service's key, opens nothing: what was done is neither
+    /// told nor done again.
+    @Test func withoutTheServicesKeyAnAnswerStaysShut() async throws {
+        for (path, body, other) in Self.creations {
+            let before = try RESTHarness()
+            try before.engine.setTenant(TenantSettings(id: "acme"))
+            let key: KeyValuePairs = ["idempotency-key": "k"]
+            let first = try await before(.post, path, body, headers: key)
+            #expect(first.status == 200, "\(path) \(first.body)")
+            let made = Self.made(before)
+            let after = try RESTHarness(engine: before.engine)
+            for _ in 0..<2 {
+                let again = try await after(.post, path, body, headers: key)
+                #expect(again.status == 409, "\(path) \(again.body)")
+                #expect(again.errors == ["10012 Idempotency-Key"])
+                #expect(again[header: "x-should-retry"] == "false")
+                #expect(first.secret.isEmpty || !again.body.contains(first.secret))
+            }
+            let reused = try await after(.post, path, other, headers: key)
+            #expect(reused.errors == ["49201 Idempotency-Key"], "\(path) \(reused.body)")
+            #expect(Self.made(before) == made, "\(path)")
+        }
+    }
+
+    @Test func withoutTheServicesKeyAnActionIsNotRepeated() async throws {
+        let before = try RESTHarness()
+        try await before.furnish()
+        let suspend = "/v2/tenants/acme/actions/suspend"
+        let body = #"{"reason":"fraud"}"#
+        let key: KeyValuePairs = ["idempotency-key": "s"]
+        #expect(try await before(.post, suspend, body, headers: key).status == 200)
+        #expect(try await before(.post, "/v2/tenants/acme/actions/reinstate").status == 200)
+        let after = try RESTHarness(engine: before.engine)
+        let again = try await after(.post, suspend, body, headers: key)
+        #expect(again.errors == ["10012 Idempotency-Key"], "\(again.body)")
+        #expect(try after.engine.status(ofTenant: "acme") == .active)
+        // A key of its own is a change of its own.
+        let next = try await after(.post, suspend, body, headers: ["idempotency-key": "t"])
+        #expect(next.data["status"] == "suspended")
+    }
+
+    /// An answer to somebody with a token is for that token alone: the whole of the data directory does not open it.
+    @Test func anAnswerToATokenIsForThatToken() throws {
+        let content = Exchange(
+            parameters: [:], query: "", headers: [:], body: [],
+            caller: Caller(number: 7, name: "ann", scope: .operator))
+        let caller = KeyedCaller("k", content)
+        let key = SymmetricKey(size: .bits256)
+        func seal(_ authorization: String, _ key: SymmetricKey) -> AnswerSeal {
+            AnswerSeal(key, caller, authorization: authorization)
+        }
+        let sealed = try #require(seal("Bearer a", key).close(Reply(["secret": "s"])))
+        #expect(seal("Bearer a", key).open(sealed)?.body == Reply(["secret": "s"]).body)
+        for other in ["", "Bearer b", "Bearer a "] {
+            #expect(seal(other, key).open(sealed) == nil, "\(other)")
+        }
+        #expect(seal("Bearer a", SymmetricKey(size: .bits256)).open(sealed) == nil)
+        let foreign = KeyedCaller("k2", content)
+        #expect(AnswerSeal(key, foreign, authorization: "Bearer a").open(sealed) == nil)
+        #expect(seal("Bearer a", key).open(String(sealed.dropLast(8))) == nil)
+    }
+
     @Test func answersAreBoundedAndForgotten() async throws {
         var settings = RESTSettings()
         settings.maximumAnswers = 4
@@ -438,7 +517,8 @@ import Testing
             })
         try rest.engine.setSetting(name, "")
         #expect(kept().count > 3)
-        _ = StoredAnswers(rest.engine, retention: 900_000, maximum: 100)
+        _ = StoredAnswers(
+            rest.engine, key: SymmetricKey(size: .bits256), retention: 900_000, maximum: 100)
         #expect(kept() == whole)
     }
 

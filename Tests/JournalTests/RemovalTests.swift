@@ -32,8 +32,22 @@ import Testing
             if isDone { break }
             cuts = cut
         }
-        // Both renamed, the directory synced, each shrunk and synced twice, both removed.
-        #expect(cuts == 2 + 1 + 2 * 2 * 2 + 2)
+        // Each renamed, the directory synced, shrunk and synced twice, removed.
+        #expect(cuts == 2 * (1 + 1 + 2 * 2 + 1))
+    }
+
+    /// Without a descriptor nothing can be shrunk: then nothing is renamed either, and the next attempt finds it all.
+    @Test func whatCannotBeOpenedStays() throws {
+        let disk = SimulatedDisk(seed: 1)
+        let names = [JournalFiles.segment(1), JournalFiles.segment(2)]
+        for name in names { disk.setContents(name, Array(repeating: 1, count: Self.bytes)) }
+        disk.faults.openFiles = 0
+        let error = #expect(throws: JournalError.self) { try disk.removeGently(names) {} }
+        #expect(error?.isOfDescriptors == true)
+        disk.faults.openFiles = nil
+        #expect(try disk.list() == names)
+        try disk.removeGently(names) {}
+        #expect(try disk.list().isEmpty)
     }
 
     @Test func eachPieceIsFollowedByARest() throws {

@@ -161,6 +161,58 @@ import Testing
         #expect(try SmallJournal.read(disk).numbers.count == Int(journal.published))
     }
 
+    /// The next segment is open already; the one after it is made when a descriptor is free again. Meanwhile the door shuts
+    /// before anything that was let in fails.
+    @Test func spentDescriptorsShutTheDoorAndOpenItAgain() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var random = SeededGenerator(seed: 1)
+        var journal = try SmallJournal(disk)
+        defer { journal.deallocate() }
+        try #require(journal.writer.isPrepared)
+        disk.faults.openFiles = 0
+        var refused = false
+        for _ in 0..<400 where !refused {
+            let before = journal.published
+            journal.publish(&random)
+            refused = journal.published == before
+            let isDone = journal.round()
+            #expect(isDone, "nothing that was let in fails")
+        }
+        #expect(refused && journal.writer.currentSegment == 2)
+        #expect(journal.writer.currentStatus.trouble?.isOfDescriptors == true)
+        // Nothing that is kept is to go for it.
+        #expect(!journal.writer.lacksRoom && !journal.writer.isOpen)
+        disk.faults.openFiles = nil
+        let isDone = journal.round()
+        #expect(isDone && journal.writer.isPrepared && journal.writer.isOpen)
+        #expect(journal.writer.currentStatus.trouble == nil)
+        let before = journal.published
+        while journal.writer.currentSegment == 2 {
+            journal.publish(&random)
+            let isDone = journal.round()
+            try #require(isDone)
+        }
+        #expect(journal.published > before)
+        #expect(try SmallJournal.read(disk).numbers.count == Int(journal.published))
+    }
+
+    /// A descriptor that is lent is given back: one for the segment that is written, and one for the one behind it.
+    @Test func twoFilesAreOpenHoweverManySegmentsThereWere() throws {
+        let disk = SimulatedDisk(seed: 1)
+        var random = SeededGenerator(seed: 1)
+        do {
+            var journal = try SmallJournal(disk)
+            defer { journal.deallocate() }
+            while journal.writer.currentSegment < 6 {
+                journal.publish(&random)
+                let isDone = journal.round()
+                try #require(isDone)
+                #expect(disk.openFiles == 1 + (journal.writer.isPrepared ? 1 : 0))
+            }
+        }
+        #expect(disk.openFiles == 0)
+    }
+
     /// Its sync failed, and the system holds it in memory all the same: who finds it there and goes on behind it must have
     /// it on disk, or what is acknowledged there stands behind a hole after the next power loss.
     @Test(arguments: 1...20 as ClosedRange<UInt64>)

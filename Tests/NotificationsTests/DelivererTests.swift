@@ -18,13 +18,13 @@ import Testing
 
     private func withDeliverer(
         _ outbox: MemoryOutbox, settings: DeliverySettings = DeliverySettings(),
-        mailer: Deliverer.Mailer? = nil, post: @escaping Deliverer.Poster,
-        _ body: () async throws -> Void
+        mailer: Deliverer.Mailer? = nil, isShort: @escaping @Sendable () -> Bool = { false },
+        post: @escaping Deliverer.Poster, _ body: () async throws -> Void
     ) async rethrows {
         let deliverer = Deliverer(
             outbox: outbox, settings: settings, webhooks: WebhookSettings(), post: post,
-            mailer: mailer, now: { outbox.state.withLock { $0.now } }, logger: Logger(label: "test")
-        )
+            mailer: mailer, now: { outbox.state.withLock { $0.now } },
+            logger: Logger(label: "test"), shortPause: .milliseconds(1), isShort: isShort)
         let task = Task { await deliverer.run() }
         try await body()
         task.cancel()
@@ -53,6 +53,25 @@ import Testing
         {
             #expect(range.contains(Int(pause)))
         }
+    }
+
+    /// However long none can be opened: nothing is given up for it, and the attempt that meets the recipient is the first.
+    @Test func withoutADescriptorNothingIsAnAttempt() async throws {
+        let outbox = MemoryOutbox([delivery(1, "http://a/")])
+        let asked = Mutex<[Int]>([])
+        await withDeliverer(outbox, isShort: { asked.withLock { $0.count } <= 20 }) { post, _ in
+            let count = asked.withLock { asked in
+                asked.append(post.number)
+                return asked.count
+            }
+            return count <= 20
+                ? AttemptResult(status: nil, error: "too many files are open")
+                : AttemptResult(status: 204, error: nil)
+        } _: {
+            await outbox.until { $0.ends[1] == .delivered }
+        }
+        #expect(asked.withLock { $0 } == Array(repeating: 1, count: 21))
+        #expect(outbox.state.withLock { $0.attempts[1]?.map(\.number) } == [1])
     }
 
     @Test func thePausesVary() {

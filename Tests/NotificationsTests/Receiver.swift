@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 /// A listener that answers each connection's first bytes with the same text, or with nothing.
@@ -41,14 +42,17 @@ final class Receiver: Sendable {
 
     static let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
-    init(answer: String?) async throws {
+    /// - Parameter tls: nil: it speaks none.
+    init(answer: String?, tls: NIOSSLContext? = nil) async throws {
         let heard = Heard()
         self.heard = heard
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 1_024)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Handler(heard, answer))
+                    let pipeline = channel.pipeline.syncOperations
+                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
+                    try pipeline.addHandler(Handler(heard, answer))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()

@@ -105,6 +105,20 @@ import Testing
         }
     }
 
+    /// What is derived from the key stays what it was over restarts, and is another with another key.
+    @Test func secretsComeOfTheKey() throws {
+        func text(_ key: SymmetricKey) -> [UInt8] { key.withUnsafeBytes { Array($0) } }
+        try withDirectory { directory in
+            let path = directory + "/" + WebhookSigner.fileName
+            let made = try WebhookSigner(file: path)
+            let secret = text(made.secret(for: "a"))
+            #expect(secret.count == 32)
+            #expect(text(try WebhookSigner(file: path).secret(for: "a")) == secret)
+            #expect(text(made.secret(for: "b")) != secret)
+            #expect(text(WebhookSigner().secret(for: "a")) != secret)
+        }
+    }
+
     @Test(arguments: ["", "AAAA\n", "no base64", String(repeating: "A", count: 100)])
     func aFileThatIsNoKeyIsRefusedAndStays(text: String) throws {
         try withDirectory { directory in

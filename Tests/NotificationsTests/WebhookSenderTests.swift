@@ -1,7 +1,9 @@
 import Events
 import Foundation
+import NIOSSL
 import Synchronization
 import Testing
+import X509
 
 @testable import Notifications
 
@@ -17,9 +19,9 @@ import Testing
     }
 
     private func withReceiver(
-        answer: String?, _ body: (Receiver) async throws -> Void
+        answer: String?, tls: NIOSSLContext? = nil, _ body: (Receiver) async throws -> Void
     ) async throws {
-        let receiver = try await Receiver(answer: answer)
+        let receiver = try await Receiver(answer: answer, tls: tls)
         try await body(receiver)
         try await receiver.close()
     }
@@ -73,6 +75,66 @@ import Testing
                 WebhookPost(event: event, url: "http://localhost:\(receiver.port)/", number: 2))
             #expect(second.error?.contains("private") == true)
             #expect(receiver.connections == 0)
+        }
+    }
+
+    /// The certificate is for the host of the URL: one for the address that its name leads to is somebody else's.
+    @Test(arguments: [
+        ("hooks.example", [GeneralName.dnsName("hooks.example")], true),
+        ("Hooks.Example", [.dnsName("hooks.example"), TestAuthority.loopback], true),
+        ("hooks.example", [.dnsName("*.example.org"), .dnsName("hooks.example")], true),
+        ("hooks.example.org", [.dnsName("*.example.org")], true),
+        ("hooks.example", [TestAuthority.loopback], false),
+        ("hooks.example", [.dnsName("other.example"), TestAuthority.loopback], false),
+        ("hooks.example", [], false),
+        ("127.0.0.1", [TestAuthority.loopback], true),
+        ("127.0.0.1", [.dnsName("hooks.example")], false),
+    ])
+    func aCertificateIsForTheHost(
+        host: String, names: [GeneralName], isTaken: Bool
+    ) async throws {
+        let authority = try TestAuthority()
+        // The common name has not counted for browsers for long.
+        let tls = try authority.server(names, common: host)
+        try await withReceiver(answer: Receiver.ok, tls: tls) { receiver in
+            let sender = WebhookSender(
+                try settings(), signer: WebhookSigner(),
+                resolver: { _ in [IPAddress("127.0.0.1")].compactMap { $0 } },
+                roots: .certificates([authority.certificate]))
+            let result = await sender.send(
+                WebhookPost(event: event, url: "https://\(host):\(receiver.port)/", number: 1))
+            if isTaken {
+                #expect(result == AttemptResult(status: 200, error: nil))
+                #expect(receiver.texts.count == 1)
+            } else {
+                #expect(
+                    result
+                        == AttemptResult(
+                            status: nil,
+                            error:
+                                "The certificate of \(host) is not trusted: it is for another host"
+                        ))
+                #expect(receiver.connections == 1 && receiver.texts.isEmpty)
+            }
+        }
+    }
+
+    @Test func aCertificateOfAnotherAuthorityIsRefused() async throws {
+        let tls = try TestAuthority().server([.dnsName("hooks.example")])
+        let other = try TestAuthority().certificate
+        try await withReceiver(answer: Receiver.ok, tls: tls) { receiver in
+            let sender = WebhookSender(
+                try settings(), signer: WebhookSigner(),
+                resolver: { _ in [IPAddress("127.0.0.1")].compactMap { $0 } },
+                roots: .certificates([other]))
+            let result = await sender.send(
+                WebhookPost(
+                    event: event, url: "https://hooks.example:\(receiver.port)/", number: 1))
+            let reason = "is not trusted: no root that is trusted has issued it"
+            #expect(
+                result.error?.hasPrefix("The certificate of hooks.example \(reason)") == true,
+                "\(result)")
+            #expect(receiver.texts.isEmpty)
         }
     }
 

@@ -87,6 +87,57 @@ struct PageTests {
         #expect(wrong.status == 401 && authority.attempts.counts == [.logIn: 1])
     }
 
+    /// Also without a journal.
+    @Test func tokensWithTheirLastUse() async throws {
+        let page = try page(nil)
+        let cookie = try await logIn(page)
+        let caller = try authority.create(name: "switch <1>", scopes: .check, tenantIDs: ["acme"])
+        let before = try await ask(page, "/tokens", headers: cookie)
+        #expect(before.status == 200 && before.text.contains("switch &lt;1&gt;"))
+        func row(_ text: String) throws -> Substring {
+            let rows = text.split(separator: "<tr ")
+            return try #require(rows.first { $0.contains(caller.token.id) })
+        }
+        let unused = try row(before.text)
+        #expect(unused.contains(#"data-label="Last used (UTC)">Never<"#))
+        #expect(unused.contains(#"data-label="Expires (UTC)">Never<"#))
+        #expect(unused.contains(">check<") && unused.contains(">acme<"))
+        #expect(authority.caller(secret: caller.secret) != nil)
+        let use = try #require(authority.lastUses[caller.token.id])
+        let after = try await ask(page, "/tokens", headers: cookie)
+        let used = try row(after.text)
+        #expect(used.contains(#"data-label="Last used (UTC)"><time datetime="\#(Texts.iso(use))""#))
+        for shown in [before.text, after.text] {
+            #expect(!shown.contains(caller.secret) && !shown.contains(caller.token.hash))
+            #expect(shown.contains(#"<a href="/tokens" aria-current="page">"#))
+        }
+    }
+
+    @Test func tokensAreForThoseWhoAdminister() async throws {
+        let page = try page()
+        for scopes in [Scopes.viewer, .operator] {
+            let secret = try authority.create(name: "eve", scopes: scopes, tenantIDs: []).secret
+            let answer = try await ask(page, "/login", method: .post, form: "token=\(secret)")
+            let cookie = try #require(answer.cookie)
+            let shown = try await ask(page, "/tokens", headers: [.cookie: cookie])
+            #expect(shown.status == 403 && !shown.text.contains("eve"))
+            let other = try await ask(page, "/audit", headers: [.cookie: cookie])
+            #expect(other.status == 200 && !other.text.contains("/tokens"))
+        }
+    }
+
+    @Test func tokensByPage() async throws {
+        let page = try page { $0.pageSize = 2 }
+        let cookie = try await logIn(page)
+        for name in ["bo", "cy", "di"] {
+            _ = try authority.create(name: name, scopes: .check, tenantIDs: [])
+        }
+        let second = try await ask(page, "/tokens?page=2", headers: cookie)
+        #expect(second.status == 200 && second.text.matches(of: #/data-token=/#).count == 2)
+        let beyond = try await ask(page, "/tokens?page=9", headers: cookie)
+        #expect(beyond.status == 200 && beyond.text.contains("Nothing here"))
+    }
+
     /// The value of `Cookie` after a log-in.
     private func logIn(_ page: OperatorPage) async throws -> HTTPFields {
         let answer = try await ask(
@@ -105,7 +156,9 @@ struct PageTests {
 
     @Test func withoutALogInThereAreNoPages() async throws {
         let page = try page()
-        for path in ["/", "/settings/usage-limits", "/tenants/acme", "/alerts", "/audit", "/live"] {
+        for path in [
+            "/", "/settings/usage-limits", "/tenants/acme", "/alerts", "/audit", "/live", "/tokens",
+        ] {
             let answer = try await ask(page, path)
             #expect(answer.status == 303)
             #expect(answer.headers[.location]?.hasPrefix("/login?next=%2F") == true)

@@ -131,13 +131,22 @@ final class FramePeer: Sendable {
             + [kind.rawValue, flags] + bytes(stream) + payload
     }
 
-    static func head(_ stream: UInt32) -> [UInt8] {
-        frame(.headers, flags: endHeaders, stream: stream, headFields)
+    /// - Parameter encoding: Of `grpc-encoding`; nil: none.
+    static func head(_ stream: UInt32, encoding: String? = nil) -> [UInt8] {
+        frame(
+            .headers, flags: endHeaders, stream: stream,
+            headFields + (encoding.map { field("grpc-encoding", $0) } ?? []))
     }
 
     /// A message with its gRPC prefix.
-    static func message(_ stream: UInt32, _ message: [UInt8]) -> [UInt8] {
-        frame(.data, stream: stream, [0] + bytes(UInt32(message.count)) + message)
+    ///
+    /// - Parameter flag: 1: it is compressed.
+    static func message(_ stream: UInt32, _ message: [UInt8], flag: UInt8 = 0) -> [UInt8] {
+        let whole = [flag] + bytes(UInt32(message.count)) + message
+        // What a frame may hold.
+        return stride(from: 0, to: whole.count, by: 16_384).flatMap { start in
+            frame(.data, stream: stream, Array(whole[start..<min(start + 16_384, whole.count)]))
+        }
     }
 
     /// - Parameters:

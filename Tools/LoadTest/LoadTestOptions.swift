@@ -172,6 +172,8 @@ struct LoadTestOptions: ParsableArguments {
             connections: connections)
         // It measures a service that fails, too.
         configuration.circuitBreaker = nil
+        // It measures decisions, not zlib.
+        configuration.acceptsCompression = false
         return configuration
     }
 }

@@ -23,12 +23,14 @@ BUILD_PACKAGES=(
     libcurl4-openssl-dev libsqlite3-dev zlib1g-dev
 )
 # strace makes system calls fail, gcc builds the library that moves the clock, curl is what the documents print, openssl
-# makes certificates; the operator's page is tested in chromium and pictured in Inter.
-TEST_PACKAGES=(python3 python3-venv strace gcc curl openssl mount util-linux chromium chromium-driver fonts-inter)
+# makes certificates, graphviz draws docs/diagrams; the operator's page is tested in chromium and pictured in Inter.
+TEST_PACKAGES=(
+    python3 python3-venv strace gcc curl openssl graphviz mount util-linux chromium chromium-driver fonts-inter
+)
 # What tests and proofs run, of these packages and of the system itself: a machine without apt-get is told what it lacks.
 TEST_PROGRAMS=(
-    awk bash cc chromedriver chromium cmp curl find git grep mount nm objdump openssl python3 seq strace taskset timeout
-    umount
+    awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq strace taskset
+    timeout umount
 )
 
 # As root if we are not: for apt-get only.

@@ -18,6 +18,7 @@ HOSTILE = "<b onclick=alert(1)>O'Hara</b> & \"Sons\""
 PAGES = {
     "usage-limits": "/settings/usage-limits", "tenant": "/tenants/acme",
     "tenant-defaults": "/settings/tenant-defaults", "alerts": "/alerts", "audit": "/audit", "live": "/live",
+    "tokens": "/tokens",
 }
 LIVE = ("usage-limits", "tenant", "live")
 

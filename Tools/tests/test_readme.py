@@ -1,4 +1,4 @@
-"""What the README and the pages under docs/ show works as it stands there: every command that they print is run.
+"""What README.md and all other pages show works as it stands there: every command that they print is run.
 
 A block of commands is fenced as `sh` (each command must succeed) or as `console` (`$ ` in front of each command, and what
 it prints behind it is compared). A comment in front of it says where it runs:
@@ -6,6 +6,7 @@ it prints behind it is compared). A comment in front of it says where it runs:
     <!-- commands: guarded -->            a service with the example's limits that asks for tokens
     <!-- commands: empty -->              the same without limits
     <!-- commands: stopped -->            beside the data directory of a service that has ended
+    <!-- commands: continued -->          behind the block before it, which has started a service
     <!-- commands: not run: REASON -->    nowhere
 
 and without one it is a service with the example's limits that asks nobody. A `tollgate serve` in a block is the service
@@ -24,7 +25,11 @@ import grpc
 import pytest
 from conftest import BINARY, EXAMPLE, ROOT, Server, addresses, usage
 
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))]
+PAGES = [
+    str(page.relative_to(ROOT))
+    for page in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "examples/README.md",
+                 ROOT / "clients/python/README.md")
+]
 PROFILE = "be3eb60a-a346-470a-886c-ab4e421711bd"
 FENCE = re.compile(r"(?ms)^(?:<!-- commands: (?P<where>.*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$")
 SERVE = re.compile(r"tollgate serve\b")
@@ -62,8 +67,20 @@ def blocks():
             yield page, line, block["where"] or "", block["language"], block["text"]
 
 
+def joined(shown):
+    """A block that is continued, and what continues it, as one."""
+    found = []
+    for page, line, where, language, text in shown:
+        if where == "continued":
+            before = found.pop()
+            assert (before[0], before[3], language) == (page, "sh", "sh"), f"{page}:{line} continues nothing"
+            page, line, where, text = *before[:3], before[4] + text
+        found.append((page, line, where, language, text))
+    return found
+
+
 BLOCKS = list(blocks())
-SHOWN = [block for block in BLOCKS if block[3] in ("sh", "console")]
+SHOWN = joined(block for block in BLOCKS if block[3] in ("sh", "console"))
 
 
 def commands(text):
@@ -82,7 +99,8 @@ class Place:
         self.replacements = {
             "YOUR-PROFILE-ID-HERE": PROFILE, "PROFILE": PROFILE, "FILE": "limits.yaml", "NAME": "somebody",
             "DIR": "served", "/tmp/data": str(directory / "data"), "--duration 30s": "--duration 1s",
-            "--rate 5000": "--rate 50", "Tools/examples/limits.yaml": str(EXAMPLE),
+            "--rate 5000": "--rate 50", "https://127.0.0.1:8080": "https://${TOLLGATE_URL#http://}",
+            "Tools/examples/limits.yaml": str(EXAMPLE),
             "Tools/dev-certificates": str(ROOT / "Tools/dev-certificates"),
         }
         (directory / "bin").mkdir()
@@ -280,9 +298,10 @@ def test_generating_a_client(tmp_path):
 
 
 def test_every_python_block_is_run():
-    """README's below, and the one about webhooks in test_webhooks.py: another one needs a test of its own."""
+    """README's below, the one about webhooks in test_webhooks.py, the client's in its test_package.py: another one needs
+    a test of its own."""
     shown = [page for page, _, _, language, _ in BLOCKS if language == "python"]
-    assert shown == ["README.md", "README.md", "docs/alerts.md"]
+    assert shown == ["README.md", "README.md", "docs/alerts.md", *["clients/python/README.md"] * 3]
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plaintext", "token and TLS"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import pathlib
 import signal
@@ -261,6 +262,52 @@ def test_a_certificate_with_a_rule_needs_no_token(contract, serve, certificates,
         rest.request("GET", "/v2/tenants/globex/usage", headers={"Origin": f"https://{rest.host}:{rest.port}"})
         answer = rest.getresponse()
         assert (answer.status, len(answer.read()) > 0) == (status, True)
+
+
+def test_a_certificates_answers_outlive_a_restart_and_not_the_key(serve, certificates, tmp_path):
+    """Who is known by a certificate sends no secret of its own: the answer is sealed with the service's."""
+    identities = tmp_path / "identities.yaml"
+    identities.write_text("certificates:\n  - name: spiffe://example.org/billing\n    scopes: [admin, operator]\n")
+    arguments = flags(
+        certificates, "--identities", identities, "--data-dir", tmp_path / "data", "--durability", "sync", mutual=True)
+
+    def post(server, path, body):
+        context = client_context(certificates, "billing", protocols=())
+        with contextlib.closing(
+            http.client.HTTPSConnection("127.0.0.1", http_port(server), timeout=60, context=context)
+        ) as rest:
+            rest.request(
+                "POST", path, json.dumps(body), {"Content-Type": "application/json", "Idempotency-Key": "once"})
+            answer = rest.getresponse()
+            return answer.status, answer.getheader("idempotency-replayed"), json.loads(answer.read())
+
+    def tokens(server):
+        context = client_context(certificates, "billing", protocols=())
+        with contextlib.closing(
+            http.client.HTTPSConnection("127.0.0.1", http_port(server), timeout=60, context=context)
+        ) as rest:
+            rest.request("GET", "/v2/tokens?page[size]=250")
+            return [token["name"] for token in json.loads(rest.getresponse().read())["data"]]
+
+    wanted = {"name": "made once", "scope": "viewer"}
+    server = serve(*arguments, auth=True)
+    status, replayed, first = post(server, "/v2/tokens", wanted)
+    assert (status, replayed) == (200, None) and first["data"]["secret"]
+    assert server.stop() == 0
+
+    server = serve(*arguments, auth=True)
+    assert post(server, "/v2/tokens", wanted) == (200, "true", first)
+    assert tokens(server).count("made once") == 1
+    assert server.stop() == 0
+
+    (tmp_path / "data/webhook-key").unlink()
+    server = serve(*arguments, auth=True)
+    for _ in range(2):
+        status, replayed, answer = post(server, "/v2/tokens", wanted)
+        assert (status, replayed) == (409, None), answer
+        assert answer["errors"][0]["code"] == "10012" and first["data"]["secret"] not in json.dumps(answer)
+    assert tokens(server).count("made once") == 1
+    assert server.stop() == 0
 
 
 def fingerprint(path):

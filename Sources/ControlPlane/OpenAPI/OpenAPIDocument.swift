@@ -142,6 +142,8 @@ enum OpenAPIDocument {
         if route.path.contains("{") { statuses.insert(404) }
         if operation.body != nil { statuses.formUnion([400, 408, 413, 415, 422]) }
         if operation.takesTag { statuses.formUnion([409, 412]) }
+        // What a key asked for is done, and its answer cannot be given again.
+        if route.method == .post, route.isChange { statuses.insert(409) }
         if operation.denies { statuses.formUnion([403, 429]) }
         statuses.formUnion(operation.failures)
         var members = [JSON.Member(name: "200", value: success(operation))]
@@ -196,7 +198,8 @@ enum OpenAPIDocument {
         case 403: denies ? "Denied by a limit or suspension, or not allowed" : "Not allowed"
         case 404: "No such resource"
         case 408: "The body did not arrive in time"
-        case 409: "The id is or was in use, or others are changing the resource"
+        case 409:
+            "The id is or was in use, what the key asked for is done and its answer cannot be given again, or others are changing the resource"
         case 410: "The reservation has expired"
         case 412: "The resource has been changed since"
         case 413: "The body is too long"

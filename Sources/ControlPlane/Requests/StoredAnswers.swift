@@ -5,13 +5,12 @@ import Events
 import Foundation
 import HTTPTypes
 import Limits
-import NIOCore
 import Synchronization
 
 /// The answers to changes that carried an `Idempotency-Key`, as settings of the service in the journal. Before a change
 /// is made its key is put on record with its content, and ids that it makes are made of the key: whatever a crash leaves
-/// behind, a repeat makes nothing twice. An answer is kept sealed with what only its caller knows: the journal does not
-/// hold the secret of a token that was made.
+/// behind, a repeat makes nothing twice. An answer is kept sealed (`AnswerSeal`): the journal does not hold the secret of a
+/// token that was made.
 ///
 /// Thread safety: any thread.
 final class StoredAnswers: Sendable {
@@ -37,15 +36,18 @@ final class StoredAnswers: Sendable {
     private static let partBytes = 3_900
 
     private let engine: Engine
+    private let key: SymmetricKey
     private let retention: Int64
     private let maximum: Int
     private let state = Mutex(State())
 
     /// - Parameters:
+    ///   - key: what answers are sealed with; under another one those that are kept cannot be given again.
     ///   - retention: how long an answer is kept, milliseconds.
     ///   - maximum: how many are kept; the oldest go first.
-    init(_ engine: Engine, retention: Int64, maximum: Int) {
+    init(_ engine: Engine, key: SymmetricKey, retention: Int64, maximum: Int) {
         self.engine = engine
+        self.key = key
         self.retention = retention
         self.maximum = maximum
         let found = engine.settings(prefix: StoredAnswer.settingPrefix)
@@ -72,12 +74,13 @@ final class StoredAnswers: Sendable {
 
     /// Makes a change once, however often it is asked for with the same key.
     ///
-    /// - Throws: `APIError` 49201 for another content under the key.
+    /// - Throws: `APIError` 49201 for another content under the key; 10012 for a change that was made and whose answer
+    ///   cannot be opened.
     func once(
         _ key: String, _ exchange: Exchange, of route: Route,
         _ handler: (Exchange) async throws -> Reply
     ) async throws -> Reply {
-        let identity = Identity(key, exchange)
+        let identity = KeyedCaller(key, exchange)
         let content = Self.content(exchange, route)
         await begin(identity.name)
         defer { end(identity.name) }
@@ -88,8 +91,8 @@ final class StoredAnswers: Sendable {
         if let present {
             guard present.content == content else { throw Self.reused }
             if let parts = present.parts {
-                guard let reply = identity.open(text(identity.name, parts)) else {
-                    throw Self.reused
+                guard let reply = seal(identity, exchange).open(text(identity.name, parts)) else {
+                    throw Self.sealed
                 }
                 return reply
             }
@@ -115,6 +118,18 @@ final class StoredAnswers: Sendable {
 
     private static var reused: APIError {
         APIError(ErrorKind(.keyReused), nil, at: .parameter("Idempotency-Key"))
+    }
+
+    /// What was asked for is done, and is not done again.
+    private static var sealed: APIError {
+        APIError(
+            .duplicate,
+            "What this key asked for was done, and the answer cannot be opened any more: it was given to another token, or the service has another key",
+            at: .parameter("Idempotency-Key"))
+    }
+
+    private func seal(_ caller: KeyedCaller, _ exchange: Exchange) -> AnswerSeal {
+        AnswerSeal(key, caller, authorization: exchange.headers[.authorization] ?? "")
     }
 
     // MARK: Content
@@ -185,9 +200,9 @@ final class StoredAnswers: Sendable {
 
     /// What cannot be kept is made again of what it made, should somebody ask.
     private func keep(
-        _ reply: Reply, _ identity: Identity, _ begun: Kept, _ exchange: Exchange
+        _ reply: Reply, _ identity: KeyedCaller, _ begun: Kept, _ exchange: Exchange
     ) {
-        guard var rest = identity.seal(reply)?[...] else { return }
+        guard var rest = seal(identity, exchange).close(reply)?[...] else { return }
         do {
             var parts = 0
             while !rest.isEmpty {
@@ -230,49 +245,6 @@ final class StoredAnswers: Sendable {
             return state.turns[name]?.removeFirst()
         }
         next?.resume()
-    }
-}
-
-/// A caller's key: what its answer is kept under, and sealed with.
-private struct Identity {
-    /// Of the setting; it tells nothing of the key.
-    let name: String
-    /// What ids are made of.
-    let seed: [UInt8]
-    private let secret: SymmetricKey
-
-    init(_ key: String, _ exchange: Exchange) {
-        let own = Data("\(exchange.caller.number)\0".utf8) + Data(key.utf8)
-        seed = Array(SHA256.hash(data: own))
-        let hash = Data(SHA256.hash(data: Data(seed)).prefix(16))
-        name =
-            StoredAnswer.settingPrefix
-            + hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-        let known = own + Data((exchange.headers[.authorization] ?? "").utf8)
-        secret = HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: SymmetricKey(data: known), salt: hash,
-            info: Data("tollgate stored answer".utf8), outputByteCount: 32)
-    }
-
-    /// Base64; nil: what the answer says beside its body cannot be kept.
-    func seal(_ reply: Reply) -> String? {
-        let tag = reply.headers[.eTag] ?? ""
-        let text = Data(tag.utf8) + [0x0A] + Data(reply.body.readableBytesView)
-        return try? ChaChaPoly.seal(text, using: secret).combined.base64EncodedString()
-    }
-
-    /// nil: another caller's.
-    func open(_ text: String) -> Reply? {
-        guard let data = Data(base64Encoded: text),
-            let box = try? ChaChaPoly.SealedBox(combined: data),
-            let plain = try? ChaChaPoly.open(box, using: secret),
-            let end = plain.firstIndex(of: 0x0A)
-        else { return nil }
-        let tag = String(decoding: plain[..<end], as: UTF8.self)
-        var reply = Reply(stored: Array(plain[(end + 1)...]))
-        if !tag.isEmpty { reply.headers[.eTag] = tag }
-        reply.headers[header: HeaderName.replayed] = "true"
-        return reply
     }
 }
 

@@ -1,5 +1,5 @@
+import Admission
 import Engine
-import Glibc
 import HTTPTypes
 import Hummingbird
 import Projection
@@ -117,23 +117,6 @@ final class DiskLook: Sendable {
                 state.done += 1
                 state.hasFailed = hasFailed
             }
-        }
-    }
-}
-
-/// The process's file descriptors.
-package enum Descriptors {
-    /// Why none can be opened any more; nil: one can.
-    package static var shortage: String? {
-        let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        if descriptor >= 0 {
-            close(descriptor)
-            return nil
-        }
-        switch errno {
-        case EMFILE: return "All file descriptors that this process may have are in use"
-        case ENFILE: return "All file descriptors of the machine are in use"
-        default: return nil
         }
     }
 }

@@ -1,4 +1,5 @@
 import Access
+import Crypto
 import Engine
 import HTTPTypes
 import Hummingbird
@@ -22,7 +23,7 @@ final class Core: Sendable {
 
     init(
         engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
-        projection: (any ReadModel)?, publicKey: String,
+        projection: (any ReadModel)?, publicKey: String, answerKey: SymmetricKey,
         companion: (any Companion)?, settings: RESTSettings
     ) {
         self.engine = engine
@@ -34,7 +35,8 @@ final class Core: Sendable {
         self.settings = settings
         gate = Gate(maximum: settings.maximumRequests)
         answers = StoredAnswers(
-            engine, retention: settings.answerRetention, maximum: settings.maximumAnswers)
+            engine, key: answerKey, retention: settings.answerRetention,
+            maximum: settings.maximumAnswers)
     }
 
     /// Engine time, Unix milliseconds.

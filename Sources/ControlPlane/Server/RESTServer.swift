@@ -1,5 +1,6 @@
 package import Access
 package import Admission
+package import Crypto
 package import Engine
 import HTTPTypes
 import Hummingbird
@@ -80,17 +81,20 @@ package final class RESTServer: Sendable {
     ///   - lanes: the way into the data plane.
     ///   - projection: nil: none is kept, and what needs it answers 503.
     ///   - publicKey: base64 of the key that webhooks are signed with.
+    ///   - answerKey: a secret that answers to changes with an idempotency key are sealed with; the same as long as the
+    ///     engine's journal is.
     ///   - companion: answers the paths that are none of REST's; nil: they are not found.
     ///   - group: one of its event loops is used; nil: one of the process' shared ones.
     package init(
         engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
-        projection: (any ReadModel)?, publicKey: String, companion: (any Companion)? = nil,
+        projection: (any ReadModel)?, publicKey: String, answerKey: SymmetricKey,
+        companion: (any Companion)? = nil,
         settings: RESTSettings = RESTSettings(), group: (any EventLoopGroup)? = nil,
         logger: Logger = Logger(label: "tollgate.rest")
     ) {
         core = Core(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
-            publicKey: publicKey, companion: companion, settings: settings)
+            publicKey: publicKey, answerKey: answerKey, companion: companion, settings: settings)
         health = Health(core: core)
         self.group = group
         self.logger = logger
@@ -203,6 +207,10 @@ package final class RESTServer: Sendable {
             onServerRunning: { channel in
                 // Who comes stands behind all who came before: they are let in before anything is done for them.
                 try? await channel.setOption(.maxMessagesPerRead, value: 4).get()
+                // First, or an error of accepting would end the library's listener.
+                try? await channel.eventLoop.submit {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause(), position: .first)
+                }.get()
                 await onRunning(channel)
             },
             // One loop for the listener and its connections: a connection that is handed from one loop to another while

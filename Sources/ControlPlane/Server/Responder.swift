@@ -166,7 +166,7 @@ struct Responder: HTTPResponder {
             result = .failure(APIError(error))
         } catch let failure as Failure {
             result = .failure(APIError(failure))
-        } catch let error as ProjectionError where error.code == .catchingUp {
+        } catch let error as ProjectionError where error.isPassing {
             result = .failure(APIError(.unavailable, error.reason))
         } catch {
             result = .failure(error)

@@ -1,30 +1,16 @@
 internal import HTTP2
 
-/// A call that outlives the read that brought it: a streaming one, or one whose answer is held.
+/// A call that outlives the read that brought it: a streaming one, or one whose answer is held, or whose request is not
+/// complete or was put off.
 struct ActiveCall {
     var stream = StreamHandle.none
     var method = 0
     /// On the monotonic clock; `UInt64.max`: none.
     var deadlineNanoseconds = UInt64.max
-    /// Requests whose answers are held, or of a stream stand behind one that is. While there are any, the call keeps its
-    /// stream.
-    var heldAnswers = 0
-    /// Its request is not complete: it is in the table for its deadline alone.
-    var awaitsBody = false
-    /// A unary call: its answer is compressed.
-    var isPacked = false
-    /// Its caller has been told how it ended, or is gone: held answers are taken back, not sent.
-    var isOver = false
-    /// How the call ends when all held answers have left.
-    var ending = Ending.open
-    /// nil: a unary call.
+    /// How far it is.
+    var life = CallLifecycle.none
+    /// What a stream keeps; nil: it is none.
     var streaming: StreamCall?
-
-    enum Ending {
-        /// A stream goes on; a unary call answers what stands in its output.
-        case open
-        case failed(GRPCFailure)
-    }
 }
 
 /// A request of one message that waits to be unpacked, or a unary one that waits for room, as far as it was decided. Its

@@ -1,14 +1,15 @@
 internal import HTTP2
 internal import NIOCore
 
-/// Calls: from a request's fields to its answer.
+/// Calls: from a request's fields to its answer. What is answered within the read that brought it has no state;
+/// `CallLifecycle` says what is to be done about all others.
 extension ConnectionHandler {
     func handle(_ stream: StreamHandle, _ events: StreamEvents) {
         if events.contains(.closed) { return closed(stream) }
         if let call = calls[stream] {
-            if call.pointee.awaitsBody { return bodyArrived(call, events) }
-            if call.pointee.streaming != nil { continueStream(stream, events) }
-            return  // a unary call whose answer is held
+            let arrival = call.pointee.life.arrived(events)
+            guard case .begin = arrival else { return perform(arrival, call) }
+            calls.remove(call)
         }
         guard let head = session.request(stream) else { return }
         guard head.pointee.isReadable, !events.contains(.overflow) else {
@@ -17,22 +18,16 @@ extension ConnectionHandler {
         begin(stream, head, events)
     }
 
-    /// A request is complete, or too large, that was waited for with a deadline.
-    private func bodyArrived(_ call: UnsafeMutablePointer<ActiveCall>, _ events: StreamEvents) {
-        let stream = call.pointee.stream
-        calls.remove(call)
-        handle(stream, events)
-    }
-
     /// The head of a request is there and its body is not: a stranger's is not waited for.
     private func awaitBody(_ stream: StreamHandle, method: Int, deadline: UInt64) {
         if let failure = service.admit(loop.call) { return fail(stream, failure) }
         noteCaller(method, nil)
         // A stranger's is counted.
         guard deadline != .max || !isKnown else { return }
-        var call = ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline)
-        call.awaitsBody = true
-        calls.add(call)
+        calls.add(
+            ActiveCall(
+                stream: stream, method: method, deadlineNanoseconds: deadline,
+                life: .awaitingBody(loop.limits[method].kind)))
     }
 
     /// Answers a request that no method is asked about, since it is no gRPC call, or a bad one.
@@ -197,7 +192,10 @@ extension ConnectionHandler {
         putOffCall = PutOffCall(
             stream: stream, progress: values.progress, isHeld: values.isHeld, undo: undo.putOff(),
             receivedNanoseconds: nowNanoseconds)
-        calls.add(ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline))
+        calls.add(
+            ActiveCall(
+                stream: stream, method: method, deadlineNanoseconds: deadline,
+                life: .putOff(loop.limits[method].kind)))
         putOff()
     }
 
@@ -215,7 +213,7 @@ extension ConnectionHandler {
             mayUnpack = true
         }
         defer { mayUnpack = false }
-        calls.remove(call)
+        perform(call.pointee.life.resume(), call)
         putOffCall = nil
         // What it took until here counts as the time that its answer took.
         let now = nowNanoseconds
@@ -237,7 +235,7 @@ extension ConnectionHandler {
     }
 
     /// The request that was put off will not be decided: what was done of it is taken back.
-    private func dropPutOffCall() {
+    func dropPutOffCall() {
         guard let waiting = putOffCall else { return }
         putOffCall = nil
         guard !waiting.undo.isEmpty else { return }
@@ -265,25 +263,25 @@ extension ConnectionHandler {
         isPacked: Bool, _ undo: consuming AnswerUndo
     ) {
         session.consume(stream, byteCount: session.input(stream).count)
-        var call = ActiveCall(stream: stream, method: method, deadlineNanoseconds: deadline)
-        if let failure { call.ending = .failed(failure) }
-        call.isPacked = isPacked
+        calls.add(
+            ActiveCall(
+                stream: stream, method: method, deadlineNanoseconds: deadline,
+                life: .held(failure, isPacked: isPacked)))
         let answerBytes = session.output(stream)?.pointee.count ?? 0
-        _ = hold(calls.add(call), answerBytes: answerBytes, undo)
+        _ = hold(stream, answerBytes: answerBytes, undo)
     }
 
-    /// Files an answer of `call` among those of the loop.
+    /// Files an answer of a call, which counts it, among those of the loop.
     ///
     /// - Returns: the answer's number.
     func hold(
-        _ call: UnsafeMutablePointer<ActiveCall>, answerBytes: Int, _ undo: consuming AnswerUndo
+        _ stream: StreamHandle, answerBytes: Int, _ undo: consuming AnswerUndo
     ) -> UInt64 {
         let undoBytes = undo.keep()
-        call.pointee.heldAnswers += 1
         heldBytes += answerBytes + undoBytes
         return loop.hold(
             HeldAnswer(
-                connection: Unmanaged.passUnretained(self), stream: call.pointee.stream,
+                connection: Unmanaged.passUnretained(self), stream: stream,
                 answerBytes: UInt32(answerBytes), undoBytes: UInt32(undoBytes),
                 receivedNanoseconds: nowNanoseconds))
     }
@@ -294,51 +292,30 @@ extension ConnectionHandler {
     /// - Returns: whether it left; if not, what the service did is to be withdrawn.
     func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) -> Bool {
         heldBytes -= Int(answer.answerBytes) + Int(answer.undoBytes)
-        // A call stays as long as one of its answers is held.
-        guard let call = calls[answer.stream] else { return false }
-        call.pointee.heldAnswers -= Int(answer.messages)
-        let isGone = isCut || call.pointee.isOver || !session.isOpen(answer.stream)
-        let isLate = !isGone && call.pointee.deadlineNanoseconds <= now
-        if call.pointee.streaming != nil {
-            if isGone {
-                if !call.pointee.isOver { service.streamClosed(token(answer.stream)) }
-                call.pointee.isOver = true
-            } else if isLate {
-                finishCall(call, Self.deadlineExceeded)
-            } else {
-                letGoMessages(call, answer)
-            }
-            endIfOver(answer.stream)
-        } else {
-            let (ending, isPacked) = (call.pointee.ending, call.pointee.isPacked)
+        guard let call = calls[answer.stream] else {
+            preconditionFailure("an answer is held of a call that is none")
+        }
+        let release = call.pointee.life.letGo(
+            answer.messages, isGone: isCut || !session.isOpen(answer.stream),
+            isLate: call.pointee.deadlineNanoseconds <= now,
+            resumesAt: loop.configuration.maximumUnanswered / 2)
+        if release.actions.contains(.answer) {
             calls.remove(call)
-            if isGone {
-                session.release(answer.stream)
-            } else if isLate {
-                fail(answer.stream, Self.deadlineExceeded)
-            } else if case .failed(let failure) = ending {
-                self.answer(answer.stream, failure, isPacked: false)
-            } else {
-                self.answer(answer.stream, nil, isPacked: isPacked)
-            }
+            self.answer(answer.stream, nil, isPacked: release.actions.contains(.packed))
+            return true
         }
-        return !isGone && !isLate
-    }
-
-    /// Lets go of a call that is over when its last held answer is gone.
-    private func endIfOver(_ stream: StreamHandle) {
-        guard let call = calls[stream], call.pointee.isOver, call.pointee.heldAnswers == 0 else {
-            return
-        }
-        calls.remove(call)
-        session.release(stream)
+        if release.actions.contains(.move) { move(answer, of: call) }
+        perform(
+            release.actions, call,
+            release.outcome == .late ? Self.deadlineExceeded : release.failure)
+        return release.outcome == .leave
     }
 
     /// Ends the calls whose deadline has passed. What they hold is taken back when its turn comes.
     func expireCalls(nowNanoseconds now: UInt64) {
         var anyExpired = false
         for index in 0..<calls.limit {
-            guard let call = calls.call(at: index), !call.pointee.isOver,
+            guard let call = calls.call(at: index), !call.pointee.life.isOver,
                 call.pointee.deadlineNanoseconds <= now
             else { continue }
             finishCall(call, Self.deadlineExceeded)
@@ -353,26 +330,37 @@ extension ConnectionHandler {
     ///
     /// - Parameter failure: nil: OK.
     func finishCall(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure?) {
+        perform(call.pointee.life.finish(failed: failure != nil), call, failure)
+    }
+
+    /// Does what a call's life asks for, but for what concerns the answer in hand (`move`, `answer`).
+    ///
+    /// - Parameter failure: the status that is to be told; nil: OK.
+    func perform(
+        _ actions: CallLifecycle.Actions, _ call: UnsafeMutablePointer<ActiveCall>,
+        _ failure: GRPCFailure? = nil
+    ) {
         let stream = call.pointee.stream
-        if putOffCall?.stream == stream { dropPutOffCall() }
-        let keep = call.pointee.heldAnswers > 0
-        let streaming = call.pointee.streaming
-        if keep { call.pointee.isOver = true } else { calls.remove(call) }
-        guard let streaming else {
-            return fail(stream, failure ?? GRPCFailure(.internal, "no answer"), keep: keep)
+        let keep = actions.contains(.keep)
+        if actions.contains(.withdrawRequest) { dropPutOffCall() }
+        if actions.contains(.start) { sendHead(call) }
+        if actions.contains(.forget) { calls.remove(call) }
+        if actions.contains(.refuse), let failure { fail(stream, failure, keep: keep) }
+        if actions.contains(.finish) { finish(stream, failure, keep: keep) }
+        if actions.contains(.release) { session.release(stream) }
+        if actions.contains(.tellService) { service.streamClosed(token(stream)) }
+        if actions.contains(.push) { session.push(stream) }
+        if actions.contains(.take) { takeMessages(call) }
+        if actions.contains(.rest) { endIfIdle(stream) }
+    }
+
+    /// Ends a response that has begun.
+    private func finish(_ stream: StreamHandle, _ failure: GRPCFailure?, keep: Bool) {
+        guard let failure else {
+            return session.finish(stream, trailers: loop.okTrailers, keep: keep)
         }
-        if let failure {
-            if streaming.isStarted {
-                ReplyHeaders.fill(&loop.fields, with: failure)
-                session.finish(stream, trailers: loop.fields, keep: keep)
-            } else {
-                fail(stream, failure, keep: keep)
-            }
-        } else {
-            startAnswers(stream, streaming)
-            session.finish(stream, trailers: loop.okTrailers, keep: keep)
-        }
-        service.streamClosed(token(stream))
+        ReplyHeaders.fill(&loop.fields, with: failure)
+        session.finish(stream, trailers: loop.fields, keep: keep)
     }
 
     /// Answers with a status alone (Trailers-Only).
@@ -393,16 +381,7 @@ extension ConnectionHandler {
     /// The peer has reset the stream, or the connection is gone, or the stream was kept and is done.
     func closed(_ stream: StreamHandle) {
         guard let call = calls[stream] else { return session.release(stream) }
-        if putOffCall?.stream == stream { dropPutOffCall() }
-        let wasOver = call.pointee.isOver
-        let isStreaming = call.pointee.streaming != nil
-        if call.pointee.heldAnswers > 0 {
-            call.pointee.isOver = true
-        } else {
-            calls.remove(call)
-            session.release(stream)
-        }
-        if isStreaming, !wasOver { service.streamClosed(token(stream)) }
+        perform(call.pointee.life.closed(), call)
     }
 
     static let deadlineExceeded = GRPCFailure(.deadlineExceeded, "the deadline has passed")

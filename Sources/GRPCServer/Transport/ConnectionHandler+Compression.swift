@@ -78,7 +78,8 @@ extension ConnectionHandler {
         calls.add(
             ActiveCall(
                 stream: stream, method: method,
-                deadlineNanoseconds: loop.call.deadlineNanoseconds))
+                deadlineNanoseconds: loop.call.deadlineNanoseconds,
+                life: .putOff(loop.limits[method].kind)))
         awaitUnpacking()
     }
 

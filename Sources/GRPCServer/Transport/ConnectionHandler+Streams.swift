@@ -1,26 +1,15 @@
 internal import HTTP2
 
-/// The state of a streaming call.
+/// What a stream keeps besides its life.
 final class StreamCall {
-    let kind: MethodKind
     /// Its answers may leave compressed.
     let compresses: Bool
     /// Answers in the order of their requests, prefix included, from the first that is held on.
     let waiting: UnsafeMutablePointer<ByteQueue>
     /// The number of its last held answer; while that is held, what follows stands behind it.
     var lastHeld: UInt64 = 0
-    /// The response's head was sent.
-    var isStarted = false
-    var isHalfClosed = false
-    /// Messages are being handed to the service.
-    var isTaking = false
-    /// A client stream: its answer must wait because one of its requests had to.
-    var isHeld = false
-    /// A client stream's one answer was asked for.
-    var isConcluded = false
 
-    init(kind: MethodKind, compresses: Bool) {
-        self.kind = kind
+    init(compresses: Bool) {
         self.compresses = compresses
         waiting = .allocate(capacity: 1)
         waiting.initialize(to: ByteQueue())
@@ -39,20 +28,16 @@ extension ConnectionHandler {
     func openServerStream(
         _ stream: StreamHandle, _ request: UnsafeRawBufferPointer, method: Int, deadline: UInt64
     ) {
-        let streaming = StreamCall(
-            kind: .serverStreaming, compresses: loop.call.values.pointee.compresses)
         calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
-                streaming: streaming))
-        if let failure = service.watch(loop.call, request: request) {
-            if let call = calls[stream] { calls.remove(call) }
-            noteCaller(method, failure)
-            return fail(stream, failure)
-        }
-        noteCaller(method, nil)
-        guard calls[stream] != nil else { return }  // ended within `watch`
-        startAnswers(stream, streaming)
+                life: .stream(.serverStreaming),
+                streaming: StreamCall(compresses: loop.call.values.pointee.compresses)))
+        let failure = service.watch(loop.call, request: request)
+        noteCaller(method, failure)
+        guard let call = calls[stream] else { return }  // ended within `watch`
+        if let failure { return perform(call.pointee.life.refused(), call, failure) }
+        startAnswers(call)
         endIfIdle(stream)
     }
 
@@ -61,60 +46,61 @@ extension ConnectionHandler {
     ) {
         if let failure = service.streamOpened(loop.call) { return fail(stream, failure) }
         noteCaller(method, nil)
-        let streaming = StreamCall(
-            kind: loop.limits[method].kind, compresses: loop.call.values.pointee.compresses)
-        calls.add(
+        let kind = loop.limits[method].kind
+        let call = calls.add(
             ActiveCall(
-                stream: stream, method: method, deadlineNanoseconds: deadline,
-                streaming: streaming))
-        if streaming.kind == .bidirectional { startAnswers(stream, streaming) }
-        continueStream(stream, events)
+                stream: stream, method: method, deadlineNanoseconds: deadline, life: .stream(kind),
+                streaming: StreamCall(compresses: loop.call.values.pointee.compresses)))
+        if kind == .bidirectional { startAnswers(call) }
+        perform(call.pointee.life.arrived(events), call)
         endIfIdle(stream)
     }
 
     /// Sends the response's head, once.
-    func startAnswers(_ stream: StreamHandle, _ streaming: StreamCall) {
-        guard !streaming.isStarted else { return }
-        streaming.isStarted = true
+    private func startAnswers(_ call: UnsafeMutablePointer<ActiveCall>) {
+        if call.pointee.life.start() { sendHead(call) }
+    }
+
+    func sendHead(_ call: UnsafeMutablePointer<ActiveCall>) {
+        let isPacked = call.pointee.streaming?.compresses ?? false
         session.respond(
-            stream, headers: streaming.compresses ? loop.gzipHeaders : loop.okHeaders)
+            call.pointee.stream, headers: isPacked ? loop.gzipHeaders : loop.okHeaders)
     }
 
     // MARK: Requests
 
-    func continueStream(_ stream: StreamHandle, _ events: StreamEvents) {
-        guard let call = calls[stream], !call.pointee.isOver,
-            let streaming = call.pointee.streaming
-        else { return }
-        if events.contains(.end) { streaming.isHalfClosed = true }
-        if events.contains(.overflow) { return endInTurn(call, Self.tooLarge) }
-        guard streaming.kind != .serverStreaming else {
-            if events.contains(.writable) { service.streamWritable(token(stream)) }
-            return
+    /// Does what follows from what the session reported.
+    func perform(_ arrival: CallLifecycle.Arrival, _ call: UnsafeMutablePointer<ActiveCall>) {
+        switch arrival {
+        case .nothing, .begin: break
+        case .take: takeMessages(call)
+        case .writable: service.streamWritable(token(call.pointee.stream))
+        case .overflow: endInTurn(call, Self.tooLarge)
         }
-        takeMessages(stream, streaming)
     }
 
     /// Ends a stream after the answers that are held.
     private func endInTurn(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure) {
-        if call.pointee.heldAnswers == 0 { return finishCall(call, failure) }
-        if case .open = call.pointee.ending { call.pointee.ending = .failed(failure) }
+        perform(call.pointee.life.fail(failure), call, failure)
     }
 
     /// The call of a stream from which messages may still be taken.
     private func openCall(_ stream: StreamHandle) -> UnsafeMutablePointer<ActiveCall>? {
-        guard let call = calls[stream], !call.pointee.isOver, case .open = call.pointee.ending
-        else { return nil }
+        guard let call = calls[stream], call.pointee.life.takesRequests else { return nil }
         return call
     }
 
     /// Hands the messages that have come to the service, as many as may be unanswered.
-    private func takeMessages(_ stream: StreamHandle, _ streaming: StreamCall) {
-        guard !streaming.isTaking, !streaming.isConcluded, !isPutOff else { return }
-        streaming.isTaking = true
-        defer { streaming.isTaking = false }
+    func takeMessages(_ call: UnsafeMutablePointer<ActiveCall>) {
+        guard call.pointee.life.takesRequests, !isPutOff, let streaming = call.pointee.streaming
+        else { return }
+        let stream = call.pointee.stream
+        // What the service sends meanwhile is written when it is done.
+        let wasRunning = isRunning
+        isRunning = true
+        defer { isRunning = wasRunning }
         while let call = openCall(stream), let output = session.output(stream) {
-            guard call.pointee.heldAnswers < loop.configuration.maximumUnanswered,
+            guard Int(call.pointee.life.heldAnswers) < loop.configuration.maximumUnanswered,
                 streaming.waiting.pointee.count <= loop.configuration.maximumStreamOutputBytes
             else { break }
             guard output.pointee.count <= loop.configuration.maximumStreamOutputBytes else {
@@ -127,7 +113,7 @@ extension ConnectionHandler {
                 guard take(call, streaming, request, output) else { return session.push(stream) }
                 session.consume(stream, byteCount: consumed)
             case .incomplete:
-                if streaming.isHalfClosed { conclude(call, streaming, body, output) }
+                conclude(call, streaming, isCutShort: !body.isEmpty, output)
                 if calls[stream] != nil { session.push(stream) }
                 return
             case .waits:
@@ -147,8 +133,8 @@ extension ConnectionHandler {
         let first = firstToContinue
         for offset in 0..<limit {
             let index = (first + offset) % limit
-            guard let call = calls.call(at: index), call.pointee.streaming != nil else { continue }
-            continueStream(call.pointee.stream, [])
+            guard let call = calls.call(at: index) else { continue }
+            takeMessages(call)
             if isPutOff {
                 firstToContinue = index + 1
                 return
@@ -167,7 +153,7 @@ extension ConnectionHandler {
             stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
         let undo = AnswerUndo(loop)
         // Whether this answer must wait is known only when it is there; most either all do or none.
-        let target = call.pointee.heldAnswers > 0 ? streaming.waiting : output
+        let target = call.pointee.life.heldAnswers > 0 ? streaming.waiting : output
         let start = target.pointee.count
         var response = ResponseBuffer(target)
         let outcome = service.message(loop.call, request: request, response: &response)
@@ -186,71 +172,77 @@ extension ConnectionHandler {
             undo.withdraw()
             putOff()
             return false
-        case .done where streaming.kind == .clientStreaming:
+        case .done where call.pointee.life.kind == .clientStreaming:
             response.cancel()
-            streaming.isHeld = streaming.isHeld || isHeld
-            undo.forget()
-            return true
         case .done:
             response.close()
             if streaming.compresses { pack(response) }
         case .failed(let failure):
             response.cancel()
-            if !isHeld {
-                kept(undo, failure).forget()
-                endInTurn(call, failure)
-                return true
-            }
-            call.pointee.ending = .failed(failure)
             failed = failure
         }
         file(
-            call, streaming, from: target, start: start, isHeld: isHeld, kept(undo, failed))
+            call, streaming, failed, from: target, start: start, isHeld: isHeld, kept(undo, failed))
         return true
     }
 
-    /// Puts an answer that was written to `source` where it waits, if it must.
+    /// Puts an answer that was written to `source`, from `start` on, where it waits, if it must.
     private func file(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall, _ failure: GRPCFailure?,
         from source: UnsafeMutablePointer<ByteQueue>, start: Int, isHeld: Bool,
         _ undo: consuming AnswerUndo
     ) {
         let waiting = streaming.waiting
-        if isHeld, source != waiting {
-            let answer = source.pointee.readable[start...]
-            waiting.pointee.append(UnsafeRawBufferPointer(rebasing: answer))
-            source.pointee.truncate(to: start)
-        }
-        if isHeld {
-            let bytes = waiting.pointee.count - (source == waiting ? start : 0)
-            streaming.lastHeld = hold(call, answerBytes: bytes, undo)
-        } else {
+        switch call.pointee.life.decided(failure, isHeld: isHeld) {
+        case .none:
             undo.forget()
-            guard source == waiting else {
-                answeredAtOnce &+= 1
-                return
-            }
-            call.pointee.heldAnswers += 1
+        case .ends(let actions):
+            undo.forget()
+            perform(actions, call, failure)
+        case .leaves:
+            undo.forget()
+            answeredAtOnce &+= 1
+        case .follows:
+            undo.forget()
             let bytes = waiting.pointee.count - start
             heldBytes += bytes
             loop.extendHeld(streaming.lastHeld, answerBytes: bytes)
+        case .waits:
+            if source != waiting {
+                let answer = source.pointee.readable[start...]
+                waiting.pointee.append(UnsafeRawBufferPointer(rebasing: answer))
+                source.pointee.truncate(to: start)
+            }
+            let bytes = waiting.pointee.count - (source == waiting ? start : 0)
+            streaming.lastHeld = hold(call.pointee.stream, answerBytes: bytes, undo)
         }
     }
 
-    /// The client has sent its last message.
+    /// No message is left that is complete.
     private func conclude(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
-        _ rest: UnsafeRawBufferPointer, _ output: UnsafeMutablePointer<ByteQueue>
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall, isCutShort: Bool,
+        _ output: UnsafeMutablePointer<ByteQueue>
     ) {
-        guard rest.isEmpty else { return endInTurn(call, Self.cutShort) }
-        guard call.pointee.heldAnswers == 0 else { return }
-        guard streaming.kind == .clientStreaming else { return finishCall(call, nil) }
-        let stream = call.pointee.stream
-        guard let head = session.request(stream) else { return }
-        streaming.isConcluded = true
+        guard let head = session.request(call.pointee.stream) else { return }
+        switch call.pointee.life.ranDry(isCutShort: isCutShort) {
+        case .nothing: break
+        case .cutShort: endInTurn(call, Self.cutShort)
+        case .finish: finishCall(call, nil)
+        case .ask(let waits): ask(call, streaming, head, output, waits: waits)
+        }
+    }
+
+    /// Has a client stream answered.
+    ///
+    /// - Parameter waits: the answer must wait for the disk.
+    private func ask(
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ head: UnsafePointer<RequestHead>, _ output: UnsafeMutablePointer<ByteQueue>, waits: Bool
+    ) {
         prepareCall(
-            stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
-        if streaming.isHeld { loop.call.hold() }
+            call.pointee.stream, head, method: call.pointee.method,
+            deadline: call.pointee.deadlineNanoseconds)
+        if waits { loop.call.hold() }
         let undo = AnswerUndo(loop)
         var response = ResponseBuffer(output)
         var failure: GRPCFailure?
@@ -265,55 +257,42 @@ extension ConnectionHandler {
             response.cancel()
             failure = GRPCFailure(.unavailable, "there is no room")
         }
-        if loop.call.values.pointee.isHeld {
-            if let failure { call.pointee.ending = .failed(failure) }
+        let isHeld = loop.call.values.pointee.isHeld
+        if !isHeld {
+            answeredAtOnce &+= 1
+            if isLate(call.pointee.deadlineNanoseconds) {
+                response.cancel()
+                undo.withdraw()
+                return finishCall(call, Self.deadlineExceeded)
+            }
+        }
+        let actions = call.pointee.life.concluded(failure, isHeld: isHeld)
+        if isHeld {
             // The head was not sent, so nothing of the output leaves.
             streaming.lastHeld = hold(
-                call, answerBytes: output.pointee.count, kept(undo, failure))
-            return
-        }
-        answeredAtOnce &+= 1
-        if isLate(call.pointee.deadlineNanoseconds) {
-            response.cancel()
-            undo.withdraw()
-            finishCall(call, Self.deadlineExceeded)
+                call.pointee.stream, answerBytes: output.pointee.count, kept(undo, failure))
         } else {
             kept(undo, failure).forget()
-            finishCall(call, failure)
         }
+        perform(actions, call, failure)
     }
 
     // MARK: Answers
 
-    /// The ticket of a held answer of a stream is reached.
-    func letGoMessages(_ call: UnsafeMutablePointer<ActiveCall>, _ answer: HeldAnswer) {
-        guard let streaming = call.pointee.streaming else { return }
-        let stream = call.pointee.stream
-        let isLast = call.pointee.heldAnswers == 0
-        if !streaming.isConcluded, let output = session.output(stream) {
-            let waiting = streaming.waiting
-            let count = Int(answer.answerBytes)
-            output.pointee.append(
-                UnsafeRawBufferPointer(rebasing: waiting.pointee.readable[..<count]))
-            waiting.pointee.consume(
-                count, retaining: loop.configuration.session.retainedBufferBytes)
-        }
-        if isLast {
-            if case .failed(let failure) = call.pointee.ending {
-                return finishCall(call, failure)
-            }
-            if streaming.isConcluded { return finishCall(call, nil) }
-        }
-        session.push(stream)
-        if isLast || call.pointee.heldAnswers <= loop.configuration.maximumUnanswered / 2 {
-            continueStream(stream, [])
-        }
-        if isLast { endIfIdle(stream) }
+    /// Moves what waits beside a stream's output, up to the end of `answer`, into it.
+    func move(_ answer: HeldAnswer, of call: UnsafeMutablePointer<ActiveCall>) {
+        guard let waiting = call.pointee.streaming?.waiting,
+            let output = session.output(answer.stream)
+        else { return }
+        let count = Int(answer.answerBytes)
+        output.pointee.append(UnsafeRawBufferPointer(rebasing: waiting.pointee.readable[..<count]))
+        waiting.pointee.consume(
+            count, retaining: loop.configuration.session.retainedBufferBytes)
     }
 
     func push(_ token: CallToken, _ encode: (inout ResponseBuffer) -> Void) -> PushResult {
-        guard let call = calls[token.stream], let streaming = call.pointee.streaming,
-            streaming.kind == .serverStreaming, session.isOpen(token.stream),
+        guard let call = calls[token.stream], call.pointee.life.isPushed,
+            session.isOpen(token.stream),
             let output = session.output(token.stream)
         else { return .gone }
         guard output.pointee.count <= loop.configuration.maximumStreamOutputBytes else {
@@ -323,16 +302,14 @@ extension ConnectionHandler {
         var response = ResponseBuffer(output)
         encode(&response)
         response.close()
-        if streaming.compresses { pack(response) }
-        startAnswers(token.stream, streaming)
+        if call.pointee.streaming?.compresses == true { pack(response) }
+        startAnswers(call)
         session.push(token.stream)
         return .sent
     }
 
     func end(_ token: CallToken, _ failure: GRPCFailure?) {
-        guard let call = calls[token.stream],
-            call.pointee.streaming?.kind == .serverStreaming
-        else { return }
+        guard let call = calls[token.stream], call.pointee.life.isPushed else { return }
         finishCall(call, failure)
     }
 
@@ -347,9 +324,8 @@ extension ConnectionHandler {
     }
 
     /// Ends a stream that owes nothing, if no more is wanted of this connection.
-    private func endIfIdle(_ stream: StreamHandle) {
-        guard let reason = life.leaving, let call = calls[stream], call.pointee.streaming != nil,
-            call.pointee.heldAnswers == 0
+    func endIfIdle(_ stream: StreamHandle) {
+        guard let reason = life.leaving, let call = calls[stream], call.pointee.life.owesNothing
         else { return }
         finishCall(call, reason == .dismissed ? Self.shuttingDown : Self.retired)
     }

@@ -44,7 +44,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Set by `ServerLoop` while this connection waits in its list.
     var isDirty = false
     /// While the connection is being worked on: it will write by itself.
-    private(set) var isRunning = false
+    var isRunning = false
 
     /// All but those that are answered within their read.
     let calls = CallTable()

@@ -71,6 +71,11 @@ package final class GRPCServer: Sendable {
                 ChannelOptions.backlog, value: Int32(ConnectionPlaces.backlog)
             )
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { listener in
+                listener.eventLoop.makeCompletedFuture {
+                    try listener.pipeline.syncOperations.addHandler(AcceptPause())
+                }
+            }
             .childChannelOption(noDelay, value: 1)
             .childChannelOption(ChannelOptions.maxMessagesPerRead, value: 1)
             .childChannelOption(

@@ -3,6 +3,7 @@ internal import ControlPlane
 internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
+internal import ServerTrust
 internal import TollgateClient
 
 /// What the service answered.

@@ -1,10 +1,12 @@
+internal import Admission
 internal import Dispatch
+internal import Glibc
 internal import Synchronization
 
 /// Reloads of the limits file: one at a time, on threads of their own, for they wait for the disk.
 ///
-/// A reload has two parts. The first reads and parses; nothing can interrupt it, and it changes nothing: a stop leaves it
-/// behind. The second changes limits one by one, and asks `isStopping` before each.
+/// A reload has two parts. The first reads and parses, as soon as a file can be opened; nothing can interrupt it, and it
+/// changes nothing: a stop leaves it behind. The second changes limits one by one, and asks `isStopping` before each.
 ///
 /// Thread safety: any thread.
 final class Reloads: Sendable {
@@ -19,6 +21,9 @@ final class Reloads: Sendable {
     /// Whether reloads are to end as soon as they can.
     // ORDERING: relaxed because it goes with no other data; it is seen in time.
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
+
+    /// Between two looks for a free descriptor, microseconds.
+    private static let pause: UInt32 = 200_000
 
     /// Has a reload begin after this call, unless one that has not begun yet will do.
     ///
@@ -35,7 +40,8 @@ final class Reloads: Sendable {
             guard !isStopping else { return }
             let found = Found<Content>()
             reading.async { [self] in
-                let content = read()
+                while Descriptors.shortage != nil, !isStopping { usleep(Self.pause) }
+                let content = isStopping ? nil : read()
                 found.content.withLock { $0 = content }
                 news.signal()
             }

@@ -267,10 +267,18 @@ struct Service {
         }
     }
 
+    /// Has the runtime open the descriptors of its timers, one for each clock: it does so when a clock is first waited for,
+    /// and where there is none then, that wait never ends.
+    private static func openTimers() async {
+        try? await Task.sleep(for: .milliseconds(1), clock: .continuous)
+        try? await Task.sleep(for: .milliseconds(1), clock: .suspending)
+    }
+
     /// Serves until SIGTERM or SIGINT; returns when running calls are finished or the drain time is over.
     func run() async throws {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
         let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
+        await Self.openTimers()
         let authority = authority
         var bounds = WatchBounds()
         bounds.tenantShare = settings.tenantShare

@@ -39,7 +39,7 @@ struct Surroundings {
         bounds.onTLS = { misdirected.tellTLS(peer: $0) }
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
-            publicKey: signer.publicKey,
+            publicKey: signer.publicKey, answerKey: signer.secret(for: "stored answers"),
             companion: try makePage(settings, engine, authority, server, projection),
             settings: bounds, logger: logger)
         let bound: (host: String, port: Int)

@@ -1,4 +1,4 @@
-internal import ControlPlane
+internal import Admission
 internal import Engine
 internal import GRPCServer
 internal import Logging

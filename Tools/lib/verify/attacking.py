@@ -14,11 +14,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
-from peers import ATTACKS, TLS_ATTACKS, GoodClient, tls_context
+from peers import ATTACKS, TLS_ATTACKS, Attack, GoodClient, tls_context
 from runner import ROOT, Violation, say
 
-PEERS = pathlib.Path(__file__).with_name("peers.py")
+SWARM = pathlib.Path(__file__).with_name("swarm.py")
 # A quick run shows a representative of each kind.
 QUICK = ["idle", "bodies", "bodies-token", "authorization", "many-fields", "rapid-reset", "stray-data", "unread",
          "http-idle", "http-unread"]
@@ -35,6 +36,9 @@ SPARE_MIB = 160
 TLS_MIB = DESCRIPTORS * (20 + 32) // 1_024
 # What it may keep when all are gone.
 KEPT_MIB = 64
+# The good client's p99 may double under attack, or rise by this many milliseconds where that is more: attackers and good
+# client share the processor with the server, and wait for each other's turns.
+RISE_MS = 5
 
 
 class Server:
@@ -212,7 +216,7 @@ ANSWERS = 10
 
 def attack(server, attack, seconds, quiet):
     before = server.memory()
-    command = [sys.executable, "-B", PEERS, attack.name, server.host, str(server.grpc), str(server.http), server.token]
+    command = [sys.executable, "-B", SWARM, attack.name, server.host, str(server.grpc), str(server.http), server.token]
     command += ["tls"] if server.is_tls else []
     attackers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -232,19 +236,61 @@ def attack(server, attack, seconds, quiet):
         attackers.kill()
         attackers.wait()
     done = json.loads(said)
-    p50, p99 = observer.figures()
     after = settled(server, before + KEPT_MIB, 15)
-    if server.is_tls and not attack.is_bare and done["secured"] == 0:
-        raise Violation("none of its handshakes was done: it attacked nothing")
-    if attack.must_end and done["ended"] == 0:
-        raise Violation("none of its connections was ended")
-    if observer.peak > before + PEER_MEMORY_MIB + SPARE_MIB + (TLS_MIB if server.is_tls else 0):
-        raise Violation(f"{before:.0f} MiB became {observer.peak:.0f}")
-    if after > before + KEPT_MIB:
-        raise Violation(f"{after:.0f} MiB are kept after {before:.0f}")
-    handshakes = f" / {done['secured']}" if server.is_tls else ""
-    return (f"| `{attack.name}`: {attack.title} | {quiet[0]:.2f} / {quiet[1]:.2f} | {p50:.2f} / {p99:.2f} | "
-            f"{before:.0f} / {observer.peak:.0f} / {after:.0f} | {done['opened']}{handshakes} / {done['closed']} |")
+    return Outcome(attack, server.is_tls, quiet, observer.figures(), (before, observer.peak, after), done)
+
+
+@dataclass
+class Outcome:
+    """What came of an attack: the good client's median and 99th percentile in milliseconds, the server's memory in MiB
+    before, at most and afterwards, and what the attackers counted."""
+
+    attack: Attack
+    is_tls: bool
+    quiet: tuple
+    attacked: tuple
+    memory: tuple
+    done: dict
+
+    @property
+    def most(self):
+        """MiB that the server may take meanwhile."""
+        return self.memory[0] + PEER_MEMORY_MIB + SPARE_MIB + (TLS_MIB if self.is_tls else 0)
+
+    @property
+    def kept(self):
+        """MiB that it may take afterwards."""
+        return self.memory[0] + KEPT_MIB
+
+    @property
+    def longest(self):
+        """Milliseconds that the p99 may be."""
+        return max(2 * self.quiet[1], self.quiet[1] + RISE_MS)
+
+    def wrong(self, is_timed):
+        """Sentences about what is not as it must be; `is_timed`: the good client's p99 is judged too."""
+        before, peak, after = self.memory
+        found = []
+        if self.is_tls and not self.attack.is_bare and self.done["secured"] == 0:
+            found.append("none of its handshakes was done: it attacked nothing")
+        if self.attack.must_end and self.done["ended"] == 0:
+            found.append("none of its connections was ended")
+        if peak > self.most:
+            found.append(f"{before:.0f} MiB became {peak:.0f}, more than {self.most:.0f}")
+        if after > self.kept:
+            found.append(f"{after:.0f} MiB are kept after {before:.0f}, more than {self.kept:.0f}")
+        if is_timed and self.attacked[1] > self.longest:
+            found.append(f"the good client's p99 of {self.quiet[1]:.2f} ms became {self.attacked[1]:.2f}, more than "
+                         f"{self.longest:.2f}")
+        return found
+
+    def row(self):
+        before, peak, after = self.memory
+        handshakes = f" / {self.done['secured']}" if self.is_tls else ""
+        return (f"| `{self.attack.name}`: {self.attack.title} | {self.quiet[0]:.2f} / {self.quiet[1]:.2f} | "
+                f"{self.attacked[0]:.2f} / {self.attacked[1]:.2f} | {self.attacked[1] / self.quiet[1]:.1f} | {before:.0f} | "
+                f"{peak:.0f} of {self.most:.0f} | {after:.0f} of {self.kept:.0f} | "
+                f"{self.done['opened']}{handshakes} / {self.done['closed']} |")
 
 
 class Target:
@@ -276,15 +322,16 @@ class Target:
 
 
 def measure(target, kind, seconds):
+    """What came of an attack, measured behind a while without one."""
     server = target.fresh()
     with Observer(server, kind.is_http) as observer:
         observer.wait(seconds / 2, ANSWERS)
-    row = attack(server, kind, seconds, observer.figures())
+    outcome = attack(server, kind, seconds, observer.figures())
     # Nothing that the attack has left behind is in a good client's way.
     with Observer(server, kind.is_http) as observer:
         observer.wait(0.1, 1)
     observer.figures(least=1)
-    return row
+    return outcome
 
 
 def attacks(context):
@@ -300,24 +347,26 @@ def attacks_tls(context):
 def perform(context, name, kinds, is_tls=False):
     work = context.work / name
     shutil.rmtree(work, ignore_errors=True)
-    certificates = None
-    if is_tls:
-        certificates = work / "certificates"
-        context.must(f"{name}-certificates", [ROOT / "Tools/dev-certificates", certificates], 120)
+    certificates = context.certificates(work / "certificates") if is_tls else None
     seconds = context.choose(1, 20)
     binary = context.server("debug" if context.quick else "release")
     target = Target(binary, work, is_shared=context.quick, certificates=certificates)
     became = "opened / through the handshake / closed by the server" if is_tls else "opened / closed by the server"
-    table = ["| attack | good client's p50 / p99 in ms, quiet | under attack | MiB before / at most / after | "
-             f"attackers' connections: {became} |", "|---|---|---|---|---|"]
+    table = ["| attack | good client's p50 / p99 in ms, quiet | under attack | p99's ratio | MiB before | "
+             f"at most, of what it may | afterwards, of what it may | attackers' connections: {became} |", "|---" * 8 + "|"]
     violations = []
     try:
         for kind in kinds:
             try:
-                table.append(measure(target, kind, seconds))
+                outcome = measure(target, kind, seconds)
+                table.append(outcome.row())
                 say(f"   {table[-1]}")
+                # A second on a busy machine says nothing about times.
+                wrong = outcome.wrong(is_timed=not context.quick)
             except Violation as violation:
-                violations.append(f"{kind.name}: {violation}")
+                wrong = [str(violation)]
+            for sentence in wrong:
+                violations.append(f"{kind.name}: {sentence}")
                 say(f"   {violations[-1]}")
         target.close()
     finally:
@@ -325,4 +374,5 @@ def perform(context, name, kinds, is_tls=False):
             target.server.kill()
     if violations:
         raise Violation("\n  ".join(violations))
-    return [f"{len(table) - 2} attacks of {seconds} s", *table]
+    timed = "" if context.quick else f", the good client's p99 at most twice as long, or {RISE_MS} ms longer"
+    return [f"{len(table) - 2} attacks of {seconds} s{timed}", *table]

@@ -1,4 +1,4 @@
-"""HTTP/2 conformance, case by case: of this server, and of nghttpd beside it."""
+"""HTTP/2 conformance, case by case, in plaintext and over TLS: of this server, and of nghttpd beside it."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import time
 import debian
 from conformance_cases import CASES, starting
 from judging import Connection
-from peers import SERVICE
+from peers import SERVICE, tls_context
 from runner import ROOT, Violation
 
 VERSION = "1.52"
@@ -20,12 +20,12 @@ BEGIN = "<!-- conformance: written by Tools/verify --only conformance -->"
 END = "<!-- conformance: end -->"
 
 
-def perform(case, address, timeout=60):
-    """Runs a case against a server.
+def perform(case, address, tls=None, timeout=60):
+    """Runs a case against a server; `tls`: the context of its connection.
 
     Returns whether what must come came; whether what a known difference has come instead did; and what came, in words.
     """
-    seen = Connection(address, timeout)
+    seen = Connection(address, timeout, tls)
     try:
         seen.send(starting(case) + case.sent)
         if case.probe:
@@ -48,12 +48,15 @@ def perform(case, address, timeout=60):
 
 
 @contextlib.contextmanager
-def tollgate(context):
-    """The address of a server with the example's tenants."""
-    log = context.logs / "conformance-tollgate.log"
+def tollgate(context, certificates=None):
+    """The address of a server with the example's tenants; over TLS if there are certificates."""
+    log = context.logs / f"conformance-tollgate{'-tls' if certificates else ''}.log"
+    secured = []
+    if certificates:
+        secured = ["--tls-certificate", certificates / "server.pem", "--tls-key", certificates / "server-key.pem"]
     with open(log, "w") as errors, subprocess.Popen(
             [context.server(), "serve", "--insecure-no-auth", "--durability", "memory", "--grpc-listen", "127.0.0.1:0",
-             "--http-listen", "127.0.0.1:0", "--limits", "Tools/examples/limits.yaml"],
+             "--http-listen", "127.0.0.1:0", "--limits", "Tools/examples/limits.yaml", *secured],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
         try:
             match = re.match(r"tollgate ready grpc=(\S+):(\d+) ", process.stdout.readline())
@@ -67,8 +70,8 @@ def tollgate(context):
 
 
 @contextlib.contextmanager
-def nghttpd(context):
-    """The address of nghttpd, which answers the same requests with files."""
+def nghttpd(context, certificates=None):
+    """The address of nghttpd, which answers the same requests with files; over TLS if there are certificates."""
     root = debian.unpack(context, "nghttpd", ["nghttp2-server"])
     files = context.work / "nghttpd-files"
     (files / SERVICE.strip("/")).mkdir(parents=True, exist_ok=True)
@@ -77,9 +80,11 @@ def nghttpd(context):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = context.logs / "conformance-nghttpd.log"
+    log = context.logs / f"conformance-nghttpd{'-tls' if certificates else ''}.log"
+    secured = [certificates / "server-key.pem", certificates / "server.pem"] if certificates else []
     with open(log, "w") as output, subprocess.Popen(
-            [root / "usr/sbin/nghttpd", "--no-tls", "-a", "127.0.0.1", "-d", files, "--trailer", "grpc-status: 0", str(port)],
+            [root / "usr/sbin/nghttpd", *([] if secured else ["--no-tls"]), "-a", "127.0.0.1", "-d", files,
+             "--trailer", "grpc-status: 0", str(port), *secured],
             stdout=output, stderr=output, env={**os.environ, **debian.libraries(root)}) as process:
         try:
             await_listener(process, port, log)
@@ -97,19 +102,39 @@ def await_listener(process, port, log):
     raise Violation(f"nghttpd does not listen: {log}")
 
 
+# The servers and how they are spoken to: the table's columns.
+SERVERS = ["tollgate", "tollgate, TLS", "nghttpd", "nghttpd, TLS"]
+
+
 def conformance(context):
-    """Every case on both servers. Ours must do what it must, or what is written down as a difference, and what nghttpd
-    does. docs/grpc.md must say what came of it: the long form writes it."""
-    with tollgate(context) as ours, nghttpd(context) as theirs:
-        found = [(case, perform(case, ours), None if case.ours else perform(case, theirs)) for case in CASES]
-    wrong = [f"{case.name}: {what}" for case, (is_met, is_known, what), _ in found
-             if not (is_known if case.instead else is_met)]
-    wrong += [f"{case.name}: nghttpd does it" for case, (is_met, _, _), other in found if other and other[0] and not is_met]
+    """Every case on both servers, in plaintext and over TLS. Ours must do what it must, or what is written down as a
+    difference, and what nghttpd does. docs/grpc.md must say what came of it: the long form writes it."""
+    certificates = context.certificates(context.work / "conformance/certificates")
+    tls = tls_context(is_http=False, authority=certificates / "ca.pem")
+    with (tollgate(context) as ours, tollgate(context, certificates) as ours_secured,
+          nghttpd(context) as theirs, nghttpd(context, certificates) as theirs_secured):
+        found = [(case, [perform(case, ours), perform(case, ours_secured, tls)] + (
+            [None, None] if case.ours else [perform(case, theirs), perform(case, theirs_secured, tls)])) for case in CASES]
+    wrong = []
+    for case, results in found:
+        for name, (is_met, is_known, what), other in zip(SERVERS, results[:2], results[2:]):
+            if not (is_known if case.instead else is_met):
+                wrong.append(f"{case.name}, {name}: {what}")
+            elif other and other[0] and not is_met:
+                wrong.append(f"{case.name}, {name}: nghttpd does it")
     if wrong:
         raise Violation("\n  ".join(wrong))
     publish(context, table(found))
-    met = [sum(1 for results in found if results[side] and results[side][0]) for side in (1, 2)]
-    return [f"{len(CASES)} cases: tollgate meets {met[0]}, nghttpd {VERSION} {met[1]}"]
+    return [counted(found)]
+
+
+def counted(found):
+    """How many cases each server meets, in words."""
+    ours, ours_secured, theirs, theirs_secured = (
+        sum(1 for _, results in found if results[column] and results[column][0]) for column in range(len(SERVERS)))
+    asked = sum(1 for case, _ in found if not case.ours)
+    return (f"{len(found)} cases, of which tollgate meets {ours} in plaintext and {ours_secured} over TLS; {asked} can be "
+            f"asked of nghttpd {VERSION}, which meets {theirs} and {theirs_secured}.")
 
 
 def table(found):
@@ -118,17 +143,14 @@ def table(found):
             return reason
         return "yes" if result[0] else f"**no**: {result[2]}"
 
-    met = [sum(1 for results in found if results[side] and results[side][0]) for side in (1, 2)]
-    asked = sum(1 for case in CASES if not case.ours)
     known = [textwrap.fill(f"- {case.what[0].upper()}{case.what[1:]} (§{case.section}): {case.why}.", 118,
                            subsequent_indent="  ") for case in CASES if case.instead]
-    rows = [f"| {case.section} | {case.what} | {case.wants or case.must.text} | {verdict(ours, '')} | {verdict(theirs, case.ours)} |"
-            for case, ours, theirs in found]
+    rows = [" | ".join([f"| {case.section}", case.what, case.wants or case.must.text,
+                        *[verdict(result, case.ours) for result in results]]) + " |" for case, results in found]
     return "\n".join([
-        f"{len(found)} cases, of which tollgate meets {met[0]}; {asked} can be asked of nghttpd {VERSION}, which meets "
-        f"{met[1]}.", "What tollgate does not meet, and why:", "",
+        textwrap.fill(counted(found), 118), "What tollgate does not meet, and why:", "",
         *known, "",
-        "| RFC 9113 | sent | must come | tollgate | nghttpd |", "|---|---|---|---|---|", *rows])
+        f"| RFC 9113 | sent | must come | {' | '.join(SERVERS)} |", "|---|---|---|" + "---|" * len(SERVERS), *rows])
 
 
 def publish(context, text):

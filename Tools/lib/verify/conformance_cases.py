@@ -10,10 +10,10 @@ from typing import Callable
 
 import judging
 from judging import answered, any_of, connection_error, harmless, stream_error
-from peers import (ACK, BODY, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, MESSAGE, PING, PREFACE, RESET, SETTINGS,
-                   SERVICE, WINDOW_UPDATE, field, frame, integer)
+from peers import (ACK, BODY, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, MESSAGE, PING, PREFACE,
+                   PRIORITY, RESET, SETTINGS, SERVICE, UNKNOWN, WINDOW_UPDATE, field, frame, integer)
 
-PRIORITY, PUSH_PROMISE, CONTINUATION, UNKNOWN = 2, 5, 9, 0xfa
+PUSH_PROMISE = 5
 PADDED, PRIORITIZED = 8, 0x20
 HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 4, 5
 

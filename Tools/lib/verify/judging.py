@@ -1,7 +1,7 @@
 """What comes of the frames that a server is sent, and whether it is what must come."""
 
-import contextlib
 import socket
+import ssl
 import struct
 
 import hpack
@@ -12,6 +12,8 @@ CODES = ["NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "
          "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM",
          "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"]
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE = 3, 4
+# What says that the peer listens no more: a connection's end, over TLS also without its farewell.
+ENDED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 # What a server may send in one frame unless it is told otherwise.
 LARGEST_FRAME = 16_384
 
@@ -21,25 +23,32 @@ def code(number):
 
 
 class Connection:
-    """A connection on which nothing is sent but what a case says, and all that comes is kept."""
+    """A connection on which nothing is sent but what a case says, and all that comes is kept; `tls`: the context that it
+    is secured with, HTTP/2 being agreed upon by ALPN."""
 
-    def __init__(self, address, timeout=60):
+    def __init__(self, address, timeout=60, tls=None):
         self.socket = socket.create_connection(address, timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+            assert self.socket.selected_alpn_protocol() == "h2", "h2 is not chosen by ALPN"
         self.buffer = b""
         self.decoder = hpack.Decoder()
         # (type, flags, stream, payload) of all frames.
         self.frames = []
-        self.is_closed = False
+        self.is_heard, self.is_closed = True, False
         self.pings = 0
         # Of every stream: its response's fields, the bytes of its body, and whether it has ended.
         self.fields, self.bodies, self.ended = {}, {}, set()
         self.resets, self.goaway = {}, None
 
     def send(self, data):
-        # A server that has said its last word need not listen.
-        with contextlib.suppress(ConnectionError):
-            self.socket.sendall(data)
+        # A server that has said its last word need not listen, and TLS sends nothing after a record that was cut short.
+        if self.is_heard:
+            try:
+                self.socket.sendall(data)
+            except ENDED:
+                self.is_heard = False
 
     def close(self):
         self.socket.close()
@@ -49,7 +58,7 @@ class Connection:
         while len(self.buffer) < 9 or len(self.buffer) < 9 + int.from_bytes(self.buffer[:3], "big"):
             try:
                 data = self.socket.recv(65_536)
-            except ConnectionError:
+            except ENDED:
                 data = b""
             if not data:
                 self.is_closed = True

@@ -1,32 +1,22 @@
-"""Hostile peers and a good one, frame by frame, without a library that would keep them from anything. As a program:
+"""Hostile peers and a good one, frame by frame, without a library that would keep them from anything: what they say.
+swarm.py says it."""
 
-peers.py ATTACK HOST GRPC_PORT HTTP_PORT TOKEN [tls]   attacks until its input ends; says "full" when all connections
-were opened once, and at the end, as JSON, what became of them; `tls`: both ports speak it
-"""
-
-import collections
 import contextlib
 import functools
 import gzip
-import json
-import os
-import resource
-import select
-import selectors
 import socket
 import ssl
 import struct
-import sys
 import time
 from dataclasses import dataclass
 from typing import Callable
 
-# Seconds after which an attack ends by itself.
-LONGEST = 300
 SERVICE = "/tollgate.v1.LimitService/"
 HEALTH = "/grpc.health.v1.Health/"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
+# A type of frame that nobody knows.
+UNKNOWN = 0xfa
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 
 
@@ -95,6 +85,8 @@ def stream_id(number):
 MESSAGE = b"\x0a\x06globex"
 BODY = struct.pack(">BI", 0, len(MESSAGE)) + MESSAGE
 BOMB = gzip.compress(bytes(1_000_000))
+# Half a million empty requests.
+CROWD = gzip.compress(b"\x0a\x00" * 500_000)
 
 
 class GoodClient:
@@ -229,6 +221,39 @@ def stray_headers(number, token):
     return frame(HEADERS, END_HEADERS | END_STREAM, 1, head()) * 20
 
 
+def continuations(number, token):
+    """A header block that never ends."""
+    if number == 0:
+        return frame(HEADERS, 0, 1, head())
+    return frame(CONTINUATION, 0, 1, field("x-a", "1") * 100) * 10
+
+
+def made_resets(number, token):
+    """Requests that the server must reset: their windows pass 2^31 - 1."""
+    most = struct.pack(">I", (1 << 31) - 1)
+    return b"".join(frame(HEADERS, END_HEADERS, stream_id(index), head(token=token)) +
+                    frame(WINDOW_UPDATE, 0, stream_id(index), most) for index in range(number * 20, number * 20 + 20))
+
+
+def control_frames(number, token):
+    """Frames that carry nothing, on a stream that stays open."""
+    if number == 0:
+        return frame(HEADERS, END_HEADERS, 1, head(token=token))
+    kinds = [frame(DATA, 0, 1), frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1)), frame(PRIORITY, 0, 3, bytes(5)),
+             frame(UNKNOWN, 0, 1, bytes(8))]
+    return kinds[number % len(kinds)] * 100
+
+
+def dribble(number, token):
+    """Eight bodies, a byte a frame."""
+    streams = [stream_id(index) for index in range(8)]
+    if number == 0:
+        opened = struct.pack(">BI", 0, 60_000)
+        return b"".join(frame(HEADERS, END_HEADERS, stream, head("CheckAndReserve", token=token)) +
+                        frame(DATA, 0, stream, opened) for stream in streams)
+    return b"".join(frame(DATA, 0, stream, b"x") for stream in streams)
+
+
 def unread_answers(number, token):
     if number >= 250:
         return b""
@@ -258,12 +283,16 @@ def health_watches(number, token):
                     for index in range(40))
 
 
-def bombs(number, token):
-    """Batches of 1 KB that unfold to 1 MiB, and are refused then."""
-    request = head("CheckAndReserveBatch", more=field("grpc-encoding", "gzip"), token=token)
-    packed = struct.pack(">BI", 1, len(BOMB)) + BOMB
-    return b"".join(frame(HEADERS, END_HEADERS, stream_id(index), request) + frame(DATA, END_STREAM, stream_id(index), packed)
-                    for index in range(number * 4, number * 4 + 4))
+def batches(packed):
+    """Batches that are small until they are unfolded, and are refused then."""
+    def turn(number, token):
+        request = head("CheckAndReserveBatch", more=field("grpc-encoding", "gzip"), token=token)
+        body = struct.pack(">BI", 1, len(packed)) + packed
+        streams = map(stream_id, range(number * 4, number * 4 + 4))
+        return b"".join(frame(HEADERS, END_HEADERS, stream, request) + frame(DATA, END_STREAM, stream, body)
+                        for stream in streams)
+
+    return turn
 
 
 ATTACKS = [
@@ -291,6 +320,13 @@ ATTACKS = [
            lambda number, token: frame(PING, 0, 0, bytes(8)) * 100, must_end=True),
     Attack("settings", "SETTINGS after SETTINGS", lambda token: opening(),
            lambda number, token: frame(SETTINGS, 0, 0) * 100, must_end=True),
+    Attack("continuations", "a header block that never ends", lambda token: opening(), continuations, must_end=True),
+    Attack("made-resets", "requests that the server must reset, with a good token", lambda token: opening(), made_resets,
+           needs_token=True, must_end=True),
+    Attack("control-frames", "empty DATA, WINDOW_UPDATE, PRIORITY and unknown frames, with a good token",
+           lambda token: opening(), control_frames, needs_token=True, must_end=True),
+    Attack("dribble", "200 connections with 8 bodies each that come byte by byte, with a good token",
+           lambda token: opening(), dribble, connections=200, needs_token=True, pause=0.3),
     Attack("unread", "250 calls on each of 100 connections with no window, answers not read",
            lambda token: opening(window=0), unread_answers, connections=100, reads=False, needs_token=True),
     Attack("refused", "calls without a token whose refusals are not read", lambda token: opening(), refused_calls,
@@ -299,8 +335,10 @@ ATTACKS = [
            connections=100, must_end=True),
     Attack("watches", "300 connections with 40 health watches each, no token", lambda token: opening(), health_watches,
            connections=300),
-    Attack("bombs", "gzip of 1 KB that unfolds to 1 MiB, with a good token", lambda token: opening(), bombs, connections=20,
-           needs_token=True),
+    Attack("bombs", "gzip of 1 KB that unfolds to 1 MiB, with a good token", lambda token: opening(), batches(BOMB),
+           connections=20, needs_token=True),
+    Attack("crowds", "gzip of 1 KB that unfolds to 500 000 empty requests in a batch, with a good token",
+           lambda token: opening(), batches(CROWD), connections=20, needs_token=True),
     Attack("http-idle", "1 100 connections to the HTTP port that do nothing", lambda token: b"", connections=1_100,
            is_http=True),
     Attack("http-slow-head", "300 heads that never end", lambda token: b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
@@ -320,140 +358,3 @@ TLS_ATTACKS = [
     Attack("renewed-handshakes", "handshakes as fast as they go, each on a connection that is closed then",
            lambda token: b"", connections=100, leaves=True),
 ]
-
-
-class Connection:
-    """One connection of an attack."""
-
-    def __init__(self, attack, address, tls):
-        self.socket = socket.socket()
-        if not attack.reads:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        self.socket.setblocking(False)
-        if tls:
-            self.socket = tls.wrap_socket(self.socket, do_handshake_on_connect=False)
-        self.socket.connect_ex(address)
-        # Whether the handshake is done, where there is one.
-        self.is_open = tls is None
-        self.pending = None
-        self.number = 0
-
-
-class Swarm:
-    """All connections of an attack: those that are closed are opened again."""
-
-    def __init__(self, attack, address, token, tls=None):
-        self.attack, self.address, self.token, self.tls = attack, address, token, tls
-        self.selector = selectors.DefaultSelector()
-        # `secured`: handshakes that were done; `ended`: those of the closed that were through it.
-        self.opened = self.secured = self.closed = self.ended = self.turns = 0
-        self.open_count = 0
-        # Those that neither say nor read anything more, and those that wait for their next turn.
-        self.resting = []
-        self.waiting = collections.deque()
-
-    def run(self):
-        is_full = False
-        end = time.monotonic() + LONGEST
-        while time.monotonic() < end and not select.select([sys.stdin], [], [], 0)[0]:
-            if not is_full and self.opened >= self.attack.connections:
-                is_full = True
-                print("full", flush=True)
-            # A few at a time, so that each gets its turn.
-            for _ in range(min(50, self.attack.connections - self.open_count)):
-                self.open()
-            while self.waiting and self.waiting[0][0] <= time.monotonic():
-                connection = self.waiting.popleft()[1]
-                with contextlib.suppress(KeyError, ValueError):
-                    self.selector.modify(
-                        connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
-            ready = self.selector.select(0.02)
-            for key, events in ready:
-                self.work(key.data, events)
-        alive = self.open_count
-        for key in list(self.selector.get_map().values()):
-            key.fileobj.close()
-        return {"opened": self.opened, "secured": self.secured, "closed": self.closed, "ended": self.ended,
-                "alive": alive, "turns": self.turns}
-
-    def open(self):
-        connection = Connection(self.attack, self.address, self.tls)
-        self.selector.register(connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
-        self.opened += 1
-        self.open_count += 1
-
-    def work(self, connection, events):
-        try:
-            if not connection.is_open:
-                return self.shake_hands(connection)
-            if events & selectors.EVENT_READ and self.attack.reads:
-                if not connection.socket.recv(65_536):
-                    raise ConnectionError
-            if events & selectors.EVENT_WRITE:
-                self.write(connection)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            pass
-        except OSError:
-            self.closed += 1
-            self.ended += connection.is_open
-            self.close(connection)
-
-    def close(self, connection):
-        self.selector.unregister(connection.socket)
-        connection.socket.close()
-        self.open_count -= 1
-
-    def shake_hands(self, connection):
-        wanted = selectors.EVENT_READ | selectors.EVENT_WRITE
-        try:
-            connection.socket.do_handshake()
-        except ssl.SSLWantReadError:
-            wanted = selectors.EVENT_READ
-        except ssl.SSLWantWriteError:
-            wanted = selectors.EVENT_WRITE
-        else:
-            connection.is_open = True
-            self.secured += 1
-            if self.attack.leaves:
-                return self.close(connection)
-        self.selector.modify(connection.socket, wanted, connection)
-
-    def write(self, connection):
-        if connection.pending is None:
-            connection.pending = self.attack.begin(self.token)
-        elif not connection.pending:
-            connection.pending = self.attack.turn(connection.number, self.token)
-            connection.number += 1
-            self.turns += 1
-            if not connection.pending:
-                return self.rest(connection)
-            if self.attack.pause:
-                self.selector.modify(connection.socket, selectors.EVENT_READ, connection)
-                self.waiting.append((time.monotonic() + self.attack.pause, connection))
-        if connection.pending:
-            connection.pending = connection.pending[connection.socket.send(connection.pending):]
-
-    def rest(self, connection):
-        """It has said all that it has to say, and stays. One that does not read is not even looked at."""
-        if self.attack.reads:
-            self.selector.modify(connection.socket, selectors.EVENT_READ, connection)
-        else:
-            self.selector.unregister(connection.socket)
-            self.resting.append(connection)
-
-
-def main():
-    name, host, grpc, http, token, *is_tls = sys.argv[1:]
-    attack = next(attack for attack in TLS_ATTACKS if attack.name == name)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4_096)), hard))
-    os.nice(5)  # The good client and the server have the machine first: an attacker is elsewhere.
-    address = (host, int(http if attack.is_http else grpc))
-    tls = tls_context(attack.is_http) if is_tls and not attack.is_bare else None
-    swarm = Swarm(attack, address, token if attack.needs_token else None, tls)
-    print(json.dumps(swarm.run()))
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,12 @@ class Context:
             return pathlib.Path(os.environ["TOLLGATE_BINARY"]).resolve()
         products = self.build(configuration, ["-c", configuration])
         return products / "tollgate"
+
+    def certificates(self, directory):
+        """The directory, with a CA, a server's certificate and a client's, made anew."""
+        shutil.rmtree(directory, ignore_errors=True)
+        self.must(f"{directory.parent.name}-certificates", [ROOT / "Tools/dev-certificates", directory], 120)
+        return directory
 
     def swift_tests(self, log, names, timeout, environment=None, sanitizer=None):
         """Runs test suites of the core; they must exist and pass."""

@@ -57,7 +57,7 @@ def damage(context):
 
 def faults(context):
     length = {"TOLLGATE_FAULTS": context.choose("quick", "long")}
-    found = context.python_tests("faults", ["test_faults.py"], context.choose(240, 3_600), length)
+    found = context.python_tests("faults", ["test_faults.py", "test_descriptors.py"], context.choose(240, 3_600), length)
     skipped = [line for line in found if line.startswith("SKIPPED")]
     count = sum(int(re.search(r"\((\d+) of \S+\)$", line)[1]) for line in skipped)
     return [f"{len(found) - len(skipped)} experiments on the real server, {count} skipped"] + found

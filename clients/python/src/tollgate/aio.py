@@ -31,6 +31,7 @@ from .operations import Operation
 from .policy import Policy
 from .settings import TLS, Settings, Token
 from .shared import Shared
+from .streams import Unanswered
 from .transport import Way, closed, error_from
 
 T = TypeVar("T")
@@ -104,21 +105,39 @@ class AsyncClient:
         return self._shared.decided_batch(checks, policy, results)
 
     async def check_stream(
-        self, checks: AsyncIterable[Check] | Iterable[Check], *, timeout_seconds: float | None = None
+        self,
+        checks: AsyncIterable[Check] | Iterable[Check],
+        *,
+        policy: Policy | None = None,
+        answer_timeout_seconds: float | None = None,
+        timeout_seconds: float | None = None,
     ) -> AsyncIterator[CheckAnswer | TollgateError]:
-        async def messages() -> AsyncIterator[bytes]:
-            if isinstance(checks, AsyncIterable):
-                async for check in checks:
-                    yield check.message().SerializeToString()
-            else:
-                for check in checks:
-                    yield check.message().SerializeToString()
+        unanswered = Unanswered(self._shared, policy, answer_timeout_seconds)
 
-        async for message in self._receive(
-            Kind.STREAM, "CheckAndReserveStream", messages(), timeout_seconds
-        ):
-            answer = operations.decoded(operations.streamed, message)
-            yield answer if isinstance(answer, TollgateError) else self._shared.decided(answer)
+        async def messages() -> AsyncIterator[bytes]:
+            if not isinstance(checks, AsyncIterable):
+                for message in unanswered.messages(checks):
+                    yield message
+                return
+            async for check in checks:
+                encoded = unanswered.sent(check)
+                if encoded is None:
+                    return
+                yield encoded
+
+        unanswered.waits()
+        try:
+            async for message in self._receive(
+                Kind.STREAM, "CheckAndReserveStream", messages(), timeout_seconds, unanswered
+            ):
+                yield unanswered.answered(operations.decoded(operations.streamed, message))
+                unanswered.waits()
+        except TollgateError as error:
+            for entry in unanswered.failed(error):
+                yield entry
+            raise
+        for entry in unanswered.finish():
+            yield entry
 
     # Settlement
 
@@ -240,18 +259,20 @@ class AsyncClient:
         """What a failure is to be raised as: grpcio ends the calls of a channel that is closed like cancelled tasks."""
         if not self._is_closed or not isinstance(failure, asyncio.CancelledError):
             return failure
-        task = asyncio.current_task()
-        # Before Python 3.11 a task does not know whether it was cancelled itself.
-        if sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0:
-            return failure
-        return closed()
+        return failure if is_cancelling() else closed()
 
     async def _receive(
-        self, kind: str, method: str, request: Any, timeout_seconds: float | None
+        self,
+        kind: str,
+        method: str,
+        request: Any,
+        timeout_seconds: float | None,
+        unanswered: Unanswered | None = None,
     ) -> AsyncIterator[bytes]:
         clock = self._shared.clock
         self._shared.began()
         call: Any = None
+        watch: asyncio.Task[None] | None = None
         try:
             choice, _ = self._shared.choose(clock(), is_repeatable=False)
             is_open = True
@@ -259,6 +280,8 @@ class AsyncClient:
                 call = self._start(choice.endpoint, kind, method)(
                     request, timeout=timeout_seconds, metadata=self._way.metadata()
                 )
+                if unanswered is not None and unanswered.patience is not None:
+                    watch = asyncio.create_task(give_up(unanswered, call))
                 async for message in call:
                     if is_open:
                         is_open = False
@@ -271,8 +294,16 @@ class AsyncClient:
                     self._shared.ended(choice, error, clock(), timeout_seconds)
                 raise error from None
             except asyncio.CancelledError as failure:
-                raise self._meant(failure)
+                if unanswered is None or not unanswered.is_late or is_cancelling():
+                    raise self._meant(failure)
+                error = unanswered.late()
+                if is_open:
+                    is_open = False
+                    self._shared.ended(choice, error, clock(), unanswered.patience)
+                raise error from None
             finally:
+                if watch is not None:
+                    watch.cancel()
                 if is_open:
                     self._shared.abandoned(choice)
                 if call is not None:
@@ -280,3 +311,18 @@ class AsyncClient:
         except TollgateError as error:
             self._shared.failed(error)
             raise
+
+
+def is_cancelling() -> bool:
+    """Whether the present task is being cancelled itself; before Python 3.11 no task knows."""
+    task = asyncio.current_task()
+    return sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0
+
+
+async def give_up(unanswered: Unanswered, call: Any) -> None:
+    """`Unanswered.watch` of a stream for asyncio."""
+    while True:
+        await asyncio.sleep(max(unanswered.seconds_left(), 0))
+        if unanswered.is_too_late():
+            call.cancel()
+            return

@@ -29,6 +29,7 @@ from .operations import Operation
 from .policy import Policy
 from .settings import TLS, Settings, Token
 from .shared import Shared
+from .streams import Unanswered
 from .transport import Way, closed, error_from
 
 T = TypeVar("T")
@@ -128,18 +129,38 @@ class Client:
         return self._shared.decided_batch(checks, policy, results)
 
     def check_stream(
-        self, checks: Iterable[Check], *, timeout_seconds: float | None = None
+        self,
+        checks: Iterable[Check],
+        *,
+        policy: Policy | None = None,
+        answer_timeout_seconds: float | None = None,
+        timeout_seconds: float | None = None,
     ) -> Iterator[CheckAnswer | TollgateError]:
         """Decisions over one stream, in the order of the checks; an entry that failed is an error in its place.
 
-        `checks` is read on a thread of grpcio's, as fast as the service reads. `timeout_seconds`: of the stream's life;
-        None: no end. No policy, no retries: the stream's end is raised. Close the iterator to end the stream early.
+        `policy` applies to each. When the stream fails, it judges all checks that were sent and not answered; what becomes
+        of them comes first, then the error is raised: at once where the policy allows none. Checks that were not taken
+        from `checks` by then were not sent. No retries. A check that `fail_open` could not settle ends the stream with
+        ValueError, after the answers to those before it.
+
+        `checks` is read on a thread of grpcio's, as fast as the service reads. `answer_timeout_seconds`: how long the
+        reader waits for an answer that is owed, then the stream fails with DEADLINE_EXCEEDED; None: the settings'
+        `timeout_seconds` with `fail_open`, else no end. `timeout_seconds`: of the stream's life; None: no end. Close the
+        iterator to end the stream early.
         """
-        messages = (check.message().SerializeToString() for check in checks)
+        unanswered = Unanswered(self._shared, policy, answer_timeout_seconds)
         start = self._callable(Kind.STREAM, "CheckAndReserveStream")
-        for message in self._receive(start, messages, timeout_seconds):
-            answer = operations.decoded(operations.streamed, message)
-            yield answer if isinstance(answer, TollgateError) else self._shared.decided(answer)
+        unanswered.waits()
+        try:
+            for message in self._receive(
+                start, unanswered.messages(checks), timeout_seconds, unanswered
+            ):
+                yield unanswered.answered(operations.decoded(operations.streamed, message))
+                unanswered.waits()
+        except TollgateError as error:
+            yield from unanswered.failed(error)
+            raise
+        yield from unanswered.finish()
 
     # Settlement
 
@@ -269,9 +290,13 @@ class Client:
         return closed() if self._is_closed and isinstance(failure, ValueError) else failure
 
     def _receive(
-        self, start: Callable[[int], Any], request: Any, timeout_seconds: float | None
+        self,
+        start: Callable[[int], Any],
+        request: Any,
+        timeout_seconds: float | None,
+        unanswered: Unanswered | None = None,
     ) -> Iterator[bytes]:
-        """The messages of a stream."""
+        """The messages of a stream; `unanswered` says when it takes too long."""
         clock = self._shared.clock
         self._shared.began()
         call: Any = None
@@ -280,6 +305,8 @@ class Client:
             is_open = True
             try:
                 call = start(choice.endpoint)(request, timeout=timeout_seconds, metadata=self._way.metadata())
+                if unanswered is not None and unanswered.patience is not None:
+                    threading.Thread(target=unanswered.watch, args=(call.cancel,), daemon=True).start()
                 for message in call:
                     if is_open:
                         is_open = False
@@ -287,6 +314,8 @@ class Client:
                     yield message
             except grpc.RpcError as failure:
                 error = error_from(failure)
+                if unanswered is not None:
+                    error = unanswered.meant(error)
                 if is_open:
                     is_open = False
                     self._shared.ended(choice, error, clock(), timeout_seconds)
@@ -296,6 +325,8 @@ class Client:
             finally:
                 if is_open:
                     self._shared.abandoned(choice)
+                if unanswered is not None:
+                    unanswered.over()
                 if call is not None:
                     call.cancel()
         except TollgateError as error:

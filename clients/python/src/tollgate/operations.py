@@ -70,6 +70,9 @@ def check(check: Check, *, denials_as_errors: bool = False) -> Operation[CheckAn
 def check_batch(checks: Sequence[Check]) -> Operation[list[CheckAnswer | TollgateError]]:
     def read(message: bytes) -> list[CheckAnswer | TollgateError]:
         results = pb.CheckAndReserveBatchResponse.FromString(message).results
+        if len(results) != len(checks):
+            text = f"the service answered {len(results)} of {len(checks)} entries"
+            raise TollgateError(Status.INTERNAL, text)
         now = utc_now()
         return [
             failed_entry(result.status_code, result.errors, now)

@@ -33,11 +33,11 @@ package enum TLSText {
     }
 
     /// Why the service ended a connection that had been made; nil: not because of TLS.
-    static func refusal(_ error: any Error, endpoint: Endpoint) -> String? {
+    package static func refusal(_ error: any Error, endpoint: String) -> String? {
         switch error {
-        case let error as BoringSSLError: alert("\(error)", "\(endpoint)")
+        case let error as BoringSSLError: alert("\(error)", endpoint)
         case NIOSSLError.uncleanShutdown: nil
-        case is NIOSSLError: alert("\(error)", "\(endpoint)")
+        case is NIOSSLError: alert("\(error)", endpoint)
         default: nil
         }
     }
@@ -61,11 +61,11 @@ package enum TLSText {
         return alert(text, endpoint) ?? "The TLS handshake with \(endpoint) failed: \(text)"
     }
 
-    static func otherHost(_ endpoint: String) -> String {
+    package static func otherHost(_ endpoint: String) -> String {
         "The certificate of \(endpoint) is not trusted: it is for another host"
     }
 
-    static func noHTTP2(_ endpoint: String) -> String {
+    package static func noHTTP2(_ endpoint: String) -> String {
         "\(endpoint) speaks TLS, but not HTTP/2 (ALPN \"h2\"): is this its gRPC address?"
     }
 
@@ -95,7 +95,9 @@ package enum TLSText {
     }
 
     private static func distrust(_ certificate: NIOSSLCertificate?) -> String {
-        guard let certificate else { return "no root that is trusted has issued it" }
+        guard let certificate else {
+            return "no root that is trusted has issued it, or it has expired"
+        }
         let now = time(nil)
         if certificate.notValidAfter < now { return "it has expired" }
         if certificate.notValidBefore > now { return "it is not valid yet" }
