@@ -8,7 +8,7 @@ import Synchronization
 /// Makes checkpoints: plays the last one and the segments sealed since back into a table of its own, and writes that
 /// out. The live table is not touched.
 ///
-/// **Pace.** There are two threads. The quiet one has the lowest priority, and whenever it has read, written or removed
+/// **Throttle.** There are two threads. The quiet one has the lowest priority, and whenever it has read, written or removed
 /// for a millisecond it rests three times as long as that took: it gets at most a quarter of a core, and of the disk. It
 /// syncs what it writes piece by piece. On a machine that is busy without end it may never finish, and may not even come
 /// to see that it should give up: when the journal fills half of its bounds, the urgent one, of normal priority, makes a
@@ -165,18 +165,18 @@ final class Checkpointer: Sendable {
             && (writer.lacksRoom || Int(sealed) * settings.journal.segmentBytes >= due)
     }
 
-    private func pace(_ manner: Manner) -> Pace {
-        Pace(isPaced: manner == .quiet) { [self] in isTight }
+    private func pace(_ manner: Manner) -> Throttle {
+        Throttle(isPaced: manner == .quiet) { [self] in isTight }
     }
 
     /// To be called between pieces of work; throws when the service stops.
-    private func rest(_ pace: inout Pace) throws(JournalError) {
+    private func rest(_ pace: inout Throttle) throws(JournalError) {
         if isAskedToStop { throw Self.givenUp("the service stops") }
         pace.rest()
     }
 
     /// To be called between pieces of a checkpoint; throws also when the urgent thread is to make it.
-    private func rest(_ pace: inout Pace, making manner: Manner) throws(JournalError) {
+    private func rest(_ pace: inout Throttle, making manner: Manner) throws(JournalError) {
         if manner == .quiet && isTight {
             throw Self.givenUp("the journal fills half of its bounds")
         }
@@ -262,7 +262,7 @@ final class Checkpointer: Sendable {
     }
 
     private func write(
-        _ replayer: Replayer, to out: CheckpointWriter, _ pace: inout Pace, _ manner: Manner
+        _ replayer: Replayer, to out: CheckpointWriter, _ pace: inout Throttle, _ manner: Manner
     ) throws(JournalError) {
         let now = EngineTime(
             windows: replayer.statistics.time, lives: replayer.statistics.life)
@@ -414,7 +414,7 @@ final class Checkpointer: Sendable {
     }
 
     private func remove(
-        _ manner: Manner, _ work: (inout Pace) throws(JournalError) -> Void
+        _ manner: Manner, _ work: (inout Throttle) throws(JournalError) -> Void
     ) throws(EngineError) {
         do throws(JournalError) {
             try removing.withLock { (_) throws(JournalError) in

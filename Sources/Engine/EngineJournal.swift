@@ -40,7 +40,7 @@ final class EngineJournal: Sendable {
     let checkpointer: Checkpointer
     var answersWait: Bool {
         #if STEP_POINTS
-            if PlantedBug.planted == .earlyAcknowledgement { return false }
+            if InjectedBug.planted == .earlyAcknowledgement { return false }
         #endif
         return settings.answersWait
     }

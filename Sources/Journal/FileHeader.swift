@@ -25,7 +25,7 @@ struct FileHeader: Equatable {
     static let words = bytes / 8
     /// "TOLLGATE" as the file's first eight bytes.
     static let magic: UInt64 = 0x4554_4147_4C4C_4F54
-    static let version: UInt64 = 2
+    static let version: UInt64 = 3
 
     var kind: Kind
     var id: JournalID

@@ -257,7 +257,7 @@ package final class JournalWriter: @unchecked Sendable {
         for (index, ring) in rings.enumerated() {
             var end = firstEnds[index]
             #if STEP_POINTS
-                if PlantedBug.planted == .unsettledAnswer { end = ends[index] }
+                if InjectedBug.planted == .unsettledAnswer { end = ends[index] }
             #endif
             if ring.settled != end { ring.setSettled(end) }
             step(.ringSettled)
@@ -314,7 +314,7 @@ package final class JournalWriter: @unchecked Sendable {
 
     private func sync() throws(JournalError) {
         #if STEP_POINTS
-            if PlantedBug.planted == .skippedSync { return }
+            if InjectedBug.planted == .skippedSync { return }
         #endif
         try disk.sync(file)
     }
@@ -447,7 +447,7 @@ package final class JournalWriter: @unchecked Sendable {
         guard !hasFailed else { return false }
         guard !isPrepared else { return true }
         do throws(JournalError) {
-            var pace = Pace(isPaced: isPaced) { [self] in
+            var pace = Throttle(isPaced: isPaced) { [self] in
                 room.load(ordering: .acquiring) < configuration.segmentBytes / 2
             }
             try prepareNextOrThrow { () throws(JournalError) in

@@ -14,7 +14,7 @@ package import Telemetry
 /// itself: its scripts call the REST API.
 ///
 /// Thread safety: any thread.
-package final class OperatorPage: Companion {
+package final class OperatorPage: PageResponder {
     private let context: PageContext
     private let authority: TokenAuthority
     private let sessions: SessionStore

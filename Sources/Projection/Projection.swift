@@ -14,7 +14,7 @@ import Synchronization
 /// that is kept begins, the file alone knows; it is never thrown away. Only what is durable is read, so everything shown
 /// is.
 ///
-/// **Pace.** One thread that lets others go first looks at the journal every 100 ms, and rests half as long as its work
+/// **Throttle.** One thread that lets others go first looks at the journal every 100 ms, and rests half as long as its work
 /// took unless it is behind by more than a slice. Nothing is asked of event loops.
 ///
 /// **Trouble.** If it cannot go on (a full disk, a journal that cannot be read), `status` says why, and it tries again
@@ -33,7 +33,7 @@ package final class Projection: Sendable, Outbox {
     let feed: JournalFeed
     /// Of queries; made anew with the file.
     private let readers: Lock<DatabasePool>
-    private let taker: Lock<Taker>
+    private let ingester: Lock<JournalIngester>
     /// How far the file goes: `JournalPlace.packed`, and the engine time of its last record.
     private let reached = Atomic<UInt64>(0)
     private let reachedTime = Atomic<Int64>(0)
@@ -55,10 +55,10 @@ package final class Projection: Sendable, Outbox {
 
     private init(
         _ feed: JournalFeed, _ engine: Engine, _ configuration: ProjectionConfiguration,
-        _ taker: sending Taker, _ pool: DatabasePool, _ isStopping: Flag
+        _ ingester: sending JournalIngester, _ pool: DatabasePool, _ isStopping: Flag
     ) {
         self.isStopping = isStopping
-        isWhole = taker.isWhole
+        isWhole = ingester.isWhole
         self.feed = feed
         clock = engine.clock
         timeOfWindows = { [weak engine] in
@@ -67,8 +67,8 @@ package final class Projection: Sendable, Outbox {
         }
         self.configuration = configuration
         readers = Lock(pool)
-        sends = Atomic(taker.isSending)
-        self.taker = Lock(taker)
+        sends = Atomic(ingester.isSending)
+        self.ingester = Lock(ingester)
     }
 
     /// Opens the file, or makes it; nothing is taken up before `start`.
@@ -86,13 +86,13 @@ package final class Projection: Sendable, Outbox {
                 .noJournal, "without a journal (--durability memory) there is nothing to show")
         }
         let isStopping = Flag()
-        let taker = try Taker(
+        let ingester = try JournalIngester(
             feed, engine.clock, engine.configuration.capacity, configuration, path: path
         ) {
             if isStopping.isSet { throw ProjectionError(.stopping, "the service stops") }
         }
-        let pool = taker.pool
-        return Projection(feed, engine, configuration, taker, pool, isStopping)
+        let pool = ingester.pool
+        return Projection(feed, engine, configuration, ingester, pool, isStopping)
     }
 
     // MARK: Following
@@ -149,10 +149,10 @@ package final class Projection: Sendable, Outbox {
     @discardableResult
     func takeSlice() throws -> Bool {
         do {
-            let outcome = try taker.withLock { taker in
+            let outcome = try ingester.withLock { ingester in
                 // The pool may be a new one, also if the slice fails.
-                defer { readers.withLock { $0 = taker.pool } }
-                return try taker.takeSlice(
+                defer { readers.withLock { $0 = ingester.pool } }
+                return try ingester.takeSlice(
                     isDamaged: isDamaged.exchange(false, ordering: .relaxed))
             }
             // ORDERING: release; who finds the place finds its rows in the file.
@@ -251,7 +251,7 @@ package final class Projection: Sendable, Outbox {
 
     // MARK: Outbox
 
-    /// What is due may be sent; see `Told`.
+    /// What is due may be sent; see `HistoryWatermark`.
     var isSending: Bool { sends.load(ordering: .relaxed) }
 
     package func onDeliveries(_ notify: @escaping @Sendable () -> Void) {

@@ -9,7 +9,7 @@ import Limits
 package struct ProjectionFile {
     let path: String
 
-    /// Told of each statement; for tests.
+    /// HistoryWatermark of each statement; for tests.
     private let trace: (@Sendable (String) -> Void)?
 
     package init(path: String) { self.init(path: path, trace: nil) }
@@ -177,7 +177,7 @@ package struct ProjectionFile {
 
     private static func make(_ db: Database, _ journal: JournalExtent) throws {
         try Schema.make(db)
-        try Told.nothing(journal).write(db)
+        try HistoryWatermark.nothing(journal).write(db)
     }
 
     /// Has everything that is committed reach the disk: commits themselves need not.
@@ -215,7 +215,7 @@ package struct ProjectionFile {
             let queue = try DatabaseQueue(path: path)
             defer { try? queue.close() }
             return try queue.write { db in
-                guard let known = try Folder.position(db),
+                guard let known = try ProjectionWriter.position(db),
                     known.position.place > end
                         || (known.position.place == end && known.records > 0),
                     let version = try Schema.version(of: db), version <= Schema.version
@@ -304,7 +304,7 @@ extension DatabaseError {
     var isOfOpening: Bool { resultCode.primaryResultCode == .SQLITE_CANTOPEN }
 }
 
-extension Folder {
+extension ProjectionWriter {
     /// No segment is longer (`JournalPlace.packed`).
     private static let mostOffset = 32 << 30
 

@@ -19,14 +19,14 @@ struct Salvage {
         from path: String, to db: Database, _ journal: JournalExtent, _ goOn: () throws -> Void
     ) throws -> Salvage {
         var salvage = Salvage()
-        var told: Told?
+        var told: HistoryWatermark?
         var configuration = Configuration()
         configuration.readonly = true
         do {
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }
             do {
-                told = try queue.read { try Told.keeping($0, journal) }
+                told = try queue.read { try HistoryWatermark.keeping($0, journal) }
             } catch let error as ProjectionError where error.code == .otherJournal {
                 throw error
             } catch {

@@ -196,7 +196,7 @@ enum Schema {
     /// Makes the state anew, and keeps the history.
     static func makeStateAnew(_ db: Database, _ journal: JournalExtent) throws {
         // Before the position goes.
-        let told = try Told.keeping(db, journal)
+        let told = try HistoryWatermark.keeping(db, journal)
         for table in stateTables { try db.execute(sql: "DROP TABLE IF EXISTS \(table)") }
         try db.execute(sql: state)
         try told.write(db)

@@ -62,7 +62,7 @@ extension Lane {
         let verdict = decide(command, &answer, &evaluated)
         if verdict == .overflow { return fail(.overflow(of: "/quantities")) }
         #if STEP_POINTS
-            if PlantedBug.planted == .rollBackRace && verdict == .denied && !keyed {
+            if InjectedBug.planted == .rollBackRace && verdict == .denied && !keyed {
                 takeAndGiveBack(command, tenant, head, now)
             }
         #endif
@@ -82,7 +82,7 @@ extension Lane {
                 own.pointee.transition.events.contains(.suspended)
                 ? .suspended : own.pointee.subjects.tenant.status
             if keeps, let failure = remember(answer, &key, now: now) { return fail(failure) }
-            step(.satellitesFilled)
+            step(.dependentsFilled)
             if records {
                 fillRecord(command, verdict: verdict, &key, isKept: keeps, answer)
             }
@@ -172,14 +172,14 @@ extension Lane {
             day: own.pointee.subjects.tenant.dayStart)
         words[Slot.forgetting] =
             ForgetTime.unset(SlotWord(generation: generation, phase: .held)).word
-        own.pointee.next.flags |= Pending.birth
+        own.pointee.next.flags |= Pending.publication
         own.pointee.next.slot = slot
         own.pointee.next.slotOld = generation &<< 1
         own.pointee.next.slotNew = generation &<< 1 | 1
     }
 
     #if STEP_POINTS
-        /// `PlantedBug.rollBackRace`
+        /// `InjectedBug.rollBackRace`
         private func takeAndGiveBack(
             _ command: CheckCommand, _ tenant: Int, _ head: Head, _ now: Int64
         ) {

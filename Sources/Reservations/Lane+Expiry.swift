@@ -52,7 +52,7 @@ extension Lane {
     package func workOff(now: Int64, limit: Int) -> Overdue {
         let isDone = wheel.pointee.advance(to: now, limit: limit, while: { mayExpire }) {
             id, wheel in
-            comesUp(id, &wheel, now: now)
+            timerFired(id, &wheel, now: now)
         }
         return isDone ? .nothing : mayExpire ? .more : .waitsForJournal
     }
@@ -98,7 +98,7 @@ extension Lane {
 
     /// A reservation's timer is due. What another lane times by now is left to it; expiring is anybody's.
     /// - Returns: the work that it was.
-    private func comesUp(_ id: ReservationID, _ wheel: inout TimerWheel, now: Int64) -> Int {
+    private func timerFired(_ id: ReservationID, _ wheel: inout TimerWheel, now: Int64) -> Int {
         let words = table.slots[id.slot]
         var word = SlotWord(word: words[Slot.state])
         guard word.generation == id.generation else { return 1 }
@@ -170,7 +170,7 @@ extension Lane {
 
     @inline(always)
     private func isVisible(_ words: Words, _ word: SlotWord) -> Bool {
-        words[Slot.birth] == word.generation &<< 1 | 1
+        words[Slot.published] == word.generation &<< 1 | 1
     }
 
     /// Whether a hold that is visible is past its expiry.

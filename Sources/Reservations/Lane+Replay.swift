@@ -19,7 +19,7 @@ extension Lane {
         if let fault = takeEffect(record, .none) { return .corrupt(fault) }
         switch record.kind {
         case .reserved:
-            guard bear(record, Int(record.tenant)) else {
+            guard create(record, Int(record.tenant)) else {
                 return .corrupt(
                     """
                     reservation \(record.reservationID) cannot be in its slot: --max-reservations \
@@ -171,7 +171,7 @@ extension Lane {
     }
 
     /// Fills the slot of a reservation that the record made.
-    private func bear(_ record: borrowing Record, _ tenant: Int) -> Bool {
+    private func create(_ record: borrowing Record, _ tenant: Int) -> Bool {
         let id = ReservationID(raw: record.reservationID)
         guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
             id.generation <= ReservationID.lastGeneration
@@ -186,7 +186,7 @@ extension Lane {
         table.countSlot(1, of: tenant)
         if let body = before.body { table.giveBody(body, steps) }
         words[Slot.state] = SlotWord(generation: id.generation, phase: .held).word
-        words[Slot.birth] = id.generation &<< 1
+        words[Slot.published] = id.generation &<< 1
         table.noteUsed(id.slot, generation: id.generation)
         fill(
             id.slot, generation: id.generation, tenant: tenant,

@@ -30,7 +30,7 @@ extension Lane {
             // The predecessor is complete now: what is not visible yet was never decided.
             let word = SlotWord(word: words[Slot.state])
             guard word.generation == id.generation, word.phase != .free,
-                words[Slot.birth] == id.generation &<< 1 | 1
+                words[Slot.published] == id.generation &<< 1 | 1
             else { return nil }
             own.pointee.reservationTenant = tenant
             openProfile(profile < 0 ? nil : profile)
@@ -110,7 +110,7 @@ extension Lane {
                 Int64(truncatingIfNeeded: table.slots[open.slot][Slot.policy] &>> 40)
                 &* Record.quarter
         }
-        step(.satellitesFilled)
+        step(.dependentsFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
         if let old = open.word.body, old != word.body { table.giveBody(old, steps) }
         return true

@@ -29,7 +29,7 @@ extension Lane {
         // takes it over from this lane, should it stop, changes the owner alone.
         words[Slot.owner] = SlotOwner(generation: generation, lane: index).word
         words[Slot.state] = SlotWord(generation: generation, phase: .held).word
-        words[Slot.birth] = generation &<< 1
+        words[Slot.published] = generation &<< 1
         noticeWalk(now: now)
         step(.slotTaken)
         return slot

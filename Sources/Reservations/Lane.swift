@@ -160,7 +160,7 @@ package final class Lane {
 
     // MARK: Steps of an operation
 
-    /// Steps 1 and 2: a consistent copy of the tenant's node in `own.subjects.tenant`, its satellites complete.
+    /// Steps 1 and 2: a consistent copy of the tenant's node in `own.subjects.tenant`, its dependent records complete.
     @inline(always)
     func open(_ tenant: Int) -> Head {
         let cell = table.tenantCells[tenant]
@@ -183,7 +183,7 @@ package final class Lane {
         }
     }
 
-    /// The record first: whoever reads a satellite by itself (a listing) sees nothing whose record nobody published.
+    /// The record first: whoever reads a dependent record by itself (a listing) sees nothing whose record nobody published.
     @inline(never)
     private func completePredecessor(_ origin: Origin) {
         appendPredecessor(origin)
@@ -195,7 +195,7 @@ package final class Lane {
     private func appendPredecessor(_ origin: Origin) {
         guard let ring, origin != .none, origin.lane != index else { return }
         #if STEP_POINTS
-            if PlantedBug.planted == .lostPredecessor { return }
+            if InjectedBug.planted == .lostPredecessor { return }
         #endif
         if let end = ring.copyUnpublished(from: table.rings[origin.lane], at: origin.position) {
             ring.publish(to: end)
@@ -396,7 +396,7 @@ package final class Lane {
         let desired = Head(version: version, buffer: own.pointee.spareNode)
         var head = head
         #if STEP_POINTS
-            if PlantedBug.planted == .doubleGrant {
+            if InjectedBug.planted == .doubleGrant {
                 head = Head(word: table.tenantCells[tenant][TenantCell.head])
             }
         #endif
@@ -424,15 +424,15 @@ package final class Lane {
             own.pointee.spareProfileNode = Head(word: own.pointee.next.profileOld).buffer
             step(.profileSwung)
         }
-        if flags & Pending.birth != 0 {
+        if flags & Pending.publication != 0 {
             #if STEP_POINTS
-                if PlantedBug.planted == .overwrittenLife {
-                    table.slots[own.pointee.next.slot][Slot.birth] = own.pointee.next.slotNew
+                if InjectedBug.planted == .overwrittenLife {
+                    table.slots[own.pointee.next.slot][Slot.published] = own.pointee.next.slotNew
                 }
             #endif
             // Losing means that somebody completed it: the slot may have come to the end of this life, and begun others.
             _ = table.slots[own.pointee.next.slot].compareExchange(
-                Slot.birth, own.pointee.next.slotOld, own.pointee.next.slotNew)
+                Slot.published, own.pointee.next.slotOld, own.pointee.next.slotNew)
             step(.slotUpdated)
         } else if flags & Pending.swing != 0 {
             _ = table.slots[own.pointee.next.slot].compareExchange(

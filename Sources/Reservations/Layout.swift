@@ -23,7 +23,7 @@ struct Head: Equatable {
 enum TenantCell: RecordLayout {
     static let words = 8
     static let head = 0
-    /// The version whose satellites its author completed: a hint that saves the next operation the work.
+    /// The version whose dependent records its author completed: a hint that saves the next operation the work.
     static let completed = 1
     /// High half: slots that the tenant's reservations are in, open or remembered; may be one too few for every thread
     /// that stopped in between. Low half: the id's hash (`CellID`).
@@ -37,11 +37,11 @@ enum ProfileCell: RecordLayout {
     static let tenant = 1
 }
 
-/// What the last transition of a tenant says about its satellites. Whoever comes next completes it first.
+/// What the last transition of a tenant says about its dependent records. Whoever comes next completes it first.
 struct Pending {
     static let hasProfile: UInt64 = 1
     /// The slot was filled for this transition: make it visible.
-    static let birth: UInt64 = 2
+    static let publication: UInt64 = 2
     /// The slot's state moves from `slotOld` to `slotNew`.
     static let swing: UInt64 = 4
     static let hasKey: UInt64 = 8
@@ -139,7 +139,7 @@ enum TenantNode: RecordLayout {
             pending.profileOld = node[Self.pending + 1]
             pending.profileNew = node[Self.pending + 2]
         }
-        if pending.flags & (Pending.birth | Pending.swing) != 0 {
+        if pending.flags & (Pending.publication | Pending.swing) != 0 {
             pending.slot = Int(truncatingIfNeeded: node[Self.pending + 3])
             pending.slotOld = node[Self.pending + 4]
             pending.slotNew = node[Self.pending + 5]
@@ -155,7 +155,7 @@ enum TenantNode: RecordLayout {
             node[Self.pending + 1] = pending.profileOld
             node[Self.pending + 2] = pending.profileNew
         }
-        if pending.flags & (Pending.birth | Pending.swing) != 0 {
+        if pending.flags & (Pending.publication | Pending.swing) != 0 {
             node[Self.pending + 3] = UInt64(truncatingIfNeeded: pending.slot)
             node[Self.pending + 4] = pending.slotOld
             node[Self.pending + 5] = pending.slotNew
@@ -291,7 +291,7 @@ enum Slot: RecordLayout {
     static let words = 16
     static let state = 0
     /// generation << 1 | visible. A slot is known to nobody before it is visible.
-    static let birth = 1
+    static let published = 1
     /// tenant | (profile + 1) << 32
     static let subjects = 2
     /// action | onExpiry << 8 | overage << 16 | resources << 24 | counters << 32 | the quarter of an hour, of engine time, in

@@ -60,7 +60,7 @@ extension ReservationTable {
         for slot in 0..<min(Int(counter(.slots)[0]), slots.capacity) {
             let words = slots[slot]
             let word = SlotWord(word: words[Slot.state])
-            guard word.phase != .free, words[Slot.birth] == word.generation << 1 | 1 else {
+            guard word.phase != .free, words[Slot.published] == word.generation << 1 | 1 else {
                 continue
             }
             let isSettled = word.phase != .held
@@ -163,7 +163,7 @@ extension Lane {
         }
         own[Slot.policy] = own[Slot.policy] & ~(0xff << 32) | UInt64(counters[0]) << 32
         own[Slot.forgetting] = entry.forgetting
-        own[Slot.birth] = word.generation << 1 | 1
+        own[Slot.published] = word.generation << 1 | 1
         own[Slot.state] = word.word
         table.noteUsed(slot, generation: word.generation)
         table.countSlot(1, of: Int(truncatingIfNeeded: own[Slot.subjects] & 0xffff_ffff))

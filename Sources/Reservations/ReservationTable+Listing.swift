@@ -30,7 +30,7 @@ extension ReservationTable {
             let words = slots[slot]
             while true {
                 let word = SlotWord(word: words[Slot.state])
-                guard word.phase == .held, words[Slot.birth] == word.generation &<< 1 | 1 else {
+                guard word.phase == .held, words[Slot.published] == word.generation &<< 1 | 1 else {
                     break
                 }
                 let subjects = words[Slot.subjects]
@@ -69,7 +69,7 @@ extension Lane {
         let subjects = words[Slot.subjects]
         let tenant = Int(truncatingIfNeeded: subjects & 0xffff_ffff)
         // Its life may have ended, and another begun, while it was read.
-        guard words[Slot.birth] == id.generation &<< 1 | 1, words[Slot.subjects] == subjects,
+        guard words[Slot.published] == id.generation &<< 1 | 1, words[Slot.subjects] == subjects,
             SlotWord(word: words[Slot.state]).generation == id.generation,
             tenant < table.tenantNumbers
         else { return nil }

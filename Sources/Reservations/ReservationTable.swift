@@ -14,17 +14,17 @@ package protocol WindowSchedules: Sendable {
 ///
 /// **The unit of atomicity is the tenant**: no limit spans tenants. A tenant's *head* word names an immutable *node*:
 /// all counters, caps, latches, status and windows in one version, and what that version still has to do to its
-/// *satellites* (the profile's node, the reservation's slot, the key's entry).
+/// *dependent records* (the profile's node, the reservation's slot, the key's entry).
 ///
 /// **An operation** (`Lane`):
 /// 1. reads the head, copies the node, and reads the head again: unchanged means that the copy is one version;
-/// 2. completes what the node says about satellites, unless its author did (idempotent compare-exchanges, each from
+/// 2. completes what the node says about dependent records, unless its author did (idempotent compare-exchanges, each from
 ///    the exact old word to the exact new one, so that a late helper's attempt fails);
-/// 3. reads the satellites it needs and checks the head once more: everything read is from one instant;
+/// 3. reads the dependent records it needs and checks the head once more: everything read is from one instant;
 /// 4. decides (`Limits.Decide`, pure) and writes the successor into a node, a profile node, a slot and a key entry
 ///    that nobody else uses;
 /// 5. swings the head by one compare-exchange: **the linearization point**. The loser starts again at 1;
-/// 6. completes its own satellites and says so in the cell.
+/// 6. completes its own dependent records and says so in the cell.
 ///
 /// An operation that changes nothing ends at 3, its linearization point being that check.
 ///
@@ -36,7 +36,7 @@ package protocol WindowSchedules: Sendable {
 /// multi-word operations.
 ///
 /// **Progress.** Lock-free: a failed swing means that another operation on the same tenant succeeded. No operation
-/// waits for a thread; completing another's satellites takes at most four compare-exchanges.
+/// waits for a thread; completing another's dependent records takes at most four compare-exchanges.
 ///
 /// **ABA.** A head carries 40 bits of version, a slot 24 bits of generation and 14 of sequence, a key reference 32
 /// bits of generation: docs/decisions/0002 says of each counter how long it lasts and what comes then.
@@ -223,14 +223,14 @@ package final class ReservationTable: @unchecked Sendable {
         freeBodies.push(index, steps)
     }
 
-    // MARK: Satellites
+    // MARK: Dependent records
 
-    /// Completes what a version of a tenant says about its satellites: anybody, any number of times, at any later
+    /// Completes what a version of a tenant says about its dependent records: anybody, any number of times, at any later
     /// time. Each compare-exchange goes from the exact old word, so only the first of each does anything.
     @inline(never)
     func complete(_ pending: Pending, _ steps: Steps) {
         #if STEP_POINTS
-            if PlantedBug.planted == .lostSatellite { return }
+            if InjectedBug.planted == .lostDependent { return }
         #endif
         steps(.helping)
         if pending.flags & Pending.hasProfile != 0 {
@@ -238,8 +238,8 @@ package final class ReservationTable: @unchecked Sendable {
                 ProfileCell.head, pending.profileOld, pending.profileNew)
             steps(.helpedProfile)
         }
-        if pending.flags & Pending.birth != 0 {
-            _ = slots[pending.slot].compareExchange(Slot.birth, pending.slotOld, pending.slotNew)
+        if pending.flags & Pending.publication != 0 {
+            _ = slots[pending.slot].compareExchange(Slot.published, pending.slotOld, pending.slotNew)
             steps(.helpedSlot)
         } else if pending.flags & Pending.swing != 0 {
             _ = slots[pending.slot].compareExchange(Slot.state, pending.slotOld, pending.slotNew)

@@ -76,7 +76,7 @@ package struct Simulation {
     private var engine: Engine?
     private var lanes: [EngineLane] = []
     private var parked: [Parked] = []
-    private var books = Books()
+    private var books = ClientLedger()
     private var report: Report
     /// The latest engine time of any answer that the client was told.
     private var latestTold: Int64 = 0
@@ -321,7 +321,7 @@ package struct Simulation {
     private mutating func makeRequest(_ tenant: Int) -> Int {
         var amounts = Amounts(.extensions, Int64(1 + chance(5)))
         if chance(3) == 0 { amounts.set(Resource.spend.index, Int64(1 + chance(1_000))) }
-        let request = Books.Request(
+        let request = ClientLedger.Request(
             tenant: tenant, profile: tenant == Self.profileTenant && chance(2) == 0,
             amounts: amounts,
             mode: chance(4) == 0 ? .commit : .reserve,
@@ -344,7 +344,7 @@ package struct Simulation {
         conclude(index, Self.decide(books.requests[index], lane), lane)
     }
 
-    private static func decide(_ request: Books.Request, _ lane: EngineLane) -> Outcome {
+    private static func decide(_ request: ClientLedger.Request, _ lane: EngineLane) -> Outcome {
         lane.beginBatch()
         var result = CheckAnswer()
         let failure = tenants[request.tenant].id.withBorrowedBytes { tenant in
@@ -366,7 +366,7 @@ package struct Simulation {
 
     /// Decides, and does something else at the step of that number, where there is one. A release build has no steps.
     private static func decide(
-        _ request: Books.Request, _ lane: EngineLane, heldAt step: Int,
+        _ request: ClientLedger.Request, _ lane: EngineLane, heldAt step: Int,
         _ meanwhile: @escaping () -> Void
     ) -> Outcome {
         #if STEP_POINTS
@@ -392,7 +392,7 @@ package struct Simulation {
             return
         }
         let wasAllowed = books.told[index]?.decision == .allowed
-        let told = Books.Told(
+        let told = ClientLedger.Told(
             decision: result.decision, reservation: result.reservationID,
             expiresAt: result.expiresAt == 0 ? 0 : result.expiresAt - lane.lane.lead)
         let now = lane.now
@@ -422,7 +422,7 @@ package struct Simulation {
         guard let request = books.maker[id].map({ books.requests[$0] }) else { return }
         let held = request.amounts[.extensions]
         let most = request.tenant == Self.strictTenant ? held : held + 2
-        let how: Books.Settling =
+        let how: ClientLedger.Settling =
             chance(3) == 0
             ? .release : .commit(chance(2) == 0 ? held : Int64(chance(Int(most) + 1)))
         if case .commit(let actual) = how {
@@ -432,7 +432,7 @@ package struct Simulation {
         settle(id, how)
     }
 
-    private mutating func settle(_ id: UInt64, _ how: Books.Settling) {
+    private mutating func settle(_ id: UInt64, _ how: ClientLedger.Settling) {
         let lane = lanes[chance(lanes.count)]
         lane.beginBatch()
         var replayed = false

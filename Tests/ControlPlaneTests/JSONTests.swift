@@ -45,10 +45,10 @@ import Testing
         let object = try parse("{\"\(composed)\":1,\"\(decomposed)\":2}")
         #expect(object[composed] == 1 && object[decomposed] == 2)
         #expect(JSON.string(composed) != .string(decomposed))
-        let body = BodyReader(object, Findings())
+        let body = BodyReader(object, ValidationErrors())
         #expect(body.raw(composed) == 1)
         #expect(body.unasked.map { Array($0.utf8) } == [Array(decomposed.utf8)])
-        let query = QueryReader("caf%C3%A9=1&cafe%CC%81=2", Findings())
+        let query = QueryReader("caf%C3%A9=1&cafe%CC%81=2", ValidationErrors())
         #expect(query.text(composed) == "1" && query.text(decomposed) == "2")
         #expect(query.findings.entries.isEmpty)
     }

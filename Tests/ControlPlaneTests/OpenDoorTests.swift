@@ -19,8 +19,8 @@ import Testing
         "[::1]",
     ])
     func thisMachine(host: String) {
-        #expect(OpenDoor.refusal(of: request(host)) == nil)
-        #expect(OpenDoor.refusal(of: request(host, .post, site: "same-origin")) == nil)
+        #expect(LoopbackGuard.refusal(of: request(host)) == nil)
+        #expect(LoopbackGuard.refusal(of: request(host, .post, site: "same-origin")) == nil)
     }
 
     /// A page at a name that its owner has lead here is of one origin with what it asks for.
@@ -30,14 +30,14 @@ import Testing
         "127.0.0.256", "128.0.0.1", "[::1].evil.example", "[2001:db8::1]:80", "::1", "", ":8080",
     ])
     func anotherName(host: String) {
-        #expect(OpenDoor.refusal(of: request(host)) != nil)
-        #expect(OpenDoor.refusal(of: request(host, .post, site: "same-origin")) != nil)
+        #expect(LoopbackGuard.refusal(of: request(host)) != nil)
+        #expect(LoopbackGuard.refusal(of: request(host, .post, site: "same-origin")) != nil)
     }
 
     @Test func anotherSite() {
-        #expect(OpenDoor.refusal(of: request("localhost", .post, site: "cross-site")) != nil)
-        #expect(OpenDoor.refusal(of: request("localhost", .get, site: "cross-site")) == nil)
-        #expect(OpenDoor.refusal(of: request(nil, .post)) == nil, "no browser leaves Host out")
+        #expect(LoopbackGuard.refusal(of: request("localhost", .post, site: "cross-site")) != nil)
+        #expect(LoopbackGuard.refusal(of: request("localhost", .get, site: "cross-site")) == nil)
+        #expect(LoopbackGuard.refusal(of: request(nil, .post)) == nil, "no browser leaves Host out")
     }
 
     /// For whom a browser shows a certificate.

@@ -202,7 +202,7 @@ import Testing
     /// The word alone puts first what it says.
     @Test func orders() throws {
         func query(_ text: String, _ standing: TenantQuery.Sort = .id) -> TenantQuery {
-            TenantQuery(QueryReader(text, Findings()), defaultSort: standing)
+            TenantQuery(QueryReader(text, ValidationErrors()), defaultSort: standing)
         }
         #expect(query("", .nearestToLimit) == query("sort=nearest_to_limit"))
         #expect(query("sort=nearest_to_limit").descending)
@@ -399,7 +399,7 @@ import Testing
 
     /// Who comes to wait when it has been given up does not wait.
     @Test func aGateThatWasGivenUpKeepsNobody() async {
-        let gate = Gate(maximum: 1)
+        let gate = ConcurrencyLimiter(maximum: 1)
         gate.begin()
         gate.giveUp()
         await gate.empty()

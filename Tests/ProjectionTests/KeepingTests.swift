@@ -266,24 +266,24 @@ import Testing
         let checkpoints = try service.disk.checkpointNumbers()
         try #require(checkpoints.count > 1)
         let feed = try #require(service.engine.journalFeed)
-        func taker(_ name: String, _ goOn: @escaping () throws -> Void = {}) throws -> Taker {
-            try Taker(
+        func ingester(_ name: String, _ goOn: @escaping () throws -> Void = {}) throws -> JournalIngester {
+            try JournalIngester(
                 feed, service.engine.clock, service.engine.configuration.capacity,
                 service.configuration, path: service.path + name, goOn: goOn)
         }
-        func lines(_ taker: Taker) throws -> Int {
-            while try taker.takeSlice(isDamaged: false).hasMore {}
-            return try #require(taker.folder).auditCount
+        func lines(_ ingester: JournalIngester) throws -> Int {
+            while try ingester.takeSlice(isDamaged: false).hasMore {}
+            return try #require(ingester.writer).auditCount
         }
-        let all = try lines(try taker("-1"))
-        let late = try taker("-2")
+        let all = try lines(try ingester("-1"))
+        let late = try ingester("-2")
         late.beginsLate = true
         let latest = try lines(late)
         #expect(latest < all)
         // Behind what is loaded of an empty file it looks at the checkpoint, and then begins to take it up.
         var calls = 0
         let disk = service.disk
-        let third = try taker("-3") {
+        let third = try ingester("-3") {
             calls += 1
             if calls == 5 { try disk.remove(JournalFiles.checkpoint(checkpoints[0])) }
         }

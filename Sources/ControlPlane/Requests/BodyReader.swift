@@ -29,14 +29,14 @@ final class BodyReader {
     private let names: [String]
     /// RFC 6901 of the object itself; empty: the whole body.
     private let pointer: String
-    let findings: Findings
+    let findings: ValidationErrors
     /// What a number outside of its range is called: the data plane has one code for all bad fields.
     let outOfRange: ErrorKind
     let wrongType: ErrorKind
     private var asked: Set<Identifier> = []
 
     init(
-        _ object: JSON, at pointer: String = "", _ findings: Findings,
+        _ object: JSON, at pointer: String = "", _ findings: ValidationErrors,
         outOfRange: ErrorKind = .outOfRange, wrongType: ErrorKind = .wrongType
     ) {
         self.pointer = pointer

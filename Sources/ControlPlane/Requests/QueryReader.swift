@@ -7,10 +7,10 @@ final class QueryReader {
     private var values: [Identifier: String] = [:]
     private var names: [String] = []
     private var asked: Set<Identifier> = []
-    let findings: Findings
+    let findings: ValidationErrors
 
     /// - Parameter query: what stands after the `?`.
-    init(_ query: String, _ findings: Findings) {
+    init(_ query: String, _ findings: ValidationErrors) {
         self.findings = findings
         for pair in query.split(separator: "&", maxSplits: 255) {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

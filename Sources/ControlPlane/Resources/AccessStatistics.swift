@@ -5,7 +5,7 @@ import Hummingbird
 
 /// `/v2/access_statistics`: what the service counts about those who want in.
 struct AccessStatistics: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     var routes: [Route] {
         [

@@ -6,7 +6,7 @@ import Limits
 
 /// The data plane as JSON, beside gRPC: the same commands, the same answers, one space of idempotency keys.
 struct DataPlane: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     static let actions: KeyValuePairs<String, Action> = [
         "send_message": .sendMessage, "provision_extension": .provisionExtension,
@@ -313,7 +313,7 @@ struct DataPlane: Sendable {
     }
 
     /// `Idempotency-Key`: a quoted string (RFC 9651) or a bare one. Two of them would be one key that nobody sent.
-    static func key(_ exchange: Exchange, _ findings: Findings) throws(APIError) -> String? {
+    static func key(_ exchange: Exchange, _ findings: ValidationErrors) throws(APIError) -> String? {
         let values = exchange.headers[allOf: HeaderName.idempotencyKey]
         guard let raw = values.first else { return nil }
         let source = ErrorEntry.Source.parameter("Idempotency-Key")

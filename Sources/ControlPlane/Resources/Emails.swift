@@ -18,7 +18,7 @@ extension EmailRecipient: KeptResource {
 
 /// `/v2/email_recipients`
 struct Emails: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     private var settings: ServiceSettings<EmailRecipient> {
         ServiceSettings(

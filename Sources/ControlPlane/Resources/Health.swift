@@ -7,11 +7,11 @@ import Synchronization
 
 /// What everybody may ask: whether the service lives, whether it can do its work, and its public key.
 struct Health: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     private let disk: DiskLook
 
     /// - Parameter disk: nil: the journal's.
-    init(core: Core, disk: DiskLook? = nil) {
+    init(core: ControlPlaneContext, disk: DiskLook? = nil) {
         self.core = core
         self.disk = disk ?? DiskLook { [engine = core.engine] in try await engine.durable() }
     }

@@ -8,7 +8,7 @@ import Projection
 
 /// `/v2/audit_events` and `/v2/events`: what happened.
 struct Logs: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     var routes: [Route] {
         [

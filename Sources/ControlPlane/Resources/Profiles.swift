@@ -9,7 +9,7 @@ import Projection
 
 /// `/v2/messaging_profiles`, and the singular path of the seed's page.
 struct Profiles: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     var routes: [Route] {
         let collection = "/v2/messaging_profiles"

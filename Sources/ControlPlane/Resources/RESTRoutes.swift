@@ -2,7 +2,7 @@ import HTTPTypes
 
 /// All routes, in the order of the OpenAPI document.
 enum RESTRoutes {
-    static func all(_ core: Core) -> [Route] {
+    static func all(_ core: ControlPlaneContext) -> [Route] {
         let routes =
             Profiles(core: core).routes + Tenants(core: core).routes
             + TenantDefaults(core).routes + Usage(core: core).routes

@@ -7,7 +7,7 @@ import Projection
 
 /// `/v2/reservations`: what is held now, for operators. Settling is the data plane's.
 struct OpenReservations: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     var routes: [Route] {
         [

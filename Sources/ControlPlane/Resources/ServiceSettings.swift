@@ -24,7 +24,7 @@ extension KeptResource {
 
 /// The five methods of such a resource.
 struct ServiceSettings<Resource: KeptResource>: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     let maximum: Int
     /// Takes over the members of a body that are there.
     let read: @Sendable (BodyReader, inout Resource) -> Void

@@ -7,9 +7,9 @@ package import Limits
 
 /// `/v2/tenant_defaults`: the six fields that pre-fill a new tenant, kept as a setting of the service.
 struct TenantDefaults: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
-    init(_ core: Core) { self.core = core }
+    init(_ core: ControlPlaneContext) { self.core = core }
 
     var routes: [Route] {
         [

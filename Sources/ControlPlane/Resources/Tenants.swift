@@ -8,7 +8,7 @@ import Projection
 
 /// `/v2/tenants`
 struct Tenants: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     /// A change that others keep overtaking is given up after so many attempts.
     static let maximumAttempts = 16
 

@@ -5,7 +5,7 @@ import Hummingbird
 
 /// `/v2/tokens`
 struct Tokens: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     static let scopes: KeyValuePairs<String, Caller.Scope> = [
         "admin": .admin, "operator": .operator, "viewer": .viewer, "reports": .reports,
         "check": .check, "tenant": .tenant, "metrics": .metrics,

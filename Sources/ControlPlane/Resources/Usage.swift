@@ -7,7 +7,7 @@ import Projection
 
 /// What is used: now, from the engine; by day and of all tenants, from the projection.
 struct Usage: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     /// Days of one answer.
     static let maximumDays: Int64 = 400
     static let day: Int64 = 86_400_000

@@ -39,7 +39,7 @@ extension WebhookEndpoint: KeptResource {
 
 /// `/v2/webhook_endpoints` and `/v2/webhook_deliveries`
 struct Webhooks: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     private var settings: ServiceSettings<WebhookEndpoint> {
         let core = core
@@ -135,7 +135,7 @@ struct Webhooks: Sendable {
 
 /// Deliveries of events, by webhook and by e-mail.
 struct Deliveries: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()

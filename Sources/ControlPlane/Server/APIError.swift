@@ -150,7 +150,7 @@ struct APIError: Error {
 }
 
 /// Collects everything that is wrong with one request.
-final class Findings {
+final class ValidationErrors {
     /// More are not told.
     static let maximum = 64
     private(set) var entries: [ErrorEntry] = []

@@ -39,14 +39,14 @@ struct Exchange: Sendable {
     /// Whether the first attempt made what has the id of `newID`; else an earlier request did, whose key is forgotten.
     func hasMade(createdAt: Int64) -> Bool { isRepeated && createdAt >= begunAt }
 
-    func queryReader() -> QueryReader { QueryReader(query, Findings()) }
+    func queryReader() -> QueryReader { QueryReader(query, ValidationErrors()) }
 
     /// The body as an object.
     ///
     /// - Parameter isOptional: an absent body reads as an empty object.
     func bodyReader(
         isOptional: Bool = false, outOfRange: ErrorKind = .outOfRange,
-        wrongType: ErrorKind = .wrongType, findings: Findings = Findings()
+        wrongType: ErrorKind = .wrongType, findings: ValidationErrors = ValidationErrors()
     ) throws(APIError) -> BodyReader {
         if body.isEmpty {
             guard isOptional else { throw APIError(.malformed, "The body is empty") }

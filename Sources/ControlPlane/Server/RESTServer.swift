@@ -71,7 +71,7 @@ package struct RESTSettings: Sendable {
 ///
 /// Thread safety: `start` and `shutdown` once each, in this order.
 package final class RESTServer: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     private let health: Health
     private let logger: Logger
     private let group: (any EventLoopGroup)?
@@ -88,11 +88,11 @@ package final class RESTServer: Sendable {
     package init(
         engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
         projection: (any ReadModel)?, publicKey: String, answerKey: SymmetricKey,
-        companion: (any Companion)? = nil,
+        companion: (any PageResponder)? = nil,
         settings: RESTSettings = RESTSettings(), group: (any EventLoopGroup)? = nil,
         logger: Logger = Logger(label: "tollgate.rest")
     ) {
-        core = Core(
+        core = ControlPlaneContext(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: publicKey, answerKey: answerKey, companion: companion, settings: settings)
         health = Health(core: core)

@@ -39,7 +39,7 @@ struct RESTContext: InitializableFromSource {
 
 /// The way of every request: id, route, authentication, scope, body, bound on concurrency, handler, durability, answer.
 struct Responder: HTTPResponder {
-    let core: Core
+    let core: ControlPlaneContext
     let routes: RouteTree
     let logger: Logger
 
@@ -56,7 +56,7 @@ struct Responder: HTTPResponder {
         let path = Self.path(of: request)
         let id = Self.requestID(request.headers[header: HeaderName.requestID])
         if let companion = core.companion, Self.isCompanions(path) {
-            if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
+            if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
                 return response(to: request, id, APIError(ErrorKind(.forbidden), refusal))
             }
             if request.method != .get { context.askForBody() }
@@ -186,7 +186,7 @@ struct Responder: HTTPResponder {
         guard route.method == .post, route.isChange else {
             return try await route.handler(exchange)
         }
-        let findings = Findings()
+        let findings = ValidationErrors()
         let key = try DataPlane.key(exchange, findings)
         try findings.check()
         guard let key else { return try await route.handler(exchange) }
@@ -218,7 +218,7 @@ struct Responder: HTTPResponder {
         _ request: Request, _ context: RESTContext
     ) throws(APIError) -> Admission {
         let authorization = request.headers[.authorization]
-        if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
+        if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
             throw APIError(ErrorKind(.forbidden), refusal)
         }
         if authorization == nil, let caller = core.companion?.caller(of: request) {

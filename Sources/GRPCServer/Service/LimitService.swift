@@ -28,7 +28,7 @@ package final class LimitService: GRPCService {
 
     private let methods = LimitServiceMethod.allCases
     private let lane: EngineLane
-    private let gate: any AnswerGate
+    private let gate: any DurabilityGate
     private let decoder = RequestDecoder()
     private let encoder = ResponseEncoder()
     /// nil: everybody may do everything.
@@ -61,7 +61,7 @@ package final class LimitService: GRPCService {
     ///   - onKept: called on the loop, at its end, if the journal had no room until then to take back what was done for so
     ///     many callers that have no answer.
     package init(
-        lane: EngineLane, loop: ServerLoop, gate: (any AnswerGate)? = nil,
+        lane: EngineLane, loop: ServerLoop, gate: (any DurabilityGate)? = nil,
         authority: TokenAuthority?, watchBounds: WatchBounds = WatchBounds(),
         onKept: @escaping (Int) -> Void = { _ in }
     ) {

@@ -107,7 +107,7 @@ final class UsageWatches {
     }
 
     private let lane: EngineLane
-    private let gate: any AnswerGate
+    private let gate: any DurabilityGate
     /// nil: everybody may do everything.
     private let callers: Callers?
     private let bounds: WatchBounds
@@ -132,7 +132,7 @@ final class UsageWatches {
     private var ticket: UInt64 = 0
 
     init(
-        _ lane: EngineLane, _ gate: any AnswerGate, _ callers: Callers?, loop: ServerLoop,
+        _ lane: EngineLane, _ gate: any DurabilityGate, _ callers: Callers?, loop: ServerLoop,
         _ bounds: WatchBounds
     ) {
         self.lane = lane

@@ -123,7 +123,7 @@ struct CallLifecycle {
     private(set) var phase: Phase
     /// Requests whose answers are held, or of a stream stand behind one that is. While there are any, the call keeps its
     /// record and its stream.
-    private(set) var heldAnswers: UInt32 = 0
+    private(set) var parkedAnswers: UInt32 = 0
     let kind: MethodKind
     private(set) var marks: Marks = []
 
@@ -152,7 +152,7 @@ struct CallLifecycle {
     static func held(_ failure: GRPCFailure?, isPacked: Bool) -> CallLifecycle {
         var life = CallLifecycle(failure.map { .failed($0) } ?? .answered, .unary)
         if isPacked { life.marks = .packed }
-        life.heldAnswers = 1
+        life.parkedAnswers = 1
         return life
     }
 
@@ -186,7 +186,7 @@ struct CallLifecycle {
     var takesRequests: Bool { isOpen && kind != .serverStreaming }
 
     /// A stream none of whose answers is held.
-    var owesNothing: Bool { isStream && heldAnswers == 0 }
+    var owesNothing: Bool { isStream && parkedAnswers == 0 }
 
     private var isOpen: Bool {
         if case .open = phase { return true }
@@ -218,7 +218,7 @@ struct CallLifecycle {
 
     /// The service does not take the stream, which it was shown just now.
     mutating func refused() -> Actions {
-        precondition(isOpen && heldAnswers == 0, "a stream is refused that has begun")
+        precondition(isOpen && parkedAnswers == 0, "a stream is refused that has begun")
         phase = .over
         return [.forget, .refuse]
     }
@@ -236,8 +236,8 @@ struct CallLifecycle {
             if isHeld { marks.insert(.waits) }
             return .none
         }
-        guard isHeld || heldAnswers > 0 else { return .leaves }
-        heldAnswers += 1
+        guard isHeld || parkedAnswers > 0 else { return .leaves }
+        parkedAnswers += 1
         return isHeld ? .waits : .follows
     }
 
@@ -247,7 +247,7 @@ struct CallLifecycle {
     mutating func ranDry(isCutShort: Bool) -> Conclusion {
         guard takesRequests, marks.contains(.halfClosed) else { return .nothing }
         if isCutShort { return .cutShort }
-        guard heldAnswers == 0 else { return .nothing }
+        guard parkedAnswers == 0 else { return .nothing }
         guard kind == .clientStreaming else { return .finish }
         phase = .answered
         return .ask(waits: marks.contains(.waits))
@@ -256,27 +256,27 @@ struct CallLifecycle {
     /// The service has given a client stream's one answer, after `ranDry` had it asked for. Nothing is to be done if it is
     /// held.
     mutating func concluded(_ failure: GRPCFailure?, isHeld: Bool) -> Actions {
-        guard case .answered = phase, heldAnswers == 0 else {
+        guard case .answered = phase, parkedAnswers == 0 else {
             preconditionFailure("a client stream is answered twice")
         }
         guard isHeld else { return finish(failed: failure != nil) }
         if let failure { phase = .failed(failure) }
-        heldAnswers = 1
+        parkedAnswers = 1
         return []
     }
 
     /// The ticket of held answers is reached.
     ///
     /// - Parameters:
-    ///   - count: requests that they answer; 1 ... `heldAnswers`.
+    ///   - count: requests that they answer; 1 ... `parkedAnswers`.
     ///   - isGone: nobody waits for them any longer.
     ///   - isLate: the deadline has passed.
     ///   - resumesAt: the most held answers at which requests are taken again.
     @inline(__always)
-    mutating func letGo(_ count: UInt32, isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
-        heldAnswers -= count  // traps below 0
+    mutating func release(_ count: UInt32, isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
+        parkedAnswers -= count  // traps below 0
         if kind == .unary { return letGoAnswer(isGone: isGone, isLate: isLate) }
-        return letGoMessages(isGone: isGone, isLate: isLate, resumesAt: resumesAt)
+        return releasedMessages(isGone: isGone, isLate: isLate, resumesAt: resumesAt)
     }
 
     @inline(__always)
@@ -297,24 +297,24 @@ struct CallLifecycle {
         }
     }
 
-    private mutating func letGoMessages(isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
+    private mutating func releasedMessages(isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
         precondition(isStream, "an answer of a call that was not decided")
         guard !isGone, !isOver else {
             var actions: Actions = isOver ? [] : .tellService
             phase = .over
-            if heldAnswers == 0 { actions.formUnion([.forget, .release]) }
+            if parkedAnswers == 0 { actions.formUnion([.forget, .release]) }
             return Release(actions: actions, outcome: .gone)
         }
         guard !isLate else { return Release(actions: finish(failed: true), outcome: .late) }
         switch phase {
         case .answered: return Release(actions: finish(failed: false))
-        case .failed(let failure) where heldAnswers == 0:
+        case .failed(let failure) where parkedAnswers == 0:
             return Release(actions: finish(failed: true).union(.move), failure: failure)
         default: break
         }
         var actions: Actions = [.move, .push]
-        if Int(heldAnswers) <= resumesAt { actions.insert(.take) }
-        if heldAnswers == 0 { actions.insert(.rest) }
+        if Int(parkedAnswers) <= resumesAt { actions.insert(.take) }
+        if parkedAnswers == 0 { actions.insert(.rest) }
         return Release(actions: actions)
     }
 
@@ -322,7 +322,7 @@ struct CallLifecycle {
 
     /// The call ends with a status behind the answers that are held.
     mutating func fail(_ failure: GRPCFailure) -> Actions {
-        if heldAnswers == 0 { return finish(failed: true) }
+        if parkedAnswers == 0 { return finish(failed: true) }
         if isOpen { phase = .failed(failure) }
         return []
     }
@@ -345,7 +345,7 @@ struct CallLifecycle {
             actions = .refuse
         }
         if case .putOff = phase { actions.insert(.withdrawRequest) }
-        actions.insert(heldAnswers > 0 ? .keep : .forget)
+        actions.insert(parkedAnswers > 0 ? .keep : .forget)
         phase = .over
         return actions
     }
@@ -354,7 +354,7 @@ struct CallLifecycle {
     mutating func closed() -> Actions {
         var actions: Actions = isStream && !isOver ? .tellService : []
         if case .putOff = phase { actions.insert(.withdrawRequest) }
-        if heldAnswers == 0 { actions.formUnion([.forget, .release]) }
+        if parkedAnswers == 0 { actions.formUnion([.forget, .release]) }
         phase = .over
         return actions
     }

@@ -278,9 +278,9 @@ extension ConnectionHandler {
         _ stream: StreamHandle, answerBytes: Int, _ undo: consuming AnswerUndo
     ) -> UInt64 {
         let undoBytes = undo.keep()
-        heldBytes += answerBytes + undoBytes
+        parkedBytes += answerBytes + undoBytes
         return loop.hold(
-            HeldAnswer(
+            ParkedAnswer(
                 connection: Unmanaged.passUnretained(self), stream: stream,
                 answerBytes: UInt32(answerBytes), undoBytes: UInt32(undoBytes),
                 receivedNanoseconds: nowNanoseconds))
@@ -290,12 +290,12 @@ extension ConnectionHandler {
     ///
     /// - Parameter isCut: nobody waits any longer for what is still held.
     /// - Returns: whether it left; if not, what the service did is to be withdrawn.
-    func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) -> Bool {
-        heldBytes -= Int(answer.answerBytes) + Int(answer.undoBytes)
+    func release(_ answer: ParkedAnswer, nowNanoseconds now: UInt64, isCut: Bool) -> Bool {
+        parkedBytes -= Int(answer.answerBytes) + Int(answer.undoBytes)
         guard let call = calls[answer.stream] else {
             preconditionFailure("an answer is held of a call that is none")
         }
-        let release = call.pointee.life.letGo(
+        let release = call.pointee.life.release(
             answer.messages, isGone: isCut || !session.isOpen(answer.stream),
             isLate: call.pointee.deadlineNanoseconds <= now,
             resumesAt: loop.configuration.maximumUnanswered / 2)

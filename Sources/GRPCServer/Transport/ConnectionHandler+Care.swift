@@ -24,7 +24,7 @@ extension ConnectionHandler {
 
     /// Tells the process what of this connection waits, and obeys if that is too much.
     func noteMemory() {
-        var waiting = session.waitingBytes + heldBytes
+        var waiting = session.waitingBytes + parkedBytes
         if !isWritable || unread != nil { waiting += waitingOutside }
         guard waiting > PeerMemoryShare.freeBytes || share.isCounting || !hasMemory else { return }
         life.keepsMemory()

@@ -100,7 +100,7 @@ extension ConnectionHandler {
         isRunning = true
         defer { isRunning = wasRunning }
         while let call = openCall(stream), let output = session.output(stream) {
-            guard Int(call.pointee.life.heldAnswers) < loop.configuration.maximumUnanswered,
+            guard Int(call.pointee.life.parkedAnswers) < loop.configuration.maximumUnanswered,
                 streaming.waiting.pointee.count <= loop.configuration.maximumStreamOutputBytes
             else { break }
             guard output.pointee.count <= loop.configuration.maximumStreamOutputBytes else {
@@ -153,7 +153,7 @@ extension ConnectionHandler {
             stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
         let undo = AnswerUndo(loop)
         // Whether this answer must wait is known only when it is there; most either all do or none.
-        let target = call.pointee.life.heldAnswers > 0 ? streaming.waiting : output
+        let target = call.pointee.life.parkedAnswers > 0 ? streaming.waiting : output
         let start = target.pointee.count
         var response = ResponseBuffer(target)
         let outcome = service.message(loop.call, request: request, response: &response)
@@ -205,7 +205,7 @@ extension ConnectionHandler {
         case .follows:
             undo.forget()
             let bytes = waiting.pointee.count - start
-            heldBytes += bytes
+            parkedBytes += bytes
             loop.extendHeld(streaming.lastHeld, answerBytes: bytes)
         case .waits:
             if source != waiting {
@@ -280,7 +280,7 @@ extension ConnectionHandler {
     // MARK: Answers
 
     /// Moves what waits beside a stream's output, up to the end of `answer`, into it.
-    func move(_ answer: HeldAnswer, of call: UnsafeMutablePointer<ActiveCall>) {
+    func move(_ answer: ParkedAnswer, of call: UnsafeMutablePointer<ActiveCall>) {
         guard let waiting = call.pointee.streaming?.waiting,
             let output = session.output(answer.stream)
         else { return }

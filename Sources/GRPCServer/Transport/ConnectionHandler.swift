@@ -49,7 +49,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// All but those that are answered within their read.
     let calls = CallTable()
     /// Bytes that this connection's part of the answers that the loop holds keeps.
-    var heldBytes = 0
+    var parkedBytes = 0
     /// Set while a request waits for room, or to be unpacked: nothing more is decided or read.
     private(set) var isPutOff = false
     /// The request of one message that waited may be unpacked.
@@ -222,14 +222,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func run() {
         guard context != nil, !isRunning else { return }
         isRunning = true
-        var isHeldBack: Bool
+        var isThrottled: Bool
         repeat {
-            isHeldBack = !decide()
+            isThrottled = !decide()
             if answeredAtOnce > 0 { service.answersLeave() }
             write()
             noteAnswers()
             // What was written may have brought more to do, and no read follows that would do it.
-        } while (isHeldBack || session.hasReady) && isWritable && hasOutputRoom && !isPutOff
+        } while (isThrottled || session.hasReady) && isWritable && hasOutputRoom && !isPutOff
         isRunning = false
         noteSessionEvents()
         noteMemory()
@@ -238,7 +238,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private var hasOutputRoom: Bool {
-        session.queuedOutputBytes + heldBytes
+        session.queuedOutputBytes + parkedBytes
             <= (hasMemory
                 ? loop.configuration.maximumConnectionOutputBytes
                 : loop.configuration.scarceConnectionOutputBytes)

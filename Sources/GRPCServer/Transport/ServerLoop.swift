@@ -57,7 +57,7 @@ package final class ServerLoop: @unchecked Sendable {
     let clock: @Sendable () -> UInt64
     /// See `GRPCServer.latency`.
     let latency = LatencyRecorder()
-    private var held = HeldAnswers()
+    private var held = ParkedAnswers()
     private var isFilingScheduled = false
     /// Made once, so that no turn of the loop allocates a closure.
     private var fileAtEndOfTurn: @Sendable () -> Void = {}
@@ -105,10 +105,10 @@ package final class ServerLoop: @unchecked Sendable {
     func start(_ service: any GRPCService) {
         self.service = service
         timer = LoopTimer(on: eventLoop, every: .milliseconds(100)) { [weak self] in self?.tick() }
-        fileAtEndOfTurn = { [weak self] in self?.fileHeldAnswers() }
+        fileAtEndOfTurn = { [weak self] in self?.fileParkedAnswers() }
         let signal = DurableSignal(eventLoop: eventLoop) { [weak self] in
             self?.durableSignal?.lower()
-            self?.letGo()
+            self?.release()
             self?.resumeCalls()
         }
         durableSignal = signal
@@ -173,7 +173,7 @@ package final class ServerLoop: @unchecked Sendable {
     /// loop: everything that was read in one turn, on whatever connection, shares a ticket.
     ///
     /// - Returns: the answer's number.
-    func hold(_ answer: HeldAnswer) -> UInt64 {
+    func hold(_ answer: ParkedAnswer) -> UInt64 {
         if !isFilingScheduled {
             isFilingScheduled = true
             eventLoop.execute(fileAtEndOfTurn)
@@ -187,7 +187,7 @@ package final class ServerLoop: @unchecked Sendable {
     }
 
     /// Answers that wait.
-    var heldCount: Int { held.count }
+    var parkedCount: Int { held.count }
 
     /// Calls that are neither answered nor being decided.
     var activeCallCount: Int { slots.reduce(0) { $0 + ($1.handler?.calls.count ?? 0) } }
@@ -198,15 +198,15 @@ package final class ServerLoop: @unchecked Sendable {
     /// Bytes that wait in sessions.
     var waitingBytes: Int { slots.reduce(0) { $0 + ($1.handler?.session.waitingBytes ?? 0) } }
 
-    private func fileHeldAnswers() {
+    private func fileParkedAnswers() {
         isFilingScheduled = false
         guard let service, held.unfiled > 0 else { return }
         held.file(under: service.takeTicket())
-        letGo()
+        release()
     }
 
     /// Sends what has become durable, with one flush for each connection.
-    private func letGo() {
+    private func release() {
         guard let service, held.count > 0 else { return }
         let durableTicket = service.durableTicket
         let now = clock()
@@ -214,14 +214,14 @@ package final class ServerLoop: @unchecked Sendable {
             noteAnswers(
                 UInt64(answer.messages), receivedNanoseconds: answer.receivedNanoseconds,
                 nowNanoseconds: now)
-            letGo(answer, nowNanoseconds: now, isCut: false)
+            release(answer, nowNanoseconds: now, isCut: false)
         }
         flush()
     }
 
-    private func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) {
+    private func release(_ answer: ParkedAnswer, nowNanoseconds now: UInt64, isCut: Bool) {
         let handler = answer.connection.takeUnretainedValue()
-        let hasLeft = handler.letGo(answer, nowNanoseconds: now, isCut: isCut)
+        let hasLeft = handler.release(answer, nowNanoseconds: now, isCut: isCut)
         let undoBytes = Int(answer.undoBytes)
         if undoBytes > 0 {
             if !hasLeft {
@@ -341,7 +341,7 @@ package final class ServerLoop: @unchecked Sendable {
     func closeAll() {
         for index in slots.indices { slots[index].handler?.close() }
         let now = clock()
-        while let answer = held.takeAny() { letGo(answer, nowNanoseconds: now, isCut: true) }
+        while let answer = held.takeAny() { release(answer, nowNanoseconds: now, isCut: true) }
         flush()
     }
 

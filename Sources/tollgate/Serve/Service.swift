@@ -306,7 +306,7 @@ struct Service {
             throw ListenError(settings.grpcListen, .grpcListen, error)
         }
         admittance.giveMemoryBack(server.loops[0].eventLoop)
-        let surroundings = try await Surroundings.start(
+        let surroundings = try await SideServices.start(
             settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
             server: server, lanes: LaneAccess(server, lanes), logger: logger)
         let keeping = Task { await AccessKeeping(authority, logger).run() }

@@ -63,7 +63,7 @@ extension CallWorld {
 
     mutating func take() {
         while !isPutOff, let life, life.takesRequests,
-            Int(life.heldAnswers) < Self.mostUnanswered, isReleased == false
+            Int(life.parkedAnswers) < Self.mostUnanswered, isReleased == false
         {
             guard let next = inbox.first else { return runDry() }
             if next == .putOff {
@@ -149,12 +149,12 @@ extension CallWorld {
 
     // MARK: Answers that are held
 
-    mutating func letGo(isLate: Bool = false) {
+    mutating func release(isLate: Bool = false) {
         let answer = held.removeFirst()
         let isGone = isReset || isCut
         let isDue = !isGone && !isLate && told == 0
         let before = life
-        let release = life?.letGo(
+        let release = life?.release(
             UInt32(answer.messages), isGone: isGone, isLate: isLate, resumesAt: Self.resumesAt)
         guard let before, let release else { return expect(false, "an answer of no call") }
         switch release.outcome {

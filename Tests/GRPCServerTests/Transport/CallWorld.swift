@@ -93,7 +93,7 @@ struct CallWorld {
         ]
         var key: [Int] = [heads, told, toldService, beside, undecided, held.count, inbox.count]
         if let life {
-            key += [Self.place(of: life.phase), Int(life.heldAnswers), Int(life.marks.rawValue)]
+            key += [Self.place(of: life.phase), Int(life.parkedAnswers), Int(life.marks.rawValue)]
         }
         for answer in held { key += [answer.messages, answer.beside] }
         for answer in inbox + (end.map { [$0] } ?? []) {
@@ -146,11 +146,11 @@ struct CallWorld {
             (isCutShort, end) = (true, .ok)
             arrive(.end)
         case .overflow: arrive([.overflow, .data])
-        case .ticket: letGo()
-        case .ticketLate: letGo(isLate: true)
+        case .ticket: release()
+        case .ticketLate: release(isLate: true)
         case .cut:
             isCut = true
-            while !held.isEmpty { letGo() }
+            while !held.isEmpty { release() }
         case .deadline, .failed: finish(failed: true)
         case .ended: finish(failed: false)
         case .reset: isReset = true
@@ -212,7 +212,7 @@ struct CallWorld {
         }
         expect(!isReleased, "the stream is released under its call")
         checkRest(life)
-        expect(Int(life.heldAnswers) == held.reduce(0) { $0 + $1.messages }, "miscounted")
+        expect(Int(life.parkedAnswers) == held.reduce(0) { $0 + $1.messages }, "miscounted")
         if life.isOver {
             expect(!held.isEmpty, "a call that is over stays for nothing")
             expect(told == 1 || isReset || isCut, "over, and nobody knows")
@@ -232,9 +232,9 @@ struct CallWorld {
     private mutating func checkRest(_ life: CallLifecycle) {
         expect(!hasFailed || !life.takesRequests, "it goes on after its failure")
         expect(!isLeaving || !life.owesNothing, "it stays on a connection that is to end")
-        guard life.takesRequests, !isPutOff, Int(life.heldAnswers) <= Self.resumesAt else { return }
+        guard life.takesRequests, !isPutOff, Int(life.parkedAnswers) <= Self.resumesAt else { return }
         expect(inbox.isEmpty, "a request waits for nothing")
-        expect(end == nil || life.heldAnswers > 0, "the end waits for nothing")
+        expect(end == nil || life.parkedAnswers > 0, "the end waits for nothing")
     }
 
     // MARK: How it ends

@@ -91,7 +91,7 @@ def allocation(context):
 # Each bug of Sources/Journal/PlantedBug.swift with the tests of which one must fail.
 PLANTED = {
     "lost-predecessor": "StoppedRecordTests",
-    "lost-satellite": "StoppedThreadTests",
+    "lost-dependent": "StoppedThreadTests",
     "overwritten-life": "SeveralLivesTests",
     "double-grant": "StoppedThreadTests",
     "roll-back-race": "EngineTests.LinearizabilityTests",

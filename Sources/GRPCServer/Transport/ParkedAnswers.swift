@@ -2,7 +2,7 @@ internal import HTTP2
 
 /// One answer that waits for the disk. The encoded bytes lie with its call, what would take it back
 /// in the loop's `undo`.
-struct HeldAnswer: BitwiseCopyable {
+struct ParkedAnswer: BitwiseCopyable {
     /// Unretained: a connection keeps its place in the loop, and thereby lives, as long as one of its
     /// answers is held.
     let connection: Unmanaged<ConnectionHandler>
@@ -21,14 +21,14 @@ struct HeldAnswer: BitwiseCopyable {
 /// The answers of one event loop that wait for the disk, in the order in which they were given: in
 /// this order they leave, ticket by ticket. Filing one and letting it go are each O(1) and allocate
 /// nothing in the steady state.
-struct HeldAnswers: ~Copyable {
+struct ParkedAnswers: ~Copyable {
     /// Answers up to a place in the queue share a ticket.
     struct Batch: BitwiseCopyable {
         let ticket: UInt64
         let end: UInt64
     }
 
-    private var answers = FIFO<HeldAnswer>()
+    private var answers = FIFO<ParkedAnswer>()
     private var batches = FIFO<Batch>()
     /// Answers with a ticket, ever; and answers that have left, ever.
     private var filed: UInt64 = 0
@@ -41,7 +41,7 @@ struct HeldAnswers: ~Copyable {
     var unfiled: Int { Int(taken &+ UInt64(answers.count) &- filed) }
 
     /// - Returns: the answer's number.
-    mutating func append(_ answer: HeldAnswer) -> UInt64 {
+    mutating func append(_ answer: ParkedAnswer) -> UInt64 {
         answers.append(answer)
         return taken &+ UInt64(answers.count - 1)
     }
@@ -60,7 +60,7 @@ struct HeldAnswers: ~Copyable {
     }
 
     /// The next answer, if its ticket is reached.
-    mutating func take(upTo durableTicket: UInt64) -> HeldAnswer? {
+    mutating func take(upTo durableTicket: UInt64) -> ParkedAnswer? {
         guard let batch = batches.first, batch.ticket <= durableTicket else { return nil }
         taken &+= 1
         if taken == batch.end { _ = batches.popFirst() }
@@ -68,7 +68,7 @@ struct HeldAnswers: ~Copyable {
     }
 
     /// The next answer, whatever its ticket.
-    mutating func takeAny() -> HeldAnswer? {
+    mutating func takeAny() -> ParkedAnswer? {
         guard answers.count > 0 else { return nil }
         if unfiled == answers.count { file(under: .max) }
         return take(upTo: .max)

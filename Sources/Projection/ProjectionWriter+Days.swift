@@ -43,7 +43,7 @@ struct RefusalKey: Hashable {
 // Daily usage: what was held is booked on the day on which it was taken, what an extension added on the day of that,
 // everything else on the day of the record. Days of tenants are their zone's, those of messaging profiles are UTC's: so
 // days sum up to the windows of the limits.
-extension Folder {
+extension ProjectionWriter {
     /// Books the record in hand, which has taken effect.
     ///
     /// - Parameter grown: what was added to the hold that it settles.

@@ -3,7 +3,7 @@
 
     /// Mistakes that a debug build makes when it is told to, each one that somebody has made: `Tools/verify --planted`
     /// shows that the tests find every one of them. A release build contains none of this.
-    package enum PlantedBug: String, CaseIterable, Sendable {
+    package enum InjectedBug: String, CaseIterable, Sendable {
         /// An answer may leave before its record is on disk.
         case earlyAcknowledgement = "early-acknowledgement"
         /// An answer may leave when the record of what it reflects is on disk, whether or not what that builds upon is.
@@ -13,7 +13,7 @@
         /// A record is published without the one that it builds upon.
         case lostPredecessor = "lost-predecessor"
         /// Whoever comes next does not complete what a stopped thread left to be done.
-        case lostSatellite = "lost-satellite"
+        case lostDependent = "lost-dependent"
         /// A thread that goes on after a long time writes over what has come after it.
         case overwrittenLife = "overwritten-life"
         /// A decision is put in place without a look at whether the tenant has changed since it was read.
@@ -22,8 +22,8 @@
         case rollBackRace = "roll-back-race"
 
         /// The one that `TOLLGATE_PLANT` names; nil: none.
-        package static let planted: PlantedBug? = getenv("TOLLGATE_PLANT").flatMap {
-            PlantedBug(rawValue: String(cString: $0))
+        package static let planted: InjectedBug? = getenv("TOLLGATE_PLANT").flatMap {
+            InjectedBug(rawValue: String(cString: $0))
         }
     }
 #endif

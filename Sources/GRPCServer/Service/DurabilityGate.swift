@@ -1,7 +1,7 @@
 package import Engine
 
 /// What says which answers must wait for the disk, and which may leave: the engine's lane, or a test's own.
-package protocol AnswerGate: AnyObject {
+package protocol DurabilityGate: AnyObject {
     /// Whether the answer or failure that the lane's last call gave must wait for the next ticket.
     var answerWaits: Bool { get }
 
@@ -18,4 +18,4 @@ package protocol AnswerGate: AnyObject {
     func onDurable(_ notify: @escaping @Sendable () -> Void)
 }
 
-extension EngineLane: AnswerGate {}
+extension EngineLane: DurabilityGate {}

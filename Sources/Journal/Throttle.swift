@@ -3,7 +3,7 @@ import Glibc
 
 /// How background work leaves the disk and the processor to answers: after each stretch of work it rests three times
 /// as long as that took.
-package struct Pace {
+package struct Throttle {
     /// Work shorter than this goes on without a rest, nanoseconds.
     private static let stretch: Int64 = 1_000_000
     private static let longest: Int64 = 1_000_000_000

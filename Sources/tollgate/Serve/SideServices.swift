@@ -14,7 +14,7 @@ internal import Synchronization
 internal import TransportSecurity
 
 /// What stands around the data plane: the projection, the deliveries of its events, and REST.
-struct Surroundings {
+struct SideServices {
     let projection: Projection?
     private let deliverer: Task<Void, Never>?
     private let rest: RESTServer
@@ -28,7 +28,7 @@ struct Surroundings {
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
         admittance: Admittance, tls: ServerTLS?, server: GRPCServer, lanes: LaneAccess,
         logger: Logger
-    ) async throws -> Surroundings {
+    ) async throws -> SideServices {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
         let signer = try makeSigner(settings, engine, logger)
@@ -53,7 +53,7 @@ struct Surroundings {
                 settings, signer, mail, projection, engine, logger)
             return Task { await deliverer.run() }
         }
-        return Surroundings(
+        return SideServices(
             projection: projection, deliverer: deliverer, rest: rest,
             address: NetworkAddress(host: bound.host, port: bound.port))
     }

@@ -2,7 +2,7 @@ import HTTPTypes
 
 /// What keeps other sites out of a service that asks nobody for a token (`--insecure-no-auth`), which listens on
 /// loopback only. Whoever sits at the machine may do everything; a page that they happen to look at may not.
-enum OpenDoor {
+enum LoopbackGuard {
     /// Why a request must not be obeyed; nil: it may.
     static func refusal(of request: HTTPRequest) -> String? {
         // A name that somebody else gives out can lead here (DNS rebinding): for a browser this is then their site.

@@ -70,7 +70,7 @@ extension Lane {
                 own.pointee.record.tenantStatus = status
                 own.pointee.record.text = command.reference
             }
-            step(.satellitesFilled)
+            step(.dependentsFilled)
             guard swing(tenant, head, now: now) else { continue }
             answer.warnings = reached
             answer.tenantStatus = status

@@ -4,14 +4,14 @@ import Journal
 import Limits
 
 // Where the projection begins: where the file ends, or with the oldest that the journal still has.
-extension Taker {
-    /// Folder and follower at the place where the file ends, or at the beginning if it is empty.
-    func ready() throws -> (Folder, JournalFollower) {
-        if let folder, let follower { return (folder, follower) }
+extension JournalIngester {
+    /// ProjectionWriter and follower at the place where the file ends, or at the beginning if it is empty.
+    func ready() throws -> (ProjectionWriter, JournalFollower) {
+        if let writer, let follower { return (writer, follower) }
         kept = nil
         let found = try pool.read { db in
-            let found = try Folder.position(db)
-            let told = try Told.read(db)
+            let found = try ProjectionWriter.position(db)
+            let told = try HistoryWatermark.read(db)
             guard found?.journal ?? feed.id == feed.id, told?.journal ?? feed.id == feed.id else {
                 throw ProjectionError(.otherJournal, "the file is another journal's")
             }
@@ -21,7 +21,7 @@ extension Taker {
             // It ended in the middle of a checkpoint.
             try file.makeStateAnew(pool, Self.extent(feed))
         }
-        let fresh = Folder(feed.id, capacity)
+        let fresh = ProjectionWriter(feed.id, capacity)
         fresh.attemptsGoOn = configuration.attemptsGoOn
         try fresh.load(pool, goOn)
         let position: JournalPosition
@@ -40,7 +40,7 @@ extension Taker {
         }
         let reader = JournalFollower(feed.disk, id: feed.id, at: position)
         passed = found?.records ?? 0
-        folder = fresh
+        writer = fresh
         follower = reader
         return (fresh, reader)
     }
@@ -53,18 +53,18 @@ extension Taker {
 
     /// Takes the oldest checkpoint up that is whole and whose successor segment is there, a step at a time; the newest if
     /// the oldest once went before it was taken up: that one stays longest.
-    private func takeCheckpoint(_ folder: Folder) throws -> JournalPosition {
+    private func takeCheckpoint(_ writer: ProjectionWriter) throws -> JournalPosition {
         let segments = try feed.disk.segmentNumbers()
         let reader = CheckpointReader(feed.disk, id: feed.id)
         var numbers = try feed.disk.checkpointNumbers().filter(segments.contains)
         if beginsLate { numbers.reverse() }
         for number in numbers where try isWhole(number, reader) {
             let start = JournalPosition.start(ofSegment: number).place
-            folder.reach(start, from: start)
+            writer.reach(start, from: start)
             let summary: CheckpointReader.Summary
             do {
                 summary = try reader.read(number, wrapping: { $0 as any Error }) { block in
-                    try restore(block, folder)
+                    try restore(block, writer)
                 }
             } catch let error as JournalError {
                 if try !feed.disk.checkpointNumbers().contains(number) { beginsLate = true }
@@ -73,8 +73,8 @@ extension Taker {
             let position = JournalPosition.start(ofSegment: number, after: summary.sequence)
             let now = clock.now
             try pool.write { db in
-                try folder.endOrphans(db)
-                try folder.finish(db, position, records: 0, now: now)
+                try writer.endOrphans(db)
+                try writer.finish(db, position, records: 0, now: now)
             }
             return position
         }
@@ -97,7 +97,7 @@ extension Taker {
     /// Entries of a checkpoint that are taken over in one transaction.
     private static let entries = 500
 
-    private func restore(_ block: UnsafeBufferPointer<UInt64>, _ folder: Folder) throws {
+    private func restore(_ block: UnsafeBufferPointer<UInt64>, _ writer: ProjectionWriter) throws {
         let now = clock.now
         var offset = 0
         while offset < block.count {
@@ -110,10 +110,10 @@ extension Taker {
                             .journal, "an entry of the checkpoint is longer than its block")
                     }
                     let words = UnsafeBufferPointer(rebasing: block[offset..<offset + count])
-                    try folder.restore(words, db, now: now)
+                    try writer.restore(words, db, now: now)
                     offset += count
                 }
-                try folder.writeStates(db, now: now)
+                try writer.writeStates(db, now: now)
             }
         }
     }

@@ -3,7 +3,7 @@ import Synchronization
 /// Bounds the requests that are worked on at one time, and knows when none is under way.
 ///
 /// Thread safety: any thread.
-final class Gate: Sendable {
+final class ConcurrencyLimiter: Sendable {
     private struct State {
         /// From their heads until their answers are written.
         var underWay = 0

@@ -5,7 +5,7 @@ import Foundation
 import Limits
 
 /// What the settings of the service mean for the projection: who is told of events, and what callers are called.
-struct Services {
+struct RecipientIndex {
     private var endpoints: [String: WebhookEndpoint] = [:]
     private var recipients: [String: EmailRecipient] = [:]
     /// Numbers of operators' tokens, those that were revoked since the process began among them.

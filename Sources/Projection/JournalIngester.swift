@@ -9,17 +9,17 @@ import Limits
 ///
 /// **Anew** means from segment 1 if that is kept, else from the oldest checkpoint that is whole, whose entries say how
 /// tenants, profiles and settings stood. The history (audit, daily usage, events, deliveries) stays, and is not told
-/// twice; see `Told`.
+/// twice; see `HistoryWatermark`.
 ///
 /// Thread safety: one thread at a time.
-final class Taker {
+final class JournalIngester {
     let feed: JournalFeed
     let clock: EngineClock
     let capacity: TableCapacity
     let configuration: ProjectionConfiguration
     let file: ProjectionFile
     private(set) var pool: DatabasePool
-    var folder: Folder?
+    var writer: ProjectionWriter?
     var follower: JournalFollower?
     /// The frame that is taken up, if the last slice ended within it.
     private var frame: Frame?
@@ -96,8 +96,8 @@ final class Taker {
 
     /// What is due may be sent, as a file says.
     private static func isSending(_ db: Database) throws -> Bool {
-        guard let told = try Told.read(db) else { return true }
-        return try Folder.position(db).map { $0.position.place >= told.deliveries } ?? false
+        guard let told = try HistoryWatermark.read(db) else { return true }
+        return try ProjectionWriter.position(db).map { $0.position.place >= told.deliveries } ?? false
     }
 
     /// What the file holds is to blame, rather than the disk or the moment: another file is no worse off.
@@ -125,7 +125,7 @@ final class Taker {
             }
             return try slice()
         } catch {
-            folder = nil
+            writer = nil
             follower = nil
             frame = nil
             let now = linux_monotonic_nanoseconds() / 1_000_000
@@ -235,19 +235,19 @@ final class Taker {
     }
 
     private func slice() throws -> Outcome {
-        let (folder, follower) = try ready()
+        let (writer, follower) = try ready()
         let end = feed.durableEnd
         let now = clock.now
-        folder.beginSlice()
+        writer.beginSlice()
         if frame != nil || follower.position.place < end {
             try pool.write { db in
                 var budget = Budget(configuration)
-                while try takeUp(follower, before: end, folder, db, now: now, &budget) {}
-                try pruneInStep(folder, db, now: now) { [budget] in budget.isSpent(0.8) }
+                while try takeUp(follower, before: end, writer, db, now: now, &budget) {}
+                try pruneInStep(writer, db, now: now) { [budget] in budget.isSpent(0.8) }
                 let position = frame?.start ?? follower.position
-                try folder.finish(db, position, records: frame?.records ?? 0, now: now)
+                try writer.finish(db, position, records: frame?.records ?? 0, now: now)
             }
-            hasDeliveries = hasDeliveries || folder.hasDeliveries
+            hasDeliveries = hasDeliveries || writer.hasDeliveries
             try keep((frame?.start ?? follower.position).place.segment)
         }
         truncate()
@@ -258,8 +258,8 @@ final class Taker {
             isAnew = false
             // What was taken up is, whatever comes of this.
             do {
-                hasMore = try workInSteps(folder, now: now)
-                hasDeliveries = hasDeliveries || folder.hasDeliveries
+                hasMore = try workInSteps(writer, now: now)
+                hasDeliveries = hasDeliveries || writer.hasDeliveries
             } catch {
                 hasFoundDamage = (error as? DatabaseError)?.isDamage ?? false
                 trouble = error
@@ -268,24 +268,24 @@ final class Taker {
         let place = (frame?.start ?? follower.position).place
         if place >= wholeFrom { isWhole.set(true) }
         let wasSending = isSending
-        isSending = folder.told.map { place >= $0.deliveries } ?? true
+        isSending = writer.told.map { place >= $0.deliveries } ?? true
         hasDeliveries = hasDeliveries || isSending && !wasSending
         defer { hasDeliveries = false }
         return Outcome(
             hasMore: hasMore, hasDeliveries: hasDeliveries, isSending: isSending, place: place,
-            time: folder.time, trouble: trouble)
+            time: writer.time, trouble: trouble)
     }
 
     /// Takes more records up. False: the slice ends here.
     private func takeUp(
-        _ follower: JournalFollower, before end: JournalPlace, _ folder: Folder, _ db: Database,
+        _ follower: JournalFollower, before end: JournalPlace, _ writer: ProjectionWriter, _ db: Database,
         now: Int64, _ budget: inout Budget
     ) throws -> Bool {
         if frame == nil {
             guard let event = try follower.next(before: end) else { return false }
             switch event {
             case .start:
-                folder.beginProcess()
+                writer.beginProcess()
                 return true
             case .records(let words, let place):
                 frame = Frame(words: words, start: place.frameStart)
@@ -293,7 +293,7 @@ final class Taker {
         }
         guard var current = frame else { return false }
         while current.offset < current.words.count {
-            if budget.isEnough(owed: folder.owedMilliseconds) {
+            if budget.isEnough(owed: writer.owedMilliseconds) {
                 frame = current
                 return false
             }
@@ -302,9 +302,9 @@ final class Taker {
                 throw ProjectionError(.journal, "a record is longer than its frame")
             }
             if current.records >= passed {
-                folder.reach(
+                writer.reach(
                     follower.position.place, from: current.start.place, index: current.records)
-                try folder.take(
+                try writer.take(
                     UnsafeBufferPointer(
                         rebasing: current.words[current.offset..<current.offset + count]),
                     db, now: now)
@@ -315,7 +315,7 @@ final class Taker {
         }
         frame = nil
         passed = 0
-        return !budget.isEnough(owed: folder.owedMilliseconds)
+        return !budget.isEnough(owed: writer.owedMilliseconds)
     }
 
     /// Lets the segments in front of one go, as soon as the disk has what was taken up of them.
@@ -343,15 +343,15 @@ final class Taker {
     // MARK: Cleaning up
 
     /// Does what was too much for one slice, and what time alone brings, a step at a time. True: there is more to do.
-    private func workInSteps(_ folder: Folder, now: Int64) throws -> Bool {
-        if !folder.jobs.isEmpty {
-            try pool.write { try folder.doNextStep($0) }
+    private func workInSteps(_ writer: ProjectionWriter, now: Int64) throws -> Bool {
+        if !writer.jobs.isEmpty {
+            try pool.write { try writer.doNextStep($0) }
             return true
         }
-        return try cleanUp(folder, now: now)
+        return try cleanUp(writer, now: now)
     }
 
-    private func cleanUp(_ folder: Folder, now: Int64) throws -> Bool {
+    private func cleanUp(_ writer: ProjectionWriter, now: Int64) throws -> Bool {
         let elapsed = linux_monotonic_nanoseconds() / 1_000_000
         guard elapsed - lastCleaning >= configuration.cleaningMilliseconds else { return false }
         lastCleaning = elapsed
@@ -359,15 +359,15 @@ final class Taker {
         let isDone = try pool.write { db in
             let budget = Budget(configuration)
             let cleaning = Cleaning(db: db) { budget.isSpent(0.8) }
-            guard try cleaning.endWindows(folder.fold, now: now) else { return false }
+            guard try cleaning.endWindows(writer.fold, now: now) else { return false }
             guard isPruning else { return true }
             let oldest = now - Int64(configuration.usageDays) * ProfileState.dayLength
             if isSending, elapsed - began >= configuration.deliveryGrace {
                 let due = now - configuration.deliveryWait
                 guard try cleaning.giveUp(dueBefore: due, now: now) else { return false }
             }
-            return try pruneAudit(folder, cleaning, now: now)
-                && pruneEvents(folder, cleaning, now: now)
+            return try pruneAudit(writer, cleaning, now: now)
+                && pruneEvents(writer, cleaning, now: now)
                 && cleaning.pruneUsage(before: oldest)
         }
         if !isDone {
@@ -380,34 +380,34 @@ final class Taker {
 
     /// Has as much go as the slice wrote, and more: so bounds hold however much is written, and however far behind it is.
     private func pruneInStep(
-        _ folder: Folder, _ db: Database, now: Int64, _ isOver: @escaping () -> Bool
+        _ writer: ProjectionWriter, _ db: Database, now: Int64, _ isOver: @escaping () -> Bool
     ) throws {
         let cleaning = Cleaning(db: db, isOver: isOver)
-        if folder.newLines > 0 {
-            _ = try pruneAudit(folder, cleaning, now: now, limit: folder.newLines * 2)
+        if writer.newLines > 0 {
+            _ = try pruneAudit(writer, cleaning, now: now, limit: writer.newLines * 2)
         }
-        if folder.newEvents > 0, folder.eventCount > configuration.eventRows {
-            _ = try pruneEvents(folder, cleaning, now: now, limit: folder.newEvents * 2)
+        if writer.newEvents > 0, writer.eventCount > configuration.eventRows {
+            _ = try pruneEvents(writer, cleaning, now: now, limit: writer.newEvents * 2)
         }
     }
 
     private func pruneAudit(
-        _ folder: Folder, _ cleaning: Cleaning, now: Int64, limit: Int = .max
+        _ writer: ProjectionWriter, _ cleaning: Cleaning, now: Int64, limit: Int = .max
     ) throws -> Bool {
         let (removed, isDone) = try cleaning.pruneAudit(
             before: now - configuration.auditRetention,
-            excess: folder.auditCount - configuration.auditRows, limit: limit)
-        folder.auditCount -= removed
+            excess: writer.auditCount - configuration.auditRows, limit: limit)
+        writer.auditCount -= removed
         return isDone
     }
 
     private func pruneEvents(
-        _ folder: Folder, _ cleaning: Cleaning, now: Int64, limit: Int = .max
+        _ writer: ProjectionWriter, _ cleaning: Cleaning, now: Int64, limit: Int = .max
     ) throws -> Bool {
         let (removed, isDone) = try cleaning.pruneEvents(
             after: &lastPruned, before: now - configuration.eventRetention,
-            excess: folder.eventCount - configuration.eventRows, limit: limit)
-        folder.eventCount -= removed
+            excess: writer.eventCount - configuration.eventRows, limit: limit)
+        writer.eventCount -= removed
         return isDone
     }
 }

@@ -7,7 +7,7 @@ import Testing
 @testable import GRPCServer
 
 /// Answers that wait for the disk; the test's hand drives the disk.
-@Suite struct HeldAnswerTests {
+@Suite struct ParkedAnswerTests {
     private static let deadlineExceeded = Int32(GRPCCode.deadlineExceeded.rawValue)
     private static let aborted = Int32(GRPCCode.aborted.rawValue)
 
@@ -84,7 +84,7 @@ import Testing
         canGoOn.signal()
         for client in clients { try await settle(client) }
         #expect(try await test.ticket() == 1)
-        #expect(try await test.onLoop { $0.heldCount } == 10)
+        #expect(try await test.onLoop { $0.parkedCount } == 10)
         await test.stop()
     }
 
@@ -241,7 +241,7 @@ import Testing
         try await test.makeDurable()
         #expect(test.journal.now.withdrawn == [text("h1"), text("h3")])
         #expect(test.journal.now.closed == 1)
-        #expect(try await test.onLoop { $0.heldCount } == 0)
+        #expect(try await test.onLoop { $0.parkedCount } == 0)
         await test.stop()
     }
 
@@ -270,7 +270,7 @@ import Testing
             try await test.makeDurable()
             try await settle(client)
             #expect(test.journal.now.messages > before)
-            #expect(try await test.onLoop { $0.heldCount } <= 256)
+            #expect(try await test.onLoop { $0.parkedCount } <= 256)
         }
         try await test.makeDurable()
         let reply = try await client.finish(stream)
@@ -302,11 +302,11 @@ import Testing
             try client.begin("/t.T/HoldBig", body: TestClient.framed([]))
         }
         try client.flush()
-        try await test.until { $0.heldCount >= 4 }
+        try await test.until { $0.parkedCount >= 4 }
         // Its own connection stands still; another's does not.
         let other = try TestClient(port: test.server.port)
         try await settle(other)
-        #expect(try await test.onLoop { $0.heldCount } <= 5)
+        #expect(try await test.onLoop { $0.parkedCount } <= 5)
         for stream in streams {
             while !client.reply(stream).isEnded {
                 try await test.makeDurable()
@@ -334,7 +334,7 @@ import Testing
                     })
                 try await settle(client)
             }
-            #expect(try await test.onLoop { $0.heldCount } == 10_000)
+            #expect(try await test.onLoop { $0.parkedCount } == 10_000)
             #expect(try await test.ticket() < 10_000, "a ticket serves many")
             // Every tenth is cancelled, on half of the connections.
             var cancelled = 0
@@ -354,7 +354,7 @@ import Testing
                 }
             }
             let left = try await test.onLoop { loop in
-                (loop.heldCount, loop.undoneBytes, loop.activeCallCount)
+                (loop.parkedCount, loop.undoneBytes, loop.activeCallCount)
             }
             #expect(left == (0, 0, 0))
         }
@@ -392,17 +392,17 @@ import Testing
     }
 }
 
-@Suite struct HeldQueueTests {
-    private func answer(_ undoBytes: UInt32) -> HeldAnswer {
+@Suite struct ParkedQueueTests {
+    private func answer(_ undoBytes: UInt32) -> ParkedAnswer {
         // SAFETY: the tests never look at the connection.
         let nobody = unsafeBitCast(64, to: Unmanaged<ConnectionHandler>.self)
-        return HeldAnswer(
+        return ParkedAnswer(
             connection: nobody, stream: .none, answerBytes: 0, undoBytes: undoBytes,
             receivedNanoseconds: 0)
     }
 
     @Test func ticketsAreReachedInOrder() {
-        var held = HeldAnswers()
+        var held = ParkedAnswers()
         var next: UInt32 = 0
         var expected: UInt32 = 0
         for ticket in 1...300 as ClosedRange<UInt64> {

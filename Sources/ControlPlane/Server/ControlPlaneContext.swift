@@ -7,16 +7,16 @@ import Limits
 import Synchronization
 
 /// What all resources work with.
-final class Core: Sendable {
+final class ControlPlaneContext: Sendable {
     let engine: Engine
     let lanes: LaneAccess
     let authority: TokenAuthority
     let projection: (any ReadModel)?
     /// Base64 of the key that webhooks are signed with.
     let publicKey: String
-    let companion: (any Companion)?
+    let companion: (any PageResponder)?
     let settings: RESTSettings
-    let gate: Gate
+    let gate: ConcurrencyLimiter
     let answers: StoredAnswers
     /// Read, change and write of a setting of the service are one step under this.
     private let settingsLock = Mutex(())
@@ -24,7 +24,7 @@ final class Core: Sendable {
     init(
         engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
         projection: (any ReadModel)?, publicKey: String, answerKey: SymmetricKey,
-        companion: (any Companion)?, settings: RESTSettings
+        companion: (any PageResponder)?, settings: RESTSettings
     ) {
         self.engine = engine
         self.lanes = lanes
@@ -33,7 +33,7 @@ final class Core: Sendable {
         self.publicKey = publicKey
         self.companion = companion
         self.settings = settings
-        gate = Gate(maximum: settings.maximumRequests)
+        gate = ConcurrencyLimiter(maximum: settings.maximumRequests)
         answers = StoredAnswers(
             engine, key: answerKey, retention: settings.answerRetention,
             maximum: settings.maximumAnswers)

@@ -10,7 +10,7 @@ import Testing
 @testable import Reservations
 
 /// Records in an order in which they may stand in a journal: each tenant's own order is that of its versions.
-@Suite struct FolderTests {
+@Suite struct ProjectionWriterTests {
     private static let capacity = TableCapacity(
         tenants: 100, profiles: 100, reservations: 100_000, bodies: 10_000, keys: 10_000, lanes: 2,
         ringWords: 1 << 18)
@@ -75,19 +75,19 @@ import Testing
             waiting: try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM waiting") ?? -1)
     }
 
-    /// Takes records up, a slice for each group, with a new folder for each slice: it knows what the file says.
+    /// Takes records up, a slice for each group, with a new writer for each slice: it knows what the file says.
     private static func take(_ slices: [[[UInt64]]]) throws -> Shown {
         let queue = try DatabaseQueue()
         try queue.write { try Schema.make($0) }
         let id = JournalID(low: 1, high: 2)
         for slice in slices {
-            let folder = Folder(id, capacity)
-            try folder.load(queue) {}
+            let writer = ProjectionWriter(id, capacity)
+            try writer.load(queue) {}
             try queue.write { db in
                 for words in slice {
-                    try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+                    try words.withUnsafeBufferPointer { try writer.take($0, db, now: 5) }
                 }
-                try folder.finish(db, .start(ofSegment: 1), records: 0, now: 5)
+                try writer.finish(db, .start(ofSegment: 1), records: 0, now: 5)
             }
         }
         return try queue.read(shown)
@@ -106,10 +106,10 @@ import Testing
                     asked, reference) SELECT 7 * n, n, 1, 0, 0, 0, 0, 0, '', '' FROM number
                     """)
         }
-        let folder = Folder(JournalID(low: 1, high: 2), Self.capacity)
+        let writer = ProjectionWriter(JournalID(low: 1, high: 2), Self.capacity)
         var steps = 0
-        try folder.load(queue) { steps += 1 }
-        #expect(folder.auditCount == 12_001 && folder.eventCount == 0)
+        try writer.load(queue) { steps += 1 }
+        #expect(writer.auditCount == 12_001 && writer.eventCount == 0)
         #expect(steps >= 4, "a stop would wait for all of them")
     }
 
@@ -141,16 +141,16 @@ import Testing
         let queue = try DatabaseQueue()
         try queue.write { db in
             try Schema.make(db)
-            let folder = Folder(JournalID(low: 1, high: 2), Self.capacity)
+            let writer = ProjectionWriter(JournalID(low: 1, high: 2), Self.capacity)
             let last = try #require(records.last)
-            try last.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
-            try folder.finish(db, .start(ofSegment: 1), records: 0, now: 5)
+            try last.withUnsafeBufferPointer { try writer.take($0, db, now: 5) }
+            try writer.finish(db, .start(ofSegment: 1), records: 0, now: 5)
             #expect(try Self.shown(db).waiting == 1)
-            folder.beginProcess()
+            writer.beginProcess()
             for words in records {
-                try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+                try words.withUnsafeBufferPointer { try writer.take($0, db, now: 5) }
             }
-            try folder.finish(db, .start(ofSegment: 1), records: 0, now: 5)
+            try writer.finish(db, .start(ofSegment: 1), records: 0, now: 5)
             #expect(try Self.shown(db) == reference)
         }
     }
@@ -160,15 +160,15 @@ import Testing
         let queue = try DatabaseQueue()
         try queue.write { db in
             try Schema.make(db)
-            let folder = Folder(JournalID(low: 1, high: 2), Self.capacity)
+            let writer = ProjectionWriter(JournalID(low: 1, high: 2), Self.capacity)
             var words = records[0]
             words[3] = words[3] & ~0xFFFF_FFFF | 5_000_000
             #expect(throws: ProjectionError.self) {
-                try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+                try words.withUnsafeBufferPointer { try writer.take($0, db, now: 5) }
             }
             words[0] = words[0] & ~(0xFF << 48) | 0x7F << 48
             #expect(throws: ProjectionError.self) {
-                try words.withUnsafeBufferPointer { try folder.take($0, db, now: 5) }
+                try words.withUnsafeBufferPointer { try writer.take($0, db, now: 5) }
             }
         }
     }

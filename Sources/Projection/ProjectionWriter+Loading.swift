@@ -3,7 +3,7 @@ import GRDB
 import Limits
 
 // What a file holds, taken over into memory.
-extension Folder {
+extension ProjectionWriter {
     /// Rows that are read in one go.
     private static let step = 5_000
 
@@ -13,14 +13,14 @@ extension Folder {
     /// - Complexity: O(rows of tenants and profiles).
     func load(_ file: any DatabaseReader, _ goOn: () throws -> Void) throws {
         try file.read { db in
-            told = try Told.read(db)
+            told = try HistoryWatermark.read(db)
             let position = try db.row(.position)
             time = position?.optional("time") ?? 0
             lastAudit = try db.value(.lastLine) ?? 0
             auditCount = position?.optional("lines") ?? -1
             eventCount = position?.optional("events") ?? -1
             for row in try db.rows(.loadSettings) {
-                services.set(try row.value("name"), try row.value("value"))
+                recipients.set(try row.value("name"), try row.value("value"))
             }
             for row in try db.rows(.loadJobs) {
                 guard let kind = Job.Kind(rawValue: try row.value("kind")) else { continue }

@@ -3,7 +3,7 @@ import Limits
 /// What a client knows: what it asked for, and what it was told. The truth that the service is held against.
 ///
 /// Everything is asked under a key, so that the client can collect what it does not know the outcome of.
-struct Books {
+struct ClientLedger {
     struct Request: Equatable {
         var tenant: Int
         var profile: Bool

@@ -13,7 +13,7 @@ struct Growth {
 }
 
 // Holds are not known one by one here, but for those that grew and still may be settled, or corrected.
-extension Folder {
+extension ProjectionWriter {
     /// Keeps what the record in hand, which has taken effect, adds to a hold.
     ///
     /// - Returns: what was added to the hold that it settles, oldest first.

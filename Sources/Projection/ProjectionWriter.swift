@@ -8,10 +8,10 @@ import Limits
 /// Takes records up: into the states in memory at once, and into the database by the end of the slice.
 ///
 /// Everything of a slice belongs into one transaction, which `finish` completes. After an error, or if the transaction
-/// fails, the folder is good for nothing: it is ahead of the file.
-final class Folder {
+/// fails, the writer is good for nothing: it is ahead of the file.
+final class ProjectionWriter {
     var fold: StateFold
-    var services = Services()
+    var recipients = RecipientIndex()
     /// Engine time of the latest record, Unix milliseconds.
     var time: Int64 = 0
     /// Of the audit log.
@@ -65,7 +65,7 @@ final class Folder {
     // MARK: The past
 
     /// nil: there is no past that this file would not hold.
-    var told: Told?
+    var told: HistoryWatermark?
     /// How old an event may be to be sent though a file that is gone may have sent it, milliseconds.
     var attemptsGoOn = ProjectionConfiguration().attemptsGoOn
     /// What takes effect now is told already.
@@ -171,8 +171,8 @@ final class Folder {
             .profileClosed, .tenantSuspended, .tenantReinstated, .reversed, .countsReconciled:
             try tell(change, db, now: now)
         case .usageRecorded, .released, .releasedLate:
-            // By hand: services record usage and release all the time.
-            if services.isOperator(record.caller) || !record.transition.events.isEmpty {
+            // By hand: recipients record usage and release all the time.
+            if recipients.isOperator(record.caller) || !record.transition.events.isEmpty {
                 try tell(change, db, now: now)
             }
         default:
@@ -308,7 +308,7 @@ final class Folder {
     }
 }
 
-extension Folder {
+extension ProjectionWriter {
     /// Takes an entry of a checkpoint over, or a record that still waits in it.
     func restore(_ words: UnsafeBufferPointer<UInt64>, _ db: Database, now: Int64) throws {
         guard words.isCheckpointEntry else {

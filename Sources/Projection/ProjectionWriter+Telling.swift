@@ -6,7 +6,7 @@ import Journal
 import Limits
 
 // What people are told of: configuration, the audit log, events and who gets them.
-extension Folder {
+extension ProjectionWriter {
     /// Writes down what the record in hand, which has taken effect, means for people.
     func tell(_ change: Change, _ db: Database, now: Int64) throws {
         let changes = try configure(change, db)
@@ -102,22 +102,22 @@ extension Folder {
         try keep(setting, db)
         try hasten(setting, now: record.time, db)
         // What was changed is told by its own record.
-        if isTold || Services.isSilent(setting.name) { return }
+        if isTold || RecipientIndex.isSilent(setting.name) { return }
         let changes = AuditRow.Change.list(
-            before: Services.fields(before),
-            after: Services.fields(Services.kept(setting.name, setting.value)))
+            before: RecipientIndex.fields(before),
+            after: RecipientIndex.fields(RecipientIndex.kept(setting.name, setting.value)))
         try writeAudit(changes: changes, reference: setting.name, db)
     }
 
     func keep(_ setting: ServiceSetting, _ db: Database) throws {
-        services.set(setting.name, setting.value)
-        if !isTold, Services.isRecipient(setting.name) { try begin(.redirect, setting.name, db) }
-        if let kept = Services.kept(setting.name, setting.value) {
+        recipients.set(setting.name, setting.value)
+        if !isTold, RecipientIndex.isRecipient(setting.name) { try begin(.redirect, setting.name, db) }
+        if let kept = RecipientIndex.kept(setting.name, setting.value) {
             try db.run(.writeSetting, [setting.name, kept])
         } else {
             try db.run(.forgetSetting, [setting.name])
         }
-        if let caller = Services.caller(setting.name, setting.value) {
+        if let caller = RecipientIndex.caller(setting.name, setting.value) {
             // Stays when the token goes: the log still names it.
             try db.run(.writeCaller, [Int64(bitPattern: caller.number), caller.name])
         }
@@ -268,7 +268,7 @@ extension Folder {
         if let number = record.profile, !event.profileID.isEmpty {
             profile = try profileSettings(number, db)
         }
-        for (recipient, channel) in services.channels(for: event.kind, profile: profile) {
+        for (recipient, channel) in recipients.channels(for: event.kind, profile: profile) {
             _ = try EventRows.insertDelivery(
                 of: event.id, to: channel, recipient: recipient, transition: transition, now: now,
                 db)

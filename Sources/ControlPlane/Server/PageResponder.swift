@@ -2,7 +2,7 @@ package import Access
 package import Hummingbird
 
 /// What is served beside REST on the same address, under paths of its own: the operator's page.
-package protocol Companion: Sendable {
+package protocol PageResponder: Sendable {
     /// Who a request without a token stands for; nil: nobody. It guards requests that change something against forgery.
     func caller(of request: Request) -> Caller?
 

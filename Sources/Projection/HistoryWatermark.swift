@@ -6,7 +6,7 @@ import Journal
 /// **The rule.** What lies in front of `history` takes effect again, but is not told again: no line, no count, no event,
 /// no delivery. What lies in front of `deliveries` may have been sent by a file that is gone: only events as young as
 /// attempts go on for are sent, once the state stands at that place, when it is known who still wants them.
-struct Told: Equatable {
+struct HistoryWatermark: Equatable {
     var journal: JournalID
     var history: JournalPlace
     var deliveries: JournalPlace
@@ -16,19 +16,19 @@ struct Told: Equatable {
     private static let beginning = JournalPlace(segment: 0, offset: 0)
 
     /// Of a file that nothing is known of.
-    static func nothing(_ journal: JournalExtent) -> Told {
-        Told(journal: journal.id, history: beginning, deliveries: journal.end)
+    static func nothing(_ journal: JournalExtent) -> HistoryWatermark {
+        HistoryWatermark(journal: journal.id, history: beginning, deliveries: journal.end)
     }
 
     /// Of a file whose state begins anew while its history stays.
     ///
     /// - Throws: `ProjectionError.otherJournal`, or that the file cannot be read.
-    static func keeping(_ db: Database, _ journal: JournalExtent) throws -> Told {
-        let known = try Folder.position(db)
+    static func keeping(_ db: Database, _ journal: JournalExtent) throws -> HistoryWatermark {
+        let known = try ProjectionWriter.position(db)
         // Files of the first versions have no such table.
         var told =
             (try hasTable(db) ? read(db) : nil)
-            ?? Told(journal: journal.id, history: beginning, deliveries: beginning)
+            ?? HistoryWatermark(journal: journal.id, history: beginning, deliveries: beginning)
         guard told.journal == journal.id, known.map({ $0.journal == journal.id }) ?? true else {
             throw ProjectionError(.otherJournal, "the file is another journal's")
         }
@@ -57,10 +57,10 @@ struct Told: Equatable {
     }
 
     /// nil: the file's state has not begun anew so far.
-    static func read(_ db: Database) throws -> Told? {
+    static func read(_ db: Database) throws -> HistoryWatermark? {
         guard let row = try db.row(.told) else { return nil }
         func word(_ name: String) throws -> UInt64 { UInt64(bitPattern: try row.value(name)) }
-        return Told(
+        return HistoryWatermark(
             journal: JournalID(low: try word("journal_low"), high: try word("journal_high")),
             history: JournalPlace(packed: try word("history")),
             deliveries: JournalPlace(packed: try word("deliveries")),

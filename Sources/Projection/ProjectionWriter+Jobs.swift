@@ -21,7 +21,7 @@ struct Job: Equatable {
     var after: Int64 = -1
 }
 
-extension Folder {
+extension ProjectionWriter {
     /// Rows of one step.
     private static let step = 500
 
@@ -76,7 +76,7 @@ extension Folder {
     }
 
     private func redirect(_ job: inout Job, _ db: Database) throws -> Bool {
-        let channel = services.channel(job.subject)
+        let channel = recipients.channel(job.subject)
         let rows = try db.rows(.onItsWay, [job.subject, job.after, Self.step])
         for row in rows {
             let id: Int64 = try row.value("id")
