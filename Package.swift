@@ -64,10 +64,13 @@ let package = Package(
 
         // The core: no I/O, no Foundation.
         .target(name: "Telemetry", swiftSettings: strict),
+        .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "Notation", swiftSettings: strict),
         .target(name: "Limits", swiftSettings: strict),
-        .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
         .target(
-            name: "Journal", dependencies: ["Limits", "CLinux"],
+            name: "BillingCalendar", dependencies: ["Limits", "Notation"], swiftSettings: strict),
+        .target(
+            name: "Journal", dependencies: ["Limits", "CLinux", "Threads"],
             swiftSettings: strict + stepPoints),
         .target(
             name: "Reservations", dependencies: ["Limits", "Journal"],
@@ -76,6 +79,7 @@ let package = Package(
             name: "Engine",
             dependencies: [
                 "Limits", "BillingCalendar", "Reservations", "Journal", "Telemetry", "CLinux",
+                "Notation", "Threads",
             ],
             swiftSettings: strict + stepPoints),
 
@@ -86,7 +90,7 @@ let package = Package(
         .target(
             name: "TransportSecurity",
             dependencies: [
-                "Admission",
+                "Admission", "Notation",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -102,6 +106,7 @@ let package = Package(
             name: "ServerTrust",
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ], swiftSettings: strict),
 
@@ -115,7 +120,7 @@ let package = Package(
             name: "GRPCServer",
             dependencies: [
                 "Access", "Admission", "Gzip", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
-                "TransportSecurity",
+                "Threads", "TransportSecurity",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -140,19 +145,19 @@ let package = Package(
         .target(
             name: "Access",
             dependencies: [
-                "Engine", "Limits", .product(name: "Crypto", package: "swift-crypto"),
+                "Engine", "Limits", "Notation", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ], swiftSettings: strict),
         .target(
             name: "Projection",
             dependencies: [
-                "Access", "CLinux", "Engine", "Events", "Journal", "Limits",
+                "Access", "CLinux", "Engine", "Events", "Journal", "Limits", "Threads",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
             name: "Notifications",
             dependencies: [
-                "Admission", "CCurl", "Events", "Limits", "ServerTrust",
+                "Admission", "CCurl", "Events", "Limits", "Notation", "ServerTrust", "Threads",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -163,8 +168,8 @@ let package = Package(
         .target(
             name: "ControlPlane",
             dependencies: [
-                "Access", "Admission", "BillingCalendar", "Engine", "Events", "Limits",
-                "Notifications", "Projection", "TransportSecurity",
+                "Access", "Admission", "BillingCalendar", "Engine", "Events", "Limits", "Notation",
+                "Notifications", "Projection", "Threads", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -178,7 +183,8 @@ let package = Package(
         .target(
             name: "OperatorPage",
             dependencies: [
-                "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection", "Telemetry",
+                "Access", "ControlPlane", "Engine", "Events", "Limits", "Notation", "Projection",
+                "Telemetry",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -192,7 +198,9 @@ let package = Package(
         // The command and the tools.
         .target(
             name: "CommandIO",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Threads", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
         .target(
             name: "LimitsFile",
@@ -205,8 +213,8 @@ let package = Package(
                 "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
                 "GRPCServer", "GRPCStandard", "HTTP2",
                 "Journal", "Limits", "LimitsFile",
-                "Notifications", "OperatorPage", "Projection", "ServerTrust",
-                "TollgateClient", "TransportSecurity",
+                "Notation", "Notifications", "OperatorPage", "Projection", "ServerTrust",
+                "Threads", "TollgateClient", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -215,6 +223,8 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .executableTarget(
@@ -228,7 +238,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate-benchmarks",
             dependencies: [
-                "CommandIO", "Engine", "Journal", "Limits", "Projection", "Reservations", "Wire",
+                "CommandIO", "Engine", "Journal", "Limits", "Projection", "Reservations", "Threads",
+                "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
         // No part of the product: what gRPC's own test clients ask for, on its transport.
@@ -242,7 +253,8 @@ let package = Package(
             ], path: "Tools/Interop", exclude: ["Protos", "clients"], swiftSettings: strict),
 
         .target(
-            name: "TestKit", dependencies: ["Engine", "Limits", "Journal", "Reservations"],
+            name: "TestKit",
+            dependencies: ["BillingCalendar", "Engine", "Limits", "Journal", "Reservations"],
             swiftSettings: strict),
         .target(
             name: "Simulator",
@@ -253,13 +265,16 @@ let package = Package(
             dependencies: ["Simulator", "Engine", "Journal", "Reservations", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(
-            name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
-            swiftSettings: strict),
+            name: "TestKitTests",
+            dependencies: ["TestKit", "Engine", "Reservations", "Journal", "Limits"],
+            swiftSettings: strict + stepPoints),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
+        .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: strict),
+        .testTarget(name: "NotationTests", dependencies: ["Notation"], swiftSettings: strict),
         .testTarget(
             name: "LimitsTests", dependencies: ["Limits", "TestKit"], swiftSettings: strict),
         .testTarget(
-            name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits"],
+            name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits", "Notation"],
             swiftSettings: strict),
         .testTarget(
             name: "JournalTests", dependencies: ["Journal", "Limits", "TestKit"],
@@ -386,7 +401,8 @@ let package = Package(
 
 /// The core and the wire, with their tests.
 let core: Set = [
-    "CNGHTTP2", "CProtobufC", "CLinux", "CZlib", "CTollgate", "Telemetry", "Limits",
+    "CNGHTTP2", "CProtobufC", "CLinux", "CZlib", "CTollgate", "Telemetry", "Threads", "Notation",
+    "Limits",
     "BillingCalendar", "Journal", "Reservations", "Engine", "Admission", "Gzip", "HTTP2", "Wire",
     "TestKit", "Simulator",
 ]

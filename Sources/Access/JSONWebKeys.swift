@@ -197,7 +197,7 @@ package struct JSONWebKeys: Sendable {
             throw JSONWebKeysError("longer than \(Self.maximumBytes) bytes")
         }
         guard let document = try? JSONDecoder().decode(Document.self, from: Data(bytes)) else {
-            throw JSONWebKeysError("no JSON Web Key Set: an object with a list \"keys\"")
+            throw JSONWebKeysError("not a JSON Web Key Set (an object with an array \"keys\")")
         }
         digest = SHA256.hash(data: Data(bytes))
         keys = document.keys.compactMap(\.entry).prefix(Self.maximumKeys).compactMap { entry in
@@ -205,7 +205,7 @@ package struct JSONWebKeys: Sendable {
         }
         if keys.isEmpty {
             throw JSONWebKeysError(
-                "no key in it can be used: EC (P-256, P-384, P-521), Ed25519, or RSA of 2048 to 4096 bits"
+                "no usable key: EC (P-256, P-384, P-521), Ed25519, or RSA of 2048 to 4096 bits"
             )
         }
     }

@@ -2,6 +2,7 @@ import Crypto
 package import Engine
 import Foundation
 import Limits
+import Notation
 import Synchronization
 
 /// Somebody who was let in.
@@ -273,7 +274,7 @@ package final class TokenAuthority: Sendable {
         guard let minute = attempts.collect(now: now) else { return nil }
         let kept = KeptAttempts(
             attempts: minute.count, addresses: minute.addresses,
-            since: Self.instant(minute.first), until: Self.instant(minute.last),
+            since: Instant.wholeSeconds(minute.first), until: Instant.wholeSeconds(minute.last),
             most: minute.lines)
         if let value = try? JSONEncoder().encode(kept) {
             // Where there is no room for it, the log has it.
@@ -289,10 +290,6 @@ package final class TokenAuthority: Sendable {
         var since: String
         var until: String
         var most: [String]
-    }
-
-    private static func instant(_ milliseconds: Int64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(.iso8601)
     }
 
     // MARK: Last use
@@ -331,7 +328,7 @@ package final class TokenAuthority: Sendable {
 
     /// Makes a token. The secret is returned once and cannot be had again.
     ///
-    /// - Throws: `.conflict`: there is a token of this id.
+    /// - Throws: `.conflict`: a token with this id already exists.
     /// - Parameters:
     ///   - id: nil: makes one.
     ///   - tenantIDs: the tenants that it is for; empty: all. Of scope `tenant` exactly one.
@@ -348,14 +345,14 @@ package final class TokenAuthority: Sendable {
             tenantIDs: tenantIDs, hash: Self.hash(secret), createdAt: engine.clock.now,
             expiresAt: expiresAt, rate: rate)
         guard let encoded = try? JSONEncoder().encode(token) else {
-            throw EngineError(.invalid, "the token cannot be kept")
+            throw EngineError(.invalid, "the token cannot be stored")
         }
         let setting = AccessToken.settingPrefix + token.id
         // One step: whoever finds the setting and revokes the token comes after it.
         try changing.withLock { (_) throws(EngineError) in
             // The one that is there would go on opening doors, and be in no list.
             guard engine.setting(setting) == nil else {
-                throw EngineError(.conflict, "there is a token of this id")
+                throw EngineError(.conflict, "a token with this id already exists")
             }
             try engine.setSetting(setting, String(decoding: encoded, as: UTF8.self), by: caller)
             known.withLock { $0[token.hash] = Self.known(token, self.rate) }

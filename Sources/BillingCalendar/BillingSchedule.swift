@@ -1,4 +1,5 @@
 public import Limits
+import Notation
 
 /// Why no billing schedule can be made.
 @frozen public enum BillingScheduleError: Error, Sendable, Equatable, CustomStringConvertible {

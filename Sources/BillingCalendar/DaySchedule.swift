@@ -1,4 +1,5 @@
 public import Limits
+import Notation
 
 /// The instants at which days begin in one time zone (semantics §2).
 ///
@@ -48,8 +49,7 @@ extension [Int64] {
     /// The span between two neighbours, ascending instants, that holds an instant; nil: none does.
     ///
     /// - Parameter previousEnd: it begins no earlier; at most `instant`.
-    func window(containing instant: Int64, notBefore previousEnd: Int64?) -> CycleWindow?
-    {
+    func window(containing instant: Int64, notBefore previousEnd: Int64?) -> CycleWindow? {
         precondition(previousEnd ?? instant <= instant, "the window before has not ended yet")
         // The first boundary after the instant lies in low ... high.
         var low = 0

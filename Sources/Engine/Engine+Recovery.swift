@@ -64,10 +64,7 @@ extension Engine {
             clock.start(at: start.time, maximumAdvance: configuration.maximumClockAdvance)
             let journal = try recovery.go(on: table, settings, configuration.capacity)
             var control = Control(lane: lane)
-            control.tenants = replayer.tenants
-            control.profiles = replayer.profiles
-            control.settings = replayer.settings
-            control.settingsVersion = replayer.settingsVersion
+            control.take(replayer)
             // SAFETY: nobody uses the lane from here on but under the engine's lock.
             nonisolated(unsafe) let handed = control
             let engine = Engine(configuration, clock, table, schedules, handed, journal)
@@ -96,9 +93,9 @@ extension Engine {
         throw EngineError(
             .invalid,
             """
-            the journal is gone: there is no segment and no checkpoint, though \
-            \(left.joined(separator: " and ")) say that a service has run here. Put the files back; \
-            or start once with --accept-empty-journal, and begin with nothing
+            the journal is missing: there is no segment and no checkpoint, but \
+            \(left.joined(separator: " and ")) show that a service has run here. Restore the files, \
+            or start once with --accept-empty-journal to begin with no data
             """)
     }
 
@@ -195,8 +192,8 @@ extension Engine {
             throw EngineError(
                 .system,
                 """
-                the journal has no room to move what is held to the windows that contain the time; \
-                start again when it has
+                the journal has no room to move open holds to the current windows; \
+                free disk space or raise --journal-maximum, and start again
                 """)
         }
     }
@@ -204,21 +201,20 @@ extension Engine {
     /// How long a start waits for room in the journal, nanoseconds.
     private static let patienceAtStart: Int64 = 60_000_000_000
 
-    /// Plays records back before the engine serves. Returns what was played.
-    @discardableResult
-    func recover(
-        now: Int64, _ play: (inout Replayer) throws(EngineError) -> Void
-    ) throws(EngineError) -> Replayer.Statistics {
-        try control.withLock { control throws(EngineError) in
-            var replayer = Replayer(control.lane, schedules, now: now)
-            try play(&replayer)
-            control.tenants = replayer.tenants
-            control.profiles = replayer.profiles
-            control.settings = replayer.settings
-            control.settingsVersion = replayer.settingsVersion
-            return replayer.statistics
+    #if STEP_POINTS
+        /// A test's hook: plays records back into an engine that has no journal. Returns what was played.
+        @discardableResult
+        func recover(
+            now: Int64, _ play: (inout Replayer) throws(EngineError) -> Void
+        ) throws(EngineError) -> Replayer.Statistics {
+            try control.withLock { control throws(EngineError) in
+                var replayer = Replayer(control.lane, schedules, now: now)
+                try play(&replayer)
+                control.take(replayer)
+                return replayer.statistics
+            }
         }
-    }
+    #endif
 
     // MARK: Durability
 
@@ -227,7 +223,7 @@ extension Engine {
         guard let journal else { return }
         if journal.thread == nil { runJournal() }
         guard journal.thread == nil ? !hasFailed : journal.rounds.wait() else {
-            throw EngineError(.system, "the journal has failed: nothing more can be kept")
+            throw EngineError(.system, "the journal has failed: nothing more can be recorded")
         }
     }
 
@@ -236,7 +232,7 @@ extension Engine {
         guard let journal else { return }
         guard journal.thread != nil else { return try awaitDurable() }
         guard await journal.rounds.done() else {
-            throw EngineError(.system, "the journal has failed: nothing more can be kept")
+            throw EngineError(.system, "the journal has failed: nothing more can be recorded")
         }
     }
 
@@ -280,7 +276,7 @@ extension Engine {
             let trouble = journal.writer.currentStatus.trouble
         else { return nil }
         guard let checkpoint = checkpointTrouble else { return "\(trouble)" }
-        return "\(trouble); the last attempt at a checkpoint: \(checkpoint)"
+        return "\(trouble); the last checkpoint failed: \(checkpoint)"
     }
 
     /// Why the last attempt at a checkpoint came to nothing; nil: it did not. Without checkpoints the journal fills up.
@@ -346,9 +342,9 @@ struct Recovery {
             if checkpoint == nil, let first = try disk.segmentNumbers().first, first != 1 {
                 throw JournalError(
                     .missing, file: JournalFiles.checkpoint(first),
-                    reason: passedOver.first.map { "no checkpoint is whole (\($0))" }
+                    reason: passedOver.first.map { "no checkpoint is intact (\($0))" }
                         ?? "the journal begins with segment \(first), and there is no checkpoint",
-                    remedy: "restore the checkpoint from a copy")
+                    remedy: "restore the checkpoint from a backup")
             }
             self.checkpoint = checkpoint
             self.passedOver = passedOver
@@ -465,5 +461,15 @@ struct Recovery {
             report.bytes = end.bytes
         }
         return report
+    }
+}
+
+extension Engine.Control {
+    /// Takes over the settings that were played back.
+    fileprivate mutating func take(_ replayer: borrowing Replayer) {
+        tenants = replayer.tenants
+        profiles = replayer.profiles
+        settings = replayer.settings
+        settingsVersion = replayer.settingsVersion
     }
 }

@@ -1,6 +1,7 @@
 import BillingCalendar
 import Journal
 import Limits
+import Notation
 import Reservations
 import Synchronization
 
@@ -38,15 +39,15 @@ struct ClockStart {
         guard abs(distance) <= configuration.maximumClockAdvance else {
             let hint =
                 vouched == false
-                ? "; the instant given with --accept-clock is more than a day from the wall clock"
+                ? "; the time given with --accept-clock is more than a day from the wall clock"
                 : ""
             throw EngineError(
                 .invalid,
                 """
-                the wall clock says \(UTCText.instant(wall)), and the latest time on record is \
-                \(UTCText.instant(latest.time)): further apart than --max-clock-advance allows. Set \
-                the clock right; if it is right, start once with --accept-clock \
-                \(UTCText.instant(wall))\(hint)
+                the wall clock is at \(Instant.wholeSeconds(wall)), and the latest recorded time is \
+                \(Instant.wholeSeconds(latest.time)): further apart than --max-clock-advance allows. Correct \
+                the clock, or if it is right, start once with --accept-clock \
+                \(Instant.wholeSeconds(wall))\(hint)
                 """)
         }
         time = EngineTime(windows: max(wall, latest.time), lives: lives)
@@ -81,8 +82,8 @@ extension Engine {
     /// next start asks again.
     func note(_ clock: AcceptedClock) throws(EngineError) {
         let value = """
-            {"time_on_record":"\(UTCText.instant(clock.latest))",\
-            "wall_clock":"\(UTCText.instant(clock.wall))"}
+            {"time_on_record":"\(Instant.wholeSeconds(clock.latest))",\
+            "wall_clock":"\(Instant.wholeSeconds(clock.wall))"}
             """
         try waitingForRoom(atMost: 60_000) { () throws(EngineError) in
             try setSetting(Self.acceptedClockSetting, value)

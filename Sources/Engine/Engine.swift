@@ -147,7 +147,7 @@ package final class Engine: Sendable {
         try validate(name: settings.name)
         try validate(settings.limits)
         guard (1...31).contains(settings.billingCycleDay) else {
-            throw EngineError(.invalid, "billing_cycle_day must be 1 ... 31")
+            throw EngineError(.invalid, "billing_cycle_day must be 1 to 31")
         }
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
@@ -172,25 +172,28 @@ package final class Engine: Sendable {
         }
     }
 
-    /// Makes a messaging profile or changes its settings. Parameters as for `setTenant`.
+    /// Makes a profile or changes its settings. Parameters as for `setTenant`.
     @discardableResult
     package func setProfile(
         _ settings: ProfileSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
         try validate(name: settings.name)
-        try validate(cap: settings.dailySpendLimitNanos, LimitSubject.profileLimit.cap.name)
+        try validate(cap: settings.dailySpendLimitNanos, settings.kind.limit.cap.name)
         guard settings.webhookURL.utf8.count <= TenantSettings.longestURL,
             settings.webhookFailoverURL.utf8.count <= TenantSettings.longestURL,
             settings.vendorFields.utf8.count <= TenantSettings.longestVendorFields
         else {
-            throw EngineError(.invalid, "a webhook's address or the vendor fields are too long")
+            throw EngineError(.invalid, "a webhook URL or the vendor fields are too long")
         }
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
             let now = control.begin(time, by: caller)
             let present = control.profile(settings.id)
-            if present == nil { try Self.validate(newID: settings.id, "messaging profile id") }
-            if let present, !present.tenantID.hasSameBytes(as: settings.tenantID) {
+            if present == nil { try Self.validate(newID: settings.id, "\(settings.kind.noun) id") }
+            if let present,
+                !present.tenantID.hasSameBytes(as: settings.tenantID)
+                    || present.kind != settings.kind
+            {
                 throw EngineError(.notFound, "\(settings.id) does not exist")
             }
             try Self.expect(revision, of: present?.revision, settings.id)
@@ -229,7 +232,7 @@ package final class Engine: Sendable {
             try Self.expect(revision, of: control.tenant(id)?.revision, id)
             let tenant = table.number(ofTenant: id)
             if let ending, ending != tenant.flatMap({ control.endings[$0] }) ?? 0 {
-                throw EngineError(.conflict, "\(id) was suspended anew meanwhile")
+                throw EngineError(.conflict, "\(id) was suspended again in the meantime")
             }
             do throws(TableError) {
                 try withBytes(Array(reason.utf8)) { (text) throws(TableError) in
@@ -248,11 +251,11 @@ package final class Engine: Sendable {
         guard let expected, expected != present?.number ?? 0 else { return }
         throw EngineError(
             .conflict,
-            present.map { "\(id) has been changed since: it is at revision \($0.number)" }
+            present.map { "\(id) has been changed: it is at revision \($0.number)" }
                 ?? "\(id) does not exist")
     }
 
-    /// Deletes a messaging profile: new requests do not find it, open holds may settle.
+    /// Deletes a profile: new requests do not find it, open holds may settle.
     ///
     /// - Parameter revision: as for `setTenant`.
     package func closeProfile(
@@ -326,9 +329,11 @@ package final class Engine: Sendable {
         return status == .closed ? nil : status
     }
 
-    /// A profile's settings as they were last set; nil: it does not exist, or it or its tenant was deleted.
-    package func profile(_ id: String) -> ProfileSettings? {
-        control.withLock { $0.profile(id) }
+    /// A profile's settings as they were last set; nil: it does not exist, or it or its tenant was deleted, or it is not
+    /// of the kind that is asked for (nil: any).
+    package func profile(_ id: String, _ kind: ProfileKind? = nil) -> ProfileSettings? {
+        guard let settings = control.withLock({ $0.profile(id) }) else { return nil }
+        return kind == nil || settings.kind == kind ? settings : nil
     }
 
     /// Tenants that exist.
@@ -356,7 +361,7 @@ package final class Engine: Sendable {
     private func validate(_ limits: TenantLimits) throws(EngineError) {
         for row in LimitSubject.tenant.limits { try validate(cap: limits[row.kind], "a cap") }
         guard (1...100).contains(limits.alertThresholdPercent) else {
-            throw EngineError(.invalid, "the alert threshold must be 1 ... 100 percent")
+            throw EngineError(.invalid, "the alert threshold must be 1 to 100 percent")
         }
     }
 
@@ -372,9 +377,9 @@ extension EngineError {
             self.init(
                 .system,
                 """
-                the system refuses \(bytes) bytes of address space for a part of the table: \
+                the system cannot reserve \(bytes) bytes of address space for the table: \
                 \(String(cString: strerror(errno))); lower --max-reservations, --max-remembered, \
-                --max-amended, --max-tenants or --max-profiles, or allow the process more \
+                --max-amended, --max-tenants or --max-profiles, or raise the process's limits \
                 (ulimit -v, vm.max_map_count, vm.overcommit_memory)
                 """)
         case .full(let what): self.init(.full, "no room for more \(what)")

@@ -193,7 +193,7 @@ struct Replayer {
     private mutating func restore(_ entry: CheckpointEntry.Profile) throws(EngineError) {
         guard let settings = ProfileSettings(encoded: entry.settings) else {
             throw EngineError(
-                .invalid, "the settings of messaging profile \(entry.number) cannot be read")
+                .invalid, "the settings of profile \(entry.number) cannot be read")
         }
         try placed(settings.id) { (id) throws(TableError) in try lane.restore(entry, id) }
         profiles[settings.id] = settings
@@ -202,7 +202,7 @@ struct Replayer {
     private static func doesNotFit(_ what: String, _ bounds: String) -> EngineError {
         EngineError(
             .invalid,
-            "the entry of a \(what) does not fit: \(bounds) must not be lower than they were")
+            "a \(what) entry does not fit: \(bounds) must not be lower than before")
     }
 
     private mutating func applySetting(
@@ -301,24 +301,24 @@ private struct KeysAhead {
 extension EngineError {
     /// What is wrong with a record whose checksum is right, and what to do.
     fileprivate init(_ error: RecordError) {
-        let later = "start the release of tollgate that wrote it, or a later one"
+        let later = JournalError.runLaterRelease
         let message =
             switch error {
             case .newer(let format):
                 "a record in format \(format), newer than \(RecordWords.format); \(later)"
             case .older(let format):
                 """
-                a record in format \(format), which this release does not read; write the settings out with \
-                `tollgate export` of the release that wrote it, and apply them to a new directory
+                a record in format \(format), older than \(RecordWords.format); \
+                \(JournalError.carryOver)
                 """
             case .unknownLimit:
-                "a record that counts for a limit which this release does not know; \(later)"
+                "a record for a limit that this release does not know; \(later)"
             case .unknownKind(let kind):
-                "a record of kind \(kind), which this release does not know; \(later)"
+                "a record of unknown kind \(kind); \(later)"
             case .malformed:
                 """
-                a record whose words do not add up, though its checksum is right; \
-                restore the directory from a copy
+                an inconsistent record with a valid checksum; \
+                restore the directory from a backup
                 """
             }
         self.init(.invalid, message)
@@ -336,7 +336,7 @@ extension TenantPolicy {
 extension ProfilePolicy {
     package init(_ settings: ProfileSettings) {
         self.init(
-            enabled: settings.dailySpendLimitEnabled,
+            kind: settings.kind, enabled: settings.dailySpendLimitEnabled,
             dailySpendNanos: settings.dailySpendLimitNanos)
     }
 }

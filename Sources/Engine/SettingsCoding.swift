@@ -12,14 +12,16 @@ extension TenantSettings {
     package static let longestVendorFields = 3_072
 
     package var encoded: [UInt8] {
-        var out = SettingsWriter()
+        var out = SettingsEncoder()
         out.put(UInt8(1))
         out.put(limits.alertThresholdPercent)
         out.put(UInt8(limits.autoSuspend ? 1 : 0))
         out.put(onLimit.rawValue)
         out.put(billingCycleDay)
         out.put(UInt8(disclosesLimits ? 1 : 0))
-        for row in LimitSubject.tenant.limits { out.put(limits[row.kind] ?? -1) }
+        out.put(
+            LimitSubject.tenant.limits.compactMap { row in limits[row.kind].map { (row.kind, $0) } }
+        )
         out.put(id)
         out.put(name)
         out.put(timeZone)
@@ -29,7 +31,7 @@ extension TenantSettings {
 
     /// nil: not settings of a tenant, or of a newer format.
     package init?(encoded: BorrowedBytes) {
-        var input = SettingsReader(encoded)
+        var input = SettingsDecoder(encoded)
         guard input.byte() == 1 else { return nil }
         var limits = TenantLimits()
         limits.alertThresholdPercent = input.byte()
@@ -37,7 +39,7 @@ extension TenantSettings {
         guard let onLimit = OnLimit(rawValue: input.byte()) else { return nil }
         let day = input.byte()
         let discloses = input.byte() != 0
-        for row in LimitSubject.tenant.limits { limits[row.kind] = input.cap() }
+        guard input.caps(into: &limits) else { return nil }
         let id = input.string()
         let name = input.string()
         let timeZone = input.string()
@@ -54,8 +56,9 @@ extension TenantSettings {
 
 extension ProfileSettings {
     package var encoded: [UInt8] {
-        var out = SettingsWriter()
+        var out = SettingsEncoder()
         out.put(UInt8(1))
+        out.put(kind.rawValue)
         out.put(UInt8(dailySpendLimitEnabled ? 1 : 0))
         out.put(dailySpendLimitNanos ?? -1)
         out.put(id)
@@ -70,8 +73,8 @@ extension ProfileSettings {
 
     /// nil: not settings of a profile, or of a newer format.
     package init?(encoded: BorrowedBytes) {
-        var input = SettingsReader(encoded)
-        guard input.byte() == 1 else { return nil }
+        var input = SettingsDecoder(encoded)
+        guard input.byte() == 1, let kind = ProfileKind(rawValue: input.byte()) else { return nil }
         let enabled = input.byte() != 0
         let cap = input.cap()
         let id = input.string()
@@ -79,7 +82,7 @@ extension ProfileSettings {
         let name = input.string()
         guard input.isWhole, (1...64).contains(id.utf8.count) else { return nil }
         self.init(
-            id: id, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
+            id: id, kind: kind, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
             dailySpendLimitNanos: cap)
         guard input.hasMore else { return }
         revision = input.revision()
@@ -96,7 +99,7 @@ package struct ServiceSetting {
     package var value: String
 
     package var encoded: [UInt8] {
-        var out = SettingsWriter()
+        var out = SettingsEncoder()
         out.put(UInt8(1))
         out.put(name)
         out.put(value)
@@ -110,7 +113,7 @@ package struct ServiceSetting {
 
     /// nil: not a setting, or of a newer format.
     package init?(encoded: BorrowedBytes) {
-        var input = SettingsReader(encoded)
+        var input = SettingsDecoder(encoded)
         guard input.byte() == 1 else { return nil }
         name = input.string()
         value = input.string()
@@ -118,13 +121,22 @@ package struct ServiceSetting {
     }
 }
 
-private struct SettingsWriter {
+private struct SettingsEncoder {
     var bytes: [UInt8] = []
 
     mutating func put(_ byte: UInt8) { bytes.append(byte) }
 
     mutating func put(_ value: Int64) {
         for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: value >> Int64(8 * shift))) }
+    }
+
+    /// Those that are set: how many, then each with the number of its limit.
+    mutating func put(_ caps: [(LimitKind, Int64)]) {
+        put(UInt8(caps.count))
+        for (kind, cap) in caps {
+            put(kind.rawValue)
+            put(cap)
+        }
     }
 
     mutating func put(_ revision: Revision) {
@@ -142,7 +154,7 @@ private struct SettingsWriter {
 }
 
 /// Past the end everything reads zero or empty, and `isWhole` is false.
-private struct SettingsReader {
+private struct SettingsDecoder {
     private let bytes: BorrowedBytes
     private var position = 0
 
@@ -165,6 +177,17 @@ private struct SettingsReader {
     mutating func cap() -> Int64? {
         let value = integer()
         return value < 0 ? nil : value
+    }
+
+    /// False: one is of no limit of a tenant's that this version knows, or negative.
+    mutating func caps(into limits: inout TenantLimits) -> Bool {
+        for _ in 0..<byte() {
+            guard let kind = LimitKind(rawValue: byte()), kind.row.subject == .tenant,
+                let cap = cap()
+            else { return false }
+            limits[kind] = cap
+        }
+        return true
     }
 
     mutating func revision() -> Revision {
@@ -201,12 +224,13 @@ package enum SettingsText {
         return pairs
     }
 
-    /// nil: not settings of a messaging profile.
+    /// nil: not settings of a profile.
     package static func profile(_ encoded: BorrowedBytes) -> [(String, String)]? {
         guard let settings = ProfileSettings(encoded: encoded) else { return nil }
-        let row = LimitSubject.profileLimit
+        let row = settings.kind.limit
         var pairs = [
-            ("id", settings.id), ("tenant_id", settings.tenantID), ("name", settings.name),
+            ("id", settings.id), ("kind", settings.kind.name),
+            ("tenant_id", settings.tenantID), ("name", settings.name),
             (row.cap.toggleName, "\(settings.dailySpendLimitEnabled)"),
         ]
         if let cap = settings.dailySpendLimitNanos {

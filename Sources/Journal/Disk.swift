@@ -31,7 +31,6 @@ package protocol Disk: Sendable {
     func remove(_ name: String) throws(JournalError)
     /// Returns when the names made, changed and removed are on the disk.
     func syncDirectory() throws(JournalError)
-    func freeBytes() throws(JournalError) -> Int
     /// Takes the directory for this process, until `unlock` or the process's end.
     func lock() throws(JournalError)
     func unlock()

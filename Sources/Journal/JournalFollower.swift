@@ -80,7 +80,7 @@ package final class JournalFollower {
                 try insistOnSegment(position.place.segment)
                 throw .damaged(
                     file.file.name, offset: offset,
-                    reason: "no whole frame begins here, and it was durable")
+                    reason: "a durable frame is missing or damaged")
             }
             if position.sequence != 0 && frame.sequence != position.sequence + 1 {
                 throw .damaged(
@@ -103,7 +103,8 @@ package final class JournalFollower {
                 position = .start(
                     ofSegment: position.place.segment + 1, after: position.sequence)
             case .block, .trailer:
-                throw .damaged(file.file.name, offset: offset, reason: "a checkpoint's frame")
+                throw .damaged(
+                    file.file.name, offset: offset, reason: "unexpected checkpoint frame")
             }
         }
         return nil
@@ -123,8 +124,8 @@ package final class JournalFollower {
         guard try disk.segmentNumbers().contains(number) else {
             throw JournalError(
                 .missing, file: JournalFiles.segment(number),
-                reason: "the segment is not there any more",
-                remedy: "begin with the oldest checkpoint")
+                reason: "the segment no longer exists",
+                remedy: "start from the oldest checkpoint")
         }
     }
 }

@@ -86,7 +86,9 @@ extension Record {
         openedTenantDayStart = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
         openedTenantDayEnd = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
         if asked.isEmpty { asked = added(.standard) }
-        guard input.isWhole else { throw .malformed }
+        guard input.isWhole, WindowStarts.hold(openedCycleStart),
+            WindowStarts.hold(openedTenantDayStart)
+        else { throw .malformed }
     }
 
     private mutating func readAnswer(_ word: UInt64) throws(RecordError) {

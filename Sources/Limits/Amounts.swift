@@ -27,9 +27,17 @@
     }
 
     /// The amount at a `Resource.index`; 0 where absent.
+    ///
+    /// - Precondition: 0 ..< `capacity`; checked in debug builds.
     @inlinable public subscript(index: Int) -> Int64 {
-        @inline(always) get { amounts[index] }
-        @inline(always) set { amounts[index] = newValue }
+        @inline(always) get {
+            assert(index >= 0 && index < Self.capacity)
+            return amounts[unchecked: index]
+        }
+        @inline(always) set {
+            assert(index >= 0 && index < Self.capacity)
+            amounts[unchecked: index] = newValue
+        }
     }
 
     @inlinable public static func == (a: Amounts, b: Amounts) -> Bool {
@@ -70,10 +78,10 @@
 
     @inlinable @inline(always) public var isEmpty: Bool { present == 0 }
 
-    /// The delta of a counter; 0 where absent.
+    /// The delta of a counter, a bit's number of a byte; 0 where absent.
     @inlinable public subscript(counter: Int) -> Int64 {
-        @inline(always) get { deltas[counter] }
-        @inline(always) set { deltas[counter] = newValue }
+        @inline(always) get { deltas[unchecked: counter & 7] }
+        @inline(always) set { deltas[unchecked: counter & 7] = newValue }
     }
 
     /// The counters that are present, ascending.
@@ -81,13 +89,13 @@
 
     /// Sets a delta and marks its counter present.
     @inlinable @inline(always) public mutating func set(_ counter: Int, _ delta: Int64) {
-        deltas[counter] = delta
+        self[counter] = delta
         present |= 1 &<< UInt8(truncatingIfNeeded: counter)
     }
 
     /// Adds to a delta and marks its counter present. The caller knows that it does not overflow.
     @inlinable @inline(always) public mutating func add(_ counter: Int, _ delta: Int64) {
-        set(counter, deltas[counter] &+ delta)
+        set(counter, self[counter] &+ delta)
     }
 
     @inlinable public static func == (a: CounterDeltas, b: CounterDeltas) -> Bool {

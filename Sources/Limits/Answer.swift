@@ -87,9 +87,8 @@
     public var limits: LimitStates
     /// The caller asked for `limits`.
     public var includeLimits: Bool
-    /// The windows that the decision counted in, Unix milliseconds: the tenant's cycle and day, the profile's day.
-    public var cycleStart: Int64
-    public var tenantDay: Int64
+    /// The windows that the decision counted in: the tenant's, and the profile's day, Unix milliseconds.
+    public var starts: WindowStarts
     public var dayStart: Int64
     /// `Mode.commit`: what the charge raised, for whoever takes it back.
     public var raised: EventSet
@@ -107,8 +106,7 @@
         tenantStatus = .active
         limits = LimitStates()
         includeLimits = false
-        cycleStart = 0
-        tenantDay = 0
+        starts = WindowStarts()
         dayStart = 0
         raised = []
     }

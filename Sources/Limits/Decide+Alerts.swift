@@ -117,7 +117,8 @@ extension Decide {
         ofRefusal fit: Fit, _ subjects: inout Subjects, _ rules: LimitRules
     ) -> EventSet {
         var events: EventSet = []
-        for counter in 0..<LimitKind.counterCount where fit.refused.contains(rules.kind(of: counter)) {
+        for counter in 0..<LimitKind.counterCount
+        where fit.refused.contains(rules.kind(of: counter)) {
             let total = judged(counter, &subjects, rules)
             let alarm = Alarm(subjects.tenant, counter, total: total, rules)
             events.formUnion(alarm.thresholds(subjects.tenant))
@@ -214,8 +215,8 @@ extension Decide {
         transition.events.insert(.reinstated)
         // Alerts of standing counts go with the cycle.
         var open: UInt8 = 0
-        if charged.cycleStart == tenant.cycleStart { open |= rules.cyclic | rules.standing }
-        if charged.tenantDay == tenant.dayStart { open |= rules.daily }
+        if charged.starts.cycle == tenant.cycleStart { open |= rules.cyclic | rules.standing }
+        if charged.starts.day == tenant.dayStart { open |= rules.daily }
         for counter in BitIndexes(open) {
             let total = tenant.committed[counter] + transition.committed[counter]
             let alarm = Alarm(tenant, counter, total: total, rules)

@@ -95,7 +95,7 @@ extension Decide {
         _ subjects: inout Subjects, _ hold: inout HoldState, _ rules: LimitRules,
         transition: inout Transition
     ) {
-        release(hold.first, &subjects, rules, &transition)
+        release(&hold.first, &subjects, rules, &transition)
         if hold.moreCount > 0 { releaseMore(&hold, &subjects, rules, &transition) }
     }
 
@@ -105,21 +105,21 @@ extension Decide {
         _ hold: inout HoldState, _ subjects: inout Subjects, _ rules: LimitRules,
         _ transition: inout Transition
     ) {
-        for index in 1..<hold.segmentCount { release(hold[index], &subjects, rules, &transition) }
+        for index in 1..<hold.segmentCount {
+            var segment = hold[index]
+            release(&segment, &subjects, rules, &transition)
+        }
     }
 
     @inlinable @inline(always)
     static func release(
-        _ segment: HoldSegment, _ subjects: inout Subjects, _ rules: LimitRules,
-        _ transition: inout Transition
+        _ segment: inout HoldSegment, _ subjects: inout Subjects,
+        _ rules: LimitRules, _ transition: inout Transition
     ) {
-        let open = subjects.tenant.openCounters(of: segment, rules)
-        for resource in segment.amounts.resources {
-            for counter in BitIndexes(open & rules.counters(of: resource)) {
-                transition.held.add(counter, -segment.amounts[resource])
-            }
+        for counter in BitIndexes(subjects.tenant.openCounters(of: &segment, rules)) {
+            transition.held.add(counter, 0 &- segment.amounts[rules.resource(of: counter)])
         }
-        if let resource = subjects.profileResource(segment.amounts, rules),
+        if let resource = subjects.profileResource(segment.amounts.present, rules),
             segment.dayStart == subjects.profile.dayStart
         {
             transition.profileHeld -= segment.amounts[resource]
@@ -170,11 +170,11 @@ extension Decide {
         var left = charge
         // A hold that was released is in no window any more.
         for index in 0..<(phase == .expiredReleased ? 0 : hold.segmentCount) {
-            let segment = hold[index]
-            let open = subjects.tenant.openCounters(of: segment, rules)
+            var segment = hold[index]
+            let open = subjects.tenant.openCounters(of: &segment, rules)
             let dayOpen = subjects.hasProfile && segment.dayStart == subjects.profile.dayStart
             var late = ClosedCharges.Charge(
-                cycleStart: segment.cycleStart, dayStart: segment.dayStart, amounts: Amounts(),
+                cycleStart: segment.starts.cycle, dayStart: segment.dayStart, amounts: Amounts(),
                 profileSpend: 0)
             for resource in segment.amounts.resources {
                 let held = segment.amounts[resource]

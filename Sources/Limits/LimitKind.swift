@@ -1,10 +1,11 @@
-/// The limits that exist. Raw values are the proto's numbers; `index` is the row in `LimitKind.catalogue`.
+/// The limits that exist. Raw values are the proto's numbers.
 @nonexhaustive public enum LimitKind: UInt8, Sendable, CaseIterable {
     case profileDailySpend = 1
     case tenantMonthlySpend = 2
     case tenantExtensions = 3
     case tenantDIDs = 4
     case tenantMonthlyMinutes = 5
+    case voiceProfileDailySpend = 8
 
     /// The number less one: the bit in a `LimitSet`.
     @inlinable @inline(always) public var index: Int { Int(rawValue) - 1 }

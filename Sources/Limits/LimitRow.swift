@@ -1,17 +1,6 @@
 /// Whose usage a limit bounds.
-@frozen public enum LimitSubject: Sendable, CaseIterable { case messagingProfile, tenant }
-
-/// What a profile is for. It has one limit.
-@frozen public enum ProfileKind: UInt8, Sendable, CaseIterable {
-    case messaging = 0
-
-    @inlinable @inline(always) public var index: Int { Int(rawValue) }
-
-    public var subject: LimitSubject {
-        switch self {
-        case .messaging: .messagingProfile
-        }
-    }
+@frozen public enum LimitSubject: Sendable, CaseIterable {
+    case messagingProfile, voiceProfile, tenant
 }
 
 /// When a limit's total starts anew.
@@ -105,6 +94,7 @@ extension LimitSubject {
     fileprivate var prefix: String {
         switch self {
         case .messagingProfile: "profile_"
+        case .voiceProfile: "voice_profile_"
         case .tenant: "tenant_"
         }
     }
@@ -113,6 +103,7 @@ extension LimitSubject {
     public var title: String {
         switch self {
         case .messagingProfile: "Messaging profile"
+        case .voiceProfile: "Outbound voice profile"
         case .tenant: "Tenant"
         }
     }
@@ -124,21 +115,22 @@ extension LimitSubject {
     public var usage: String {
         switch self {
         case .messagingProfile: "Messages"
+        case .voiceProfile: "Calls"
         case .tenant: "Requests"
         }
     }
 
     /// Its limits, in the order of the catalogue.
-    public var limits: [LimitRow] {
+    public var limits: [LimitRow] { Self.limitsOf[self] ?? [] }
+
+    private static let limitsOf = Dictionary(grouping: LimitKind.catalogue, by: \.subject)
+
+    /// The kind of profile that it is; nil: none.
+    public var profileKind: ProfileKind? {
         switch self {
-        case .messagingProfile: Self.limitsOfProfiles
-        case .tenant: Self.limitsOfTenants
+        case .messagingProfile: .messaging
+        case .voiceProfile: .voice
+        case .tenant: nil
         }
     }
-
-    private static let limitsOfProfiles = LimitKind.catalogue.filter { $0.subject != .tenant }
-    private static let limitsOfTenants = LimitKind.catalogue.filter { $0.subject == .tenant }
-
-    /// A messaging profile's only limit.
-    public static let profileLimit = limitsOfProfiles[0]
 }

@@ -23,6 +23,8 @@
     public let heldOnlyCounters: UInt8
     /// By `Resource.index`, a byte each: the counters that the resource counts in.
     @usableFromInline let countersByResource: UInt64
+    /// Counters that their resources are reported by, in the order of the resources.
+    public let mainCounters: UInt8
     /// By counter, a byte each: `Resource.index`, `LimitKind.index`.
     @usableFromInline let resourcesByCounter: UInt64
     @usableFromInline let kindsByCounter: UInt64
@@ -60,6 +62,14 @@
             Resource.allCases.map { resource in Int(mask { $0.resource == resource }) })
         resourcesByCounter = bytes(own.map(\.resource.index))
         kindsByCounter = bytes(own.map(\.kind.index))
+        var main: UInt8 = 0
+        for resource in Resource.allCases {
+            let first: UInt8 = mask { $0.resource == resource }
+            let bit = first & ~(first &- 1)
+            precondition(bit > main, "main counters are in the order of the resources")
+            main |= bit
+        }
+        mainCounters = main
         var limits = InlineArray<6, LimitSet>(repeating: [])
         for row in own { limits[row.resource.index].insert(row.kind) }
         for resource in Resource.allCases {
@@ -103,6 +113,24 @@
                     &>> UInt64(truncatingIfNeeded: 8 &* counter) & 0xff))
     }
 
+    /// The limit that a counter is of, as a set.
+    @inlinable @inline(always) public func limit(ofCounter counter: Int) -> LimitSet {
+        LimitSet(
+            rawValue: 1
+                &<< UInt16(
+                    truncatingIfNeeded: kindsByCounter
+                        &>> UInt64(truncatingIfNeeded: 8 &* counter) & 0xf))
+    }
+
+    /// The limit of a profile, as a set.
+    @inlinable @inline(always) public func limits(of profile: ProfileKind) -> LimitSet {
+        LimitSet(
+            rawValue: 1
+                &<< UInt16(
+                    truncatingIfNeeded: limitsByProfile
+                        &>> UInt32(truncatingIfNeeded: 8 &* profile.index) & 0xf))
+    }
+
     /// The tenant's limits on a resource, by `Resource.index`.
     @inlinable @inline(always) public func limits(of resource: Int) -> LimitSet {
         limitsByResource[resource]
@@ -116,7 +144,7 @@
     /// The limits that counters are of.
     @inlinable @inline(always) public func limits(ofCounters counters: UInt8) -> LimitSet {
         var limits: LimitSet = []
-        for counter in BitIndexes(counters) { limits.insert(kind(of: counter)) }
+        for counter in BitIndexes(counters) { limits.formUnion(limit(ofCounter: counter)) }
         return limits
     }
 

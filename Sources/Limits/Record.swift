@@ -38,7 +38,8 @@
         /// A start went on at an earlier time: a window that had not begun, and what counts in it, was moved to the one
         /// that holds the time. `openedCycleStart` and `openedDay` say where to; nothing begins anew.
         case windowsMoved = 30
-        /// The same of the windows that a reservation is in. The text is two little-endian words: cycle and day.
+        /// The same of the windows that a reservation is in. The text is little-endian words: the number of its segments,
+        /// then of each the cycle, the tenant's day and the profile's day.
         case holdMoved = 31
         /// An operator set counts to what they are; recorded as the difference.
         case countsReconciled = 32

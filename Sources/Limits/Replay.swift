@@ -31,7 +31,7 @@ extension Decide.Subjects {
             if record.opensWindow { atWindowEnd(self) }
             openWindows(record, rules)
         }
-        guard transition.fits(self) else { return "its totals leave their range" }
+        guard transition.fits(self) else { return "its totals are out of range" }
         switch record.kind {
         case .tenantCreated, .tenantChanged, .tenantClosed, .tenantSuspended, .tenantReinstated,
             .profileCreated, .profileChanged, .profileClosed:
@@ -81,7 +81,7 @@ extension Decide.Subjects {
         switch (kind, policy) {
         case (.tenantChanged, .tenant(let policy)): tenant.apply(policy, rules)
         case (.profileCreated, .profile(let policy)), (.profileChanged, .profile(let policy)):
-            guard hasProfile else { return "a profile's settings without a profile" }
+            guard hasProfile else { return "profile settings without a profile" }
             profile.apply(policy)
         case (.tenantClosed, _):
             tenant.status = .closed

@@ -46,8 +46,13 @@ public struct ResourceRow: Sendable {
 }
 
 extension Resource {
+    /// How many there are: one for each row.
+    @inlinable @inline(always) public static var count: Int { rowCount(rows) }
+
     /// One row per resource, in the order of `index`.
-    public static let catalogue: [ResourceRow] = [
+    public static let catalogue: [ResourceRow] = list(rows)
+
+    @usableFromInline static let rows: InlineArray<_, ResourceRow> = [
         ResourceRow(
             resource: .spend, name: "spend", column: "spend", unit: .amount,
             nature: .accumulating, singular: "spend", plural: "spend", occasion: "charge",

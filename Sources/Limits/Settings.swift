@@ -90,9 +90,10 @@ extension TenantSettings {
     }
 }
 
-/// A messaging profile as configured. It belongs to one tenant for ever.
+/// A profile as configured. It belongs to one tenant, and is of one kind, for ever.
 public struct ProfileSettings: Sendable, Equatable {
     public var id: String
+    public var kind: ProfileKind
     public var tenantID: String
     public var name: String
     public var dailySpendLimitEnabled: Bool
@@ -107,10 +108,11 @@ public struct ProfileSettings: Sendable, Equatable {
     public var revision = Revision()
 
     public init(
-        id: String, tenantID: String, name: String = "", dailySpendLimitEnabled: Bool = false,
-        dailySpendLimitNanos: Int64? = nil
+        id: String, kind: ProfileKind = .messaging, tenantID: String, name: String = "",
+        dailySpendLimitEnabled: Bool = false, dailySpendLimitNanos: Int64? = nil
     ) {
         self.id = id
+        self.kind = kind
         self.tenantID = tenantID
         self.name = name
         self.dailySpendLimitEnabled = dailySpendLimitEnabled

@@ -21,11 +21,13 @@ public struct TenantPolicy: Sendable {
 
 /// A profile's settings as its state keeps them.
 public struct ProfilePolicy: Sendable {
+    public var kind: ProfileKind
     public var enabled: Bool
     /// Nano-USD; nil: none.
     public var dailySpendNanos: Int64?
 
-    public init(enabled: Bool, dailySpendNanos: Int64?) {
+    public init(kind: ProfileKind = .messaging, enabled: Bool, dailySpendNanos: Int64?) {
+        self.kind = kind
         self.enabled = enabled
         self.dailySpendNanos = dailySpendNanos
     }
@@ -73,6 +75,7 @@ extension TenantState {
 extension ProfileState {
     /// Takes settings over. A cap that changes re-arms its alerts.
     public mutating func apply(_ policy: ProfilePolicy) {
+        kind = policy.kind
         let newCap = policy.dailySpendNanos ?? -1
         if cap != newCap {
             cap = newCap

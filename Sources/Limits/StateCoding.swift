@@ -36,7 +36,7 @@ extension TenantState {
         return count <= available ? count : nil
     }
 
-    /// Reads a state. nil: the words are too few, or of a limit that this release does not know.
+    /// Reads a state. nil: the words are too few, of a window that cannot be, or of a limit that this release does not know.
     ///
     /// - Parameters:
     ///   - available: words that there are.
@@ -45,6 +45,7 @@ extension TenantState {
         guard let count = Self.wordCount(available, word), word(0) != 0 else { return nil }
         self.init()
         func signed(_ index: Int) -> Int64 { Int64(bitPattern: word(index)) }
+        guard WindowStarts.hold(signed(3)), WindowStarts.hold(signed(5)) else { return nil }
         version = word(0)
         flags = word(1)
         schedule = 0

@@ -6,11 +6,11 @@ public struct TableCapacity: Sendable {
     public var profiles: Int
     /// Reservations that are open or remembered, at most 2^32 - 2; 128 bytes each.
     public var reservations: Int
-    /// Reservations that were extended or committed with other amounts than held, at most 2^22 - 1; 256 bytes each.
+    /// Reservations that were extended or committed with other amounts than held, at most 2^22 - 1; 320 bytes each.
     public var bodies: Int
     /// Idempotency keys that are remembered, 96 bytes each.
     public var keys: Int
-    /// Lanes, each used by one thread at a time; at most 65 535.
+    /// Lanes, each used by one thread at a time; at most 255.
     public var lanes: Int
     /// Milliseconds for which keys and settled reservations are remembered.
     public var retention: Int64

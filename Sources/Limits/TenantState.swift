@@ -8,11 +8,10 @@
     public var held: InlineArray<8, Int64>
     /// -1: no limit.
     public var caps: InlineArray<8, Int64>
-    /// Present billing cycle, Unix milliseconds, `cycleStart ..< cycleEnd`.
-    public var cycleStart: Int64
+    /// Where the present billing cycle and the present day in the tenant's zone begin.
+    public var starts: WindowStarts
+    /// Where they end, Unix milliseconds.
     public var cycleEnd: Int64
-    /// Present day in the tenant's zone, Unix milliseconds, `dayStart ..< dayEnd`.
-    public var dayStart: Int64
     public var dayEnd: Int64
     /// Alerts that were raised in their window and setting: they are not raised again.
     public var raised: EventSet
@@ -36,13 +35,22 @@
         committed = InlineArray(repeating: 0)
         held = InlineArray(repeating: 0)
         caps = InlineArray(repeating: -1)
-        cycleStart = 0
+        starts = WindowStarts()
         cycleEnd = 0
-        dayStart = 0
         dayEnd = 0
         raised = []
         flags = UInt64(TenantStatus.active.rawValue) | 80 << 8
         percentEpoch = 0
+    }
+
+    /// Unix milliseconds.
+    public var cycleStart: Int64 {
+        @inlinable get { starts.cycle }
+        @inlinable set { starts.cycle = newValue }
+    }
+    public var dayStart: Int64 {
+        @inlinable get { starts.day }
+        @inlinable set { starts.day = newValue }
     }
 
     public var status: TenantStatus {
@@ -115,7 +123,9 @@
         @inlinable @inline(always) get { flags & ~(0x7fff << 36) }
     }
     /// Whether a counter's limit refuses (semantics §4, the table and `on_limit`).
-    @inlinable @inline(always) public func blocks(_ counter: Int, _ rules: LimitRules) -> Bool {
+    @inlinable @inline(always) public func blocks(_ counter: Int, _ rules: LimitRules)
+        -> Bool
+    {
         switch onLimit {
         case .auto: autoSuspend || !rules.blocksOnlyWithAutoSuspend.hasBit(counter)
         case .block: true
@@ -176,12 +186,16 @@
         return state
     }
 
-    /// Counters whose window, of those that a segment was held in, is open: what settles changes them.
+    /// Counters whose window, of those that a segment was held in, is open: what settles changes them. (`inout` only so that
+    /// the segment is not copied.)
     @inlinable @inline(always)
-    public func openCounters(of segment: HoldSegment, _ rules: LimitRules) -> UInt8 {
+    public func openCounters(
+        of segment: inout HoldSegment, _ rules: LimitRules
+    ) -> UInt8 {
         var open = rules.standing
-        if segment.cycleStart == cycleStart { open |= rules.cyclic }
-        if segment.tenantDay == dayStart { open |= rules.daily }
+        let apart = segment.starts.word ^ starts.word
+        if apart & 0xffff_ffff == 0 { open |= rules.cyclic }
+        if apart &>> 32 == 0 { open |= rules.daily }
         return open & segment.counters
     }
 }
@@ -277,36 +291,72 @@
     }
 }
 
+/// Where a tenant's windows begin. They begin with a second: one word is enough, as long as Unix seconds have 32 bits.
+@frozen public struct WindowStarts: Sendable, Equatable {
+    /// Unix seconds: cycle, day << 32.
+    public var word: UInt64
+
+    @inlinable @inline(always) public init(word: UInt64 = 0) { self.word = word }
+
+    @inlinable public init(cycle: Int64, day: Int64) {
+        self.init()
+        self.cycle = cycle
+        self.day = day
+    }
+
+    /// The billing cycle, Unix milliseconds.
+    public var cycle: Int64 {
+        @inlinable get { Int64(word & 0xffff_ffff) &* 1_000 }
+        @inlinable set {
+            word = word & ~0xffff_ffff | Self.seconds(newValue)
+        }
+    }
+    /// The day in the tenant's zone, Unix milliseconds.
+    public var day: Int64 {
+        @inlinable get { Int64(word &>> 32) &* 1_000 }
+        @inlinable set {
+            word = word & 0xffff_ffff | Self.seconds(newValue) &<< 32
+        }
+    }
+
+    /// Whether a window may begin at an instant, Unix milliseconds: what comes from a disk must be asked.
+    public static func hold(_ instant: Int64) -> Bool {
+        instant >= 0 && instant % 1_000 == 0 && instant / 1_000 <= Int64(UInt32.max)
+    }
+
+    @usableFromInline static func seconds(_ instant: Int64) -> UInt64 {
+        precondition(hold(instant), "a window begins with a second between 1970 and 2106")
+        return UInt64(instant / 1_000)
+    }
+}
+
 /// What a reservation holds in one set of windows: Extend may add room after a rollover.
 @frozen public struct HoldSegment: Sendable, Equatable {
     public var amounts: Amounts
     /// The tenant's counters that it is held in: limits that were added since do not know of it.
     public var counters: UInt8
-    /// Where the windows begin, Unix milliseconds: the profile's UTC day (0: no profile), the tenant's cycle and day.
+    /// Where the profile's UTC day begins, Unix milliseconds; 0: no profile.
     public var dayStart: Int64
-    public var cycleStart: Int64
-    public var tenantDay: Int64
+    /// Where the tenant's windows begin.
+    public var starts: WindowStarts
 
     @inlinable @inline(always) public init(
-        amounts: Amounts, counters: UInt8 = .max, dayStart: Int64, cycleStart: Int64,
-        tenantDay: Int64
+        amounts: Amounts, counters: UInt8 = .max, dayStart: Int64, starts: WindowStarts
     ) {
         self.amounts = amounts
         self.counters = counters
         self.dayStart = dayStart
-        self.cycleStart = cycleStart
-        self.tenantDay = tenantDay
+        self.starts = starts
     }
 
     /// Whether both are held in the same windows.
     @inlinable public func hasWindows(of other: HoldSegment) -> Bool {
-        dayStart == other.dayStart && cycleStart == other.cycleStart
-            && tenantDay == other.tenantDay
+        dayStart == other.dayStart && starts == other.starts
     }
 
     /// Nothing.
     @inlinable public static var none: HoldSegment {
-        HoldSegment(amounts: Amounts(), counters: 0, dayStart: 0, cycleStart: 0, tenantDay: 0)
+        HoldSegment(amounts: Amounts(), counters: 0, dayStart: 0, starts: WindowStarts())
     }
 }
 

@@ -14,8 +14,6 @@
     /// Seconds of calls, inbound and outbound together.
     case callSeconds = 4
 
-    /// How many there are.
-    @inlinable @inline(always) public static var count: Int { 4 }
     /// All of `index`.
     @inlinable @inline(always) public static var indices: Range<Int> { 0..<count }
 
@@ -49,7 +47,7 @@
     case partial = 4
 }
 
-/// What happens to a hold that is neither committed nor released in time.
+/// What happens to the hold when it expires.
 @nonexhaustive public enum ExpiryPolicy: UInt8, Sendable, CaseIterable {
     case release = 1
     case commit = 2

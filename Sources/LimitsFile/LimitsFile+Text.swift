@@ -37,15 +37,24 @@ extension LimitsFile {
                 text += Self.line(field, indent: 4)
             }
             guard let own = profiles[Identifier(tenant.id)] else { continue }
-            text += "    messaging_profiles:\n"
-            for profile in own {
-                text += "      - id: \(YAMLText.scalar(profile.id))\n"
-                let plain = ProfileSettings(
-                    id: profile.id, tenantID: tenant.id, name: profile.id)
-                for (field, absent) in zip(profile.fields, plain.fields)
-                where field.name == LimitSubject.profileLimit.cap.name || field != absent {
-                    text += Self.line(field, indent: 8)
-                }
+            for kind in ProfileKind.allCases {
+                text += Self.section(of: own.filter { $0.kind == kind }, kind)
+            }
+        }
+        return text
+    }
+
+    /// A tenant's profiles of a kind; empty if there are none.
+    private static func section(of profiles: [ProfileSettings], _ kind: ProfileKind) -> String {
+        if profiles.isEmpty { return "" }
+        var text = "    \(kind.collection):\n"
+        for profile in profiles {
+            text += "      - id: \(YAMLText.scalar(profile.id))\n"
+            let plain = ProfileSettings(
+                id: profile.id, kind: kind, tenantID: profile.tenantID, name: profile.id)
+            for (field, absent) in zip(profile.fields, plain.fields)
+            where field.name == kind.limit.cap.name || field != absent {
+                text += line(field, indent: 8)
             }
         }
         return text

@@ -21,9 +21,8 @@ struct LimitsFileParser {
         ["preset"] + CapSetting.all.map(\.name) + ["alert_threshold", "auto_suspend"]
     private static let tenantKeys =
         ["id", "name"] + fieldKeys
-        + ["on_limit", "billing_cycle_day", "time_zone", "disclose_limits", "messaging_profiles"]
-    private static let profileCap = LimitSubject.profileLimit.cap
-    private static let profileKeys = ["id", "name", profileCap.name, profileCap.toggleName]
+        + ["on_limit", "billing_cycle_day", "time_zone", "disclose_limits"]
+        + ProfileKind.allCases.map(\.collection)
     private static let presets: [(name: String, limits: TenantLimits)] = [
         ("new-tenant", .newTenant), ("unlimited", TenantLimits()),
     ]
@@ -66,20 +65,25 @@ struct LimitsFileParser {
             tenant.disclosesLimits = discloses
         }
         tenants.append(tenant)
-        for node in list(fields["messaging_profiles"], "messaging_profiles") {
-            parseProfile(node, tenantID: id)
+        for kind in ProfileKind.allCases {
+            for node in list(fields[kind.collection], kind.collection) {
+                parseProfile(node, kind, tenantID: id)
+            }
         }
     }
 
-    private mutating func parseProfile(_ node: Node, tenantID: String) {
-        guard let fields = fields(of: node, "A messaging profile", keys: Self.profileKeys)
+    private mutating func parseProfile(_ node: Node, _ kind: ProfileKind, tenantID: String) {
+        let (limit, toggle) = (kind.limit.cap.name, kind.limit.cap.toggleName)
+        let noun = kind.nounWithArticle
+        let what = noun.prefix(1).uppercased() + noun.dropFirst()
+        guard let fields = fields(of: node, what, keys: ["id", "name", limit, toggle])
         else { return }
-        let id = identifier(fields["id"], of: node, "A messaging profile", seen: \.lineOfProfile)
+        // Ids are common to all kinds.
+        let id = identifier(fields["id"], of: node, what, seen: \.lineOfProfile)
         var profile = ProfileSettings(
-            id: id, tenantID: tenantID,
+            id: id, kind: kind, tenantID: tenantID,
             // The REST API wants every profile to have a name.
             name: fields["name"] == nil ? id : name(fields["name"]))
-        let (limit, toggle) = (Self.profileCap.name, Self.profileCap.toggleName)
         if let node = fields[limit] { profile.dailySpendLimitNanos = money(node, limit) }
         let isEnabled = flag(fields[toggle], toggle)
         profile.dailySpendLimitEnabled = isEnabled ?? false
@@ -134,7 +138,7 @@ extension LimitsFileParser {
         do {
             return try Money.parse(text)
         } catch {
-            note(node, "\"\(key)\" is wrong. \(error.sentence)")
+            note(node, "\"\(key)\" is invalid. \(error.sentence)")
             return nil
         }
     }
@@ -171,7 +175,7 @@ extension LimitsFileParser {
     private mutating func text(_ node: Node?, _ key: String) -> String {
         guard let node else { return "" }
         guard let text = node.scalar?.string, isNull(node) == false else {
-            note(node, "\"\(key)\" must be a text")
+            note(node, "\"\(key)\" must be a string")
             return ""
         }
         return text
@@ -186,7 +190,7 @@ extension LimitsFileParser {
                     $0.properties.generalCategory == .control
                 })
         {
-            note(node, "\"name\" must be a text of at most 256 bytes without control characters")
+            note(node, "\"name\" must be a string of at most 256 bytes without control characters")
         }
         return name
     }
@@ -213,7 +217,7 @@ extension LimitsFileParser {
             return ""
         }
         guard let id = node.scalar?.string, isNull(node) == false else {
-            note(node, "\"id\" must be a text of 1 to \(Identifier.longest) bytes")
+            note(node, "\"id\" must be a string of 1 to \(Identifier.longest) bytes")
             return ""
         }
         if let fault = Identifier.fault(of: id) {
@@ -222,7 +226,7 @@ extension LimitsFileParser {
         }
         let line = node.mark?.line ?? 0
         if let line = self[keyPath: seen].updateValue(line, forKey: Identifier(id)) {
-            note(node, "\(what) with the id \"\(id)\" stands already in line \(line)")
+            note(node, "\(what) with the id \"\(id)\" is already defined on line \(line)")
         }
         return id
     }
@@ -258,7 +262,7 @@ extension LimitsFileParser {
                 let name = key.scalar?.string ?? "this"
                 note(
                     key,
-                    "\(what) has no key \"\(name)\"; the keys are \(keys.joined(separator: ", "))")
+                    "\(what) has no key \"\(name)\"; valid keys: \(keys.joined(separator: ", "))")
             }
         }
         return fields

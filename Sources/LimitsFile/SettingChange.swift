@@ -5,7 +5,7 @@ package struct SettingChange: Sendable, Equatable {
     package enum Subject: Sendable, Equatable {
         case defaults
         case tenant(id: String)
-        case profile(id: String, tenantID: String)
+        case profile(id: String, kind: ProfileKind, tenantID: String)
     }
 
     /// Before and after of one field.
@@ -48,7 +48,8 @@ package struct SettingChange: Sendable, Equatable {
     /// - Parameter present: what the service has, of the same tenant; nil: no such profile.
     package init?(profile wanted: ProfileSettings, present: ProfileSettings?) {
         self.init(
-            .profile(id: wanted.id, tenantID: wanted.tenantID), wanted.fields, present?.fields)
+            .profile(id: wanted.id, kind: wanted.kind, tenantID: wanted.tenantID), wanted.fields,
+            present?.fields)
     }
 
     /// The deletion of what the file does not name.
@@ -99,8 +100,8 @@ extension SettingChange.Subject: CustomStringConvertible {
         switch self {
         case .defaults: "tenant defaults"
         case .tenant(let id): "tenant \(YAMLText.scalar(id))"
-        case .profile(let id, let tenantID):
-            "messaging profile \(YAMLText.scalar(id)) of tenant \(YAMLText.scalar(tenantID))"
+        case .profile(let id, let kind, let tenantID):
+            "\(kind.noun) \(YAMLText.scalar(id)) of tenant \(YAMLText.scalar(tenantID))"
         }
     }
 }

@@ -74,7 +74,7 @@ extension TenantSettings {
 extension ProfileSettings {
     /// Everything that the limits file says of it but the ids.
     package var fields: [SettingField] {
-        let cap = LimitSubject.profileLimit.cap
+        let cap = kind.limit.cap
         return [
             SettingField("name", .text(name)),
             SettingField(cap.name, dailySpendLimitNanos.map { .amount($0) } ?? .none),

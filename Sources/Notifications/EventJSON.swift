@@ -1,6 +1,7 @@
 package import Events
 import Foundation
 import Limits
+import Notation
 
 /// The body of a webhook, member by member in the vendor's order: compact, slashes not escaped, text in UTF-8, so that
 /// whoever parses and writes it again gets the signed bytes.
@@ -22,18 +23,14 @@ package enum EventJSON {
         object([
             ("event_type", string(event.kind.rawValue)),
             ("id", string(event.id)),
-            ("occurred_at", string(instant(event.occurredAt).dropLast() + "+00:00")),
+            ("occurred_at", string(Instant.text(event.occurredAt).dropLast() + "+00:00")),
             ("payload", payload(event)),
             ("record_type", string("event")),
         ])
     }
 
     private static func payload(_ event: Event) -> String {
-        switch event.kind {
-        case .profileLimitReached, .profileThresholdReached: profilePayload(event)
-        case .tenantThresholdReached, .tenantLimitReached, .tenantSuspended, .tenantReinstated:
-            tenantPayload(event)
-        }
+        event.kind.subject == .tenant ? tenantPayload(event) : profilePayload(event)
     }
 
     private static func profilePayload(_ event: Event) -> String {
@@ -42,7 +39,7 @@ package enum EventJSON {
             ("current_cost", string(Money.format(event.limit?.committed ?? 0))),
             ("profile_id", string(event.profileID)),
         ]
-        if event.kind == .profileThresholdReached, let limit = event.limit {
+        if event.kind.isThreshold, let limit = event.limit {
             members.append(("alert_threshold", "\(limit.percent)"))
             // The other event's body is the vendor's, member by member: there a header says it.
             if let occasion = event.occasion {
@@ -67,8 +64,8 @@ package enum EventJSON {
             members.append(("asked", amount(limit.asked, resource)))
             members.append(("alert_threshold", "\(limit.percent)"))
             if limit.resetsAt != 0 {
-                members.append(("window_start", string(instant(limit.windowStart))))
-                members.append(("resets_at", string(instant(limit.resetsAt))))
+                members.append(("window_start", string(Instant.text(limit.windowStart))))
+                members.append(("resets_at", string(Instant.text(limit.resetsAt))))
             }
             if let occasion = event.occasion {
                 members.append(("occasion", string(occasion.rawValue)))
@@ -80,13 +77,6 @@ package enum EventJSON {
 
     private static func amount(_ value: Int64, _ resource: Resource?) -> String {
         resource?.unit == .amount ? string(Money.format(value)) : "\(value)"
-    }
-
-    /// RFC 3339 with milliseconds, "2026-11-21T10:00:00.000Z".
-    static func instant(_ milliseconds: Int64) -> String {
-        let (seconds, rest) = milliseconds.quotientAndRemainder(dividingBy: 1_000)
-        let whole = Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
-        return whole.dropLast() + ".\(String(1_000 + rest).dropFirst())Z"
     }
 
     private static func object(_ members: [(String, String)]) -> String {

@@ -1,6 +1,7 @@
 import Events
 import Foundation
 import Limits
+import Notation
 
 /// Amounts, times and names as people read them.
 enum Texts {
@@ -107,14 +108,19 @@ enum Texts {
         case .tenantReinstated: "Tenant reinstated"
         case .profileThresholdReached: "Profile: alert threshold reached"
         case .profileLimitReached: "Profile: daily limit reached"
+        case .voiceProfileThresholdReached: "Voice profile: alert threshold reached"
+        case .voiceProfileLimitReached: "Voice profile: daily limit reached"
         }
     }
 
     /// The class of a chip.
     static func tone(_ kind: Event.Kind) -> String {
         switch kind {
-        case .tenantThresholdReached, .profileThresholdReached: "near"
-        case .tenantLimitReached, .profileLimitReached, .tenantSuspended: "over"
+        case .tenantThresholdReached, .profileThresholdReached, .voiceProfileThresholdReached:
+            "near"
+        case .tenantLimitReached, .profileLimitReached, .voiceProfileLimitReached,
+            .tenantSuspended:
+            "over"
         case .tenantReinstated: "good"
         }
     }
@@ -143,12 +149,8 @@ enum Texts {
 
     // MARK: Times
 
-    private static let style = Date.ISO8601FormatStyle(timeZone: .gmt)
-
     /// RFC 3339, to the second.
-    static func iso(_ milliseconds: Int64) -> String {
-        date(milliseconds).formatted(style)
-    }
+    static func iso(_ milliseconds: Int64) -> String { Instant.wholeSeconds(milliseconds) }
 
     /// "2026-11-21 10:00:00", UTC.
     static func time(_ milliseconds: Int64) -> String {
@@ -157,19 +159,10 @@ enum Texts {
     }
 
     /// "2026-11-21", UTC.
-    static func day(_ milliseconds: Int64) -> String { String(iso(milliseconds).prefix(10)) }
-
-    private static func date(_ milliseconds: Int64) -> Date {
-        Date(timeIntervalSince1970: Double(milliseconds / 1_000))
-    }
+    static func day(_ milliseconds: Int64) -> String { Instant.day(milliseconds) }
 
     /// The first Unix millisecond of a UTC day like "2026-11-21"; nil: it is none.
-    static func day(_ text: String) -> Int64? {
-        guard text.utf8.count == 10, let date = try? style.parse(text + "T00:00:00Z"),
-            iso(Int64(date.timeIntervalSince1970) * 1_000).hasPrefix(text)
-        else { return nil }
-        return Int64(date.timeIntervalSince1970) * 1_000
-    }
+    static func day(_ text: String) -> Int64? { Instant.parseDay(text) }
 
     /// "3 min 20 s"
     static func age(_ milliseconds: Int64) -> String {
@@ -184,24 +177,15 @@ enum Texts {
 
 /// Paths of pages.
 enum Links {
-    private static let unreserved = CharacterSet(
-        charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
-
-    static func escaped(_ text: String) -> String {
-        // A dot alone or two would be taken for a step in the path.
-        if !text.isEmpty, text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") }) {
-            return text.utf8.map { _ in "%2E" }.joined()
-        }
-        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
-    }
-
     static func tenant(_ id: String, _ rest: String = "") -> String {
-        "/tenants/\(escaped(id))\(rest)"
+        "/tenants/\(PercentEncoding.segment(id))\(rest)"
     }
 
     /// A path with those of the parameters that are not empty.
     static func path(_ path: String, _ query: [(String, String)], fragment: String = "") -> String {
-        let parts = query.filter { !$0.1.isEmpty }.map { "\(escaped($0.0))=\(escaped($0.1))" }
+        let parts = query.filter { !$0.1.isEmpty }.map { name, value in
+            "\(PercentEncoding.component(name))=\(PercentEncoding.component(value))"
+        }
         return path + (parts.isEmpty ? "" : "?" + parts.joined(separator: "&")) + fragment
     }
 }

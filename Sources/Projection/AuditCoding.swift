@@ -12,6 +12,8 @@ enum AuditCoding {
         case .tenantLimitReached: 0x1e << 5 | 0x1e << 17 | 0x1e << 22
         case .tenantSuspended: 1 << 10
         case .tenantReinstated: 1 << 11
+        case .voiceProfileThresholdReached: 1 << 27
+        case .voiceProfileLimitReached: 1 << 28
         }
     }
 

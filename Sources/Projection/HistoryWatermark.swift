@@ -30,7 +30,7 @@ struct HistoryWatermark: Equatable {
             (try hasTable(db) ? read(db) : nil)
             ?? HistoryWatermark(journal: journal.id, history: beginning, deliveries: beginning)
         guard told.journal == journal.id, known.map({ $0.journal == journal.id }) ?? true else {
-            throw ProjectionError(.otherJournal, "the file is another journal's")
+            throw ProjectionError(.otherJournal, "the file belongs to another journal")
         }
         if let known, known.position.place >= told.history {
             told.records = max(

@@ -13,7 +13,7 @@ extension JournalIngester {
             let found = try ProjectionWriter.position(db)
             let told = try HistoryWatermark.read(db)
             guard found?.journal ?? feed.id == feed.id, told?.journal ?? feed.id == feed.id else {
-                throw ProjectionError(.otherJournal, "the file is another journal's")
+                throw ProjectionError(.otherJournal, "the file belongs to another journal")
             }
             return found
         }
@@ -31,7 +31,8 @@ extension JournalIngester {
             guard position.place <= feed.durableEnd,
                 try feed.disk.segmentNumbers().contains(position.place.segment)
             else {
-                throw ProjectionError(.unusable, "the journal does not go on where the file ends")
+                throw ProjectionError(
+                    .unusable, "the journal does not continue where the file ends")
             }
         } else if try feed.disk.segmentNumbers().first == 1 {
             position = .start(ofSegment: 1)
@@ -80,8 +81,8 @@ extension JournalIngester {
         }
         throw JournalError(
             .damaged, file: JournalFiles.checkpoint(segments.first ?? 1),
-            reason: "no checkpoint is whole from which the projection could begin",
-            remedy: "stop the service, and see `tollgate journal verify`")
+            reason: "no intact checkpoint to start the projection from",
+            remedy: "stop the service, and run `tollgate journal verify`")
     }
 
     /// Whether a checkpoint can be read to its end; a stop ends the look.

@@ -87,7 +87,7 @@ final class JournalIngester {
         do {
             isSending = try pool.read(Self.isSending)
         } catch let error where Self.isOfTheFile(error) {
-            (pool, notice) = try file.replace(journal, "\(error)")
+            (pool, notice) = try file.replace(journal, ProjectionError.reason(of: error))
             notice.map(configuration.notice)
             isSending = try pool.read(Self.isSending)
         }
@@ -97,7 +97,8 @@ final class JournalIngester {
     /// What is due may be sent, as a file says.
     private static func isSending(_ db: Database) throws -> Bool {
         guard let told = try HistoryWatermark.read(db) else { return true }
-        return try ProjectionWriter.position(db).map { $0.position.place >= told.deliveries } ?? false
+        return try ProjectionWriter.position(db).map { $0.position.place >= told.deliveries }
+            ?? false
     }
 
     /// What the file holds is to blame, rather than the disk or the moment: another file is no worse off.
@@ -153,15 +154,18 @@ final class JournalIngester {
         var notice: String?
         switch remedy {
         case .patience: break
-        case .newFile: (pool, notice) = try file.replace(journal, "\(error)", goOn)
+        case .newFile:
+            (pool, notice) = try file.replace(journal, ProjectionError.reason(of: error), goOn)
         case .otherFile:
-            (pool, notice) = try file.putAside(journal, "other-journal", "\(error)")
+            (pool, notice) = try file.putAside(
+                journal, "other-journal", ProjectionError.reason(of: error))
         case .newState, .newBeginning:
             do {
                 try file.makeStateAnew(pool, journal)
-                notice = "lists are made anew, and what happened before is kept: \(error)"
+                notice =
+                    "lists are rebuilt, the history is kept: \(ProjectionError.reason(of: error))"
             } catch let damage where Self.isOfTheFile(damage) {
-                (pool, notice) = try file.replace(journal, "\(damage)", goOn)
+                (pool, notice) = try file.replace(journal, ProjectionError.reason(of: damage), goOn)
             }
         }
         notice.map(configuration.notice)
@@ -278,7 +282,8 @@ final class JournalIngester {
 
     /// Takes more records up. False: the slice ends here.
     private func takeUp(
-        _ follower: JournalFollower, before end: JournalPlace, _ writer: ProjectionWriter, _ db: Database,
+        _ follower: JournalFollower, before end: JournalPlace, _ writer: ProjectionWriter,
+        _ db: Database,
         now: Int64, _ budget: inout Budget
     ) throws -> Bool {
         if frame == nil {

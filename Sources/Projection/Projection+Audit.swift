@@ -16,7 +16,8 @@ extension Projection {
                 filter.add("tenant = ?", tenant)
             }
             if let profileID = query.profileID {
-                guard let profile = try Self.profileNumber(profileID, of: nil, db) else {
+                let kind = query.profileKind
+                guard let profile = try Self.profileNumber(profileID, kind, of: nil, db) else {
                     return Paged(rows: [], total: 0)
                 }
                 filter.add("profile = ?", profile)
@@ -39,7 +40,8 @@ extension Projection {
     private static func auditRow(_ id: Int64, _ db: Database) throws -> AuditRow? {
         let statement = try db.cachedStatement(
             sql: """
-                SELECT a.*, t.id AS tenant_id, p.id AS profile_id, c.name AS caller_name
+                SELECT a.*, t.id AS tenant_id, p.id AS profile_id, p.kind AS profile_kind,
+                c.name AS caller_name
                 FROM audit a LEFT JOIN tenant t ON t.number = a.tenant
                 LEFT JOIN profile p ON p.number = a.profile
                 LEFT JOIN caller c ON c.number = a.caller WHERE a.id = ?
@@ -50,6 +52,7 @@ extension Projection {
         var line = AuditRow(id: id, time: try row.value("time"), kind: kind.auditName)
         line.tenantID = row.optional("tenant_id") ?? ""
         line.profileID = row.optional("profile_id") ?? ""
+        line.profileKind = ProfileKind(rawValue: row.optional("profile_kind") ?? 0) ?? .messaging
         line.caller = UInt64(bitPattern: try row.value("caller"))
         line.callerName = row.optional("caller_name") ?? ""
         line.limits = AuditCoding.readings(row.optional("limits"))

@@ -3,7 +3,7 @@ import Foundation
 import GRDB
 import Limits
 
-// Lists of tenants and messaging profiles. Each list first finds the numbers of its page by an index, then reads those
+// Lists of tenants and profiles. Each list first finds the numbers of its page by an index, then reads those
 // rows: skipping what comes before the page costs no look at rows.
 extension Projection {
     /// Tenants that were not deleted. `descending` with `nearestToLimit` puts the fullest first.
@@ -50,7 +50,7 @@ extension Projection {
         }
     }
 
-    /// Messaging profiles that were not deleted, nor their tenant, by id.
+    /// Profiles that were not deleted, nor their tenant, by id.
     package func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
         let now = try await timeOfWindows()
         return try await list { db in
@@ -61,6 +61,7 @@ extension Projection {
                 }
                 filter.add("p.tenant = ?", tenant)
             }
+            if let kind = query.kind { filter.add("p.kind = ?", kind.rawValue) }
             if let id = query.idAfter { filter.add("p.id > ?", id) }
             filter.add("p.name", query.name)
             let numbers = try filter.page(db, "p.number", "profile p", "p.id", page)
@@ -70,7 +71,7 @@ extension Projection {
     }
 
     /// Usage by day, oldest first; days without any are left out. Days of a tenant are its time zone's, those of a
-    /// messaging profile UTC's.
+    /// profile UTC's.
     ///
     /// - Parameters:
     ///   - profileID: nil: the tenant as a whole.
@@ -92,11 +93,14 @@ extension Projection {
             let today = try Self.today(
                 known - Self.refusalsWait, ofTenant: profileID == nil ? tenant : nil, db)
             var profile: Int64 = -1
+            var kind: ProfileKind?
             if let profileID {
-                guard let number = try Self.profileNumber(profileID, of: tenant, db) else {
+                guard let number = try Self.profileNumber(profileID, nil, of: tenant, db) else {
                     return []
                 }
                 profile = number
+                let kept: Data? = try db.value(.profileSettings, [number])
+                kind = kept.flatMap(ProfileSettings.init(kept:))?.kind
             }
             let statement = try db.cachedStatement(
                 sql: "SELECT * FROM usage_daily WHERE day = ? AND tenant = ? AND profile = ?")
@@ -107,10 +111,7 @@ extension Projection {
                     """)
             let counted = Resource.catalogue.filter { resource in
                 resource.nature != .held
-                    && (profileID == nil
-                        || LimitSubject.messagingProfile.limits.contains {
-                            $0.resource == resource.resource
-                        })
+                    && (profileID == nil || kind?.limit.resource == resource.resource)
             }
             var rows: [DailyUsageRow] = []
             for day in stride(from: ProfileState.dayStart(of: first), to: last, by: Int(length)) {
@@ -159,10 +160,16 @@ extension Projection {
         try Int64.fetchOne(db, sql: "SELECT number FROM tenant WHERE id = ?", arguments: [id])
     }
 
-    static func profileNumber(_ id: String, of tenant: Int64?, _ db: Database) throws -> Int64? {
+    /// - Parameters:
+    ///   - kind: nil: any.
+    ///   - tenant: nil: anybody's.
+    static func profileNumber(
+        _ id: String, _ kind: ProfileKind?, of tenant: Int64?, _ db: Database
+    ) throws -> Int64? {
         let row = try Row.fetchOne(
-            db, sql: "SELECT number, tenant FROM profile WHERE id = ?", arguments: [id])
+            db, sql: "SELECT number, tenant, kind FROM profile WHERE id = ?", arguments: [id])
         guard let row else { return nil }
+        if let kind, try row.value("kind") != kind.rawValue { return nil }
         let owner: Int64 = try row.value("tenant")
         if let tenant, tenant != owner { return nil }
         return try row.value("number")

@@ -50,14 +50,14 @@ extension ProjectionWriter {
         try load(.loadTenants, file, goOn) { row, number in
             guard let state = TenantState(blob: try row.value("state")),
                 fold.restore(state, tenant: number)
-            else { throw ProjectionError(.unusable, "a tenant's row makes no sense") }
+            else { throw ProjectionError(.unusable, "a tenant's row is invalid") }
         }
         try load(.loadProfiles, file, goOn) { row, number in
             guard let state = ProfileState(blob: try row.value("state")),
                 fold.restore(
                     StateFold.Profile(state: state, tenant: try row.value("tenant")),
                     profile: number)
-            else { throw ProjectionError(.unusable, "a messaging profile's row makes no sense") }
+            else { throw ProjectionError(.unusable, "a messaging profile's row is invalid") }
         }
     }
 

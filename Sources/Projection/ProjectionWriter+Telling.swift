@@ -71,7 +71,10 @@ extension ProjectionWriter {
     ) throws {
         try db.run(
             .writeProfile,
-            [number, tenant, settings.id, settings.name, Data(settings.encoded), isOpen])
+            [
+                number, tenant, settings.id, settings.name, Data(settings.encoded), isOpen,
+                settings.kind.rawValue,
+            ])
     }
 
     func tenantSettings(_ number: UInt32, _ db: Database) throws -> TenantSettings? {
@@ -111,7 +114,9 @@ extension ProjectionWriter {
 
     func keep(_ setting: ServiceSetting, _ db: Database) throws {
         recipients.set(setting.name, setting.value)
-        if !isTold, RecipientIndex.isRecipient(setting.name) { try begin(.redirect, setting.name, db) }
+        if !isTold, RecipientIndex.isRecipient(setting.name) {
+            try begin(.redirect, setting.name, db)
+        }
         if let kept = RecipientIndex.kept(setting.name, setting.value) {
             try db.run(.writeSetting, [setting.name, kept])
         } else {
@@ -158,7 +163,7 @@ extension ProjectionWriter {
                 reading.resetsAt = tenant.dayEnd
             case .standing, .utcDay: break
             }
-        case .messagingProfile:
+        case .messagingProfile, .voiceProfile:
             guard let present = record.profile.flatMap(fold.profile)?.state else { return nil }
             let profile = ended ? fold.ended.profile : present
             reading.cap = profile.cap
@@ -212,7 +217,7 @@ extension ProjectionWriter {
                 event.kind = .tenantReinstated
                 event.reason =
                     record.kind == .reversed
-                    ? "The charge that had suspended the tenant was taken back: its caller's deadline had passed"
+                    ? "The charge that suspended the tenant was reversed: its caller's deadline had passed"
                     : String(decoding: record.text, as: UTF8.self)
             case .alert(let group, let kind): try describe(&event, group, kind, db)
             }

@@ -342,7 +342,8 @@ extension ProjectionWriter {
         var state = entry.state
         state.flags = state.flagsWithoutSchedule
         guard fold.restore(state, tenant: entry.number) else {
-            throw ProjectionError(.journal, "more tenants than the table has room for")
+            throw ProjectionError(
+                .journal, "more tenants than the table holds: raise --max-tenants")
         }
         try write(settings, tenant: entry.number, isOpen: state.status != .closed, db)
         touch(tenant: entry.number, .whole)

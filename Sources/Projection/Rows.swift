@@ -126,19 +126,25 @@ package struct TenantQuery: Sendable, Equatable {
 }
 
 package struct ProfileQuery: Sendable, Equatable {
+    /// nil: of all kinds.
+    package var kind: ProfileKind?
     package var tenantID: String?
     /// Only ids after this one, in the order of their bytes.
     package var idAfter: String?
     package var name: TextFilter?
 
-    package init(tenantID: String? = nil, idAfter: String? = nil, name: TextFilter? = nil) {
+    package init(
+        _ kind: ProfileKind? = nil, tenantID: String? = nil, idAfter: String? = nil,
+        name: TextFilter? = nil
+    ) {
+        self.kind = kind
         self.tenantID = tenantID
         self.idAfter = idAfter
         self.name = name
     }
 }
 
-/// What a tenant used in one day of its time zone, or a messaging profile in one of UTC.
+/// What a tenant used in one day of its time zone, or a profile in one of UTC.
 package struct DailyUsageRow: Sendable, Equatable {
     /// The date: its first millisecond in UTC.
     package var day: Int64
@@ -175,7 +181,9 @@ package struct AuditRow: Sendable, Equatable {
     package var kind: String
     /// Empty: about the service.
     package var tenantID: String
+    /// Empty: about no profile.
     package var profileID: String
+    package var profileKind = ProfileKind.messaging
     /// The access token's number and name; 0: nobody was asked.
     package var caller: UInt64
     package var callerName: String
@@ -233,6 +241,8 @@ package struct AuditRow: Sendable, Equatable {
 package struct AuditQuery: Sendable, Equatable {
     package var tenantID: String?
     package var profileID: String?
+    /// nil: a profile of any kind.
+    package var profileKind: ProfileKind?
     package var kind: String?
     /// Unix milliseconds; from inclusive, to exclusive.
     package var from: Int64?

@@ -33,7 +33,7 @@ struct Salvage {
                 // No place is known: `isWhole` is false.
             }
             try queue.read { old in
-                for (table, order) in Schema.historyTables {
+                for (table, order) in ProjectionSchema.historyTables {
                     try salvage.carry(table, order, from: old, to: db, goOn)
                 }
             }
@@ -43,7 +43,7 @@ struct Salvage {
             salvage.isWhole = false
         }
         if told == nil { salvage.isWhole = false }
-        try Schema.fillPlaces(db)
+        try ProjectionSchema.fillPlaces(db)
         var result = told ?? .nothing(journal)
         if !salvage.isWhole {
             if journal.isWhole {

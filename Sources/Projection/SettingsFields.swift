@@ -19,7 +19,7 @@ extension TenantSettings {
 
 extension ProfileSettings {
     var auditFields: [(name: String, value: String?)] {
-        let cap = LimitSubject.profileLimit.cap
+        let cap = kind.limit.cap
         return [
             ("name", name.isEmpty ? nil : name),
             (cap.toggleName, "\(dailySpendLimitEnabled)"),

@@ -122,8 +122,8 @@ extension StandingStatement {
 // MARK: Following
 
 extension StandingStatement {
-    private static let limits = Schema.limitColumns
-    private static let amounts = Schema.amountColumns
+    private static let limits = ProjectionSchema.limitColumns
+    private static let amounts = ProjectionSchema.amountColumns
 
     private static func places(_ count: Int) -> String {
         Array(repeating: "?", count: count).joined(separator: ", ")
@@ -216,8 +216,8 @@ extension StandingStatement {
     static let writeProfile = StandingStatement(
         "write profile",
         """
-        INSERT OR REPLACE INTO profile (number, tenant, id, name, settings, open)
-        VALUES (?, ?, ?, ?, ?, ?)
+        INSERT OR REPLACE INTO profile (number, tenant, id, name, settings, open, kind)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
         """)
     static let closeTenant = closing("tenant")
     static let closeProfile = closing("profile")

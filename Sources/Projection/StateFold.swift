@@ -1,6 +1,6 @@
 import Limits
 
-/// All tenants and messaging profiles as they stand at one place of the journal.
+/// All tenants and profiles as they stand at one place of the journal.
 ///
 /// Records take effect as in recovery: `Decide.Subjects.replay`.
 ///
@@ -92,7 +92,7 @@ struct StateFold {
         if let number = record.profile, changesProfile {
             let profile = Profile(state: subjects.profile, tenant: record.tenant)
             guard restore(profile, profile: number) else {
-                return .corrupt("more messaging profiles than the table has room for")
+                return .corrupt("more profiles than the table has room for")
             }
         }
         tenants[Int(record.tenant)] = subjects.tenant
@@ -107,6 +107,6 @@ struct StateFold {
         }
         let state = TenantState(record, policy, rules)
         return restore(state, tenant: record.tenant)
-            ? .applied : .corrupt("more tenants than the table has room for")
+            ? .applied : .corrupt("more tenants than the table holds: raise --max-tenants")
     }
 }

@@ -12,6 +12,8 @@ enum CellID {
     static let firstWord = 2
     static let inlineBytes = 39
     static let longestID = 64
+    /// Of the area: the hash, and length and bytes.
+    static let words = 1 + (1 + inlineBytes + 7) / 8
 
     /// The low half, which says where an id belongs in a directory of up to 2^32 places.
     static func hash(_ area: Words) -> UInt64 { area[0] & 0xffff_ffff }

@@ -138,6 +138,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     func insert(
         _ id: BorrowedBytes, hash: UInt64, cell: Int, _ steps: Steps
     ) throws(TableError) -> Int {
+        // ORDERING: acquire; pairs with the release in `finishMoving`.
         var table = current.pointee.load(ordering: .acquiring)
         let word = (hash &>> 32) &<< 32 | UInt64(cell + 1)
         probe: while true {
@@ -197,7 +198,8 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     private func move(_ table: TablePointer, _ steps: Steps) {
         guard let next = successor(table) else { return }
         let stretches = table.pointee.isMoved.capacity
-        // ORDERING: relaxed because a claim only divides the work.
+        // ORDERING: relaxed because a claim only divides the work; `current` is acquired, with the release in
+        // `finishMoving`.
         let claimed = table.pointee.cursor.wrappingAdd(1, ordering: .relaxed).oldValue
         if claimed < stretches {
             moveStretch(claimed, of: table, to: next, steps)
@@ -243,6 +245,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
                 if found == word { return }
                 if found == 0 {
                     if next.pointee.region[target].compareExchange(0, 0, word) {
+                        // ORDERING: relaxed because the count only decides when to grow.
                         next.pointee.count.wrappingAdd(1, ordering: .relaxed)
                         return
                     }

@@ -1,7 +1,7 @@
 import Limits
 
 /// The answer that a retry of a keyed request gets again. A denial is none: it only binds the key.
-struct StoredAnswer {
+struct KeyedAnswer {
     var decision = Decision.denied
     var warnings: LimitSet = []
     var tenantStatus = TenantStatus.active
@@ -9,7 +9,7 @@ struct StoredAnswer {
     var expiresAt: Int64 = 0
     var granted = Amounts()
 
-    /// The small fields in 26 bits.
+    /// The small fields in 24 bits.
     @inline(always)
     var bits: UInt64 {
         UInt64(decision.rawValue) | UInt64(tenantStatus.rawValue) &<< 2
@@ -42,6 +42,7 @@ struct KeyMemory {
     /// An entry's words.
     enum Entry: RecordLayout {
         static let words = 12
+        static let end = granted + Slot.mostAmounts
     }
 
     static let chunkEntries = 128
@@ -104,8 +105,8 @@ struct KeyMemory {
 
     /// A visible entry of this key that is within its time: its answer (a denial: it only binds the key) and whether the
     /// content is the same.
-    func find(_ key: KeyHash, content: UInt64, now: Int64) -> (answer: StoredAnswer, same: Bool)? {
-        var bound: (answer: StoredAnswer, same: Bool)?
+    func find(_ key: KeyHash, content: UInt64, now: Int64) -> (answer: KeyedAnswer, same: Bool)? {
+        var bound: (answer: KeyedAnswer, same: Bool)?
         var reference = bucket(key)[0]
         while reference != 0 {
             let entry = entries[Int(truncatingIfNeeded: reference & 0xffff_ffff) &- 1]
@@ -115,7 +116,7 @@ struct KeyMemory {
             if state & 1 != 0 && entry[Self.low] == key.low && entry[Self.high] == key.high
                 && now < entry.signed(Self.until)
             {
-                var answer = StoredAnswer(bits: state &>> 1 & 0x7fff_ffff)
+                var answer = KeyedAnswer(bits: state &>> 1 & 0x7fff_ffff)
                 answer.reservationID = entry[Self.reservation]
                 answer.expiresAt = entry.signed(Self.expiresAt)
                 for (place, resource) in answer.granted.resources.prefix(4).enumerated() {
@@ -170,7 +171,7 @@ struct KeyMemory {
     }
 
     /// Writes the answer of an undecided entry; its author only.
-    func fill(_ reference: UInt64, _ answer: StoredAnswer) {
+    func fill(_ reference: UInt64, _ answer: KeyedAnswer) {
         let entry = self.entry(reference)
         entry[Self.reservation] = answer.reservationID
         entry.setSigned(Self.expiresAt, answer.expiresAt)

@@ -51,15 +51,16 @@ extension Lane {
         var profile: Int?
         if command.profileID.count > 0 {
             profile = findProfile(command.profileID, of: tenant)
-            if profile == nil { return fail(.unknownProfile) }
+            if profile == nil { return fail(.unknownProfile(command.profileKind)) }
         }
         openProfile(profile)
         guard isCurrent(tenant, head) else { return .again }
-        if profile != nil && own.pointee.subjects.profile.closed { return fail(.unknownProfile) }
+        if profile != nil && !isOpenProfile(command.profileKind) {
+            return fail(.unknownProfile(command.profileKind))
+        }
         begin(now: now)
 
-        var evaluated: LimitSet = []
-        let verdict = decide(command, &answer, &evaluated)
+        let verdict = decide(command, &answer)
         if verdict == .overflow { return fail(.overflow(of: "/quantities")) }
         #if STEP_POINTS
             if InjectedBug.planted == .rollBackRace && verdict == .denied && !keyed {
@@ -83,31 +84,45 @@ extension Lane {
                 ? .suspended : own.pointee.subjects.tenant.status
             if keeps, let failure = remember(answer, &key, now: now) { return fail(failure) }
             step(.dependentsFilled)
-            if records {
-                fillRecord(command, verdict: verdict, &key, isKept: keeps, answer)
-            }
+            if records { fillRecord(command, verdict: verdict, &key, isKept: keeps, answer) }
             guard swing(tenant, head, now: now) else { return .again }
             if holds {
-                table.countSlot(1, of: tenant)
-                step(.notYetTimed)
-                wheel.pointee.insert(
-                    ReservationID(raw: answer.reservationID),
-                    deadline: min(answer.expiresAt, now + Self.longestWait))
+                startTiming(answer, of: tenant, now: now)
                 slot = nil
             }
         } else if !keepsWindows(now: now) {
             return fail(noRoom())
         }
+        describe(command, now, &answer)
+        return .done
+    }
+
+    /// Counts the hold that was just made for its tenant, and has its expiry come.
+    @inline(always)
+    private func startTiming(_ answer: borrowing CheckAnswer, of tenant: Int, now: Int64) {
+        table.countSlot(1, of: tenant)
+        step(.notYetTimed)
+        wheel.pointee.insert(
+            ReservationID(raw: answer.reservationID),
+            deadline: min(answer.expiresAt, now + Self.longestWait))
+    }
+
+    /// Fills in what an answer says of the tenant and its limits.
+    @inline(always)
+    private func describe(
+        _ command: CheckCommand, _ now: Int64, _ answer: inout CheckAnswer
+    ) {
         answer.tenantStatus = own.pointee.subjects.tenant.status
-        answer.cycleStart = own.pointee.subjects.tenant.cycleStart
-        answer.tenantDay = own.pointee.subjects.tenant.dayStart
+        answer.starts = own.pointee.subjects.tenant.starts
         answer.dayStart = own.pointee.subjects.profile.dayStart
         answer.includeLimits = command.includeLimits
         var described = answer.refused.union(answer.warnings)
-        if command.includeLimits { described.formUnion(evaluated) }
+        if command.includeLimits && !answer.refusedBySuspension {
+            described.formUnion(
+                Decide.applicable(command.amounts, &own.pointee.subjects, table.rules))
+        }
         Decide.describe(
             described, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
-        return .done
     }
 
     // What an attempt is made of. Calls, since the compiler stops inlining the smallest things in a function that has
@@ -115,12 +130,13 @@ extension Lane {
 
     @inline(never)
     private func decide(
-        _ command: CheckCommand, _ answer: inout CheckAnswer, _ evaluated: inout LimitSet
+        _ command: CheckCommand, _ answer: inout CheckAnswer
     ) -> Decide.Verdict {
-        Decide.check(
-            &own.pointee.subjects, action: command.action, amounts: command.amounts,
+        own.pointee.asked = command.amounts
+        return Decide.check(
+            &own.pointee.subjects, action: command.action, amounts: &own.pointee.asked,
             minimums: command.minimums, mode: command.mode, table.rules, answer: &answer,
-            transition: &own.pointee.transition, evaluated: &evaluated)
+            transition: &own.pointee.transition)
     }
 
     /// Fills a slot for the hold that was just decided. False: none is left.
@@ -136,40 +152,45 @@ extension Lane {
         answer.expiresAt = now + min(Int64(command.ttlMilliseconds), table.capacity.maxLife)
         fill(
             slot, generation: generation, tenant: tenant, profile: profile,
-            command.mode == .partial ? answer.granted : command.amounts,
             policy: HoldState.policy(command.action, command.onExpiry, command.overage),
             createdAt: now, takenAt: windows(now), expiresAt: answer.expiresAt)
         return true
     }
 
-    /// Fills a slot that nobody knows with what the transition in hand holds, to be born with it.
-    ///
-    /// - Parameter amounts: that, by resource; at most `Slot.mostAmounts` of them.
+    /// Puts what the transition in hand holds into a slot, by resource. Returns the resources, bit `Resource.index`.
+    @inline(always)
+    private func storeAmounts(_ words: Words) -> UInt64 {
+        var resources: UInt64 = 0
+        var place = Slot.amounts
+        for counter in BitIndexes(own.pointee.transition.held.present & table.rules.mainCounters) {
+            precondition(
+                place < Slot.amounts + Slot.mostAmounts, "more resources than a slot holds")
+            words.setSigned(place, own.pointee.transition.held[counter])
+            resources |= 1 &<< UInt64(truncatingIfNeeded: table.rules.resource(of: counter))
+            place &+= 1
+        }
+        return resources
+    }
+
+    /// Fills a slot that nobody knows with what the transition in hand holds, to be published with it: at most
+    /// `Slot.mostAmounts` resources.
     @inline(always)
     func fill(
-        _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, _ amounts: Amounts,
-        policy: UInt64, createdAt: Int64, takenAt: Int64, expiresAt: Int64
+        _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, policy: UInt64,
+        createdAt: Int64, takenAt: Int64, expiresAt: Int64
     ) {
         let words = table.slots[slot]
         words[Slot.subjects] =
             UInt64(truncatingIfNeeded: tenant)
             | UInt64(truncatingIfNeeded: (profile ?? -1) &+ 1) &<< 32
         words[Slot.policy] =
-            policy | UInt64(amounts.present) &<< 24
+            policy | storeAmounts(words) &<< 24
             | UInt64(own.pointee.transition.held.present) &<< 32
             | (UInt64(bitPattern: takenAt) / UInt64(bitPattern: Record.quarter)) &<< 40
         words.setSigned(Slot.createdAt, createdAt)
         words.setSigned(Slot.expiresAt, expiresAt)
-        var place = Slot.amounts
-        for resource in amounts.resources {
-            words.setSigned(place, amounts[resource])
-            place &+= 1
-        }
-        precondition(place <= Slot.amounts + Slot.mostAmounts, "more resources than a slot holds")
         words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
-        words[Slot.tenantWindows] = Windows.word(
-            cycle: own.pointee.subjects.tenant.cycleStart,
-            day: own.pointee.subjects.tenant.dayStart)
+        words[Slot.tenantWindows] = own.pointee.subjects.tenant.starts.word
         words[Slot.forgetting] =
             ForgetTime.unset(SlotWord(generation: generation, phase: .held)).word
         own.pointee.next.flags |= Pending.publication
@@ -256,8 +277,7 @@ extension Lane {
         _ command: CheckCommand, _ answer: CheckAnswer, _ tenant: Int, now: Int64
     ) {
         let charged = HoldSegment(
-            amounts: command.amounts, dayStart: answer.dayStart, cycleStart: answer.cycleStart,
-            tenantDay: answer.tenantDay)
+            amounts: command.amounts, dayStart: answer.dayStart, starts: answer.starts)
         let profile =
             command.profileID.count > 0 ? findProfile(command.profileID, of: tenant) : nil
         while true {
@@ -285,7 +305,7 @@ extension Lane {
         }
     }
 
-    private func replay(_ stored: StoredAnswer, into answer: inout CheckAnswer) {
+    private func replay(_ stored: KeyedAnswer, into answer: inout CheckAnswer) {
         answer.decision = stored.decision
         answer.replayed = true
         answer.refusedBySuspension = false
@@ -306,6 +326,8 @@ extension Lane {
         hasher.add(command.amounts)
         if command.mode == .partial { hasher.add(command.minimums, of: command.amounts) }
         var fields = UInt64(command.action.rawValue) | UInt64(command.mode.rawValue) &<< 8
+        // Above the life, which has 27 bits.
+        fields |= UInt64(command.profileKind.rawValue) &<< 60
         // What becomes of a hold means nothing where there is none.
         if command.mode != .commit {
             fields |= UInt64(command.onExpiry.rawValue) &<< 16
@@ -323,7 +345,7 @@ extension Lane {
         var profile: Int?
         if query.profileID.count > 0 {
             profile = findProfile(query.profileID, of: tenant)
-            if profile == nil { return .unknownProfile }
+            if profile == nil { return .unknownProfile(query.profileKind) }
         }
         while true {
             guard canRead else { return noRoom() }
@@ -331,12 +353,16 @@ extension Lane {
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
             if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
-            if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
+            if profile != nil && !isOpenProfile(query.profileKind) {
+                return .unknownProfile(query.profileKind)
+            }
             begin(now: now)
             guard keepsWindows(now: now) else { return noRoom() }
             answer.tenantStatus = own.pointee.subjects.tenant.status
             var set = table.rules.tenantLimits
-            if profile != nil { set.insert(table.rules.limit(of: own.pointee.subjects.profile.kind)) }
+            if profile != nil {
+                set.insert(table.rules.limit(of: own.pointee.subjects.profile.kind))
+            }
             Decide.describe(
                 set, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
             return nil
@@ -360,7 +386,7 @@ extension Lane {
     /// Puts an answer under the request's key, undecided until the head is swung. Fails when the budget is spent.
     @inline(always)
     func remember(_ answer: CheckAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
-        var stored = StoredAnswer()
+        var stored = KeyedAnswer()
         stored.decision = answer.decision
         stored.warnings = answer.warnings
         stored.tenantStatus = answer.tenantStatus
@@ -370,7 +396,7 @@ extension Lane {
         return remember(stored, &key, now: now)
     }
 
-    func remember(_ stored: StoredAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
+    func remember(_ stored: KeyedAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
         if key.reference == 0 {
             if key.until == 0 { key.until = now + table.capacity.retention }
             guard

@@ -210,7 +210,7 @@ extension Lane {
         recordForService(.settingChanged, text, version: version, now: now)
     }
 
-    /// Makes a messaging profile or changes its settings. It belongs to its tenant for ever.
+    /// Makes a profile or changes its settings. It belongs to its tenant, and is of its kind, for ever.
     ///
     /// - Parameter text: the settings as the record keeps them.
     package func setProfile(
@@ -244,6 +244,9 @@ extension Lane {
             guard isCurrent(tenant, head) else { continue }
             // Its first version makes it; before, nobody finds it.
             let isNew = Head(word: own.pointee.profileHead).version == 0
+            if own.pointee.subjects.profile.kind != policy.kind && !isNew {
+                throw TableError.notFound(id)
+            }
             if own.pointee.subjects.profile.closed && !isNew { throw TableError.closed(id) }
             begin(now: now)
             own.pointee.subjects.profile.apply(policy)
@@ -263,7 +266,7 @@ extension Lane {
         }
     }
 
-    /// Deletes a messaging profile: new requests do not find it, open holds may settle.
+    /// Deletes a profile: new requests do not find it, open holds may settle.
     package func closeProfile(_ id: String, now: Int64) throws(TableError) {
         guard
             let profile = id.withBorrowedBytes({

@@ -158,9 +158,9 @@ extension Lane {
         for index in 0..<own.pointee.hold.segmentCount {
             let before = own.pointee.hold[index]
             var segment = before
-            segment.cycleStart = Self.right(before.cycleStart, present: cycle, next: nextCycle)
-            segment.tenantDay = Self.right(
-                before.tenantDay, present: tenantDay, next: nextTenantDay)
+            segment.starts.cycle = Self.right(before.starts.cycle, present: cycle, next: nextCycle)
+            segment.starts.day = Self.right(
+                before.starts.day, present: tenantDay, next: nextTenantDay)
             if own.pointee.subjects.hasProfile {
                 segment.dayStart = Self.right(before.dayStart, present: day, next: nextDay)
             }
@@ -199,8 +199,7 @@ extension Lane {
             let segment = own.pointee.hold[index]
             if index == 0 {
                 words.setSigned(Slot.dayStart, segment.dayStart)
-                words[Slot.tenantWindows] = Windows.word(
-                    cycle: segment.cycleStart, day: segment.tenantDay)
+                words[Slot.tenantWindows] = segment.starts.word
             }
             if let body = word.body, word.holdsBody {
                 Body.storeWindows(segment, to: table.bodies[body], index)
@@ -215,8 +214,8 @@ private enum HoldWindows {
     static func words(of hold: borrowing HoldState) -> [Int64] {
         var words = [Int64(hold.segmentCount)]
         for index in 0..<hold.segmentCount {
-            words.append(hold[index].cycleStart)
-            words.append(hold[index].tenantDay)
+            words.append(hold[index].starts.cycle)
+            words.append(hold[index].starts.day)
             words.append(hold[index].dayStart)
         }
         return words.map(\.littleEndian)
@@ -231,8 +230,8 @@ private enum HoldWindows {
             return false
         }
         for index in 0..<hold.segmentCount {
-            hold[index].cycleStart = word(3 * index + 1)
-            hold[index].tenantDay = word(3 * index + 2)
+            hold[index].starts.cycle = word(3 * index + 1)
+            hold[index].starts.day = word(3 * index + 2)
             hold[index].dayStart = word(3 * index + 3)
         }
         return true

@@ -22,28 +22,21 @@ extension Lane {
             if keyed, let found = table.keys.find(key.hash, content: key.content, now: now) {
                 guard isCurrent(tenant, head) else { continue }
                 guard found.same else { return .keyReused }
-                answer = RecordAnswer()
-                answer.warnings = found.answer.warnings
-                answer.tenantStatus = found.answer.tenantStatus
-                answer.replayed = true
+                replay(found.answer, into: &answer)
                 return nil
             }
             var profile: Int?
             if command.profileID.count > 0 {
                 profile = findProfile(command.profileID, of: tenant)
-                if profile == nil { return .unknownProfile }
+                if profile == nil { return .unknownProfile(command.profileKind) }
             }
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
-            if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
-            begin(now: now)
-            var amounts = command.amounts
-            if isTotal {
-                for resource in amounts.resources {
-                    let counter = table.rules.mainCounter(of: resource)
-                    amounts[resource] -= own.pointee.subjects.tenant.committed[counter]
-                }
+            if profile != nil && !isOpenProfile(command.profileKind) {
+                return .unknownProfile(command.profileKind)
             }
+            begin(now: now)
+            let amounts = isTotal ? difference(command.amounts) : command.amounts
             var reached: LimitSet = []
             switch Decide.record(
                 &own.pointee.subjects, amounts: amounts, table.rules,
@@ -55,21 +48,11 @@ extension Lane {
             }
             let suspends = own.pointee.transition.events.contains(.suspended)
             let status = suspends ? TenantStatus.suspended : own.pointee.subjects.tenant.status
-            if keyed {
-                var stored = StoredAnswer()
-                stored.decision = .allowed
-                stored.warnings = reached
-                stored.tenantStatus = status
-                if let failure = remember(stored, &key, now: now) { return failure }
+            if keyed, let failure = remember(stored(reached, status), &key, now: now) {
+                return failure
             }
             beginRecord(isTotal ? .countsReconciled : .usageRecorded, key)
-            if records {
-                own.pointee.record.action = command.action
-                own.pointee.record.asked = amounts
-                own.pointee.record.warnings = reached
-                own.pointee.record.tenantStatus = status
-                own.pointee.record.text = command.reference
-            }
+            describe(command, amounts, reached, status)
             step(.dependentsFilled)
             guard swing(tenant, head, now: now) else { continue }
             answer.warnings = reached
@@ -82,10 +65,50 @@ extension Lane {
         }
     }
 
+    /// What must be added for counts to become a total.
+    @inline(never)
+    private func difference(_ total: Amounts) -> Amounts {
+        var amounts = total
+        for resource in amounts.resources {
+            let counter = table.rules.mainCounter(of: resource)
+            amounts[resource] -= own.pointee.subjects.tenant.committed[counter]
+        }
+        return amounts
+    }
+
+    @inline(always)
+    private func describe(
+        _ command: RecordCommand, _ amounts: Amounts, _ reached: LimitSet, _ status: TenantStatus
+    ) {
+        guard records else { return }
+        own.pointee.record.action = command.action
+        own.pointee.record.asked = amounts
+        own.pointee.record.warnings = reached
+        own.pointee.record.tenantStatus = status
+        own.pointee.record.text = command.reference
+    }
+
+    @inline(always)
+    private func stored(_ reached: LimitSet, _ status: TenantStatus) -> KeyedAnswer {
+        var stored = KeyedAnswer()
+        stored.decision = .allowed
+        stored.warnings = reached
+        stored.tenantStatus = status
+        return stored
+    }
+
+    private func replay(_ stored: KeyedAnswer, into answer: inout RecordAnswer) {
+        answer = RecordAnswer()
+        answer.warnings = stored.warnings
+        answer.tenantStatus = stored.tenantStatus
+        answer.replayed = true
+    }
+
     private func contentHash(_ command: RecordCommand) -> UInt64 {
         var hasher = ContentHasher(table.secret, method: 3)
         hasher.add(command.profileID)
-        hasher.add(UInt64(command.action.rawValue))
+        hasher.add(
+            UInt64(command.action.rawValue) | UInt64(command.profileKind.rawValue) &<< 8)
         hasher.add(command.amounts)
         hasher.add(command.reference)
         return hasher.finish()

@@ -22,8 +22,8 @@ extension Lane {
             guard create(record, Int(record.tenant)) else {
                 return .corrupt(
                     """
-                    reservation \(record.reservationID) cannot be in its slot: --max-reservations \
-                    must not be lower than it was
+                    reservation \(record.reservationID) does not fit: --max-reservations \
+                    must not be lower than before
                     """)
             }
         case .committed, .committedLate, .released, .releasedLate, .expired, .expiredCharged,
@@ -62,7 +62,7 @@ extension Lane {
         _ record: borrowing Record, _ id: BorrowedBytes, _ policy: ProfilePolicy
     ) throws(TableError) -> Replayed {
         guard let profile = record.profile else {
-            return .corrupt("a profile's settings without a profile")
+            return .corrupt("profile settings without a profile")
         }
         guard let head = openReplayed(record) else { return .outOfOrder }
         defer { own.pointee.replays = false }
@@ -104,7 +104,7 @@ extension Lane {
             guard Int(profile) < table.profileCells.capacity,
                 table.profileCells[Int(profile)][ProfileCell.head] != 0,
                 table.profileCells[Int(profile)][ProfileCell.tenant] == UInt64(record.tenant)
-            else { return "profile \(profile) is not the tenant's" }
+            else { return "profile \(profile) belongs to another tenant" }
             openProfile(Int(profile))
         } else {
             openProfile(nil)
@@ -157,7 +157,7 @@ extension Lane {
         table.counter(.tenants)[0] = max(table.counter(.tenants)[0], UInt64(tenant + 1))
         own.pointee.origin = .none
         guard try place(id, state, at: tenant) == tenant else {
-            throw TableError.invalid("two tenants have one id")
+            throw TableError.invalid("two tenants have the same id")
         }
     }
 
@@ -166,7 +166,7 @@ extension Lane {
         guard profile < table.capacity.profiles else { throw TableError.full("profiles") }
         table.counter(.profiles)[0] = max(table.counter(.profiles)[0], UInt64(profile + 1))
         guard try placeProfile(id, at: profile, of: tenant) == profile else {
-            throw TableError.invalid("two messaging profiles have one id")
+            throw TableError.invalid("two profiles have one id")
         }
     }
 
@@ -191,7 +191,6 @@ extension Lane {
         fill(
             id.slot, generation: id.generation, tenant: tenant,
             profile: own.pointee.subjects.hasProfile ? own.pointee.profile : nil,
-            Transition.amounts(record.transition.held, table.rules),
             policy: HoldState.policy(record.action, record.onExpiry, record.overage),
             createdAt: record.life, takenAt: record.time, expiresAt: record.expiresAt)
         return true
@@ -206,7 +205,7 @@ extension Lane {
         // Forgotten, and its slot used again by another tenant, whose record was written first.
         if word.generation != id.generation || word.phase == .free { return nil }
         guard Int(truncatingIfNeeded: words[Slot.subjects] & 0xffff_ffff) == Int(record.tenant)
-        else { return "reservation \(record.reservationID) is another tenant's" }
+        else { return "reservation \(record.reservationID) belongs to another tenant" }
         loadHold(words, word, hasProfile: own.pointee.subjects.hasProfile)
         guard let next = nextWord(record, word, words) else {
             return
@@ -314,7 +313,7 @@ extension Lane {
 
     /// Puts the record's answer under its key again.
     private func rememberAgain(_ record: borrowing Record) -> Bool {
-        var stored = StoredAnswer()
+        var stored = KeyedAnswer()
         stored.decision = record.decision
         stored.warnings = record.warnings
         stored.tenantStatus = record.tenantStatus

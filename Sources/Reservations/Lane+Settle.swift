@@ -43,7 +43,7 @@ extension Lane {
         }
     }
 
-    /// The ids of the tenant and the messaging profile (or none) of the reservation that this lane's last commit,
+    /// The ids of the tenant and the profile (or none) of the reservation that this lane's last commit,
     /// release or extend was about; they stay where they are as long as the table lives.
     package var reservationSubjects: (tenantID: BorrowedBytes, profileID: BorrowedBytes) {
         let none = BorrowedBytes(start: nil, count: 0)
@@ -60,19 +60,18 @@ extension Lane {
     /// Copies a reservation into `own.hold`.
     func loadHold(_ words: Words, _ word: SlotWord, hasProfile: Bool) {
         let policy = words[Slot.policy]
-        var amounts = Amounts()
+        // In place: a segment is large.
+        own.pointee.hold.first.amounts = Amounts()
+        own.pointee.hold.first.amounts.present = UInt8(truncatingIfNeeded: policy &>> 24) & 0x3f
         var place = Slot.amounts
-        for resource in BitIndexes(UInt8(truncatingIfNeeded: policy &>> 24))
-        where place < Slot.amounts + Slot.mostAmounts && resource < Amounts.capacity {
-            amounts.set(resource, words.signed(place))
-            place &+= 1
+        for resource in own.pointee.hold.first.amounts.resources {
+            own.pointee.hold.first.amounts[resource] = words.signed(place)
+            place = min(place &+ 1, Slot.amounts + Slot.mostAmounts - 1)
         }
+        own.pointee.hold.first.counters = UInt8(truncatingIfNeeded: policy &>> 32)
+        own.pointee.hold.first.dayStart = words.signed(Slot.dayStart)
+        own.pointee.hold.first.starts = WindowStarts(word: words[Slot.tenantWindows])
         own.pointee.hold.moreCount = 0
-        let windows = words[Slot.tenantWindows]
-        own.pointee.hold.first = HoldSegment(
-            amounts: amounts, counters: UInt8(truncatingIfNeeded: policy &>> 32),
-            dayStart: words.signed(Slot.dayStart), cycleStart: Windows.cycle(windows),
-            tenantDay: Windows.day(windows))
         own.pointee.hold.createdAt = words.signed(Slot.createdAt)
         own.pointee.hold.expiresAt = words.signed(Slot.expiresAt)
         own.pointee.hold.policy = policy & 0xff_ffff
@@ -239,7 +238,7 @@ extension Lane {
     /// Binds a key to the settlement in hand.
     @inline(never)
     private func bind(_ key: inout KeyRequest, _ open: OpenSlot, now: Int64) -> Failure? {
-        var stored = StoredAnswer()
+        var stored = KeyedAnswer()
         stored.decision = .allowed
         stored.reservationID =
             ReservationID(slot: open.slot, generation: open.word.generation).raw
@@ -381,9 +380,6 @@ extension Lane {
         var asked = own.pointee.hold.total
         var held = asked
         var committed = asked
-        for resource in BitIndexes(committed.present & table.rules.heldOnly) {
-            committed[resource] = 0
-        }
         var uncharged = Amounts()
         if open.word.phase != .committed, let body = open.word.body {
             let words = table.bodies[body]
@@ -392,6 +388,12 @@ extension Lane {
             committed = Body.amounts(words, at: Body.charged)
             uncharged = Body.amounts(words, at: Body.uncharged)
             guard table.slots[open.slot][Slot.state] == open.word.word else { return nil }
+        }
+        // What is only ever held was freed, whatever else was asked.
+        for resource in BitIndexes(table.rules.heldOnly) {
+            asked[resource] = 0
+            held[resource] = 0
+            committed[resource] = 0
         }
         guard (command.actual.isEmpty ? held : command.actual).sameAmounts(as: asked) else {
             return .some(Failure(.alreadySettled))

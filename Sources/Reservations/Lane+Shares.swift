@@ -113,8 +113,8 @@ extension Lane {
 extension Failure {
     static let tooManyReservations = Failure(
         .tooManyRequests,
-        detail: "The tenant has more than its share of the reservations, and few are left")
+        detail: "The tenant has used its share of the reservations, and few are left")
     static let tooManyKeys = Failure(
         .tooManyRequests,
-        detail: "The tenant has more than its share of the idempotency keys, and few are left")
+        detail: "The tenant has used its share of the idempotency keys, and few are left")
 }

@@ -34,6 +34,8 @@ package final class Lane {
         /// What the version that is being made leaves to be done.
         var next = Pending()
         var transition = Transition()
+        /// What a CheckAndReserve asks for.
+        var asked = Amounts()
         var hold = HoldState(first: .none)
         var closed = ClosedCharges()
         var record = Record(.reserved)
@@ -503,27 +505,42 @@ package final class Lane {
         else { return nil }
         return profile
     }
+
+    /// Whether the profile in hand is there for requests that name one of a kind.
+    @inline(always)
+    func isOpenProfile(_ kind: ProfileKind) -> Bool {
+        !own.pointee.subjects.profile.closed && own.pointee.subjects.profile.kind == kind
+    }
 }
 
 extension Failure {
     static let tableFull = Failure(
-        .unavailable, detail: "The table of reservations is full; settle some or try again later")
+        .unavailable,
+        detail: "The maximum number of reservations is reached; settle some or try again later")
     static let idsSpent = Failure(
         .unavailable,
-        detail: "All reservation ids of this data directory were given out; export it to a new one")
+        detail:
+            "All reservation ids of this data directory are used up; export the settings to a new one"
+    )
     static let journalFull = Failure(
         .unavailable, detail: "The journal has no room: its disk is full, failed or too slow")
     static let keysFull = Failure(
-        .unavailable, detail: "The budget of remembered idempotency keys is spent")
+        .unavailable, detail: "The maximum number of remembered idempotency keys is reached")
     static func overflow(of field: StaticString) -> Failure {
         Failure(.badField, pointer: field, detail: "A total would exceed 64 bits")
     }
     static func belowZero(of field: StaticString) -> Failure {
-        Failure(.badField, pointer: field, detail: "More would be taken away than is in use")
+        Failure(.badField, pointer: field, detail: "The total would become negative")
     }
     static let unknownTenant = Failure(.notFound, pointer: "/tenant_id", detail: "No such tenant")
-    static let unknownProfile = Failure(
-        .notFound, pointer: "/messaging_profile_id", detail: "No such messaging profile")
+    static func unknownProfile(_ kind: ProfileKind) -> Failure {
+        switch kind {
+        case .messaging:
+            Failure(.notFound, pointer: kind.idPointer, detail: "No such messaging profile")
+        case .voice:
+            Failure(.notFound, pointer: kind.idPointer, detail: "No such outbound voice profile")
+        }
+    }
     static let unknownReservation = Failure(
         .notFound, pointer: "/reservation_id", detail: "No such reservation")
     static let keyReused = Failure(.keyReused, pointer: "/idempotency_key")

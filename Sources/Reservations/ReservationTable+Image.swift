@@ -125,7 +125,7 @@ extension Lane {
     ) throws(TableError) {
         let (tenant, profile) = (Int(entry.tenant), Int(entry.number))
         guard tenant < table.tenantCount else {
-            throw .invalid("a messaging profile of no tenant")
+            throw .invalid("a profile of no tenant")
         }
         try placeProfileAgain(id, at: profile, of: tenant)
         let cell = table.profileCells[profile]
@@ -173,7 +173,7 @@ extension Lane {
     /// Takes a key over as it stood, unless it is over by `now`. False: there is no room for it.
     package func restore(_ entry: borrowing CheckpointEntry.Key, now: Int64) -> Bool {
         if entry.until < now { return true }
-        var stored = StoredAnswer(bits: entry.answer)
+        var stored = KeyedAnswer(bits: entry.answer)
         stored.reservationID = entry.reservationID
         stored.expiresAt = entry.expiresAt
         for (place, resource) in stored.granted.resources.prefix(4).enumerated() {

@@ -106,6 +106,9 @@ package final class ReservationTable: @unchecked Sendable {
         capacity: TableCapacity, schedules: any WindowSchedules,
         secret: HashSecret = .random()
     ) throws(TableError) {
+        precondition(
+            LimitKind.allCases.allSatisfy { $0.index < SlotWord.limitCapacity },
+            "a settled slot has a bit for each limit")
         let buffers = Head.maxBuffers - capacity.lanes
         guard (1...buffers).contains(capacity.tenants), (1...buffers).contains(capacity.profiles)
         else { throw TableError.invalid("tenants and profiles: 1 ... \(buffers)") }
@@ -239,7 +242,8 @@ package final class ReservationTable: @unchecked Sendable {
             steps(.helpedProfile)
         }
         if pending.flags & Pending.publication != 0 {
-            _ = slots[pending.slot].compareExchange(Slot.published, pending.slotOld, pending.slotNew)
+            _ = slots[pending.slot].compareExchange(
+                Slot.published, pending.slotOld, pending.slotNew)
             steps(.helpedSlot)
         } else if pending.flags & Pending.swing != 0 {
             _ = slots[pending.slot].compareExchange(Slot.state, pending.slotOld, pending.slotNew)

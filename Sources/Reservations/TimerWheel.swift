@@ -8,6 +8,7 @@ enum TimerChunk: RecordLayout {
     /// Entries start here, two words each: reservation id, deadline in milliseconds.
     static let entries = 2
     static let capacity = 31
+    static let end = entries + 2 * capacity
 }
 
 /// The memory of all timer wheels.

@@ -518,8 +518,8 @@ package struct Simulation {
 
     /// What a limit allows, as the client knows it; nil: any use.
     private static func cap(_ kind: LimitKind, of tenant: Int) -> Int64? {
-        kind == .profileDailySpend
-            ? profile.dailySpendLimitNanos : tenants[tenant].limits[kind]
+        kind.row.subject == .tenant
+            ? tenants[tenant].limits[kind] : profile.dailySpendLimitNanos
     }
 
     /// Reads what a tenant and its profile have in use, and holds it against the caps. nil: there is no room to tell.
@@ -577,7 +577,7 @@ package struct Simulation {
         }
         for kind in LimitKind.allCases where states.present.contains(kind) {
             let (committed, held) = books.totals(
-                tenant: tenant, profileOnly: kind == .profileDailySpend,
+                tenant: tenant, profileOnly: kind.row.subject != .tenant,
                 now: lane.now - lane.lane.lead)
             let resource = kind.row.resource
             let state = states[kind]

@@ -67,7 +67,8 @@ public final class CheckOutcomeStream: Sendable {
         switch await stream.answer() {
         case .success(let answer?):
             guard let request = state.withLock({ $0.asked.popFirst() }) else {
-                throw TollgateError(.internal, "The service answers what was not asked")
+                throw TollgateError(
+                    .internal, "The service sent an answer to a question that was not asked")
             }
             return outcome(of: request, answer)
         case .success(nil):

@@ -30,7 +30,7 @@ extension ClientHandler {
         }
         if reset == HTTP2ErrorCode.enhanceYourCalm {
             return TollgateError(
-                .unavailable, "The service closed a connection that asked too much")
+                .unavailable, "The service closed the connection: too many requests")
         }
         return TollgateError(
             .unavailable,

@@ -153,7 +153,7 @@ final class ClientHandler: ChannelInboundHandler {
             letGo(stream)
             owner.fail(
                 TollgateError(
-                    .internal, "The request could not be made: is the token a legal header?",
+                    .internal, "The request headers are invalid; check the token",
                     wasNotProcessed: true))
         }
         return true
@@ -328,10 +328,10 @@ final class ClientHandler: ChannelInboundHandler {
     private func readFirst(_ buffer: ByteBuffer) {
         hasRead = true
         if buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x1503 {
-            failure = "\(endpoint) asks for TLS, and this client was not told to use it"
+            failure = "\(endpoint) requires TLS, but this client is not configured for it"
         } else if buffer.readableBytesView.starts(with: "HTTP/1.".utf8) {
             failure =
-                "\(endpoint) answers in HTTP/1.1: it asks for TLS, or this is not its gRPC address"
+                "\(endpoint) answered with HTTP/1.1: it requires TLS, or this is not its gRPC address"
         }
     }
 }

@@ -1,4 +1,4 @@
-internal import enum Limits.Decision
+internal import Limits
 internal import Synchronization
 
 extension TollgateClient {

@@ -58,7 +58,8 @@ public struct LetThrough: Sendable, Hashable {
         RecordUsageRequest(
             tenantID: request.tenantID, messagingProfileID: request.messagingProfileID,
             action: request.action, quantities: quantities.map { Quantity($0.resource, $0.amount) },
-            idempotencyKey: key, reference: request.reference)
+            idempotencyKey: key, reference: request.reference,
+            voiceProfileID: request.voiceProfileID)
     }
 
     /// The longest key that leaves room for the one that usage is recorded under when the check has taken its own.

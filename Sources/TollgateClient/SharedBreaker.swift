@@ -26,7 +26,7 @@ final class SharedBreaker: Sendable {
             let milliseconds = max(1, left.nanoseconds / 1_000_000)
             return TollgateError(
                 .unavailable,
-                "The service has failed \(breaker.failures) times in a row; nothing is tried for another \(milliseconds) ms",
+                "The service has failed \(breaker.failures) times in a row; no calls are made for another \(milliseconds) ms",
                 wasNotProcessed: true)
         }
     }

@@ -276,7 +276,7 @@ extension CallOutcome {
             return .success(try Response(decoding: message))
         } catch {
             return .failure(
-                TollgateError(.internal, "The service's answer is not a message of the contract"))
+                TollgateError(.internal, "The service's answer could not be decoded"))
         }
     }
 }

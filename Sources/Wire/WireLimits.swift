@@ -6,7 +6,7 @@ package enum WireLimits {
     package static let batchBytes = 1024 * 1024
     /// Entries of a batch: 1 ... this.
     package static let batchEntries = 1_000
-    /// Bytes of tenant_id and messaging_profile_id: 1 ... this.
+    /// Bytes of ids of tenants and profiles: 1 ... this.
     package static let identifierBytes = 64
     package static let idempotencyKeyBytes = 128
     package static let referenceBytes = 64

@@ -11,6 +11,8 @@ struct CatalogueOption: Sendable {
     var isWhole = false
     /// Takes what begins with a dash too.
     var isUnconditional = false
+    /// Has no value: given or not.
+    var isSwitch = false
 }
 
 /// Where options come from.
@@ -25,6 +27,7 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
     private enum Parsed {
         case text(Option<String?>)
         case whole(Option<Int64?>)
+        case given(Flag<Bool>)
     }
 
     private struct Key: CodingKey {
@@ -44,12 +47,15 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
             let parsing: SingleValueParsingStrategy =
                 option.isUnconditional ? .unconditional : .next
             let name = NameSpecification.customLong(option.name)
-            return (
-                option.name,
-                option.isWhole
-                    ? .whole(Option(name: name, parsing: parsing, help: help))
-                    : .text(Option(name: name, parsing: parsing, help: help))
-            )
+            let value: Parsed =
+                if option.isSwitch {
+                    .given(Flag(wrappedValue: false, name: name, help: help))
+                } else if option.isWhole {
+                    .whole(Option(name: name, parsing: parsing, help: help))
+                } else {
+                    .text(Option(name: name, parsing: parsing, help: help))
+                }
+            return (option.name, value)
         }
     }
 
@@ -57,12 +63,15 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
         let values = try decoder.container(keyedBy: Key.self)
         parsed = try Catalogue.options.map { option in
             let key = Key(stringValue: option.name)
-            return (
-                option.name,
-                option.isWhole
-                    ? .whole(try values.decode(Option<Int64?>.self, forKey: key))
-                    : .text(try values.decode(Option<String?>.self, forKey: key))
-            )
+            let value: Parsed =
+                if option.isSwitch {
+                    .given(try values.decode(Flag<Bool>.self, forKey: key))
+                } else if option.isWhole {
+                    .whole(try values.decode(Option<Int64?>.self, forKey: key))
+                } else {
+                    .text(try values.decode(Option<String?>.self, forKey: key))
+                }
+            return (option.name, value)
         }
     }
 
@@ -73,8 +82,20 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
                 switch value {
                 case .text(let option): (name, option)
                 case .whole(let option): (name, option)
+                case .given(let flag): (name, flag)
                 }
             })
+    }
+
+    /// Texts by name, and "true" of what has no value; only what was given.
+    var given: [String: String] {
+        parsed.reduce(into: [:]) { given, option in
+            switch option.value {
+            case .text(let text): given[option.name] = text.wrappedValue
+            case .whole(let number): given[option.name] = number.wrappedValue.map { String($0) }
+            case .given(let flag): given[option.name] = flag.wrappedValue ? "true" : nil
+            }
+        }
     }
 
     /// nil: not given, or a number.

@@ -15,8 +15,14 @@ struct DayScheduleTests {
         for (zone, noon, start, end) in [
             ("UTC", "2026-11-30T12:00:00Z", "2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z"),
             // 23 and 25 hours.
-            ("Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
-            ("Europe/Berlin", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+            (
+                "Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z",
+                "2026-03-29T22:00:00Z"
+            ),
+            (
+                "Europe/Berlin", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z",
+                "2026-10-25T23:00:00Z"
+            ),
             // Midnight does not exist; it occurs twice; the next day does not exist.
             (
                 "America/Sao_Paulo", "2018-11-04T15:00:00Z", "2018-11-04T03:00:00Z",
@@ -26,8 +32,14 @@ struct DayScheduleTests {
                 "America/Havana", "2024-11-03T12:00:00Z", "2024-11-03T04:00:00Z",
                 "2024-11-04T05:00:00Z"
             ),
-            ("Pacific/Apia", "2011-12-29T20:00:00Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"),
-            ("Asia/Kathmandu", "2026-01-01T12:00:00Z", "2025-12-31T18:15:00Z", "2026-01-01T18:15:00Z"),
+            (
+                "Pacific/Apia", "2011-12-29T20:00:00Z", "2011-12-29T10:00:00Z",
+                "2011-12-30T10:00:00Z"
+            ),
+            (
+                "Asia/Kathmandu", "2026-01-01T12:00:00Z", "2025-12-31T18:15:00Z",
+                "2026-01-01T18:15:00Z"
+            ),
         ] {
             let noon = try Self.instant(noon)
             let window = CycleWindow(start: try Self.instant(start), end: try Self.instant(end))
@@ -46,9 +58,9 @@ struct DayScheduleTests {
         for zone in ["America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "UTC"] {
             let schedule = try DaySchedule(timeZone: zone, around: now, before: 40, after: 400)
             var window = try #require(
-                schedule.window(containing: now - 39 * UTCDay.milliseconds, notBefore: nil))
+                schedule.window(containing: now - 39 * ProfileState.dayLength, notBefore: nil))
             var cycles = 0
-            while window.end < now + 399 * UTCDay.milliseconds {
+            while window.end < now + 399 * ProfileState.dayLength {
                 let next = try #require(
                     schedule.window(containing: window.end, notBefore: window.end))
                 #expect(next.start == window.end)
@@ -62,13 +74,16 @@ struct DayScheduleTests {
         }
     }
 
-    @Test("A changed zone takes effect where the day of the old one ends; outside of the span there is nothing")
+    @Test(
+        "A changed zone takes effect where the day of the old one ends; outside of the span there is nothing"
+    )
     func changes() throws {
         let now = try Self.instant("2026-11-30T12:00:00Z")
         let schedule = try DaySchedule(timeZone: "UTC", around: now, before: 3, after: 3)
         let end = now - 3_600_000
         #expect(schedule.window(containing: now, notBefore: end)?.start == end)
-        #expect(schedule.window(containing: now + 30 * UTCDay.milliseconds, notBefore: nil) == nil)
+        #expect(
+            schedule.window(containing: now + 30 * ProfileState.dayLength, notBefore: nil) == nil)
         #expect(throws: BillingScheduleError.unknownTimeZone("Nowhere/Land")) {
             _ = try DaySchedule(timeZone: "Nowhere/Land", around: now)
         }

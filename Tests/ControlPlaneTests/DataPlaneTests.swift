@@ -266,7 +266,7 @@ import Testing
             .post, "/v2/check_and_reserve", spend,
             headers: ["idempotency-key": "k-1", "Idempotency-Key": "k-1"])
         #expect(twice.status == 400 && twice.errors == ["10015 Idempotency-Key"])
-        #expect(twice.body.contains("The header stands 2 times"))
+        #expect(twice.body.contains("The header appears 2 times"))
         #expect(DataPlane.unquote(#""a\"b\\c""#) == #"a"b\c"#)
 
         _ = try await rest(.patch, "/v2/tenants/acme", #"{"max_dids":0}"#)

@@ -247,7 +247,11 @@ import Testing
     @Test func listsThatAreNotWholeAreRefused() async throws {
         let rest = try RESTHarness(projection: FixedReadModel(isWhole: false))
         try await rest.furnish()
-        let ids = ["tenants": "acme", "messaging_profiles": "promo"]
+        let ids = [
+            "tenants": "acme", "messaging_profiles": "promo", "outbound_voice_profiles": "calls",
+        ]
+        let voice = #"{"id":"calls","tenant_id":"acme","name":"Calls"}"#
+        #expect(try await rest(.post, "/v2/outbound_voice_profiles", voice).status == 200)
         var others: Set<String> = []
         for route in RESTRoutes.all(rest.server.core) {
             guard case .page = route.operation.answer else { continue }
@@ -281,7 +285,7 @@ import Testing
             projection: FixedReadModel(trouble: "the disk is full", standstill: "disk I/O error"))
         let dark = try await dead(.get, "/readyz")
         #expect(dark.status == 503 && dark.errors == ["10037"])
-        #expect(dark.body.contains("Lists and alerts do not go on: disk I/O error"))
+        #expect(dark.body.contains("Lists and alerts are not updating: disk I/O error"))
         #expect(try await dead(.get, "/healthz").status == 200)
         let draining = try RESTHarness()
         draining.server.core.gate.drain()

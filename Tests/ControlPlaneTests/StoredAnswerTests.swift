@@ -21,6 +21,10 @@ import Testing
             #"{"tenant_id":"acme","name":"Two"}"#
         ),
         (
+            "/v2/outbound_voice_profiles", #"{"tenant_id":"acme","name":"One"}"#,
+            #"{"tenant_id":"acme","name":"Two"}"#
+        ),
+        (
             "/v2/tokens", #"{"name":"One","scope":"operator"}"#,
             #"{"name":"Two","scope":"operator"}"#
         ),

@@ -127,6 +127,49 @@ import Testing
         engine.close()
     }
 
+    /// Ids are common to all kinds of profile: one that is taken is of its kind for ever, also after a restart.
+    @Test func aProfileKeepsItsKind() throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        let calls = ProfileSettings(
+            id: "calls", kind: .voice, tenantID: "acme", dailySpendLimitEnabled: true,
+            dailySpendLimitNanos: 10)
+        try engine.setProfile(calls)
+        try engine.setProfile(ProfileSettings(id: "sms", tenantID: "acme"))
+        let again = try reopened(engine)
+        #expect(again.profile("calls", .voice)?.isConfigured(as: calls) == true)
+        #expect(again.profile("calls", .messaging) == nil)
+        #expect(again.profile("sms", .messaging)?.kind == .messaging)
+        #expect(again.profile("sms", .voice) == nil)
+        let other = #expect(throws: EngineError.self) {
+            try again.setProfile(ProfileSettings(id: "calls", tenantID: "acme"))
+        }
+        #expect(other?.code == .notFound)
+        try again.closeProfile("calls")
+        let closed = #expect(throws: EngineError.self) {
+            try again.setProfile(ProfileSettings(id: "calls", tenantID: "acme"))
+        }
+        #expect(closed?.code == .notFound)
+        again.close()
+    }
+
+    /// The caps of a tenant are kept under the numbers of their limits.
+    @Test func eachCapIsKeptByItself() throws {
+        for cap in CapSetting.all {
+            var settings = TenantSettings(id: "acme")
+            settings.limits[cap] = cap.kept(7)
+            let encoded = settings.encoded
+            let read = encoded.withUnsafeBytes { TenantSettings(encoded: $0) }
+            #expect(read?.isConfigured(as: settings) == true)
+            // The number of a limit that this version does not know, or of a profile's.
+            for number in [UInt8(13), LimitKind.profileDailySpend.rawValue] {
+                var foreign = encoded
+                foreign[7] = number
+                #expect(foreign.withUnsafeBytes { TenantSettings(encoded: $0) } == nil)
+            }
+        }
+    }
+
     /// Two spellings of a letter are two ids, as they are two sequences of bytes.
     @Test func idsAreBytes() throws {
         let engine = try open()

@@ -105,6 +105,20 @@ import Testing
         #expect(gap.state != all.state)
     }
 
+    /// What another release wrote is refused, with the remedy that a file of another format gets.
+    @Test(arguments: [
+        (RecordWords.format - 1, "older than", JournalError.carryOver),
+        (RecordWords.format + 1, "newer than", JournalError.runLaterRelease),
+    ])
+    func anotherFormatIsRefused(_ format: UInt64, _ says: String, _ remedy: String) throws {
+        var record = try Records().first
+        record[0] = record[0] & ~(0xff << 56) | format << 56
+        let error = #expect(throws: EngineError.self) { try Self.played([[record]]) }
+        let text = error.map { "\($0)" } ?? ""
+        #expect(text.contains("a record in format \(format), \(says) \(RecordWords.format)"))
+        #expect(text.contains(remedy), "\(text)")
+    }
+
     /// A record that waits when a checkpoint is made waits in there.
     @Test func aCheckpointCarriesWhatWaits() throws {
         let records = try Records()

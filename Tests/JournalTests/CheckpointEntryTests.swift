@@ -25,7 +25,8 @@ import Testing
             state.held[counter] = Int64(counter + 11)
             state.caps[counter] = Int64(counter) - 1
         }
-        (state.cycleStart, state.cycleEnd, state.dayStart, state.dayEnd) = (100, 200, 110, 120)
+        (state.cycleStart, state.cycleEnd) = (100_000, 200)
+        (state.dayStart, state.dayEnd) = (110_000, 120)
         (state.endsHolds, state.percentEpoch) = (true, 6)
         var expected: [UInt64] = []
         state.encode(.standard) { expected.append($0) }
@@ -50,6 +51,12 @@ import Testing
         var unknown = encoder.words
         unknown[11] |= 0xff
         #expect(Self.fault(unknown) == .unknownLimit)
+        // A window that begins within a second, or before 1970.
+        for (word, start) in [(7, 1), (9, UInt64(bitPattern: -1_000))] {
+            var impossible = encoder.words
+            impossible[word] = start
+            #expect(Self.fault(impossible) == .malformed)
+        }
     }
 
     @Test func aProfile() throws {

@@ -70,11 +70,14 @@ private struct Seeded: RandomNumberGenerator {
                 timeZone: one(of: ["UTC", "Europe/Paris", "America/Argentina/Buenos_Aires"]),
                 disclosesLimits: chance(50))
             tenants.append(tenant)
-            for _ in 0..<Int.random(in: 0...3, using: &self) {
+            // The file has a tenant's profiles kind by kind.
+            for kind in ProfileKind.allCases + [.voice] {
+                if chance(50) { continue }
                 let cap = cap(atMost: .max)
                 profiles.append(
                     ProfileSettings(
-                        id: id(&profileIDs), tenantID: tenant.id, name: text(atMost: 200),
+                        id: id(&profileIDs), kind: kind,
+                        tenantID: tenant.id, name: text(atMost: 200),
                         dailySpendLimitEnabled: cap != nil && chance(50),
                         dailySpendLimitNanos: cap))
             }

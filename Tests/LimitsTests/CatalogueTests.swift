@@ -15,6 +15,15 @@ import Testing
         #expect(LimitKind.row(named: "tenant_spend") == nil)
     }
 
+    /// Counted when the program is compiled, from the rows.
+    @Test func rowsAreCounted() {
+        #expect(Resource.count == Resource.allCases.count)
+        #expect(LimitKind.counterCount == LimitSubject.tenant.limits.count)
+        #expect(
+            (0..<LimitKind.counterCount).map { LimitRules.standard.kind(of: $0) }
+                == LimitSubject.tenant.limits.map(\.kind))
+    }
+
     @Test func namesTellRowsApart() {
         let resources = Resource.catalogue
         #expect(areUnique(resources.map(\.name)) && areUnique(resources.map(\.column)))
@@ -44,8 +53,32 @@ import Testing
                 "monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes",
             ])
         #expect(CapSetting.all.map(\.keptName).last == "max_monthly_seconds")
-        #expect(LimitSubject.profileLimit.cap.name == "daily_spend_limit")
-        #expect(LimitSubject.profileLimit.cap.toggleName == "daily_spend_limit_enabled")
+        for kind in ProfileKind.allCases {
+            #expect(kind.limit.cap.name == "daily_spend_limit")
+            #expect(kind.limit.cap.toggleName == "daily_spend_limit_enabled")
+        }
+    }
+
+    @Test func profilesGoByTheirKind() {
+        for kind in ProfileKind.allCases {
+            #expect(kind.subject.profileKind == kind && kind.limit.subject == kind.subject)
+            #expect(ProfileKind.named(kind.name) == kind)
+            #expect(LimitRules.standard.limit(of: kind) == kind.limit.kind)
+            #expect("\(kind.idPointer)" == "/" + kind.idField)
+        }
+        #expect(LimitSubject.tenant.profileKind == nil && ProfileKind.named("fax") == nil)
+        let kinds = ProfileKind.allCases
+        #expect(kinds.map(\.collection) == ["messaging_profiles", "outbound_voice_profiles"])
+        #expect(kinds.map(\.idField) == ["messaging_profile_id", "voice_profile_id"])
+        #expect(kinds.map(\.limit.name) == ["profile_daily_spend", "voice_profile_daily_spend"])
+        #expect(kinds.map(\.limit.error.rawValue) == [40333, 49007])
+        var state = ProfileState()
+        for kind in kinds {
+            state.kind = kind
+            var copy = ProfileState()
+            copy.flags = state.flags
+            #expect(copy.kind == kind)
+        }
     }
 
     /// What is only ever held is in no report, and its counts are not set.

@@ -23,8 +23,8 @@ import Testing
         subjects.tenant.committed[spend] = 3
         subjects.tenant.committed[extensions] = 2
         subjects.tenant.held[spend] = 5
-        subjects.tenant.cycleStart = 100
-        subjects.tenant.cycleEnd = 200
+        subjects.tenant.cycleStart = 100_000
+        subjects.tenant.cycleEnd = 200_000
         subjects.profile.committed = 3
         subjects.profile.held = 5
         subjects.profile.dayStart = 86_400_000
@@ -71,8 +71,8 @@ import Testing
         var subjects = Self.subjects()
         subjects.tenant.raised = EventSet(.reached, .tenantMonthlySpend)
         let record = Self.record(.charged) {
-            $0.openedCycleStart = 200
-            $0.openedCycleEnd = 300
+            $0.openedCycleStart = 200_000
+            $0.openedCycleEnd = 300_000
             $0.openedDay = 2 * 86_400_000
             $0.transition.committed.set(Self.spend, 1)
             $0.transition.touchesProfile = true
@@ -84,7 +84,7 @@ import Testing
         }
         #expect(fault == nil && ends.count == 1)
         #expect(ends.first.map { $0 == (7, 3, 3) } == true)
-        #expect(subjects.tenant.cycleStart == 200 && subjects.tenant.cycleEnd == 300)
+        #expect(subjects.tenant.cycleStart == 200_000 && subjects.tenant.cycleEnd == 300_000)
         #expect(subjects.tenant.committed[Self.spend] == 1 && subjects.tenant.held[Self.spend] == 0)
         #expect(subjects.tenant.committed[Self.extensions] == 2, "a count has no cycle")
         #expect(subjects.tenant.raised.isEmpty)
@@ -94,16 +94,16 @@ import Testing
     @Test func aMovedWindowKeepsWhatCountsInIt() {
         var subjects = Self.subjects()
         let record = Self.record(.windowsMoved) {
-            $0.openedCycleStart = 50
-            $0.openedCycleEnd = 100
-            $0.openedTenantDayStart = 60
-            $0.openedTenantDayEnd = 70
+            $0.openedCycleStart = 50_000
+            $0.openedCycleEnd = 100_000
+            $0.openedTenantDayStart = 60_000
+            $0.openedTenantDayEnd = 70_000
             $0.openedDay = 43
         }
         let fault = Self.play(record, on: &subjects) { _ in Issue.record("no window has ended") }
         #expect(fault == nil)
-        #expect(subjects.tenant.cycleStart == 50 && subjects.tenant.cycleEnd == 100)
-        #expect(subjects.tenant.dayStart == 60 && subjects.tenant.dayEnd == 70)
+        #expect(subjects.tenant.cycleStart == 50_000 && subjects.tenant.cycleEnd == 100_000)
+        #expect(subjects.tenant.dayStart == 60_000 && subjects.tenant.dayEnd == 70_000)
         #expect(subjects.tenant.committed[Self.spend] == 3 && subjects.tenant.held[Self.spend] == 5)
         #expect(subjects.profile.dayStart == 43 && subjects.profile.committed == 3)
     }

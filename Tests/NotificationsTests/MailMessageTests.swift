@@ -18,7 +18,7 @@ import Testing
         _ kind: Event.Kind, _ limit: LimitReading?, tenantName: String = "ACME",
         profileName: String = "Promo", reason: String = ""
     ) -> Event {
-        let isProfile = kind == .profileLimitReached || kind == .profileThresholdReached
+        let isProfile = kind.subject != .tenant
         return Event(
             id: "d21a2887-8007-4bb6-bd7d-f2874829918e", kind: kind, occurredAt: 1_795_255_200_000,
             tenantID: "acme-1", tenantName: tenantName, profileID: isProfile ? "p-7" : "",
@@ -64,7 +64,7 @@ import Testing
         ended.occasion = .windowEnd
         #expect(
             mail(ended).subject
-                == "The day of messaging profile Promo of tenant ACME has ended at 80% of the daily spend limit or more, with what was still reserved."
+                == "The day of messaging profile Promo of tenant ACME has ended at 80% of the daily spend limit or more, including what was still reserved."
         )
     }
 
@@ -86,6 +86,19 @@ import Testing
                 == "Messaging profile Promo of tenant ACME has reached its daily spend limit.")
     }
 
+    @Test func subjectsOfAVoiceProfilesLimit() {
+        let limit = reading(.voiceProfileDailySpend, cap: 10_000_000, committed: 20_000_000)
+        #expect(
+            mail(event(.voiceProfileThresholdReached, limit)).subject
+                == "Outbound voice profile Promo of tenant ACME has hit 80% of its daily spend limit."
+        )
+        let reached = mail(event(.voiceProfileLimitReached, limit))
+        #expect(
+            reached.subject
+                == "Outbound voice profile Promo of tenant ACME has reached its daily spend limit.")
+        #expect(reached.text.contains("49007"))
+    }
+
     @Test func theIDStandsInForAName() {
         let limit = reading(.profileDailySpend, cap: 10_000_000, committed: 20_000_000)
         let mail = mail(event(.profileLimitReached, limit, tenantName: "", profileName: " "))
@@ -97,7 +110,7 @@ import Testing
     @Test(arguments: Event.Kind.allCases)
     func everyKindSaysWhatHappenedAndWhatToDo(_ kind: Event.Kind) {
         let limit = reading(
-            kind.rawValue.hasPrefix("tenant") ? .tenantMonthlySpend : .profileDailySpend,
+            kind.subject.profileKind?.limit.kind ?? .tenantMonthlySpend,
             cap: 1_234_500_000_000, committed: 987_600_000_000, held: 1_000_000_000,
             asked: 4_000_000)
         let mail = mail(event(kind, limit))
@@ -121,8 +134,8 @@ import Testing
     @Test func countsHaveNoWindow() {
         let limit = reading(.tenantDIDs, cap: 10, committed: 10, asked: 1, resetsAt: 0)
         let text = mail(event(.tenantLimitReached, limit)).text
-        #expect(text.contains("does not start anew"))
-        #expect(!text.contains("Starts anew") && !text.contains("UTC to"))
+        #expect(text.contains("does not reset"))
+        #expect(!text.contains("Resets at") && !text.contains("UTC to"))
     }
 
     @Test func aReasonIsTold() {

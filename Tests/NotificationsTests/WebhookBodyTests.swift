@@ -32,6 +32,22 @@ import Testing
                 """)
     }
 
+    /// The body of the messaging profile's, under a type of its own.
+    @Test func anOutboundVoiceProfilesLimit() {
+        var call = reached
+        call.kind = .voiceProfileLimitReached
+        #expect(
+            EventJSON.data(call)
+                == EventJSON.data(reached).replacing(
+                    "messaging-profile.spend-limit-reached",
+                    with: "outbound-voice-profile.spend-limit-reached"))
+        call.kind = .voiceProfileThresholdReached
+        let data = EventJSON.data(call)
+        #expect(
+            data.contains(#""event_type":"outbound-voice-profile.spend-limit-threshold-reached""#))
+        #expect(data.contains(#""alert_threshold":80}"#))
+    }
+
     /// The vendor's body stays as it is, whatever raised the event; in our own it is said.
     @Test func theOccasionStandsInOurOwnBodiesOnly() {
         var refused = reached

@@ -95,6 +95,10 @@ struct RenderingTests {
         #expect(limit(10, 12).share == "100")
         #expect(limit(1_000, 125, held: 250).share == "12.5")
         #expect(limit(1_000, 125, held: 250).filled == "37.5")
+        // A bar that is half full of holds does not stand beside "0 %".
+        #expect(limit(50, 0, held: 25).text == "0 used, 25 held · 50 %")
+        #expect(limit(50, 0, held: 25).shareText == "0 % of the cap used")
+        #expect(limit(nil, 3, held: 2).text == "3 used, 2 held")
         #expect(limit(nil, 5).of == "no limit")
         #expect(limit(0, 0).state == "")
         #expect(limit(0, 1).state == "over")
@@ -168,7 +172,7 @@ struct RenderingTests {
         #expect(ahead.clock.contains("20 h 5 min ahead of it"))
         #expect(LiveMessage(minute, nearest: [], ahead: -1_000).clock.isEmpty)
         let behind = LiveMessage(minute, nearest: [], ahead: -3_600_000)
-        #expect(behind.clock.contains("leapt ahead by 1 h."))
+        #expect(behind.clock.contains("jumped ahead by 1 h."))
         let idle = LiveMessage(LiveMinute(), nearest: [])
         #expect(idle.rate == "0" && idle.p50 == "–" && idle.codes.isEmpty)
     }

@@ -133,6 +133,32 @@ import Testing
         #expect(try await events().dropLast().last?.occasion == nil)
     }
 
+    @Test func aVoiceProfilesLimitIsToldAsItsOwn() async throws {
+        var profile = ProfileSettings(id: "calls", kind: .voice, tenantID: "acme", name: "Calls")
+        profile.dailySpendLimitEnabled = true
+        profile.dailySpendLimitNanos = 100
+        profile.webhookURL = "https://calls.example/hook"
+        try service.setProfile(profile)
+        service.charge("acme", "calls", spend: 85)
+        service.charge("acme", "calls", spend: 15)
+        service.charge("acme", "calls", spend: 1)
+        let raised = try await events()
+        #expect(
+            raised.map(\.kind) == [.voiceProfileThresholdReached, .voiceProfileLimitReached])
+        for event in raised {
+            #expect(event.profileID == "calls" && event.profileName == "Calls")
+            #expect(event.limit?.name == "voice_profile_daily_spend" && event.limit?.cap == 100)
+        }
+        let line = try #require(try await audit().first)
+        #expect(line.code == "49007" && line.profileID == "calls" && line.profileKind == .voice)
+        var query = AuditQuery()
+        query.profileID = "calls"
+        query.profileKind = .voice
+        #expect(try await projection.audit(query, Page()).total > 0)
+        query.profileKind = .messaging
+        #expect(try await projection.audit(query, Page()).total == 0)
+    }
+
     @Test func aWindowThatEndsIsToldWithItsOwnFigures() async throws {
         var hold = CheckOperation(tenantID: "acme", amounts: [.spend: 60])
         hold.profileID = "sms"
@@ -161,7 +187,7 @@ import Testing
             try await events().map(\.kind) == [
                 .tenantThresholdReached, .tenantLimitReached, .tenantSuspended, .tenantReinstated,
             ])
-        #expect(try await events().last?.reason.contains("taken back") == true)
+        #expect(try await events().last?.reason.contains("was reversed") == true)
         let line = try #require(try await audit().first)
         #expect(line.kind == "reversed" && line.reference == "call 7")
         #expect(line.asked == Amounts(.spend, 1_000) && line.events == [.tenantReinstated])

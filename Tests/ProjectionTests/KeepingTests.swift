@@ -117,7 +117,7 @@ import Testing
         try goOn()
         try service.restart { try Self.change($0, Self.firstVersion) }
         try await expectOnlyWhatCame(after: before.inFirstVersion)
-        #expect(notices.texts.contains { $0.contains("was of version 1") })
+        #expect(notices.texts.contains { $0.contains("from version 1") })
         // Deliveries of before go on.
         let due = try await projection.places(due: service.now, after: nil, limit: 10).due
         #expect(due == [DeliveryPlace(url: "https://1.example/")])
@@ -152,7 +152,7 @@ import Testing
                 """)
         }
         try await expectOnlyWhatCame(after: before)
-        #expect(notices.texts.contains { $0.contains("fewer limits or resources") })
+        #expect(notices.texts.contains { $0.contains("before limits or resources were added") })
         // The next start finds nothing to do.
         let count = notices.texts.count
         try service.restart()
@@ -234,7 +234,7 @@ import Testing
                 }
                 #expect(number < 10)
             } catch let error as ProjectionError {
-                #expect(number == 10 && error.reason.contains("look at them"))
+                #expect(number == 10 && error.reason.contains("check and remove them"))
             }
         }
     }
@@ -266,7 +266,9 @@ import Testing
         let checkpoints = try service.disk.checkpointNumbers()
         try #require(checkpoints.count > 1)
         let feed = try #require(service.engine.journalFeed)
-        func ingester(_ name: String, _ goOn: @escaping () throws -> Void = {}) throws -> JournalIngester {
+        func ingester(_ name: String, _ goOn: @escaping () throws -> Void = {}) throws
+            -> JournalIngester
+        {
             try JournalIngester(
                 feed, service.engine.clock, service.engine.configuration.capacity,
                 service.configuration, path: service.path + name, goOn: goOn)

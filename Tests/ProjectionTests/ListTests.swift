@@ -154,6 +154,25 @@ import Testing
         #expect(try await projection.profiles(ProfileQuery(tenantID: "x"), Page()).total == 0)
     }
 
+    @Test func profilesOfAKind() async throws {
+        for (id, kind) in [("v1", ProfileKind.voice), ("m1", .messaging), ("v2", .voice)] {
+            try service.setProfile(ProfileSettings(id: id, kind: kind, tenantID: "alpha"))
+        }
+        service.charge("alpha", "v2", spend: 7)
+        try service.catchUp()
+        let voice = try await projection.profiles(ProfileQuery(.voice), Page())
+        #expect(voice.rows.map(\.settings.id) == ["v1", "v2"] && voice.total == 2)
+        #expect(voice.rows.map(\.usage.kind) == [.voiceProfileDailySpend, .voiceProfileDailySpend])
+        #expect(voice.rows.map(\.usage.committed) == [0, 7])
+        let own = try await projection.profiles(ProfileQuery(.messaging, tenantID: "alpha"), Page())
+        #expect(own.rows.map(\.settings.id) == ["m1"] && own.total == 1)
+        let after = try await projection.profiles(ProfileQuery(.voice, idAfter: "v1"), Page())
+        #expect(after.rows.map(\.settings.id) == ["v2"])
+        let days = try await projection.dailyUsage(
+            tenantID: "alpha", profileID: "v2", from: 0, to: .max)
+        #expect(days.map(\.committed[.spend]) == [7])
+    }
+
     /// A cycle that is over reads as empty, also in the order, before any record says so.
     @Test func cyclesThatAreOver() async throws {
         service.configuration.cleaningMilliseconds = 0

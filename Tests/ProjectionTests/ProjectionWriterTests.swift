@@ -78,7 +78,7 @@ import Testing
     /// Takes records up, a slice for each group, with a new writer for each slice: it knows what the file says.
     private static func take(_ slices: [[[UInt64]]]) throws -> Shown {
         let queue = try DatabaseQueue()
-        try queue.write { try Schema.make($0) }
+        try queue.write { try ProjectionSchema.make($0) }
         let id = JournalID(low: 1, high: 2)
         for slice in slices {
             let writer = ProjectionWriter(id, capacity)
@@ -97,7 +97,7 @@ import Testing
     @Test func rowsAreCountedInSteps() throws {
         let queue = try DatabaseQueue()
         try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             try db.execute(
                 sql: """
                     WITH RECURSIVE number (n) AS
@@ -140,7 +140,7 @@ import Testing
         let reference = try Self.take([records])
         let queue = try DatabaseQueue()
         try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             let writer = ProjectionWriter(JournalID(low: 1, high: 2), Self.capacity)
             let last = try #require(records.last)
             try last.withUnsafeBufferPointer { try writer.take($0, db, now: 5) }
@@ -159,7 +159,7 @@ import Testing
         let records = try Self.records()
         let queue = try DatabaseQueue()
         try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             let writer = ProjectionWriter(JournalID(low: 1, high: 2), Self.capacity)
             var words = records[0]
             words[3] = words[3] & ~0xFFFF_FFFF | 5_000_000

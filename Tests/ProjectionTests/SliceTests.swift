@@ -239,7 +239,7 @@ import Testing
     @Test func whatIsOnItsWayIsInNobodysWayWhenOldEventsGo() throws {
         let queue = try DatabaseQueue()
         try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             for number in 1...3_000 {
                 let event = Event(
                     id: "\(number)", kind: .tenantSuspended, occurredAt: Int64(number),

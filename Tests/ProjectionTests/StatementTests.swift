@@ -15,7 +15,7 @@ import Testing
     private static func database(rows: Int?) throws -> DatabaseQueue {
         let queue = try DatabaseQueue()
         try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             guard let rows else { return }
             try db.execute(sql: "ANALYZE")
             try db.execute(sql: "DELETE FROM sqlite_stat1")

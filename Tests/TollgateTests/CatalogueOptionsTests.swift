@@ -22,7 +22,7 @@ import Testing
         #expect {
             try none.someQuantities()
         } throws: {
-            "\($0)".contains("Say how much: --spend, --extensions, --dids or --seconds.")
+            "\($0)".contains("Give an amount: --spend, --extensions, --dids or --seconds.")
         }
     }
 

@@ -101,9 +101,9 @@ struct TableTests {
                 .utf8)
         #expect(
             RecordText.overBy(meta) == [
-                "  over tenant_dids by 2: its next charge or creation trips it",
-                "  over tenant_monthly_spend by 0.50 USD: its next charge or creation trips it",
-                "  over tenant_monthly_minutes by 90 s: its next charge or creation trips it",
+                "  over tenant_dids by 2: its next charge or creation triggers the limit",
+                "  over tenant_monthly_spend by 0.50 USD: its next charge or creation triggers the limit",
+                "  over tenant_monthly_minutes by 90 s: its next charge or creation triggers the limit",
             ])
         #expect(RecordText.overBy(.object([])).isEmpty)
     }
@@ -136,7 +136,7 @@ struct ControlFailureTests {
         let failure = ControlFailure(httpStatus: 422, body: body)
         #expect(
             failure.text == """
-                The service refused it:
+                The service refused the request:
                   /max_dids: Bad Request: must be digits (10015)
                   page[size]: Value outside of range (10033)
                 """)
@@ -200,6 +200,25 @@ struct ControlArgumentTests {
         )
     }
 
+    /// `--kind` leads to the paths of that kind; a request names one profile at most.
+    @Test func kindsOfProfiles() throws {
+        let plain = try Tollgate.parseAsRoot(["profiles", "get", "p"]) as? ProfileGet
+        #expect(plain?.profile.path == "/v2/messaging_profiles/p")
+        let voice = try Tollgate.parseAsRoot(["profiles", "get", "p", "--kind", "voice"])
+        #expect((voice as? ProfileGet)?.profile.path == "/v2/outbound_voice_profiles/p")
+        #expect(throws: (any Error).self) {
+            try Tollgate.parseAsRoot(["profiles", "list", "--kind", "fax"])
+        }
+        let usage = try Tollgate.parseAsRoot(["usage", "--tenant", "a", "--voice-profile", "v"])
+        let named = (usage as? UsageNowCommand)?.profile.named
+        #expect(named == ProfileReference(id: "v", kind: .voice))
+        #expect(throws: (any Error).self) {
+            try Tollgate.parseAsRoot([
+                "usage", "--tenant", "a", "--voice-profile", "v", "--profile", "p",
+            ])
+        }
+    }
+
     @Test func usageKeepsItsFixedForm() throws {
         let fixed = try Tollgate.parseAsRoot(["usage", "--tenant", "acme", "--profile", "p"])
         #expect((fixed as? UsageNowCommand)?.tenant == "acme")
@@ -225,9 +244,8 @@ struct ControlArgumentTests {
     }
 
     @Test func idsAreEscapedInPaths() {
-        #expect(ControlClient.segment("a/b?c#d%e ä") == "a%2Fb%3Fc%23d%25e%20%C3%A4")
-        #expect(ControlClient.segment("..") == "%2E%2E")
-        #expect(ControlClient.segment("A-z_0.9~") == "A-z_0.9~")
+        #expect(Paths.one(Paths.tenants, "a/b ä") == "/v2/tenants/a%2Fb%20%C3%A4")
+        #expect(Paths.one(Paths.tokens, "..", "/x") == "/v2/tokens/%2E%2E/x")
     }
 
     @Test func tokensOfATenantNameIt() throws {
@@ -258,13 +276,14 @@ struct SettingsJSONTests {
         #expect(try TenantSettings(.object(members)) == tenant)
     }
 
-    @Test func aProfileComesBackAsItWasSent() throws {
+    @Test(arguments: ProfileKind.allCases)
+    func aProfileComesBackAsItWasSent(kind: ProfileKind) throws {
         let profile = ProfileSettings(
-            id: "p", tenantID: "a", name: "", dailySpendLimitEnabled: true,
+            id: "p", kind: kind, tenantID: "a", name: "", dailySpendLimitEnabled: true,
             dailySpendLimitNanos: 12_000_000)
         let ids = [("id", JSONValue.string("p")), ("tenant_id", .string("a"))]
         let members = ids + profile.fields.map { ($0.name, $0.value.json) }
-        #expect(try ProfileSettings(.object(members)) == profile)
+        #expect(try ProfileSettings(.object(members), kind) == profile)
     }
 
     @Test func whatIsMissingIsNotTakenForNoLimit() {

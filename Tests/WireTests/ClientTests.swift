@@ -77,6 +77,23 @@ struct ClientTests {
             #expect(text(query.tenantID) == "ä")
             #expect(text(query.profileID) == "p")
         }
+        try UsageRequest(tenantID: "a", voiceProfileID: "v").encoded().withUnsafeBytes { bytes in
+            let query = try decoder.usage(bytes).get()
+            #expect(text(query.profileID) == "v" && query.profileKind == .voice)
+        }
+        let call = CheckRequest(
+            tenantID: "a", action: .outboundCall, quantities: [Quantity(.spend, 1)],
+            voiceProfileID: "v")
+        try call.encoded().withUnsafeBytes { bytes in
+            let command = try decoder.check(bytes).get()
+            #expect(text(command.profileID) == "v" && command.profileKind == .voice)
+        }
+        let late = RecordUsageRequest(
+            tenantID: "a", quantities: [Quantity(.spend, 1)], voiceProfileID: "v")
+        try late.encoded().withUnsafeBytes { bytes in
+            let command = try decoder.record(bytes).get()
+            #expect(text(command.profileID) == "v" && command.profileKind == .voice)
+        }
         #expect(WatchUsageRequest().encoded().isEmpty)
         try WatchUsageRequest(tenantID: "acme").encoded().withUnsafeBytes { bytes in
             let id = try decoder.watch(bytes).get()

@@ -80,13 +80,12 @@ struct CoreCommand: ParsableCommand {
         subjects.profile.cap = .max / 2
         subjects.profile.enabled = true
         var answer = CheckAnswer()
-        var evaluated: LimitSet = []
+        var amounts = Amounts(.spend, 1)
         for _ in 0..<rounds.calls {
             var transition = Transition()
             _ = Decide.check(
-                &subjects, action: .charge, amounts: Amounts(.spend, 1), minimums: Amounts(),
-                mode: .reserve, rules, answer: &answer, transition: &transition,
-                evaluated: &evaluated)
+                &subjects, action: .charge, amounts: &amounts, minimums: Amounts(),
+                mode: .reserve, rules, answer: &answer, transition: &transition)
             transition.apply(to: &subjects.tenant, &subjects.profile, rules)
         }
         precondition(subjects.tenant.held[0] == Int64(rounds.calls), "every call was admitted")

@@ -66,10 +66,13 @@ class Post:
 
 class Receiver:
     """An HTTP receiver. `answer(post, number)` gives the status, or (status, headers), of the number-th POST (from 1);
-    it may block. `posts` holds what came, before it is answered."""
+    it may block. `posts` holds what came, before it is answered; a post's `connection` is the place of its connection
+    among those that were accepted."""
 
     def __init__(self, answer=lambda post, number: 200, host="127.0.0.1"):
         self.posts = []
+        # In the order in which they were accepted: threads that read from them may overtake one another.
+        self.connections = {}
         lock = threading.Lock()
         receiver = self
 
@@ -79,6 +82,7 @@ class Receiver:
             def do_POST(self):
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 post = Post(self.path, self.headers, raw, time.monotonic())
+                post.connection = receiver.connections[self.client_address]
                 with lock:
                     receiver.posts.append(post)
                     number = len(receiver.posts)
@@ -99,6 +103,10 @@ class Receiver:
             request_queue_size = 1024
             daemon_threads = True
             block_on_close = False
+
+            def process_request(self, request, client_address):
+                receiver.connections[client_address] = len(receiver.connections)
+                super().process_request(request, client_address)
 
             def handle_error(self, *_):
                 pass  # A sender that was killed.

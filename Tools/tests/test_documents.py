@@ -225,6 +225,12 @@ def unknown(words):
     return next((flag for flag in flags if flag not in commands()[command]), None)
 
 
+def test_page_of_settings():
+    """docs/configuration.md is what the program says of its settings."""
+    done = subprocess.run([BINARY, "settings-reference"], capture_output=True, text=True, check=True)
+    assert PAGES["docs/configuration.md"] == done.stdout, "run: tollgate settings-reference >docs/configuration.md"
+
+
 def test_commands_and_flags():
     """`tollgate tenants create --preset new-tenant`: the command is there and has the flag. A flag by itself is known to
     one of the programs or tools."""
@@ -286,7 +292,7 @@ def test_terms_name_types_that_exist():
 def test_the_catalogue_is_the_specifications():
     """Limits, and what an error is on either protocol: semantics §1 and §8 are what the code says."""
     page = PAGES["docs/semantics.md"]
-    limits = re.findall(r'name: "([a-z_]+)", subject:', TEXTS["Sources/Limits/LimitKind.swift"])
+    limits = re.findall(r'name: "([a-z_]+)",\s*subject:', TEXTS["Sources/Limits/LimitKind+Catalogue.swift"])
     assert len(limits) >= 5
     for name in limits:
         assert f"| {name.replace('_', ' ')} |" in page.lower(), name

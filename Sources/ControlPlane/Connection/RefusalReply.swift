@@ -38,7 +38,7 @@ extension APIError {
         switch error {
         case .invalidVersion, .paused: self.init(.versionNotSupported)
         case .headerOverflow: self.init(.fieldsTooLong)
-        default: self.init(.badRequest, "This is no request")
+        default: self.init(.badRequest, "Malformed HTTP request")
         }
     }
 }

@@ -40,6 +40,15 @@ enum JSON: Sendable, Equatable {
     /// null for an empty text.
     static func nonEmpty(_ value: String) -> JSON { value.isEmpty ? .null : .string(value) }
 
+    /// The id of a profile under the field of its kind, null under those of the others.
+    static func ids(of profile: ProfileReference?) -> JSON {
+        .object(
+            ProfileKind.allCases.map { kind in
+                Member(
+                    name: kind.idField, value: profile?.kind == kind ? .text(profile?.id) : .null)
+            })
+    }
+
     /// The member of an object; nil: no such member, or no object.
     subscript(name: String) -> JSON? {
         guard case .object(let members) = self else { return nil }

@@ -25,7 +25,7 @@ struct JSONParser {
         let value = try parser.value(depth: 0)
         parser.skipSpace()
         guard parser.position == bytes.count else {
-            throw parser.error("There is more after the value")
+            throw parser.error("Unexpected data after the JSON value")
         }
         return value
     }
@@ -52,7 +52,7 @@ struct JSONParser {
 
     private mutating func value(depth: Int) throws(JSONSyntaxError) -> JSON {
         skipSpace()
-        guard let byte = next else { throw error("The text ends where a value is expected") }
+        guard let byte = next else { throw error("Unexpected end of input: expected a value") }
         switch byte {
         case UInt8(ascii: "{"): return try object(depth: depth)
         case UInt8(ascii: "["): return try array(depth: depth)
@@ -62,13 +62,13 @@ struct JSONParser {
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
-        default: throw error("No value begins like this")
+        default: throw error("Unexpected character: expected a value")
         }
     }
 
     private mutating func word(_ word: String, _ value: JSON) throws(JSONSyntaxError) -> JSON {
         guard bytes[position...].starts(with: word.utf8) else {
-            throw error("No value begins like this")
+            throw error("Unexpected character: expected a value")
         }
         position += word.utf8.count
         return value
@@ -76,7 +76,7 @@ struct JSONParser {
 
     private mutating func enter(_ depth: Int) throws(JSONSyntaxError) {
         guard depth < Self.maximumDepth else {
-            throw error("Values are nested more than \(Self.maximumDepth) deep")
+            throw error("Nested more than \(Self.maximumDepth) levels deep")
         }
         position += 1
         skipSpace()
@@ -90,7 +90,7 @@ struct JSONParser {
             values.append(try value(depth: depth + 1))
             skipSpace()
             if take("]") { return .array(values) }
-            guard take(",") else { throw error("A comma or ] is expected") }
+            guard take(",") else { throw error("Expected a comma or ]") }
         }
     }
 
@@ -101,17 +101,17 @@ struct JSONParser {
         if take("}") { return .object(members) }
         while true {
             let start = position
-            guard next == UInt8(ascii: "\"") else { throw error("A name in quotes is expected") }
+            guard next == UInt8(ascii: "\"") else { throw error("Expected a key in double quotes") }
             let name = try string()
             guard names.insert(Identifier(name)).inserted else {
-                throw error("The name \"\(name.prefix(64))\" stands twice in an object", at: start)
+                throw error("Duplicate key \"\(name.prefix(64))\"", at: start)
             }
             skipSpace()
-            guard take(":") else { throw error("A colon is expected") }
+            guard take(":") else { throw error("Expected a colon") }
             members.append(JSON.Member(name: name, value: try value(depth: depth + 1)))
             skipSpace()
             if take("}") { return .object(members) }
-            guard take(",") else { throw error("A comma or } is expected") }
+            guard take(",") else { throw error("Expected a comma or }") }
             skipSpace()
         }
     }
@@ -134,7 +134,7 @@ struct JSONParser {
         while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
             position += 1
         }
-        if position == start { throw error("A digit is expected") }
+        if position == start { throw error("Expected a digit") }
     }
 
     private mutating func string() throws(JSONSyntaxError) -> String {
@@ -146,7 +146,7 @@ struct JSONParser {
             switch byte {
             case UInt8(ascii: "\""):
                 guard let string = String(validating: text, as: UTF8.self) else {
-                    throw error("The text is not valid UTF-8", at: start)
+                    throw error("The string is not valid UTF-8", at: start)
                 }
                 return string
             case UInt8(ascii: "\\"): try escape(into: &text)
@@ -155,11 +155,11 @@ struct JSONParser {
             default: text.append(byte)
             }
         }
-        throw error("The text has no end", at: start)
+        throw error("Unterminated string", at: start)
     }
 
     private mutating func escape(into text: inout [UInt8]) throws(JSONSyntaxError) {
-        guard let byte = next else { throw error("The text has no end") }
+        guard let byte = next else { throw error("Unterminated string") }
         position += 1
         switch byte {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
@@ -179,10 +179,10 @@ struct JSONParser {
                 }
             }
             guard let scalar = Unicode.Scalar(code) else {
-                throw error("Half a surrogate pair is no character", at: start)
+                throw error("Unpaired surrogate escape", at: start)
             }
             text += UTF8.encode(scalar).map { Array($0) } ?? []
-        default: throw error("There is no such escape", at: position - 2)
+        default: throw error("Invalid escape sequence", at: position - 2)
         }
     }
 
@@ -191,7 +191,7 @@ struct JSONParser {
             bytes[position..<position + 4].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
             let value = UInt16(
                 String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16)
-        else { throw error("Four hexadecimal digits are expected") }
+        else { throw error("Expected four hexadecimal digits") }
         position += 4
         return value
     }

@@ -18,7 +18,7 @@ enum OpenAPIDocument {
             "info": [
                 "title": "Tollgate",
                 "version": "2",
-                "summary": "Spending and usage limits of telephony tenants",
+                "summary": "Spending and usage limits for telephony tenants",
                 "description": .string(introduction),
             ],
             "servers": [["url": "/"]],
@@ -34,14 +34,18 @@ enum OpenAPIDocument {
     }
 
     private static let introduction =
-        "Money is a decimal number in quotes, in USD, with up to 9 decimals. Instants are RFC 3339 in UTC. "
-        + "Lists come in parts (`page[number]`, `page[size]`). Everything that is wrong with a request is told at "
-        + "once, each with a `source`. A change is in force for every decision that starts after its answer."
+        "Money is a decimal number in quotes, in USD, with up to 9 decimal places. Times are RFC 3339 in UTC. "
+        + "Lists are paginated (`page[number]`, `page[size]`). All validation errors of a request are reported at "
+        + "once, each with a `source`. A change applies to every decision that starts after its response."
 
-    static let tags: [(String, String)] = [
-        ("Messaging profiles", "Profiles and their \(LimitSubject.profileLimit.words.phrase)s"),
+    static let tags: [(String, String)] =
+        ProfileKind.allCases.map {
+            ($0.titleOfMany, "Profiles and their \($0.limit.words.phrase)s")
+        } + others
+
+    private static let others: [(String, String)] = [
         ("Tenants", "Tenants, their limits and their status"),
-        ("Usage", "What is used, now and by day"),
+        ("Usage", "Current and daily usage"),
         ("Data plane", "Decisions, as over gRPC"),
         ("Logs", "The audit log and events"),
         ("Notifications", "Webhooks and e-mail"),
@@ -103,23 +107,25 @@ enum OpenAPIDocument {
         }
         if route.operation.takesTag {
             result.append(
-                header("If-Match", "The `ETag` that the change was made from", ["type": "string"]))
+                header(
+                    "If-Match", "The `ETag` of the version that the change is based on",
+                    ["type": "string"]))
         }
         if route.method == .post {
             let text =
                 route.isChange
                 ? """
-                A repeat of the caller's with the same content gets the stored answer, while that is \
+                A retry by the same caller with the same content gets the stored response, while that is \
                 remembered: for `--idempotency-retention`, and among the newest `--max-answers`
                 """
                 : route.operation.takesKey
                     ? """
-                    A repeat with the same content gets the stored answer for \
-                    `--idempotency-retention`; one key space with gRPC
+                    A retry with the same content gets the stored response for \
+                    `--idempotency-retention`; keys are shared with gRPC
                     """
                     : """
-                    Not needed: a repeat is known by its reservation. A key is bound to reservation and \
-                    content for `--idempotency-retention`; one key space with gRPC
+                    Optional: a retry is recognised by its reservation. A key is bound to the reservation and \
+                    content for `--idempotency-retention`; keys are shared with gRPC
                     """
             result.append(header("Idempotency-Key", text, Schema.text(1...128)))
         }
@@ -183,7 +189,7 @@ enum OpenAPIDocument {
         case .plain(let plain): schema = plain
         }
         let success: JSON = [
-            "description": "Done", "content": ["application/json": ["schema": schema]],
+            "description": "Success", "content": ["application/json": ["schema": schema]],
         ]
         guard operation.hasTag else { return success }
         return success + [
@@ -193,21 +199,21 @@ enum OpenAPIDocument {
 
     private static func meaning(_ status: Int, denies: Bool) -> String {
         switch status {
-        case 400: "The body is no JSON, or `Idempotency-Key` stands more than once"
-        case 401: "No valid token"
+        case 400: "The body is not valid JSON, or there is more than one `Idempotency-Key`"
+        case 401: "The token is missing or invalid"
         case 403: denies ? "Denied by a limit or suspension, or not allowed" : "Not allowed"
         case 404: "No such resource"
         case 408: "The body did not arrive in time"
         case 409:
-            "The id is or was in use, what the key asked for is done and its answer cannot be given again, or others are changing the resource"
+            "The id is or was in use, the request was carried out but its stored response is no longer available, or another request is changing the resource"
         case 410: "The reservation has expired"
         case 412: "The resource has been changed since"
-        case 413: "The body is too long"
+        case 413: "The body is too large"
         case 415: "The body is not application/json"
-        case 422: "Something is wrong with the request: everything is named"
+        case 422: "The request is invalid; every error is listed"
         case 429: denies ? "Denied by a limit, or too many requests" : "Too many requests"
-        case 503: "Not now; nothing was changed"
-        default: "The service's fault"
+        case 503: "Service unavailable; nothing was changed"
+        default: "Internal error"
         }
     }
 }

@@ -79,8 +79,8 @@ struct Operation: Sendable {
     }
 
     static let paging = [
-        Parameter("page[number]", "Which part, from 1", Schema.integer(1...1_000_000_000, 1)),
-        Parameter("page[size]", "How many in a part", Schema.integer(1...250, 20)),
+        Parameter("page[number]", "Page number, from 1", Schema.integer(1...1_000_000_000, 1)),
+        Parameter("page[size]", "Entries per page", Schema.integer(1...250, 20)),
     ]
 }
 

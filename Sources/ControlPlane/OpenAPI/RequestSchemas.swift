@@ -5,19 +5,20 @@ import Limits
 extension Schemas {
     private static let id = Schema.text(
         1...64,
-        "A UUID is made where it is absent. No control characters, none that turn the direction of writing, no space at an end, not . or .."
+        "If omitted, a UUID is generated. No control characters or characters that change the text direction, no leading or trailing space, not . or .."
     )
     private static let tenantFields: JSON =
         ["name": Schema.text(0...256)] + sixFields + [
             "on_limit": Schema.words(OnLimit.names),
             "billing_cycle_day": Schema.integer(1...31),
-            "time_zone": Schema.text(1...64, "An IANA zone"), "disclose_limits": Schema.flag,
+            "time_zone": Schema.text(1...64, "An IANA time zone"), "disclose_limits": Schema.flag,
         ]
-    private static let profileFields: JSON =
+    private static func profileFields(_ kind: ProfileKind) -> JSON {
         ["name": Schema.text(1...256)] + profileCap + [
             "webhook_url": Schema.orNull(Schema.text(0...1_024)),
             "webhook_failover_url": Schema.orNull(Schema.text(0...1_024)),
-        ] + vendorFields
+        ] + vendorFields(kind)
+    }
     /// Amounts by resource.
     ///
     /// - Parameter count: the schema of what is not money.
@@ -43,25 +44,41 @@ extension Schemas {
     }
     private static let ttl: JSON = [
         "anyOf": [["const": 0], Schema.integer(1_000...86_400_000), ["type": "null"]],
-        "description": "Life of the hold in milliseconds; 0: the method's own",
+        "description": "Lifetime of the hold in milliseconds; 0: the method's default",
     ]
-    private static let profileID = Schema.orNull(Schema.text(0...64))
+    private static let profileIDs: JSON = .object(
+        ProfileKind.allCases.map {
+            JSON.Member(
+                name: $0.idField,
+                value: Schema.orNull(
+                    Schema.text(0...64, "One of the tenant's; a request names one profile at most"))
+            )
+        })
     private static let owner = Schema.orNull(
-        Schema.text(0...64, "Whose reservation it is: another tenant's is then not found"))
+        Schema.text(
+            0...64, "The reservation's tenant; if it belongs to another tenant, it is not found"))
     private static let reference = Schema.orNull(Schema.text(0...64, "The caller's own id"))
 
-    static let requests: [(name: String, schema: JSON)] = [
-        (
-            "ProfileCreation",
-            Schema.request(
-                ["id": id, "tenant_id": Schema.text(1...64)] + profileFields,
-                required: ["tenant_id", "name"], takesOthers: true)
-        ),
-        (
-            "ProfileChange",
-            Schema.request(
-                ["tenant_id": Schema.text(1...64)] + profileFields, takesOthers: true)
-        ),
+    static let requests: [(name: String, schema: JSON)] =
+        ProfileKind.allCases.flatMap(profileRequests) + others
+
+    private static func profileRequests(_ kind: ProfileKind) -> [(name: String, schema: JSON)] {
+        [
+            (
+                kind.schemaName + "Creation",
+                Schema.request(
+                    ["id": id, "tenant_id": Schema.text(1...64)] + profileFields(kind),
+                    required: ["tenant_id", "name"], takesOthers: true)
+            ),
+            (
+                kind.schemaName + "Change",
+                Schema.request(
+                    ["tenant_id": Schema.text(1...64)] + profileFields(kind), takesOthers: true)
+            ),
+        ]
+    }
+
+    private static let others: [(name: String, schema: JSON)] = [
         (
             "TenantCreation",
             Schema.request(
@@ -81,11 +98,10 @@ extension Schemas {
         (
             "CheckRequest",
             Schema.request(
-                [
-                    "tenant_id": Schema.text(1...64), "messaging_profile_id": profileID,
+                ["tenant_id": Schema.text(1...64)] + profileIDs + [
                     "action": Schema.words(DataPlane.actions), "quantities": quantities,
                     "minimums": quantities + [
-                        "description": "mode partial: less than this is a denial"
+                        "description": "Mode partial: a grant below this is denied"
                     ],
                     "ttl_ms": ttl, "mode": Schema.words(DataPlane.modes, "reserve"),
                     "on_expiry": Schema.words(DataPlane.expiries, "release"),
@@ -97,7 +113,7 @@ extension Schemas {
             "CommitRequest",
             Schema.request([
                 "actual": quantities + [
-                    "minProperties": 1, "description": "Absent or null: what was held",
+                    "minProperties": 1, "description": "Absent or null: the held amounts",
                 ],
                 "tenant_id": owner,
             ])
@@ -113,8 +129,7 @@ extension Schemas {
         (
             "UsageRecordRequest",
             Schema.request(
-                [
-                    "tenant_id": Schema.text(1...64), "messaging_profile_id": profileID,
+                ["tenant_id": Schema.text(1...64)] + profileIDs + [
                     "action": Schema.words(DataPlane.actions), "quantities": changes,
                     "reference": reference,
                 ], required: ["tenant_id", "quantities"])
@@ -131,7 +146,7 @@ extension Schemas {
                     "name": Schema.text(1...256),
                     "scope": [
                         "type": "string", "enum": .array(Tokens.scopes.map { .string($0.key) }),
-                        "description": "One scope; operator stands for admin too",
+                        "description": "One scope; operator includes admin",
                     ],
                     "scopes": Schema.list(
                         Schema.words(Tokens.scopes), atMost: Int64(Tokens.scopes.count))

@@ -49,7 +49,7 @@ final class BodyReader {
         } else {
             names = []
             members = [:]
-            findings.note(wrongType, .pointer(pointer), "This must be an object")
+            findings.note(wrongType, .pointer(pointer), "Must be an object")
         }
     }
 
@@ -85,7 +85,7 @@ final class BodyReader {
     /// Notes the members that nobody asked for. To be called last.
     func finish() {
         for name in names where !asked.contains(Identifier(name)) {
-            note(.badField, name, "There is no such field")
+            note(.badField, name, "Unknown field")
         }
     }
 
@@ -103,11 +103,11 @@ final class BodyReader {
         guard let value = raw(name) else { return .absent }
         if value == .null {
             if nullable { return .null }
-            note(wrongType, name, "This must be \(what)")
+            note(wrongType, name, "Must be \(what)")
             return .absent
         }
         guard let converted = convert(value) else {
-            note(wrongType, name, "This must be \(what)")
+            note(wrongType, name, "Must be \(what)")
             return .absent
         }
         return .value(converted)
@@ -119,7 +119,7 @@ final class BodyReader {
     func text(
         _ name: String, bytes: ClosedRange<Int>, nullable: Bool = false
     ) -> Field<String> {
-        let field: Field<String> = read(name, nullable: nullable, "a text") {
+        let field: Field<String> = read(name, nullable: nullable, "a string") {
             if case .string(let text) = $0 { text } else { nil }
         }
         guard let text = field.value else { return field }
@@ -132,11 +132,11 @@ final class BodyReader {
     static func fault(of text: String, bytes: ClosedRange<Int>) -> String? {
         guard bytes.contains(text.utf8.count) else {
             return bytes.lowerBound == 0
-                ? "The text must have at most \(bytes.upperBound) bytes"
-                : "The text must have \(bytes.lowerBound) to \(bytes.upperBound) bytes"
+                ? "Must be at most \(bytes.upperBound) bytes"
+                : "Must be \(bytes.lowerBound) to \(bytes.upperBound) bytes"
         }
         if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
-            return "The text must not hold control characters"
+            return "The string must not contain control characters"
         }
         return nil
     }
@@ -164,7 +164,7 @@ final class BodyReader {
         case .null: return .null
         case .value(let number):
             guard let number, range.contains(number) else {
-                note(outOfRange, name, "This must be \(range.lowerBound) to \(range.upperBound)")
+                note(outOfRange, name, "Must be \(range.lowerBound) to \(range.upperBound)")
                 return .absent
             }
             return .value(number)
@@ -213,7 +213,7 @@ final class BodyReader {
         }
         guard let text = field.value else { return .absent }
         guard let found = values.first(where: { $0.key == text }) else {
-            note(.badField, name, "This must be one of \(names)")
+            note(.badField, name, "Must be one of \(names)")
             return .absent
         }
         return .value(found.value)
@@ -228,23 +228,23 @@ final class BodyReader {
         }
         guard let values = field.value else { return .absent }
         guard values.count <= maximum else {
-            note(outOfRange, name, "At most \(maximum) are allowed")
+            note(outOfRange, name, "At most \(maximum) entries are allowed")
             return .absent
         }
         var result: [Value] = []
         var seen: Set<Identifier> = []
         for (index, value) in values.enumerated() {
-            let position = ErrorEntry.Source.pointer("\(path(name))/\(index)")
+            let position = APIErrorEntry.Source.pointer("\(path(name))/\(index)")
             guard case .string(let text) = value else {
-                findings.note(wrongType, position, "This must be \(what)")
+                findings.note(wrongType, position, "Must be \(what)")
                 continue
             }
             guard let converted = convert(text) else {
-                findings.note(.badField, position, "This must be \(what)")
+                findings.note(.badField, position, "Must be \(what)")
                 continue
             }
             if !seen.insert(Identifier(text)).inserted {
-                findings.note(.badField, position, "This is named more than once")
+                findings.note(.badField, position, "Duplicate entry")
             }
             result.append(converted)
         }

@@ -124,7 +124,7 @@ final class StoredAnswers: Sendable {
     private static var sealed: APIError {
         APIError(
             .duplicate,
-            "What this key asked for was done, and the answer cannot be opened any more: it was given to another token, or the service has another key",
+            "The request with this idempotency key was carried out, but its answer can no longer be read: it was given to another token, or the service's key has changed",
             at: .parameter("Idempotency-Key"))
     }
 

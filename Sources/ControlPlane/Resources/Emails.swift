@@ -71,7 +71,7 @@ struct Emails: Sendable {
                     && !label.hasSuffix("-")
                     && label.utf8.allSatisfy { isLetter($0) || $0 == UInt8(ascii: "-") }
             })
-        else { return "This must be a mail address like ops@example.com" }
+        else { return "Must be an e-mail address like ops@example.com" }
         return nil
     }
 

@@ -115,6 +115,6 @@ extension LimitSet {
     func warnings(_ disclosure: Disclosure = .full) -> JSON {
         .array(
             LimitKind.catalogue.filter { contains($0.kind) && disclosure.shows($0) }
-                .map { ErrorEntry(ErrorKind($0.error)).json })
+                .map { APIErrorEntry(ErrorKind($0.error)).json })
     }
 }

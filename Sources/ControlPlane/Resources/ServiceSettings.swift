@@ -54,7 +54,7 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
             }
             guard try all().count < maximum else {
                 throw APIError(
-                    .unprocessable, "There can be at most \(maximum) \(Resource.title)s")
+                    .unprocessable, "At most \(maximum) \(Resource.title)s are allowed")
             }
             return .data(resource.newJSON, tag: try keep(resource, exchange))
         }
@@ -118,7 +118,7 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
 
     func find(_ id: String) throws -> (resource: Resource, tag: String) {
         if let present = try present(id) { return present }
-        throw APIError(.notFound, "There is no such \(Resource.title)")
+        throw APIError(.notFound, "No such \(Resource.title)")
     }
 
     private func present(_ id: String) throws -> (resource: Resource, tag: String)? {

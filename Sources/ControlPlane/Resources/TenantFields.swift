@@ -60,7 +60,7 @@ extension TenantSettings {
             if let name = BillingSchedule.zoneName(zone) {
                 timeZone = name
             } else if zone != timeZone {
-                body.note(.badField, "time_zone", "This is no IANA time zone that is known here")
+                body.note(.badField, "time_zone", "Unknown IANA time zone")
             }
         }
         disclosesLimits = body.flag("disclose_limits").value ?? disclosesLimits

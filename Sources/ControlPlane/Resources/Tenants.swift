@@ -158,12 +158,12 @@ struct Tenants: Sendable {
             counts.perform(on: $0, isTotal: true)
         }.get()
         return try await Usage(core: core).now(
-            tenantID: exchange.id, profileID: nil, exchange.caller)
+            tenantID: exchange.id, nil, exchange.caller)
     }
 
     // MARK: Parts
 
-    static let deleted = "It was deleted; ids are never used again"
+    static let deleted = "It was deleted; ids are never reused"
 
     /// The id of a new resource: the body's, or a new UUID.
     static func id(_ body: BodyReader, _ exchange: Exchange) -> String {
@@ -176,7 +176,7 @@ struct Tenants: Sendable {
 
     private func tenant(_ id: String) throws(APIError) -> TenantSettings {
         if let tenant = core.engine.tenant(id) { return tenant }
-        throw APIError(.notFound, "There is no such tenant")
+        throw APIError(.notFound, "No such tenant")
     }
 
     private func reply(_ id: String, _ change: ChangeResult? = nil) throws -> Reply {

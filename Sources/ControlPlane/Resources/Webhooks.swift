@@ -172,7 +172,7 @@ struct Deliveries: Sendable {
         let model = try core.readModel()
         await model.caughtUp()
         guard let id = Int64(exchange.id), id > 0, let row = try await query(model, id) else {
-            throw APIError(.notFound, "There is no such delivery")
+            throw APIError(.notFound, "No such delivery")
         }
         return .data(row.json)
     }
@@ -196,7 +196,7 @@ struct Deliveries: Sendable {
             id: exchange.newID(), kind: .profileLimitReached, occurredAt: now,
             tenantID: "test", tenantName: "Test", profileID: "test", profileName: "Test",
             limit: LimitReading(
-                name: LimitSubject.profileLimit.name, cap: 10_000_000, committed: 20_000_000,
+                name: ProfileKind.messaging.limit.name, cap: 10_000_000, committed: 20_000_000,
                 held: 0,
                 asked: 0, percent: 80, windowStart: day, resetsAt: day + Usage.day),
             reason: "")

@@ -55,7 +55,7 @@ final class ControlPlaneContext: Sendable {
         if let projection { return projection }
         throw APIError(
             .unavailable,
-            "Lists and logs are kept with the journal, and this service runs without one (--durability memory)"
+            "Lists and logs need the journal, and this service runs without one (--durability memory)"
         )
     }
 

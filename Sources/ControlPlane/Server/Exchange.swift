@@ -79,7 +79,7 @@ struct Exchange: Sendable {
         let tags = wanted.split(separator: ",").map { $0.trimming(while: { $0 == " " }) }
         if tags.contains("*") || tags.contains(tag) { return }
         throw APIError(
-            .preconditionFailed, "The resource is at \(tag), not at \(wanted.prefix(128))")
+            .preconditionFailed, "The ETag is \(tag), not \(wanted.prefix(128))")
     }
 }
 

@@ -1,4 +1,5 @@
 import HTTPTypes
+import Notation
 
 /// What keeps other sites out of a service that asks nobody for a token (`--insecure-no-auth`), which listens on
 /// loopback only. Whoever sits at the machine may do everything; a page that they happen to look at may not.
@@ -6,23 +7,14 @@ enum LoopbackGuard {
     /// Why a request must not be obeyed; nil: it may.
     static func refusal(of request: HTTPRequest) -> String? {
         // A name that somebody else gives out can lead here (DNS rebinding): for a browser this is then their site.
-        if let host = request.authority, !isThisMachine(host) {
-            return "Without authentication this service is localhost, 127.0.0.1 and [::1] only"
+        if let host = request.authority, !Loopback.contains(authority: host) {
+            return "Without authentication, the Host header must be localhost, 127.0.0.1 or [::1]"
         }
         let site = request.headerFields[header: "sec-fetch-site"] ?? "none"
         if request.method != .get, request.method != .head, site != "none", site != "same-origin" {
-            return "Another site asked for this"
+            return "Cross-site requests are refused"
         }
         return nil
-    }
-
-    /// Whether a host, with or without a port, is this machine whatever names mean elsewhere.
-    static func isThisMachine(_ authority: String) -> Bool {
-        if authority == "[::1]" || authority.hasPrefix("[::1]:") { return true }
-        let host = authority.prefix { $0 != ":" }
-        if host.lowercased() == "localhost" { return true }
-        let octets = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
-        return octets.count == 4 && octets.allSatisfy { $0 != nil } && octets[0] == 127
     }
 }
 

@@ -10,6 +10,7 @@ package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import Threads
 package import TransportSecurity
 
 /// Bounds of the REST interface; each a number with a sane default.
@@ -209,6 +210,7 @@ package final class RESTServer: Sendable {
                 try? await channel.setOption(.maxMessagesPerRead, value: 4).get()
                 // First, or an error of accepting would end the library's listener.
                 try? await channel.eventLoop.submit {
+                    NamedThread.setName(.rest)
                     try channel.pipeline.syncOperations.addHandler(AcceptPause(), position: .first)
                 }.get()
                 await onRunning(channel)

@@ -72,10 +72,12 @@ struct Responder: HTTPResponder {
             reply = Self.reply(error)
         } catch is PeerFault {
             // The connection has said so, or is gone.
-            reply = Self.reply(APIError(.badRequest, "The request ends in the middle"))
+            reply = Self.reply(APIError(.badRequest, "The request is incomplete"))
         } catch {
             logger.error(
-                "a request failed", metadata: ["request": "\(id)", "error": "\(error)"])
+                "a request failed",
+                metadata: ["request": "\(id)", "error": "\(ProjectionError.reason(of: error))"])
+            logger.debug("why it failed", metadata: ["request": "\(id)", "dump": "\(error)"])
             reply = Self.reply(APIError(.unexpected))
         }
         if core.gate.isDraining { reply.headers[.connection] = "close" }
@@ -116,7 +118,7 @@ struct Responder: HTTPResponder {
         }
         let caller = admission.caller
         guard let match = try found.get() else {
-            throw APIError(.notFound, "There is no such path")
+            throw APIError(.notFound, "No such path")
         }
         guard let route else {
             var error = APIError(.methodNotAllowed)
@@ -139,7 +141,7 @@ struct Responder: HTTPResponder {
         exchange.body = try await body(of: request, context)
         // What has not come takes nobody's place.
         guard core.gate.enter() else {
-            throw APIError(.unavailable, "Too many requests are being worked on")
+            throw APIError(.unavailable, "Too many requests in progress")
         }
         let whole = exchange
         let work = Task {
@@ -151,9 +153,9 @@ struct Responder: HTTPResponder {
         throw APIError(
             .unavailable,
             route.method == .get
-                ? "The answer was not there in time"
-                : "The disk did not confirm this in time, and it may still take effect: retry it only "
-                    + "with the same Idempotency-Key, or look first"
+                ? "The request took too long"
+                : "The disk did not confirm the change in time, and it may still take effect: retry only "
+                    + "with the same Idempotency-Key, or check first"
         )
     }
 
@@ -212,7 +214,7 @@ struct Responder: HTTPResponder {
             of: core.settings.trustedProxies.client(of: request.headers, context.peer))
     }
 
-    private static let tooFast = "The caller has made more calls than it may in a second"
+    private static let tooFast = "The caller has exceeded its calls per second"
 
     private func authenticate(
         _ request: Request, _ context: RESTContext

@@ -93,7 +93,7 @@ struct RouteTree: Sendable {
         var values: [String] = []
         for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
             guard let text = String(segment).removingPercentEncoding else {
-                throw APIError(.badField, "The path must be UTF-8, percent-encoded")
+                throw APIError(.badField, "The path must be valid percent-encoded UTF-8")
             }
             if let next = nodes[current].literals[text] {
                 current = next

@@ -177,7 +177,7 @@ package final class LimitService: GRPCService {
 
     package func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         beginBatch(call)
         guard let permission = permission(of: call) else { return .failed(strangersFailure) }
         let method = methods[call.method]
@@ -196,7 +196,7 @@ package final class LimitService: GRPCService {
     private func unary(
         _ method: LimitServiceMethod, _ call: CallContext, _ permission: Permission,
         _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch method {
         case .checkAndReserve: return check(call, permission, request, &response)
         case .checkAndReserveBatch: return checkBatch(call, permission, request, &response)
@@ -224,7 +224,7 @@ package final class LimitService: GRPCService {
     /// the caller's token has come to its end.
     package func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         beginBatch(call)
         guard let permission = permission(of: call) else { return .failed(strangersFailure) }
         // It may have been let do more when the stream began.
@@ -302,9 +302,9 @@ package final class LimitService: GRPCService {
 
     private static let forbidden = Failure(.forbidden)
     private static let otherTenant = Failure(
-        .forbidden, detail: "The token is not for this tenant")
+        .forbidden, detail: "The token does not cover this tenant")
     private static let tooFast = Failure(
-        .tooManyRequests, detail: "The caller has made more calls than it may in a second")
+        .tooManyRequests, detail: "The caller has exceeded its calls per second")
     private static let unknownTenant = Failure(
         .notFound, pointer: "/tenant_id", detail: "No such tenant")
 
@@ -329,7 +329,7 @@ package final class LimitService: GRPCService {
     }
 
     @inline(never)
-    private func hurried() -> CallOutcome {
+    private func hurried() -> ServiceOutcome {
         noteHurry()
         return failed(Self.tooFast)
     }
@@ -359,7 +359,7 @@ package final class LimitService: GRPCService {
     private func check(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let command: CheckCommand
         switch decoder.check(request) {
         case .success(let decoded): command = decoded
@@ -384,7 +384,7 @@ package final class LimitService: GRPCService {
     private func checkBatch(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let count: Int
         switch decoder.batch(request) {
         case .success(let decoded): count = decoded
@@ -433,7 +433,7 @@ package final class LimitService: GRPCService {
     private func commit(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.commit(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
@@ -457,7 +457,7 @@ package final class LimitService: GRPCService {
     private func release(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.release(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
@@ -478,7 +478,7 @@ package final class LimitService: GRPCService {
     private func extend(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.extend(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
@@ -505,7 +505,7 @@ package final class LimitService: GRPCService {
     private func record(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.record(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
@@ -525,7 +525,7 @@ package final class LimitService: GRPCService {
     private func usage(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.usage(request) {
         case .failure(let failure): return refused(failure)
         case .success(let query):
@@ -571,24 +571,24 @@ package final class LimitService: GRPCService {
     }
 
     /// A request that the decoder refused, with all its findings.
-    private func refused(_ failure: Failure) -> CallOutcome {
+    private func refused(_ failure: Failure) -> ServiceOutcome {
         .failed(GRPCFailure(failure, decoder.violations, encoder: encoder))
     }
 
     /// A request that was refused as a whole.
-    private func failed(_ failure: Failure) -> CallOutcome {
+    private func failed(_ failure: Failure) -> ServiceOutcome {
         .failed(GRPCFailure(failure, encoder: encoder))
     }
 
     /// What a failure of the lane's last call comes to: another try, if only the journal had no room just then.
-    private func ended(_ failure: Failure) -> CallOutcome {
+    private func ended(_ failure: Failure) -> ServiceOutcome {
         lane.waitsForRoom ? .putOff : failed(failure)
     }
 
     /// A denial for a caller that wants it as a status.
     private func denied(
         _ denial: Denial, _ subjects: Subjects, _ disclosure: Disclosure
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let row = denial.code(disclosure).row
         let details = GRPCFailure.bytes {
             encoder.status(denial, subjects, disclosure: disclosure, into: $0)

@@ -7,8 +7,7 @@ internal import Limits
 enum Withdrawal {
     private struct Charge: BitwiseCopyable {
         var amounts: Amounts
-        var cycleStart: Int64
-        var tenantDay: Int64
+        var starts: UInt64
         var dayStart: Int64
         /// `CheckAnswer.raised`
         var raised: UInt128
@@ -35,7 +34,7 @@ enum Withdrawal {
         withUnsafeBytes(of: UInt64(0)) { call.undo($0) }
         // Ids are at most 64 bytes long.
         let charge = Charge(
-            amounts: command.amounts, cycleStart: answer.cycleStart, tenantDay: answer.tenantDay,
+            amounts: command.amounts, starts: answer.starts.word,
             dayStart: answer.dayStart, raised: answer.raised.rawValue,
             tenantBytes: UInt8(command.tenantID.count),
             profileBytes: UInt8(command.profileID.count))
@@ -80,8 +79,7 @@ enum Withdrawal {
                 command.amounts = charge.amounts
                 command.tenantID = take(Int(charge.tenantBytes))
                 command.profileID = take(Int(charge.profileBytes))
-                answer.cycleStart = charge.cycleStart
-                answer.tenantDay = charge.tenantDay
+                answer.starts = WindowStarts(word: charge.starts)
                 answer.dayStart = charge.dayStart
                 answer.raised = EventSet(rawValue: charge.raised)
             }

@@ -10,7 +10,7 @@ struct ActiveCall {
     /// How far it is.
     var life = CallLifecycle.none
     /// What a stream keeps; nil: it is none.
-    var streaming: StreamCall?
+    var streaming: ActiveStream?
 }
 
 /// A request of one message that waits to be unpacked, or a unary one that waits for room, as far as it was decided. Its

@@ -385,11 +385,11 @@ extension ConnectionHandler {
     }
 
     static let deadlineExceeded = GRPCFailure(.deadlineExceeded, "the deadline has passed")
-    static let cutShort = GRPCFailure(.internal, "the request message is cut short")
-    static let wrongFlag = GRPCFailure(.internal, "a message is compressed or not: 1 or 0")
+    static let cutShort = GRPCFailure(.internal, "the request message is truncated")
+    static let wrongFlag = GRPCFailure(.internal, "the compressed flag must be 0 or 1")
     static let shuttingDown = GRPCFailure(.unavailable, "the server is shutting down")
-    static let retired = GRPCFailure(.unavailable, "the connection has come to its end")
+    static let retired = GRPCFailure(.unavailable, "the connection is closing")
     static let tooMuchMetadata = GRPCFailure(
-        .resourceExhausted, "more metadata than a request may have")
+        .resourceExhausted, "the request metadata is too large")
     static let tooLarge = GRPCFailure(.resourceExhausted, "the request message is too large")
 }

@@ -65,7 +65,7 @@ extension ConnectionHandler {
     }
 
     private static let tooManyStrangers = GRPCFailure(
-        .resourceExhausted, "as many calls as a connection may have that showed no token")
+        .resourceExhausted, "too many calls without a token on this connection")
 
     /// The peer has shown who it is: others are closed before it, and it may do more at once.
     func becomeKnown() {

@@ -1,7 +1,7 @@
 internal import HTTP2
 
 /// What a stream keeps besides its life.
-final class StreamCall {
+final class ActiveStream {
     /// Its answers may leave compressed.
     let compresses: Bool
     /// Answers in the order of their requests, prefix included, from the first that is held on.
@@ -32,7 +32,7 @@ extension ConnectionHandler {
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
                 life: .stream(.serverStreaming),
-                streaming: StreamCall(compresses: loop.call.values.pointee.compresses)))
+                streaming: ActiveStream(compresses: loop.call.values.pointee.compresses)))
         let failure = service.watch(loop.call, request: request)
         noteCaller(method, failure)
         guard let call = calls[stream] else { return }  // ended within `watch`
@@ -50,7 +50,7 @@ extension ConnectionHandler {
         let call = calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline, life: .stream(kind),
-                streaming: StreamCall(compresses: loop.call.values.pointee.compresses)))
+                streaming: ActiveStream(compresses: loop.call.values.pointee.compresses)))
         if kind == .bidirectional { startAnswers(call) }
         perform(call.pointee.life.arrived(events), call)
         endIfIdle(stream)
@@ -144,7 +144,7 @@ extension ConnectionHandler {
 
     /// One request of a stream. False: it was put off, and stays where it is.
     private func take(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream,
         _ request: UnsafeRawBufferPointer, _ output: UnsafeMutablePointer<ByteQueue>
     ) -> Bool {
         let stream = call.pointee.stream
@@ -188,7 +188,8 @@ extension ConnectionHandler {
 
     /// Puts an answer that was written to `source`, from `start` on, where it waits, if it must.
     private func file(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall, _ failure: GRPCFailure?,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream,
+        _ failure: GRPCFailure?,
         from source: UnsafeMutablePointer<ByteQueue>, start: Int, isHeld: Bool,
         _ undo: consuming AnswerUndo
     ) {
@@ -220,7 +221,7 @@ extension ConnectionHandler {
 
     /// No message is left that is complete.
     private func conclude(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall, isCutShort: Bool,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream, isCutShort: Bool,
         _ output: UnsafeMutablePointer<ByteQueue>
     ) {
         guard let head = session.request(call.pointee.stream) else { return }
@@ -236,7 +237,7 @@ extension ConnectionHandler {
     ///
     /// - Parameter waits: the answer must wait for the disk.
     private func ask(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream,
         _ head: UnsafePointer<RequestHead>, _ output: UnsafeMutablePointer<ByteQueue>, waits: Bool
     ) {
         prepareCall(
@@ -255,7 +256,7 @@ extension ConnectionHandler {
             failure = reason
         case .putOff:
             response.cancel()
-            failure = GRPCFailure(.unavailable, "there is no room")
+            failure = GRPCFailure(.unavailable, "the server is overloaded")
         }
         let isHeld = loop.call.values.pointee.isHeld
         if !isHeld {

@@ -3,6 +3,7 @@ internal import HTTP2
 package import NIOCore
 internal import NIOPosix
 package import Telemetry
+internal import Threads
 internal import TransportSecurity
 
 /// A gRPC server over HTTP/2: listens, spreads connections over its event loops, and drains.
@@ -48,7 +49,10 @@ package final class GRPCServer: Sendable {
         }
         do {
             for loop in loops {
-                try await loop.eventLoop.submit { loop.start(makeService(loop)) }.get()
+                try await loop.eventLoop.submit {
+                    NamedThread.setName(.grpc(loop.index))
+                    loop.start(makeService(loop))
+                }.get()
             }
             let listener = try await listen(configuration, group, loops)
             return GRPCServer(

@@ -62,7 +62,7 @@ package final class GRPCFailure: Sendable {
 }
 
 /// What became of a request. Either may have to wait for the disk: see `CallContext.hold`.
-package enum CallOutcome {
+package enum ServiceOutcome {
     /// The answer stands in the response buffer.
     case done
     /// The call (with all its messages) ends with a status.
@@ -190,7 +190,7 @@ package protocol GRPCService: AnyObject {
     /// Decides one unary call in place, writing the encoded message to `response`.
     func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome
+    ) -> ServiceOutcome
 
     /// The head of a unary or server-streaming request has come, and its body has not: whether that may be kept until
     /// it is complete. The same is asked again when it is.
@@ -208,10 +208,10 @@ package protocol GRPCService: AnyObject {
     /// held if that to any of its requests would have been.
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome
+    ) -> ServiceOutcome
 
     /// The client of a client stream has sent everything: the answer, as for a unary call.
-    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome
+    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome
 
     /// A server stream begins with its one request. From now on `ServerLoop.push` may be called.
     ///
@@ -267,9 +267,9 @@ extension GRPCService {
 
     package func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome { .failed(GRPCFailure(.unimplemented, "not implemented")) }
+    ) -> ServiceOutcome { .failed(GRPCFailure(.unimplemented, "not implemented")) }
 
-    package func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
+    package func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome {
         .failed(GRPCFailure(.unimplemented, "not implemented"))
     }
 

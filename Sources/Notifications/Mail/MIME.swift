@@ -1,4 +1,5 @@
 import Foundation
+import Notation
 
 /// A message of RFC 5322 and MIME, as it is handed to a mail server. The same event to the same address gives the same
 /// bytes at every attempt.
@@ -58,7 +59,9 @@ package enum MIME {
         let unfit = Set("\"(),:;<>[\\]".utf8)
         guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty, address.utf8.count <= 254,
             address.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !unfit.contains($0) })
-        else { throw MailError(.unusable, "No mail can be sent: \(what) is not a mail address.") }
+        else {
+            throw MailError(.unusable, "No mail can be sent: \(what) is not an e-mail address.")
+        }
     }
 
     private static func requireLine(
@@ -96,7 +99,7 @@ package enum MIME {
         let day = days[(calendar.component(.weekday, from: instant) + 6) % 7]
         let month = months[(calendar.component(.month, from: instant) + 11) % 12]
         // "2026-11-21T10:00:00.000Z"
-        let text = EventJSON.instant(milliseconds)
+        let text = Instant.text(milliseconds)
         let number = text.dropFirst(8).prefix(2)
         return "\(day), \(number) \(month) \(text.prefix(4)) \(text.dropFirst(11).prefix(8)) +0000"
     }

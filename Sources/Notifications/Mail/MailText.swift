@@ -1,4 +1,5 @@
 import Limits
+import Notation
 
 /// Amounts, instants and names as people read them.
 enum MailText {
@@ -63,7 +64,7 @@ enum MailText {
 
     /// "2026-11-21 10:00:00 UTC".
     static func instant(_ milliseconds: Int64) -> String {
-        let text = EventJSON.instant(milliseconds)
+        let text = Instant.text(milliseconds)
         return "\(text.prefix(10)) \(text.dropFirst(11).prefix(8)) UTC"
     }
 

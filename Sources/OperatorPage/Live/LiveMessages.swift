@@ -59,8 +59,8 @@ struct LiveMessage: Sendable, Encodable {
         guard abs(ahead) > EngineClock.believableLead else { return "" }
         let span = Texts.span(abs(ahead))
         return ahead > 0
-            ? "The wall clock was set back: days and billing cycles go by a time that is \(span) ahead of it, at half speed until it has caught up."
-            : "The wall clock leapt ahead by \(span). Days and billing cycles do not go by it yet; the log says when they will."
+            ? "The wall clock was set back. Days and billing cycles follow a clock that is \(span) ahead of it and runs at half speed until the wall clock has caught up."
+            : "The wall clock jumped ahead by \(span). Days and billing cycles do not follow it yet; see the log."
     }
 
     private static func nearest(_ row: TenantRow) -> Nearest? {
@@ -110,6 +110,7 @@ struct TenantMessage: Sendable, Encodable {
         var id: String
         var used: String
         var shareText: String
+        var heldText: String
         var share: String
         var filled: String
         var state: String
@@ -127,7 +128,8 @@ struct TenantMessage: Sendable, Encodable {
             let usage = LimitFields(profile.usage, percent: percent)
             return Profile(
                 id: profile.settings.id, used: usage.used, shareText: usage.shareText,
-                share: usage.share, filled: usage.filled, state: usage.state)
+                heldText: usage.heldText, share: usage.share, filled: usage.filled,
+                state: usage.state)
         }
     }
 }

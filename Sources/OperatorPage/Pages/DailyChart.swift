@@ -140,9 +140,9 @@ struct DailyChart: Sendable {
         guard let first = days.first, let last = days.last,
             let most = days.max(by: { $0.value + $0.second < $1.value + $1.second }),
             most.value + most.second > 0
-        else { return "Nothing was used in these days." }
+        else { return "No usage on these days." }
         return
-            "\(Texts.day(first.day)) to \(Texts.day(last.day)); the most on \(Texts.day(most.day)): \(most.text)."
+            "\(Texts.day(first.day)) to \(Texts.day(last.day)); highest on \(Texts.day(most.day)): \(most.text)."
     }
 
     private func number(_ value: Double) -> String {

@@ -17,7 +17,7 @@ struct LimitFields: Sendable, Encodable, Equatable {
     var of: String
     var shareText: String
     var heldText: String
-    /// Use and share in one line.
+    /// What is used and held, and the share of both, in one line.
     var text: String
 
     /// - Parameter percent: the alert threshold.
@@ -30,12 +30,13 @@ struct LimitFields: Sendable, Encodable, Equatable {
         guard let cap = usage.cap else {
             (share, filled, state) = ("0", "0", "")
             (of, shareText) = ("no limit", "No limit")
-            text = "\(used) used"
+            text = usage.held == 0 ? "\(used) used" : "\(used) used, \(heldText)"
             return
         }
         let committed = Double(usage.committed)
+        let taken = committed + Double(usage.held)
         share = Self.percent(committed, of: cap)
-        filled = Self.percent(committed + Double(usage.held), of: cap)
+        filled = Self.percent(taken, of: cap)
         self.cap = amount(cap).replacingSuffix(" min", with: "")
         of = "of \(amount(cap))"
         if usage.committed > cap {
@@ -44,13 +45,14 @@ struct LimitFields: Sendable, Encodable, Equatable {
         } else if usage.committed == cap {
             // Nothing of nothing is no reason to worry.
             state = cap > 0 ? "over" : ""
-            shareText = cap > 0 ? "Cap reached" : "Nothing is allowed"
+            shareText = cap > 0 ? "Cap reached" : "Nothing allowed"
         } else {
             let isNear = committed * 100 >= Double(cap) * Double(percent)
             state = isNear ? "near" : ""
-            shareText = "\(share) % of the cap"
+            shareText = "\(share) % of the cap used"
         }
-        text = cap > 0 ? "\(used) used · \(Self.whole(committed, of: cap)) %" : "\(used) used"
+        text = usage.held == 0 ? "\(used) used" : "\(used) used, \(heldText)"
+        if cap > 0 { text += " · \(Self.whole(taken, of: cap)) %" }
     }
 
     private static func percent(_ amount: Double, of cap: Int64) -> String {
@@ -87,8 +89,8 @@ extension TenantRow {
             limit.fields.merging([
                 "title": usage.kind.row.cap.columnTitle, "label": usage.kind.row.words.title,
                 "resets": usage.resetsAt == 0
-                    ? "A standing count"
-                    : "Starts anew \(Texts.time(usage.resetsAt).dropLast(3)) UTC",
+                    ? "Does not reset"
+                    : "Resets \(Texts.time(usage.resetsAt).dropLast(3)) UTC",
             ])
         }
     }

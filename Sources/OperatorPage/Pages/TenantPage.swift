@@ -125,11 +125,12 @@ struct TenantPage: Sendable {
     // MARK: Profiles and reservations
 
     private static func fields(_ profiles: Paged<ProfileRow>, percent: UInt8) -> Fields {
-        let cap = LimitSubject.profileLimit.cap
         let rows = profiles.rows.enumerated().map { index, row -> Fields in
             let settings = row.settings
+            let cap = settings.kind.limit.cap
             return LimitFields(row.usage, percent: percent).fields.merging([
-                "index": "\(index)", "id": settings.id, "capName": cap.name,
+                "index": "\(index)", "id": settings.id, "kind": settings.kind.subject.title,
+                "collection": settings.kind.collection, "capName": cap.name,
                 "toggleName": cap.toggleName,
                 "name": settings.name.isEmpty ? settings.id : settings.name,
                 "tag": "\"\(settings.revision.number)\"",
@@ -140,7 +141,8 @@ struct TenantPage: Sendable {
         return [
             "profiles": rows, "hasProfiles": !rows.isEmpty,
             "moreProfiles": profiles.total > rows.count
-                ? "The first \(rows.count) of \(profiles.total); the API lists all." : nil,
+                ? "Showing the first \(rows.count) of \(profiles.total); use the API to list all."
+                : nil,
         ]
     }
 
@@ -150,7 +152,7 @@ struct TenantPage: Sendable {
             let held = Resource.allCases.filter { row.amounts.contains($0.index) }
                 .map { Texts.counted(row.amounts[$0], of: $0) }
             return [
-                "id": "\(row.id)", "profile": row.messagingProfileID,
+                "id": "\(row.id)", "profile": row.profile?.id,
                 "action": Texts.name(row.action), "amounts": held.joined(separator: ", "),
                 "createdISO": Texts.iso(row.createdAt),
                 "ageMilliseconds": "\(max(0, now - row.createdAt))",
@@ -162,8 +164,8 @@ struct TenantPage: Sendable {
         return [
             "reservations": rows, "hasReservations": !rows.isEmpty,
             "reservationsText": page.total > rows.count
-                ? "The oldest \(rows.count) of \(Texts.count(Int64(page.total)))."
-                : "Held and neither committed nor released yet, oldest first.",
+                ? "Showing the oldest \(rows.count) of \(Texts.count(Int64(page.total)))."
+                : "Not yet committed or released, oldest first.",
         ]
     }
 }

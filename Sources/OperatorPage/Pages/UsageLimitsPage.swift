@@ -81,7 +81,7 @@ struct UsageLimitsPage: Sendable {
                     "/settings/usage-limits/events",
                     [("ids", found.rows.map(\.settings.id).joined(separator: "\n"))]),
                 "emptyText": choice.search.isEmpty && choice.status.isEmpty
-                    ? "There are no tenants yet." : "No tenant fits.",
+                    ? "There are no tenants yet." : "No matching tenants.",
                 "pager": Pager.fields(
                     label: "Tenants", number: page.number, size: page.size, total: found.total
                 ) { choice.link(page: $0) },

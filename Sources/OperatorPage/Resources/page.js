@@ -8,7 +8,7 @@ const token = $('meta[name="csrf-token"]').content;
 /** What the API answered instead of success: a status and its list of errors. */
 export class APIError extends Error {
     constructor(status, errors) {
-        super(errors[0]?.detail || errors[0]?.title || `The service answered ${status}.`);
+        super(errors[0]?.detail || errors[0]?.title || `The service answered with status ${status}.`);
         this.status = status;
         this.errors = errors;
     }
@@ -30,7 +30,7 @@ const lost = (method) =>
     new APIError(0, [{
         detail: method === "GET"
             ? "The service cannot be reached."
-            : "The connection was lost: whether the change was made is not known. Load the page anew to see.",
+            : "The connection was lost, so the change may or may not have been made. Reload the page to check.",
     }]);
 
 /** One call of the REST API. `etag`: the change is refused (412) if the resource has changed since. */

@@ -72,12 +72,12 @@ function effect(kind, limit, text, percent) {
     const cap = kind.parse(text);
     if (cap === null) return ["", ""];
     const then = consequence(kind, form.elements.auto_suspend.checked, open.tenant.on_limit);
-    if (used > cap) return [`Already over by ${kind.text(used - cap).replace("$", "")}: trips ${kind.next} and ${then}.`, "over"];
-    if (used === cap && cap > 0n) return [`Exactly reached: trips ${kind.next} and ${then}.`, "over"];
-    if (used + held > cap) return [`Within the cap, but ${kind.text(held)} more is held.`, "near"];
+    if (used > cap) return [`Already over by ${kind.text(used - cap)}: triggers ${kind.next} and ${then}.`, "over"];
+    if (used === cap && cap > 0n) return [`Already reached: triggers ${kind.next} and ${then}.`, "over"];
+    if (used + held > cap) return [`Below the cap, but ${kind.text(held)} more is held.`, "near"];
     const left = kind.text(cap - used - held);
     if (percent && cap > 0n && used * 100n >= cap * BigInt(percent)) {
-        return [`${left} left, beyond the alert threshold.`, "near"];
+        return [`${left} left, above the alert threshold.`, "near"];
     }
     return [`${kind.text(used)} used, ${left} left; at the cap it ${then}.`, ""];
 }
@@ -171,8 +171,8 @@ function ask(id, action) {
     status = { id, action };
     $("h2", statusDialog).textContent = suspends ? `Suspend ${name}?` : `Reinstate ${name}?`;
     $("[data-text]", statusDialog).textContent = suspends
-        ? "Everything it asks for is refused from the next request on. What it holds may still settle."
-        : "It may use the service again at once. If it is still over a cap, its next charge suspends it again.";
+        ? "Every request is refused from now on. Open reservations can still be committed or released."
+        : "The tenant can use the service again immediately. If it is still over a cap, its next charge suspends it again.";
     const button = $("button[type=submit]", statusForm);
     button.textContent = suspends ? "Suspend" : "Reinstate";
     button.classList.toggle("danger", suspends);
@@ -187,10 +187,10 @@ onClick("[data-reinstate]", (button) => ask(button.dataset.reinstate, "reinstate
 onSubmit(statusForm, async () => {
     const reason = statusForm.elements.reason.value.trim();
     if (reason === "") {
-        throw new APIError(422, [{ detail: "Say why.", source: { pointer: "/reason" } }]);
+        throw new APIError(422, [{ detail: "Enter a reason.", source: { pointer: "/reason" } }]);
     }
     await api("POST", `/v2/tenants/${segment(status.id)}/actions/${status.action}`, { body: { reason } });
-    reload(status.action === "suspend" ? "The tenant is suspended." : "The tenant is reinstated.");
+    reload(status.action === "suspend" ? "Tenant suspended." : "Tenant reinstated.");
 });
 
 // New tenant.

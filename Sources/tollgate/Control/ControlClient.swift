@@ -1,8 +1,10 @@
 internal import AsyncHTTPClient
 internal import ControlPlane
 internal import Foundation
+internal import Limits
 internal import NIOCore
 internal import NIOHTTP1
+internal import Notation
 internal import ServerTrust
 internal import TollgateClient
 
@@ -73,7 +75,7 @@ struct ControlClient: Sendable {
     /// One request.
     ///
     /// - Parameters:
-    ///   - path: From `/v2` on; ids in it escaped with `segment`.
+    ///   - path: From `/v2` on; ids in it escaped, see `PercentEncoding.segment`.
     ///   - ifMatch: The `ETag` that the resource must still have.
     /// - Throws: `ControlFailure`, also for every answer that is no success.
     func send(
@@ -121,9 +123,9 @@ struct ControlClient: Sendable {
             let duration = DurationText.text(timeoutMilliseconds)
             throw ControlFailure(.unavailable, "\(url) did not answer within \(duration)")
         } catch is NIOTooManyBytesError {
-            throw ControlFailure(.failure, "\(url) answered more than can be read")
+            throw ControlFailure(.failure, "\(url) sent an answer that is too large")
         } catch let error as HTTPClientError where Self.isWrongURL(error) {
-            throw ControlFailure(.usage, "\"\(url)\" is no URL of a service: \(error)")
+            throw ControlFailure(.usage, "\"\(url)\" is not a service URL")
         } catch {
             let text = TLSText.failure(error, endpoint: url)
             throw ControlFailure(
@@ -133,7 +135,7 @@ struct ControlClient: Sendable {
 
     private static func reason(_ error: any Error) -> String {
         switch error as? HTTPClientError {
-        case .remoteConnectionClosed: "the other side broke off the connection"
+        case .remoteConnectionClosed: "the peer closed the connection"
         case let error?: error.shortDescription
         case nil: ConnectionText.reason(error)
         }
@@ -148,7 +150,7 @@ struct ControlClient: Sendable {
     /// How often a list is begun anew because it became shorter while it was read.
     static let attempts = 5
     /// Lists that take `filter[id][after]`.
-    private static let byID = [Paths.tenants, Paths.profiles]
+    private static let byID = [Paths.tenants] + ProfileKind.allCases.map(Paths.profiles)
     /// The newest come first, and only the oldest go: no row comes to an earlier page.
     private static let logs = [Paths.audit, Paths.events]
 
@@ -174,7 +176,7 @@ struct ControlClient: Sendable {
         }
         throw ControlFailure(
             .unavailable,
-            "Rows of \(url)\(path) kept going away while it was read, so that others would be left out"
+            "\(url)\(path) kept changing while it was read; try again"
         )
     }
 
@@ -225,7 +227,7 @@ struct ControlClient: Sendable {
         let paging = [("page[number]", "\(page)"), ("page[size]", "\(size)")]
         let answer = try await send(.get, path, query: query + paging)
         guard let rows = answer.data.array else {
-            throw ControlFailure(.failure, "\(url)\(path) answered something that is no list")
+            throw ControlFailure(.failure, "\(url)\(path) answered something that is not a list")
         }
         let meta = answer.body["meta"]
         let pages = Int(meta?["total_pages"]?.integer ?? 1)
@@ -236,25 +238,11 @@ struct ControlClient: Sendable {
 
     // MARK: Texts
 
-    /// A path's part: everything but unreserved characters escaped.
-    static func segment(_ id: String) -> String {
-        // A dot alone or two would be taken for a step in the path.
-        if id.utf8.allSatisfy({ $0 == UInt8(ascii: ".") }) {
-            return id.utf8.map { _ in "%2E" }.joined()
-        }
-        return escape(id)
-    }
-
-    private static func escape(_ text: String) -> String {
-        var unreserved = CharacterSet(charactersIn: "a"..."z")
-        unreserved.insert(charactersIn: "A"..."Z")
-        unreserved.insert(charactersIn: "0"..."9")
-        unreserved.insert(charactersIn: "-._~")
-        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
-    }
-
     private static func text(_ query: [(String, String)]) -> String {
         if query.isEmpty { return "" }
-        return "?" + query.map { "\(escape($0.0))=\(escape($0.1))" }.joined(separator: "&")
+        let parts = query.map { name, value in
+            "\(PercentEncoding.component(name))=\(PercentEncoding.component(value))"
+        }
+        return "?" + parts.joined(separator: "&")
     }
 }

@@ -37,7 +37,7 @@ struct ControlFailure: Error, Sendable {
                 detail: entry["detail"]?.string ?? "",
                 source: source?["pointer"]?.string ?? source?["parameter"]?.string ?? "")
         }
-        sentence = "The service answered with the HTTP status \(httpStatus)"
+        sentence = "The service answered with HTTP status \(httpStatus)"
         if entries.isEmpty && body == nil { sentence += " and no JSON: is this its REST address?" }
     }
 
@@ -59,7 +59,7 @@ struct ControlFailure: Error, Sendable {
         case 0: sentence
         case 1: Self.line(entries[0])
         default:
-            "The service refused it:" + entries.map { "\n  \(Self.line($0))" }.joined()
+            "The service refused the request:" + entries.map { "\n  \(Self.line($0))" }.joined()
         }
     }
 

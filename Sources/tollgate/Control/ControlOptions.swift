@@ -15,7 +15,7 @@ struct ControlOptions: ParsableArguments {
     var token: String?
 
     @Option(
-        help: .init("How long to wait for an answer, like 500ms or 10s.", valueName: "duration"))
+        help: .init("Timeout for an answer, like 500ms or 10s.", valueName: "duration"))
     var timeout = "5s"
 
     @OptionGroup var certificates: CertificateOptions
@@ -65,7 +65,7 @@ struct ControlOptions: ParsableArguments {
         let isSecure = parts.scheme == "https"
         if certificates.isGiven, isSecure == false {
             throw ValidationError(
-                "--ca, --certificate, --certificate-key and --server-name are for https, not for \"\(text)\"."
+                "--ca, --certificate, --certificate-key and --server-name need https, not \"\(text)\"."
             )
         }
         let tls =
@@ -111,14 +111,14 @@ struct ControlOptions: ParsableArguments {
 
 /// How much of a list.
 struct ListOptions: ParsableArguments {
-    @Option(help: .init("How many at most, or \"all\".", valueName: "n"))
+    @Option(help: .init("Maximum number of entries, or \"all\".", valueName: "n"))
     var limit = "100"
 
     /// nil: all.
     func rows() throws -> Int? {
         if limit == "all" { return nil }
         guard let count = Int(limit), count > 0 else {
-            throw ValidationError("--limit must be a whole number from 1, or all.")
+            throw ValidationError("--limit must be a whole number of at least 1, or all.")
         }
         return count
     }
@@ -154,6 +154,8 @@ extension ControlOptions {
 }
 
 /// Query parameters of those flags that were given.
-func query(_ pairs: (String, String?)...) -> [(String, String)] {
+func query(_ pairs: (String, String?)...) -> [(String, String)] { query(pairs) }
+
+func query(_ pairs: [(String, String?)]) -> [(String, String)] {
     pairs.compactMap { name, value in value.map { (name, $0) } }
 }

@@ -44,15 +44,15 @@ struct LimitsPlan: Sendable {
             return change.map { Step(change: $0, etag: found?.etag) }
         }
         let profiles = try await concurrently(file.profiles, progress) { wanted in
-            let found = try await client.find(Paths.one(Paths.profiles, wanted.id))
-            let present = try found.map { try ProfileSettings($0.data) }
+            let found = try await client.find(Paths.one(Paths.profiles(wanted.kind), wanted.id))
+            let present = try found.map { try ProfileSettings($0.data, wanted.kind) }
             if let present, !present.tenantID.hasSameBytes(as: wanted.tenantID) {
                 let place = file.places.place(
-                    of: .profile(id: wanted.id, tenantID: wanted.tenantID))
+                    of: .profile(id: wanted.id, kind: wanted.kind, tenantID: wanted.tenantID))
                 throw ControlFailure(
                     .refusedInput,
                     """
-                    \(place): The messaging profile \(wanted.id) belongs to tenant \(present.tenantID), not \
+                    \(place): The \(wanted.kind.noun) \(wanted.id) belongs to tenant \(present.tenantID), not \
                     \(wanted.tenantID), and a profile's tenant cannot change
                     """)
             }
@@ -96,12 +96,11 @@ struct LimitsPlan: Sendable {
             let tenants = try await client.list(Paths.tenants, limit: nil).rows
                 .map { try ResourceReader(resource: $0).id("id") }
                 .filter { tenantIDs.contains(Identifier($0)) == false }
-            let profiles = try await client.list(Paths.profiles, limit: nil).rows
-                .map { try ProfileSettings($0) }
+            let profiles = try await client.profiles()
                 .filter { profileIDs.contains(Identifier($0.id)) == false }
             return (
                 tenants.map { .tenant(id: $0) },
-                profiles.map { .profile(id: $0.id, tenantID: $0.tenantID) }
+                profiles.map { .profile(id: $0.id, kind: $0.kind, tenantID: $0.tenantID) }
             )
         } catch let failure as ControlFailure
             where failure.httpStatus == 503 && isNeeded == false
@@ -125,9 +124,10 @@ extension LimitsPlan.Step {
         case (.tenant(let id), .create):
             _ = try await client.send(
                 .post, Paths.tenants, body: .object([("id", .string(id))] + members))
-        case (.profile(let id, let tenantID), .create):
+        case (.profile(let id, let kind, let tenantID), .create):
             let ids = [("id", JSONValue.string(id)), ("tenant_id", .string(tenantID))]
-            _ = try await client.send(.post, Paths.profiles, body: .object(ids + members))
+            _ = try await client.send(
+                .post, Paths.profiles(kind), body: .object(ids + members))
         case (_, .update):
             _ = try await client.send(
                 .patch, change.subject.path, body: .object(members), ifMatch: etag)
@@ -150,7 +150,7 @@ extension LimitsPlan.Step {
             switch change.subject {
             case .defaults: ("tenant_defaults", nil)
             case .tenant(let id): ("tenant", id)
-            case .profile(let id, _): ("messaging_profile", id)
+            case .profile(let id, let kind, _): (kind.recordType, id)
             }
         let action =
             switch change.kind {
@@ -181,12 +181,22 @@ extension SettingChange.Subject {
         switch self {
         case .defaults: Paths.defaults
         case .tenant(let id): Paths.one(Paths.tenants, id)
-        case .profile(let id, _): Paths.one(Paths.profiles, id)
+        case .profile(let id, let kind, _): Paths.one(Paths.profiles(kind), id)
         }
     }
 }
 
 extension ControlClient {
+    /// All profiles, of every kind.
+    func profiles() async throws -> [ProfileSettings] {
+        var profiles: [ProfileSettings] = []
+        for kind in ProfileKind.allCases {
+            profiles += try await list(Paths.profiles(kind), limit: nil).rows
+                .map { try ProfileSettings($0, kind) }
+        }
+        return profiles
+    }
+
     /// A resource; nil: there is none.
     func find(_ path: String) async throws -> ControlAnswer? {
         do {

@@ -20,7 +20,7 @@ enum CapText {
         guard let text else { return nil }
         if text == "none" { return .null }
         guard let number = Int64(text), number >= 0 else {
-            throw ValidationError("\(name) must be a whole number from 0, or none.")
+            throw ValidationError("\(name) must be a whole number of at least 0, or none.")
         }
         return .integer(number)
     }
@@ -37,10 +37,10 @@ struct LimitFlags: ParsableArguments {
 
     @OptionGroup var caps: CatalogueOptions<Caps>
 
-    @Option(help: .init("Percent of a cap that warns, 1 to 100.", valueName: "percent"))
+    @Option(help: .init("Alert threshold in percent of a cap, 1 to 100.", valueName: "percent"))
     var alertThreshold: Int?
 
-    @Flag(inversion: .prefixedNo, help: "Suspend the tenant when a cap is hit.")
+    @Flag(inversion: .prefixedNo, help: "Suspend the tenant when it reaches a cap.")
     var autoSuspend: Bool?
 
     func members() throws -> [(String, JSONValue)] {
@@ -62,24 +62,26 @@ enum OnLimitName: String, ExpressibleByArgument, CaseIterable { case auto, block
 
 /// What else is set of a tenant.
 struct TenantFlags: ParsableArguments {
-    @Option(help: .init("Name for people.", valueName: "text"))
+    @Option(help: .init("Display name.", valueName: "text"))
     var name: String?
 
     @OptionGroup var limits: LimitFlags
 
     @Option(
         help: """
-            At a cap: auto, what the limit's kind does; block, always refuse; alert, only warn.
+            At a cap: auto, the limit's default; block, always refuse; alert, only alert.
             """)
     var onLimit: OnLimitName?
 
-    @Option(help: .init("Day of the month on which a cycle begins, 1 to 31.", valueName: "day"))
+    @Option(
+        help: .init(
+            "Day of the month on which the billing cycle starts, 1 to 31.", valueName: "day"))
     var billingCycleDay: Int?
 
-    @Option(help: .init("Where that day begins, like Europe/Paris.", valueName: "zone"))
+    @Option(help: .init("Time zone of the billing cycle, like Europe/Paris.", valueName: "zone"))
     var timeZone: String?
 
-    @Flag(inversion: .prefixedNo, help: "Let the tenant's own tokens see caps and limit codes.")
+    @Flag(inversion: .prefixedNo, help: "Let the tenant's own tokens see its caps and limit codes.")
     var discloseLimits: Bool?
 
     func members() throws -> [(String, JSONValue)] {
@@ -96,12 +98,13 @@ struct TenantFlags: ParsableArguments {
     }
 }
 
-/// What is set of a messaging profile.
+/// What is set of a profile.
 struct ProfileFlags: ParsableArguments {
-    @Option(help: .init("Name for people.", valueName: "text"))
+    @Option(help: .init("Display name.", valueName: "text"))
     var name: String?
 
-    private static let cap = LimitSubject.profileLimit.cap
+    // The cap is called the same whatever the kind.
+    private static let cap = ProfileKind.messaging.limit.cap
 
     @Option(name: .customLong(cap.option), help: .init(cap.help, valueName: "usd"))
     var limit: String?
@@ -111,10 +114,10 @@ struct ProfileFlags: ParsableArguments {
         help: .init(cap.toggle?.help ?? ""))
     var isEnabled: Bool?
 
-    @Option(help: .init("Where its events are posted to, or none.", valueName: "url"))
+    @Option(help: .init("Webhook URL for its events, or none.", valueName: "url"))
     var webhookURL: String?
 
-    @Option(help: .init("Where to if that fails three times, or none.", valueName: "url"))
+    @Option(help: .init("Failover URL after three failures, or none.", valueName: "url"))
     var webhookFailoverURL: String?
 
     func members() throws -> [(String, JSONValue)] {
@@ -132,7 +135,7 @@ struct ProfileFlags: ParsableArguments {
 struct MatchOption: ParsableArguments {
     @Option(
         help: .init(
-            "Change it only if it still has this ETag (a get with --json of another client shows it).",
+            "Only apply the change if the resource still has this ETag (shown by get --json).",
             valueName: "etag"))
     var ifMatch: String?
 }
@@ -145,7 +148,7 @@ func named(_ members: [(String, JSONValue?)]) -> [(String, JSONValue)] {
 /// A body for a change; a change of nothing is wrong usage.
 func changes(_ members: [(String, JSONValue)]) throws -> JSONValue {
     guard members.isEmpty == false else {
-        throw ValidationError("Nothing to change: name at least one setting.")
+        throw ValidationError("Nothing to change: give at least one setting.")
     }
     return .object(members)
 }

@@ -22,7 +22,7 @@ struct ResourceReader {
     private func fault(_ name: String) -> ControlFailure {
         ControlFailure(
             .failure,
-            "The service's \"\(name)\" is nothing that this version understands: "
+            "The service's \"\(name)\" is not understood by this version: "
                 + (resource[name]?.line ?? "it is missing"))
     }
 
@@ -101,12 +101,12 @@ extension TenantSettings {
 
 extension ProfileSettings {
     /// - Throws: `ControlFailure` for members that no version of the service would send.
-    init(_ resource: JSONValue) throws {
+    init(_ resource: JSONValue, _ kind: ProfileKind) throws {
         let reader = ResourceReader(resource: resource)
         self.init(
-            id: try reader.id("id"), tenantID: try reader.id("tenant_id"),
+            id: try reader.id("id"), kind: kind, tenantID: try reader.id("tenant_id"),
             name: try reader.text("name"),
-            dailySpendLimitEnabled: try reader.flag(LimitSubject.profileLimit.cap.toggleName),
-            dailySpendLimitNanos: try reader.money(LimitSubject.profileLimit.cap.name))
+            dailySpendLimitEnabled: try reader.flag(kind.limit.cap.toggleName),
+            dailySpendLimitNanos: try reader.money(kind.limit.cap.name))
     }
 }

@@ -125,7 +125,7 @@ enum RecordText {
                 case .seconds: "\(CellText.text(amount)) s"
                 case .count, nil: CellText.text(amount)
                 }
-            return "  over \(name) by \(text): its next charge or creation trips it"
+            return "  over \(name) by \(text): its next charge or creation triggers the limit"
         }
     }
 }

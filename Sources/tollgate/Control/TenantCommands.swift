@@ -4,7 +4,7 @@ internal import Limits
 /// `tollgate tenants`
 struct TenantsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tenants", abstract: "Shows and changes tenants and their limits.",
+        commandName: "tenants", abstract: "Manages tenants and their limits.",
         subcommands: [
             TenantList.self, TenantGet.self, TenantCreate.self, TenantUpdate.self,
             TenantDelete.self, TenantSuspend.self, TenantReinstate.self, TenantReset.self,
@@ -22,17 +22,17 @@ struct TenantArgument: ParsableArguments {
 
 struct TenantList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists tenants with their limits; \"-\" is no limit.")
+        commandName: "list", abstract: "Lists tenants with their limits; \"-\" means no limit.")
 
-    @Option(help: .init("Only names that contain this text.", valueName: "text"))
+    @Option(help: .init("Only names containing this text.", valueName: "text"))
     var name: String?
 
-    @Option(help: .init("Only active or suspended ones.", valueName: "status"))
+    @Option(help: .init("Only this status: active or suspended.", valueName: "status"))
     var status: String?
 
     @Option(
         help: .init(
-            "id, name, created_at, \(LimitSubject.tenant.limits[0].sortName), …, the lowest first; nearest_to_limit, the nearest first; with \"-\" before it the other way.",
+            "id, name, created_at, \(LimitSubject.tenant.limits[0].sortName), …, ascending; nearest_to_limit, nearest first; a leading \"-\" reverses the order.",
             valueName: "order"))
     var sort: String?
 
@@ -66,9 +66,9 @@ struct TenantGet: AsyncParsableCommand {
 
 struct TenantCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Makes a tenant.",
+        commandName: "create", abstract: "Creates a tenant.",
         discussion: """
-            What is not named comes from the tenant defaults, or from the preset.
+            Settings not given come from the tenant defaults or the preset.
 
             Example: tollgate tenants create acme --name "Acme" --preset new-tenant --max-dids 20
             """)
@@ -96,10 +96,10 @@ struct TenantCreate: AsyncParsableCommand {
 
 struct TenantUpdate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Changes a tenant; the next decision obeys.",
+        commandName: "update", abstract: "Updates a tenant, effective immediately.",
         discussion: """
-            Says by how much present usage is over a cap that was just set: nobody is suspended by \
-            that, but the next charge or creation will trip it.
+            Prints by how much current usage exceeds a new cap: the tenant is not suspended by the \
+            change itself, but its next charge or creation will trigger the limit.
 
             Example: tollgate tenants update acme --monthly-spend-limit 750.00 --max-dids none
             """)
@@ -118,7 +118,7 @@ struct TenantUpdate: AsyncParsableCommand {
 
 struct TenantDelete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Closes a tenant for ever; its id is never used again.")
+        commandName: "delete", abstract: "Deletes a tenant permanently; its id is never reused.")
 
     @OptionGroup var tenant: TenantArgument
     @OptionGroup var match: MatchOption
@@ -132,7 +132,7 @@ struct TenantDelete: AsyncParsableCommand {
 
 /// Why, for the audit log.
 struct ReasonOption: ParsableArguments {
-    @Option(help: .init("Why; operators read it in the audit log.", valueName: "text"))
+    @Option(help: .init("The reason, for the audit log.", valueName: "text"))
     var reason: String?
 
     /// nil: no body at all.
@@ -141,7 +141,7 @@ struct ReasonOption: ParsableArguments {
 
 struct TenantSuspend: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "suspend", abstract: "Suspends a tenant: everything is refused.")
+        commandName: "suspend", abstract: "Suspends a tenant: every request is refused.")
 
     @OptionGroup var tenant: TenantArgument
     @OptionGroup var reason: ReasonOption
@@ -172,7 +172,7 @@ struct TenantReinstate: AsyncParsableCommand {
 struct TenantReset: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reset-limits",
-        abstract: "Sets the six limit fields to the tenant defaults.")
+        abstract: "Resets the six limit fields to the tenant defaults.")
 
     @OptionGroup var tenant: TenantArgument
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -180,7 +180,7 @@ struct TenantReset: AsyncParsableCommand {
     func run() async throws {
         try await control.act(
             .post, tenant.path("/actions/reset_limits"),
-            done: "Tenant \(tenant.id) has the limits of the tenant defaults.")
+            done: "Tenant \(tenant.id) now has the default limits.")
     }
 }
 
@@ -188,7 +188,7 @@ struct TenantSetCounts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "set-counts",
         abstract:
-            "Sets how many \(Resource.standing.map(\.plural).listed("and")) a tenant has, where the count went astray.",
+            "Sets how many \(Resource.standing.map(\.plural).listed("and")) a tenant has, to correct a count.",
         discussion: "Example: tollgate tenants set-counts acme --extensions 12 --reference audit-7")
 
     @OptionGroup var tenant: TenantArgument
@@ -202,7 +202,7 @@ struct TenantSetCounts: AsyncParsableCommand {
 
     @OptionGroup var counts: CatalogueOptions<Counts>
 
-    @Option(help: .init("Your own id of the occasion; operators see it.", valueName: "text"))
+    @Option(help: .init("Your own reference; operators see it.", valueName: "text"))
     var reference: String?
 
     @OptionGroup(title: "Service") var control: ControlOptions

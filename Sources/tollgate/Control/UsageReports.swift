@@ -6,9 +6,9 @@ internal import Limits
 struct UsageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "usage",
-        abstract: "Prints usage: of a tenant now, of all tenants, or by day.",
+        abstract: "Prints current usage of a tenant or all tenants, or daily usage.",
         discussion: """
-            Without a sub-command it is "now".
+            The default sub-command is "now".
 
             Example: tollgate usage --tenant acme
             """,
@@ -20,7 +20,7 @@ struct UsageCommand: ParsableCommand {
 struct UsageList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Lists what all tenants use, the one nearest to a limit first.",
+        abstract: "Lists the usage of all tenants, nearest to a limit first.",
         discussion: """
             Each cell is used (committed and held) / cap.
 
@@ -29,11 +29,11 @@ struct UsageList: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "nearest_to_limit (default, the nearest first); \(LimitSubject.tenant.limits.map(\.sortName).joined(separator: ", ")), id or name, the lowest first; with \"-\" before it the other way.",
+            "nearest_to_limit (default, nearest first); \(LimitSubject.tenant.limits.map(\.sortName).joined(separator: ", ")), id or name, ascending; a leading \"-\" reverses the order.",
             valueName: "order"))
     var sort: String?
 
-    @Option(help: .init("Only active or suspended ones.", valueName: "status"))
+    @Option(help: .init("Only this status: active or suspended.", valueName: "status"))
     var status: String?
 
     @OptionGroup var list: ListOptions
@@ -88,14 +88,13 @@ enum LimitCell {
 /// `tollgate usage daily`
 struct UsageDaily: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "daily", abstract: "Prints what a tenant used on each day of its time zone.",
+        commandName: "daily", abstract: "Prints a tenant's usage by day, in its time zone.",
         discussion: "Example: tollgate usage daily --tenant acme --from 2026-11-01 --to 2026-11-30")
 
     @Option(help: .init("The tenant's id.", valueName: "id"))
     var tenant: String
 
-    @Option(help: .init("The messaging profile's id.", valueName: "id"))
-    var profile: String?
+    @OptionGroup var profile: ProfileOptions
 
     @Option(help: .init("First day, like 2026-11-01.", valueName: "date"))
     var from: String?
@@ -108,17 +107,17 @@ struct UsageDaily: AsyncParsableCommand {
 
     static let table = Table(
         columns: [
-            .init("DAY", "date"), .init("PROFILE", "messaging_profile_id"),
+            .init("DAY", "date"), .profile,
         ]
             + Resource.catalogue.filter { $0.nature != .held }.map {
                 .init($0.heading, "usage.\($0.name)", isNumber: true)
             } + [
                 .init("ALLOWED", "allowed", isNumber: true),
                 .init("DENIED", "denied", isNumber: true),
-            ], none: "No usage in these days.")
+            ], none: "No usage on these days.")
 
     func run() async throws {
-        let filter = query(("from", from), ("to", to), ("filter[messaging_profile_id]", profile))
+        let filter = query([("from", from), ("to", to)] + profile.filter)
         try await control.list(
             Paths.one(Paths.tenants, tenant, "/usage/daily"), query: filter, list, Self.table)
     }

@@ -8,7 +8,7 @@ internal import TollgateClient
 struct ClientOptions: ParsableArguments {
     @Option(
         help: .init(
-            "The service, or several addresses of it with commas between (environment TOLLGATE_ENDPOINT; default 127.0.0.1:50051).",
+            "The service's address, or several separated by commas (environment TOLLGATE_ENDPOINT; default 127.0.0.1:50051).",
             valueName: "host:port"))
     var endpoint: String?
 
@@ -16,7 +16,7 @@ struct ClientOptions: ParsableArguments {
     var token: String?
 
     @Option(
-        help: .init("How long to wait for the answer, like 500ms or 10s.", valueName: "duration"))
+        help: .init("Timeout for the answer, like 500ms or 10s.", valueName: "duration"))
     var timeout = "1s"
 
     @OptionGroup var security: TLSOptions
@@ -102,7 +102,7 @@ struct ClientOptions: ParsableArguments {
         return try endpoints.map { address in
             guard let address, address.port > 0, endpoints.count <= mostEndpoints else {
                 throw ValidationError(
-                    "The endpoint must be HOST:PORT, like 127.0.0.1:50051, or several with commas between, not \"\(text)\"."
+                    "The endpoint must be HOST:PORT, like 127.0.0.1:50051, or several separated by commas, not \"\(text)\"."
                 )
             }
             return Endpoint(host: address.host, port: address.port)

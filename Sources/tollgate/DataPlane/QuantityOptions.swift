@@ -35,7 +35,7 @@ struct QuantityOptions: ParsableArguments {
         let quantities = try quantities()
         if quantities.isEmpty {
             let options = Resource.catalogue.map { "--" + $0.option }
-            throw ValidationError("Say how much: \(options.listed("or")).")
+            throw ValidationError("Give an amount: \(options.listed("or")).")
         }
         return quantities
     }
@@ -43,7 +43,7 @@ struct QuantityOptions: ParsableArguments {
 
 /// A reservation's id on the command line: decimal, as the service gives it.
 struct ReservationArgument: ParsableArguments {
-    @Argument(help: "The reservation's id, as the check printed it.")
+    @Argument(help: "The reservation id printed by check.")
     var id: UInt64
 }
 

@@ -1,19 +1,11 @@
 internal import Foundation
 internal import Limits
+internal import Notation
 internal import TollgateClient
 
 // Answers as JSON with the REST API's field names, and as lines for people.
 
-enum InstantText {
-    /// RFC 3339 with milliseconds, "2026-11-21T10:00:00.000Z".
-    static func text(_ milliseconds: Int64) -> String {
-        let (seconds, rest) = milliseconds.quotientAndRemainder(dividingBy: 1_000)
-        let date = Date(timeIntervalSince1970: Double(seconds))
-        let whole = date.formatted(.iso8601.dateTimeSeparator(.standard))
-        let digits = String(1_000 + rest).dropFirst()
-        return whole.dropLast() + ".\(digits)Z"
-    }
-
+extension Instant {
     /// null where there is no such instant.
     static func json(_ milliseconds: Int64) -> JSONValue {
         milliseconds == 0 ? .null : .string(text(milliseconds))
@@ -46,8 +38,8 @@ extension LimitReport {
         if capIsHidden { members.append(("cap_hidden", .bool(true))) }
         members += [
             ("committed", amount(committed)), ("held", amount(held)),
-            ("window_start", InstantText.json(windowStartMilliseconds)),
-            ("resets_at", InstantText.json(resetsAtMilliseconds)),
+            ("window_start", Instant.json(windowStartMilliseconds)),
+            ("resets_at", Instant.json(resetsAtMilliseconds)),
             ("blocking", .bool(isBlocking)),
         ]
         return .object(members)
@@ -64,7 +56,7 @@ extension LimitReport {
         line += "\(resource?.text(committed) ?? String(committed)) \(cap)"
         if held != 0 { line += ", \(resource?.text(held) ?? String(held)) held" }
         if resetsAtMilliseconds != 0 {
-            line += ", resets \(InstantText.text(resetsAtMilliseconds))"
+            line += ", resets \(Instant.text(resetsAtMilliseconds))"
         }
         if isBlocking == false && self.cap != nil { line += ", alerts only" }
         return line
@@ -103,7 +95,7 @@ extension Outcome {
             ("record_type", .string("reservation")),
             ("id", answer.reservationID == 0 ? .null : .string(String(answer.reservationID))),
             ("decision", .string(isAllowed ? "allowed" : "denied")),
-            ("expires_at", InstantText.json(answer.expiresAtMilliseconds)),
+            ("expires_at", Instant.json(answer.expiresAtMilliseconds)),
             ("granted", answer.granted.json),
             ("limits", .array(answer.limits.map(\.json))),
             ("warnings", .array(answer.warnings.map(\.json))),
@@ -117,7 +109,7 @@ extension Outcome {
         var lines = [isAllowed ? "ALLOWED" : "DENIED"]
         if answer.reservationID != 0 {
             lines[0] += " reservation \(answer.reservationID)"
-            lines[0] += ", expires \(InstantText.text(answer.expiresAtMilliseconds))"
+            lines[0] += ", expires \(Instant.text(answer.expiresAtMilliseconds))"
         }
         if answer.isReplayed { lines[0] += " (replayed)" }
         if answer.granted.isEmpty == false { lines.append("  granted \(answer.granted.text)") }
@@ -163,7 +155,7 @@ extension Outcome {
     init(_ answer: ExtendResponse) {
         let isAllowed = answer.decision == .allowed
         var lines = [isAllowed ? "EXTENDED" : "DENIED"]
-        lines[0] += ", expires \(InstantText.text(answer.expiresAtMilliseconds))"
+        lines[0] += ", expires \(Instant.text(answer.expiresAtMilliseconds))"
         if answer.isReplayed { lines[0] += " (replayed)" }
         if answer.granted.isEmpty == false { lines.append("  granted \(answer.granted.text)") }
         lines += answer.errors.map(\.text)
@@ -171,7 +163,7 @@ extension Outcome {
         lines += answer.warnings.map { "  warning\($0.text)" }
         var members: [(String, JSONValue)] = [
             ("decision", .string(isAllowed ? "allowed" : "denied")),
-            ("expires_at", InstantText.json(answer.expiresAtMilliseconds)),
+            ("expires_at", Instant.json(answer.expiresAtMilliseconds)),
             ("granted", answer.granted.json),
             ("warnings", .array(answer.warnings.map(\.json))),
             ("replayed", .bool(answer.isReplayed)),
@@ -201,7 +193,7 @@ extension Outcome {
     init(_ update: UsageUpdate) {
         guard update.isSnapshotComplete == false else {
             self.init(
-                text: "(that is what stands; changes follow)",
+                text: "(current state; changes follow)",
                 json: .object([
                     ("record_type", .string("usage")), ("snapshot_complete", .bool(true)),
                 ]))

@@ -10,7 +10,7 @@ internal import Projection
 struct JournalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "journal",
-        abstract: "Looks at a data directory whose service is stopped, or repairs it.",
+        abstract: "Inspects or repairs the data directory of a stopped service.",
         discussion: """
             Exit status: 0 whole or done, 64 wrong usage, 65 damaged or refused, 69 in use by a \
             service, 70 anything else. The format is described in docs/journal-format.md.
@@ -28,8 +28,8 @@ struct JournalCommand: ParsableCommand {
             try disk.lock()
             guard let id = try JournalReader.id(disk) else {
                 throw JournalError(
-                    .missing, file: dataDir, reason: "there is no journal in it",
-                    remedy: "name the directory that `tollgate serve --data-dir` was given")
+                    .missing, file: dataDir, reason: "it contains no journal",
+                    remedy: "give the directory used with `tollgate serve --data-dir`")
             }
             return (disk, id)
         }
@@ -50,7 +50,7 @@ struct JournalCommand: ParsableCommand {
 
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Reads everything and plays it back; changes nothing.")
+            abstract: "Reads and replays everything; changes nothing.")
         @OptionGroup var directory: Directory
         @Flag(help: "One JSON object.") var json = false
 
@@ -94,8 +94,8 @@ struct JournalCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Prints every record, one JSON object a line.")
         @OptionGroup var directory: Directory
-        @Flag(help: "JSON; the only form there is.") var json = false
-        @Flag(help: "The newest checkpoint's entries before the records behind it.")
+        @Flag(help: "JSON; the only format.") var json = false
+        @Flag(help: "Print the newest checkpoint's entries first.")
         var checkpoint = false
 
         func run() throws {
@@ -153,7 +153,7 @@ struct JournalCommand: ParsableCommand {
 
     struct Stat: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Files, sizes, records by kind.")
+            abstract: "Prints files, sizes and record counts by kind.")
         @OptionGroup var directory: Directory
         @Flag(help: "One JSON object.") var json = false
 
@@ -212,11 +212,12 @@ struct JournalCommand: ParsableCommand {
 
     struct Repair: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Cuts the journal behind a place, for good. Keeps a copy of what it changes.",
+            abstract:
+                "Truncates the journal at an offset, permanently. Keeps a copy of what it changes.",
             discussion: """
-                Everything behind SEGMENT:OFFSET is lost: what was acknowledged there will not be \
-                known any more. The place is the one that an error names. Lists (projection.sqlite) \
-                are made anew when the service starts, if they know what was cut; the audit log, \
+                Everything after SEGMENT:OFFSET is lost, including acknowledged changes. The offset is \
+                the one in the error message. Lists (projection.sqlite) are rebuilt when the service \
+                starts, if they include what was cut; the audit log, \
                 daily usage and events stay.
                 """)
         @OptionGroup var directory: Directory
@@ -237,7 +238,7 @@ struct JournalCommand: ParsableCommand {
                 if try ProjectionFile(path: projection).forget(behind: end) {
                     StandardOutput.print(
                         """
-                        projection.sqlite knew what was cut: lists are made anew when the service \
+                        projection.sqlite includes what was cut: lists are rebuilt when the service \
                         starts, and the audit log, daily usage and events stay
                         """)
                 }

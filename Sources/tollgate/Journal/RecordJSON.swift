@@ -2,6 +2,7 @@ internal import Engine
 internal import Foundation
 internal import Journal
 internal import Limits
+internal import Notation
 
 /// A record as `tollgate journal dump --json` shows it: snake_case names, absent where there is nothing to say.
 struct RecordJSON {
@@ -13,13 +14,13 @@ struct RecordJSON {
         json.add("kind", .string(snakeCase("\(record.kind)")))
         json.add("tenant", .integer(Int64(record.tenant)))
         json.add("version", .integer(Int64(clamping: record.version)))
-        json.add("time", .string(instant(record.time)))
-        if record.lead != 0 { json.add("life_time", .string(instant(record.life))) }
-        if let profile = record.profile { json.add("messaging_profile", .integer(Int64(profile))) }
+        json.add("time", .string(Instant.text(record.time)))
+        if record.lead != 0 { json.add("life_time", .string(Instant.text(record.life))) }
+        if let profile = record.profile { json.add("profile", .integer(Int64(profile))) }
         if record.reservationID != 0 {
             json.add("reservation_id", .string(String(record.reservationID)))
         }
-        if record.expiresAt != 0 { json.add("expires_at", .string(instant(record.expiresAt))) }
+        if record.expiresAt != 0 { json.add("expires_at", .string(Instant.text(record.expiresAt))) }
         if record.action != .unspecified {
             json.add("action", .string(snakeCase("\(record.action)")))
         }
@@ -31,12 +32,12 @@ struct RecordJSON {
         json.addWindows(record)
         json.addAnswer(record)
         if record.caller != 0 { json.add("caller", .string(String(record.caller, radix: 16))) }
-        if record.takenAt != 0 { json.add("taken_at", .string(instant(record.takenAt))) }
+        if record.takenAt != 0 { json.add("taken_at", .string(Instant.text(record.takenAt))) }
         if record.count.all != 0 {
             json.add("count", .integer(Int64(clamping: record.count.all)))
             json.add("raised_nothing", .integer(Int64(clamping: record.count.quiet)))
-            json.add("first", .string(instant(record.count.first)))
-            json.add("last", .string(instant(record.count.last)))
+            json.add("first", .string(Instant.text(record.count.first)))
+            json.add("last", .string(Instant.text(record.count.last)))
         }
         json.addText(record)
         return .object(json.members)
@@ -77,26 +78,25 @@ struct RecordJSON {
     private mutating func addProfile(_ record: borrowing Record) {
         guard record.transition.touchesProfile else { return }
         add(
-            "messaging_profile_committed_by",
-            .string(Money.format(record.transition.profileCommitted)))
-        add("messaging_profile_held_by", .string(Money.format(record.transition.profileHeld)))
+            "profile_committed_by", .string(Money.format(record.transition.profileCommitted)))
+        add("profile_held_by", .string(Money.format(record.transition.profileHeld)))
     }
 
     private mutating func addWindows(_ record: borrowing Record) {
         if record.openedCycleEnd != 0 {
-            add("cycle_start", .string(Self.instant(record.openedCycleStart)))
-            add("cycle_end", .string(Self.instant(record.openedCycleEnd)))
+            add("cycle_start", .string(Instant.text(record.openedCycleStart)))
+            add("cycle_end", .string(Instant.text(record.openedCycleEnd)))
         }
-        if record.openedDay != 0 { add("day", .string(Self.instant(record.openedDay))) }
+        if record.openedDay != 0 { add("day", .string(Instant.text(record.openedDay))) }
         guard record.closed.count > 0 else { return }
         var closed: [JSONValue] = []
         for index in 0..<record.closed.count {
             let charge = record.closed.charges[index]
             var json = RecordJSON()
-            json.add("cycle_start", .string(Self.instant(charge.cycleStart)))
-            json.add("day", .string(Self.instant(charge.dayStart)))
+            json.add("cycle_start", .string(Instant.text(charge.cycleStart)))
+            json.add("day", .string(Instant.text(charge.dayStart)))
             json.add("amounts", charge.amounts)
-            json.add("messaging_profile_spend", .string(Money.format(charge.profileSpend)))
+            json.add("profile_spend", .string(Money.format(charge.profileSpend)))
             closed.append(.object(json.members))
         }
         add("charged_to_closed_windows", .array(closed))
@@ -120,7 +120,7 @@ struct RecordJSON {
         if record.hasKey {
             let key = String(record.keyHigh, radix: 16) + "-" + String(record.keyLow, radix: 16)
             add("key_hash", .string(key))
-            add("key_until", .string(Self.instant(record.keyUntil)))
+            add("key_until", .string(Instant.text(record.keyUntil)))
         }
     }
 
@@ -148,12 +148,6 @@ struct RecordJSON {
     private mutating func addSettings(_ settings: [(String, String)]?) {
         guard let settings else { return }
         add("settings", .object(settings.map { ($0.0, .string($0.1)) }))
-    }
-
-    /// RFC 3339 with milliseconds.
-    static func instant(_ milliseconds: Int64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(
-            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
     /// "tenantCreated" → "tenant_created".

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import CommandIO
-internal import Foundation
 internal import Glibc
 internal import LimitsFile
 internal import TransportSecurity
@@ -11,11 +10,11 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Runs the service until SIGTERM or SIGINT.",
         discussion: """
-            Each setting comes from its flag, else from the environment (--grpc-listen is \
+            Settings come from the flag, else from the environment (--grpc-listen is \
             TOLLGATE_GRPC_LISTEN), else from the file given with --config, else from its default.
 
             Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT. \
-            SIGTERM and SIGINT finish running calls and exit 0.
+            On SIGTERM or SIGINT it finishes running calls and exits 0.
 
             Example: tollgate serve --limits Tools/examples/limits.yaml --insecure-no-auth
             """)
@@ -24,7 +23,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         CrashHandlers.remove()
-        ProcessSignals.catchAll()
+        let hangups = await ProcessSignals.catchEarly()
         StandardError.writeInBackground()
         // Whatever is written from here on is nobody else's to read.
         umask(0o077)
@@ -32,9 +31,8 @@ struct ServeCommand: AsyncParsableCommand {
         let settings: ServeSettings
         let limits: LimitsSource?
         do {
-            settings = try await ServeSettings.resolve(
-                flags: options.named, environment: EnvironmentVariables.all,
-                file: options.config, cores: ProcessInfo.processInfo.activeProcessorCount)
+            settings = try ServeSettings(
+                flags: options.named, environment: EnvironmentVariables.all, file: options.config)
             limits = try settings.limitsFile.map { path throws(LimitsFileError) in
                 try LimitsSource(path: path)
             }
@@ -43,7 +41,7 @@ struct ServeCommand: AsyncParsableCommand {
             throw ExitStatus.usage.code
         }
         do {
-            try await Service(settings, limits: limits).run()
+            try await Service(settings, limits: limits).run(hangups: hangups)
         } catch let error as LimitsFileError {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code

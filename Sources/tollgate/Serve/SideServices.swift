@@ -16,7 +16,7 @@ internal import TransportSecurity
 /// What stands around the data plane: the projection, the deliveries of its events, and REST.
 struct SideServices {
     let projection: Projection?
-    private let deliverer: Task<Void, Never>?
+    private let deliverer: Deliverer?
     private let rest: RESTServer
     /// Where REST listens.
     let address: NetworkAddress
@@ -46,12 +46,11 @@ struct SideServices {
         do {
             bound = try await rest.start()
         } catch {
-            throw ListenError(settings.httpListen, .httpListen, error)
+            throw ListenError(
+                settings.httpListen, SettingsCatalogue.serving.httpListen, error)
         }
-        let deliverer = projection.map { projection in
-            let deliverer = makeDeliverer(
-                settings, signer, mail, projection, engine, logger)
-            return Task { await deliverer.run() }
+        let deliverer = projection.map {
+            makeDeliverer(settings, signer, mail, $0, engine, logger)
         }
         return SideServices(
             projection: projection, deliverer: deliverer, rest: rest,
@@ -89,12 +88,12 @@ struct SideServices {
             let endpoints = engine.settings(prefix: WebhookEndpoint.settingPrefix).count
             let key: Logger.Metadata = ["file": "\(path)", "public_key": "\(signer.publicKey)"]
             if endpoints == 0 {
-                logger.notice("made a new key for signing webhooks", metadata: key)
+                logger.notice("created a new key for signing webhooks", metadata: key)
             } else {
                 logger.error(
                     """
-                    the key that webhooks were signed with is gone; made a new one, which \
-                    receivers must be told, or they refuse what is sent to them
+                    the webhook signing key is missing; created a new one. Give receivers \
+                    the new public key, or they will reject webhooks
                     """, metadata: key.merging(["endpoints": "\(endpoints)"]) { $1 })
             }
         }
@@ -155,18 +154,20 @@ struct SideServices {
         do {
             return try Projection.open(path: path, engine: engine, configuration: configuration)
         } catch {
-            throw SettingsError(description: "\(path) cannot be used: \(error)")
+            throw SettingsError(
+                description: "\(path) cannot be used: \(ProjectionError.reason(of: error))")
         }
     }
 
     /// Why the service cannot do its work, as `/readyz` says it; nil: it can.
     func trouble() async -> String? { await rest.trouble() }
 
-    /// REST finishes what is under way; deliveries that are under way stay due.
+    /// Delivers until the task is cancelled; deliveries that are under way then stay due.
+    func deliver() async { await deliverer?.run() }
+
+    /// REST finishes what is under way.
     func stopServing(within milliseconds: Int64) async {
         await rest.shutdown(within: .milliseconds(milliseconds))
-        deliverer?.cancel()
-        await deliverer?.value
     }
 
     /// To be called when nobody calls the engine any more, before its end.

@@ -34,7 +34,7 @@ import Wire
         let first = try test.updates(watch)
         #expect(first.map(\.tenantID) == ["acme", "acme", ""])
         #expect(first.map(\.isSnapshotComplete) == [false, false, true])
-        #expect(first[0].limits.compactMap(\.limit) == Array(LimitKind.allCases.dropFirst()))
+        #expect(first[0].limits.compactMap(\.limit) == LimitSubject.tenant.limits.map(\.kind))
         #expect(first[0].tenantStatus == .active)
         #expect(first[1].limits.map(\.limit) == [.profileDailySpend])
         #expect(first[1].limits.map(\.subjectID) == ["sms"])
@@ -82,7 +82,7 @@ import Wire
         #expect(try test.updates(everything).map(\.tenantID) == ["acme", ""])
         try test.engine.setTenant(TenantSettings(id: "new"))
         try test.engine.setProfile(ProfileSettings(id: "new-sms", tenantID: "new"))
-        try test.engine.setProfile(ProfileSettings(id: "acme-sms", tenantID: "acme"))
+        try test.engine.setProfile(ProfileSettings(id: "acme-sms", kind: .voice, tenantID: "acme"))
         test.gate.advance(.milliseconds(100))
         try await test.tick()
         let all = try test.updates(everything).dropFirst(2)
@@ -361,7 +361,7 @@ import Wire
 extension UsageUpdate {
     /// "tenant" or "tenant/profile"; empty: the end of the snapshot.
     fileprivate var subject: String {
-        guard let limit = limits.first, limit.limit == .profileDailySpend else { return tenantID }
+        guard let limit = limits.first, limit.limit?.row.subject != .tenant else { return tenantID }
         return "\(tenantID)/\(limit.subjectID)"
     }
 

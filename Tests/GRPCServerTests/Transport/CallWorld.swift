@@ -232,7 +232,9 @@ struct CallWorld {
     private mutating func checkRest(_ life: CallLifecycle) {
         expect(!hasFailed || !life.takesRequests, "it goes on after its failure")
         expect(!isLeaving || !life.owesNothing, "it stays on a connection that is to end")
-        guard life.takesRequests, !isPutOff, Int(life.parkedAnswers) <= Self.resumesAt else { return }
+        guard life.takesRequests, !isPutOff, Int(life.parkedAnswers) <= Self.resumesAt else {
+            return
+        }
         expect(inbox.isEmpty, "a request waits for nothing")
         expect(end == nil || life.parkedAnswers > 0, "the end waits for nothing")
     }

@@ -81,7 +81,7 @@ final class TestService: GRPCService {
 
     func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let authorization = Array(call.authorization)
         let peer = call.peer
         journal.change {
@@ -124,7 +124,7 @@ final class TestService: GRPCService {
     /// an "f" fails.
     private func parts(
         _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         for index in call.progress..<request.count {
             let hasRoom = journal.change { state in
                 if state.room > 0 { state.room -= 1 } else { return false }
@@ -164,7 +164,7 @@ final class TestService: GRPCService {
     /// room.
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let first = request.first
         if first == UInt8(ascii: "w") {
             let hasRoom = journal.change { state in
@@ -189,7 +189,7 @@ final class TestService: GRPCService {
         return .done
     }
 
-    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
+    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome {
         Array("\(sum)".utf8).withUnsafeBytes { response.append($0) }
         return .done
     }

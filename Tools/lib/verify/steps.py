@@ -88,7 +88,7 @@ def allocation(context):
     return [f"{tests_run(output)} tests, {known} known issues of the libraries"]
 
 
-# Each bug of Sources/Journal/PlantedBug.swift with the tests of which one must fail.
+# Each bug of Sources/Journal/InjectedBug.swift with the tests of which one must fail.
 PLANTED = {
     "lost-predecessor": "StoppedRecordTests",
     "lost-dependent": "StoppedThreadTests",

@@ -18,26 +18,26 @@ Money = Decimal | str | int
 def nanos_of(money: Money) -> int:
     """nano-USD. TypeError for a float; ValueError beyond nine decimals or 64 bits."""
     if isinstance(money, bool) or not isinstance(money, (Decimal, str, int)):
-        raise TypeError(f"money is a Decimal, a str or an int, not {type(money).__name__}")
+        raise TypeError(f"money must be a Decimal, a str or an int, not {type(money).__name__}")
     try:
         value = Decimal(money)
     except InvalidOperation:
-        raise ValueError(f"{money!r} is no decimal number") from None
+        raise ValueError(f"{money!r} is not a decimal number") from None
     if not value.is_finite():
-        raise ValueError(f"{money!r} is no amount of money")
+        raise ValueError(f"{money!r} is not an amount of money")
     sign, digits, exponent = value.as_tuple()
     shift = int(exponent) + 9
     number = int("".join(map(str, digits)))
     if shift < 0:
         number, rest = divmod(number, 10 ** min(-shift, 60))
         if rest:
-            raise ValueError(f"{money!r} has more than 9 decimals")
+            raise ValueError(f"{money!r} has more than 9 decimal places")
     elif number and shift > 19:
-        raise ValueError(f"{money!r} does not fit 64 bits")
+        raise ValueError(f"{money!r} does not fit in 64 bits")
     else:
         number *= int(10 ** min(shift, 19))
     if number > HIGHEST:
-        raise ValueError(f"{money!r} does not fit 64 bits")
+        raise ValueError(f"{money!r} does not fit in 64 bits")
     return -number if sign else number
 
 
@@ -67,7 +67,7 @@ class Amounts:
             object.__setattr__(self, "spend", usd(nanos_of(self.spend)))
         for resource, amount in self.units():
             if not -HIGHEST - 1 <= amount <= HIGHEST:
-                raise ValueError(f"the amount of resource {resource} does not fit 64 bits")
+                raise ValueError(f"the amount of resource {resource} does not fit in 64 bits")
 
     def units(self) -> Iterator[tuple[int, int]]:
         """(resource's number, amount in its unit on the wire) of what is named."""
@@ -81,7 +81,7 @@ class Amounts:
             if count is None:
                 continue
             if isinstance(count, bool) or not isinstance(count, int):
-                raise TypeError(f"counts and seconds are int, not {type(count).__name__}")
+                raise TypeError(f"counts and seconds must be int, not {type(count).__name__}")
             yield resource, count
 
     @classmethod

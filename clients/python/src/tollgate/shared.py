@@ -160,19 +160,19 @@ def refuse_unsettleable(check: Check) -> None:
     if len(check.idempotency_key.encode()) > LONGEST_KEY:
         raise ValueError(f"fail_open needs an idempotency key of at most {LONGEST_KEY} bytes")
     if check.overage is OveragePolicy.REJECT:
-        raise ValueError("fail_open goes without OveragePolicy.REJECT: what has happened is not refused")
+        raise ValueError("fail_open cannot be combined with OveragePolicy.REJECT: usage that has happened is not refused")
 
 
 def settlement(check: Check, actual: Amounts | None) -> Usage:
     """The usage of a check that was allowed unchecked, under its own key."""
     refuse_unsettleable(check)
     if check.mode is Mode.CHECK_ONLY:
-        raise ValueError("Mode.CHECK_ONLY is never allowed unchecked")
+        raise ValueError("Mode.CHECK_ONLY cannot fail open")
     if check.mode is Mode.COMMIT and actual is not None:
-        raise ValueError("Mode.COMMIT charges what was asked: there is no other amount to settle")
+        raise ValueError("Mode.COMMIT charges the requested amounts; no other amounts can be settled")
     return Usage(
         check.tenant_id, check.action, check.amounts if actual is None else actual,
-        check.messaging_profile_id, check.idempotency_key, check.reference,
+        check.messaging_profile_id, check.idempotency_key, check.reference, check.voice_profile_id,
     )
 
 

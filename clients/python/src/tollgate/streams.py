@@ -30,7 +30,7 @@ class Unanswered:
         if self.patience is None and isinstance(self._policy, FailOpen):
             self.patience = settings.timeout_seconds
         if self.patience is not None and self.patience <= 0:
-            raise ValueError("answer_timeout_seconds is more than 0")
+            raise ValueError("answer_timeout_seconds must be more than 0")
         self._lock = threading.Lock()
         self._checks: deque[tuple[Check, float]] = deque()
         self._waiting_since: float | None = None
@@ -70,7 +70,7 @@ class Unanswered:
         self._waiting_since = None
         with self._lock:
             if not self._checks:
-                raise TollgateError(Status.INTERNAL, "the service answers what was not asked")
+                raise TollgateError(Status.INTERNAL, "the service sent an answer to a question that was not asked")
             check, _ = self._checks.popleft()
         if isinstance(answer, TollgateError):
             return self._shared.judged(check, self._policy, answer) or answer

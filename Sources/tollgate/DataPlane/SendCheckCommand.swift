@@ -2,12 +2,12 @@ internal import ArgumentParser
 internal import TollgateClient
 
 /// `tollgate check`
-struct CheckCommand: AsyncParsableCommand {
+struct SendCheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Asks whether an action fits every limit and, when it does, holds its room.",
+        abstract: "Checks an action against every limit and, if it fits, holds the amounts.",
         discussion: """
-            Prints the decision and, when it is allowed, the reservation's id for commit, release \
+            Prints the decision and, if allowed, the reservation id for commit, release \
             and extend. Exit status 0: allowed; 3: denied.
 
             Example: tollgate check --tenant acme --action send-message --spend 0.004
@@ -16,19 +16,18 @@ struct CheckCommand: AsyncParsableCommand {
     @Option(help: .init("The tenant's id.", valueName: "id"))
     var tenant: String
 
-    @Option(help: .init("The messaging profile's id; its daily limit counts too.", valueName: "id"))
-    var profile: String?
+    @OptionGroup var profile: ProfileOptions
 
     @Option(help: .init("What the tenant is about to do.", valueName: "action"))
     var action: ActionName
 
     @OptionGroup(title: "Quantities") var quantities: QuantityOptions
 
-    @Option(help: .init("Idempotency key: a repeat gets the first answer.", valueName: "key"))
+    @Option(help: .init("Idempotency key: a retry gets the first answer.", valueName: "key"))
     var key: String?
 
     @Option(
-        help: .init("How long the hold stands, 1s to 24h (default 60s).", valueName: "duration"))
+        help: .init("Lifetime of the hold, 1s to 24h (default 60s).", valueName: "duration"))
     var ttl: String?
 
     @Option(
@@ -37,30 +36,30 @@ struct CheckCommand: AsyncParsableCommand {
     )
     var mode = ModeName.reserve
 
-    @Option(help: "What happens to a hold that is neither committed nor released in time.")
+    @Option(help: "What happens to the hold when it expires.")
     var onExpiry = ExpiryName.release
 
     @Option(
-        help: "What a commit above the hold does: charge all, charge what the caps leave, or fail.")
+        help: "What a commit above the hold does: charge all, charge what the caps allow, or fail.")
     var overage = OverageName.record
 
     @Option(
         help: .init(
-            "Your own id of the message, call or order; operators see it.", valueName: "text"))
+            "Your own id for the message, call or order; operators see it.", valueName: "text"))
     var reference: String?
 
-    @Flag(help: "Print every limit that was looked at.")
+    @Flag(help: "Print every limit that was checked.")
     var includeLimits = false
 
     @OptionGroup(title: "Service") var client: ClientOptions
 
     func run() async throws {
         let request = CheckRequest(
-            tenantID: tenant, messagingProfileID: profile ?? "", action: action.action,
+            tenantID: tenant, messagingProfileID: profile.messaging ?? "", action: action.action,
             quantities: try quantities.someQuantities(), idempotencyKey: key ?? "",
             ttlMilliseconds: try tollgate.ttlMilliseconds(ttl), mode: mode.mode,
             onExpiry: onExpiry.policy, overage: overage.policy, includesLimits: includeLimits,
-            reference: reference ?? "")
+            reference: reference ?? "", voiceProfileID: profile.voice ?? "")
         try await client.run { client throws(TollgateError) in
             Outcome(try await client.check(request))
         }

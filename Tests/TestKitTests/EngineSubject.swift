@@ -3,11 +3,11 @@ import Foundation
 import Journal
 import Limits
 import Synchronization
-import TestKit
 import Testing
 
 @testable import Engine
 @testable import Reservations
+@testable import TestKit
 
 /// The real engine, living through the model's histories.
 struct EngineSubject: ModelSubject {
@@ -67,7 +67,7 @@ struct EngineSubject: ModelSubject {
             let tenant = tenants[record.tenant] ?? "?"
             let profile = record.profile.flatMap { profiles[$0] } ?? "?"
             func subject(_ kind: LimitKind) -> String {
-                kind == .profileDailySpend ? profile : tenant
+                kind.row.subject == .tenant ? tenant : profile
             }
             for kind in LimitKind.allCases where raised.endedThresholds.contains(kind) {
                 events.append(.windowEndedAtThreshold(kind, subject: subject(kind)))
@@ -75,8 +75,12 @@ struct EngineSubject: ModelSubject {
             for kind in LimitKind.allCases where raised.endedReached.contains(kind) {
                 events.append(.windowEndedAtLimit(kind, subject: subject(kind)))
             }
-            for kind in LimitKind.allCases where raised.thresholds.contains(kind) {
-                events.append(.thresholdReached(kind, subject: subject(kind)))
+            for level in 0..<4 {
+                for kind in LimitKind.allCases
+                where raised.contains(.threshold(level), kind) {
+                    events.append(
+                        .thresholdReached(kind, subject: subject(kind), level: level))
+                }
             }
             for kind in LimitKind.allCases where raised.reached.contains(kind) {
                 events.append(.limitReached(kind, subject: subject(kind)))
@@ -102,23 +106,30 @@ struct EngineSubject: ModelSubject {
     /// Restarts go by a checkpoint and what came after it, instead of all records.
     var foldsJournal = false
 
-    init(now: Int64) throws {
+    private let capacity: TableCapacity
+
+    init(now: Int64, capacity: TableCapacity = Self.ampleCapacity) throws {
         let time = SimulatedTime(now)
         let log = EventLog()
         self.time = time
         self.log = log
-        engine = try Self.makeEngine(time)
+        self.capacity = capacity
+        engine = try Self.makeEngine(time, capacity)
         let engine = engine
         lanes = try (0..<3).map { _ in try engine.makeLane() }
     }
 
-    private static func makeEngine(_ time: SimulatedTime) throws -> Engine {
+    /// For histories of thousands of operations.
+    static let ampleCapacity = TableCapacity(
+        tenants: 1_000, profiles: 1_000, reservations: 200_000, bodies: 100_000,
+        keys: 200_000, lanes: 8, ringWords: 1 << 14)
+
+    private static func makeEngine(
+        _ time: SimulatedTime, _ capacity: TableCapacity
+    ) throws -> Engine {
         let read: @Sendable () -> Int64 = { time.milliseconds.load(ordering: .relaxed) }
         let engine = try Engine(
-            configuration: EngineConfiguration(
-                capacity: TableCapacity(
-                    tenants: 1_000, profiles: 1_000, reservations: 200_000, bodies: 100_000,
-                    keys: 200_000, lanes: 8, ringWords: 1 << 14)),
+            configuration: EngineConfiguration(capacity: capacity),
             clock: EngineClock(
                 EngineClock.Source(boot: read, wall: { time.now.windows })),
             secret: HashSecret(k0: 1, k1: 2))
@@ -128,7 +139,7 @@ struct EngineSubject: ModelSubject {
 
     /// Goes on with an engine that knows nothing but the records.
     mutating func restart() throws {
-        let fresh = try Self.makeEngine(time)
+        let fresh = try Self.makeEngine(time, capacity)
         let journal = log.journal
         var tenants = SettingsByID<TenantSettings>()
         var profiles = SettingsByID<ProfileSettings>()
@@ -178,7 +189,24 @@ struct EngineSubject: ModelSubject {
         return ModelOutcome(answer, events: log.events)
     }
 
+    /// What the decoders of requests refuse, and the engine never sees.
+    private static func isMalformed(_ operation: ModelOperation) -> Bool {
+        switch operation {
+        case .check(let check), .withdrawnCheck(let check):
+            check.mode == .commit && check.amounts.keys.contains { $0.row.nature == .held }
+        case .commit(_, let actual):
+            actual.contains { $0.value < 0 || $0.key.row.nature == .held }
+        case .record(let record):
+            record.amounts.contains {
+                $0.key.row.nature == .held || $0.value < 0 && $0.key.row.nature != .standing
+            }
+        case .setCounts(_, let counts): counts.keys.contains { $0.row.nature != .standing }
+        default: false
+        }
+    }
+
     private mutating func answer(_ operation: ModelOperation, _ lane: EngineLane) -> ModelAnswer {
+        if Self.isMalformed(operation) { return .failure(.badField) }
         switch operation {
         case .setTenant(let settings):
             if engine.tenant(settings.id) == nil {
@@ -230,7 +258,11 @@ struct EngineSubject: ModelSubject {
             var answer = UsageAnswer()
             let failure = tenantID.withBorrowedBytes { tenant in
                 profileID.withBorrowedBytes { profile in
-                    lane.usage(UsageQuery(tenantID: tenant, profileID: profile), answer: &answer)
+                    lane.usage(
+                        UsageQuery(
+                            tenantID: tenant, profileID: profile,
+                            engine.profile(profileID)?.kind ?? .messaging),
+                        answer: &answer)
                 }
             }
             return failure.map { .failure($0.code) } ?? .usage(ModelUsageAnswer(answer))
@@ -291,6 +323,7 @@ struct EngineSubject: ModelSubject {
             var command = CheckCommand(
                 tenantID: $0, action: check.action, amounts: Amounts(check.amounts))
             command.profileID = $1
+            command.profileKind = check.profileKind
             command.idempotencyKey = $2
             command.reference = $3
             command.minimums = Amounts(check.minimums)
@@ -325,6 +358,7 @@ struct EngineSubject: ModelSubject {
         let failure = borrowing(record.tenantID, record.profileID, record.key, record.reference) {
             var command = RecordCommand(tenantID: $0, amounts: Amounts(record.amounts))
             command.profileID = $1
+            command.profileKind = record.profileKind
             command.idempotencyKey = $2
             command.reference = $3
             command.action = record.action

@@ -3,21 +3,21 @@
 /// The conversions are Howard Hinnant's `days_from_civil` and `civil_from_days`
 /// ("chrono-Compatible Low-Level Date Algorithms"): years begin in March, so that the leap day is
 /// the last of its year, in eras of 400 years with 146 097 days.
-struct CivilDate: Equatable {
-    var year: Int
+package struct CivilDate: Equatable {
+    package var year: Int
     /// 1 ... 12.
-    var month: Int
+    package var month: Int
     /// 1 ... 31.
-    var day: Int
+    package var day: Int
 
-    init(year: Int, month: Int, day: Int) {
+    package init(year: Int, month: Int, day: Int) {
         self.year = year
         self.month = month
         self.day = day
     }
 
     /// - Parameter number: Days since 1970-01-01.
-    init(daysSinceEpoch number: Int) {
+    package init(daysSinceEpoch number: Int) {
         let shifted = number + 719_468
         let era = Self.floorDivide(shifted, by: 146_097)
         let dayOfEra = shifted - era * 146_097
@@ -31,7 +31,7 @@ struct CivilDate: Equatable {
     }
 
     /// Days since 1970-01-01.
-    var daysSinceEpoch: Int {
+    package var daysSinceEpoch: Int {
         let yearFromMarch = month <= 2 ? year - 1 : year
         let era = Self.floorDivide(yearFromMarch, by: 400)
         let yearOfEra = yearFromMarch - era * 400
@@ -42,7 +42,7 @@ struct CivilDate: Equatable {
     }
 
     /// Days in a month (1 ... 12).
-    static func dayCount(year: Int, month: Int) -> Int {
+    package static func dayCount(year: Int, month: Int) -> Int {
         switch month {
         case 2: isLeap(year) ? 29 : 28
         case 4, 6, 9, 11: 30
@@ -50,13 +50,13 @@ struct CivilDate: Equatable {
         }
     }
 
-    static func isLeap(_ year: Int) -> Bool {
+    package static func isLeap(_ year: Int) -> Bool {
         year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
     }
 
     /// The UTC day number of an instant (Unix milliseconds).
-    static func days(ofMilliseconds instant: Int64) -> Int {
-        floorDivide(Int(instant), by: Int(UTCDay.milliseconds))
+    package static func days(ofMilliseconds instant: Int64) -> Int {
+        floorDivide(Int(instant), by: 86_400_000)
     }
 
     private static func floorDivide(_ value: Int, by divisor: Int) -> Int {

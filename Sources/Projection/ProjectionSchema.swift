@@ -11,9 +11,9 @@ import Limits
 /// Any change of them or of what they mean is a new `version`. State is made anew then; a change of history is a step in
 /// `migrate`. A row that the catalogues of limits and resources did not have is a further column, and no new version.
 /// `position` and `told` keep their meaning: they are read in files of earlier versions.
-enum Schema {
+enum ProjectionSchema {
     /// `PRAGMA user_version`.
-    static let version = 8
+    static let version = 9
 
     private static let stateTables = [
         "position", "waiting", "job", "setting", "tenant", "tenant_state", "profile",
@@ -65,8 +65,10 @@ enum Schema {
 
         CREATE TABLE profile (
             number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
-            name TEXT NOT NULL, settings BLOB NOT NULL, open INTEGER NOT NULL);
+            name TEXT NOT NULL, settings BLOB NOT NULL, open INTEGER NOT NULL,
+            kind INTEGER NOT NULL);
         CREATE INDEX profile_id ON profile (id) WHERE open = 1;
+        CREATE INDEX profile_kind ON profile (kind, id) WHERE open = 1;
         CREATE INDEX profile_tenant ON profile (tenant, id) WHERE open = 1;
         CREATE TABLE profile_state (
             number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, state BLOB NOT NULL);

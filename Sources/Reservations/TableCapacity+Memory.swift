@@ -1,6 +1,6 @@
-public import Limits
+package import Limits
 
-/// What a table's bounds cost and sustain, for the line that the start prints.
+/// What a table's bounds cost.
 extension TableCapacity {
     /// Memory of one kind of record: address space that is reserved at start and backed as it is used.
     package struct Memory: Sendable, Equatable {
@@ -47,38 +47,4 @@ extension TableCapacity {
 
     /// The sum of `memory`, bytes.
     package var memoryBytes: Int { memory.reduce(0) { $0 + $1.bytes } }
-
-    /// What may begin each second for ever: as much as is forgotten, one retention after it was settled.
-    package var reservationsPerSecond: Double { perSecond(reservations) }
-    /// Extensions of fresh reservations, and commits of other amounts than held.
-    package var bodiesPerSecond: Double { perSecond(bodies) }
-    package var keysPerSecond: Double { perSecond(keys) }
-
-    private func perSecond(_ count: Int) -> Double { Double(count) * 1_000 / Double(retention) }
-}
-
-extension TableCapacity: CustomStringConvertible {
-    /// For example: `reservations 20000000 (2.4 GiB, 22222/s), …; remembered for 900 s`.
-    public var description: String {
-        let rates = [
-            "reservations": reservationsPerSecond, "bodies": bodiesPerSecond, "keys": keysPerSecond,
-        ]
-        let kinds = memory.map { memory in
-            let rate = rates[memory.kind].map { ", \(Int($0))/s" } ?? ""
-            return "\(memory.kind) \(memory.count) (\(Self.text(memory.bytes))\(rate))"
-        }
-        return kinds.joined(separator: ", ")
-            + "; in all up to \(Self.text(memoryBytes)), remembered for \(retention / 1_000) s"
-    }
-
-    private static func text(_ bytes: Int) -> String {
-        let units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
-        var value = Double(bytes)
-        var unit = 0
-        while value >= 1_024 && unit + 1 < units.count {
-            value /= 1_024
-            unit += 1
-        }
-        return "\((value * 10).rounded() / 10) \(units[unit])"
-    }
 }
