@@ -20,9 +20,10 @@ import Testing
             path, body: messages.flatMap { TestClient.framed(text($0)) }, finished: finished)
     }
 
-    /// Once this is answered, everything before it was decided.
-    private func settle(_ client: TestClient) async throws {
+    /// Once this is answered, everything before it was decided; and it is counted itself.
+    private func settle(_ test: TestServer, _ client: TestClient) async throws {
         #expect(try await client.call("/t.T/Echo", text("n")).messages == [text("n")])
+        _ = try await test.onLoop { _ in }
     }
 
     /// An answer is counted when it has been written: when the loop has come that far.
@@ -43,13 +44,13 @@ import Testing
         let test = try await server()
         let client = try TestClient(port: test.server.port)
         let first = try send(client, "/t.T/Hold", ["first"])
-        try await settle(client)
+        try await settle(test, client)
         #expect(try await count(test) == 1, "what waits is not counted yet")
         let ticket = try await test.ticket()
         test.journal.advance(.seconds(2))
         let second = try send(client, "/t.T/Hold", ["second"])
         let third = try send(client, "/t.T/HoldFail", ["third"])
-        try await settle(client)
+        try await settle(test, client)
         test.journal.advance(.seconds(6))
         try await test.makeDurable(ticket)
         _ = try await client.finish(first)
@@ -72,7 +73,7 @@ import Testing
         let client = try TestClient(port: test.server.port)
         let stream = try client.begin(
             "/t.T/Hold", body: TestClient.framed(text("late")), extra: [("grpc-timeout", "5S")])
-        try await settle(client)
+        try await settle(test, client)
         test.journal.advance(.seconds(20))
         let reply = try await client.finish(stream)
         #expect(reply.status == Int32(GRPCCode.deadlineExceeded.rawValue))
@@ -100,11 +101,11 @@ import Testing
         let test = try await server()
         let client = try TestClient(port: test.server.port)
         let stream = try send(client, "/t.T/Chat", ["i0", "i1", "h2", "i3", "h4"], finished: false)
-        try await settle(client)
+        try await settle(test, client)
         #expect(try await count(test) == 3, "two answers of the stream, and one more")
         test.journal.advance(.seconds(3))
         try await test.makeDurable()
-        try await settle(client)
+        try await settle(test, client)
         #expect(client.reply(stream).messages.count == 5)
         #expect(try await count(test) == 7)
         #expect(try await seconds(test, 50) < 1)
@@ -123,10 +124,10 @@ import Testing
         let unknown = Int32(GRPCCode.unimplemented.rawValue)
         #expect(try await client.call("/t.T/Nothing", text("x")).status == unknown)
         let watch = try client.begin("/t.T/Watch", body: TestClient.framed(text("watch")))
-        try await settle(client)
+        try await settle(test, client)
         client.cancel(watch)
         let held = try send(client, "/t.T/Hold", ["held"])
-        try await settle(client)
+        try await settle(test, client)
         #expect(try await count(test) == 2, "the two that settled")
         // What is cut off at the end is told nobody.
         await test.server.shutdown(within: .milliseconds(50))
