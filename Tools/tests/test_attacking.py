@@ -23,7 +23,7 @@ def outcome(quiet=0.3, attacked=0.4, peak=100, after=70, attack=ENDING, is_tls=F
 @pytest.mark.parametrize(
     "given, sentence",
     [
-        ({"quiet": 0.3, "attacked": 0.3 + RISE_MS + 0.1}, "p99 of 0.30 ms became 5.40, more than 5.30"),
+        ({"quiet": 0.3, "attacked": 0.3 + RISE_MS + 0.1}, "p99 of 0.30 ms became 10.40, more than 10.30"),
         ({"quiet": 20, "attacked": 40.1}, "p99 of 20.00 ms became 40.10, more than 40.00"),
         ({"peak": 60 + MOST + 1}, f"60 MiB became {61 + MOST}"),
         ({"peak": 60 + MOST + TLS_MIB + 1, "is_tls": True}, f"60 MiB became {61 + MOST + TLS_MIB}"),
