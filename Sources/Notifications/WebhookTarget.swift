@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import ServerTrust
 import Threads
 
 /// Looks names up. The addresses may be anything; they are judged by whoever asked.
@@ -50,15 +51,7 @@ package struct WebhookTarget: Sendable {
         else { return nil }
         let name = bare(host)
         let isAddress = name.contains(":") && IPAddress(name) != nil
-        let isName = name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-                UInt8(ascii: "_"):
-                true
-            default: false
-            }
-        }
+        let isName = TLSNames.isMadeOfLabels(name)
         return !name.isEmpty && name == bare(again) && (isAddress || isName) ? name : nil
     }
 

@@ -11,7 +11,12 @@ package enum TLSNames {
     }
 
     package static func isDNSName(_ name: String) -> Bool {
-        let isMadeOfLabels = name.utf8.allSatisfy { byte in
+        (1...253).contains(name.utf8.count) && isMadeOfLabels(name) && isAddress(name) == false
+    }
+
+    /// Whether a text has only what the labels of host names are made of, and dots.
+    package static func isMadeOfLabels(_ name: String) -> Bool {
+        name.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
@@ -20,7 +25,6 @@ package enum TLSNames {
             default: false
             }
         }
-        return (1...253).contains(name.utf8.count) && isMadeOfLabels && isAddress(name) == false
     }
 
     /// Whether a certificate bears a DNS name among its subject alternative names.

@@ -18,6 +18,7 @@ import pytest
 from conftest import Failure, Server, quantities, usage
 from control import Answer, Rest, eventually
 from receivers import Receiver
+from test_faults import batch
 from test_tls import client_context, connect, flags, http_port, make
 
 # Not in `Tools/test`: once a second libdispatch looks at the state of a thread whose queue has work, and may end a process
@@ -122,25 +123,7 @@ def is_written(data, number):
 
 def charge(contract, stub, name, count):
     """So many extensions, each under a key of its own: how many were told that they are charged."""
-    requests = [
-        contract.CheckAndReserveRequest(
-            tenant_id="acme", action=contract.ACTION_PROVISION_EXTENSION,
-            quantities=quantities(contract, extensions=1), mode=contract.MODE_COMMIT,
-            idempotency_key=f"{name}-{index}", reference="r" * 64,
-        )
-        for index in range(count)
-    ]
-    try:
-        results = stub.CheckAndReserveBatch(
-            contract.CheckAndReserveBatchRequest(requests=requests), timeout=180
-        ).results
-    except grpc.RpcError as error:
-        refused = Failure(error)
-        assert refused.code == grpc.StatusCode.UNAVAILABLE and "RetryInfo" in refused.details, refused.message
-        return 0
-    codes = [result.status_code for result in results]
-    assert set(codes) <= {0, grpc.StatusCode.UNAVAILABLE.value[0]}, set(codes)
-    return codes.count(0)
+    return batch(contract, stub, name, count, timeout=180)[0]
 
 
 def charge_until_refused(contract, stub):

@@ -499,7 +499,7 @@ def test_a_clock_far_off_is_accepted_on_an_operators_word(contract, journal, pre
     assert server.stop() == 0
 
 
-def batch(contract, stub, name, count=500):
+def batch(contract, stub, name, count=500, timeout=60):
     """Fresh keys, one extension each, charged: (allowed, refused)."""
     requests = [
         contract.CheckAndReserveRequest(
@@ -511,11 +511,11 @@ def batch(contract, stub, name, count=500):
     ]
     try:
         results = stub.CheckAndReserveBatch(
-            contract.CheckAndReserveBatchRequest(requests=requests), timeout=60
+            contract.CheckAndReserveBatchRequest(requests=requests), timeout=timeout
         ).results
     except grpc.RpcError as error:
         refused = Failure(error)
-        assert refused.code == grpc.StatusCode.UNAVAILABLE and "RetryInfo" in refused.details
+        assert refused.code == grpc.StatusCode.UNAVAILABLE and "RetryInfo" in refused.details, refused.message
         return 0, count
     codes = [result.status_code for result in results]
     assert set(codes) <= {0, grpc.StatusCode.UNAVAILABLE.value[0]}, set(codes)
