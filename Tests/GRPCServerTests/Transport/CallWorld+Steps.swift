@@ -149,7 +149,7 @@ extension CallWorld {
 
     // MARK: Answers that are held
 
-    mutating func release(isLate: Bool = false) {
+    mutating func releaseAnswer(isLate: Bool = false) {
         let answer = held.removeFirst()
         let isGone = isReset || isCut
         let isDue = !isGone && !isLate && told == 0

@@ -146,11 +146,11 @@ struct CallWorld {
             (isCutShort, end) = (true, .ok)
             arrive(.end)
         case .overflow: arrive([.overflow, .data])
-        case .ticket: release()
-        case .ticketLate: release(isLate: true)
+        case .ticket: releaseAnswer()
+        case .ticketLate: releaseAnswer(isLate: true)
         case .cut:
             isCut = true
-            while !held.isEmpty { release() }
+            while !held.isEmpty { releaseAnswer() }
         case .deadline, .failed: finish(failed: true)
         case .ended: finish(failed: false)
         case .reset: isReset = true
