@@ -217,7 +217,7 @@ final class Checkpointer: Sendable {
         _ number: UInt64, after previous: UInt64, _ manner: Manner
     ) throws(EngineError) {
         let schedules = Schedules()
-        let (_, lane) = try Engine.makeTable(
+        let (_, lane) = try ReservationTable.withConfigurationLane(
             capacity, schedules, HashSecret(k0: id.low, k1: id.high), now: 0)
         var pace = self.pace(manner)
         // Nothing is over before the latest record's time, which is not known before it is read.

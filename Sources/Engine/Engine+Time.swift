@@ -5,14 +5,6 @@ import Notation
 import Reservations
 import Synchronization
 
-/// A wall clock that a start took for right on an operator's word.
-package struct AcceptedClock: Sendable, Equatable {
-    /// The latest engine time on record, Unix milliseconds.
-    package var latest: Int64
-    /// The wall clock, where engine time goes on.
-    package var wall: Int64
-}
-
 /// Where the engine's times begin at a start (semantics §2).
 struct ClockStart {
     /// How far the wall clock may be from the instant that an operator vouches for, milliseconds.
@@ -56,9 +48,6 @@ struct ClockStart {
 }
 
 extension Engine {
-    /// The setting that says which wall clock was taken for right last: JSON, for the audit log.
-    package static let acceptedClockSetting = "accepted-clock"
-
     /// Engine time for an answer that shows windows without asking a lane. When this returns, each window that had
     /// begun by then is on disk: no restart closes it again.
     ///
@@ -86,7 +75,7 @@ extension Engine {
             "wall_clock":"\(Instant.wholeSeconds(clock.wall))"}
             """
         try waitingForRoom(atMost: 60_000) { () throws(EngineError) in
-            try setSetting(Self.acceptedClockSetting, value)
+            try setSetting(AcceptedClock.setting, value)
         }
         try awaitDurable()
     }

@@ -74,7 +74,7 @@ package final class Engine: Sendable {
     ) throws(EngineError) {
         try AddressSpace.check(configuration.capacity, hasJournal: false)
         let schedules = Schedules()
-        let (table, lane) = try Self.makeTable(
+        let (table, lane) = try ReservationTable.withConfigurationLane(
             configuration.capacity, schedules, secret, now: clock.life)
         Self.passOverGenerations(of: table, withoutJournal: secret)
         self.init(configuration, clock, table, schedules, Control(lane: lane), nil)
@@ -90,21 +90,6 @@ package final class Engine: Sendable {
         self.schedules = schedules
         self.control = Lock(control)
         self.journal = journal
-    }
-
-    /// A table, and the lane of the configuration: it makes no reservations, so it keeps no time.
-    static func makeTable(
-        _ capacity: TableCapacity, _ schedules: Schedules, _ secret: HashSecret, now: Int64
-    ) throws(EngineError) -> (ReservationTable, Lane) {
-        do throws(TableError) {
-            let table = try ReservationTable(
-                capacity: capacity, schedules: schedules, secret: secret)
-            let lane = try table.makeLane(now: now)
-            lane.retire()
-            return (table, lane)
-        } catch {
-            throw EngineError(error)
-        }
     }
 
     /// A lane for one more event loop.
@@ -367,26 +352,5 @@ package final class Engine: Sendable {
 
     private func validate(cap: Int64?, _ what: String) throws(EngineError) {
         if let cap, cap < 0 { throw EngineError(.invalid, "\(what) must not be negative") }
-    }
-}
-
-extension EngineError {
-    init(_ error: TableError) {
-        switch error {
-        case .cannotReserve(let bytes, let errno):
-            self.init(
-                .system,
-                """
-                the system cannot reserve \(bytes) bytes of address space for the table: \
-                \(String(cString: strerror(errno))); lower --max-reservations, --max-remembered, \
-                --max-amended, --max-tenants or --max-profiles, or raise the process's limits \
-                (ulimit -v, vm.max_map_count, vm.overcommit_memory)
-                """)
-        case .full(let what): self.init(.full, "no room for more \(what)")
-        case .busy: self.init(.busy, "the journal has no room at the moment")
-        case .notFound(let id): self.init(.notFound, "\(id) does not exist")
-        case .closed(let id): self.init(.closed, "\(id) was deleted; ids are never reused")
-        case .invalid(let message): self.init(.invalid, message)
-        }
     }
 }

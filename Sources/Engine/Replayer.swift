@@ -118,7 +118,7 @@ struct Replayer {
         do throws(RecordError) {
             try record.read(words)
         } catch {
-            throw EngineError(error)
+            throw EngineError(.invalid, "\(error)")
         }
         statistics.time = max(statistics.time, record.time)
         statistics.life = max(statistics.life, record.life)
@@ -156,7 +156,7 @@ struct Replayer {
         do throws(RecordError) {
             entry = try CheckpointEntry(words)
         } catch {
-            throw EngineError(error)
+            throw EngineError(.invalid, "\(error)")
         }
         switch entry {
         case .clock(let time, let life):
@@ -219,7 +219,7 @@ struct Replayer {
     }
 
     private func isAcceptedClock(_ text: BorrowedBytes) -> Bool {
-        ServiceSetting(encoded: text)?.name == Engine.acceptedClockSetting
+        ServiceSetting(encoded: text)?.name == AcceptedClock.setting
     }
 
     private mutating func applyTenant() throws(EngineError) -> Replayed {
@@ -257,7 +257,7 @@ struct Replayer {
         do throws(TableError) {
             return try result.get()
         } catch {
-            throw EngineError(error)
+            throw EngineError(.invalid, "\(error)")
         }
     }
 }
@@ -295,33 +295,6 @@ private struct KeysAhead {
         }
         defer { place += length }
         return RecordWords.keyLow(UnsafeBufferPointer(rebasing: block[place..<place + length]))
-    }
-}
-
-extension EngineError {
-    /// What is wrong with a record whose checksum is right, and what to do.
-    fileprivate init(_ error: RecordError) {
-        let later = JournalError.runLaterRelease
-        let message =
-            switch error {
-            case .newer(let format):
-                "a record in format \(format), newer than \(RecordWords.format); \(later)"
-            case .older(let format):
-                """
-                a record in format \(format), older than \(RecordWords.format); \
-                \(JournalError.carryOver)
-                """
-            case .unknownLimit:
-                "a record for a limit that this release does not know; \(later)"
-            case .unknownKind(let kind):
-                "a record of unknown kind \(kind); \(later)"
-            case .malformed:
-                """
-                an inconsistent record with a valid checksum; \
-                restore the directory from a backup
-                """
-            }
-        self.init(.invalid, message)
     }
 }
 

@@ -154,3 +154,22 @@ enum Zeros {
         return UnsafeRawBufferPointer(start: start, count: count)
     }
 }
+
+extension Disk {
+    /// Numbers of the segments, ascending.
+    package func segmentNumbers() throws(JournalError) -> [UInt64] {
+        try list().compactMap(JournalFiles.segmentNumber).sorted()
+    }
+
+    /// Numbers of the checkpoints, ascending.
+    package func checkpointNumbers() throws(JournalError) -> [UInt64] {
+        try list().compactMap(JournalFiles.checkpointNumber).sorted()
+    }
+
+    /// Removes what a process left half made.
+    package func removeTemporaries() throws(JournalError) {
+        for name in try list() where name.hasSuffix(JournalFiles.temporarySuffix) {
+            try remove(name)
+        }
+    }
+}

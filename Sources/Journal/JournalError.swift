@@ -58,18 +58,6 @@ package struct JournalError: Error, Sendable, Equatable {
         run `tollgate export` with the release that wrote it, and give the file to \
         `tollgate serve --limits` with an empty directory
         """
-
-    /// Damage in a segment, behind which the journal could be cut.
-    static func damaged(_ file: String, offset: Int, reason: String) -> JournalError {
-        var remedy = "restore the file from a backup"
-        if let segment = JournalFiles.segmentNumber(file), offset >= FileHeader.bytes {
-            remedy += """
-                , or discard everything after this point with \
-                `tollgate journal repair --truncate-at \(segment):\(offset)`
-                """
-        }
-        return JournalError(.damaged, file: file, offset: offset, reason: reason, remedy: remedy)
-    }
 }
 
 extension JournalError: CustomStringConvertible {

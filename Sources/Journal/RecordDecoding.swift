@@ -13,6 +13,23 @@ package enum RecordError: Error, Equatable {
     case malformed
 }
 
+extension RecordError: CustomStringConvertible {
+    /// What is wrong with a record whose checksum is right, and what to do.
+    package var description: String {
+        let later = JournalError.runLaterRelease
+        return switch self {
+        case .newer(let format):
+            "a record in format \(format), newer than \(RecordWords.format); \(later)"
+        case .older(let format):
+            "a record in format \(format), older than \(RecordWords.format); \(JournalError.carryOver)"
+        case .unknownLimit: "a record for a limit that this release does not know; \(later)"
+        case .unknownKind(let kind): "a record of unknown kind \(kind); \(later)"
+        case .malformed:
+            "an inconsistent record with a valid checksum; restore the directory from a backup"
+        }
+    }
+}
+
 extension RecordWords {
     /// The lower half of the key of a record that nobody has checked yet; nil: it has none.
     package static func keyLow(_ words: UnsafeBufferPointer<UInt64>) -> UInt64? {

@@ -63,7 +63,7 @@ extension ProjectionWriter {
 
     /// What is due by a clock that was too far ahead is due at once: its pause is over, or nobody knows when it will be.
     func hasten(_ setting: ServiceSetting, now: Int64, _ db: Database) throws {
-        guard !isTold, setting.name.hasSameBytes(as: Engine.acceptedClockSetting) else { return }
+        guard !isTold, setting.name.hasSameBytes(as: AcceptedClock.setting) else { return }
         try begin(.hasten, "\(now)", db)
     }
 

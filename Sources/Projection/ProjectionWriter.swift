@@ -133,7 +133,7 @@ final class ProjectionWriter {
         do throws(Journal.RecordError) {
             try record.read(words)
         } catch {
-            throw ProjectionError(.journal, "a record cannot be read: \(error)")
+            throw ProjectionError(.journal, "\(error)")
         }
         switch record.kind {
         case .settingChanged:
@@ -319,7 +319,7 @@ extension ProjectionWriter {
         do throws(Journal.RecordError) {
             entry = try CheckpointEntry(words)
         } catch {
-            throw ProjectionError(.journal, "an entry of the checkpoint cannot be read: \(error)")
+            throw ProjectionError(.journal, "checkpoint: \(error)")
         }
         switch entry {
         case .tenant(let tenant): try restore(tenant, db)
@@ -358,7 +358,8 @@ extension ProjectionWriter {
                 StateFold.Profile(state: entry.state, tenant: entry.tenant), profile: entry.number)
         else {
             throw ProjectionError(
-                .journal, "profile \(entry.number) is no tenant's, or there is no room for it")
+                .journal, "profile \(entry.number) belongs to no tenant, or there is no room for it"
+            )
         }
         try write(
             settings, profile: entry.number, of: entry.tenant,

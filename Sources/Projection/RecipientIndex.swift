@@ -14,7 +14,7 @@ struct RecipientIndex {
     /// Names of settings whose values may be kept and shown; of others only that they changed.
     private static let shown = [
         WebhookEndpoint.settingPrefix, EmailRecipient.settingPrefix, AccessToken.settingPrefix,
-        "tenant-defaults", Engine.acceptedClockSetting, NamedIdentity.settingPrefix,
+        "tenant-defaults", AcceptedClock.setting, NamedIdentity.settingPrefix,
         FailedAttempts.setting,
     ]
     /// Fields that are secrets, or make one.

@@ -74,7 +74,7 @@ struct StateFold {
         if let number = record.profile {
             let isNew = record.kind == .profileCreated
             if isNew && profile(number) != nil {
-                return .corrupt("profile \(number) is made twice")
+                return .corrupt("profile \(number) is created twice")
             }
             guard
                 let profile = isNew

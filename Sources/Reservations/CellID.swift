@@ -11,7 +11,6 @@ enum CellID {
     /// Where the area starts within a cell.
     static let firstWord = 2
     static let inlineBytes = 39
-    static let longestID = 64
     /// Of the area: the hash, and length and bytes.
     static let words = 1 + (1 + inlineBytes + 7) / 8
 
@@ -22,7 +21,7 @@ enum CellID {
         _ id: BorrowedBytes, hash: UInt64, to area: Words, longIDs: Region<CacheLine>,
         nextLong: Words
     ) throws(TableError) {
-        precondition((1...longestID).contains(id.count), "id length")
+        precondition((1...CacheLine.longestID).contains(id.count), "id length")
         guard let source = id.baseAddress else { return }
         area[0] = hash & 0xffff_ffff
         let bytes = UnsafeMutableRawPointer(area.base + 1)

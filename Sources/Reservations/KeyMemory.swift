@@ -1,5 +1,17 @@
 import Limits
 
+/// A request's idempotency key while it is being decided.
+struct KeyRequest {
+    var hash = KeyHash(high: 0, low: 0)
+    var content: UInt64 = 0
+    /// Until when it is remembered, Unix milliseconds.
+    var until: Int64 = 0
+    /// The entry in the key's bucket, once it was pushed.
+    var reference: UInt64 = 0
+    /// For whom the key counts (`KeyShares`); nil: for nobody.
+    var tenant: Int?
+}
+
 /// The answer that a retry of a keyed request gets again. A denial is none: it only binds the key.
 struct KeyedAnswer {
     var decision = Decision.denied

@@ -370,18 +370,6 @@ extension Lane {
     }
 }
 
-/// A request's idempotency key while it is being decided.
-struct KeyRequest {
-    var hash = KeyHash(high: 0, low: 0)
-    var content: UInt64 = 0
-    /// Until when it is remembered, Unix milliseconds.
-    var until: Int64 = 0
-    /// The entry in the key's bucket, once it was pushed.
-    var reference: UInt64 = 0
-    /// For whom the key counts (`KeyShares`); nil: for nobody.
-    var tenant: Int?
-}
-
 extension Lane {
     /// Puts an answer under the request's key, undecided until the head is swung. Fails when the budget is spent.
     @inline(always)

@@ -328,10 +328,3 @@ extension Lane {
         return remember(stored, &key, now: record.life) == nil
     }
 }
-
-/// A settled reservation with a body, and when it is forgotten, Unix milliseconds.
-struct ReplayedBody {
-    var time: Int64
-    var slot: Int
-    var word: SlotWord
-}

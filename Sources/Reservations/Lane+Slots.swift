@@ -1,16 +1,5 @@
 import Limits
 
-/// A lane's free slots: a list through `Slot.link`, and a full block behind it. What is more goes to the stack that all
-/// lanes share, a block at a time.
-struct FreeSlots {
-    static let blockSize = 64
-    /// Slot index + 1; 0: none.
-    var first: UInt32 = 0
-    var count = 0
-    /// A block of `blockSize` slots: index + 1 of the first; 0: none.
-    var spare: UInt32 = 0
-}
-
 extension Lane {
     /// A slot for a new reservation, its next generation begun and this lane its owner; nil: all are in use or
     /// remembered, or no generation is left (`noSlot`).

@@ -5,14 +5,6 @@ import Limits
 // reservations live by. Engine time, which says which windows things fall into, is that and `lead`: the two part when
 // the wall clock is set (semantics §2).
 
-/// A time that a lane put on record.
-struct TimeMark {
-    /// Engine time, Unix milliseconds; `.min`: none yet.
-    var time = Int64.min
-    /// Where the record stands in the lane's ring.
-    var position: UInt64 = 0
-}
-
 extension Lane {
     /// Engine time less life time, milliseconds. Holds for the calls that follow.
     package var lead: Int64 {

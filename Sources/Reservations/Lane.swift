@@ -141,7 +141,7 @@ package final class Lane {
     @inline(always)
     var steps: Steps {
         #if STEP_POINTS
-            Steps(self)
+            Steps(onStep)
         #else
             Steps()
         #endif

@@ -171,15 +171,6 @@ package final class ReservationTable: @unchecked Sendable {
         for ring in rings { ring.deallocate() }
     }
 
-    /// A lane for one more thread. Its clock starts at `now`.
-    package func makeLane(now: Int64) throws(TableError) -> Lane {
-        let index = Int(counter(.lanes).add(0, 1))
-        guard index < capacity.lanes else { throw TableError.full("lanes") }
-        let node = Int(counter(.tenantNodes).add(0, 1))
-        let profileNode = Int(counter(.profileNodes).add(0, 1))
-        return Lane(self, index: index, spareNode: node, spareProfileNode: profileNode, now: now)
-    }
-
     /// Tenants that exist, closed ones included.
     package var tenantCount: Int { Int(counter(.tenants)[0]) }
 
@@ -207,7 +198,7 @@ package final class ReservationTable: @unchecked Sendable {
     /// - Parameter sparing: what settlements need is left to them.
     func takeBody(sparing: Bool = false, _ steps: Steps) -> Int? {
         let used = counter(.usedBodies)
-        let reserve = sparing ? capacity.bodies / Self.reservePart : 0
+        let reserve = sparing ? capacity.bodies / Pressure.reservePart : 0
         guard Int(Int64(bitPattern: used[0])) < capacity.bodies - reserve else { return nil }
         guard let body = freeBodies.pop(steps) ?? freshBody() else { return nil }
         _ = used.add(0, 1)

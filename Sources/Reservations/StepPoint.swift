@@ -90,8 +90,8 @@ package enum StepPoint: Sendable {
 /// What shared memory calls at its step points: the hook of the lane that works on it. Nothing in a release build.
 struct Steps {
     #if STEP_POINTS
-        private let lane: Lane?
-        init(_ lane: Lane?) { self.lane = lane }
+        private let hook: ((StepPoint) -> Void)?
+        init(_ hook: ((StepPoint) -> Void)?) { self.hook = hook }
         static var none: Steps { Steps(nil) }
     #else
         static var none: Steps { Steps() }
@@ -100,7 +100,7 @@ struct Steps {
     @inline(always)
     func callAsFunction(_ point: @autoclosure () -> StepPoint) {
         #if STEP_POINTS
-            lane?.onStep?(point())
+            hook?(point())
         #endif
     }
 }

@@ -129,7 +129,7 @@ import Testing
         }
         #expect(try await due().isEmpty)
         try service.engine.setSetting(
-            Engine.acceptedClockSetting, #"{"wall_clock":"2026-03-27T22:13:20Z"}"#)
+            AcceptedClock.setting, #"{"wall_clock":"2026-03-27T22:13:20Z"}"#)
         service.flush()
         // In steps, over a restart.
         #expect(try !service.projection.takeSlice())

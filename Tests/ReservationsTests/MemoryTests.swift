@@ -119,7 +119,7 @@ import Testing
         let replay = lane.reserve(
             "acme", Operation.spend(0), key: "key-0", mode: .commit, now: world.now)
         #expect(replay.failure == nil && replay.answer.replayed)
-        world.now += 900_000 + KeySupply.clockMargin + 1
+        world.now += 900_000 + KeyShares.clockMargin + 1
         let fresh = lane.reserve("acme", Operation.spend(1), key: "one more", now: world.now)
         #expect(fresh.failure == nil && !fresh.answer.replayed)
         let forgotten = lane.reserve(

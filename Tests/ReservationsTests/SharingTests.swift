@@ -62,7 +62,7 @@ import Testing
             let retry = lane.record(
                 "acme", Operation.spend(0), key: "\(round)-0", now: world.now + 900)
             #expect(retry.failure == nil && retry.answer.replayed, "nothing is forgotten early")
-            world.now += 1_000 + KeySupply.clockMargin + 1
+            world.now += 1_000 + KeyShares.clockMargin + 1
         }
     }
 
