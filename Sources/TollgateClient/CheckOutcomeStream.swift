@@ -68,12 +68,13 @@ public final class CheckOutcomeStream: Sendable {
         case .success(let answer?):
             guard let request = state.withLock({ $0.asked.popFirst() }) else {
                 throw TollgateError(
-                    .internal, "The service sent an answer to a question that was not asked")
+                    .internal, "The service answered a check that was not sent")
             }
             return outcome(of: request, answer)
         case .success(nil):
             return try rest(
-                TollgateError(.unavailable, "The service ended the stream before it had answered"),
+                TollgateError(
+                    .unavailable, "The service ended the stream before answering every check"),
                 isOver: true)
         case .failure(let error):
             return try rest(error, isOver: false)

@@ -79,7 +79,7 @@ final class ClientHandler: ChannelInboundHandler {
     private static let table = 1_024
 
     init(
-        _ configuration: TollgateClient.Configuration, endpoint: Endpoint, headers: RequestHeaders
+        _ configuration: ClientConfiguration, endpoint: Endpoint, headers: RequestHeaders
     ) {
         self.headers = headers
         self.endpoint = endpoint
@@ -338,6 +338,6 @@ final class ClientHandler: ChannelInboundHandler {
 
 extension TollgateError {
     static let deadlineExceeded = TollgateError(
-        .deadlineExceeded, "No answer came within the deadline")
+        .deadlineExceeded, "No answer arrived within the deadline")
     static let cancelled = TollgateError(.cancelled, "The call was cancelled")
 }

@@ -4,7 +4,7 @@ package import NIOSSL
 internal import ServerTrust
 internal import Synchronization
 
-extension TollgateClient.Configuration {
+extension ClientConfiguration {
     /// How a client makes sure of whom it talks to, and shows who it is itself. TLS 1.2 or 1.3, with `h2` by ALPN.
     ///
     /// The files are read here, and again for a new connection once they have changed: a certificate is renewed by

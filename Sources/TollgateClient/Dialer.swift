@@ -6,10 +6,10 @@ internal import ServerTrust
 
 /// Makes TCP connections, with TLS where that is asked for.
 struct Dialer: Sendable {
-    private let configuration: TollgateClient.Configuration
+    private let configuration: ClientConfiguration
     private let loop: any EventLoop
 
-    init(_ configuration: TollgateClient.Configuration, loop: any EventLoop) {
+    init(_ configuration: ClientConfiguration, loop: any EventLoop) {
         self.configuration = configuration
         self.loop = loop
     }

@@ -22,7 +22,7 @@ final class MessageCodec {
     private var encoder = GzipEncoder()
     private var decoder = GzipDecoder()
 
-    init(_ configuration: TollgateClient.Configuration) {
+    init(_ configuration: ClientConfiguration) {
         accepts = configuration.acceptsCompression
         compressesFrom = configuration.compressesRequestsFrom ?? .max
     }

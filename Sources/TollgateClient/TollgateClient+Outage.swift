@@ -5,7 +5,7 @@ extension TollgateClient {
     /// What was let through and waits to be settled, the oldest first.
     public var unsettled: [LetThrough] { outage.withLock { $0.unsettled } }
 
-    /// Sees to it that the usage of an action that was let through stands in the service's books, once.
+    /// Records the usage of an action that was let through, once.
     ///
     /// It is recorded under the check's own key. When the service has taken the check all the same, that key is the
     /// check's (49201): then the check is asked again. A hold that it has is committed; one that it gets only now is given
@@ -14,6 +14,7 @@ extension TollgateClient {
     /// (`--idempotency-retention`) may charge a `Mode.commit` check twice.
     ///
     /// - Parameters:
+    ///   - action: One of `unsettled`.
     ///   - actual: What it came to; nil: what was asked.
     ///   - timeout: For each of up to five calls; nil: the configuration's.
     public func settle(

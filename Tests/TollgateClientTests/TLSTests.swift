@@ -74,7 +74,7 @@ struct TLSTests {
         var sentence: String?
         for _ in 0..<100 {
             sentence = await failure(client)
-            if sentence != "The connection was lost before an answer came" { break }
+            if sentence != "The connection was lost before an answer arrived" { break }
         }
         return sentence
     }
@@ -319,7 +319,7 @@ struct TLSTests {
             defer { client.shutdown() }
             let updates = client.watchUsage().makeAsyncIterator()
             let error = await #expect(throws: TollgateError.self) { try await updates.next() }
-            #expect(error?.message == "The service no longer answers")
+            #expect(error?.message == "The service stopped responding")
             try await peer.stop()
         }
     }

@@ -327,3 +327,9 @@ def test_the_plan_of_targets_is_the_manifests():
 def test_pictures_are_up_to_date():
     done = subprocess.run([ROOT / "Tools/draw", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_reference_of_the_swift_client():
+    """Every link of it leads somewhere, every parameter is described, and each step of its tutorial compiles."""
+    done = subprocess.run([ROOT / "Tools/document", pathlib.Path(BINARY).parent], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
