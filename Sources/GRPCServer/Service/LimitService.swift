@@ -7,7 +7,7 @@ internal import Wire
 /// `tollgate.v1.LimitService` on one event loop: decodes, asks the engine, encodes. Decides in place; allocates only
 /// for calls that fail.
 ///
-/// Durability: an answer or failure that reflects what is not on disk yet is held by the transport, encoded as it is.
+/// Durability: an answer or failure that reflects what is not on disk yet is parked by the transport, encoded as it is.
 ///
 /// Thread safety: belongs to its event loop.
 package final class LimitService: GRPCService {
@@ -153,8 +153,8 @@ package final class LimitService: GRPCService {
 
     /// Has the answer wait that the engine has just given, if it must.
     @inline(__always)
-    private func holdIfNeeded(_ call: CallContext) {
-        if gate.answerWaits { call.hold() }
+    private func parkIfNeeded(_ call: CallContext) {
+        if gate.answerWaits { call.park() }
     }
 
     /// Notes how to take back the CheckAndReserve that was just decided. Keyed ones stand, for the retry to collect.
@@ -244,7 +244,7 @@ package final class LimitService: GRPCService {
                 return .done
             }
             let failure = lane.check(command, answer: &answers.pointee.check)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure {
                 if lane.waitsForRoom {
                     permission.giveBack()
@@ -304,7 +304,7 @@ package final class LimitService: GRPCService {
     private static let otherTenant = Failure(
         .forbidden, detail: "The token does not cover this tenant")
     private static let tooFast = Failure(
-        .tooManyRequests, detail: "The caller has exceeded its calls per second")
+        .tooManyRequests, detail: "The caller has exceeded its rate limit")
     private static let unknownTenant = Failure(
         .notFound, pointer: "/tenant_id", detail: "No such tenant")
 
@@ -367,7 +367,7 @@ package final class LimitService: GRPCService {
         }
         guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
         let failure = lane.check(command, answer: &answers.pointee.check)
-        holdIfNeeded(call)
+        parkIfNeeded(call)
         if let failure { return ended(failure) }
         noteWithdrawal(call, command)
         let disclosure = disclosure(to: permission)
@@ -408,7 +408,7 @@ package final class LimitService: GRPCService {
                     continue
                 }
                 let failure = lane.check(command, answer: &answers.pointee.check)
-                holdIfNeeded(call)
+                parkIfNeeded(call)
                 if let failure {
                     if lane.waitsForRoom {
                         call.progress = index + 1
@@ -443,7 +443,7 @@ package final class LimitService: GRPCService {
                 return failed(failure)
             }
             let failure = lane.commit(command, answer: &answers.pointee.commit)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             write(&response) {
@@ -468,7 +468,7 @@ package final class LimitService: GRPCService {
             }
             var answer = ReleaseAnswer()
             let failure = lane.release(command.reservationID, answer: &answer)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             write(&response) { encoder.release(answer, into: $0) }
             return .done
@@ -488,7 +488,7 @@ package final class LimitService: GRPCService {
                 return failed(failure)
             }
             let failure = lane.extend(command, answer: &answers.pointee.extend)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             if call.denyAsStatus, let denial = Denial(answers.pointee.extend) {
@@ -511,7 +511,7 @@ package final class LimitService: GRPCService {
         case .success(let command):
             guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.record(command, answer: &answers.pointee.record)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             write(&response) {
@@ -531,7 +531,7 @@ package final class LimitService: GRPCService {
         case .success(let query):
             guard permission.covers(query.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.usage(query, answer: &answers.pointee.usage)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             write(&response) {

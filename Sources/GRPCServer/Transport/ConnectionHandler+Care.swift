@@ -1,6 +1,7 @@
 internal import Admission
 internal import HTTP2
 internal import NIOCore
+internal import TransportSecurity
 
 /// What a connection is allowed: its time, its memory, its place.
 extension ConnectionHandler {
@@ -97,3 +98,6 @@ extension ConnectionHandler {
         if !isServed, !isWritable { abort() }
     }
 }
+
+/// Tells a connection that its place is another's now.
+struct Evicted: EndsHandshake {}

@@ -73,7 +73,7 @@ extension ConnectionHandler {
     /// Keeps a request of one message until it may be unpacked.
     private func awaitUnpacking(_ stream: StreamHandle, method: Int) {
         putOffCall = PutOffCall(
-            stream: stream, progress: 0, isHeld: false, undo: [],
+            stream: stream, progress: 0, isParked: false, undo: [],
             receivedNanoseconds: nowNanoseconds)
         calls.add(
             ActiveCall(

@@ -1,26 +1,5 @@
 internal import HTTP2
 
-/// What a stream keeps besides its life.
-final class ActiveStream {
-    /// Its answers may leave compressed.
-    let compresses: Bool
-    /// Answers in the order of their requests, prefix included, from the first that is held on.
-    let waiting: UnsafeMutablePointer<ByteQueue>
-    /// The number of its last held answer; while that is held, what follows stands behind it.
-    var lastHeld: UInt64 = 0
-
-    init(compresses: Bool) {
-        self.compresses = compresses
-        waiting = .allocate(capacity: 1)
-        waiting.initialize(to: ByteQueue())
-    }
-
-    deinit {
-        waiting.deinitialize(count: 1)
-        waiting.deallocate()
-    }
-}
-
 /// Streaming calls.
 extension ConnectionHandler {
     // MARK: Opening
@@ -79,7 +58,7 @@ extension ConnectionHandler {
         }
     }
 
-    /// Ends a stream after the answers that are held.
+    /// Ends a stream after the answers that are parked.
     private func endInTurn(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure) {
         perform(call.pointee.life.fail(failure), call, failure)
     }
@@ -157,9 +136,9 @@ extension ConnectionHandler {
         let start = target.pointee.count
         var response = ResponseBuffer(target)
         let outcome = service.message(loop.call, request: request, response: &response)
-        let isHeld = loop.call.values.pointee.isHeld
+        let isParked = loop.call.values.pointee.isParked
         var failed: GRPCFailure?
-        if !isHeld, isLate(call.pointee.deadlineNanoseconds) {
+        if !isParked, isLate(call.pointee.deadlineNanoseconds) {
             response.cancel()
             undo.withdraw()
             finishCall(call, Self.deadlineExceeded)
@@ -182,7 +161,8 @@ extension ConnectionHandler {
             failed = failure
         }
         file(
-            call, streaming, failed, from: target, start: start, isHeld: isHeld, kept(undo, failed))
+            call, streaming, failed, from: target, start: start, isParked: isParked,
+            kept(undo, failed))
         return true
     }
 
@@ -190,11 +170,11 @@ extension ConnectionHandler {
     private func file(
         _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream,
         _ failure: GRPCFailure?,
-        from source: UnsafeMutablePointer<ByteQueue>, start: Int, isHeld: Bool,
+        from source: UnsafeMutablePointer<ByteQueue>, start: Int, isParked: Bool,
         _ undo: consuming AnswerUndo
     ) {
         let waiting = streaming.waiting
-        switch call.pointee.life.decided(failure, isHeld: isHeld) {
+        switch call.pointee.life.decided(failure, isParked: isParked) {
         case .none:
             undo.forget()
         case .ends(let actions):
@@ -207,7 +187,7 @@ extension ConnectionHandler {
             undo.forget()
             let bytes = waiting.pointee.count - start
             parkedBytes += bytes
-            loop.extendHeld(streaming.lastHeld, answerBytes: bytes)
+            loop.extendParked(streaming.lastParked, answerBytes: bytes)
         case .waits:
             if source != waiting {
                 let answer = source.pointee.readable[start...]
@@ -215,7 +195,7 @@ extension ConnectionHandler {
                 source.pointee.truncate(to: start)
             }
             let bytes = waiting.pointee.count - (source == waiting ? start : 0)
-            streaming.lastHeld = hold(call.pointee.stream, answerBytes: bytes, undo)
+            streaming.lastParked = park(call.pointee.stream, answerBytes: bytes, undo)
         }
     }
 
@@ -243,7 +223,7 @@ extension ConnectionHandler {
         prepareCall(
             call.pointee.stream, head, method: call.pointee.method,
             deadline: call.pointee.deadlineNanoseconds)
-        if waits { loop.call.hold() }
+        if waits { loop.call.park() }
         let undo = AnswerUndo(loop)
         var response = ResponseBuffer(output)
         var failure: GRPCFailure?
@@ -258,8 +238,8 @@ extension ConnectionHandler {
             response.cancel()
             failure = GRPCFailure(.unavailable, "the server is overloaded")
         }
-        let isHeld = loop.call.values.pointee.isHeld
-        if !isHeld {
+        let isParked = loop.call.values.pointee.isParked
+        if !isParked {
             answeredAtOnce &+= 1
             if isLate(call.pointee.deadlineNanoseconds) {
                 response.cancel()
@@ -267,10 +247,10 @@ extension ConnectionHandler {
                 return finishCall(call, Self.deadlineExceeded)
             }
         }
-        let actions = call.pointee.life.concluded(failure, isHeld: isHeld)
-        if isHeld {
+        let actions = call.pointee.life.concluded(failure, isParked: isParked)
+        if isParked {
             // The head was not sent, so nothing of the output leaves.
-            streaming.lastHeld = hold(
+            streaming.lastParked = park(
                 call.pointee.stream, answerBytes: output.pointee.count, kept(undo, failure))
         } else {
             kept(undo, failure).forget()

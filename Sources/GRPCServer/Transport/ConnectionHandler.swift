@@ -104,9 +104,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         leave()
     }
 
-    /// Gives the place in the loop back, once, when the channel and all held answers are gone.
+    /// Gives the place in the loop back, once, when the channel and all parked answers are gone.
     func leave() {
-        // A call of a closed connection is there as long as one of its answers is held.
+        // A call of a closed connection is there as long as one of its answers is parked.
         guard isPlaced, context == nil, calls.count == 0 else { return }
         isPlaced = false
         admission.give(unpaidAtNanoseconds: isKnown && !session.hasOffended ? nil : loop.clock())

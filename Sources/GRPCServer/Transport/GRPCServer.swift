@@ -192,6 +192,3 @@ package final class GRPCServer: Sendable {
 
 /// Why a connection is closed on arrival.
 struct NotAccepted: Error {}
-
-/// Tells a connection that its place is another's now.
-struct Evicted: EndsHandshake {}

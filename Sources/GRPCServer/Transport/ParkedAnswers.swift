@@ -4,9 +4,9 @@ internal import HTTP2
 /// in the loop's `undo`.
 struct ParkedAnswer: BitwiseCopyable {
     /// Unretained: a connection keeps its place in the loop, and thereby lives, as long as one of its
-    /// answers is held.
+    /// answers is parked.
     let connection: Unmanaged<ConnectionHandler>
-    /// A call keeps its stream as long as one of its answers is held.
+    /// A call keeps its stream as long as one of its answers is parked.
     let stream: StreamHandle
     /// Encoded bytes.
     var answerBytes: UInt32

@@ -11,7 +11,7 @@ import Testing
     private static let deadlineExceeded = Int32(GRPCCode.deadlineExceeded.rawValue)
     private static let aborted = Int32(GRPCCode.aborted.rawValue)
 
-    private func hold(
+    private func park(
         _ client: TestClient, _ body: String, timeout: String? = nil
     ) async throws -> StreamHandle {
         let stream = try client.begin(
@@ -29,9 +29,9 @@ import Testing
     @Test func nothingLeavesBeforeItsTicket() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
-        let first = try await hold(client, "first")
+        let first = try await park(client, "first")
         let ticket = try await test.ticket()
-        let second = try await hold(client, "second")
+        let second = try await park(client, "second")
         #expect(try await test.ticket() > ticket)
         #expect(client.reply(first) == TestClient.Reply())
 
@@ -57,7 +57,7 @@ import Testing
         try await test.makeDurable()
         let reply = try await client.finish(stream)
         #expect(reply.status == Int32(GRPCCode.failedPrecondition.rawValue))
-        #expect(reply.message == "held")
+        #expect(reply.message == "parked")
         await test.stop()
     }
 
@@ -93,9 +93,9 @@ import Testing
     @Test func deadlinePassesBeforeTheTicket() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
-        let late = try await hold(client, "late", timeout: "5S")
-        let early = try await hold(client, "early", timeout: "2H")
-        let whenever = try await hold(client, "whenever")
+        let late = try await park(client, "late", timeout: "5S")
+        let early = try await park(client, "early", timeout: "2H")
+        let whenever = try await park(client, "whenever")
         test.journal.advance(.hours(1))
         // The loop's timer tells the caller; the hold is taken back in its turn.
         let reply = try await client.finish(late)
@@ -112,7 +112,7 @@ import Testing
     @Test func deadlineIsLookedAtWhenTheTicketIsReached() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
-        let stream = try await hold(client, "late", timeout: "5S")
+        let stream = try await park(client, "late", timeout: "5S")
         let journal = test.journal
         _ = try await test.ticket()
         // In one turn of the loop, so that its timer cannot come first.
@@ -129,10 +129,10 @@ import Testing
     @Test func cancelledCallIsWithdrawnAndKeepsItsPlaceUntilThen() async throws {
         let test = try await TestServer { $0.session.maximumConcurrentStreams = 3 }
         let client = try TestClient(port: test.server.port)
-        let stream = try await hold(client, "cancelled")
+        let stream = try await park(client, "cancelled")
         client.cancel(stream)
         try await settle(client)
-        let other = try await hold(client, "other")
+        let other = try await park(client, "other")
         let another = try client.begin("/t.T/Hold", body: TestClient.framed(text("another")))
         // Two places are taken, and one is kept by the cancelled call.
         let refused = try client.begin("/t.T/Hold", body: TestClient.framed(text("refused")))
@@ -152,10 +152,10 @@ import Testing
         }
         let port = test.server.port
         let survivor = try TestClient(port: port)
-        let late = try await hold(survivor, "late")
+        let late = try await park(survivor, "late")
         do {
             let client = try TestClient(port: port)
-            _ = try await hold(client, "a")
+            _ = try await park(client, "a")
             _ = try client.begin("/t.T/Chat", body: TestClient.framed(text("h1")))
             try await settle(client)
             // As the loop's timer does every second: nobody is closed for another now.
@@ -366,7 +366,7 @@ import Testing
     @Test func drainAnswersHeldStreamsBeforeItEnds() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
-        let unary = try await hold(client, "unary")
+        let unary = try await park(client, "unary")
         let stream = try chat(client, ["h1"], finished: false)
         try await settle(client)
         let server = test.server
@@ -402,29 +402,29 @@ import Testing
     }
 
     @Test func ticketsAreReachedInOrder() {
-        var held = ParkedAnswers()
+        var parked = ParkedAnswers()
         var next: UInt32 = 0
         var expected: UInt32 = 0
         for ticket in 1...300 as ClosedRange<UInt64> {
             for _ in 0..<(ticket % 5) {
-                _ = held.append(answer(next))
+                _ = parked.append(answer(next))
                 next += 1
             }
-            if held.unfiled > 0 { held.file(under: ticket) }
+            if parked.unfiled > 0 { parked.file(under: ticket) }
             if ticket % 7 == 0 {
-                while let taken = held.take(upTo: ticket - 3) {
+                while let taken = parked.take(upTo: ticket - 3) {
                     let undoBytes = taken.undoBytes
                     #expect(undoBytes == expected)
                     expected += 1
                 }
-                let first = held.take(upTo: ticket - 3) == nil
+                let first = parked.take(upTo: ticket - 3) == nil
                 #expect(first)
             }
         }
-        _ = held.append(answer(next))
-        let unfiled = held.unfiled
+        _ = parked.append(answer(next))
+        let unfiled = parked.unfiled
         #expect(unfiled == 1)
-        while let taken = held.takeAny() {
+        while let taken = parked.takeAny() {
             let undoBytes = taken.undoBytes
             #expect(undoBytes == expected)
             expected += 1

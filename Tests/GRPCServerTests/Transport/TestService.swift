@@ -91,17 +91,17 @@ final class TestService: GRPCService {
         }
         switch Self.methods[call.method].path {
         case "/t.T/Hold":
-            call.hold()
+            call.park()
             call.undo(request)
             response.append(request)
         case "/t.T/HoldFail":
-            call.hold()
+            call.park()
             return .failed(GRPCFailure(.failedPrecondition, "held"))
         case "/t.T/Fail":
             return .failed(
                 GRPCFailure(.failedPrecondition, "100 % wrong: ü", details: [8, 9, 255]))
         case "/t.T/HoldBig":
-            call.hold()
+            call.park()
             fallthrough
         case "/t.T/Big":
             let bytes = [UInt8](repeating: 7, count: 64 * 1024)
@@ -135,7 +135,7 @@ final class TestService: GRPCService {
                 return .putOff
             }
             let part = UnsafeRawBufferPointer(rebasing: request[index...index])
-            if part[0] == UInt8(ascii: "h") { call.hold() }
+            if part[0] == UInt8(ascii: "h") { call.park() }
             if part[0] == UInt8(ascii: "f") {
                 return .failed(GRPCFailure(.unauthenticated, "revoked"))
             }
@@ -175,7 +175,7 @@ final class TestService: GRPCService {
         }
         journal.change { $0.messages += 1 }
         if first == UInt8(ascii: "h") || first == UInt8(ascii: "g") {
-            call.hold()
+            call.park()
             call.undo(request)
         }
         if Self.methods[call.method].kind == .clientStreaming {
