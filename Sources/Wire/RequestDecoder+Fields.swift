@@ -82,7 +82,7 @@ extension RequestDecoder {
     ) -> (id: BorrowedBytes, kind: ProfileKind) {
         let kind: ProfileKind = voice.len == 0 ? .messaging : .voice
         if kind == .voice && messaging.len > 0 {
-            report(.badField, kind.idPointer, "A request names one profile at most")
+            report(.badField, kind.idPointer, "A request can name at most one profile")
         }
         let id = text(
             kind == .voice ? voice : messaging, kind.idPointer,

@@ -95,9 +95,9 @@ struct RenderingTests {
         #expect(limit(10, 12).share == "100")
         #expect(limit(1_000, 125, held: 250).share == "12.5")
         #expect(limit(1_000, 125, held: 250).filled == "37.5")
-        // A bar that is half full of holds does not stand beside "0 %".
-        #expect(limit(50, 0, held: 25).text == "0 used, 25 held · 50 %")
-        #expect(limit(50, 0, held: 25).shareText == "0 % of the cap used")
+        // A bar that is half full of holds does not stand beside "0%".
+        #expect(limit(50, 0, held: 25).text == "0 used, 25 held · 50%")
+        #expect(limit(50, 0, held: 25).shareText == "0% of the cap used")
         #expect(limit(nil, 3, held: 2).text == "3 used, 2 held")
         #expect(limit(nil, 5).of == "no limit")
         #expect(limit(0, 0).state == "")
@@ -193,7 +193,7 @@ struct RenderingTests {
             ])
         #expect(tenant.limits.map(\.cap) == ["$100.00", "50", nil, "5,000"])
         #expect(tenant.limits.map(\.state) == ["near", "", "", ""])
-        #expect(tenant.limits[0].text == "$85.00 used · 85 %" && tenant.limits[0].share == "85")
+        #expect(tenant.limits[0].text == "$85.00 used · 85%" && tenant.limits[0].share == "85")
         // As the page has it before the first message.
         let cells = row.limitFields()
         for (cell, limit) in zip(cells, tenant.limits) {

@@ -195,7 +195,7 @@ def test_who_has_none(guarded, provider, ask):
         # Nobody is told why.
         assert answer.status == 401 and answer.body["errors"][0]["code"] == "10009"
     failures = operator(guarded).get("/v2/access_statistics").data["failures"]
-    for reason in ["algorithm not allowed", "wrong signature", "expired token", "other audience", "unknown issuer"]:
+    for reason in ["algorithm not allowed", "wrong signature", "expired token", "wrong audience", "unknown issuer"]:
         assert failures[reason] >= 2, failures
     assert eventually(lambda: any("authentication failed" in line for line in guarded[0].log))
 

@@ -323,7 +323,7 @@ def test_limits_are_edited_with_a_preview_and_enforced_at_once(page, service):
         "600.00", 12, None, 6000)
     assert service.rest.check(tenant, extensions=1).codes == ["49002"]
     cells = page.all(f"{row(tenant)} td")
-    assert "$600.00" in cells[1].text and "$512.40 used · 85 %" in cells[1].text
+    assert "$600.00" in cells[1].text and "$512.40 used · 85%" in cells[1].text
     assert page.run("return document.activeElement.dataset.edit") == tenant, "the focus goes back to where it was"
 
 
@@ -460,7 +460,7 @@ def test_the_table_moves_while_charges_are_made(page, service):
     assert width() == 0
     service.rest.check(tenant, spend="40.00").data
     page.wait(lambda: width() == 40, "a bar that moves")
-    assert "$40.00 used · 40 %" in page.text(row(tenant))
+    assert "$40.00 used · 40%" in page.text(row(tenant))
     held = service.rest.check(tenant, mode="reserve", spend="10.00").data["id"]
     page.wait(lambda: shown(page, tenant, 2, ".held").get_attribute("width") == "50%", "what is held")
     service.rest.post(f"/v2/reservations/{held}/actions/commit").data

@@ -93,13 +93,13 @@ enum HeadRules {
             }
             // An old server before this one may have seen another end of the body.
             guard codings.count == 1, !isOld, !head.headers.contains(name: "content-length") else {
-                throw APIError(.badRequest, "It cannot be told where the body ends")
+                throw APIError(.badRequest, "The body length is invalid or ambiguous")
             }
             return .chunked
         }
         guard let text = head.headers.first(name: "content-length") else { return .none }
         guard let length = Int(text), length >= 0 else {
-            throw APIError(.badRequest, "It cannot be told where the body ends")
+            throw APIError(.badRequest, "The body length is invalid or ambiguous")
         }
         return length == 0 ? .none : .length(length)
     }

@@ -121,7 +121,7 @@ enum Operations {
         "deleteTenant", "Closes a tenant", tenants, .one("Tenant")
     ).with { $0.description = "Open holds can still be settled. The id is never reused." }
     static let resetLimits = change(
-        "resetTenantLimits", "Sets the six fields to the tenant defaults", tenants,
+        "resetTenantLimits", "Resets the limit fields to the tenant defaults", tenants,
         .changed("Tenant")
     ).taking("Empty", required: false, [:]).with { $0.hasTag = true }
     static let suspendTenant = one("suspendTenant", "Suspends a tenant", tenants, .one("Tenant"))
@@ -319,9 +319,10 @@ enum Operations {
         "deleteEmailRecipient", "Deletes an e-mail recipient", notifications,
         .one("EmailRecipient"))
     static let testEmail = Operation(
-        "testEmailRecipient", "Mails a sample event", notifications, .one("WebhookDelivery"))
+        "testEmailRecipient", "Sends a sample event by e-mail", notifications,
+        .one("WebhookDelivery"))
     static let testAddress = Operation(
-        "testEmailAddress", "Mails a sample event to any address", notifications,
+        "testEmailAddress", "Sends a sample event to any e-mail address", notifications,
         .one("WebhookDelivery")
     ).taking("EmailTest", ["address": "ops@example.com"])
 

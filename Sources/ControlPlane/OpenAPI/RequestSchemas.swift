@@ -51,7 +51,8 @@ extension Schemas {
             JSON.Member(
                 name: $0.idField,
                 value: Schema.orNull(
-                    Schema.text(0...64, "One of the tenant's; a request names one profile at most"))
+                    Schema.text(
+                        0...64, "One of the tenant's; a request can name at most one profile"))
             )
         })
     private static let owner = Schema.orNull(

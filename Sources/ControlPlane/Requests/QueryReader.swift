@@ -64,7 +64,7 @@ final class QueryReader {
         for kind in ProfileKind.allCases {
             let name = isFilter ? "filter[\(kind.idField)]" : kind.idField
             guard let id = text(name, bytes: 1...64) else { continue }
-            if named != nil { note(.badField, name, "A request names one profile at most") }
+            if named != nil { note(.badField, name, "A request can name at most one profile") }
             named = ProfileReference(id: id, kind: kind)
         }
         return named

@@ -259,7 +259,7 @@ struct DataPlane: Sendable {
             let id = body.text(kind.idField, bytes: 0...64, nullable: true).value
             guard let id, !id.isEmpty else { continue }
             if named != nil {
-                body.note(.badField, kind.idField, "A request names one profile at most")
+                body.note(.badField, kind.idField, "A request can name at most one profile")
             }
             named = ProfileReference(id: id, kind: kind)
         }

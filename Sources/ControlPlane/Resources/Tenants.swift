@@ -163,7 +163,7 @@ struct Tenants: Sendable {
 
     // MARK: Parts
 
-    static let deleted = "It was deleted; ids are never reused"
+    static let deleted = "The id was deleted; ids are never reused"
 
     /// The id of a new resource: the body's, or a new UUID.
     static func id(_ body: BodyReader, _ exchange: Exchange) -> String {

@@ -73,7 +73,7 @@ struct ErrorKind: Sendable, Equatable {
     static let preconditionFailed = own(
         "49302", "Precondition failed", "The resource has been changed since", 412)
     static let tooSlow = own(
-        "49303", "Request too slow", "The body did not arrive in time", 408)
+        "49303", "Request timeout", "The body did not arrive in time", 408)
     static let targetTooLong = own(
         "49304", "Target too long", "The request line is too long", 414)
     static let fieldsTooLong = own(
@@ -84,7 +84,7 @@ struct ErrorKind: Sendable, Equatable {
     static let expectationFailed = own(
         "49307", "Expectation failed", "The only supported expectation is 100-continue", 417)
     static let versionNotSupported = own(
-        "49308", "Version not supported", "Only version 1.1 of HTTP is supported", 505)
+        "49308", "HTTP version not supported", "Only HTTP/1.1 is supported", 505)
 }
 
 /// One entry of `errors`.

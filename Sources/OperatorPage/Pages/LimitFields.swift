@@ -49,10 +49,10 @@ struct LimitFields: Sendable, Encodable, Equatable {
         } else {
             let isNear = committed * 100 >= Double(cap) * Double(percent)
             state = isNear ? "near" : ""
-            shareText = "\(share) % of the cap used"
+            shareText = "\(share)% of the cap used"
         }
         text = usage.held == 0 ? "\(used) used" : "\(used) used, \(heldText)"
-        if cap > 0 { text += " · \(Self.whole(taken, of: cap)) %" }
+        if cap > 0 { text += " · \(Self.whole(taken, of: cap))%" }
     }
 
     private static func percent(_ amount: Double, of cap: Int64) -> String {

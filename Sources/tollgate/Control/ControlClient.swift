@@ -96,7 +96,7 @@ struct ControlClient: Sendable {
         let json = bytes.readableBytes == 0 ? .null : try? JSONReader.parse(bytes.readableBytesView)
         guard (200..<300).contains(status), let json else {
             if (200..<300).contains(status) {
-                throw ControlFailure(.failure, "\(url) answered something that is not JSON")
+                throw ControlFailure(.failure, "\(url) did not answer with JSON")
             }
             throw ControlFailure(httpStatus: status, body: json)
         }
@@ -227,7 +227,7 @@ struct ControlClient: Sendable {
         let paging = [("page[number]", "\(page)"), ("page[size]", "\(size)")]
         let answer = try await send(.get, path, query: query + paging)
         guard let rows = answer.data.array else {
-            throw ControlFailure(.failure, "\(url)\(path) answered something that is not a list")
+            throw ControlFailure(.failure, "\(url)\(path) did not answer with a list")
         }
         let meta = answer.body["meta"]
         let pages = Int(meta?["total_pages"]?.integer ?? 1)

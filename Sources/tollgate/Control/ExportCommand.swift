@@ -73,9 +73,12 @@ struct ExportCommand: AsyncParsableCommand {
             let again = try LimitsFile.parse(text, file: output ?? "the export")
             if again.saysTheSame(as: file) { return }
             throw ControlFailure(
-                .failure, "The export does not read back as it was written; nothing was kept")
+                .failure,
+                "The exported text does not match the settings when it is read back; nothing was written"
+            )
         } catch let error as LimitsFileError {
-            throw ControlFailure(.failure, "The export does not read back: \(error)")
+            throw ControlFailure(
+                .failure, "The exported text cannot be read back; nothing was written: \(error)")
         }
     }
 }

@@ -77,7 +77,7 @@ struct TenantCreate: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "new-tenant (500.00 USD, 50, 10, 5000 minutes, 80 %, auto-suspend) or unlimited.",
+            "new-tenant (500.00 USD, 50, 10, 5000 minutes, 80%, auto-suspend) or unlimited.",
             valueName: "name"))
     var preset: String?
 
@@ -172,7 +172,7 @@ struct TenantReinstate: AsyncParsableCommand {
 struct TenantReset: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reset-limits",
-        abstract: "Resets the six limit fields to the tenant defaults.")
+        abstract: "Resets the limit fields to the tenant defaults.")
 
     @OptionGroup var tenant: TenantArgument
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -215,7 +215,7 @@ struct TenantSetCounts: AsyncParsableCommand {
         if counts.isEmpty {
             let options = Resource.standing.map { "--" + $0.option }.joined(separator: ", ")
             throw ValidationError(
-                "Name \(options) or \(Resource.standing.count == 2 ? "both" : "several").")
+                "Give \(options) or \(Resource.standing.count == 2 ? "both" : "several").")
         }
         let body = JSONValue.object(counts + named([("reference", reference.map { .string($0) })]))
         try await control.act(

@@ -14,7 +14,7 @@ struct ProfileOptions: ParsableArguments {
 
     func validate() throws {
         if messaging != nil && voice != nil {
-            throw ValidationError("--profile and --voice-profile exclude each other.")
+            throw ValidationError("--profile and --voice-profile cannot be combined.")
         }
     }
 

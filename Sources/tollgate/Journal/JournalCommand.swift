@@ -12,7 +12,7 @@ struct JournalCommand: ParsableCommand {
         commandName: "journal",
         abstract: "Inspects or repairs the data directory of a stopped service.",
         discussion: """
-            Exit status: 0 whole or done, 64 wrong usage, 65 damaged or refused, 69 in use by a \
+            Exit status: 0 intact or done, 64 wrong usage, 65 damaged or refused, 69 in use by a \
             service, 70 anything else. The format is described in docs/journal-format.md.
             """,
         subcommands: [Verify.self, Dump.self, Stat.self, Repair.self])
@@ -74,7 +74,7 @@ struct JournalCommand: ParsableCommand {
                 } else {
                     StandardOutput.print(
                         """
-                        whole: \(report.records) records and entries in \(report.bytes) bytes of \
+                        intact: \(report.records) records and entries in \(report.bytes) bytes of \
                         segments, \(report.duplicates) duplicates, \(report.dropped) never acknowledged
                         """)
                     if report.tornBytes > 0 {

@@ -37,7 +37,7 @@ final class Watch: Sendable {
                 ends: "lists and logs are updating again",
                 reason: { projection?.status.trouble }),
             Condition(
-                begins: "no checkpoint can be written: the journal fills up",
+                begins: "no checkpoint can be written: the journal is filling up",
                 ends: "checkpoints are written again", reason: { engine.checkpointTrouble }),
             Condition(
                 begins: "no file descriptors are left",

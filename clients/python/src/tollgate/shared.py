@@ -76,7 +76,7 @@ class Shared:
             choice = self._endpoints.pick(now, is_repeatable=is_repeatable)
             if choice is None:
                 self._counters.circuit_refused += 1
-                text = "the circuits of all endpoints are open"
+                text = "the circuit breakers of all endpoints are open"
                 raise TollgateError(Status.UNAVAILABLE, text, is_local=True)
             self._counters.attempts += 1
             self._counters.retries += 1 if is_retry else 0

@@ -70,7 +70,7 @@ class Unanswered:
         self._waiting_since = None
         with self._lock:
             if not self._checks:
-                raise TollgateError(Status.INTERNAL, "the service sent an answer to a question that was not asked")
+                raise TollgateError(Status.INTERNAL, "the service answered a check that was not sent")
             check, _ = self._checks.popleft()
         if isinstance(answer, TollgateError):
             return self._shared.judged(check, self._policy, answer) or answer
@@ -87,7 +87,7 @@ class Unanswered:
         """The stream has ended well: what becomes of checks that it left out. ValueError: one could not be sent."""
         left: list[CheckAnswer | TollgateError] = []
         if self._checks:
-            text = "the service ended the stream before it had answered"
+            text = "the service ended the stream before answering every check"
             left = self.failed(TollgateError(Status.UNAVAILABLE, text))
         if self._refusal is not None:
             raise self._refusal
@@ -127,4 +127,4 @@ class Unanswered:
         return self._is_late
 
     def late(self) -> TollgateError:
-        return TollgateError(Status.DEADLINE_EXCEEDED, f"no answer came within {self.patience} s")
+        return TollgateError(Status.DEADLINE_EXCEEDED, f"no answer arrived within {self.patience} s")
