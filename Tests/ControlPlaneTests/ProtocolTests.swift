@@ -288,7 +288,7 @@ import Testing
         #expect(dark.body.contains("Lists and alerts are not updating: disk I/O error"))
         #expect(try await dead(.get, "/healthz").status == 200)
         let draining = try RESTHarness()
-        draining.server.core.gate.drain()
+        draining.server.core.limiter.drain()
         #expect(try await draining(.get, "/readyz").status == 503)
         #expect(try await draining(.get, "/healthz").status == 200)
         #expect(try await draining(.get, "/v2/tokens").status == 503)
@@ -316,14 +316,14 @@ import Testing
         var settings = RESTSettings()
         settings.maximumRequests = 1
         let rest = try RESTHarness(settings: settings)
-        #expect(rest.server.core.gate.enter())
+        #expect(rest.server.core.limiter.enter())
         for path in ["/healthz", "/readyz", "/openapi.json", "/v2/public_key"] {
             #expect(try await rest(.get, path).status == 200, "\(path)")
         }
         let refused = try await rest(.get, "/v2/tokens")
         #expect(refused.status == 503)
         #expect(refused[header: "retry-after"] == "1")
-        rest.server.core.gate.leave()
+        rest.server.core.limiter.leave()
         #expect(try await rest(.get, "/v2/tokens").status == 200)
         // Its place is free again.
         #expect(try await rest(.get, "/v2/tokens").status == 200)
@@ -403,10 +403,10 @@ import Testing
 
     /// Who comes to wait when it has been given up does not wait.
     @Test func aGateThatWasGivenUpKeepsNobody() async {
-        let gate = ConcurrencyLimiter(maximum: 1)
-        gate.begin()
-        gate.giveUp()
-        await gate.empty()
+        let limiter = ConcurrencyLimiter(maximum: 1)
+        limiter.begin()
+        limiter.giveUp()
+        await limiter.empty()
     }
 
     @Test func theDocumentNamesEveryRoute() async throws {

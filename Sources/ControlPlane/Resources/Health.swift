@@ -31,7 +31,7 @@ struct Health: Sendable {
 
     /// Why the service cannot do its work; nil: it can.
     func trouble() async -> String? {
-        if core.gate.isDraining { return "The service is stopping" }
+        if core.limiter.isDraining { return "The service is stopping" }
         if let reason = core.engine.refusal { return "Changes cannot be recorded: \(reason)" }
         if let reason = Descriptors.shortage { return reason }
         switch await disk.answer() {

@@ -14,9 +14,9 @@ final class ControlPlaneContext: Sendable {
     let projection: (any ReadModel)?
     /// Base64 of the key that webhooks are signed with.
     let publicKey: String
-    let companion: (any PageResponder)?
+    let page: (any PageResponder)?
     let settings: RESTSettings
-    let gate: ConcurrencyLimiter
+    let limiter: ConcurrencyLimiter
     let answers: StoredAnswers
     /// Read, change and write of a setting of the service are one step under this.
     private let settingsLock = Mutex(())
@@ -24,16 +24,16 @@ final class ControlPlaneContext: Sendable {
     init(
         engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
         projection: (any ReadModel)?, publicKey: String, answerKey: SymmetricKey,
-        companion: (any PageResponder)?, settings: RESTSettings
+        page: (any PageResponder)?, settings: RESTSettings
     ) {
         self.engine = engine
         self.lanes = lanes
         self.authority = authority
         self.projection = projection
         self.publicKey = publicKey
-        self.companion = companion
+        self.page = page
         self.settings = settings
-        gate = ConcurrencyLimiter(maximum: settings.maximumRequests)
+        limiter = ConcurrencyLimiter(maximum: settings.maximumRequests)
         answers = StoredAnswers(
             engine, key: answerKey, retention: settings.answerRetention,
             maximum: settings.maximumAnswers)

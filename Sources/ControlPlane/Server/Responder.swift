@@ -55,16 +55,16 @@ struct Responder: HTTPResponder {
     private func answered(_ request: Request, _ context: RESTContext) async -> Response {
         let path = Self.path(of: request)
         let id = Self.requestID(request.headers[header: HeaderName.requestID])
-        if let companion = core.companion, Self.isCompanions(path) {
+        if let page = core.page, Self.isPages(path) {
             if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
                 return response(to: request, id, APIError(ErrorKind(.forbidden), refusal))
             }
             if request.method != .get { context.askForBody() }
-            if core.authority.isOpen || companion.caller(of: request) != nil { context.noteKnown() }
-            return await companion.respond(to: request, from: address(of: request, context))
+            if core.authority.isOpen || page.caller(of: request) != nil { context.noteKnown() }
+            return await page.respond(to: request, from: address(of: request, context))
         }
         let began = ContinuousClock.now
-        core.gate.begin()
+        core.limiter.begin()
         var reply: Reply
         do {
             reply = try await answer(request, context)
@@ -80,7 +80,7 @@ struct Responder: HTTPResponder {
             logger.debug("why it failed", metadata: ["request": "\(id)", "dump": "\(error)"])
             reply = Self.reply(APIError(.unexpected))
         }
-        if core.gate.isDraining { reply.headers[.connection] = "close" }
+        if core.limiter.isDraining { reply.headers[.connection] = "close" }
         // Without the query: it names whom somebody looked for.
         logger.debug(
             "request",
@@ -88,7 +88,7 @@ struct Responder: HTTPResponder {
                 "id": "\(id)", "method": "\(request.method)", "path": "\(path.prefix(256))",
                 "status": "\(reply.status)", "took": "\(ContinuousClock.now - began)",
             ])
-        return response(to: request, id, reply) { [gate = core.gate] in gate.end() }
+        return response(to: request, id, reply) { [limiter = core.limiter] in limiter.end() }
     }
 
     // MARK: Steps
@@ -99,7 +99,7 @@ struct Responder: HTTPResponder {
     }
 
     /// REST has everything below /v2, and three paths for machines.
-    static func isCompanions(_ path: Substring) -> Bool {
+    static func isPages(_ path: Substring) -> Bool {
         path != "/v2" && !path.hasPrefix("/v2/")
             && !["/healthz", "/readyz", "/openapi.json"].contains(path)
     }
@@ -112,7 +112,7 @@ struct Responder: HTTPResponder {
         var admission = Admission(caller: .anyone)
         let isOpen = route.map { $0.right == nil } ?? false
         if !isOpen {
-            if core.gate.isDraining { throw APIError(.unavailable, "The service is stopping") }
+            if core.limiter.isDraining { throw APIError(.unavailable, "The service is stopping") }
             admission = try authenticate(request, context)
             context.noteKnown()
         }
@@ -140,13 +140,13 @@ struct Responder: HTTPResponder {
         }
         exchange.body = try await body(of: request, context)
         // What has not come takes nobody's place.
-        guard core.gate.enter() else {
+        guard core.limiter.enter() else {
             throw APIError(.unavailable, "Too many requests in progress")
         }
         let whole = exchange
         let work = Task {
             // It keeps its place for as long as it takes, whatever its caller is told meanwhile.
-            defer { core.gate.leave() }
+            defer { core.limiter.leave() }
             return try await worked(on: whole, route)
         }
         if let reply = try await work.value(within: core.settings.requestTimeLimit) { return reply }
@@ -214,7 +214,7 @@ struct Responder: HTTPResponder {
             of: core.settings.trustedProxies.client(of: request.headers, context.peer))
     }
 
-    private static let tooFast = "The caller has exceeded its calls per second"
+    private static let tooFast = "The caller has exceeded its rate limit"
 
     private func authenticate(
         _ request: Request, _ context: RESTContext
@@ -223,7 +223,7 @@ struct Responder: HTTPResponder {
         if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
             throw APIError(ErrorKind(.forbidden), refusal)
         }
-        if authorization == nil, let caller = core.companion?.caller(of: request) {
+        if authorization == nil, let caller = core.page?.caller(of: request) {
             return Admission(caller: caller)
         }
         // A browser shows its certificate to whatever site has it ask.

@@ -40,7 +40,7 @@ struct SideServices {
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey, answerKey: signer.secret(for: "stored answers"),
-            companion: try makePage(settings, engine, authority, server, projection),
+            page: try makePage(settings, engine, authority, server, projection),
             settings: bounds, logger: logger)
         let bound: (host: String, port: Int)
         do {

@@ -4,7 +4,7 @@ import Testing
 @testable import ControlPlane
 
 /// What a service that asks nobody for a token still refuses.
-@Suite struct OpenDoorTests {
+@Suite struct LoopbackGuardTests {
     private func request(
         _ host: String?, _ method: HTTPRequest.Method = .get, site: String? = nil
     ) -> HTTPRequest {
