@@ -152,22 +152,22 @@ final class Checkpointer: Sendable {
             && (writer.lacksRoom || Int(sealed) * settings.journal.segmentBytes >= due)
     }
 
-    private func pace(_ manner: Manner) -> Throttle {
+    private func throttle(_ manner: Manner) -> Throttle {
         Throttle(isPaced: manner == .quiet) { [self] in isTight }
     }
 
     /// To be called between pieces of work; throws when the service stops.
-    private func rest(_ pace: inout Throttle) throws(JournalError) {
+    private func rest(_ throttle: inout Throttle) throws(JournalError) {
         if isAskedToStop { throw Self.givenUp("the service is stopping") }
-        pace.rest()
+        throttle.rest()
     }
 
     /// To be called between pieces of a checkpoint; throws also when the urgent thread is to make it.
-    private func rest(_ pace: inout Throttle, making manner: Manner) throws(JournalError) {
+    private func rest(_ throttle: inout Throttle, making manner: Manner) throws(JournalError) {
         if manner == .quiet && isTight {
             throw Self.givenUp("the journal has reached half of --journal-maximum")
         }
-        try rest(&pace)
+        try rest(&throttle)
     }
 
     private static func givenUp(_ reason: String) -> JournalError {
@@ -219,18 +219,18 @@ final class Checkpointer: Sendable {
         let schedules = Schedules()
         let (_, lane) = try ReservationTable.withConfigurationLane(
             capacity, schedules, HashSecret(k0: id.low, k1: id.high), now: 0)
-        var pace = self.pace(manner)
+        var throttle = self.throttle(manner)
         // Nothing is over before the latest record's time, which is not known before it is read.
         var replayer = Replayer(lane, schedules, now: .min / 2)
         var last: UInt64?
         if try hasCheckpoint(previous) {
             last = try Recovery.play(previous, disk, id, into: &replayer) {
-                () throws(JournalError) in try rest(&pace, making: manner)
+                () throws(JournalError) in try rest(&throttle, making: manner)
             }.sequence
         }
         let end = try Recovery.play(
             from: previous, below: number, disk, id, after: last, into: &replayer
-        ) { () throws(JournalError) in try rest(&pace, making: manner) }
+        ) { () throws(JournalError) in try rest(&throttle, making: manner) }
         do throws(JournalError) {
             // ORDERING: relaxed because only the uniqueness of the result counts.
             let maker = begun.wrappingAdd(1, ordering: .relaxed).newValue
@@ -238,7 +238,7 @@ final class Checkpointer: Sendable {
                 disk, id: id, number: number, epoch: end.epoch, sequence: end.sequence,
                 maker: ".\(maker)")
             do throws(JournalError) {
-                try write(replayer, to: out, &pace, manner)
+                try write(replayer, to: out, &throttle, manner)
                 try install(out, number, after: previous)
             } catch {
                 out.abandon()
@@ -250,13 +250,13 @@ final class Checkpointer: Sendable {
     }
 
     private func write(
-        _ replayer: Replayer, to out: CheckpointWriter, _ pace: inout Throttle, _ manner: Manner
+        _ replayer: Replayer, to out: CheckpointWriter, _ throttle: inout Throttle, _ manner: Manner
     ) throws(JournalError) {
         let now = EngineTime(
             windows: replayer.statistics.time, lives: replayer.statistics.life)
         try replayer.forEachEntry(now: now) {
             (words) throws(JournalError) in
-            if try out.append(words) { try rest(&pace, making: manner) }
+            if try out.append(words) { try rest(&throttle, making: manner) }
         }
         try out.complete()
     }
@@ -352,7 +352,7 @@ final class Checkpointer: Sendable {
 
     /// Reads a checkpoint; throws what is wrong with it.
     private func check(_ checkpoint: UInt64) throws(JournalError) {
-        var pace = self.pace(.urgent)
+        var throttle = self.throttle(.urgent)
         // A kill may have come between its name and the directory.
         try disk.syncDirectory()
         guard try disk.checkpointNumbers().contains(checkpoint) else {
@@ -362,27 +362,27 @@ final class Checkpointer: Sendable {
                 remedy: "restore it, or raise --journal-maximum")
         }
         _ = try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { $0 }) {
-            (_) throws(JournalError) in try rest(&pace)
+            (_) throws(JournalError) in try rest(&throttle)
         }
     }
 
     /// Removes all checkpoints but the last two.
     func removeOldCheckpoints(_ manner: Manner) throws(EngineError) {
-        try remove(manner) { (pace) throws(JournalError) in
+        try remove(manner) { (throttle) throws(JournalError) in
             let kept = files.withLock { $0.lastButOne }
             let old = try disk.checkpointNumbers().filter { $0 < kept }
             try disk.removeGently(old.map(JournalFiles.checkpoint)) { () throws(JournalError) in
-                try rest(&pace)
+                try rest(&throttle)
             }
         }
     }
 
     /// Removes the segments that two checkpoints cover and whose time is over.
     func removeOldSegments(_ manner: Manner) throws(EngineError) {
-        try remove(manner) { (pace) throws(JournalError) in
+        try remove(manner) { (throttle) throws(JournalError) in
             // Again and again: a follower may have held some.
             try writer.removeSegments(below: removable()) { () throws(JournalError) in
-                try rest(&pace)
+                try rest(&throttle)
             }
         }
     }
@@ -406,8 +406,8 @@ final class Checkpointer: Sendable {
     ) throws(EngineError) {
         do throws(JournalError) {
             try removing.withLock { (_) throws(JournalError) in
-                var pace = self.pace(manner)
-                try work(&pace)
+                var throttle = self.throttle(manner)
+                try work(&throttle)
             }
         } catch {
             throw EngineError(error)

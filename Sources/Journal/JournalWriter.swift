@@ -467,7 +467,7 @@ package final class JournalWriter: @unchecked Sendable {
         guard !hasFailed else { return false }
         guard !isPrepared else { return true }
         do throws(JournalError) {
-            var pace = Throttle(isPaced: isPaced) { [self] in
+            var throttle = Throttle(isPaced: isPaced) { [self] in
                 // ORDERING: acquire; pairs with the release in `writeFrame`. An old value only delays a slice.
                 room.load(ordering: .acquiring) < configuration.segmentBytes / 2
             }
@@ -477,7 +477,7 @@ package final class JournalWriter: @unchecked Sendable {
                         .interrupted, file: JournalFiles.nextSegment,
                         reason: "the service is stopping", remedy: "no action is needed")
                 }
-                pace.rest()
+                throttle.rest()
             }
             setTrouble(nil)
             // ORDERING: relaxed because it goes with no other data.

@@ -47,7 +47,8 @@ struct Tokens: Sendable {
             ).value ?? []
         let expiresAt = expiry(body)
         let rate = body.integer(
-            "requests_per_second", Int64(Pace.range.lowerBound)...Int64(Pace.range.upperBound),
+            "requests_per_second",
+            Int64(CallRate.range.lowerBound)...Int64(CallRate.range.upperBound),
             nullable: true
         ).value.map { Int($0) }
         body.finish()

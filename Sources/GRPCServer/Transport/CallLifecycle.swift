@@ -4,7 +4,7 @@ internal import HTTP2
 /// or output. It is told what happens, and says what is to be done. 16 bytes; O(1) throughout.
 ///
 /// A call with one request begins in `awaitingBody` or `putOff`, from where it is begun anew, or in `answered` or `failed`
-/// with its one answer parked. A stream begins in `open`. Whoever still has parked answers of a call that ends keeps it in `over`
+/// with its one answer parked. A stream begins in `open`. A call that ends while answers are parked stays in `over`
 /// until the last of them is let go.
 struct CallLifecycle {
     enum Phase {

@@ -68,7 +68,7 @@ struct TokenCreate: AsyncParsableCommand {
             throw ValidationError(
                 "A token with scope \(scope.rawValue) cannot be restricted with --tenant.")
         }
-        if let rate, !Pace.range.contains(rate) {
+        if let rate, !CallRate.range.contains(rate) {
             throw ValidationError("--rate must be a whole number from 1 to 1000000.")
         }
         if let expiresIn, (DurationText.milliseconds(expiresIn) ?? 0) <= 0 {

@@ -169,7 +169,7 @@ private struct IdentitiesParser {
 
     private mutating func rate(_ node: Node?) -> Int? {
         guard let node else { return nil }
-        guard let number = node.scalar.flatMap({ Int($0.string) }), Pace.range.contains(number)
+        guard let number = node.scalar.flatMap({ Int($0.string) }), CallRate.range.contains(number)
         else {
             note(node, "\"requests_per_second\" must be a whole number from 1 to 1000000")
             return nil

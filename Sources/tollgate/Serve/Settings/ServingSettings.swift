@@ -55,7 +55,7 @@ struct CallerSettings: SettingsGroup {
 
     /// nil: no bound.
     let callerRate = Setting<Int?>(
-        "caller-rate", .count(Pace.range), without: "unlimited",
+        "caller-rate", .count(CallRate.range), without: "unlimited",
         SettingText(
             "Calls per second for one caller, unless its token has its own rate",
             page: "authorization.md#rates"))
