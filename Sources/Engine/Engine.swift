@@ -129,11 +129,7 @@ package final class Engine: Sendable {
     package func setTenant(
         _ settings: TenantSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
-        try validate(name: settings.name)
-        try validate(settings.limits)
-        guard (1...31).contains(settings.billingCycleDay) else {
-            throw EngineError(.invalid, "billing_cycle_day must be 1 to 31")
-        }
+        try Self.validate(settings, TenantSettings.settings)
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
             let now = control.begin(time, by: caller)
@@ -162,13 +158,9 @@ package final class Engine: Sendable {
     package func setProfile(
         _ settings: ProfileSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
-        try validate(name: settings.name)
-        try validate(cap: settings.dailySpendLimitNanos, settings.kind.limit.cap.name)
-        guard settings.webhookURL.utf8.count <= TenantSettings.longestURL,
-            settings.webhookFailoverURL.utf8.count <= TenantSettings.longestURL,
-            settings.vendorFields.utf8.count <= TenantSettings.longestVendorFields
-        else {
-            throw EngineError(.invalid, "a webhook URL or the vendor fields are too long")
+        try Self.validate(settings, ProfileSettings.settings(settings.kind))
+        guard settings.vendorFields.utf8.count <= ProfileSettings.longestVendorFields else {
+            throw EngineError(.invalid, "the vendor fields are too long")
         }
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
@@ -328,10 +320,13 @@ package final class Engine: Sendable {
         if let fault = Identifier.fault(of: id) { throw EngineError(.invalid, "\(what) \(fault)") }
     }
 
-    private func validate(name: String) throws(EngineError) {
-        guard name.utf8.count <= TenantSettings.longestName else {
-            throw EngineError(
-                .invalid, "a name must be at most \(TenantSettings.longestName) bytes")
+    private static func validate<Owner>(
+        _ owner: Owner, _ settings: [SettingDescriptor<Owner>]
+    ) throws(EngineError) {
+        for setting in settings {
+            if let fault = setting.fault(in: owner) {
+                throw EngineError(.invalid, "\(setting.name) \(fault)")
+            }
         }
     }
 
@@ -341,16 +336,5 @@ package final class Engine: Sendable {
         try bytes.withUnsafeBytes { (text: UnsafeRawBufferPointer) in
             Result { () throws(TableError) in try body(text) }
         }.get()
-    }
-
-    private func validate(_ limits: TenantLimits) throws(EngineError) {
-        for row in LimitSubject.tenant.limits { try validate(cap: limits[row.kind], "a cap") }
-        guard (1...100).contains(limits.alertThresholdPercent) else {
-            throw EngineError(.invalid, "the alert threshold must be 1 to 100 percent")
-        }
-    }
-
-    private func validate(cap: Int64?, _ what: String) throws(EngineError) {
-        if let cap, cap < 0 { throw EngineError(.invalid, "\(what) must not be negative") }
     }
 }

@@ -4,28 +4,17 @@ package import Limits
 // the format; fields are added at the end, and what an older version did not write reads as its default.
 
 extension TenantSettings {
-    /// Bytes that a name may have.
-    package static let longestName = 256
-    /// Bytes that a webhook's address may have.
-    package static let longestURL = 1_024
-    /// Bytes that a profile's vendor fields may have.
-    package static let longestVendorFields = 3_072
-
     package var encoded: [UInt8] {
         var out = SettingsEncoder()
         out.put(UInt8(1))
-        out.put(limits.alertThresholdPercent)
-        out.put(UInt8(limits.autoSuspend ? 1 : 0))
-        out.put(onLimit.rawValue)
-        out.put(billingCycleDay)
-        out.put(UInt8(disclosesLimits ? 1 : 0))
+        out.put(self, Self.settings, .small)
         out.put(
             LimitSubject.tenant.limits.compactMap { row in limits[row.kind].map { (row.kind, $0) } }
         )
         out.put(id)
-        out.put(name)
-        out.put(timeZone)
+        out.put(self, Self.settings, .texts)
         out.put(revision)
+        out.put(self, Self.settings, .added(1))
         return out.bytes
     }
 
@@ -33,40 +22,37 @@ extension TenantSettings {
     package init?(encoded: BorrowedBytes) {
         var input = SettingsDecoder(encoded)
         guard input.byte() == 1 else { return nil }
-        var limits = TenantLimits()
-        limits.alertThresholdPercent = input.byte()
-        limits.autoSuspend = input.byte() != 0
-        guard let onLimit = OnLimit(rawValue: input.byte()) else { return nil }
-        let day = input.byte()
-        let discloses = input.byte() != 0
-        guard input.caps(into: &limits) else { return nil }
-        let id = input.string()
-        let name = input.string()
-        let timeZone = input.string()
-        guard input.isWhole, (1...31).contains(day), (1...64).contains(id.utf8.count) else {
+        self.init(id: "")
+        guard input.read(&self, Self.settings, .small), input.caps(into: &limits) else {
             return nil
         }
-        self.init(
-            id: id, name: name, limits: limits, onLimit: onLimit, billingCycleDay: day,
-            timeZone: timeZone, disclosesLimits: discloses)
+        id = input.string()
+        guard input.read(&self, Self.settings, .texts), (1...64).contains(id.utf8.count) else {
+            return nil
+        }
         if input.hasMore { revision = input.revision() }
-        guard input.isWhole else { return nil }
+        guard !input.hasMore || input.read(&self, Self.settings, .added(1)), input.isWhole else {
+            return nil
+        }
     }
 }
 
 extension ProfileSettings {
+    /// Bytes that a profile's vendor fields may have.
+    package static let longestVendorFields = 3_072
+
     package var encoded: [UInt8] {
+        let settings = Self.settings(kind)
         var out = SettingsEncoder()
         out.put(UInt8(1))
         out.put(kind.rawValue)
-        out.put(UInt8(dailySpendLimitEnabled ? 1 : 0))
+        out.put(self, settings, .small)
         out.put(dailySpendLimitNanos ?? -1)
         out.put(id)
         out.put(tenantID)
-        out.put(name)
+        out.put(self, settings, .texts)
         out.put(revision)
-        out.put(webhookURL)
-        out.put(webhookFailoverURL)
+        out.put(self, settings, .added(1))
         out.put(vendorFields)
         return out.bytes
     }
@@ -75,21 +61,40 @@ extension ProfileSettings {
     package init?(encoded: BorrowedBytes) {
         var input = SettingsDecoder(encoded)
         guard input.byte() == 1, let kind = ProfileKind(rawValue: input.byte()) else { return nil }
-        let enabled = input.byte() != 0
-        let cap = input.cap()
-        let id = input.string()
-        let tenantID = input.string()
-        let name = input.string()
-        guard input.isWhole, (1...64).contains(id.utf8.count) else { return nil }
-        self.init(
-            id: id, kind: kind, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
-            dailySpendLimitNanos: cap)
+        let settings = Self.settings(kind)
+        self.init(id: "", kind: kind, tenantID: "")
+        guard input.read(&self, settings, .small) else { return nil }
+        dailySpendLimitNanos = input.cap()
+        id = input.string()
+        tenantID = input.string()
+        guard input.read(&self, settings, .texts), (1...64).contains(id.utf8.count) else {
+            return nil
+        }
         guard input.hasMore else { return }
         revision = input.revision()
-        webhookURL = input.string()
-        webhookFailoverURL = input.string()
+        guard input.read(&self, settings, .added(1)) else { return nil }
         vendorFields = input.string()
         guard input.isWhole else { return nil }
+    }
+}
+
+/// Settings that stand together in a record, in the order of their rows.
+private enum SettingsPart {
+    /// Of the first format: what is kept as a byte, caps excepted.
+    case small
+    /// Of the first format.
+    case texts
+    /// Those of a later generation.
+    case added(Int)
+
+    func contains<Owner>(_ setting: SettingDescriptor<Owner>) -> Bool {
+        switch (self, setting.shape) {
+        case (.small, .flag), (.small, .whole), (.small, .choice):
+            setting.generation == 0 && setting.cap == nil
+        case (.texts, .text), (.texts, .timeZone), (.texts, .address): setting.generation == 0
+        case (.added(let generation), _): setting.generation == generation
+        default: false
+        }
     }
 }
 
@@ -136,6 +141,25 @@ private struct SettingsEncoder {
         for (kind, cap) in caps {
             put(kind.rawValue)
             put(cap)
+        }
+    }
+
+    mutating func put<Owner>(
+        _ owner: Owner, _ settings: [SettingDescriptor<Owner>], _ part: SettingsPart
+    ) {
+        for setting in settings where part.contains(setting) {
+            switch (setting.value(of: owner), setting.shape) {
+            case (.flag(let flag), _): put(UInt8(flag ? 1 : 0))
+            case (.whole(let number), _): put(UInt8(truncatingIfNeeded: number))
+            case (.wholes(let numbers), _):
+                put(UInt8(truncatingIfNeeded: numbers.count))
+                for number in numbers { put(UInt8(truncatingIfNeeded: number)) }
+            case (.text(let name), .choice(let names)):
+                put(UInt8(truncatingIfNeeded: names.firstIndex(of: name) ?? 0))
+            case (.text(let text), _): put(text)
+            case (.none, _): put("")
+            case (.amount(let nanos), _): put(nanos)
+            }
         }
     }
 
@@ -190,6 +214,31 @@ private struct SettingsDecoder {
         return true
     }
 
+    /// False: the bytes are too few, or no such values.
+    mutating func read<Owner>(
+        _ owner: inout Owner, _ settings: [SettingDescriptor<Owner>], _ part: SettingsPart
+    ) -> Bool {
+        for setting in settings where part.contains(setting) {
+            guard let value = value(setting.shape), setting.write(value, to: &owner) == nil else {
+                return false
+            }
+        }
+        return isWhole
+    }
+
+    private mutating func value(_ shape: SettingShape) -> SettingField.Value? {
+        switch shape {
+        case .flag: return .flag(byte() != 0)
+        case .whole: return .whole(Int64(byte()))
+        case .wholes: return .wholes((0..<byte()).map { _ in Int64(byte()) })
+        case .choice(let names):
+            let index = Int(byte())
+            return index < names.count ? .text(names[index]) : nil
+        case .text, .timeZone, .address: return .text(string())
+        case .amount: return .amount(integer())
+        }
+    }
+
     mutating func revision() -> Revision {
         let number = integer()
         let createdAt = integer()
@@ -208,34 +257,34 @@ private struct SettingsDecoder {
 package enum SettingsText {
     /// nil: not settings of a tenant.
     package static func tenant(_ encoded: BorrowedBytes) -> [(String, String)]? {
-        guard let settings = TenantSettings(encoded: encoded) else { return nil }
-        var pairs = [("id", settings.id), ("name", settings.name)]
-        let limits = settings.limits
-        for cap in CapSetting.all {
-            guard let kept = limits[cap] else { continue }
-            pairs.append((cap.keptName, cap.kind.row.resource.plain(kept)))
+        TenantSettings(encoded: encoded).map { tenant in
+            [("id", tenant.id)] + pairs(TenantSettings.settings, tenant)
         }
-        pairs.append(("alert_threshold", "\(limits.alertThresholdPercent)"))
-        pairs.append(("auto_suspend", "\(limits.autoSuspend)"))
-        pairs.append(("on_limit", "\(settings.onLimit)"))
-        pairs.append(("billing_cycle_day", "\(settings.billingCycleDay)"))
-        pairs.append(("time_zone", settings.timeZone))
-        pairs.append(("discloses_limits", "\(settings.disclosesLimits)"))
-        return pairs
     }
 
     /// nil: not settings of a profile.
     package static func profile(_ encoded: BorrowedBytes) -> [(String, String)]? {
-        guard let settings = ProfileSettings(encoded: encoded) else { return nil }
-        let row = settings.kind.limit
-        var pairs = [
-            ("id", settings.id), ("kind", settings.kind.name),
-            ("tenant_id", settings.tenantID), ("name", settings.name),
-            (row.cap.toggleName, "\(settings.dailySpendLimitEnabled)"),
-        ]
-        if let cap = settings.dailySpendLimitNanos {
-            pairs.append((row.cap.name, row.resource.plain(cap)))
+        ProfileSettings(encoded: encoded).map { profile in
+            [("id", profile.id), ("kind", profile.kind.name), ("tenant_id", profile.tenantID)]
+                + pairs(ProfileSettings.settings(profile.kind), profile)
         }
-        return pairs
+    }
+
+    /// Those that are set; caps in the unit in which they are kept.
+    private static func pairs<Owner>(
+        _ settings: [SettingDescriptor<Owner>], _ owner: Owner
+    ) -> [(String, String)] {
+        settings.compactMap { setting in
+            let field = setting.field(of: owner)
+            guard !field.isImplied, field.value != SettingField.Value.none else { return nil }
+            switch (setting.cap, field.value) {
+            case (let cap?, .amount(let kept)):
+                return (cap.keptName, cap.kind.row.resource.plain(kept))
+            case (let cap?, .whole(let number)):
+                return (cap.keptName, cap.kind.row.resource.plain(cap.kept(number)))
+            case (_, .text(let text)): return (field.name, text)
+            default: return (field.name, field.value.plainText ?? "")
+            }
+        }
     }
 }

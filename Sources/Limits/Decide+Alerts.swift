@@ -181,7 +181,7 @@ extension Decide {
         return ended(Alarm(profile, total: used, rules), tenant)
     }
 
-    /// Of several thresholds that are due one event tells: the highest.
+    /// Of several thresholds that are due one event tells: `TenantState.highestThreshold`.
     private static func ended(_ alarm: Alarm, _ tenant: TenantState) -> EventSet {
         var events: EventSet = []
         if !alarm.thresholds(tenant).isEmpty { events.insert(.endedThreshold, alarm.kind) }
@@ -246,5 +246,15 @@ extension Decide {
             undone.insert(.reached, alarm.kind)
         }
         return undone
+    }
+}
+
+extension TenantState {
+    /// The highest alert threshold that a total has come to; the first if it has come to none.
+    public func highestThreshold(_ total: Int64, cap: Int64) -> UInt8 {
+        let due = EventSet.Group.thresholds.indices.last { level in
+            Decide.reachesThreshold(total, cap: cap, percent: threshold(level))
+        }
+        return threshold(due ?? 0)
     }
 }

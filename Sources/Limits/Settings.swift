@@ -4,16 +4,15 @@
 public struct TenantLimits: Sendable, Equatable {
     /// Those that are set.
     private var caps: [LimitKind: Int64]
-    /// Percent of a cap that raises the early warning: 1 ... 100.
-    public var alertThresholdPercent: UInt8
+    /// Percents of a cap that raise an early warning each: 1 to 4 of them, rising, 1 ... 100.
+    public var alertThresholds: [UInt8]
     public var autoSuspend: Bool
 
     public init(
-        caps: [LimitKind: Int64], alertThresholdPercent: UInt8 = 80,
-        autoSuspend: Bool = false
+        caps: [LimitKind: Int64], alertThresholds: [UInt8] = [80], autoSuspend: Bool = false
     ) {
         self.caps = caps
-        self.alertThresholdPercent = alertThresholdPercent
+        self.alertThresholds = alertThresholds
         self.autoSuspend = autoSuspend
     }
 

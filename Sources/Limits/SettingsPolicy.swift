@@ -59,8 +59,7 @@ extension TenantState {
                 rearm(1 << UInt8(counter), rules)
             }
         }
-        if thresholdPercent != policy.limits.alertThresholdPercent {
-            thresholdPercent = policy.limits.alertThresholdPercent
+        if setThresholds(policy.limits.alertThresholds) {
             rearm(.max, rules)
             percentEpoch &+= 1
         }

@@ -5,7 +5,8 @@ extension TenantLimits {
         monthlyCallSeconds: Int64? = nil, alertThresholdPercent: UInt8 = 80,
         autoSuspend: Bool = false
     ) {
-        self.init(caps: [:], alertThresholdPercent: alertThresholdPercent, autoSuspend: autoSuspend)
+        self.init(
+            caps: [:], alertThresholds: [alertThresholdPercent], autoSuspend: autoSuspend)
         self.monthlySpendNanos = monthlySpendNanos
         self.maxExtensions = maxExtensions
         self.maxDIDs = maxDIDs

@@ -94,11 +94,6 @@
         @inlinable @inline(always) get { flags & 1 << 7 != 0 }
         @inlinable @inline(always) set { flags = flags & ~(1 << 7) | (newValue ? 1 << 7 : 0) }
     }
-    /// The first alert threshold, 1 ... 100.
-    public var thresholdPercent: UInt8 {
-        @inlinable @inline(always) get { threshold(0) }
-        @inlinable @inline(always) set { setThreshold(0, newValue) }
-    }
     /// An alert threshold, percent, 1 ... 100; 0: there is none at that level, 0 ... 3.
     @inlinable @inline(always) public func threshold(_ level: Int) -> UInt8 {
         UInt8(truncatingIfNeeded: flags &>> UInt64(truncatingIfNeeded: 8 &+ 7 &* level) & 0x7f)
@@ -106,6 +101,14 @@
     @inlinable public mutating func setThreshold(_ level: Int, _ percent: UInt8) {
         let shift = UInt64(truncatingIfNeeded: 8 &+ 7 &* level)
         flags = flags & ~(0x7f &<< shift) | UInt64(percent & 0x7f) &<< shift
+    }
+    /// Takes over all thresholds, the first to the fourth; false: they were like that.
+    mutating func setThresholds(_ percents: [UInt8]) -> Bool {
+        let before = flags
+        for level in EventSet.Group.thresholds.indices {
+            setThreshold(level, level < percents.count ? percents[level] : 0)
+        }
+        return flags != before
     }
     /// Whether there is more than one threshold.
     @inlinable @inline(always) public var hasFurtherThresholds: Bool {

@@ -14,11 +14,17 @@ package struct SettingChange: Sendable, Equatable {
         /// nil: the subject does not exist yet.
         package var before: SettingField.Value?
         package var after: SettingField.Value
+        /// Another field tells it: lists for people leave it out.
+        package var isImplied: Bool
 
-        package init(name: String, before: SettingField.Value?, after: SettingField.Value) {
+        package init(
+            name: String, before: SettingField.Value?, after: SettingField.Value,
+            isImplied: Bool = false
+        ) {
             self.name = name
             self.before = before
             self.after = after
+            self.isImplied = isImplied
         }
     }
 
@@ -48,8 +54,8 @@ package struct SettingChange: Sendable, Equatable {
     /// - Parameter present: what the service has, of the same tenant; nil: no such profile.
     package init?(profile wanted: ProfileSettings, present: ProfileSettings?) {
         self.init(
-            .profile(id: wanted.id, kind: wanted.kind, tenantID: wanted.tenantID), wanted.fields,
-            present?.fields)
+            .profile(id: wanted.id, kind: wanted.kind, tenantID: wanted.tenantID),
+            wanted.fileFields, present?.fileFields)
     }
 
     /// The deletion of what the file does not name.
@@ -61,11 +67,16 @@ package struct SettingChange: Sendable, Equatable {
         guard let present else {
             self.init(
                 subject, .create,
-                wanted.map { Field(name: $0.name, before: nil, after: $0.value) })
+                wanted.map {
+                    Field(
+                        name: $0.name, before: nil, after: $0.value, isImplied: $0.isImplied)
+                })
             return
         }
-        let fields = zip(wanted, present).filter { $0 != $1 }.map { wanted, present in
-            Field(name: wanted.name, before: present.value, after: wanted.value)
+        let fields = zip(wanted, present).filter { $0.value != $1.value }.map { wanted, present in
+            Field(
+                name: wanted.name, before: present.value, after: wanted.value,
+                isImplied: wanted.isImplied && present.isImplied)
         }
         if fields.isEmpty { return nil }
         self.init(subject, .update, fields)
@@ -75,8 +86,9 @@ package struct SettingChange: Sendable, Equatable {
 extension SettingChange: CustomStringConvertible {
     /// The subject on one line, its fields below: `  max_dids  10 → 20`.
     package var description: String {
-        let width = fields.map(\.name.count).max() ?? 0
-        let lines = fields.map { field in
+        let shown = fields.filter { !$0.isImplied }
+        let width = shown.map(\.name.count).max() ?? 0
+        let lines = shown.map { field in
             let padding = String(repeating: " ", count: width - field.name.count)
             let before = field.before.map { "\($0.quoted) → " } ?? ""
             return "\n    \(field.name)\(padding)  \(before)\(field.after.quoted)"

@@ -148,7 +148,7 @@ extension ProjectionWriter {
         var reading = LimitReading(
             name: row.name, cap: -1, committed: 0, held: 0,
             asked: ended ? 0 : record.asked[row.resource],
-            percent: Int(tenant.thresholdPercent), windowStart: 0, resetsAt: 0)
+            percent: Int(tenant.threshold(0)), windowStart: 0, resetsAt: 0)
         switch row.subject {
         case .tenant:
             reading.cap = tenant.cap(of: kind)
@@ -238,6 +238,10 @@ extension ProjectionWriter {
             group.isThreshold ? .thresholdReached(of: subject) : .limitReached(of: subject)
         if let level = group.level, let tenant = fold.tenant(record.tenant) {
             event.limit?.percent = Int(tenant.threshold(level))
+        }
+        if group == .endedThreshold, let limit = event.limit {
+            event.limit?.percent = Int(
+                fold.ended.tenant.highestThreshold(limit.committed + limit.held, cap: limit.cap))
         }
         if subject != .tenant,
             let profile = try record.profile.flatMap({ try profileSettings($0, db) })

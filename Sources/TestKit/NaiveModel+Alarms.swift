@@ -21,7 +21,7 @@ extension NaiveModel {
     mutating func raiseAlarms(tenantID: String, _ touched: Touched) {
         guard let settings = tenants[tenantID]?.settings else { return }
         var isSuspending = false
-        var thresholds: [[ModelEvent]] = percents(settings.limits).map { _ in [] }
+        var thresholds: [[ModelEvent]] = settings.limits.alertThresholds.map { _ in [] }
         var reached: [ModelEvent] = []
         var refusals: [ModelEvent] = []
         let limits = touched.raised.union(touched.held).union(touched.refused)
@@ -77,7 +77,7 @@ extension NaiveModel {
 
     /// Levels whose percent of a cap is reached; a cap of 0 has none.
     private func dueThresholds(_ limits: TenantLimits, judged: Int128, cap: Int64) -> [Int] {
-        percents(limits).enumerated().compactMap { level, percent in
+        limits.alertThresholds.enumerated().compactMap { level, percent in
             let isDue = cap > 0 && percent > 0 && judged * 100 >= Int128(cap) * Int128(percent)
             return isDue ? level : nil
         }

@@ -21,9 +21,6 @@ package struct NaiveModel: Sendable {
     /// in Unix milliseconds.
     package typealias Calendar = @Sendable (Span, String, Int64, Int64?) -> CycleWindow
 
-    /// The alert thresholds of a tenant, the first to the fourth, in percent.
-    package typealias Percents = @Sendable (TenantLimits) -> [UInt8]
-
     /// Whether a hold that is open may, and then must, expire: (its expiry, now).
     package typealias Overdue = @Sendable (Int64, Int64) -> Bool
 
@@ -121,7 +118,6 @@ package struct NaiveModel: Sendable {
     /// The quarter of an hour in which ended windows were last judged by themselves.
     var judgedQuarter: Int64?
     let calendar: Calendar
-    let percents: Percents
     let isOverdue: Overdue
     package let retentionMilliseconds: Int64
     package let maximumLifeMilliseconds: Int64
@@ -146,14 +142,12 @@ package struct NaiveModel: Sendable {
         now: Int64, retentionMilliseconds: Int64 = 900_000,
         maximumLifeMilliseconds: Int64 = 86_400_000,
         isOverdue: @escaping Overdue = { expiresAt, now in expiresAt <= now },
-        percents: @escaping Percents = { [$0.alertThresholdPercent] },
         calendar: @escaping Calendar = billingCalendar
     ) {
         self.now = now
         self.retentionMilliseconds = retentionMilliseconds
         self.maximumLifeMilliseconds = maximumLifeMilliseconds
         self.isOverdue = isOverdue
-        self.percents = percents
         self.calendar = calendar
     }
 
@@ -254,7 +248,8 @@ package struct NaiveModel: Sendable {
         tenants[settings.id]?.settings = settings
         // "Only a changed value re-arms, toggling does not." A changed percent re-arms all alarms
         // of every limit that uses it, the profiles' included.
-        let isPercentChanged = percents(old.settings.limits) != percents(settings.limits)
+        let isPercentChanged =
+            old.settings.limits.alertThresholds != settings.limits.alertThresholds
         for kind in Self.tenantLimits {
             if isPercentChanged || old.settings.limits[kind] != settings.limits[kind] {
                 rearm(LimitReference(kind: kind, subject: settings.id))

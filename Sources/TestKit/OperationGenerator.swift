@@ -385,7 +385,11 @@ package struct OperationGenerator: Sendable {
         case ..<5:
             let kind = pick(NaiveModel.tenantLimits)
             settings.limits[kind] = cap(used(kind))
-        case 5: settings.limits.alertThresholdPercent = pick([1, 50, 80, 99, 100])
+        case 5:
+            let percents: [UInt8] = [1, 50, 80, 99, 100]
+            let count = Int.random(in: 1...TenantLimits.mostThresholds, using: &random)
+            settings.limits.alertThresholds = percents.shuffled(using: &random).prefix(count)
+                .sorted()
         case 6: settings.limits.autoSuspend.toggle()
         case 7: settings.onLimit = pick(Array(OnLimit.allCases))
         case 8: settings.billingCycleDay = pick([1, 2, 15, 28, 29, 30, 31])

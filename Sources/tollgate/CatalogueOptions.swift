@@ -13,6 +13,8 @@ struct CatalogueOption: Sendable {
     var isUnconditional = false
     /// Has no value: given or not.
     var isSwitch = false
+    /// Has no value: given, given as --no-…, or not.
+    var isInvertible = false
 }
 
 /// Where options come from.
@@ -28,6 +30,7 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
         case text(Option<String?>)
         case whole(Option<Int64?>)
         case given(Flag<Bool>)
+        case truth(Flag<Bool?>)
     }
 
     private struct Key: CodingKey {
@@ -50,6 +53,8 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
             let value: Parsed =
                 if option.isSwitch {
                     .given(Flag(wrappedValue: false, name: name, help: help))
+                } else if option.isInvertible {
+                    .truth(Flag(name: name, inversion: .prefixedNo, help: help))
                 } else if option.isWhole {
                     .whole(Option(name: name, parsing: parsing, help: help))
                 } else {
@@ -66,6 +71,8 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
             let value: Parsed =
                 if option.isSwitch {
                     .given(try values.decode(Flag<Bool>.self, forKey: key))
+                } else if option.isInvertible {
+                    .truth(try values.decode(Flag<Bool?>.self, forKey: key))
                 } else if option.isWhole {
                     .whole(try values.decode(Option<Int64?>.self, forKey: key))
                 } else {
@@ -83,17 +90,19 @@ struct CatalogueOptions<Catalogue: OptionCatalogue>: ParsableArguments, CustomRe
                 case .text(let option): (name, option)
                 case .whole(let option): (name, option)
                 case .given(let flag): (name, flag)
+                case .truth(let flag): (name, flag)
                 }
             })
     }
 
-    /// Texts by name, and "true" of what has no value; only what was given.
+    /// Texts by name, and "true" or "false" of what has no value; only what was given.
     var given: [String: String] {
         parsed.reduce(into: [:]) { given, option in
             switch option.value {
             case .text(let text): given[option.name] = text.wrappedValue
             case .whole(let number): given[option.name] = number.wrappedValue.map { String($0) }
             case .given(let flag): given[option.name] = flag.wrappedValue ? "true" : nil
+            case .truth(let flag): given[option.name] = flag.wrappedValue.map { String($0) }
             }
         }
     }
@@ -120,16 +129,5 @@ extension ArgumentHelp {
         var help = self
         help.valueName = valueName
         return help
-    }
-}
-
-extension CapSetting {
-    /// Its option, without dashes.
-    var option: String { name.replacing("_", with: "-") }
-
-    /// What the command line says, as a member of a body.
-    func json(_ text: String?) throws -> JSONValue? {
-        unit == .amount
-            ? try CapText.money(text, "--" + option) : try CapText.count(text, "--" + option)
     }
 }

@@ -153,6 +153,38 @@ import Testing
         again.close()
     }
 
+    /// Settings that were kept before there were lists of thresholds have one.
+    @Test func thresholdsAreKept() throws {
+        var settings = TenantSettings(id: "acme", name: "ACME", timeZone: "Europe/Paris")
+        func read(_ bytes: [UInt8]) -> TenantSettings? {
+            bytes.withUnsafeBytes { TenantSettings(encoded: $0) }
+        }
+        for percents: [UInt8] in [[80], [1], [50, 80], [97, 98, 99, 100]] {
+            settings.limits.alertThresholds = percents
+            let encoded = settings.encoded
+            #expect(read(encoded)?.isConfigured(as: settings) == true)
+            #expect(read(Array(encoded.dropLast())) == nil)
+            let former = read(Array(encoded.dropLast(1 + percents.count)))
+            #expect(former?.limits.alertThresholds == [percents[0]])
+            #expect(former?.timeZone == "Europe/Paris")
+        }
+        settings.limits.alertThresholds = [50, 80]
+        var falling = settings.encoded
+        falling[falling.count - 1] = 50
+        #expect(read(falling) == nil)
+    }
+
+    /// The engine takes no thresholds that nothing could raise in order.
+    @Test(arguments: [[], [0], [101], [80, 80], [80, 50], [1, 2, 3, 4, 5]] as [[UInt8]])
+    func wrongThresholdsAreRefused(_ percents: [UInt8]) throws {
+        var settings = TenantSettings(id: "acme")
+        settings.limits.alertThresholds = percents
+        let engine = try open()
+        let error = #expect(throws: EngineError.self) { try engine.setTenant(settings) }
+        #expect(error?.code == .invalid)
+        engine.close()
+    }
+
     /// The caps of a tenant are kept under the numbers of their limits.
     @Test func eachCapIsKeptByItself() throws {
         for cap in CapSetting.all {

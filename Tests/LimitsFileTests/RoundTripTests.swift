@@ -49,12 +49,17 @@ private struct Seeded: RandomNumberGenerator {
     }
 
     mutating func limits() -> TenantLimits {
-        TenantLimits(
+        var limits = TenantLimits(
             monthlySpendNanos: cap(atMost: .max), maxExtensions: cap(atMost: .max),
             maxDIDs: cap(atMost: .max),
             monthlyCallSeconds: cap(atMost: .max / 60).map { $0 * 60 },
-            alertThresholdPercent: UInt8.random(in: 1...100, using: &self),
             autoSuspend: chance(50))
+        limits.alertThresholds = Set(
+            (0..<one(of: [1, 1, 2, 4])).map { _ in
+                UInt8.random(in: 1...100, using: &self)
+            }
+        ).sorted()
+        return limits
     }
 
     mutating func file() -> LimitsFile {
@@ -155,6 +160,22 @@ struct RoundTripTests {
                 """)
     }
 
+    /// A list is written where its absence would mean another one.
+    @Test func furtherThresholdsAreWritten() throws {
+        var tenants = [TenantSettings(id: "a"), TenantSettings(id: "b"), TenantSettings(id: "c")]
+        tenants[0].limits.alertThresholds = [50, 80, 95]
+        tenants[1].limits.alertThresholds = [60, 90]
+        let defaults = TenantLimits(caps: [:], alertThresholds: [50, 90])
+        let file = LimitsFile(defaults: defaults, tenants: tenants, profiles: [])
+        let lists = file.text.split(separator: "\n").filter { $0.contains("alert_thresholds") }
+        #expect(
+            lists == [
+                "  alert_thresholds: [50, 90]", "    alert_thresholds: [50, 80, 95]",
+                "    alert_thresholds: [80]",
+            ])
+        #expect(try LimitsFile.parse(file.text, file: "x").saysTheSame(as: file))
+    }
+
     /// The YAML library drops a byte order mark at the start of a text; `tollgate export` looks for that.
     @Test func aTextThatDoesNotSurviveIsNoticed() throws {
         let tenant = TenantSettings(id: "\u{feff}a")
@@ -234,7 +255,8 @@ struct SettingChangeTests {
             ("max_extensions", { $0.limits.maxExtensions = 0 }),
             ("max_dids", { $0.limits.maxDIDs = 0 }),
             ("max_monthly_minutes", { $0.limits.monthlyCallSeconds = 0 }),
-            ("alert_threshold", { $0.limits.alertThresholdPercent = 1 }),
+            ("alert_threshold", { $0.limits.alertThresholds = [1] }),
+            ("alert_thresholds", { $0.limits.alertThresholds = [80, 90] }),
             ("auto_suspend", { $0.limits.autoSuspend = true }),
             ("on_limit", { $0.onLimit = .alert }),
             ("billing_cycle_day", { $0.billingCycleDay = 31 }),
@@ -250,6 +272,27 @@ struct SettingChangeTests {
         #expect(others.count == present.fields.count)
     }
 
+    /// A list of one threshold says nothing that the first does not say.
+    @Test func thresholdsAreComparedAsAList() throws {
+        func change(_ before: [UInt8]?, _ after: [UInt8]) -> String? {
+            SettingChange(
+                defaults: TenantLimits(caps: [:], alertThresholds: after),
+                present: TenantLimits(caps: [:], alertThresholds: before ?? [80])
+            )?.description
+        }
+        #expect(change([80], [50]) == "~ tenant defaults\n    alert_threshold  80 → 50")
+        #expect(
+            change([80], [80, 95])
+                == "~ tenant defaults\n    alert_thresholds  80 → 80, 95")
+        #expect(
+            change([50, 80], [80])
+                == """
+                ~ tenant defaults
+                    alert_threshold   50 → 80
+                    alert_thresholds  50, 80 → 80
+                """)
+    }
+
     @Test func everyFieldOfAProfileIsCompared() throws {
         let present = ProfileSettings(id: "p", tenantID: "a")
         let others: [(String, (inout ProfileSettings) -> Void)] = [
@@ -262,7 +305,7 @@ struct SettingChangeTests {
             let found = try #require(SettingChange(profile: wanted, present: present))
             #expect(found.fields.map(\.name) == [name])
         }
-        #expect(others.count == present.fields.count)
+        #expect(others.count == present.fileFields.count)
     }
 
     @Test func whatDoesNotExistIsCreatedWithEverything() throws {

@@ -144,7 +144,7 @@ import Testing
         let isOnlyHeld = row.resource.row.nature == .held
         var decision = Decision()
         decision.limitOnly(kind, to: 10)
-        decision.subjects.tenant.thresholdPercent = 100
+        decision.subjects.tenant.setThreshold(0, 100)
         decision.use(kind, held: 9)
         #expect(decision.check(Amounts(row.resource, 2)) == .denied)
         #expect(

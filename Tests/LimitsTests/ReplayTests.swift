@@ -151,7 +151,7 @@ import Testing
         let changed = Self.record(.tenantChanged)
         #expect(Self.play(changed, on: &subjects) != nil, "without its settings")
         #expect(Self.play(changed, policy, on: &subjects) == nil)
-        #expect(subjects.tenant.caps[Self.spend] == 9 && subjects.tenant.thresholdPercent == 50)
+        #expect(subjects.tenant.caps[Self.spend] == 9 && subjects.tenant.threshold(0) == 50)
         // The profile raised its alerts under another percent.
         subjects.profile.raised = 1
         let profile = PolicyChange.profile(ProfilePolicy(enabled: true, dailySpendNanos: 4))

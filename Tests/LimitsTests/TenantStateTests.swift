@@ -11,7 +11,7 @@ import Testing
                     state.percentEpoch = epoch
                     state.endsHolds = endsHolds
                     state.schedule = schedule
-                    state.thresholdPercent = 99
+                    state.setThreshold(0, 99)
                     for level in 1..<4 { state.setThreshold(level, UInt8(90 + level)) }
                     state.suspendedByUsage = true
                     state.status = .suspended
@@ -25,7 +25,7 @@ import Testing
                     state.endsHolds = false
                     #expect(state.schedule == schedule && state.percentEpoch == 0)
                     for level in 1..<4 { state.setThreshold(level, 0) }
-                    #expect(!state.hasFurtherThresholds && state.thresholdPercent == 99)
+                    #expect(!state.hasFurtherThresholds && state.threshold(0) == 99)
                     #expect(state.schedule == schedule && state.suspendedByUsage)
                 }
             }

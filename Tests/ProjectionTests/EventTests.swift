@@ -18,7 +18,7 @@ import Testing
         var acme = TenantSettings(id: "acme", name: "ACME")
         acme.limits.monthlySpendNanos = 1_000
         acme.limits.maxExtensions = 2
-        acme.limits.alertThresholdPercent = 50
+        acme.limits.alertThresholds = [50]
         acme.limits.autoSuspend = true
         try service.setTenant(acme)
         var sms = ProfileSettings(id: "sms", tenantID: "acme", name: "Texts")
@@ -83,6 +83,26 @@ import Testing
         #expect(try await projection.events(query, Page()).total == 3)
         query.to = service.now
         #expect(try await projection.events(query, Page()).total == 0)
+    }
+
+    /// Each event says which of several thresholds it is; that of a window that ended says the highest.
+    @Test func eventsNameTheirThreshold() async throws {
+        var acme = try #require(service.engine.tenant("acme"))
+        acme.limits.alertThresholds = [50, 80, 95]
+        try service.setTenant(acme)
+        service.charge("acme", spend: 800)
+        var raised = try await events()
+        #expect(raised.map(\.kind) == [.tenantThresholdReached, .tenantThresholdReached])
+        #expect(raised.compactMap(\.limit?.percent) == [50, 80])
+        #expect(Set(raised.map(\.id)).count == 2)
+        service.charge("acme", spend: 150)
+        raised = try await events()
+        #expect(raised.last?.limit?.percent == 95)
+        let changes = try await audit().first { $0.kind == "tenant_changed" }?.changes ?? []
+        #expect(
+            changes.map { "\($0.name) \($0.before ?? "-") \($0.after ?? "-")" } == [
+                "alert_thresholds - 50, 80, 95"
+            ])
     }
 
     @Test func refusalsNameTheirLimit() async throws {

@@ -180,7 +180,7 @@ struct CapStories {
         #expect(story.eventsSinceLast().isEmpty)
         try story.record([.spend: 1])
         #expect(story.eventsSinceLast() == [Self.spendThreshold, Self.spendReached])
-        story.tenant.limits.alertThresholdPercent = 50
+        story.tenant.limits.alertThresholds = [50]
         story.configure()
         try story.record([.spend: 1])
         #expect(story.eventsSinceLast() == [Self.spendThreshold, Self.spendReached])

@@ -128,36 +128,4 @@ struct HeldStories {
         #expect(try story.held(kind) == 1)
         for kind in story.kinds { #expect(try story.committed(kind) == 0) }
     }
-
-    @Test("Of up to four thresholds each is raised once; the end of a window tells of them once")
-    func severalThresholds() {
-        var model = NaiveModel(now: Story.start, percents: { _ in [50, 80, 90, 95] })
-        var settings = TenantSettings(id: "acme")
-        settings.limits.monthlySpendNanos = 100
-        _ = model.perform(.setTenant(settings))
-        func raised(_ levels: [Int]) -> [ModelEvent] {
-            levels.map { .thresholdReached(.tenantMonthlySpend, subject: "acme", level: $0) }
-        }
-        func record(_ amount: Int64) -> [ModelEvent] {
-            model.perform(.record(RecordOperation(tenantID: "acme", amounts: [.spend: amount])))
-                .events
-        }
-        #expect(record(49).isEmpty)
-        #expect(record(1) == raised([0]))
-        #expect(record(39) == raised([1]))
-        #expect(record(10) == raised([2, 3]))
-        #expect(record(0).isEmpty)
-        _ = model.perform(.advance(milliseconds: Story.nextCycle - Story.start - 1_000))
-        #expect(record(0).isEmpty)
-        _ = model.perform(.advance(milliseconds: 1_000))
-        var hold = CheckOperation(tenantID: "acme", amounts: [.spend: 96])
-        hold.ttlMilliseconds = 86_400_000
-        _ = model.perform(.advance(milliseconds: 30 * 86_400_000))
-        #expect(model.perform(.check(hold)).events.isEmpty)
-        _ = model.perform(.advance(milliseconds: 86_400_000))
-        #expect(
-            model.perform(.judge).events == [
-                .windowEndedAtThreshold(.tenantMonthlySpend, subject: "acme")
-            ])
-    }
 }

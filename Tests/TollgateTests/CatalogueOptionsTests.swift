@@ -27,21 +27,23 @@ import Testing
     }
 
     @Test func eachCapHasItsOption() throws {
+        typealias Flags = CatalogueOptions<LimitFlags>
         for cap in CapSetting.all {
-            let members = try LimitFlags.parse(["--\(cap.option)", "7"]).members()
+            let option = cap.name.replacing("_", with: "-")
+            let members = try Flags.parse(["--\(option)", "7"]).members()
             #expect(members.map(\.0) == [cap.name])
             #expect(members[0].1 == (cap.unit == .amount ? .string("7.00") : .integer(7)))
-            #expect(try LimitFlags.parse(["--\(cap.option)", "none"]).members()[0].1.isNull)
-            let wrong = try LimitFlags.parse(["--\(cap.option)", "x"])
+            #expect(try Flags.parse(["--\(option)", "none"]).members()[0].1.isNull)
+            let wrong = try Flags.parse(["--\(option)", "x"])
             #expect {
                 try wrong.members()
             } throws: {
-                "\($0)".contains("--\(cap.option) must be")
+                "\($0)".contains("--\(option) must be")
             }
         }
-        let flags = try LimitFlags.parse(["--alert-threshold", "70", "--max-dids", "3"])
+        let flags = try Flags.parse(["--alert-threshold", "70", "--max-dids", "3"])
         #expect(try flags.members().map(\.0) == ["max_dids", "alert_threshold"])
-        let profile = try ProfileFlags.parse([
+        let profile = try CatalogueOptions<ProfileFlags>.parse([
             "--daily-spend-limit", "2", "--no-daily-spend-limit-enabled",
         ])
         #expect(

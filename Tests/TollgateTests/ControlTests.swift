@@ -178,6 +178,10 @@ struct ControlArgumentTests {
         [], ["--monthly-spend-limit", "5,00"], ["--monthly-spend-limit", "1e3"],
         ["--max-dids", "1.5"], ["--max-dids", "many"], ["--max-extensions=-1"],
         ["--alert-threshold", "0"], ["--alert-threshold", "101"], ["--billing-cycle-day", "32"],
+        ["--billing-cycle-day", "x"], ["--on-limit", "stop"], ["--alert-thresholds", ""],
+        ["--alert-thresholds", "80,50"], ["--alert-thresholds", "50,50"],
+        ["--alert-thresholds", "0,50"], ["--alert-thresholds", "1,2,3,4,5"],
+        ["--alert-thresholds", "50;80"],
     ])
     func wrongSettingsAreRefusedBeforeAnybodyIsAsked(_ flags: [String]) throws {
         let command = try #require(
@@ -185,6 +189,12 @@ struct ControlArgumentTests {
         #expect(throws: ValidationError.self) {
             _ = try changes(try command.fields.members())
         }
+    }
+
+    @Test func severalThresholds() throws {
+        #expect(
+            try members("tenants", "update", "a", "--alert-thresholds", "50, 80,95").line
+                == #"{"alert_thresholds":[50,80,95]}"#)
     }
 
     @Test func profileFlags() throws {

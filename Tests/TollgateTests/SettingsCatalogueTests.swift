@@ -95,7 +95,7 @@ import Testing
     @Test func eachHasItsFlag() throws {
         let texts = SettingsCatalogue.rows.map { ($0, $0.isSwitch ? "true" : "of \($0.name)") }
         let arguments = texts.flatMap { row, text in row.isSwitch ? [row.flag] : [row.flag, text] }
-        let named = try ServeOptions.parse(arguments).named
+        let named = try ServeCommand.parse(arguments).named
         #expect(named == Dictionary(uniqueKeysWithValues: texts.map { ($0.name, $1) }))
     }
 
@@ -116,11 +116,11 @@ import Testing
     @Test func namesAreUniqueAndUnknownOnesRefused() throws {
         let names = SettingsCatalogue.rows.map(\.name)
         #expect(names.count == Set(names).count && names.count > 75)
-        #expect(throws: (any Error).self) { try ServeOptions.parse(["--thread", "1"]) }
-        #expect(throws: (any Error).self) { try ServeOptions.parse(["--threads"]) }
-        #expect(throws: (any Error).self) { try ServeOptions.parse(["--insecure-no-auth=true"]) }
-        #expect(try ServeOptions.parse([]).named.isEmpty)
-        let options = try ServeOptions.parse(["--config", "x.yaml", "--threads", "3"])
+        #expect(throws: (any Error).self) { try ServeCommand.parse(["--thread", "1"]) }
+        #expect(throws: (any Error).self) { try ServeCommand.parse(["--threads"]) }
+        #expect(throws: (any Error).self) { try ServeCommand.parse(["--insecure-no-auth=true"]) }
+        #expect(try ServeCommand.parse([]).named.isEmpty)
+        let options = try ServeCommand.parse(["--config", "x.yaml", "--threads", "3"])
         #expect(options.config == "x.yaml" && options.named == ["threads": "3"])
     }
 

@@ -332,9 +332,9 @@ def test_errors_of_the_api_stand_beside_their_fields(page, service):
     edit(page, tenant)
     page.fill("#edit-monthly_spend_limit", "1.0000000001")
     page.fill("#edit-max_dids", "many")
-    page.fill("#edit-alert_threshold", "101")
+    page.fill("#edit-alert_thresholds", "101")
     page.click("#edit-limits button[type=submit]")
-    for name in ("monthly_spend_limit", "max_dids", "alert_threshold"):
+    for name in ("monthly_spend_limit", "max_dids", "alert_thresholds"):
         field = page.find(f"#edit-{name}[aria-invalid=true]")
         note = page.find("#" + field.get_attribute("aria-describedby").split()[0])
         assert note.text and note.find_element("xpath", "..").get_attribute("class") == "field"
@@ -383,7 +383,7 @@ def test_reset_to_defaults_takes_the_faults_away(page, service):
     tenant = service.tenant(name="Reset faults")
     edit(page, tenant)
     page.fill("#edit-max_dids", "many")
-    page.fill("#edit-alert_threshold", "101")
+    page.fill("#edit-alert_thresholds", "101")
     page.click("#edit-limits button[type=submit]")
     page.wait(lambda: len(page.all("#edit-limits [aria-invalid=true]")) == 2, "the faults")
     page.click("[data-reset]")
@@ -625,9 +625,9 @@ def test_usage_by_day_is_drawn_listed_and_downloadable(page, service):
 def test_tenant_defaults_pre_fill_new_tenants(page, service):
     page.open("/settings/tenant-defaults")
     page.fill("#default-max_dids", "11")
-    page.fill("#default-alert_threshold", "0")
+    page.fill("#default-alert_thresholds", "0")
     page.click("#tenant-defaults button[type=submit]")
-    page.wait(lambda: page.all("#default-alert_threshold[aria-invalid=true]"), "the error")
+    page.wait(lambda: page.all("#default-alert_thresholds[aria-invalid=true]"), "the error")
     page.click("[data-cautious]")
     page.fill("#default-max_extensions", "51")
     page.click("#tenant-defaults button[type=submit]")

@@ -7,17 +7,9 @@ extension Schemas {
         1...64,
         "If omitted, a UUID is generated. No control characters or characters that change the text direction, no leading or trailing space, not . or .."
     )
-    private static let tenantFields: JSON =
-        ["name": Schema.text(0...256)] + sixFields + [
-            "on_limit": Schema.words(OnLimit.names),
-            "billing_cycle_day": Schema.integer(1...31),
-            "time_zone": Schema.text(1...64, "An IANA time zone"), "disclose_limits": Schema.flag,
-        ]
+    private static let tenantFields: JSON = TenantSettings.settings.schema()
     private static func profileFields(_ kind: ProfileKind) -> JSON {
-        ["name": Schema.text(1...256)] + profileCap + [
-            "webhook_url": Schema.orNull(Schema.text(0...1_024)),
-            "webhook_failover_url": Schema.orNull(Schema.text(0...1_024)),
-        ] + vendorFields(kind)
+        ProfileSettings.settings(kind).schema() + vendorFields(kind)
     }
     /// Amounts by resource.
     ///
@@ -86,7 +78,7 @@ extension Schemas {
                 ["id": id, "preset": Schema.words(TenantLimits.presets)] + tenantFields)
         ),
         ("TenantChange", Schema.request(tenantFields)),
-        ("DefaultsChange", Schema.request(sixFields)),
+        ("DefaultsChange", Schema.request(TenantLimits.settings.schema())),
         ("StatusChange", Schema.request(["reason": Schema.text(0...512)])),
         (
             "Counts",

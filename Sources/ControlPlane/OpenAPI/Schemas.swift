@@ -96,26 +96,6 @@ enum Schemas {
 
     // MARK: Resources
 
-    /// The six fields, as they are shown.
-    static let sixFields: JSON =
-        .object(
-            CapSetting.all.map { cap in
-                let schema =
-                    cap.unit == .amount ? Schema.money : Schema.integer(0...cap.most)
-                return JSON.Member(name: cap.name, value: Schema.orNull(schema))
-            }) + [
-            "alert_threshold": Schema.integer(1...100), "auto_suspend": Schema.flag,
-        ]
-
-    /// The cap of a profile's limit, and what switches it on.
-    static let profileCap: JSON = {
-        let cap = ProfileKind.messaging.limit.cap
-        return .object([
-            JSON.Member(name: cap.name, value: Schema.orNull(Schema.money)),
-            JSON.Member(name: cap.toggleName, value: Schema.flag),
-        ])
-    }()
-
     private static let profile = profile(.messaging)
 
     private static func profile(_ kind: ProfileKind) -> ProfileSettings {
@@ -193,10 +173,8 @@ enum Schemas {
                 Schema.answer(
                     [
                         "record_type": type(kind.recordType), "id": Schema.string,
-                        "tenant_id": Schema.string, "name": Schema.string,
-                        "webhook_url": Schema.orNull(Schema.string),
-                        "webhook_failover_url": Schema.orNull(Schema.string),
-                    ] + profileCap + vendorFields(kind) + dates,
+                        "tenant_id": Schema.string,
+                    ] + ProfileSettings.settings(kind).schema() + vendorFields(kind) + dates,
                     example: Profiles.json(profile(kind)))
             ),
             (
@@ -225,17 +203,12 @@ enum Schemas {
             "Tenant",
             Schema.answer(
                 [
-                    "record_type": type("tenant"), "id": Schema.string, "name": Schema.string,
-                    "status": status,
-                ] + sixFields + [
-                    "on_limit": Schema.words(OnLimit.names),
-                    "billing_cycle_day": Schema.integer(1...31), "time_zone": Schema.string,
-                    "disclose_limits": Schema.flag,
-                ] + dates, example: tenant.json(.active))
+                    "record_type": type("tenant"), "id": Schema.string, "status": status,
+                ] + TenantSettings.settings.schema() + dates, example: tenant.json(.active))
         ),
         (
             "TenantDefaults",
-            Schema.answer(["record_type": type("tenant_defaults")] + sixFields)
+            Schema.answer(["record_type": type("tenant_defaults")] + TenantLimits.settings.schema())
         ),
         (
             "WebhookEndpoint",

@@ -151,14 +151,7 @@ final class BodyReader {
     func integer(
         _ name: String, _ range: ClosedRange<Int64>, nullable: Bool = false
     ) -> Field<Int64> {
-        let what = "a whole number"
-        let field: Field<Int64?> = read(name, nullable: nullable, what) {
-            guard case .number(let text) = $0, let digits = Self.wholeDigits(text) else {
-                return nil
-            }
-            // Outer: it is whole; inner: and an Int64.
-            return .some(Int64(digits))
-        }
+        let field: Field<Int64?> = read(name, nullable: nullable, "a whole number", Self.whole)
         switch field {
         case .absent: return .absent
         case .null: return .null
@@ -169,6 +162,40 @@ final class BodyReader {
             }
             return .value(number)
         }
+    }
+
+    /// Outer nil: it is not whole; inner: no Int64.
+    private static func whole(_ value: JSON) -> Int64?? {
+        guard case .number(let text) = value, let digits = wholeDigits(text) else { return nil }
+        return .some(Int64(digits))
+    }
+
+    /// A list of whole numbers, each of which is in the range.
+    func integers(
+        _ name: String, _ range: ClosedRange<Int64>, atMost most: Int
+    ) -> Field<[Int64]> {
+        let field: Field<[JSON]> = read(name, nullable: false, "a list of whole numbers") {
+            if case .array(let values) = $0 { values } else { nil }
+        }
+        guard let values = field.value else { return .absent }
+        guard (1...most).contains(values.count) else {
+            note(outOfRange, name, "Must have 1 to \(most) numbers")
+            return .absent
+        }
+        let numbers = values.enumerated().compactMap { index, value -> Int64? in
+            let position = APIErrorEntry.Source.pointer("\(path(name))/\(index)")
+            guard let whole = Self.whole(value) else {
+                findings.note(wrongType, position, "Must be a whole number")
+                return nil
+            }
+            guard let number = whole, range.contains(number) else {
+                findings.note(
+                    outOfRange, position, "Must be \(range.lowerBound) to \(range.upperBound)")
+                return nil
+            }
+            return number
+        }
+        return numbers.count == values.count ? .value(numbers) : .absent
     }
 
     /// "50" of "50" and "50.0"; nil: not whole, or with an exponent.
@@ -207,16 +234,20 @@ final class BodyReader {
     func choice<Value>(
         _ name: String, _ values: KeyValuePairs<String, Value>
     ) -> Field<Value> {
-        let names = values.map { "\"\($0.key)\"" }.joined(separator: ", ")
+        guard let text = choice(name, values.map(\.key)).value,
+            let found = values.first(where: { $0.key == text })
+        else { return .absent }
+        return .value(found.value)
+    }
+
+    func choice(_ name: String, _ words: [String]) -> Field<String> {
+        let names = words.map { "\"\($0)\"" }.joined(separator: ", ")
         let field: Field<String> = read(name, nullable: false, "one of \(names)") {
             if case .string(let text) = $0 { text } else { nil }
         }
-        guard let text = field.value else { return .absent }
-        guard let found = values.first(where: { $0.key == text }) else {
-            note(.badField, name, "Must be one of \(names)")
-            return .absent
-        }
-        return .value(found.value)
+        guard let text = field.value, !words.contains(text) else { return field }
+        note(.badField, name, "Must be one of \(names)")
+        return .absent
     }
 
     /// A list of texts, each of which `convert` understands.

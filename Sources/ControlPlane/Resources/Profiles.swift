@@ -4,7 +4,6 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Limits
-import Notifications
 import Projection
 
 /// `/v2/messaging_profiles`, with the singular path of the seed's page, and `/v2/outbound_voice_profiles`.
@@ -165,51 +164,30 @@ struct Profiles: Sendable {
     /// Takes over the members that are there, but for the id and the tenant. Returns the names of those that are not
     /// known.
     private func read(_ body: BodyReader, into profile: inout ProfileSettings) -> [String] {
-        profile.name = body.text("name", bytes: 1...256).value ?? profile.name
         let cap = kind.limit.cap
-        profile.dailySpendLimitNanos = body.money(cap.name, nullable: true)
-            .or(profile.dailySpendLimitNanos)
-        profile.dailySpendLimitEnabled =
-            body.flag(cap.toggleName).value ?? profile.dailySpendLimitEnabled
+        ProfileSettings.settings(kind).read(body, into: &profile)
         if profile.dailySpendLimitEnabled, profile.dailySpendLimitNanos == nil,
             body.findings.entries.isEmpty
         {
             body.note(
                 .missingField, cap.name, "The \(cap.name) is required when the limit is enabled")
         }
-        profile.webhookURL = url(body, "webhook_url", or: profile.webhookURL)
-        profile.webhookFailoverURL = url(
-            body, "webhook_failover_url", or: profile.webhookFailoverURL)
         var unknown: [String] = []
         profile.vendorFields = VendorFields.of(kind).read(
             body, over: profile.vendorFields, unknown: &unknown)
         return unknown
     }
 
-    /// null or an empty text takes an address away.
-    private func url(_ body: BodyReader, _ name: String, or present: String) -> String {
-        guard body.has(name) else { return present }
-        let url = body.text(name, bytes: 0...1_024, nullable: true).value ?? ""
-        if !url.isEmpty, !url.hasSameBytes(as: present), let fault = WebhookTarget.fault(of: url) {
-            body.note(.badField, name, fault)
-        }
-        return url
-    }
-
     /// The vendor's object with `tenant_id`, and the addresses of webhooks where the vendor's has none.
     static func json(_ profile: ProfileSettings) -> JSON {
         let fields = VendorFields.of(profile.kind)
-        let cap = profile.kind.limit.cap
-        let own: [String: JSON] = [
+        var own: [String: JSON] = [
             "record_type": .string(profile.kind.recordType), "id": .string(profile.id),
-            "tenant_id": .string(profile.tenantID), "name": .string(profile.name),
-            "webhook_url": .nonEmpty(profile.webhookURL),
-            "webhook_failover_url": .nonEmpty(profile.webhookFailoverURL),
+            "tenant_id": .string(profile.tenantID),
             "created_at": Instant.json(profile.revision.createdAt),
             "updated_at": Instant.json(profile.revision.updatedAt),
-            cap.name: .text(profile.dailySpendLimitNanos.map(cap.text)),
-            cap.toggleName: .bool(profile.dailySpendLimitEnabled),
         ]
+        for field in profile.fields { own[field.name] = field.json }
         let all = own.merging(fields.json(profile.vendorFields)) { own, _ in own }
         return .object(
             fields.order.compactMap { name in all[name].map { JSON.Member(name: name, value: $0) } }

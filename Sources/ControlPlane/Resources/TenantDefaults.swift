@@ -29,7 +29,7 @@ struct TenantDefaults: Sendable {
             try exchange.checkIfMatch(tag)
             var limits = try present()
             let body = try exchange.bodyReader()
-            limits.read(body)
+            TenantLimits.settings.read(body, into: &limits)
             body.finish()
             try body.findings.check()
             try core.engine.setSetting(
@@ -42,7 +42,7 @@ struct TenantDefaults: Sendable {
     private var tag: String { Tag.of(core.engine.setting(DefaultLimits.setting) ?? "") }
 
     private func reply() throws -> Reply {
-        .data(["record_type": "tenant_defaults"] + (try present().json), tag: tag)
+        .data(["record_type": "tenant_defaults"] + (try present().fields.json), tag: tag)
     }
 }
 

@@ -55,7 +55,7 @@ struct Tenants: Sendable {
         if let preset = body.choice("preset", TenantLimits.presets).value {
             tenant.limits = preset
         }
-        tenant.read(body)
+        TenantSettings.settings.read(body, into: &tenant)
         body.finish()
         try body.findings.check()
         if let present = core.engine.tenant(tenant.id) {
@@ -82,7 +82,7 @@ struct Tenants: Sendable {
         try exchange.checkIfMatch(present.revision.tag)
         let change = try change(exchange, present) { tenant in
             let body = try exchange.bodyReader()
-            tenant.read(body)
+            TenantSettings.settings.read(body, into: &tenant)
             body.finish()
             try body.findings.check()
         }

@@ -66,7 +66,7 @@ struct LiveMessage: Sendable, Encodable {
     private static func nearest(_ row: TenantRow) -> Nearest? {
         let fullest = row.usage.filter { $0.cap ?? 0 > 0 }.max { $0.fullness < $1.fullness }
         guard let fullest, fullest.fullness > 0 else { return nil }
-        let fields = LimitFields(fullest, percent: row.settings.limits.alertThresholdPercent)
+        let fields = LimitFields(fullest, percent: row.settings.limits.firstThreshold)
         return Nearest(
             name: row.shownName, path: Links.tenant(row.settings.id),
             limit: fullest.kind.row.words.title, text: fields.text, share: fields.share,
@@ -121,7 +121,7 @@ struct TenantMessage: Sendable, Encodable {
     var profiles: [Profile]
 
     init(_ row: TenantRow, _ profiles: [ProfileRow]) {
-        let percent = row.settings.limits.alertThresholdPercent
+        let percent = row.settings.limits.firstThreshold
         suspended = row.status == .suspended
         limits = row.tenantLimits
         self.profiles = profiles.map { profile in

@@ -1,3 +1,4 @@
+import ControlPlane
 import Limits
 import Projection
 
@@ -80,7 +81,7 @@ extension TenantRow {
 
     /// The tenant's own limits in the order of the catalogue, which is that of the guide's table.
     var tenantLimits: [LimitFields] {
-        tenantUsage.map { LimitFields($0, percent: settings.limits.alertThresholdPercent) }
+        tenantUsage.map { LimitFields($0, percent: settings.limits.firstThreshold) }
     }
 
     /// The same for a template, with their columns.
@@ -95,7 +96,7 @@ extension TenantRow {
         }
     }
 
-    var thresholdText: String { "\(settings.limits.alertThresholdPercent)" }
+    var thresholdText: String { settings.limits.thresholdText }
     var autoSuspendText: String { settings.limits.autoSuspend ? "Yes" : "No" }
 
     /// What people call it.
@@ -109,40 +110,71 @@ extension String {
 }
 
 extension TenantLimits {
-    /// As the API has the six fields.
-    var json: String {
-        let caps = CapSetting.all.map { cap in
-            let quote = cap.unit == .amount ? "\"" : ""
-            return "\"\(cap.name)\":" + (self[cap].map { quote + cap.text($0) + quote } ?? "null")
-        }
-        return """
-            {\(caps.joined(separator: ",")),\
-            "alert_threshold":\(alertThresholdPercent),"auto_suspend":\(autoSuspend)}
-            """
-    }
+    /// From it on, a limit is shown as near.
+    var firstThreshold: UInt8 { alertThresholds.first ?? 100 }
+    /// "50, 80"
+    var thresholdText: String { alertThresholds.map { "\($0)" }.joined(separator: ", ") }
 
     /// What `limit-fields` is filled with.
     ///
     /// - Parameter prefix: of the fields' ids.
     func formFields(prefix: String) -> Fields {
-        let caps = LimitSubject.tenant.limits.map { row -> Fields in
-            let cap = row.cap
-            return [
-                "name": cap.name, "id": "\(prefix)-\(cap.name)", "label": cap.title,
-                "value": self[cap].map(cap.text), "isAmount": cap.unit == .amount,
-                "isMinutes": cap.unit == .minutes, "limit": row.name,
-                "mode": cap.unit == .amount ? "decimal" : "numeric", "unit": "\(cap.unit)",
-                "occasion": row.resource.row.occasion, "steers": row.blocksOnlyWithAutoSuspend,
+        let settings = Self.settings.filter(\.isInForms).map { setting -> Fields in
+            let value = setting.value(of: self)
+            var fields: Fields = [
+                "name": setting.name, "id": "\(prefix)-\(setting.name)", "label": setting.title,
+                "value": value.inputText, "isAmount": setting.shape == .amount,
+                "suffix": setting.suffix, "isFlag": setting.shape == .flag,
+                "isOn": value == .flag(true), "hint": setting.help, "isCap": setting.cap != nil,
+                "shape": setting.formShape, "mode": setting.mode,
             ]
+            if let cap = setting.cap {
+                let row = cap.kind.row
+                fields = fields.merging([
+                    "limit": row.name, "unit": "\(cap.unit)",
+                    "occasion": row.resource.row.occasion, "steers": row.blocksOnlyWithAutoSuspend,
+                ])
+            }
+            return fields
         }
-        let values: Fields = [
-            "alert_threshold": String(alertThresholdPercent), "auto_suspend": autoSuspend,
-        ]
-        return ["prefix": prefix, "caps": caps, "limits": values]
+        return ["settings": settings]
     }
 
     /// The presets by their names in the API.
     static var presetsJSON: String {
-        "{\"new-tenant\":\(TenantLimits.newTenant.json),\"unlimited\":\(TenantLimits().json)}"
+        let each = presets.map { "\"\($0.key)\":\($0.value.jsonText)" }
+        return "{\(each.joined(separator: ","))}"
+    }
+}
+
+extension SettingDescriptor {
+    /// How `page.js` reads the field.
+    fileprivate var formShape: String {
+        switch shape {
+        case .amount: "amount"
+        case .whole: "whole"
+        case .wholes: "wholes"
+        case .flag: "flag"
+        case .text, .timeZone, .address, .choice: "text"
+        }
+    }
+
+    /// The keyboard of a phone.
+    fileprivate var mode: String {
+        switch shape {
+        case .amount: "decimal"
+        case .whole: "numeric"
+        default: "text"
+        }
+    }
+
+    /// Behind the field; empty: nothing.
+    fileprivate var suffix: String? { cap?.unit == .minutes ? "min" : unit.isEmpty ? nil : unit }
+}
+
+extension SettingField.Value {
+    /// As an input has it; empty: none.
+    fileprivate var inputText: String {
+        if case .none = self { "" } else { text }
     }
 }

@@ -27,7 +27,7 @@ struct TenantPage: Sendable {
         var fields: Fields = [
             "id": id, "name": tenant.shownName, "suspended": tenant.status == .suspended,
             "zone": settings.timeZone, "cycleDay": "\(settings.billingCycleDay)",
-            "threshold": "\(settings.limits.alertThresholdPercent)",
+            "threshold": settings.limits.thresholdText,
             "autoSuspend": settings.limits.autoSuspend ? "on" : "off",
             "cells": tenant.limitFields(), "eventsPath": Links.tenant(id, "/events"),
             "csvPath": Links.tenant(id, "/daily.csv"),
@@ -37,7 +37,7 @@ struct TenantPage: Sendable {
             "showTenant": false,
         ]
         fields = fields.merging(chart(days, id, request))
-            .merging(Self.fields(profiles, percent: settings.limits.alertThresholdPercent))
+            .merging(Self.fields(profiles, percent: settings.limits.firstThreshold))
             .merging(self.fields(reservations))
         return context.page("tenant", visitor, current: "/settings/usage-limits", fields)
     }

@@ -86,7 +86,7 @@ struct UsageLimitsPage: Sendable {
                     label: "Tenants", number: page.number, size: page.size, total: found.total
                 ) { choice.link(page: $0) },
                 "edit": defaults.formFields(prefix: "edit"),
-                "create": defaults.formFields(prefix: "new"), "defaultsJSON": defaults.json,
+                "create": defaults.formFields(prefix: "new"), "defaultsJSON": defaults.jsonText,
                 "presetsJSON": TenantLimits.presetsJSON,
             ])
     }

@@ -1,5 +1,5 @@
 // Edit Limits, suspend and reinstate, new tenant.
-import { $, $$, APIError, act, api, capsOf, clearErrors, fillLimits, limitsOf, money, nanos, numberIn, onClick, onSubmit, reload, segment, showErrors } from "/assets/page.js";
+import { $, $$, APIError, act, api, capsOf, clearErrors, fillLimits, limitsOf, money, nanos, numberIn, onClick, onSubmit, reload, segment, showErrors, wholesIn } from "/assets/page.js";
 
 const dialog = $("#edit-limits");
 const form = $("form", dialog);
@@ -7,14 +7,17 @@ const conflict = $("[data-conflict]", dialog);
 /** The tenant as it was when the dialog was opened, its tag, and what it uses. */
 let open = null;
 
-const names = {
-    ...Object.fromEntries(capsOf(form).map((field) => [field.name, field.labels[0].textContent + (field.dataset.cap === "decimal" ? " ($)" : "")])),
-    alert_threshold: "Alert Threshold (%)",
-    auto_suspend: "Auto-Suspend",
-};
+const names = Object.fromEntries($$("[data-shape]", form).map((field) => [field.name, titleOf(field)]));
+
+/** "Monthly Spend Limit ($)": the label, with the sign beside the field. */
+function titleOf(field) {
+    if (field.dataset.shape === "flag") return $("span", field.labels[0]).firstChild.textContent;
+    const sign = field.dataset.cap === "numeric" ? null : $("[aria-hidden]", field.parentElement);
+    return field.labels[0].textContent + (sign ? ` (${sign.textContent})` : "");
+}
 
 const shown = (value) =>
-    value === null ? "no limit" : value === true ? "Yes" : value === false ? "No" : String(value);
+    value === null ? "no limit" : value === true ? "Yes" : value === false ? "No" : Array.isArray(value) ? value.join(", ") : String(value);
 
 async function read(id) {
     const [tenant, usage] = await Promise.all([
@@ -54,7 +57,7 @@ function consequence(kind, suspends, onLimit) {
 
 function preview() {
     if (!open) return;
-    const percent = Number(form.elements.alert_threshold.value);
+    const percent = wholesIn(form.elements.alert_thresholds)[0];
     const hasPercent = Number.isInteger(percent) && percent >= 1 && percent <= 100;
     for (const [name, kind] of Object.entries(kinds)) {
         const limit = open.limits.find((entry) => entry.limit === name);

@@ -98,7 +98,7 @@ struct ProfileCreate: AsyncParsableCommand {
     @Option(help: .init("The tenant that it belongs to; cannot be changed later.", valueName: "id"))
     var tenant: String
 
-    @OptionGroup(title: "Settings") var fields: ProfileFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<ProfileFlags>
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
@@ -125,7 +125,7 @@ struct ProfileUpdate: AsyncParsableCommand {
             """)
 
     @OptionGroup var profile: ProfileArgument
-    @OptionGroup(title: "Settings") var fields: ProfileFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<ProfileFlags>
     @OptionGroup var match: MatchOption
     @OptionGroup(title: "Service") var control: ControlOptions
 
@@ -175,7 +175,7 @@ struct DefaultsSet: AsyncParsableCommand {
         abstract: "Updates the tenant defaults; existing tenants keep their limits.",
         discussion: "Example: tollgate defaults set --max-dids 10 --auto-suspend")
 
-    @OptionGroup(title: "Settings") var fields: LimitFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<LimitFlags>
     @OptionGroup var match: MatchOption
     @OptionGroup(title: "Service") var control: ControlOptions
 

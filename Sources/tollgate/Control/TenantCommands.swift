@@ -42,10 +42,12 @@ struct TenantList: AsyncParsableCommand {
     static let table = Table(
         columns: [
             .init("ID", "id"), .init("NAME", "name"), .init("STATUS", "status"),
-        ] + CapSetting.all.map { .init($0.heading, $0.name, isNumber: true) } + [
-            .init("ALERT %", "alert_threshold", isNumber: true),
-            .init("AUTO-SUSPEND", "auto_suspend"),
-        ], none: "No tenants.")
+        ]
+            + TenantLimits.settings.compactMap { setting in
+                setting.heading.map {
+                    .init($0, setting.name, isNumber: setting.shape != .flag)
+                }
+            }, none: "No tenants.")
 
     func run() async throws {
         let filter = query(
@@ -81,7 +83,7 @@ struct TenantCreate: AsyncParsableCommand {
             valueName: "name"))
     var preset: String?
 
-    @OptionGroup(title: "Settings") var fields: TenantFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<TenantFlags>
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
@@ -105,7 +107,7 @@ struct TenantUpdate: AsyncParsableCommand {
             """)
 
     @OptionGroup var tenant: TenantArgument
-    @OptionGroup(title: "Settings") var fields: TenantFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<TenantFlags>
     @OptionGroup var match: MatchOption
     @OptionGroup(title: "Service") var control: ControlOptions
 

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandIO
+internal import Limits
 
 /// `tollgate settings-reference`: docs/configuration.md, from the catalogue. For those who change settings; not listed.
 struct SettingsReferenceCommand: ParsableCommand {
@@ -14,14 +15,71 @@ struct SettingsReferenceCommand: ParsableCommand {
 enum SettingsReference {
     /// Without the last line's end.
     static var page: String {
-        ([introduction] + SettingsCatalogue.groups.map(section)).joined(separator: "\n\n")
+        ([introduction] + SettingsCatalogue.groups.map(section) + tenants).joined(
+            separator: "\n\n")
     }
+
+    // MARK: Tenants and profiles
+
+    private static let tenants: [String] = [
+        """
+        ## Tenants
+
+        Settings of a tenant, by their names in the [limits file](limits-file.md) and in [REST](rest.md), with the flags of
+        `tollgate tenants create` and `update`. The marked ones are the tenant defaults' too (`tollgate defaults set`).
+        `null` is written `none` on the command line.
+
+        \(table(TenantSettings.settings, TenantSettings(id: "")) { setting in
+            TenantLimits.settings.contains { $0.name == setting.name }
+                ? " *Tenant defaults have it.*" : ""
+        })
+        """,
+        """
+        ## Profiles
+
+        Settings of a messaging profile and of an outbound voice profile, with the flags of `tollgate profiles create` and
+        `update`.
+
+        \(table(ProfileSettings.settings(.messaging), ProfileSettings(id: "", tenantID: "")) {
+            $0.isInLimitsFile ? "" : " *Not in the limits file.*"
+        })
+        """,
+    ]
+
+    private static func table<Owner>(
+        _ settings: [SettingDescriptor<Owner>], _ standard: Owner,
+        note: (SettingDescriptor<Owner>) -> String
+    ) -> String {
+        let head = "| name | flag | value | default | meaning |\n|---|---|---|---|---|\n"
+        let lines = settings.map { setting in
+            let flag = setting.name.replacing("_", with: "-")
+            let cells = [
+                "`\(setting.name)`",
+                setting.shape == .flag ? "`--\(flag)`, `--no-\(flag)`" : "`--\(flag)`",
+                setting.shape.expected + (setting.isNullable ? ", or null" : ""),
+                standardText(setting.value(of: standard)), setting.help + note(setting),
+            ]
+            return "| " + cells.joined(separator: " | ") + " |"
+        }
+        return head + lines.joined(separator: "\n")
+    }
+
+    private static func standardText(_ value: SettingField.Value) -> String {
+        switch value {
+        case .none: "null"
+        case .text(""): "empty"
+        case .flag(let flag): "\(flag)"
+        default: value.text
+        }
+    }
+
+    // MARK: The service
 
     private static let introduction = """
         <!-- Generated: tollgate settings-reference >docs/configuration.md -->
         # Configuration
 
-        All settings of `tollgate serve`. Each comes from its flag, else from its environment variable, else from its
+        All settings of `tollgate serve`, and those of [tenants](#tenants) and [profiles](#profiles). Each of the service comes from its flag, else from its environment variable, else from its
         key in the YAML file that `--config` or `TOLLGATE_CONFIG` names, else from its default;
         [the command line](cli.md#settings) has an example. An empty variable is not set. The service does not start with
         an unknown key or an invalid value, and names it.
