@@ -31,13 +31,13 @@ import Testing
     }
 
     @Test func aTenantsLatches() {
-        expectApart(
-            [
-                Field("raised", { $0.raised == .alerts(of: .all) ? 1 : 0 }) {
-                    $0.raised = .alerts(of: .all)
-                },
-                Field("percent epoch", { Int($0.percentEpoch) }) { $0.percentEpoch = .max },
-            ], TenantState.init)
+        let fields: [Field<TenantState>] = [
+            Field("raised", { $0.raised == .alerts(of: .all) ? 1 : 0 }) {
+                $0.raised = .alerts(of: .all)
+            },
+            Field("percent epoch", { Int($0.percentEpoch) }) { $0.percentEpoch = .max },
+        ]
+        expectApart(fields) { TenantState() }
     }
 
     @Test func aTenantsFlags() {
