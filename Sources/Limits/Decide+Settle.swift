@@ -116,9 +116,11 @@ extension Decide {
         _ segment: inout HoldSegment, _ subjects: inout Subjects,
         _ rules: LimitRules, _ transition: inout Transition
     ) {
-        for counter in BitIndexes(subjects.tenant.openCounters(of: &segment, rules)) {
-            transition.held.add(counter, 0 &- segment.amounts[rules.resource(of: counter)])
+        let open = subjects.tenant.openCounters(of: &segment, rules)
+        for counter in BitIndexes(open) {
+            transition.held[counter] &-= segment.amounts[rules.resource(of: counter)]
         }
+        transition.held.present |= open
         if let resource = subjects.profileResource(segment.amounts.present, rules),
             segment.dayStart == subjects.profile.dayStart
         {

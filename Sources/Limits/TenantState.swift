@@ -13,8 +13,8 @@
     /// Where they end, Unix milliseconds.
     public var cycleEnd: Int64
     public var dayEnd: Int64
-    /// Alerts that were raised in their window and setting: they are not raised again.
-    public var raised: EventSet
+    /// `raised`, and in the upper 32 bits `percentEpoch`.
+    public var latches: UInt128
     /// Everything smaller than a word; see the accessors. One word, so that a copy costs one move.
     ///
     /// | bits | meaning |
@@ -27,8 +27,6 @@
     /// | 8 ... 35 | alert thresholds, percent, 7 bits each; 0: none |
     /// | 36 ... 50 | billing schedule |
     public var flags: UInt64
-    /// One further with every change of the percents: profiles raised their alerts under it, or anew.
-    public var percentEpoch: UInt32
 
     @inlinable @inline(always) public init() {
         version = 0
@@ -38,9 +36,24 @@
         starts = WindowStarts()
         cycleEnd = 0
         dayEnd = 0
-        raised = []
+        latches = 0
         flags = UInt64(TenantStatus.active.rawValue) | 80 << 8
-        percentEpoch = 0
+    }
+
+    @inlinable static var epochBit: UInt128 { 96 }
+    /// Alerts that were raised in their window and setting: they are not raised again.
+    public var raised: EventSet {
+        @inlinable @inline(always) get { EventSet(rawValue: latches & ~(~0 &<< Self.epochBit)) }
+        @inlinable @inline(always) set {
+            latches = latches & (~0 &<< Self.epochBit) | newValue.latched.rawValue
+        }
+    }
+    /// One further with every change of the percents: profiles raised their alerts under it, or anew.
+    public var percentEpoch: UInt32 {
+        @inlinable @inline(always) get { UInt32(truncatingIfNeeded: latches &>> Self.epochBit) }
+        @inlinable @inline(always) set {
+            latches = raised.rawValue | UInt128(newValue) &<< Self.epochBit
+        }
     }
 
     /// Unix milliseconds.
@@ -55,11 +68,7 @@
 
     public var status: TenantStatus {
         @inlinable @inline(always) get {
-            switch flags & 3 {
-            case 2: .suspended
-            case 3: .closed
-            default: .active
-            }
+            TenantStatus(rawValue: UInt8(truncatingIfNeeded: max(flags & 3, 1))) ?? .active
         }
         @inlinable @inline(always) set { flags = flags & ~3 | UInt64(newValue.rawValue) }
     }

@@ -17,7 +17,7 @@ struct StateFold {
     private(set) var profiles: ContiguousArray<Profile> = []
     /// Tenant and profile in front of the latest record that opened a window: what it was that ended.
     private(set) var ended = Decide.Subjects()
-    let rules = LimitRules()
+    let rules = LimitRules.standard
     /// Numbers above are corrupt.
     private let mostTenants: Int
     private let mostProfiles: Int

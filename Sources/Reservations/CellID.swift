@@ -52,18 +52,16 @@ enum CellID {
         }
         guard id.count >= 8 else { return memcmp(a, b, id.count) == 0 }
         // Word by word; the last word takes up again some bytes of the one before.
-        var different: UInt64 = 0
-        var offset = 0
         let last = id.count &- 8
+        var offset = 0
         while offset < last {
-            different |=
+            guard
                 a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                ^ b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                    == b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            else { return false }
             offset &+= 8
         }
-        different |=
-            a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-            ^ b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-        return different == 0
+        return a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            == b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
     }
 }

@@ -3,8 +3,7 @@ extension Lane {
     func nextLookAtCharged(_ words: Words, _ word: SlotWord, now: Int64) -> Int64? {
         let memory = table.chargedMemory
         let found = ForgetTime(word: words[Slot.forgetting])
-        guard word.phase == .expiredCharged, let time = found.time(of: word), !found.isReleased
-        else { return nil }
+        guard let time = found.time(of: word), !found.isReleased else { return nil }
         if found.isRemembered {
             if now < time && !memory.isTooMany(endingAt: time, now: now) {
                 return min(time, now + ChargedMemory.look)

@@ -92,6 +92,8 @@ extension Lane {
             }
         } else if !keepsWindows(now: now) {
             return fail(noRoom())
+        } else {
+            answer.tenantStatus = own.pointee.subjects.tenant.status
         }
         describe(command, now, &answer)
         return .done
@@ -107,12 +109,11 @@ extension Lane {
             deadline: min(answer.expiresAt, now + Self.longestWait))
     }
 
-    /// Fills in what an answer says of the tenant and its limits.
+    /// Fills in what an answer says of the tenant's windows and limits.
     @inline(always)
     private func describe(
         _ command: CheckCommand, _ now: Int64, _ answer: inout CheckAnswer
     ) {
-        answer.tenantStatus = own.pointee.subjects.tenant.status
         answer.starts = own.pointee.subjects.tenant.starts
         answer.dayStart = own.pointee.subjects.profile.dayStart
         answer.includeLimits = command.includeLimits

@@ -81,7 +81,7 @@ struct Origin: Equatable {
 /// | words | |
 /// |---|---|
 /// | 0, 1 | version, flags |
-/// | 2, 3 | alerts that were raised, and in the upper half of 3 the percent epoch |
+/// | 2, 3 | `TenantState.latches` |
 /// | 4 ... 6 | `WindowStarts`, the ends of the cycle and of the tenant's day |
 /// | 7 ..< 14 | `Pending` |
 /// | 14 | `Origin` of the version's record |
@@ -98,10 +98,7 @@ enum TenantNode: RecordLayout {
     static func load(_ node: Words, into state: inout TenantState) {
         state.version = node[0]
         state.flags = node[1]
-        let high = node[3]
-        state.raised = EventSet(
-            rawValue: UInt128(node[2]) | UInt128(high & 0xffff_ffff) &<< 64)
-        state.percentEpoch = UInt32(truncatingIfNeeded: high &>> 32)
+        state.latches = UInt128(node[2]) | UInt128(node[3]) &<< 64
         state.starts = WindowStarts(word: node[4])
         state.cycleEnd = node.signed(5)
         state.dayEnd = node.signed(6)
@@ -117,10 +114,8 @@ enum TenantNode: RecordLayout {
     static func store(_ state: inout TenantState, to node: Words) {
         node[0] = state.version
         node[1] = state.flags
-        node[2] = UInt64(truncatingIfNeeded: state.raised.rawValue)
-        node[3] =
-            UInt64(truncatingIfNeeded: state.raised.rawValue &>> 64) & 0xffff_ffff
-            | UInt64(state.percentEpoch) &<< 32
+        node[2] = UInt64(truncatingIfNeeded: state.latches)
+        node[3] = UInt64(truncatingIfNeeded: state.latches &>> 64)
         node[4] = state.starts.word
         node.setSigned(5, state.cycleEnd)
         node.setSigned(6, state.dayEnd)
@@ -151,17 +146,18 @@ enum TenantNode: RecordLayout {
     /// `inout` only so that it is not copied first.
     @inline(always)
     static func store(_ pending: inout Pending, to node: Words) {
-        node[Self.pending] = pending.flags | UInt64(truncatingIfNeeded: pending.profile) &<< 32
-        if pending.flags & Pending.hasProfile != 0 {
+        let flags = pending.flags
+        node[Self.pending] = flags | UInt64(truncatingIfNeeded: pending.profile) &<< 32
+        if flags & Pending.hasProfile != 0 {
             node[Self.pending + 1] = pending.profileOld
             node[Self.pending + 2] = pending.profileNew
         }
-        if pending.flags & (Pending.publication | Pending.swing) != 0 {
+        if flags & (Pending.publication | Pending.swing) != 0 {
             node[Self.pending + 3] = UInt64(truncatingIfNeeded: pending.slot)
             node[Self.pending + 4] = pending.slotOld
             node[Self.pending + 5] = pending.slotNew
         }
-        if pending.flags & Pending.hasKey != 0 { node[Self.pending + 6] = pending.key }
+        if flags & Pending.hasKey != 0 { node[Self.pending + 6] = pending.key }
     }
 }
 

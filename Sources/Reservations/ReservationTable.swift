@@ -48,7 +48,7 @@ package protocol WindowSchedules: Sendable {
 // SAFETY: all shared state is in atomics (`Words`); what is not shared belongs to lanes.
 package final class ReservationTable: @unchecked Sendable {
     package let capacity: TableCapacity
-    let rules = LimitRules()
+    let rules = LimitRules.standard
     let secret: HashSecret
     let schedules: any WindowSchedules
     /// Where lanes put their records, one for each lane; empty: nothing is recorded.

@@ -216,7 +216,9 @@ package final class RequestDecoder {
         command.includeLimits = message.pointee.include_limits != 0
         command.reference = reference(message.pointee.reference)
         if command.mode == .partial { command.minimums = asked.minimums }
-        return finish { command }
+        // Not `finish`, which would copy the command once more.
+        guard findings.pointee.isEmpty else { return .failure(findings.pointee[0]) }
+        return .success(command)
     }
 
     /// Forgets the last message and decodes; nil: malformed, too long or too expansive.

@@ -30,6 +30,16 @@ import Testing
         }
     }
 
+    @Test func aTenantsLatches() {
+        let fields: [Field<TenantState>] = [
+            Field("raised", { $0.raised == .alerts(of: .all) ? 1 : 0 }) {
+                $0.raised = .alerts(of: .all)
+            },
+            Field("percent epoch", { Int($0.percentEpoch) }) { $0.percentEpoch = .max },
+        ]
+        expectApart(fields) { TenantState() }
+    }
+
     @Test func aTenantsFlags() {
         var fields: [Field<TenantState>] = [
             Field("status", { Int($0.status.rawValue) }, { $0.status = .closed }),

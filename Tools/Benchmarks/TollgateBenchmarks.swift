@@ -61,7 +61,7 @@ struct CoreCommand: ParsableCommand {
     @OptionGroup var rounds: Rounds
 
     func run() {
-        let rules = LimitRules()
+        let rules = LimitRules.standard
         for hasProfile in [false, true] {
             var best = Double.infinity
             for _ in 0..<rounds.rounds {
