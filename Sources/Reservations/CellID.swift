@@ -51,20 +51,6 @@ enum CellID {
         guard own.count == id.count, let a = own.baseAddress, let b = id.baseAddress else {
             return false
         }
-        guard id.count >= 8 else { return memcmp(a, b, id.count) == 0 }
-        // Word by word; the last word takes up again some bytes of the one before.
-        var different: UInt64 = 0
-        var offset = 0
-        let last = id.count &- 8
-        while offset < last {
-            different |=
-                a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                ^ b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            offset &+= 8
-        }
-        different |=
-            a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-            ^ b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-        return different == 0
+        return ConstantTime.areSame(a, b, id.count)
     }
 }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
 
 /// An option of the command line that a row of a catalogue stands for.
@@ -128,7 +129,7 @@ extension CapSetting {
     var option: String { name.replacing("_", with: "-") }
 
     /// What the command line says, as a member of a body.
-    func json(_ text: String?) throws -> JSONValue? {
+    func json(_ text: String?) throws -> JSON? {
         unit == .amount
             ? try CapText.money(text, "--" + option) : try CapText.count(text, "--" + option)
     }

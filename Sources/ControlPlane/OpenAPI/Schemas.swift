@@ -1,5 +1,6 @@
 import Access
 import Events
+import JSON
 import Limits
 import Projection
 
@@ -61,9 +62,10 @@ enum Schemas {
                 "type": "object", "description": "Amounts by resource",
                 "properties": .object(
                     Resource.catalogue.map { row in
-                        JSON.Member(
+                        (
                             name: row.name,
-                            value: row.unit == .amount ? Schema.amount : ["type": "integer"])
+                            value: row.unit == .amount ? Schema.amount : ["type": "integer"]
+                        )
                     }),
             ]
         ),
@@ -102,7 +104,7 @@ enum Schemas {
             CapSetting.all.map { cap in
                 let schema =
                     cap.unit == .amount ? Schema.money : Schema.integer(0...cap.most)
-                return JSON.Member(name: cap.name, value: Schema.orNull(schema))
+                return (name: cap.name, value: Schema.orNull(schema))
             }) + [
             "alert_threshold": Schema.integer(1...100), "auto_suspend": Schema.flag,
         ]
@@ -111,8 +113,8 @@ enum Schemas {
     static let profileCap: JSON = {
         let cap = ProfileKind.messaging.limit.cap
         return .object([
-            JSON.Member(name: cap.name, value: Schema.orNull(Schema.money)),
-            JSON.Member(name: cap.toggleName, value: Schema.flag),
+            (name: cap.name, value: Schema.orNull(Schema.money)),
+            (name: cap.toggleName, value: Schema.flag),
         ])
     }()
 
@@ -155,7 +157,7 @@ enum Schemas {
 
     static func vendorFields(_ kind: ProfileKind) -> JSON {
         .object(
-            VendorFields.of(kind).table.map { JSON.Member(name: $0.name, value: schema($0)) })
+            VendorFields.of(kind).table.map { (name: $0.name, value: schema($0)) })
     }
 
     private static func schema(_ row: VendorFields.Row) -> JSON {
@@ -184,8 +186,8 @@ enum Schemas {
     /// A profile of a kind, and what it uses.
     private static func profileResources(_ kind: ProfileKind) -> [(name: String, schema: JSON)] {
         let usage: JSON = .object([
-            JSON.Member(name: "record_type", value: type(kind.recordType + "_usage")),
-            JSON.Member(name: kind.idField, value: Schema.string),
+            (name: "record_type", value: type(kind.recordType + "_usage")),
+            (name: kind.idField, value: Schema.string),
         ])
         return [
             (
@@ -213,11 +215,11 @@ enum Schemas {
     /// The id of a profile under the field of its kind.
     private static let profileIDs: JSON = .object(
         ProfileKind.allCases.map {
-            JSON.Member(name: $0.idField, value: Schema.orNull(Schema.string))
+            (name: $0.idField, value: Schema.orNull(Schema.string))
         })
     private static let profileNames: JSON = .object(
         ProfileKind.allCases.map {
-            JSON.Member(name: $0.nameField, value: Schema.orNull(Schema.string))
+            (name: $0.nameField, value: Schema.orNull(Schema.string))
         })
 
     private static let configured: [(name: String, schema: JSON)] = [

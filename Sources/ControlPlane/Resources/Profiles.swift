@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Notifications
 import Projection
@@ -212,7 +213,7 @@ struct Profiles: Sendable {
         ]
         let all = own.merging(fields.json(profile.vendorFields)) { own, _ in own }
         return .object(
-            fields.order.compactMap { name in all[name].map { JSON.Member(name: name, value: $0) } }
+            fields.order.compactMap { name in all[name].map { (name: name, value: $0) } }
                 + fields.others(profile.vendorFields))
     }
 }

@@ -1,5 +1,6 @@
 import BillingCalendar
-import Limits
+package import JSON
+package import Limits
 
 // The fields of a tenant: how they are read from a body and written to one.
 
@@ -33,12 +34,12 @@ extension TenantLimits {
         if let suspends = body.flag("auto_suspend").value { autoSuspend = suspends }
     }
 
-    var json: JSON {
+    package var json: JSON {
         let caps = CapSetting.all.map { cap in
             let value = self[cap].map { kept -> JSON in
                 cap.unit == .amount ? .text(cap.text(kept)) : .integer(cap.configured(kept))
             }
-            return JSON.Member(name: cap.name, value: value ?? .null)
+            return (name: cap.name, value: value ?? .null)
         }
         return .object(caps) + [
             "alert_threshold": .integer(alertThresholdPercent),

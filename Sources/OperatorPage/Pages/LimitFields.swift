@@ -1,3 +1,5 @@
+import ControlPlane
+import JSON
 import Limits
 import Projection
 
@@ -109,18 +111,6 @@ extension String {
 }
 
 extension TenantLimits {
-    /// As the API has the six fields.
-    var json: String {
-        let caps = CapSetting.all.map { cap in
-            let quote = cap.unit == .amount ? "\"" : ""
-            return "\"\(cap.name)\":" + (self[cap].map { quote + cap.text($0) + quote } ?? "null")
-        }
-        return """
-            {\(caps.joined(separator: ",")),\
-            "alert_threshold":\(alertThresholdPercent),"auto_suspend":\(autoSuspend)}
-            """
-    }
-
     /// What `limit-fields` is filled with.
     ///
     /// - Parameter prefix: of the fields' ids.
@@ -143,6 +133,9 @@ extension TenantLimits {
 
     /// The presets by their names in the API.
     static var presetsJSON: String {
-        "{\"new-tenant\":\(TenantLimits.newTenant.json),\"unlimited\":\(TenantLimits().json)}"
+        let presets: JSON = [
+            "new-tenant": TenantLimits.newTenant.json, "unlimited": TenantLimits().json,
+        ]
+        return presets.text
     }
 }

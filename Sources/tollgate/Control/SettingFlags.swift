@@ -1,11 +1,12 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
 internal import LimitsFile
 
 /// A cap on the command line: a number, or "none" for no limit.
 enum CapText {
     /// - Parameter name: the flag, for the sentence.
-    static func money(_ text: String?, _ name: String) throws -> JSONValue? {
+    static func money(_ text: String?, _ name: String) throws -> JSON? {
         guard let text else { return nil }
         if text == "none" { return .null }
         do {
@@ -16,7 +17,7 @@ enum CapText {
         }
     }
 
-    static func count(_ text: String?, _ name: String) throws -> JSONValue? {
+    static func count(_ text: String?, _ name: String) throws -> JSON? {
         guard let text else { return nil }
         if text == "none" { return .null }
         guard let number = Int64(text), number >= 0 else {
@@ -43,7 +44,7 @@ struct LimitFlags: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "Suspend the tenant when it reaches a cap.")
     var autoSuspend: Bool?
 
-    func members() throws -> [(String, JSONValue)] {
+    func members() throws -> [JSON.Member] {
         if let alertThreshold, (1...100).contains(alertThreshold) == false {
             throw ValidationError("--alert-threshold must be 1 to 100.")
         }
@@ -84,7 +85,7 @@ struct TenantFlags: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "Let the tenant's own tokens see its caps and limit codes.")
     var discloseLimits: Bool?
 
-    func members() throws -> [(String, JSONValue)] {
+    func members() throws -> [JSON.Member] {
         if let billingCycleDay, (1...31).contains(billingCycleDay) == false {
             throw ValidationError("--billing-cycle-day must be 1 to 31.")
         }
@@ -120,7 +121,7 @@ struct ProfileFlags: ParsableArguments {
     @Option(help: .init("Failover URL after three failures, or none.", valueName: "url"))
     var webhookFailoverURL: String?
 
-    func members() throws -> [(String, JSONValue)] {
+    func members() throws -> [JSON.Member] {
         named([
             ("name", name.map { .string($0) }),
             (Self.cap.name, try Self.cap.json(limit)),
@@ -141,12 +142,12 @@ struct MatchOption: ParsableArguments {
 }
 
 /// The members that have a value.
-func named(_ members: [(String, JSONValue?)]) -> [(String, JSONValue)] {
+func named(_ members: [(String, JSON?)]) -> [JSON.Member] {
     members.compactMap { name, value in value.map { (name, $0) } }
 }
 
 /// A body for a change; a change of nothing is wrong usage.
-func changes(_ members: [(String, JSONValue)]) throws -> JSONValue {
+func changes(_ members: [JSON.Member]) throws -> JSON {
     guard members.isEmpty == false else {
         throw ValidationError("Nothing to change: give at least one setting.")
     }
