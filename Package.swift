@@ -67,6 +67,7 @@ let package = Package(
         .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "Notation", swiftSettings: strict),
         .target(name: "Limits", swiftSettings: strict),
+        .target(name: "JSON", dependencies: ["Limits", "Notation"], swiftSettings: strict),
         .target(
             name: "BillingCalendar", dependencies: ["Limits", "Notation"], swiftSettings: strict),
         .target(
@@ -78,8 +79,8 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "Limits", "BillingCalendar", "Reservations", "Journal", "Telemetry", "CLinux",
-                "Notation", "Threads",
+                "Limits", "BillingCalendar", "JSON", "Reservations", "Journal", "Telemetry",
+                "CLinux", "Notation", "Threads",
             ],
             swiftSettings: strict + stepPoints),
 
@@ -94,7 +95,6 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
@@ -114,14 +114,13 @@ let package = Package(
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: strict),
         .target(
-            name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"], swiftSettings: strict
+            name: "Wire", dependencies: ["CTollgate", "Limits"], swiftSettings: strict
         ),
         .target(
             name: "GRPCServer",
             dependencies: [
                 "Access", "Admission", "Gzip", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
                 "Threads", "TransportSecurity",
-                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -145,31 +144,34 @@ let package = Package(
         .target(
             name: "Access",
             dependencies: [
-                "Engine", "Limits", "Notation", .product(name: "Crypto", package: "swift-crypto"),
+                "Engine", "JSON", "Limits", "Notation",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ], swiftSettings: strict),
         .target(
             name: "Projection",
             dependencies: [
-                "Access", "CLinux", "Engine", "Events", "Journal", "Limits", "Threads",
+                "Access", "CLinux", "Engine", "Events", "JSON", "Journal", "Limits", "Threads",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
             name: "Notifications",
             dependencies: [
-                "Admission", "CCurl", "Events", "Limits", "Notation", "ServerTrust", "Threads",
+                "Admission", "CCurl", "Events", "JSON", "Limits", "Notation", "ServerTrust",
+                "Threads",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ], swiftSettings: strict),
         .target(
             name: "ControlPlane",
             dependencies: [
-                "Access", "Admission", "BillingCalendar", "Engine", "Events", "Limits", "Notation",
-                "Notifications", "Projection", "Threads", "TransportSecurity",
+                "Access", "Admission", "BillingCalendar", "Engine", "Events", "JSON", "Limits",
+                "Notation", "Notifications", "Projection", "Threads", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -183,8 +185,8 @@ let package = Package(
         .target(
             name: "OperatorPage",
             dependencies: [
-                "Access", "ControlPlane", "Engine", "Events", "Limits", "Notation", "Projection",
-                "Telemetry",
+                "Access", "ControlPlane", "Engine", "Events", "JSON", "Limits", "Notation",
+                "Projection", "Telemetry",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -211,8 +213,7 @@ let package = Package(
             name: "tollgate",
             dependencies: [
                 "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
-                "GRPCServer", "GRPCStandard", "HTTP2",
-                "Journal", "Limits", "LimitsFile",
+                "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits", "LimitsFile",
                 "Notation", "Notifications", "OperatorPage", "Projection", "ServerTrust",
                 "Threads", "TollgateClient", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -221,8 +222,6 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
@@ -230,7 +229,7 @@ let package = Package(
         .executableTarget(
             name: "tollgate-loadtest",
             dependencies: [
-                "CommandIO", "TollgateClient", "Limits", "Wire",
+                "CommandIO", "JSON", "TollgateClient", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -238,8 +237,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate-benchmarks",
             dependencies: [
-                "CommandIO", "Engine", "Journal", "Limits", "Projection", "Reservations", "Threads",
-                "Wire",
+                "CommandIO", "Engine", "JSON", "Journal", "Limits", "Projection", "Reservations",
+                "Threads", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
         // No part of the product: what gRPC's own test clients ask for, on its transport.
@@ -254,7 +253,7 @@ let package = Package(
 
         .target(
             name: "TestKit",
-            dependencies: ["BillingCalendar", "Engine", "Limits", "Journal", "Reservations"],
+            dependencies: ["BillingCalendar", "Engine", "Limits", "Journal"],
             swiftSettings: strict),
         .target(
             name: "Simulator",
@@ -262,17 +261,21 @@ let package = Package(
             swiftSettings: strict + stepPoints),
         .testTarget(
             name: "SimulatorTests",
-            dependencies: ["Simulator", "Engine", "Journal", "Reservations", "Limits", "TestKit"],
+            dependencies: ["Simulator", "Journal", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(
             name: "TestKitTests",
-            dependencies: ["TestKit", "Engine", "Reservations", "Journal", "Limits"],
+            dependencies: [
+                "BillingCalendar", "TestKit", "Engine", "Reservations", "Journal", "Limits",
+            ],
             swiftSettings: strict + stepPoints),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: strict),
         .testTarget(name: "NotationTests", dependencies: ["Notation"], swiftSettings: strict),
         .testTarget(
-            name: "LimitsTests", dependencies: ["Limits", "TestKit"], swiftSettings: strict),
+            name: "JSONTests", dependencies: ["JSON", "Limits", "Notation"], swiftSettings: strict),
+        .testTarget(
+            name: "LimitsTests", dependencies: ["Limits"], swiftSettings: strict),
         .testTarget(
             name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits", "Notation"],
             swiftSettings: strict),
@@ -280,7 +283,7 @@ let package = Package(
             name: "JournalTests", dependencies: ["Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(
-            name: "ReservationsTests", dependencies: ["Reservations", "Journal", "Limits"],
+            name: "ReservationsTests", dependencies: ["Reservations", "Limits"],
             swiftSettings: strict + stepPoints),
         .testTarget(
             name: "EngineTests",
@@ -290,12 +293,9 @@ let package = Package(
         .testTarget(
             name: "TransportSecurityTests",
             dependencies: [
-                "Access", "Admission", "GRPCServer", "HTTP2", "TransportSecurity",
+                "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "X509", package: "swift-certificates"),
             ], swiftSettings: strict),
@@ -333,7 +333,7 @@ let package = Package(
         .testTarget(
             name: "AccessTests",
             dependencies: [
-                "Access", "Engine", "Limits", "Reservations",
+                "Access", "Engine", "JSON", "Limits", "Reservations",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ], swiftSettings: strict),
@@ -347,8 +347,9 @@ let package = Package(
         .testTarget(
             name: "NotificationsTests",
             dependencies: [
-                "Events", "Limits", "Notifications",
+                "Events", "JSON", "Limits", "Notifications",
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -367,8 +368,11 @@ let package = Package(
         .testTarget(
             name: "ControlPlaneTests",
             dependencies: [
-                "Access", "Admission", "ControlPlane", "Engine", "Events", "Limits", "Projection",
+                "Notifications",
+                "Access", "Admission", "ControlPlane", "Engine", "Events", "JSON", "Limits",
+                "Projection",
                 "Reservations", "TransportSecurity",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
@@ -381,7 +385,8 @@ let package = Package(
         .testTarget(
             name: "TollgateTests",
             dependencies: [
-                "Engine", "GRPCServer", "Limits", "LimitsFile", "tollgate", "TransportSecurity",
+                "Engine", "GRPCServer", "JSON", "Limits", "LimitsFile", "tollgate",
+                "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: strict),
@@ -389,20 +394,19 @@ let package = Package(
             name: "LoadTestTests",
             dependencies: [
                 "TollgateClient", "tollgate-loadtest",
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
             ], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )
 
-// Tools/Core and Tools/lib/verify/threads have this same manifest and these same sources, and build a part of them in
-// seconds, without any other package: what the sanitizers look at.
+// Tools/Core, Tools/lib/verify/threads and Tools/Fuzz have this same manifest and these same sources, and build a part of
+// them in seconds, without any other package: what the sanitizers and the fuzzer look at.
 //   SWIFT_BACKTRACE=enable=no swift test --package-path Tools/Core --sanitize=address
 
 /// The core and the wire, with their tests.
 let core: Set = [
     "CNGHTTP2", "CProtobufC", "CLinux", "CZlib", "CTollgate", "Telemetry", "Threads", "Notation",
-    "Limits",
+    "Limits", "JSON",
     "BillingCalendar", "Journal", "Reservations", "Engine", "Admission", "Gzip", "HTTP2", "Wire",
     "TestKit", "Simulator",
 ]
@@ -419,7 +423,28 @@ func keepOnly(_ names: Set<String>) {
     package.dependencies = []
 }
 
+/// libFuzzer brings `main`.
+func fuzzTarget(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: "Fuzz\(name)", dependencies: ["Kit"] + dependencies, path: "Targets/\(name)",
+        swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
+}
+
 if Context.packageDirectory.hasSuffix("/Tools/Core") { keepOnly(core) }
 if Context.packageDirectory.hasSuffix("/Tools/lib/verify/threads") {
     keepOnly(core.subtracting(ofOneThread))
+}
+// `Tools/verify --only fuzz` builds and runs them.
+if Context.packageDirectory.hasSuffix("/Tools/Fuzz") {
+    keepOnly(core.subtracting(["Admission", "CZlib", "Gzip", "Simulator"]))
+    package.targets.removeAll { $0.isTest }
+    package.targets += [
+        .target(name: "Kit", path: "Targets/Kit", swiftSettings: strict),
+        fuzzTarget("Record", ["Journal", "Limits"]),
+        fuzzTarget("Journal", ["Journal", "TestKit"]),
+        fuzzTarget("Session", ["HTTP2"]),
+        fuzzTarget("Wire", ["Wire", "Limits"]),
+        fuzzTarget("Money", ["Limits"]),
+        fuzzTarget("JSON", ["JSON"]),
+    ]
 }

@@ -1,4 +1,5 @@
 import BillingCalendar
+import JSON
 import Journal
 import Limits
 import Notation
@@ -70,12 +71,12 @@ extension Engine {
     /// Says in the audit log that a start went by a wall clock that an operator vouched for. Until it is on disk, the
     /// next start asks again.
     func note(_ clock: AcceptedClock) throws(EngineError) {
-        let value = """
-            {"time_on_record":"\(Instant.wholeSeconds(clock.latest))",\
-            "wall_clock":"\(Instant.wholeSeconds(clock.wall))"}
-            """
+        let value: JSON = [
+            "time_on_record": .string(Instant.wholeSeconds(clock.latest)),
+            "wall_clock": .string(Instant.wholeSeconds(clock.wall)),
+        ]
         try waitingForRoom(atMost: 60_000) { () throws(EngineError) in
-            try setSetting(AcceptedClock.setting, value)
+            try setSetting(AcceptedClock.setting, value.text)
         }
         try awaitDurable()
     }

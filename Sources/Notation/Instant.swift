@@ -1,4 +1,4 @@
-/// Instants and days as RFC 3339 writes them, in UTC. Instants are Unix milliseconds.
+/// Instants and days as RFC 3339 writes them, and as mails and HTTP do, in UTC. Instants are Unix milliseconds.
 package enum Instant {
     private static let day: Int64 = 86_400_000
 
@@ -20,11 +20,33 @@ package enum Instant {
         date(CivilDate.days(ofMilliseconds: milliseconds))
     }
 
+    /// As mails have it (RFC 5322), "Sat, 21 Nov 2026 10:00:00 +0000".
+    package static func mail(_ milliseconds: Int64) -> String {
+        let names = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        let months = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ]
+        let days = CivilDate.days(ofMilliseconds: milliseconds)
+        // 1970-01-01 was a Thursday.
+        let name = names[((days + 4) % 7 + 7) % 7]
+        let date = CivilDate(daysSinceEpoch: days)
+        let time = wholeSeconds(milliseconds).dropLast().suffix(8)
+        return "\(name), \(two(date.day)) \(months[date.month - 1]) \(year(date)) \(time) +0000"
+    }
+
+    /// As HTTP has it (RFC 9110), "Sat, 21 Nov 2026 10:00:00 GMT".
+    package static func http(_ milliseconds: Int64) -> String {
+        mail(milliseconds).dropLast(5) + "GMT"
+    }
+
     private static func date(_ days: Int) -> String {
         let date = CivilDate(daysSinceEpoch: days)
+        return "\(year(date))-\(two(date.month))-\(two(date.day))"
+    }
+
+    private static func year(_ date: CivilDate) -> String {
         let year = "\(date.year)"
-        let zeros = String(repeating: "0", count: max(0, 4 - year.count))
-        return "\(zeros)\(year)-\(two(date.month))-\(two(date.day))"
+        return String(repeating: "0", count: max(0, 4 - year.count)) + year
     }
 
     private static func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }

@@ -11,6 +11,32 @@ package enum PercentEncoding {
         return escaped(text) { isUnreserved($0) && !isDots }
     }
 
+    /// What a part of a path or a query stands for; nil: it is not properly encoded, or no UTF-8.
+    package static func decoded(_ text: some StringProtocol) -> String? {
+        var bytes: [UInt8] = []
+        var left = Substring(text).utf8
+        while let byte = left.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = left.popFirst().flatMap(digit),
+                let low = left.popFirst().flatMap(digit)
+            else { return nil }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    /// The same of a part of a form, where "+" is a space.
+    package static func formDecoded(_ text: some StringProtocol) -> String? {
+        decoded(String(text.map { $0 == "+" ? " " : $0 }))
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        Character(Unicode.Scalar(byte)).hexDigitValue.map { UInt8($0) }
+    }
+
     private static func escaped(_ text: String, unless isKept: (UInt8) -> Bool) -> String {
         var bytes: [UInt8] = []
         for byte in text.utf8 {

@@ -1,6 +1,7 @@
 package import Access
 import Crypto
 import Foundation
+import Limits
 import Synchronization
 
 /// A log-in of an operator's.

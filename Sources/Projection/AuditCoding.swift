@@ -1,5 +1,5 @@
 import Events
-import Foundation
+import JSON
 
 /// What lines of the audit log keep of lists.
 enum AuditCoding {
@@ -25,28 +25,29 @@ enum AuditCoding {
         Event.Kind.inOrder.filter { bits & mask($0) != 0 }
     }
 
-    /// As `JSONEncoder` would, without its cost: names of limits need no escapes.
     static func text(_ readings: [LimitReading]) -> String {
-        let objects = readings.map {
-            """
-            {"name":"\($0.name)","cap":\($0.cap),"committed":\($0.committed),"held":\($0.held),\
-            "asked":\($0.asked),"percent":\($0.percent),"windowStart":\($0.windowStart),\
-            "resetsAt":\($0.resetsAt)}
-            """
+        let objects = readings.map { reading -> JSON in
+            [
+                "name": .string(reading.name), "cap": .integer(reading.cap),
+                "committed": .integer(reading.committed), "held": .integer(reading.held),
+                "asked": .integer(reading.asked), "percent": .integer(reading.percent),
+                "windowStart": .integer(reading.windowStart),
+                "resetsAt": .integer(reading.resetsAt),
+            ]
         }
-        return "[" + objects.joined(separator: ",") + "]"
+        return JSON.array(objects).text
     }
 
     static func text(_ changes: [AuditRow.Change]) throws -> String {
-        String(decoding: try JSONEncoder().encode(changes), as: UTF8.self)
+        try JSON(encoding: changes).text
     }
 
-    static func readings(_ text: String?) -> [LimitReading] {
-        text.flatMap { try? JSONDecoder().decode([LimitReading].self, from: Data($0.utf8)) } ?? []
-    }
+    static func readings(_ text: String?) -> [LimitReading] { list(text) }
 
-    static func changes(_ text: String?) -> [AuditRow.Change] {
-        text.flatMap { try? JSONDecoder().decode([AuditRow.Change].self, from: Data($0.utf8)) }
-            ?? []
+    static func changes(_ text: String?) -> [AuditRow.Change] { list(text) }
+
+    /// Empty: it cannot be read.
+    private static func list<Element: Decodable>(_ text: String?) -> [Element] {
+        text.flatMap { try? JSONParser.parse($0).decoded(as: [Element].self) } ?? []
     }
 }

@@ -1,7 +1,7 @@
 import Access
 import Engine
 import Events
-import Foundation
+import JSON
 import Limits
 
 /// What the settings of the service mean for the projection: who is told of events, and what callers are called.
@@ -25,35 +25,25 @@ struct RecipientIndex {
     /// What is kept of a setting's value: without secrets; nil: nothing.
     static func kept(_ name: String, _ value: String) -> String? {
         guard !value.isEmpty, shown.contains(where: name.hasPrefix),
-            let object = try? JSONSerialization.jsonObject(with: Data(value.utf8)),
-            let fields = object as? [String: Any]
+            let members = (try? JSONParser.parse(value))?.members
         else { return nil }
-        let kept = fields.filter { !hidden.contains($0.key) }
-        return (try? JSONSerialization.data(withJSONObject: kept, options: .sortedKeys))
-            .map { String(decoding: $0, as: UTF8.self) }
+        return JSON.object(members.filter { !hidden.contains($0.name) }).sorted.text
     }
 
     /// The fields of a value that is kept, by name, as texts.
     static func fields(_ kept: String?) -> [String: String] {
-        guard let kept, let object = try? JSONSerialization.jsonObject(with: Data(kept.utf8)),
-            let fields = object as? [String: Any]
-        else { return [:] }
-        return fields.compactMapValues(text)
+        let members = kept.flatMap { (try? JSONParser.parse($0))?.members } ?? []
+        return members.reduce(into: [:]) { fields, member in
+            fields[member.name] = text(member.value)
+        }
     }
 
-    private static func text(_ value: Any) -> String? {
+    private static func text(_ value: JSON) -> String? {
         switch value {
-        case is NSNull: nil
-        case let text as String: text
-        case let list as [Any]: list.compactMap(text).joined(separator: ", ")
-        case let number as NSNumber:
-            // JSON's true and false come as numbers too.
-            if String(cString: number.objCType) == "c" {
-                number.boolValue ? "true" : "false"
-            } else {
-                number.stringValue
-            }
-        default: "\(value)"
+        case .null: nil
+        case .string(let text): text
+        case .array(let values): values.compactMap(text).joined(separator: ", ")
+        case .bool, .number, .object: value.text
         }
     }
 

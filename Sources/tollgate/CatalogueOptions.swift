@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
 
 /// An option of the command line that a row of a catalogue stands for.

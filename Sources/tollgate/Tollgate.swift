@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandIO
+internal import JSON
 
 @main
 enum Main {
@@ -42,6 +43,6 @@ struct VersionCommand: ParsableCommand {
     func run() {
         let text = Tollgate.version
         StandardOutput.print(
-            json ? JSONValue.object([("version", .string(text))]).line : "tollgate \(text)")
+            json ? JSON.object([("version", .string(text))]).text : "tollgate \(text)")
     }
 }

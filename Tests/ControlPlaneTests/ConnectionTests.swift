@@ -3,6 +3,7 @@ import Admission
 import Engine
 import Foundation
 import HTTPTypes
+import JSON
 import Limits
 import Logging
 import NIOCore

@@ -1,6 +1,7 @@
 import Access
 import Engine
 import HTTPTypes
+import JSON
 import Limits
 import Testing
 

@@ -2,6 +2,7 @@ import Access
 import Engine
 import Events
 import HTTPTypes
+import JSON
 import Limits
 import Testing
 

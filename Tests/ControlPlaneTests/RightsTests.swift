@@ -2,6 +2,7 @@ import Access
 import Engine
 import Foundation
 import HTTPTypes
+import JSON
 import Limits
 import Testing
 

@@ -3,6 +3,7 @@ import Crypto
 import Engine
 import Events
 import HTTPTypes
+import JSON
 import Limits
 import Projection
 import Synchronization

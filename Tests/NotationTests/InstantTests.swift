@@ -14,6 +14,16 @@ struct InstantTests {
         #expect(Instant.day(1_795_305_600_000) == "2026-11-22")
     }
 
+    @Test(arguments: [
+        (0 as Int64, "Thu, 01 Jan 1970 00:00:00 +0000"),
+        (1_709_210_096_999, "Thu, 29 Feb 2024 12:34:56 +0000"),
+        (1_798_761_599_000, "Thu, 31 Dec 2026 23:59:59 +0000"),
+    ])
+    func ofMailsAndHTTP(_ milliseconds: Int64, _ text: String) {
+        #expect(Instant.mail(milliseconds) == text)
+        #expect(Instant.http(milliseconds) == text.dropLast(5) + "GMT")
+    }
+
     /// Over four centuries, at odd steps: as Foundation writes it, and read back as it was.
     @Test func areWrittenAsFoundationDoesAndReadBack() {
         for instant in stride(from: Int64(0), to: 12_622_780_800_000, by: 7_777_777_777) {

@@ -11,6 +11,18 @@ struct PercentEncodingTests {
     ])
     func aSegmentIsOne(text: String, escaped: String) {
         #expect(PercentEncoding.segment(text) == escaped)
+        #expect(PercentEncoding.decoded(escaped) == text)
+    }
+
+    @Test(arguments: ["%", "%4", "%4g", "%+1", "a%FF", "%C3", "%ED%A0%80"])
+    func whatIsNotProperlyEncodedIsRefused(text: String) {
+        #expect(PercentEncoding.decoded(text) == nil)
+        #expect(PercentEncoding.formDecoded(text) == nil)
+    }
+
+    @Test func aPlusIsASpaceInFormsAlone() {
+        #expect(PercentEncoding.formDecoded("a+b%2Bc") == "a b+c")
+        #expect(PercentEncoding.decoded("a+b%2bc") == "a+b+c")
     }
 
     @Test(arguments: [("..", ".."), ("a b&c=d+ä", "a%20b%26c%3Dd%2B%C3%A4"), ("", "")])

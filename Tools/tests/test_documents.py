@@ -324,6 +324,30 @@ def test_the_plan_of_targets_is_the_manifests():
         assert kind == "executable" or told[name] == own, name
 
 
+# Modules of the toolchain and the system, and one of Yams that no product is named after.
+SYSTEM = {"CYaml", "Dispatch", "Foundation", "Glibc", "Synchronization", "Testing"}
+IMPORT = re.compile(r"(?m)^(?:@\w+ )*(?:public |package |internal )?import (\w+)$")
+
+
+def test_what_targets_import_is_what_they_declare():
+    """SwiftPM lets a target import whatever its dependencies have, and declare what it does not import."""
+    looked = 0
+    for target in DRAW["manifest"]()["targets"]:
+        name = target["name"]
+        place = "Tests" if target["type"] == "test" else "Sources"
+        files = list((ROOT / (target.get("path") or f"{place}/{name}")).rglob("*.swift"))
+        if not files:
+            continue
+        looked += 1
+        declared = {
+            (dependency["product"] if "product" in dependency else next(iter(dependency.values())))[0].replace("-", "_")
+            for dependency in target["dependencies"]
+        }
+        imported = {module for file in files for module in IMPORT.findall(file.read_text())}
+        assert imported - SYSTEM == declared, name
+    assert looked > 50
+
+
 def test_pictures_are_up_to_date():
     done = subprocess.run([ROOT / "Tools/draw", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

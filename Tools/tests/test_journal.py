@@ -12,7 +12,7 @@ import time
 import grpc
 import pytest
 from conftest import BINARY, USD, Server, request, usage
-from control import Rest, eventually
+from control import Rest, compact, eventually
 
 LIMITS = """
 tenants:
@@ -126,7 +126,9 @@ def test_the_command_reads_it(contract, limits, tmp_path):
     assert json.loads(verified.stdout)["torn_bytes"] == 0
     stat = json.loads(journal(data, "stat", "--json").stdout)
     assert stat["records_by_kind"]["reserved"] == 2 and stat["records_by_kind"]["committed"] == 1
-    records = [json.loads(line) for line in journal(data, "dump").stdout.splitlines()]
+    lines = journal(data, "dump").stdout.splitlines()
+    records = [json.loads(line) for line in lines]
+    assert lines == [compact(record) for record in records]
     kinds = [record["kind"] for record in records]
     assert kinds.count("reserved") == 2 and "tenant_created" in kinds and "process_started" in kinds
     assert any(record.get("reference") == "call-7" and record["held_by"] == {"spend": "2.00"} for record in records)

@@ -1,6 +1,7 @@
 import Access
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 
 /// The OpenAPI 3.1 document: made of the routes, so that it forgets none and invents none.
@@ -9,9 +10,9 @@ enum OpenAPIDocument {
         var paths: [JSON.Member] = []
         for route in routes where !paths.contains(where: { $0.name == route.path }) {
             let members = routes.filter { $0.path == route.path }.map {
-                JSON.Member(name: $0.method.rawValue.lowercased(), value: operation($0))
+                (name: $0.method.rawValue.lowercased(), value: operation($0))
             }
-            paths.append(JSON.Member(name: route.path, value: .object(members)))
+            paths.append((name: route.path, value: .object(members)))
         }
         return [
             "openapi": "3.1.0",
@@ -28,7 +29,7 @@ enum OpenAPIDocument {
             "components": [
                 "securitySchemes": ["bearer": ["type": "http", "scheme": "bearer"]],
                 "schemas": .object(
-                    Schemas.all.map { JSON.Member(name: $0.name, value: $0.schema) }),
+                    Schemas.all.map { (name: $0.name, value: $0.schema) }),
             ],
         ]
     }
@@ -152,7 +153,7 @@ enum OpenAPIDocument {
         if route.method == .post, route.isChange { statuses.insert(409) }
         if operation.denies { statuses.formUnion([403, 429]) }
         statuses.formUnion(operation.failures)
-        var members = [JSON.Member(name: "200", value: success(operation))]
+        var members = [(name: "200", value: success(operation))]
         for status in statuses.sorted() {
             var failure: JSON = [
                 "description": .string(meaning(status, denies: operation.denies)),
@@ -168,7 +169,7 @@ enum OpenAPIDocument {
                         ]
                     ]
             }
-            members.append(JSON.Member(name: "\(status)", value: failure))
+            members.append((name: "\(status)", value: failure))
         }
         return .object(members)
     }

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import JSON
 
 /// What a route means, for the OpenAPI document. What follows from the route itself (path parameters, who may, which
 /// failures there can be) is not repeated here.

@@ -1,4 +1,5 @@
 import Events
+import JSON
 import Limits
 
 // What requests may say.
@@ -18,8 +19,9 @@ extension Schemas {
         Schema.request(
             .object(
                 Resource.catalogue.map { row in
-                    JSON.Member(
-                        name: row.name, value: row.unit == .amount ? Schema.money : count(row))
+                    (
+                        name: row.name, value: row.unit == .amount ? Schema.money : count(row)
+                    )
                 }))
     }
     private static let webhookFields: JSON = [
@@ -40,7 +42,7 @@ extension Schemas {
     ]
     private static let profileIDs: JSON = .object(
         ProfileKind.allCases.map {
-            JSON.Member(
+            (
                 name: $0.idField,
                 value: Schema.orNull(
                     Schema.text(
@@ -84,7 +86,7 @@ extension Schemas {
             "Counts",
             Schema.request(
                 .object(
-                    Resource.standing.map { JSON.Member(name: $0.name, value: Schema.count) })
+                    Resource.standing.map { (name: $0.name, value: Schema.count) })
                     + ["reference": reference]) + ["minProperties": 1]
         ),
         ("Empty", Schema.request([:])),

@@ -1,5 +1,6 @@
 import Access
 import Events
+import JSON
 import Limits
 import Projection
 
@@ -61,9 +62,10 @@ enum Schemas {
                 "type": "object", "description": "Amounts by resource",
                 "properties": .object(
                     Resource.catalogue.map { row in
-                        JSON.Member(
+                        (
                             name: row.name,
-                            value: row.unit == .amount ? Schema.amount : ["type": "integer"])
+                            value: row.unit == .amount ? Schema.amount : ["type": "integer"]
+                        )
                     }),
             ]
         ),
@@ -135,7 +137,7 @@ enum Schemas {
 
     static func vendorFields(_ kind: ProfileKind) -> JSON {
         .object(
-            VendorFields.of(kind).table.map { JSON.Member(name: $0.name, value: schema($0)) })
+            VendorFields.of(kind).table.map { (name: $0.name, value: schema($0)) })
     }
 
     private static func schema(_ row: VendorFields.Row) -> JSON {
@@ -164,8 +166,8 @@ enum Schemas {
     /// A profile of a kind, and what it uses.
     private static func profileResources(_ kind: ProfileKind) -> [(name: String, schema: JSON)] {
         let usage: JSON = .object([
-            JSON.Member(name: "record_type", value: type(kind.recordType + "_usage")),
-            JSON.Member(name: kind.idField, value: Schema.string),
+            (name: "record_type", value: type(kind.recordType + "_usage")),
+            (name: kind.idField, value: Schema.string),
         ])
         return [
             (
@@ -191,11 +193,11 @@ enum Schemas {
     /// The id of a profile under the field of its kind.
     private static let profileIDs: JSON = .object(
         ProfileKind.allCases.map {
-            JSON.Member(name: $0.idField, value: Schema.orNull(Schema.string))
+            (name: $0.idField, value: Schema.orNull(Schema.string))
         })
     private static let profileNames: JSON = .object(
         ProfileKind.allCases.map {
-            JSON.Member(name: $0.nameField, value: Schema.orNull(Schema.string))
+            (name: $0.nameField, value: Schema.orNull(Schema.string))
         })
 
     private static let configured: [(name: String, schema: JSON)] = [

@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import Limits
 
 /// A member of a body that may be absent, or null.

@@ -15,8 +15,8 @@ final class QueryReader {
         self.findings = findings
         for pair in query.split(separator: "&", maxSplits: 255) {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.decode(parts[0]), !name.isEmpty,
-                let value = Self.decode(parts.count == 2 ? parts[1] : "")
+            guard let name = PercentEncoding.formDecoded(parts[0]), !name.isEmpty,
+                let value = PercentEncoding.formDecoded(parts.count == 2 ? parts[1] : "")
             else {
                 findings.note(
                     .badField, .parameter(String(parts[0].prefix(64))),
@@ -30,10 +30,6 @@ final class QueryReader {
             }
             values[Identifier(name)] = value
         }
-    }
-
-    private static func decode(_ text: Substring) -> String? {
-        String(text).replacingOccurrences(of: "+", with: " ").removingPercentEncoding
     }
 
     func note(_ kind: ErrorKind, _ name: String, _ detail: String) {

@@ -2,6 +2,7 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 
 /// The data plane as JSON, beside gRPC: the same commands, the same answers, one space of idempotency keys.

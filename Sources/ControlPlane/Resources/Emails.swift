@@ -2,6 +2,7 @@ import Access
 import Events
 import HTTPTypes
 import Hummingbird
+import JSON
 
 extension EmailRecipient: KeptResource {
     static var title: String { "e-mail recipient" }

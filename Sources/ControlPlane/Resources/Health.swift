@@ -2,6 +2,7 @@ import Admission
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Projection
 import Synchronization
 

@@ -2,6 +2,7 @@ import Access
 import Events
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Notifications
 import Projection
@@ -116,7 +117,7 @@ extension Event {
     var json: JSON {
         let ownKind = kind.subject.profileKind
         let names = ProfileKind.allCases.map {
-            JSON.Member(name: $0.nameField, value: $0 == ownKind ? .nonEmpty(profileName) : .null)
+            (name: $0.nameField, value: $0 == ownKind ? JSON.nonEmpty(profileName) : .null)
         }
         return [
             "record_type": "event", "id": .string(id), "event_type": .string(kind.rawValue),
@@ -126,7 +127,7 @@ extension Event {
             "limit": limit?.json ?? .null, "occasion": .text(occasion?.rawValue),
             "reason": .nonEmpty(reason),
             // As webhooks carry it.
-            "payload": (try? JSONParser.parse(Array(EventJSON.data(self).utf8)))?["payload"] ?? [:],
+            "payload": EventJSON.payload(self),
         ]
     }
 }

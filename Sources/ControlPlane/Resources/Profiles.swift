@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Projection
 
@@ -190,7 +191,7 @@ struct Profiles: Sendable {
         for field in profile.fields { own[field.name] = field.json }
         let all = own.merging(fields.json(profile.vendorFields)) { own, _ in own }
         return .object(
-            fields.order.compactMap { name in all[name].map { JSON.Member(name: name, value: $0) } }
+            fields.order.compactMap { name in all[name].map { (name: name, value: $0) } }
                 + fields.others(profile.vendorFields))
     }
 }

@@ -1,4 +1,5 @@
 import HTTPTypes
+import JSON
 import Limits
 
 /// All routes, in the order of the OpenAPI document.

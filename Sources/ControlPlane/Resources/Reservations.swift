@@ -2,6 +2,7 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Projection
 

@@ -3,6 +3,7 @@ import Engine
 import Events
 import HTTPTypes
 import Hummingbird
+import JSON
 
 /// A resource of the whole service that is kept as a setting in the journal.
 protocol KeptResource: Codable, Sendable {

@@ -110,7 +110,7 @@ extension SettingField {
 
 extension TenantLimits {
     /// As the API has them.
-    package var jsonText: String { fields.json.text }
+    package var json: JSON { fields.json }
 }
 
 extension [SettingField] {

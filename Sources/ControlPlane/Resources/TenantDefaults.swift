@@ -3,6 +3,7 @@ package import Engine
 import Events
 import Foundation
 import HTTPTypes
+import JSON
 package import Limits
 
 /// `/v2/tenant_defaults`: the six fields that pre-fill a new tenant, kept as a setting of the service.

@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Projection
 
@@ -215,7 +216,7 @@ extension ChangeResult {
         .object(
             LimitKind.catalogue.compactMap { row in
                 overBy[row.kind].map {
-                    JSON.Member(name: row.name, value: row.resource.json($0))
+                    (name: row.name, value: row.resource.json($0))
                 }
             })
     }

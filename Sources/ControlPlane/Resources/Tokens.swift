@@ -2,6 +2,7 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Notation
 
 /// `/v2/tokens`

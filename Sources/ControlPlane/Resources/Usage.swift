@@ -2,6 +2,7 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Notation
 import Projection
@@ -59,8 +60,8 @@ struct Usage: Sendable {
         }.get()
         let views = answer.limits.views(tenantID: profile.tenantID, profileID: id)
         let head: JSON = .object([
-            JSON.Member(name: "record_type", value: .string(kind.recordType + "_usage")),
-            JSON.Member(name: kind.idField, value: .string(id)),
+            (name: "record_type", value: .string(kind.recordType + "_usage")),
+            (name: kind.idField, value: .string(id)),
         ])
         return .data(
             head + [
@@ -142,7 +143,7 @@ struct Usage: Sendable {
         let shown = refusals.filter { disclosure == .full || own.contains($0.key) }
         return .object(
             shown.sorted { $0.key < $1.key }
-                .map { JSON.Member(name: "\($0.key)", value: .integer($0.value)) })
+                .map { (name: "\($0.key)", value: .integer($0.value)) })
     }
 
     // MARK: Of all tenants

@@ -1,3 +1,4 @@
+import JSON
 import Limits
 
 /// The fields of the vendor's profiles that steer sending and calling, which Tollgate does not do: they are checked in
@@ -115,7 +116,7 @@ struct VendorFields: Sendable {
         var members: [JSON.Member] = []
         for row in table {
             if let value = Self.value(of: row, body) ?? present[row.name], value != row.standard {
-                members.append(JSON.Member(name: row.name, value: value))
+                members.append((name: row.name, value: value))
             }
         }
         var others = others(kept)
@@ -130,7 +131,7 @@ struct VendorFields: Sendable {
             guard let value = body.raw(name) else { continue }
             unknown.append(name)
             others.removeAll { $0.name.hasSameBytes(as: name) }
-            others.append(JSON.Member(name: name, value: value))
+            others.append((name: name, value: value))
         }
         members += others
         if members.isEmpty { return "" }
@@ -159,7 +160,7 @@ struct VendorFields: Sendable {
     }
 
     private static func parse(_ kept: String) -> JSON {
-        kept.isEmpty ? [:] : (try? JSONParser.parse(Array(kept.utf8))) ?? [:]
+        kept.isEmpty ? [:] : (try? JSONParser.parse(kept)) ?? [:]
     }
 
     /// nil: absent, or wrong and noted.

@@ -4,6 +4,7 @@ import Events
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Notifications
 import Projection

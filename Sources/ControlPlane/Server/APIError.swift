@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 
 /// A row of the error catalogue as REST shows it (semantics §8).

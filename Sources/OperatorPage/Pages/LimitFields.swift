@@ -1,4 +1,5 @@
 import ControlPlane
+import JSON
 import Limits
 import Projection
 
@@ -142,8 +143,7 @@ extension TenantLimits {
 
     /// The presets by their names in the API.
     static var presetsJSON: String {
-        let each = presets.map { "\"\($0.key)\":\($0.value.jsonText)" }
-        return "{\(each.joined(separator: ","))}"
+        JSON.object(presets.map { (name: $0.key, value: $0.value.json) }).text
     }
 }
 

@@ -1,4 +1,5 @@
 import ControlPlane
+import JSON
 import Limits
 import Projection
 
@@ -86,7 +87,7 @@ struct UsageLimitsPage: Sendable {
                     label: "Tenants", number: page.number, size: page.size, total: found.total
                 ) { choice.link(page: $0) },
                 "edit": defaults.formFields(prefix: "edit"),
-                "create": defaults.formFields(prefix: "new"), "defaultsJSON": defaults.jsonText,
+                "create": defaults.formFields(prefix: "new"), "defaultsJSON": defaults.json.text,
                 "presetsJSON": TenantLimits.presetsJSON,
             ])
     }

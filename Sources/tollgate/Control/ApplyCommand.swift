@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandIO
+internal import JSON
 internal import LimitsFile
 
 /// `tollgate apply`
@@ -72,9 +73,9 @@ struct ApplyCommand: AsyncParsableCommand {
     private func show(_ plan: LimitsPlan) {
         if control.json {
             if dryRun {
-                for step in plan.steps { StandardOutput.print(step.json(result: "planned").line) }
+                for step in plan.steps { StandardOutput.print(step.json(result: "planned").text) }
             }
-            if dryRun || plan.steps.isEmpty { StandardOutput.print(summary(plan, Tally()).line) }
+            if dryRun || plan.steps.isEmpty { StandardOutput.print(summary(plan, Tally()).text) }
             return
         }
         for step in plan.steps { StandardOutput.print("\(step.change)") }
@@ -93,7 +94,7 @@ struct ApplyCommand: AsyncParsableCommand {
             counts.joined(separator: ", ") + (dryRun ? "; nothing was changed (--dry-run)." : "."))
     }
 
-    private func summary(_ plan: LimitsPlan, _ tally: Tally) -> JSONValue {
+    private func summary(_ plan: LimitsPlan, _ tally: Tally) -> JSON {
         .object([
             ("record_type", .string("summary")),
             ("to_create", .integer(Int64(plan.count(.create)))),
@@ -128,7 +129,7 @@ struct ApplyCommand: AsyncParsableCommand {
             }
         }
         if control.json {
-            StandardOutput.print(summary(plan, tally).line)
+            StandardOutput.print(summary(plan, tally).text)
         } else {
             tell(plan, tally)
         }
@@ -178,7 +179,7 @@ struct ApplyCommand: AsyncParsableCommand {
         case .notTried: result = "not_tried"
         }
         if control.json {
-            StandardOutput.print(step.json(result: result, failure: told, place: place).line)
+            StandardOutput.print(step.json(result: result, failure: told, place: place).text)
         } else if let told {
             let isConflict = told.httpStatus == 412
             let text =

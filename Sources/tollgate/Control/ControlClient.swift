@@ -1,6 +1,7 @@
 internal import AsyncHTTPClient
 internal import ControlPlane
 internal import Foundation
+internal import JSON
 internal import Limits
 internal import NIOCore
 internal import NIOHTTP1
@@ -13,12 +14,12 @@ struct ControlAnswer: Sendable {
     /// 200 ... 299.
     var httpStatus: Int
     /// null: an empty body.
-    var body: JSONValue
+    var body: JSON
     /// For `If-Match`; nil: the resource has none.
     var etag: String?
 
     /// The resource, or the resources of a page.
-    var data: JSONValue { body["data"] ?? .null }
+    var data: JSON { body["data"] ?? .null }
 }
 
 /// The REST API as commands use it. One connection pool; safe to use from several tasks.
@@ -79,7 +80,7 @@ struct ControlClient: Sendable {
     ///   - ifMatch: The `ETag` that the resource must still have.
     /// - Throws: `ControlFailure`, also for every answer that is no success.
     func send(
-        _ method: Method, _ path: String, query: [(String, String)] = [], body: JSONValue? = nil,
+        _ method: Method, _ path: String, query: [(String, String)] = [], body: JSON? = nil,
         ifMatch: String? = nil
     ) async throws -> ControlAnswer {
         var request = HTTPClientRequest(url: url + path + Self.text(query))
@@ -90,10 +91,11 @@ struct ControlClient: Sendable {
         if let ifMatch { request.headers.add(name: "If-Match", value: ifMatch) }
         if let body {
             request.headers.add(name: "Content-Type", value: "application/json")
-            request.body = .bytes(ByteBuffer(string: body.line))
+            request.body = .bytes(ByteBuffer(string: body.text))
         }
         let (status, bytes, etag) = try await exchange(request)
-        let json = bytes.readableBytes == 0 ? .null : try? JSONReader.parse(bytes.readableBytesView)
+        let json =
+            bytes.readableBytes == 0 ? .null : try? JSONParser.parse(Array(bytes.readableBytesView))
         guard (200..<300).contains(status), let json else {
             if (200..<300).contains(status) {
                 throw ControlFailure(.failure, "\(url) did not answer with JSON")
@@ -155,7 +157,7 @@ struct ControlClient: Sendable {
     private static let logs = [Paths.audit, Paths.events]
 
     private struct Part {
-        var rows: [JSONValue]
+        var rows: [JSON]
         /// Of all pages.
         var total: Int
         var isLast: Bool
@@ -167,7 +169,7 @@ struct ControlClient: Sendable {
     /// - Returns: the rows, and how many there are in all.
     func list(
         _ path: String, query: [(String, String)] = [], limit: Int?
-    ) async throws -> (rows: [JSONValue], total: Int) {
+    ) async throws -> (rows: [JSON], total: Int) {
         if Self.byID.contains(path), !query.contains(where: { $0.0 == "sort" }) {
             return try await listByID(path, query, limit)
         }
@@ -183,8 +185,8 @@ struct ControlClient: Sendable {
     /// Each page begins behind the last row of the one before.
     private func listByID(
         _ path: String, _ query: [(String, String)], _ limit: Int?
-    ) async throws -> (rows: [JSONValue], total: Int) {
-        var rows: [JSONValue] = []
+    ) async throws -> (rows: [JSON], total: Int) {
+        var rows: [JSON] = []
         var total: Int?
         var after: [(String, String)] = []
         while true {
@@ -204,8 +206,8 @@ struct ControlClient: Sendable {
     /// nil: rows went away while it was read, and others may have come to pages that had been read.
     private func listByPage(
         _ path: String, _ query: [(String, String)], _ limit: Int?
-    ) async throws -> (rows: [JSONValue], total: Int)? {
-        var rows: [JSONValue] = []
+    ) async throws -> (rows: [JSON], total: Int)? {
+        var rows: [JSON] = []
         var total = 0
         var page = 1
         while true {

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CommandIO
 internal import Foundation
+internal import JSON
 internal import TollgateClient
 
 /// The flags that every command has which asks a running service over its REST API.
@@ -33,7 +34,7 @@ struct ControlOptions: ParsableArguments {
         } catch let failure as ControlFailure {
             await client.close()
             if json {
-                StandardOutput.print(failure.json.line)
+                StandardOutput.print(failure.json.text)
             } else {
                 StandardError.print(failure.text)
             }
@@ -77,19 +78,19 @@ struct ControlOptions: ParsableArguments {
     // MARK: - Output
 
     /// One resource.
-    func print(_ resource: JSONValue) {
-        StandardOutput.print(json ? resource.line : RecordText.text(resource))
+    func print(_ resource: JSON) {
+        StandardOutput.print(json ? resource.text : RecordText.text(resource))
     }
 
     /// What was done; in JSON what the service said of it, or `{}`.
     ///
     /// - Parameter meta: beside the resource: the limits that are now below present usage.
-    func print(done sentence: String, _ resource: JSONValue = .null, meta: JSONValue? = nil) {
+    func print(done sentence: String, _ resource: JSON = .null, meta: JSON? = nil) {
         if json {
-            var members: [(String, JSONValue)] = []
+            var members: [JSON.Member] = []
             if case .object(let own) = resource { members = own }
             if let overBy = meta?["over_by"] { members.append(("over_by", overBy)) }
-            StandardOutput.print(JSONValue.object(members).line)
+            StandardOutput.print(JSON.object(members).text)
         } else {
             StandardOutput.print(sentence)
             for line in RecordText.overBy(meta ?? .null) { StandardOutput.print(line) }
@@ -97,9 +98,9 @@ struct ControlOptions: ParsableArguments {
     }
 
     /// A list; says on standard error when there is more than was asked for.
-    func print(_ rows: [JSONValue], total: Int, _ table: Table) {
+    func print(_ rows: [JSON], total: Int, _ table: Table) {
         if json {
-            for row in rows { StandardOutput.print(row.line) }
+            for row in rows { StandardOutput.print(row.text) }
         } else {
             StandardOutput.print(table.text(rows))
         }
@@ -143,7 +144,7 @@ extension ControlOptions {
 
     /// Changes something and says so.
     func act(
-        _ method: ControlClient.Method, _ path: String, body: JSONValue? = nil,
+        _ method: ControlClient.Method, _ path: String, body: JSON? = nil,
         ifMatch: String? = nil, done sentence: String
     ) async throws {
         try await run { client in

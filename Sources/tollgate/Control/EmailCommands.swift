@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 
 /// `tollgate emails`
 struct EmailsCommand: ParsableCommand {
@@ -121,7 +122,7 @@ struct EmailTest: AsyncParsableCommand {
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        let body = JSONValue.object([("address", .string(address))])
+        let body = JSON.object([("address", .string(address))])
         try await control.runTest(Paths.emailTest, body: body, wait)
     }
 }

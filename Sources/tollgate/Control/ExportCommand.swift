@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandIO
+internal import JSON
 internal import Limits
 internal import LimitsFile
 

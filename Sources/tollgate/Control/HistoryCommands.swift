@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 
 /// `tollgate audit`
 struct AuditCommand: ParsableCommand {
@@ -54,7 +55,7 @@ struct AuditList: AsyncParsableCommand {
         ], none: "No audit log entries.")
 
     /// "tenant_dids 10 + 0 of 10, asked 1"
-    private static func limit(_ limit: JSONValue) -> JSONValue {
+    private static func limit(_ limit: JSON) -> JSON {
         let cell = { (name: String) in CellText.text(limit[name] ?? .null) }
         return .string(
             "\(cell("limit")) \(cell("committed")) + \(cell("held")) of \(cell("cap")), asked \(cell("asked"))"
@@ -62,7 +63,7 @@ struct AuditList: AsyncParsableCommand {
     }
 
     /// "max_dids 10 → 20"
-    private static func change(_ change: JSONValue) -> JSONValue {
+    private static func change(_ change: JSON) -> JSON {
         let cell = { (name: String) in CellText.text(change[name] ?? .null) }
         return .string("\(cell("name")) \(cell("before")) → \(cell("after"))")
     }

@@ -1,3 +1,4 @@
+internal import JSON
 internal import Limits
 internal import LimitsFile
 
@@ -115,7 +116,7 @@ extension LimitsPlan.Step {
     ///
     /// - Throws: `ControlFailure`; one with HTTP status 412 when somebody changed the resource since.
     func apply(_ client: ControlClient) async throws {
-        let members = change.fields.map { ($0.name, $0.after.json) }
+        let members: [JSON.Member] = change.fields.map { ($0.name, $0.after.json) }
         switch (change.subject, change.kind) {
         case (_, .delete): try await delete(client)
         case (.defaults, _):
@@ -125,7 +126,7 @@ extension LimitsPlan.Step {
             _ = try await client.send(
                 .post, Paths.tenants, body: .object([("id", .string(id))] + members))
         case (.profile(let id, let kind, let tenantID), .create):
-            let ids = [("id", JSONValue.string(id)), ("tenant_id", .string(tenantID))]
+            let ids: [JSON.Member] = [("id", .string(id)), ("tenant_id", .string(tenantID))]
             _ = try await client.send(
                 .post, Paths.profiles(kind), body: .object(ids + members))
         case (_, .update):
@@ -145,7 +146,7 @@ extension LimitsPlan.Step {
     /// One line of `--json`.
     ///
     /// - Parameter place: where the file says it; said together with errors.
-    func json(result: String, failure: ControlFailure? = nil, place: String = "") -> JSONValue {
+    func json(result: String, failure: ControlFailure? = nil, place: String = "") -> JSON {
         let (type, id): (String, String?) =
             switch change.subject {
             case .defaults: ("tenant_defaults", nil)
@@ -159,7 +160,7 @@ extension LimitsPlan.Step {
             case .delete: "delete"
             }
         let changes = change.fields.map { field in
-            JSONValue.object([
+            JSON.object([
                 ("name", .string(field.name)), ("before", field.before?.json ?? .null),
                 ("after", field.after.json),
             ])

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
 
 /// `tollgate profiles`
@@ -103,7 +104,7 @@ struct ProfileCreate: AsyncParsableCommand {
 
     func run() async throws {
         let members = named([("id", id.map { .string($0) }), ("tenant_id", .string(tenant))])
-        let body = JSONValue.object(members + (try fields.members()))
+        let body = JSON.object(members + (try fields.members()))
         try await control.run { client in
             let answer = try await client.send(.post, of.collection, body: body)
             let id = answer.data["id"]?.string ?? ""

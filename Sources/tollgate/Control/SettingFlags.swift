@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
 
 /// Settings of tenants and profiles on the command line.
@@ -24,7 +25,7 @@ extension SettingDescriptor {
 
     /// What the command line says, as a member of a body: the service checks it too; here it is refused beside the flag's
     /// name.
-    fileprivate func json(_ text: String) throws -> JSONValue {
+    fileprivate func json(_ text: String) throws -> JSON {
         if isNullable, text == "none" { return .null }
         guard let value = try value(text) else { throw fault("must be \(expected)") }
         if let sentence = shape.fault(of: value) { throw fault(sentence) }
@@ -65,7 +66,7 @@ protocol SettingFlags: OptionCatalogue {
 
 extension CatalogueOptions where Catalogue: SettingFlags {
     /// What was given, as members of a body.
-    func members() throws -> [(String, JSONValue)] {
+    func members() throws -> [(String, JSON)] {
         let given = given
         return try Catalogue.settings.compactMap { setting in
             try given[setting.option.name].map { (setting.name, try setting.json($0)) }
@@ -100,12 +101,12 @@ struct MatchOption: ParsableArguments {
 }
 
 /// The members that have a value.
-func named(_ members: [(String, JSONValue?)]) -> [(String, JSONValue)] {
+func named(_ members: [(String, JSON?)]) -> [JSON.Member] {
     members.compactMap { name, value in value.map { (name, $0) } }
 }
 
 /// A body for a change; a change of nothing is wrong usage.
-func changes(_ members: [(String, JSONValue)]) throws -> JSONValue {
+func changes(_ members: [JSON.Member]) throws -> JSON {
     guard members.isEmpty == false else {
         throw ValidationError("Nothing to change: give at least one setting.")
     }

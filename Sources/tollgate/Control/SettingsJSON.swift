@@ -1,10 +1,11 @@
+internal import JSON
 internal import Limits
 internal import LimitsFile
 
 // Settings as the REST API has them, and back.
 
 extension SettingField.Value {
-    var json: JSONValue {
+    var json: JSON {
         switch self {
         case .none: .null
         case .text(let text): .string(text)
@@ -18,13 +19,13 @@ extension SettingField.Value {
 
 /// Reads members of a resource; what is not as it should be is the service's fault.
 struct ResourceReader {
-    let resource: JSONValue
+    let resource: JSON
 
     private func fault(_ name: String) -> ControlFailure {
         ControlFailure(
             .failure,
             "The service's \"\(name)\" is not understood by this version: "
-                + (resource[name]?.line ?? "it is missing"))
+                + (resource[name]?.text ?? "it is missing"))
     }
 
     func id(_ name: String) throws -> String {
@@ -64,7 +65,7 @@ struct ResourceReader {
 
 extension TenantLimits {
     /// - Throws: `ControlFailure` for members that no version of the service would send.
-    init(_ resource: JSONValue) throws {
+    init(_ resource: JSON) throws {
         self.init()
         try ResourceReader(resource: resource).read(Self.settings, into: &self)
     }
@@ -72,7 +73,7 @@ extension TenantLimits {
 
 extension TenantSettings {
     /// - Throws: `ControlFailure` for members that no version of the service would send.
-    init(_ resource: JSONValue) throws {
+    init(_ resource: JSON) throws {
         let reader = ResourceReader(resource: resource)
         self.init(id: try reader.id("id"))
         try reader.read(Self.settings, into: &self)
@@ -81,7 +82,7 @@ extension TenantSettings {
 
 extension ProfileSettings {
     /// - Throws: `ControlFailure` for members that no version of the service would send.
-    init(_ resource: JSONValue, _ kind: ProfileKind) throws {
+    init(_ resource: JSON, _ kind: ProfileKind) throws {
         let reader = ResourceReader(resource: resource)
         self.init(
             id: try reader.id("id"), kind: kind, tenantID: try reader.id("tenant_id"))

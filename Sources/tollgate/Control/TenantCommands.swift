@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
 
 /// `tollgate tenants`
@@ -90,7 +91,7 @@ struct TenantCreate: AsyncParsableCommand {
         let members = named([
             ("id", .string(tenant.id)), ("preset", preset.map { .string($0) }),
         ])
-        let body = JSONValue.object(members + (try fields.members()))
+        let body = JSON.object(members + (try fields.members()))
         try await control.act(
             .post, Paths.tenants, body: body, done: "Created tenant \(tenant.id).")
     }
@@ -138,7 +139,7 @@ struct ReasonOption: ParsableArguments {
     var reason: String?
 
     /// nil: no body at all.
-    var body: JSONValue? { reason.map { .object([("reason", .string($0))]) } }
+    var body: JSON? { reason.map { .object([("reason", .string($0))]) } }
 }
 
 struct TenantSuspend: AsyncParsableCommand {
@@ -219,7 +220,7 @@ struct TenantSetCounts: AsyncParsableCommand {
             throw ValidationError(
                 "Give \(options) or \(Resource.standing.count == 2 ? "both" : "several").")
         }
-        let body = JSONValue.object(counts + named([("reference", reference.map { .string($0) })]))
+        let body = JSON.object(counts + named([("reference", reference.map { .string($0) })]))
         try await control.act(
             .post, tenant.path("/actions/set_counts"), body: body,
             done: "Set the counts of tenant \(tenant.id).")

@@ -2,6 +2,7 @@ internal import Access
 internal import ArgumentParser
 internal import CommandIO
 internal import Foundation
+internal import JSON
 internal import Notation
 
 /// `tollgate tokens`

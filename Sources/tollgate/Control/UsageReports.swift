@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import JSON
 internal import Limits
 
 /// `tollgate usage`: now over gRPC, lists and days over the REST API.
@@ -57,7 +58,7 @@ struct UsageList: AsyncParsableCommand {
 
 /// "12.50 / 500.00" of one limit in a row's `limits`.
 enum LimitCell {
-    static func text(_ row: JSONValue, _ kind: LimitRow) -> JSONValue? {
+    static func text(_ row: JSON, _ kind: LimitRow) -> JSON? {
         let limits = row["limits"]?.array ?? []
         guard let limit = limits.first(where: { $0["limit"]?.string == kind.name }) else {
             return nil
@@ -70,7 +71,7 @@ enum LimitCell {
     }
 
     private static func sum(
-        _ committed: JSONValue?, _ held: JSONValue?, isMinutes: Bool
+        _ committed: JSON?, _ held: JSON?, isMinutes: Bool
     ) -> String {
         if let committed = committed?.integer {
             let (total, overflows) = committed.addingReportingOverflow(held?.integer ?? 0)

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 
 /// `tollgate webhooks`
 struct WebhooksCommand: ParsableCommand {
@@ -30,7 +31,7 @@ struct RecipientFlags: ParsableArguments {
     @Flag(inversion: .prefixedEnableDisable, help: "Whether events are sent to it.")
     var sending: Bool?
 
-    func members() -> [(String, JSONValue)] {
+    func members() -> [JSON.Member] {
         named([
             ("enabled", sending.map { .bool($0) }),
             (
@@ -51,7 +52,7 @@ struct WebhookFlags: ParsableArguments {
 
     @OptionGroup var recipient: RecipientFlags
 
-    func members() -> [(String, JSONValue)] {
+    func members() -> [JSON.Member] {
         named([
             ("failover_url", failoverURL.map { $0 == "none" ? .null : .string($0) }),
             ("description", description.map { .string($0) }),
@@ -103,7 +104,7 @@ struct WebhookCreate: AsyncParsableCommand {
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        let body = JSONValue.object([("url", .string(to))] + fields.members())
+        let body = JSON.object([("url", .string(to))] + fields.members())
         try await control.run { client in
             let answer = try await client.send(.post, Paths.webhooks, body: body)
             let id = answer.data["id"]?.string ?? ""
@@ -255,7 +256,7 @@ struct WaitOption: ParsableArguments {
 
 extension ControlOptions {
     /// Has a test message sent and tells what became of its first attempt.
-    func runTest(_ path: String, body: JSONValue?, _ wait: WaitOption) async throws {
+    func runTest(_ path: String, body: JSON?, _ wait: WaitOption) async throws {
         try await run { client in
             var delivery = try await client.send(.post, path, body: body).data
             let id = delivery["id"]?.string ?? ""

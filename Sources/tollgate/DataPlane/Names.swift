@@ -72,9 +72,4 @@ extension Resource {
         case .seconds: "\(amount) s"
         }
     }
-
-    /// An amount in JSON: money as a decimal string, counts and seconds as numbers.
-    func json(_ amount: Int64) -> JSONValue {
-        unit == .amount ? .string(Money.format(amount)) : .integer(amount)
-    }
 }

@@ -1,19 +1,13 @@
 internal import Foundation
+internal import JSON
 internal import Limits
 internal import Notation
 internal import TollgateClient
 
 // Answers as JSON with the REST API's field names, and as lines for people.
 
-extension Instant {
-    /// null where there is no such instant.
-    static func json(_ milliseconds: Int64) -> JSONValue {
-        milliseconds == 0 ? .null : .string(text(milliseconds))
-    }
-}
-
 extension Array where Element == Quantity {
-    var json: JSONValue {
+    var json: JSON {
         .object(map { ($0.resource.name, $0.resource.json($0.amount)) })
     }
 
@@ -24,10 +18,10 @@ extension Array where Element == Quantity {
 }
 
 extension LimitReport {
-    var json: JSONValue {
+    var json: JSON {
         let row = limit?.row
-        let amount: (Int64) -> JSONValue = { row?.resource.json($0) ?? .integer($0) }
-        var members: [(String, JSONValue)] = [
+        let amount: (Int64) -> JSON = { row?.resource.json($0) ?? .integer($0) }
+        var members: [JSON.Member] = [
             ("limit", row.map { .string($0.name) } ?? .null),
             ("subject_id", .string(subjectID)),
             ("cap", cap.map(amount) ?? .null),
@@ -65,8 +59,8 @@ extension LimitReport {
 
 extension ErrorEntry {
     /// An entry of the REST API's `errors`.
-    var json: JSONValue {
-        var members: [(String, JSONValue)] = [
+    var json: JSON {
+        var members: [JSON.Member] = [
             ("code", .string(code)), ("title", .string(title)),
         ]
         if detail.isEmpty == false { members.append(("detail", .string(detail))) }
@@ -91,7 +85,7 @@ extension ErrorEntry {
 extension Outcome {
     init(_ answer: CheckResponse) {
         let isAllowed = answer.decision == .allowed
-        var members: [(String, JSONValue)] = [
+        var members: [JSON.Member] = [
             ("record_type", .string("reservation")),
             ("id", answer.reservationID == 0 ? .null : .string(String(answer.reservationID))),
             ("decision", .string(isAllowed ? "allowed" : "denied")),
@@ -161,7 +155,7 @@ extension Outcome {
         lines += answer.errors.map(\.text)
         if let treatment = answer.treatment.name { lines.append("  treatment: \(treatment)") }
         lines += answer.warnings.map { "  warning\($0.text)" }
-        var members: [(String, JSONValue)] = [
+        var members: [JSON.Member] = [
             ("decision", .string(isAllowed ? "allowed" : "denied")),
             ("expires_at", Instant.json(answer.expiresAtMilliseconds)),
             ("granted", answer.granted.json),

@@ -3,6 +3,7 @@ internal import CommandIO
 internal import Engine
 internal import Foundation
 internal import Journal
+internal import JSON
 internal import Limits
 internal import Projection
 
@@ -60,7 +61,7 @@ struct JournalCommand: ParsableCommand {
                 let report = try Engine.verify(disk: disk)
                 if json {
                     StandardOutput.print(
-                        JSONValue.object([
+                        JSON.object([
                             ("records", .integer(Int64(report.records))),
                             ("bytes", .integer(Int64(report.bytes))),
                             ("second_copies", .integer(Int64(report.duplicates))),
@@ -70,7 +71,7 @@ struct JournalCommand: ParsableCommand {
                                 "damaged_checkpoints",
                                 .array(report.passedOver.map { .string($0) })
                             ),
-                        ]).line)
+                        ]).text)
                 } else {
                     StandardOutput.print(
                         """
@@ -115,10 +116,10 @@ struct JournalCommand: ParsableCommand {
                     switch event {
                     case .start(let epoch):
                         StandardOutput.print(
-                            JSONValue.object([
+                            JSON.object([
                                 ("kind", .string("process_started")),
                                 ("epoch", .integer(Int64(clamping: epoch))),
-                            ]).line)
+                            ]).text)
                     case .records(let payload, let place):
                         payload.forEachRecord { Self.show($0, place, &record) }
                     }
@@ -130,7 +131,7 @@ struct JournalCommand: ParsableCommand {
             _ words: UnsafeBufferPointer<UInt64>, _ place: JournalReader.Place?,
             _ record: inout Record
         ) {
-            var value: JSONValue
+            var value: JSON
             if let entry = RecordJSON.entry(words) {
                 value = entry
             } else if (try? record.read(words)) != nil {
@@ -146,7 +147,7 @@ struct JournalCommand: ParsableCommand {
                         ("epoch", .integer(Int64(clamping: place.epoch))),
                     ] + members)
             }
-            StandardOutput.print(value.line)
+            StandardOutput.print(value.text)
             StandardOutput.endWhenOver()
         }
     }
@@ -181,7 +182,7 @@ struct JournalCommand: ParsableCommand {
                 }
                 if json {
                     StandardOutput.print(
-                        JSONValue.object([
+                        JSON.object([
                             ("segments", .integer(Int64(segments.count))),
                             ("first_segment", .integer(Int64(clamping: segments.first ?? 0))),
                             (
@@ -196,7 +197,7 @@ struct JournalCommand: ParsableCommand {
                                 "records_by_kind",
                                 .object(counts.map { ($0.key, .integer($0.value)) })
                             ),
-                        ]).line)
+                        ]).text)
                     return
                 }
                 StandardOutput.print("segments      \(segments.count), from \(segments.first ?? 0)")

@@ -1,15 +1,16 @@
 internal import Engine
 internal import Foundation
 internal import Journal
+internal import JSON
 internal import Limits
 internal import Notation
 
 /// A record as `tollgate journal dump --json` shows it: snake_case names, absent where there is nothing to say.
 struct RecordJSON {
-    private var members: [(String, JSONValue)] = []
+    private var members: [JSON.Member] = []
 
     /// An operation.
-    static func operation(_ record: borrowing Record) -> JSONValue {
+    static func operation(_ record: borrowing Record) -> JSON {
         var json = RecordJSON()
         json.add("kind", .string(snakeCase("\(record.kind)")))
         json.add("tenant", .integer(Int64(record.tenant)))
@@ -44,7 +45,7 @@ struct RecordJSON {
     }
 
     /// An entry of a checkpoint; nil: it cannot be read.
-    static func entry(_ words: UnsafeBufferPointer<UInt64>) -> JSONValue? {
+    static func entry(_ words: UnsafeBufferPointer<UInt64>) -> JSON? {
         guard let kind = CheckpointEntry.Kind(rawValue: words.recordKind),
             let entry = try? CheckpointEntry(words)
         else { return nil }
@@ -61,16 +62,13 @@ struct RecordJSON {
         return .object(json.members)
     }
 
-    private mutating func add(_ name: String, _ value: JSONValue) { members.append((name, value)) }
+    private mutating func add(_ name: String, _ value: JSON) { members.append((name, value)) }
 
     private mutating func add(_ name: String, _ amounts: Amounts) {
         guard !amounts.isEmpty else { return }
-        var values: [(String, JSONValue)] = []
+        var values: [JSON.Member] = []
         for resource in Resource.allCases where amounts.contains(resource.index) {
-            let amount = amounts[resource.index]
-            let isAmount = resource.unit == .amount
-            values.append(
-                (resource.name, isAmount ? .string(Money.format(amount)) : .integer(amount)))
+            values.append((resource.name, resource.json(amounts[resource.index])))
         }
         add(name, .object(values))
     }
@@ -89,7 +87,7 @@ struct RecordJSON {
         }
         if record.openedDay != 0 { add("day", .string(Instant.text(record.openedDay))) }
         guard record.closed.count > 0 else { return }
-        var closed: [JSONValue] = []
+        var closed: [JSON] = []
         for index in 0..<record.closed.count {
             let charge = record.closed.charges[index]
             var json = RecordJSON()

@@ -1,27 +1,46 @@
 import Limits
 
 /// Why bytes are no JSON.
-struct JSONSyntaxError: Error, Equatable {
+package struct JSONSyntaxError: Error, Equatable {
     /// Where, in bytes from 0.
-    var offset: Int
+    package var offset: Int
     /// What is wrong there, as a sentence without its end.
-    var reason: String
+    package var reason: String
+
+    package init(offset: Int, reason: String) {
+        self.offset = offset
+        self.reason = reason
+    }
 }
 
 /// A strict parser of RFC 8259: UTF-8 only, every name of an object once, bounded depth. Numbers stay as they are
 /// written. Recursive descent.
 ///
 /// - Complexity: O(length)
-struct JSONParser {
-    /// Arrays and objects within each other.
-    static let maximumDepth = 32
+package struct JSONParser {
+    /// What a text may hold: reading it costs no more than this, whoever wrote it. Its length is for the caller to bound.
+    package struct Bounds: Sendable {
+        /// Arrays and objects within each other.
+        package var depth: Int
+        /// Values in all, the arrays and objects among them.
+        package var values: Int
+
+        package init(depth: Int = 32, values: Int = .max) {
+            self.depth = depth
+            self.values = values
+        }
+    }
 
     private let bytes: [UInt8]
+    private let bounds: Bounds
     private var position = 0
+    private var values = 0
 
     /// The value that all of the bytes are.
-    static func parse(_ bytes: [UInt8]) throws(JSONSyntaxError) -> JSON {
-        var parser = JSONParser(bytes)
+    package static func parse(
+        _ bytes: [UInt8], within bounds: Bounds = Bounds()
+    ) throws(JSONSyntaxError) -> JSON {
+        var parser = JSONParser(bytes, bounds)
         let value = try parser.value(depth: 0)
         parser.skipSpace()
         guard parser.position == bytes.count else {
@@ -30,7 +49,14 @@ struct JSONParser {
         return value
     }
 
-    private init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package static func parse(_ text: String) throws(JSONSyntaxError) -> JSON {
+        try parse(Array(text.utf8))
+    }
+
+    private init(_ bytes: [UInt8], _ bounds: Bounds) {
+        self.bytes = bytes
+        self.bounds = bounds
+    }
 
     private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
@@ -53,6 +79,8 @@ struct JSONParser {
     private mutating func value(depth: Int) throws(JSONSyntaxError) -> JSON {
         skipSpace()
         guard let byte = next else { throw error("Unexpected end of input: expected a value") }
+        guard values < bounds.values else { throw error("More than \(bounds.values) values") }
+        values += 1
         switch byte {
         case UInt8(ascii: "{"): return try object(depth: depth)
         case UInt8(ascii: "["): return try array(depth: depth)
@@ -75,8 +103,8 @@ struct JSONParser {
     }
 
     private mutating func enter(_ depth: Int) throws(JSONSyntaxError) {
-        guard depth < Self.maximumDepth else {
-            throw error("Nested more than \(Self.maximumDepth) levels deep")
+        guard depth < bounds.depth else {
+            throw error("Nested more than \(bounds.depth) levels deep")
         }
         position += 1
         skipSpace()
@@ -108,7 +136,7 @@ struct JSONParser {
             }
             skipSpace()
             guard take(":") else { throw error("Expected a colon") }
-            members.append(JSON.Member(name: name, value: try value(depth: depth + 1)))
+            members.append((name, try value(depth: depth + 1)))
             skipSpace()
             if take("}") { return .object(members) }
             guard take(",") else { throw error("Expected a comma or }") }

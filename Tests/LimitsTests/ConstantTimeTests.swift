@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Access
+@testable import Limits
 
 @Suite("Comparisons that take equally long")
 struct ConstantTimeTests {

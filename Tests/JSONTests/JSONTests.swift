@@ -1,9 +1,10 @@
+import JSON
+import Limits
+import Notation
 import Testing
 
-@testable import ControlPlane
-
 @Suite struct JSONTests {
-    private func parse(_ text: String) throws -> JSON { try JSONParser.parse(Array(text.utf8)) }
+    private func parse(_ text: String) throws -> JSON { try JSONParser.parse(text) }
 
     @Test(arguments: [
         "null", "true", "false", "0", "-0", "12.50", "1e400", "9223372036854775808",
@@ -45,16 +46,11 @@ import Testing
         let object = try parse("{\"\(composed)\":1,\"\(decomposed)\":2}")
         #expect(object[composed] == 1 && object[decomposed] == 2)
         #expect(JSON.string(composed) != .string(decomposed))
-        let body = BodyReader(object, ValidationErrors())
-        #expect(body.raw(composed) == 1)
-        #expect(body.unasked.map { Array($0.utf8) } == [Array(decomposed.utf8)])
-        let query = QueryReader("caf%C3%A9=1&cafe%CC%81=2", ValidationErrors())
-        #expect(query.text(composed) == "1" && query.text(decomposed) == "2")
-        #expect(query.findings.entries.isEmpty)
+        #expect(object.sorted.members?.map(\.value) == [2, 1])
     }
 
     @Test func depthIsBounded() throws {
-        let deepest = JSONParser.maximumDepth
+        let deepest = JSONParser.Bounds().depth
         func nested(_ depth: Int) -> String {
             String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
         }
@@ -63,10 +59,40 @@ import Testing
         #expect(throws: JSONSyntaxError.self) { try parse(nested(500_000)) }
     }
 
+    @Test func valuesAreBounded() throws {
+        let bytes = Array(#"{"a":[1,{}],"b":2}"#.utf8)
+        #expect(throws: Never.self) {
+            try JSONParser.parse(bytes, within: JSONParser.Bounds(values: 5))
+        }
+        #expect(throws: JSONSyntaxError(offset: 16, reason: "More than 4 values")) {
+            try JSONParser.parse(bytes, within: JSONParser.Bounds(values: 4))
+        }
+    }
+
     @Test func errorsSayWhere() {
         #expect { try parse(#"{"a":1,"a":2}"#) } throws: {
             ($0 as? JSONSyntaxError)?.offset == 7
         }
+    }
+
+    @Test func valuesAreTakenApartByTheirKind() throws {
+        let value = try parse(#"{"n":-7,"d":1.5e3,"s":"x","f":false,"l":[1],"z":null}"#)
+        #expect(value["n"]?.integer == -7 && value["d"]?.integer == nil)
+        #expect(value["d"]?.double == 1_500 && value["s"]?.double == nil)
+        #expect(value["s"]?.string == "x" && value["f"]?.bool == false)
+        #expect(value["l"]?.array == [1] && value["z"]?.isNull == true)
+        #expect(value["none"] == nil && value["s"]?["n"] == nil)
+        #expect(JSON.number("9223372036854775808").integer == nil)
+    }
+
+    @Test(arguments: [
+        (5.0, "5"), (0.1, "0.1"), (1e-5, "1e-05"), (.nan, "null"), (-.infinity, "null"),
+    ])
+    func decimals(_ value: Double, _ text: String) { #expect(JSON.decimal(value).text == text) }
+
+    @Test func amountsAreOfTheirUnit() {
+        #expect(Resource.spend.json(20_000_000).text == #""0.02""#)
+        #expect(Resource.callSeconds.json(60).text == "60")
     }
 
     @Test func whereThereIsNoInstantThereIsNull() {
