@@ -73,10 +73,10 @@ package struct SettingChange: Sendable, Equatable {
                 })
             return
         }
-        let fields = zip(wanted, present).filter { $0.value != $1.value }.map { wanted, present in
-            Field(
-                name: wanted.name, before: present.value, after: wanted.value,
-                isImplied: wanted.isImplied && present.isImplied)
+        let fields = zip(wanted, present).filter { wanted, present in
+            wanted.value != present.value && !(wanted.isImplied && present.isImplied)
+        }.map { wanted, present in
+            Field(name: wanted.name, before: present.value, after: wanted.value)
         }
         if fields.isEmpty { return nil }
         self.init(subject, .update, fields)

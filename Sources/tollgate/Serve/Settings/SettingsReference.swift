@@ -79,10 +79,10 @@ enum SettingsReference {
         <!-- Generated: tollgate settings-reference >docs/configuration.md -->
         # Configuration
 
-        All settings of `tollgate serve`, and those of [tenants](#tenants) and [profiles](#profiles). Each of the service comes from its flag, else from its environment variable, else from its
-        key in the YAML file that `--config` or `TOLLGATE_CONFIG` names, else from its default;
-        [the command line](cli.md#settings) has an example. An empty variable is not set. The service does not start with
-        an unknown key or an invalid value, and names it.
+        All settings of `tollgate serve`, and below them those of [tenants](#tenants) and [profiles](#profiles). One of the
+        service comes from its flag, else from its environment variable, else from its key in the YAML file that `--config`
+        or `TOLLGATE_CONFIG` names, else from its default; [the command line](cli.md#settings) has an example. An empty
+        variable is not set. The service does not start with an unknown key or an invalid value, and names it.
 
         A duration is a whole number with `ms`, `s`, `m`, `h` or `d`; a size is a whole number of bytes, or one with
         `KiB`, `MiB`, `GiB` or `TiB`. `true` and `false` may also be written `yes` and `no`, `on` and `off`, `1` and `0`;
