@@ -17,9 +17,12 @@ struct Table: Sendable {
             }
         }
 
-        init(_ title: String, cell: @escaping @Sendable (JSONValue) -> JSONValue?) {
+        init(
+            _ title: String, isNumber: Bool = false,
+            cell: @escaping @Sendable (JSONValue) -> JSONValue?
+        ) {
             self.title = title
-            isNumber = false
+            self.isNumber = isNumber
             self.cell = cell
         }
     }
