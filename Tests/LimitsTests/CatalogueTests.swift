@@ -52,7 +52,7 @@ import Testing
             CapSetting.all.map(\.name) == [
                 "monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes",
             ])
-        #expect(CapSetting.all.map(\.keptName).last == "max_monthly_seconds")
+        #expect(LimitKind.tenantMonthlyMinutes.row.cap.keptName == "max_monthly_seconds")
         for kind in ProfileKind.allCases {
             #expect(kind.limit.cap.name == "daily_spend_limit")
             #expect(kind.limit.cap.toggleName == "daily_spend_limit_enabled")
