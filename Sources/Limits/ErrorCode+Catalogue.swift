@@ -25,6 +25,11 @@ extension ErrorCode {
         title: "Tenant monthly minutes limit reached",
         detail: "The monthly minutes limit configured for this tenant has been reached",
         url: "https://tollgate.dev/errors/49004", httpStatus: 429, status: .resourceExhausted)
+    static let tenantDailySpendLimitRow = ErrorRow(
+        code: .tenantDailySpendLimit, text: "49005", reason: "TENANT_DAILY_SPEND_LIMIT_REACHED",
+        title: "Tenant daily spend limit reached",
+        detail: "The daily spend limit configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49005", httpStatus: 429, status: .resourceExhausted)
     static let voiceProfileSpendLimitRow = ErrorRow(
         code: .voiceProfileSpendLimit, text: "49007",
         reason: "VOICE_PROFILE_DAILY_SPEND_LIMIT_REACHED",

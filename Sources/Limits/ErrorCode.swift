@@ -7,6 +7,7 @@
     case tenantExtensionLimit = 49002
     case tenantDIDLimit = 49003
     case tenantMinutesLimit = 49004
+    case tenantDailySpendLimit = 49005
     case voiceProfileSpendLimit = 49007
     case suspended = 20012
     case notFound = 10005
@@ -71,6 +72,7 @@ extension ErrorCode {
         case .tenantExtensionLimit: Self.tenantExtensionLimitRow
         case .tenantDIDLimit: Self.tenantDIDLimitRow
         case .tenantMinutesLimit: Self.tenantMinutesLimitRow
+        case .tenantDailySpendLimit: Self.tenantDailySpendLimitRow
         case .voiceProfileSpendLimit: Self.voiceProfileSpendLimitRow
         case .suspended: Self.suspendedRow
         case .notFound: Self.notFoundRow

@@ -84,6 +84,17 @@ extension LimitKind {
             words: LimitRow.Words(
                 title: "Monthly minutes", phrase: "monthly minute cap", heading: "MINUTES",
                 most: "Most minutes", least: "Fewest minutes")),
+        LimitRow(
+            kind: .tenantDailySpend, name: "tenant_daily_spend", subject: .tenant,
+            resource: .spend, window: .tenantDay, blocksOnlyWithAutoSuspend: true,
+            tripsByUsage: true, suspends: true, refusalTripsFromPercent: 80,
+            error: .tenantDailySpendLimit,
+            cap: CapSetting(
+                .tenantDailySpend, name: "daily_spend_limit", title: "Daily Spend Limit",
+                help: "USD per day in the tenant's time zone, or none."),
+            words: LimitRow.Words(
+                title: "Daily spend", phrase: "daily spend cap", heading: "DAILY SPEND",
+                most: "Most spent today", least: "Least spent today")),
     ]
 
     /// Rows by `index`.

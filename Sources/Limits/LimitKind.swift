@@ -5,6 +5,7 @@
     case tenantExtensions = 3
     case tenantDIDs = 4
     case tenantMonthlyMinutes = 5
+    case tenantDailySpend = 6
     case voiceProfileDailySpend = 8
 
     /// The number less one: the bit in a `LimitSet`.

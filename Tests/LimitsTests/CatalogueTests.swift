@@ -46,11 +46,12 @@ import Testing
         #expect(Resource.allCases.map(\.name) == ["spend", "extensions", "dids", "call_seconds"])
         #expect(
             LimitSubject.tenant.limits.map(\.sortName) == [
-                "monthly_spend", "extensions", "dids", "monthly_minutes",
+                "monthly_spend", "extensions", "dids", "monthly_minutes", "daily_spend",
             ])
         #expect(
             CapSetting.all.map(\.name) == [
                 "monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes",
+                "daily_spend_limit",
             ])
         #expect(LimitKind.tenantMonthlyMinutes.row.cap.keptName == "max_monthly_seconds")
         for kind in ProfileKind.allCases {

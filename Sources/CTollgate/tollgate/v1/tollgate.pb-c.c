@@ -2035,7 +2035,7 @@ const ProtobufCEnumDescriptor tollgate__v1__action__descriptor =
   tollgate__v1__action__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[7] =
+static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[8] =
 {
   { "LIMIT_KIND_UNSPECIFIED", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_UNSPECIFIED", 0 },
   { "LIMIT_KIND_PROFILE_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_PROFILE_DAILY_SPEND", 1 },
@@ -2043,20 +2043,22 @@ static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[
   { "LIMIT_KIND_TENANT_EXTENSIONS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_EXTENSIONS", 3 },
   { "LIMIT_KIND_TENANT_DIDS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DIDS", 4 },
   { "LIMIT_KIND_TENANT_MONTHLY_MINUTES", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_MONTHLY_MINUTES", 5 },
+  { "LIMIT_KIND_TENANT_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_SPEND", 6 },
   { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 8 },
 };
 static const ProtobufCIntRange tollgate__v1__limit_kind__value_ranges[] = {
-{0, 0},{8, 6},{0, 7}
+{0, 0},{8, 7},{0, 8}
 };
-static const ProtobufCEnumValueIndex tollgate__v1__limit_kind__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex tollgate__v1__limit_kind__enum_values_by_name[8] =
 {
   { "LIMIT_KIND_PROFILE_DAILY_SPEND", 1 },
+  { "LIMIT_KIND_TENANT_DAILY_SPEND", 6 },
   { "LIMIT_KIND_TENANT_DIDS", 4 },
   { "LIMIT_KIND_TENANT_EXTENSIONS", 3 },
   { "LIMIT_KIND_TENANT_MONTHLY_MINUTES", 5 },
   { "LIMIT_KIND_TENANT_MONTHLY_SPEND", 2 },
   { "LIMIT_KIND_UNSPECIFIED", 0 },
-  { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 6 },
+  { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 7 },
 };
 const ProtobufCEnumDescriptor tollgate__v1__limit_kind__descriptor =
 {
@@ -2065,9 +2067,9 @@ const ProtobufCEnumDescriptor tollgate__v1__limit_kind__descriptor =
   "LimitKind",
   "Tollgate__V1__LimitKind",
   "tollgate.v1",
-  7,
+  8,
   tollgate__v1__limit_kind__enum_values_by_number,
-  7,
+  8,
   tollgate__v1__limit_kind__enum_values_by_name,
   2,
   tollgate__v1__limit_kind__value_ranges,

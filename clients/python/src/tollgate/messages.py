@@ -52,6 +52,7 @@ class LimitKind(Enumeration):
     TENANT_EXTENSIONS = 3
     TENANT_DIDS = 4
     TENANT_MONTHLY_MINUTES = 5
+    TENANT_DAILY_SPEND = 6
     VOICE_PROFILE_DAILY_SPEND = 8
 
     @property

@@ -107,6 +107,10 @@ typedef enum _Tollgate__V1__LimitKind {
    */
   TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_MONTHLY_MINUTES = 5,
   /*
+   * nano-USD per day of a tenant, in its time zone
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_SPEND = 6,
+  /*
    * nano-USD per UTC day of an outbound voice profile
    */
   TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND = 8

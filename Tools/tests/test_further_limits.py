@@ -1,0 +1,105 @@
+"""The limits that came after the partner guide's, through the real binary: gRPC, REST, command line, alerts, page."""
+
+import urllib.request
+
+import grpc
+import pytest
+from conftest import USD, failure, quantities, request, tollgate
+from control import Rest, eventually
+from receivers import Receiver
+
+REACHED = "tenant.limit-reached"
+THRESHOLD = "tenant.limit-threshold-reached"
+SUSPENDED = "tenant.suspended"
+
+
+class Acme:
+    """A service with a tenant "acme" of the given fields, in Kathmandu (5:45 ahead of UTC), and a receiver of its events."""
+
+    def __init__(self, serve, directory, receiver, **fields):
+        self.server = serve("--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", limits=None)
+        self.rest = Rest(self.server)
+        self.receiver = receiver
+        self.rest.post("/v2/webhook_endpoints", {"url": receiver.url}).data
+        self.rest.post("/v2/tenants", {"id": "acme", "time_zone": "Asia/Kathmandu", **fields}).data
+
+    def check(self, mode="commit", **quantities):
+        return self.rest.check("acme", "outbound_call", mode, **quantities)
+
+    def limit(self, name):
+        return self.rest.limits("acme")[name]
+
+    def events(self, name, count):
+        """(type, payload) of so many events about a limit, by type."""
+        def found():
+            data = [post.body["data"] for post in list(self.receiver.posts)]
+            return sorted(
+                ((event["event_type"], event["payload"]) for event in data if event["payload"].get("limit") == name),
+                key=lambda event: event[0],
+            )
+
+        return eventually(lambda: len(found()) == count and found(), what=f"{count} events about {name}")
+
+    def page(self):
+        """The tenant's page."""
+        with urllib.request.urlopen(f"http://{self.server.http}/tenants/acme") as answer:
+            return answer.read().decode()
+
+    def day(self):
+        """Today's figures, as soon as there are some."""
+        return eventually(lambda: self.rest.get("/v2/tenants/acme/usage/daily").data, what="the day")[0]
+
+
+@pytest.fixture
+def acme(serve, tmp_path):
+    receiver = Receiver()
+    yield lambda **fields: Acme(serve, tmp_path / "data", receiver, **fields)
+    receiver.close()
+
+
+def of_day(state):
+    """The window is a day of the tenant's zone: it begins at 18:15 UTC."""
+    return state["window_start"][11:16] == state["resets_at"][11:16] == "18:15"
+
+
+def test_daily_spend(contract, acme):
+    service = acme(daily_spend_limit="10.00", monthly_spend_limit="100.00", auto_suspend=True)
+    with grpc.insecure_channel(service.server.endpoint) as channel:
+        stub = contract.Stub(channel)
+        held = stub.CheckAndReserve(request(contract, "acme", spend=8 * USD, include_limits=True), timeout=60)
+        kinds = {state.limit: state for state in held.limits}
+        assert set(kinds) == {contract.LIMIT_KIND_TENANT_MONTHLY_SPEND, contract.LIMIT_KIND_TENANT_DAILY_SPEND}
+        daily = kinds[contract.LIMIT_KIND_TENANT_DAILY_SPEND]
+        assert (daily.cap, daily.held, daily.blocking, daily.subject_id) == (10 * USD, 8 * USD, True, "acme")
+        assert daily.resets_at_ms - daily.window_start_ms == 86_400_000
+        stub.Commit(contract.CommitRequest(reservation_id=held.reservation_id), timeout=60)
+        # Four fifths of the cap are used: the refusal trips the limit, as monthly spend's would.
+        denied = stub.CheckAndReserve(request(contract, "acme", spend=2 * USD + 1), timeout=60)
+        [error] = denied.errors
+        assert (error.code, error.title, error.limit) == (
+            "49005", "Tenant daily spend limit reached", contract.LIMIT_KIND_TENANT_DAILY_SPEND,
+        )
+        assert denied.tenant_status == contract.TENANT_STATUS_SUSPENDED
+    found = service.events("tenant_daily_spend", 3)
+    assert [kind for kind, _ in found] == sorted([REACHED, THRESHOLD, SUSPENDED])
+    assert found[0][1]["cap"] == "10.00" and found[0][1]["committed"] == "8.00"
+    assert found[0][1]["resets_at"] == service.limit("tenant_daily_spend")["resets_at"]
+    assert service.check(spend="0.01").codes == ["20012"]
+
+
+def test_daily_spend_refuses_over_rest_until_the_tenants_midnight(acme):
+    service = acme(daily_spend_limit="10.00", auto_suspend=True, on_limit="block")
+    service.rest.record("acme", spend="7.00")
+    denied = service.check(spend="4.00")
+    assert (denied.status, denied.codes, denied.headers["x-should-retry"]) == (429, ["49005"], "false")
+    assert 0 < int(denied.headers["Retry-After"]) <= 86_400
+    state = service.limit("tenant_daily_spend")
+    assert of_day(state) and (state["committed"], state["cap"], state["blocking"]) == ("7.00", "10.00", True)
+    # Another cap resets nothing; without auto-suspend it only warns.
+    service.rest.patch("/v2/tenants/acme", {"daily_spend_limit": "8.00", "auto_suspend": False, "on_limit": "auto"})
+    assert [warning["code"] for warning in service.check(spend="4.00").data["warnings"]] == ["49005"]
+    shown = tollgate(service.server, "usage", "--tenant", "acme").stdout
+    assert "tenant_daily_spend of acme: 11.00 USD of 8.00 USD" in shown
+    assert "DAILY SPEND" in tollgate(service.server, "usage", "list").stdout
+    assert "Daily spend" in service.page()
+    assert service.day()["usage"]["spend"] == "11.00"
