@@ -30,6 +30,13 @@ extension ErrorCode {
         title: "Tenant daily spend limit reached",
         detail: "The daily spend limit configured for this tenant has been reached",
         url: "https://tollgate.dev/errors/49005", httpStatus: 429, status: .resourceExhausted)
+    static let tenantConcurrentCallLimitRow = ErrorRow(
+        code: .tenantConcurrentCallLimit, text: "49006",
+        reason: "TENANT_CONCURRENT_CALL_LIMIT_REACHED",
+        title: "Tenant concurrent call limit reached",
+        detail:
+            "The maximum number of concurrent calls configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49006", httpStatus: 429, status: .resourceExhausted)
     static let voiceProfileSpendLimitRow = ErrorRow(
         code: .voiceProfileSpendLimit, text: "49007",
         reason: "VOICE_PROFILE_DAILY_SPEND_LIMIT_REACHED",

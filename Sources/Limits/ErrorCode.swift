@@ -8,6 +8,7 @@
     case tenantDIDLimit = 49003
     case tenantMinutesLimit = 49004
     case tenantDailySpendLimit = 49005
+    case tenantConcurrentCallLimit = 49006
     case voiceProfileSpendLimit = 49007
     case suspended = 20012
     case notFound = 10005
@@ -73,6 +74,7 @@ extension ErrorCode {
         case .tenantDIDLimit: Self.tenantDIDLimitRow
         case .tenantMinutesLimit: Self.tenantMinutesLimitRow
         case .tenantDailySpendLimit: Self.tenantDailySpendLimitRow
+        case .tenantConcurrentCallLimit: Self.tenantConcurrentCallLimitRow
         case .voiceProfileSpendLimit: Self.voiceProfileSpendLimitRow
         case .suspended: Self.suspendedRow
         case .notFound: Self.notFoundRow

@@ -95,6 +95,19 @@ extension LimitKind {
             words: LimitRow.Words(
                 title: "Daily spend", phrase: "daily spend cap", heading: "DAILY SPEND",
                 most: "Most spent today", least: "Least spent today")),
+        LimitRow(
+            kind: .tenantConcurrentCalls, name: "tenant_concurrent_calls", subject: .tenant,
+            resource: .concurrentCalls, window: .standing, blocksOnlyWithAutoSuspend: false,
+            tripsByUsage: false, suspends: false, refusalTripsFromPercent: 0,
+            error: .tenantConcurrentCallLimit,
+            cap: CapSetting(
+                .tenantConcurrentCalls, name: "max_concurrent_calls",
+                title: "Max Concurrent Calls",
+                help: "Maximum number of calls at the same time, or none."),
+            words: LimitRow.Words(
+                title: "Concurrent calls", phrase: "concurrent call cap",
+                heading: "CONCURRENT CALLS", most: "Most concurrent calls",
+                least: "Fewest concurrent calls")),
     ]
 
     /// Rows by `index`.

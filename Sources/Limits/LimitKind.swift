@@ -6,6 +6,7 @@
     case tenantDIDs = 4
     case tenantMonthlyMinutes = 5
     case tenantDailySpend = 6
+    case tenantConcurrentCalls = 7
     case voiceProfileDailySpend = 8
 
     /// The number less one: the bit in a `LimitSet`.

@@ -72,6 +72,12 @@ extension Resource {
             nature: .accumulating, singular: "minute", plural: "minutes", occasion: "call",
             option: "seconds",
             optionHelp: "Call seconds.", countHelp: nil),
+        ResourceRow(
+            resource: .concurrentCalls, name: "concurrent_calls", column: "concurrent_calls",
+            unit: .count, nature: .held, singular: "concurrent call", plural: "concurrent calls",
+            occasion: "call", option: "concurrent-calls",
+            optionHelp: "Concurrent calls: 1 for each call, held while it lasts.",
+            countHelp: nil),
     ]
 
     public var row: ResourceRow { Resource.catalogue[index] }

@@ -43,15 +43,19 @@ import Testing
     }
 
     @Test func namesAreTheContracts() {
-        #expect(Resource.allCases.map(\.name) == ["spend", "extensions", "dids", "call_seconds"])
+        #expect(
+            Resource.allCases.map(\.name) == [
+                "spend", "extensions", "dids", "call_seconds", "concurrent_calls",
+            ])
         #expect(
             LimitSubject.tenant.limits.map(\.sortName) == [
                 "monthly_spend", "extensions", "dids", "monthly_minutes", "daily_spend",
+                "concurrent_calls",
             ])
         #expect(
             CapSetting.all.map(\.name) == [
                 "monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes",
-                "daily_spend_limit",
+                "daily_spend_limit", "max_concurrent_calls",
             ])
         #expect(LimitKind.tenantMonthlyMinutes.row.cap.keptName == "max_monthly_seconds")
         for kind in ProfileKind.allCases {

@@ -103,3 +103,76 @@ def test_daily_spend_refuses_over_rest_until_the_tenants_midnight(acme):
     assert "DAILY SPEND" in tollgate(service.server, "usage", "list").stdout
     assert "Daily spend" in service.page()
     assert service.day()["usage"]["spend"] == "11.00"
+
+
+def test_concurrent_calls(contract, acme):
+    service = acme(max_concurrent_calls=2, monthly_spend_limit="10.00", auto_suspend=True)
+    kind = contract.LIMIT_KIND_TENANT_CONCURRENT_CALLS
+    with grpc.insecure_channel(service.server.endpoint) as channel:
+        stub = contract.Stub(channel)
+
+        def ask(**fields):
+            return stub.CheckAndReserve(
+                request(contract, "acme", concurrent_calls=1, action=contract.ACTION_OUTBOUND_CALL, **fields), timeout=60)
+
+        first = ask(spend=USD, include_limits=True)
+        [seen] = [state for state in first.limits if state.limit == kind]
+        # The first call sees 1.
+        assert (seen.held, seen.committed, seen.cap, seen.window_start_ms, seen.resets_at_ms) == (1, 0, 2, 0, 0)
+        assert ask(spend=USD, on_expiry=contract.EXPIRY_POLICY_COMMIT).decision == contract.DECISION_ALLOWED
+        for _ in range(2):
+            denied = ask()
+            [error] = denied.errors
+            assert (error.code, error.title, error.limit) == ("49006", "Tenant concurrent call limit reached", kind)
+            assert denied.tenant_status == contract.TENANT_STATUS_ACTIVE
+            assert denied.treatment == contract.TREATMENT_REJECT
+        answer = stub.Commit(contract.CommitRequest(reservation_id=first.reservation_id), timeout=60)
+        charged = {quantity.resource: quantity.amount for quantity in answer.committed if quantity.amount}
+        assert charged == {contract.RESOURCE_SPEND: USD}
+        # The call that ended made room.
+        assert ask().decision == contract.DECISION_ALLOWED
+        one = quantities(contract, concurrent_calls=1)
+        for call, message, pointer in (
+            (stub.CheckAndReserve, request(contract, "acme", concurrent_calls=1, mode=contract.MODE_COMMIT), "/quantities/0"),
+            (stub.RecordUsage, contract.RecordUsageRequest(tenant_id="acme", quantities=one), "/quantities/0"),
+            (stub.Commit, contract.CommitRequest(reservation_id=first.reservation_id, actual=one), "/actual/0"),
+        ):
+            failed = failure(call, message)
+            assert (failed.code, failed.catalogue) == (grpc.StatusCode.INVALID_ARGUMENT, "10015")
+            [violation] = failed.details["BadRequest"].field_violations
+            assert violation.field == pointer + "/resource" and "only held" in violation.description
+    # Raised once, and nobody is suspended.
+    found = service.events("tenant_concurrent_calls", 2)
+    assert [event for event, _ in found] == [REACHED, THRESHOLD]
+    assert (found[0][1]["held"], found[0][1]["committed"], found[0][1]["cap"], found[0][1]["asked"]) == (2, 0, 2, 1)
+    assert "resets_at" not in found[0][1]
+
+
+def test_concurrent_calls_over_rest(acme):
+    service = acme(max_concurrent_calls=1, auto_suspend=True)
+    held = service.check("reserve", concurrent_calls=1).data["id"]
+    denied = service.check("reserve", concurrent_calls=1)
+    assert (denied.status, denied.codes, denied.headers["x-should-retry"]) == (429, ["49006"], "false")
+    assert denied.headers["Retry-After"] is None
+    state = service.limit("tenant_concurrent_calls")
+    assert (state["held"], state["committed"], state["cap"], state["resets_at"]) == (1, 0, 1, None)
+    assert service.check("commit", concurrent_calls=1).codes == ["10015"]
+    assert service.rest.post("/v2/tenants/acme/actions/set_counts", {"concurrent_calls": 1}).codes == ["10015"]
+    assert service.rest.post(
+        "/v2/usage_records", {"tenant_id": "acme", "quantities": {"concurrent_calls": 1}}).codes == ["10015"]
+    five = {"spend": "1", "extensions": 1, "dids": 1, "call_seconds": 1, "concurrent_calls": 0}
+    assert service.check("reserve", **five).codes == ["10015"]
+    shown = tollgate(service.server, "usage", "--tenant", "acme").stdout
+    assert "tenant_concurrent_calls of acme: 1 concurrent call of 1 concurrent call" in shown
+    listed = tollgate(service.server, "usage", "list").stdout
+    assert "CONCURRENT CALLS" in listed and "1 / 1" in listed
+    page = service.page()
+    assert "Concurrent calls" in page and "Cap reached" in page
+    assert "--concurrent-calls" in tollgate(None, "check", "--help").stdout
+    assert "--concurrent-calls" not in tollgate(None, "record", "--help").stdout
+    service.rest.patch("/v2/tenants/acme", {"on_limit": "alert"})
+    over = service.check("reserve", concurrent_calls=1)
+    assert over.status == 200 and [warning["code"] for warning in over.data["warnings"]] == ["49006"]
+    for each in (held, over.data["id"]):
+        assert service.rest.post(f"/v2/reservations/{each}/actions/commit").status == 200
+    assert service.limit("tenant_concurrent_calls")["held"] == 0

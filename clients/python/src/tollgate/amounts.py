@@ -58,13 +58,14 @@ class Amounts:
     """So much of each resource; None: nothing is said of it.
 
     `spend` is USD, `call_seconds` inbound and outbound together, the others are counts. Negative only in `Usage`, and
-    only for `extensions` and `dids`: the service refuses anything else.
+    only for `extensions` and `dids`; `concurrent_calls` only in checks that hold: the service refuses anything else.
     """
 
     spend: Money | None = resource(pb.RESOURCE_SPEND)
     extensions: int | None = resource(pb.RESOURCE_EXTENSIONS)
     dids: int | None = resource(pb.RESOURCE_DIDS)
     call_seconds: int | None = resource(pb.RESOURCE_CALL_SECONDS)
+    concurrent_calls: int | None = resource(pb.RESOURCE_CONCURRENT_CALLS, is_only_held=True)
 
     def __post_init__(self) -> None:
         if self.spend is not None:

@@ -56,6 +56,7 @@ TITLES: Mapping[str, str] = {
     "49003": "Tenant DID limit reached",
     "49004": "Tenant monthly minutes limit reached",
     "49005": "Tenant daily spend limit reached",
+    "49006": "Tenant concurrent call limit reached",
     "49007": "Outbound voice profile spend limit reached",
     "49201": "Idempotency key reused",
     "49202": "Reservation expired",

@@ -53,6 +53,7 @@ class LimitKind(Enumeration):
     TENANT_DIDS = 4
     TENANT_MONTHLY_MINUTES = 5
     TENANT_DAILY_SPEND = 6
+    TENANT_CONCURRENT_CALLS = 7
     VOICE_PROFILE_DAILY_SPEND = 8
 
     @property
