@@ -43,6 +43,11 @@ extension ErrorCode {
         title: "Outbound voice profile spend limit reached",
         detail: "The daily spend limit configured on this outbound voice profile has been reached",
         url: "https://tollgate.dev/errors/49007", httpStatus: 429, status: .resourceExhausted)
+    static let tenantDailyMessageLimitRow = ErrorRow(
+        code: .tenantDailyMessageLimit, text: "49008", reason: "TENANT_DAILY_MESSAGE_LIMIT_REACHED",
+        title: "Tenant daily message limit reached",
+        detail: "The daily message limit configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49008", httpStatus: 429, status: .resourceExhausted)
     static let suspendedRow = ErrorRow(
         code: .suspended, text: "20012", reason: "ACCOUNT_INACTIVE",
         title: "Account inactive",

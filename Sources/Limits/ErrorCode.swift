@@ -10,6 +10,7 @@
     case tenantDailySpendLimit = 49005
     case tenantConcurrentCallLimit = 49006
     case voiceProfileSpendLimit = 49007
+    case tenantDailyMessageLimit = 49008
     case suspended = 20012
     case notFound = 10005
     case badField = 10015
@@ -76,6 +77,7 @@ extension ErrorCode {
         case .tenantDailySpendLimit: Self.tenantDailySpendLimitRow
         case .tenantConcurrentCallLimit: Self.tenantConcurrentCallLimitRow
         case .voiceProfileSpendLimit: Self.voiceProfileSpendLimitRow
+        case .tenantDailyMessageLimit: Self.tenantDailyMessageLimitRow
         case .suspended: Self.suspendedRow
         case .notFound: Self.notFoundRow
         case .badField: Self.badFieldRow

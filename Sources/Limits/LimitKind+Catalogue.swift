@@ -108,6 +108,17 @@ extension LimitKind {
                 title: "Concurrent calls", phrase: "concurrent call cap",
                 heading: "CONCURRENT CALLS", most: "Most concurrent calls",
                 least: "Fewest concurrent calls")),
+        LimitRow(
+            kind: .tenantDailyMessages, name: "tenant_daily_messages", subject: .tenant,
+            resource: .messages, window: .tenantDay, blocksOnlyWithAutoSuspend: true,
+            tripsByUsage: true, suspends: true, refusalTripsFromPercent: 80,
+            error: .tenantDailyMessageLimit,
+            cap: CapSetting(
+                .tenantDailyMessages, name: "max_daily_messages", title: "Max Daily Messages",
+                help: "Messages per day in the tenant's time zone, or none."),
+            words: LimitRow.Words(
+                title: "Daily messages", phrase: "daily message cap", heading: "DAILY MESSAGES",
+                most: "Most messages today", least: "Fewest messages today")),
     ]
 
     /// Rows by `index`.

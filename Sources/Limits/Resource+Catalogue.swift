@@ -78,6 +78,10 @@ extension Resource {
             occasion: "call", option: "concurrent-calls",
             optionHelp: "Concurrent calls: 1 for each call, held while it lasts.",
             countHelp: nil),
+        ResourceRow(
+            resource: .messages, name: "messages", column: "messages", unit: .count,
+            nature: .accumulating, singular: "message", plural: "messages", occasion: "message",
+            option: "messages", optionHelp: "Messages.", countHelp: nil),
     ]
 
     public var row: ResourceRow { Resource.catalogue[index] }

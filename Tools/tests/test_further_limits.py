@@ -176,3 +176,44 @@ def test_concurrent_calls_over_rest(acme):
     for each in (held, over.data["id"]):
         assert service.rest.post(f"/v2/reservations/{each}/actions/commit").status == 200
     assert service.limit("tenant_concurrent_calls")["held"] == 0
+
+
+def test_daily_messages(contract, acme):
+    service = acme(max_daily_messages=10, auto_suspend=True)
+    kind = contract.LIMIT_KIND_TENANT_DAILY_MESSAGES
+    with grpc.insecure_channel(service.server.endpoint) as channel:
+        stub = contract.Stub(channel)
+        sent = stub.CheckAndReserve(
+            request(contract, "acme", messages=3, mode=contract.MODE_COMMIT, include_limits=True), timeout=60)
+        [state] = [state for state in sent.limits if state.limit == kind]
+        assert (state.committed, state.cap, state.blocking) == (3, 10, True)
+        assert state.resets_at_ms - state.window_start_ms == 86_400_000
+        # One request that is too large suspends nobody.
+        denied = stub.CheckAndReserve(request(contract, "acme", messages=8), timeout=60)
+        [error] = denied.errors
+        assert (error.code, error.title, error.limit) == ("49008", "Tenant daily message limit reached", kind)
+        assert denied.tenant_status == contract.TENANT_STATUS_ACTIVE
+        negative = contract.RecordUsageRequest(tenant_id="acme", quantities=quantities(contract, messages=-1))
+        failed = failure(stub.RecordUsage, negative)
+        assert (failed.code, failed.catalogue) == (grpc.StatusCode.INVALID_ARGUMENT, "10015")
+        usage = contract.RecordUsageRequest(tenant_id="acme", quantities=quantities(contract, messages=7))
+        assert stub.RecordUsage(usage, timeout=60).tenant_status == contract.TENANT_STATUS_SUSPENDED
+    found = service.events("tenant_daily_messages", 4)
+    assert [event for event, _ in found] == [REACHED, REACHED, THRESHOLD, SUSPENDED]
+    assert {payload.get("occasion") for _, payload in found} == {"refusal", None}
+
+
+def test_daily_messages_over_rest(acme):
+    service = acme(max_daily_messages=10, auto_suspend=True)
+    service.rest.record("acme", messages=7)
+    denied = service.check(messages=4)
+    assert (denied.status, denied.codes) == (429, ["49008"])
+    assert 0 < int(denied.headers["Retry-After"]) <= 86_400
+    state = service.limit("tenant_daily_messages")
+    assert of_day(state) and (state["committed"], state["cap"]) == (7, 10)
+    assert service.rest.post("/v2/tenants/acme/actions/set_counts", {"messages": 1}).codes == ["10015"]
+    assert "tenant_daily_messages of acme: 7 messages of 10 messages" in tollgate(
+        service.server, "usage", "--tenant", "acme").stdout
+    assert "DAILY MESSAGES" in tollgate(service.server, "usage", "list").stdout
+    assert "Daily messages" in service.page()
+    assert service.day()["usage"]["messages"] == 7

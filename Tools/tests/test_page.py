@@ -613,8 +613,8 @@ def test_usage_by_day_is_drawn_listed_and_downloadable(page, service):
         'fetch("/tenants/acme/daily.csv").then((answer) => answer.text()).then(arguments[0])')
     lines = csv.strip().split("\r\n")
     assert lines[0] == (
-        "day,spend_usd,extensions,dids,call_seconds,allowed,denied,denied_40333,denied_49001,denied_49002,"
-        "denied_49003,denied_49004,denied_49005,denied_49006,denied_49007,denied_20012,final"
+        "day,spend_usd,extensions,dids,call_seconds,messages,allowed,denied,denied_40333,denied_49001,denied_49002,"
+        "denied_49003,denied_49004,denied_49005,denied_49006,denied_49007,denied_49008,denied_20012,final"
     )
     # Of the days together: midnight may have come since it was spent.
     assert sum(decimal.Decimal(line.split(",")[1] or 0) for line in lines[1:]) == decimal.Decimal("28.90")

@@ -66,6 +66,7 @@ class Amounts:
     dids: int | None = resource(pb.RESOURCE_DIDS)
     call_seconds: int | None = resource(pb.RESOURCE_CALL_SECONDS)
     concurrent_calls: int | None = resource(pb.RESOURCE_CONCURRENT_CALLS, is_only_held=True)
+    messages: int | None = resource(pb.RESOURCE_MESSAGES)
 
     def __post_init__(self) -> None:
         if self.spend is not None:

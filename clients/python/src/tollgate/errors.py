@@ -58,6 +58,7 @@ TITLES: Mapping[str, str] = {
     "49005": "Tenant daily spend limit reached",
     "49006": "Tenant concurrent call limit reached",
     "49007": "Outbound voice profile spend limit reached",
+    "49008": "Tenant daily message limit reached",
     "49201": "Idempotency key reused",
     "49202": "Reservation expired",
     "49203": "Reservation already settled",

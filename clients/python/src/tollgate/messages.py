@@ -55,6 +55,7 @@ class LimitKind(Enumeration):
     TENANT_DAILY_SPEND = 6
     TENANT_CONCURRENT_CALLS = 7
     VOICE_PROFILE_DAILY_SPEND = 8
+    TENANT_DAILY_MESSAGES = 9
 
     @property
     def is_money(self) -> bool:
