@@ -319,7 +319,7 @@ let package = Package(
         .testTarget(
             name: "TollgateClientTests",
             dependencies: [
-                "Gzip", "HTTP2", "ServerTrust", "TollgateClient", "Wire",
+                "Gzip", "HTTP2", "Limits", "ServerTrust", "TollgateClient", "Wire",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -25,12 +25,29 @@ extension ErrorCode {
         title: "Tenant monthly minutes limit reached",
         detail: "The monthly minutes limit configured for this tenant has been reached",
         url: "https://tollgate.dev/errors/49004", httpStatus: 429, status: .resourceExhausted)
+    static let tenantDailySpendLimitRow = ErrorRow(
+        code: .tenantDailySpendLimit, text: "49005", reason: "TENANT_DAILY_SPEND_LIMIT_REACHED",
+        title: "Tenant daily spend limit reached",
+        detail: "The daily spend limit configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49005", httpStatus: 429, status: .resourceExhausted)
+    static let tenantConcurrentCallLimitRow = ErrorRow(
+        code: .tenantConcurrentCallLimit, text: "49006",
+        reason: "TENANT_CONCURRENT_CALL_LIMIT_REACHED",
+        title: "Tenant concurrent call limit reached",
+        detail:
+            "The maximum number of concurrent calls configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49006", httpStatus: 429, status: .resourceExhausted)
     static let voiceProfileSpendLimitRow = ErrorRow(
         code: .voiceProfileSpendLimit, text: "49007",
         reason: "VOICE_PROFILE_DAILY_SPEND_LIMIT_REACHED",
         title: "Outbound voice profile spend limit reached",
         detail: "The daily spend limit configured on this outbound voice profile has been reached",
         url: "https://tollgate.dev/errors/49007", httpStatus: 429, status: .resourceExhausted)
+    static let tenantDailyMessageLimitRow = ErrorRow(
+        code: .tenantDailyMessageLimit, text: "49008", reason: "TENANT_DAILY_MESSAGE_LIMIT_REACHED",
+        title: "Tenant daily message limit reached",
+        detail: "The daily message limit configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49008", httpStatus: 429, status: .resourceExhausted)
     static let suspendedRow = ErrorRow(
         code: .suspended, text: "20012", reason: "ACCOUNT_INACTIVE",
         title: "Account inactive",

@@ -84,6 +84,41 @@ extension LimitKind {
             words: LimitRow.Words(
                 title: "Monthly minutes", phrase: "monthly minute cap", heading: "MINUTES",
                 most: "Most minutes", least: "Fewest minutes")),
+        LimitRow(
+            kind: .tenantDailySpend, name: "tenant_daily_spend", subject: .tenant,
+            resource: .spend, window: .tenantDay, blocksOnlyWithAutoSuspend: true,
+            tripsByUsage: true, suspends: true, refusalTripsFromPercent: 80,
+            error: .tenantDailySpendLimit,
+            cap: CapSetting(
+                .tenantDailySpend, name: "daily_spend_limit", title: "Daily Spend Limit",
+                help: "USD per day in the tenant's time zone, or none."),
+            words: LimitRow.Words(
+                title: "Daily spend", phrase: "daily spend cap", heading: "DAILY SPEND",
+                most: "Most spent today", least: "Least spent today")),
+        LimitRow(
+            kind: .tenantConcurrentCalls, name: "tenant_concurrent_calls", subject: .tenant,
+            resource: .concurrentCalls, window: .standing, blocksOnlyWithAutoSuspend: false,
+            tripsByUsage: false, suspends: false, refusalTripsFromPercent: 0,
+            error: .tenantConcurrentCallLimit,
+            cap: CapSetting(
+                .tenantConcurrentCalls, name: "max_concurrent_calls",
+                title: "Max Concurrent Calls",
+                help: "Maximum number of calls at the same time, or none."),
+            words: LimitRow.Words(
+                title: "Concurrent calls", phrase: "concurrent call cap",
+                heading: "CONCURRENT CALLS", most: "Most concurrent calls",
+                least: "Fewest concurrent calls")),
+        LimitRow(
+            kind: .tenantDailyMessages, name: "tenant_daily_messages", subject: .tenant,
+            resource: .messages, window: .tenantDay, blocksOnlyWithAutoSuspend: true,
+            tripsByUsage: true, suspends: true, refusalTripsFromPercent: 80,
+            error: .tenantDailyMessageLimit,
+            cap: CapSetting(
+                .tenantDailyMessages, name: "max_daily_messages", title: "Max Daily Messages",
+                help: "Messages per day in the tenant's time zone, or none."),
+            words: LimitRow.Words(
+                title: "Daily messages", phrase: "daily message cap", heading: "DAILY MESSAGES",
+                most: "Most messages today", least: "Fewest messages today")),
     ]
 
     /// Rows by `index`.

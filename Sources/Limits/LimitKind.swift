@@ -5,7 +5,10 @@
     case tenantExtensions = 3
     case tenantDIDs = 4
     case tenantMonthlyMinutes = 5
+    case tenantDailySpend = 6
+    case tenantConcurrentCalls = 7
     case voiceProfileDailySpend = 8
+    case tenantDailyMessages = 9
 
     /// The number less one: the bit in a `LimitSet`.
     @inlinable @inline(always) public var index: Int { Int(rawValue) - 1 }

@@ -83,6 +83,12 @@ public final class LimitRow: Sendable {
         self.words = words
     }
 
+    /// What counts as used for people and alerts, and what is held beside it: of what is only ever held, all of it is in
+    /// use.
+    public func shown(committed: Int64, held: Int64) -> (used: Int64, held: Int64) {
+        resource.mayBeCharged ? (committed, held) : (held, 0)
+    }
+
     /// Name of the order of lists by what is used: the name without its subject, "monthly_spend".
     public var sortName: String {
         name.hasPrefix(subject.prefix) ? String(name.dropFirst(subject.prefix.count)) : name

@@ -72,6 +72,16 @@ extension Resource {
             nature: .accumulating, singular: "minute", plural: "minutes", occasion: "call",
             option: "seconds",
             optionHelp: "Call seconds.", countHelp: nil),
+        ResourceRow(
+            resource: .concurrentCalls, name: "concurrent_calls", column: "concurrent_calls",
+            unit: .count, nature: .held, singular: "concurrent call", plural: "concurrent calls",
+            occasion: "call", option: "concurrent-calls",
+            optionHelp: "Concurrent calls: 1 for each call, held while it lasts.",
+            countHelp: nil),
+        ResourceRow(
+            resource: .messages, name: "messages", column: "messages", unit: .count,
+            nature: .accumulating, singular: "message", plural: "messages", occasion: "message",
+            option: "messages", optionHelp: "Messages.", countHelp: nil),
     ]
 
     public var row: ResourceRow { Resource.catalogue[index] }
@@ -85,9 +95,24 @@ extension Resource {
     public static let shrinkingDetail: StaticString =
         "Only extensions and DIDs may have a negative amount"
 
+    /// Amounts may be charged or recorded; otherwise they are only ever held.
+    public var mayBeCharged: Bool { Resource.catalogue[index].nature != .held }
+
+    /// Why a charge of another resource is refused.
+    public static let chargingDetail: StaticString =
+        "This resource is only held by a reservation: it cannot be charged, recorded or set"
+
+    /// How many one request may name: a reservation has room for so many.
+    @inlinable @inline(always) public static var mostOfRequest: Int { 4 }
+
+    /// Why a request that names more is refused.
+    public static let mostOfRequestDetail: StaticString = "At most 4 quantities are allowed"
+
     /// Resources in the order in which reports have them: what adds up before what stands. What is only held is in none.
     public static let reported: [ResourceRow] =
         catalogue.filter { $0.nature == .accumulating } + standing
+    /// Resources that may be charged, in the order of the catalogue.
+    public static let charged: [ResourceRow] = catalogue.filter { $0.nature != .held }
     /// Resources whose counts can be set.
     public static let standing: [ResourceRow] = catalogue.filter { $0.nature == .standing }
 

@@ -16,9 +16,15 @@ extension TenantLimits {
             firstThreshold, thresholds,
             .flag(
                 "auto_suspend", title: "Auto-Suspend",
-                help: "Suspend the tenant when it reaches a cap.", \.autoSuspend
+                help: "Suspend the tenant when it reaches a cap\(exempt).", \.autoSuspend
             ).with { $0.heading = "AUTO-SUSPEND" },
         ]
+
+    /// The caps that suspend nobody, as an exception; empty: there are none.
+    private static let exempt: String = {
+        let titles = LimitSubject.tenant.limits.filter { !$0.suspends }.map(\.cap.title)
+        return titles.isEmpty ? "" : " other than \(titles.listed("or"))"
+    }()
 
     private static let firstThreshold = SettingDescriptor<TenantLimits>(
         "alert_threshold", title: "Alert Threshold",

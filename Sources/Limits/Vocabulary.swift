@@ -13,6 +13,10 @@
     case dids = 3
     /// Seconds of calls, inbound and outbound together.
     case callSeconds = 4
+    /// Calls that are open at the same time: only ever held.
+    case concurrentCalls = 5
+    /// Messages, a count.
+    case messages = 6
 
     /// All of `index`.
     @inlinable @inline(always) public static var indices: Range<Int> { 0..<count }

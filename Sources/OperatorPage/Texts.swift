@@ -58,8 +58,9 @@ enum Texts {
 
     /// With what is counted: "3 extensions", "$4.00".
     static func counted(_ amount: Int64, of resource: Resource) -> String {
-        resource.unit == .count
-            ? "\(count(amount)) \(resource.row.plural)" : self.amount(amount, of: resource)
+        guard resource.unit == .count else { return self.amount(amount, of: resource) }
+        let row = resource.row
+        return "\(count(amount)) \(amount.magnitude == 1 ? row.singular : row.plural)"
     }
 
     /// A stretch of time in its two largest units: "3 s", "20 h 5 min", "31 d 2 h".

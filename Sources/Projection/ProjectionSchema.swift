@@ -31,7 +31,7 @@ enum ProjectionSchema {
 
     /// What a tenant or profile is called and configured to be is apart from how it stands: the latter is narrow,
     /// because it is written with nearly every record. `state` holds the words of `TenantState` and `ProfileState`,
-    /// little-endian; there is a column for each limit of a tenant with what is committed of it; at `next_end` one of its
+    /// little-endian; there is a column for each limit of a tenant with what is used of it; at `next_end` one of its
     /// windows is over. `position.records` are those that were taken up of the frame that begins there, `lines` and `events`
     /// how many of them the file holds; `syncs` is there to be changed: a commit that changes nothing is not synced.
     /// `job` is what is still to be done of something large.
@@ -159,7 +159,7 @@ enum ProjectionSchema {
 
     // MARK: Columns by the catalogues
 
-    /// What is committed of each limit of a tenant.
+    /// What is used of each limit of a tenant.
     static let limitColumns = LimitSubject.tenant.limits.map(\.name)
     /// An amount of each resource.
     static let amountColumns = Resource.catalogue.map(\.column)

@@ -178,7 +178,7 @@ extension ProjectionWriter {
     /// The limit that suspended the tenant: the first that the record says was reached, else the first whose refusal trips
     /// it; else (it was reached before, and the tenant reinstated since) the first whose usage rose and is at the cap.
     private var suspendingLimit: LimitReading? {
-        let own = LimitSubject.tenant.limits.map(\.kind)
+        let own = LimitSubject.tenant.limits.filter(\.suspends).map(\.kind)
         if let kind = own.first(where: record.transition.events.reached.contains) {
             return reading(kind)
         }

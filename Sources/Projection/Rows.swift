@@ -86,7 +86,7 @@ package struct TenantQuery: Sendable, Equatable {
         case createdAt
         /// By how full the fullest limit is: used / cap, committed and held.
         case nearestToLimit
-        /// By what is committed of a tenant's limit.
+        /// By what is committed of a tenant's limit; of what is only ever held, that.
         case limit(LimitKind)
 
         package static let allCases: [Sort] =

@@ -16,11 +16,14 @@ extension TenantState {
         return min(cycle, day)
     }
 
-    /// Values of `Schema.limitColumns`: what is committed of each limit.
+    /// Values of `Schema.limitColumns`: what is committed of each limit; of what is only ever held, that.
     func columns(_ now: Int64, _ rules: LimitRules) -> StatementArguments {
         let ended = endedCounters(now, rules)
         return StatementArguments(
-            (0..<LimitKind.counterCount).map { ended.hasBit($0) ? 0 : committed[$0] })
+            (0..<LimitKind.counterCount).map { counter -> Int64 in
+                if ended.hasBit(counter) { return 0 }
+                return rules.heldOnlyCounters.hasBit(counter) ? held[counter] : committed[counter]
+            })
     }
 
     /// How full the fullest limit is: used / cap; a cap of 0 is full. 0: no limits.

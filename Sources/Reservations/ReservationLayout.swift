@@ -117,7 +117,7 @@ enum Slot: RecordLayout {
     /// The amounts of the resources that it names, in their order.
     static let amounts = 6
     /// As many as a request may name.
-    static let mostAmounts = 4
+    @inline(always) static var mostAmounts: Int { Resource.mostOfRequest }
     /// The profile's day, milliseconds; the tenant's cycle and day, see `WindowStarts`.
     static let dayStart = 10
     static let tenantWindows = 11

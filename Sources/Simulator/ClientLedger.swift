@@ -75,27 +75,35 @@ struct ClientLedger {
                 total.set(resource, total[resource] + amounts[resource])
             }
         }
+        /// What is only ever held is charged nothing of.
+        func charge(_ amounts: Amounts) {
+            var charged = amounts
+            for resource in Resource.allCases where !resource.mayBeCharged {
+                charged[resource.index] = 0
+            }
+            add(charged, to: &committed)
+        }
         for (index, request) in requests.enumerated()
         where request.tenant == tenant && (request.profile || !profileOnly) {
             guard let answer = told[index], answer.decision == .allowed else { continue }
             if request.mode == .commit {
-                add(request.amounts, to: &committed)
+                charge(request.amounts)
                 continue
             }
             switch settling[answer.reservation]?.how {
             case .commit(let actual):
-                add(Amounts(.extensions, actual), to: &committed)
+                charge(Amounts(.extensions, actual))
             case .release: break
             case nil:
                 if answer.expiresAt > now {
                     add(request.amounts, to: &held)
                 } else if request.onExpiry == .commit {
-                    add(request.amounts, to: &committed)
+                    charge(request.amounts)
                 }
             }
         }
         for usage in recorded where usage.tenant == tenant && !profileOnly {
-            add(usage.amounts, to: &committed)
+            charge(usage.amounts)
         }
         return (committed, held)
     }

@@ -58,8 +58,16 @@ package struct Simulation {
             onLimit: .block),
         TenantSettings(id: profile.tenantID),
         TenantSettings(
-            id: "tenant-2", limits: TenantLimits(maxExtensions: 40), onLimit: .block),
+            id: "tenant-2",
+            limits: TenantLimits(
+                caps: Dictionary(
+                    uniqueKeysWithValues: LimitSubject.tenant.limits
+                        .filter { $0.resource.unit == .count }
+                        .map { ($0.kind, $0.resource == .extensions ? 40 : 20) })),
+            onLimit: .block),
     ]
+    /// What is asked for beside extensions: everything but what usage is recorded of, whatever the caps.
+    private static let others = Resource.allCases.filter { $0 != .extensions && $0 != .callSeconds }
     private static let profile = ProfileSettings(
         id: "profile", tenantID: "tenant-1", dailySpendLimitEnabled: true,
         dailySpendLimitNanos: 1_500)
@@ -320,11 +328,15 @@ package struct Simulation {
 
     private mutating func makeRequest(_ tenant: Int) -> Int {
         var amounts = Amounts(.extensions, Int64(1 + chance(5)))
-        if chance(3) == 0 { amounts.set(Resource.spend.index, Int64(1 + chance(1_000))) }
+        if chance(3) == 0 {
+            let other = Self.others[chance(Self.others.count)]
+            amounts.set(other.index, Int64(1 + chance(other.unit == .amount ? 1_000 : 5)))
+        }
+        let mayBeCharged = amounts.resources.allSatisfy { Resource.allCases[$0].mayBeCharged }
         let request = ClientLedger.Request(
             tenant: tenant, profile: tenant == Self.profileTenant && chance(2) == 0,
             amounts: amounts,
-            mode: chance(4) == 0 ? .commit : .reserve,
+            mode: chance(4) == 0 && mayBeCharged ? .commit : .reserve,
             onExpiry: chance(3) == 0 ? .commit : .release,
             ttl: chance(2) == 0 ? 86_400_000 : UInt32(1_000 + chance(4_000)),
             key: "k\(books.requests.count)")

@@ -108,12 +108,9 @@ package struct OperationGenerator: Sendable {
         repeat {
             let resource = pick(areCharged ? Self.chargedResources : Self.weightedResources)
             result[resource] = amount(of: resource)
-        } while result.count < Self.mostResources && chance(35)
+        } while result.count < Resource.mostOfRequest && chance(35)
         return result
     }
-
-    /// Of one request.
-    private static let mostResources = 4
 
     /// What tenants have limits of more than one on comes most often.
     private static let weightedResources = Resource.allCases.flatMap { resource in
@@ -194,7 +191,7 @@ package struct OperationGenerator: Sendable {
         case .check(var check):
             if check.amounts.count > 1 || check.amounts.values.contains(where: { $0 > 0 }) {
                 let resource = pick(Self.chargedResources)
-                if check.amounts.count < Self.mostResources {
+                if check.amounts.count < Resource.mostOfRequest {
                     check.amounts[resource] = check.amounts[resource] ?? 0
                 }
             }
@@ -212,7 +209,7 @@ package struct OperationGenerator: Sendable {
             return .extend(extend)
         case .record(var record):
             let resource = pick(Self.chargedResources)
-            if record.amounts.count < Self.mostResources {
+            if record.amounts.count < Resource.mostOfRequest {
                 record.amounts[resource] = record.amounts[resource] ?? 0
             }
             return .record(record)

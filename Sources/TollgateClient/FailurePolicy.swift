@@ -47,11 +47,13 @@ public struct LetThrough: Sendable, Hashable {
     /// Why the service did not decide: UNAVAILABLE or DEADLINE_EXCEEDED. It may have taken the check all the same.
     public let cause: TollgateError.Code
 
-    /// The usage to be recorded, under the same key.
+    /// The usage to be recorded, under the same key: without what is only ever held.
     ///
     /// - Parameter actual: What it came to; nil: what was asked.
     public func usage(actual: [Quantity]? = nil) -> RecordUsageRequest {
-        usage(actual ?? request.quantities, key: request.idempotencyKey)
+        usage(
+            (actual ?? request.quantities).filter(\.resource.mayBeCharged),
+            key: request.idempotencyKey)
     }
 
     func usage(_ quantities: [Quantity], key: String) -> RecordUsageRequest {

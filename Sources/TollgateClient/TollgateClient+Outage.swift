@@ -21,11 +21,15 @@ extension TollgateClient {
         _ action: LetThrough, actual: [Quantity]? = nil, timeout: Duration? = nil
     ) async throws(TollgateError) {
         let amounts = actual ?? action.request.quantities
+        let usage = action.usage(actual: amounts)
         do throws(TollgateError) {
-            _ = try await record(action.usage(actual: amounts), timeout: timeout)
+            // Of what is only ever held there is nothing to record.
+            if usage.quantities.isEmpty == false || amounts.isEmpty {
+                _ = try await record(usage, timeout: timeout)
+            }
         } catch {
             guard error.catalogueCode == "49201" else { throw error }
-            try await settleTaken(action, amounts, timeout)
+            try await settleTaken(action, usage.quantities, timeout)
         }
         if outage.withLock({ $0.settle(action) }) { outcomes.count(.settled) }
     }

@@ -33,16 +33,20 @@ struct QuantityRule {
     var allowsNegativeCounts = false
     /// `min_amount` has a meaning.
     var hasMinimums = false
+    /// What is only ever held may not be named.
+    var charges = false
 
     /// CheckAndReserve.
-    static var asked: QuantityRule { QuantityRule(isRequired: true, hasMinimums: true) }
+    static func asked(_ mode: Mode) -> QuantityRule {
+        QuantityRule(isRequired: true, hasMinimums: true, charges: mode == .commit)
+    }
     /// Commit.
-    static var actual: QuantityRule { QuantityRule() }
+    static var actual: QuantityRule { QuantityRule(charges: true) }
     /// Extend.
     static var additional: QuantityRule { QuantityRule(hasMinimums: true) }
     /// RecordUsage.
     static var recorded: QuantityRule {
-        QuantityRule(isRequired: true, allowsNegativeCounts: true)
+        QuantityRule(isRequired: true, allowsNegativeCounts: true, charges: true)
     }
 }
 
@@ -194,7 +198,7 @@ extension RequestDecoder {
             return (amounts, minimums)
         }
         guard let list, count <= WireLimits.quantities else {
-            report(.badField, field().list, "At most 4 quantities are allowed")
+            report(.badField, field().list, Resource.mostOfRequestDetail)
             return (amounts, minimums)
         }
         for position in 0..<count {
@@ -216,6 +220,11 @@ extension RequestDecoder {
                 report(
                     .badField, field().resource, "The resource appears more than once",
                     position: position)
+            }
+            if rule.charges && !resource.mayBeCharged {
+                report(
+                    .badField, field().resource, Resource.chargingDetail, position: position)
+                continue
             }
             check(quantity.pointee, resource, field(), rule, position: position)
             amounts.set(resource.index, quantity.pointee.amount)

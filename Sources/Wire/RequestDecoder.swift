@@ -204,13 +204,15 @@ package final class RequestDecoder {
         if message.pointee.action.rawValue == 0 {
             report(.missingField, "/action", "The action is required")
         }
+        let mode = message.pointee.mode.rawValue
         let asked = quantities(
-            message.pointee.quantities, message.pointee.n_quantities, .quantities, rule: .asked)
+            message.pointee.quantities, message.pointee.n_quantities, .quantities,
+            rule: .asked(mode == UInt32(Mode.commit.rawValue) ? .commit : .reserve))
         command.amounts = asked.amounts
         command.idempotencyKey = key(message.pointee.idempotency_key)
         let ttlMilliseconds = ttl(message.pointee.ttl_ms)
         command.ttlMilliseconds = ttlMilliseconds == 0 ? WireLimits.defaultTTL : ttlMilliseconds
-        command.mode = checkMode(message.pointee.mode.rawValue)
+        command.mode = checkMode(mode)
         command.onExpiry = expiryPolicy(message.pointee.on_expiry.rawValue)
         command.overage = overagePolicy(message.pointee.overage.rawValue)
         command.includeLimits = message.pointee.include_limits != 0

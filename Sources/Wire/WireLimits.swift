@@ -1,3 +1,5 @@
+import Limits
+
 /// The bounds that the contract states for messages (Protos/tollgate/v1/tollgate.proto).
 package enum WireLimits {
     /// Bytes of a message, batches apart.
@@ -10,7 +12,7 @@ package enum WireLimits {
     package static let identifierBytes = 64
     package static let idempotencyKeyBytes = 128
     package static let referenceBytes = 64
-    package static let quantities = 4
+    package static let quantities = Resource.mostOfRequest
     /// Milliseconds.
     package static let ttl: ClosedRange<UInt32> = 1_000...86_400_000
     /// Milliseconds; what 0 means.

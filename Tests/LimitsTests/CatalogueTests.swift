@@ -43,16 +43,21 @@ import Testing
     }
 
     @Test func namesAreTheContracts() {
-        #expect(Resource.allCases.map(\.name) == ["spend", "extensions", "dids", "call_seconds"])
+        #expect(
+            Resource.allCases.map(\.name) == [
+                "spend", "extensions", "dids", "call_seconds", "concurrent_calls", "messages",
+            ])
         #expect(
             LimitSubject.tenant.limits.map(\.sortName) == [
-                "monthly_spend", "extensions", "dids", "monthly_minutes",
+                "monthly_spend", "extensions", "dids", "monthly_minutes", "daily_spend",
+                "concurrent_calls", "daily_messages",
             ])
         #expect(
             CapSetting.all.map(\.name) == [
                 "monthly_spend_limit", "max_extensions", "max_dids", "max_monthly_minutes",
+                "daily_spend_limit", "max_concurrent_calls", "max_daily_messages",
             ])
-        #expect(CapSetting.all.map(\.keptName).last == "max_monthly_seconds")
+        #expect(LimitKind.tenantMonthlyMinutes.row.cap.keptName == "max_monthly_seconds")
         for kind in ProfileKind.allCases {
             #expect(kind.limit.cap.name == "daily_spend_limit")
             #expect(kind.limit.cap.toggleName == "daily_spend_limit_enabled")

@@ -99,6 +99,34 @@ import Testing
         #expect(reached.text.contains("49007"))
     }
 
+    /// Its numbers are those of what is held, and it suspends nobody.
+    @Test(arguments: LimitSubject.tenant.limits.filter { !$0.resource.mayBeCharged }.map(\.kind))
+    func whatIsOnlyHeld(_ kind: LimitKind) {
+        let things = kind.row.resource.row.plural
+        let limit = reading(kind, cap: 10, committed: 0, held: 8, asked: 3, resetsAt: 0)
+        let near = mail(event(.tenantThresholdReached, limit)).text
+        #expect(near.contains("In use:") && near.contains("8 (80%)"))
+        #expect(!near.contains("Also held"))
+        #expect(near.contains("what is open now; this total does not reset"))
+        let reached = mail(event(.tenantLimitReached, limit)).text
+        #expect(reached.contains("The tenant is not suspended."))
+        #expect(!reached.contains("auto-suspend"))
+        #expect(reached.contains("wait until some \(things) end"))
+    }
+
+    /// A day of the tenant's is no billing cycle.
+    @Test(arguments: LimitSubject.tenant.limits.filter { $0.window == .tenantDay }.map(\.kind))
+    func daysOfATenant(_ kind: LimitKind) {
+        var ended = event(.tenantLimitReached, reading(kind, cap: 10, committed: 12))
+        ended.occasion = .windowEnd
+        #expect(
+            mail(ended).subject
+                == "The day of tenant ACME has ended at the \(kind.row.words.phrase), including what was still reserved."
+        )
+        let suspended = mail(event(.tenantSuspended, reading(kind, cap: 10, committed: 12))).text
+        #expect(suspended.contains("a higher cap or the next day does not"))
+    }
+
     @Test func theIDStandsInForAName() {
         let limit = reading(.profileDailySpend, cap: 10_000_000, committed: 20_000_000)
         let mail = mail(event(.profileLimitReached, limit, tenantName: "", profileName: " "))

@@ -357,6 +357,14 @@ import Testing
         #expect(entries == [expected])
     }
 
+    /// With a cap on each of its limits or none, its places in the indexes included.
+    @Test func anIdleTenantTakesFourHundredBytesAtMost() throws {
+        let capacity = TableCapacity(
+            tenants: 1, profiles: 1, reservations: 1, bodies: 1, keys: 1, lanes: 1)
+        let tenants = try #require(capacity.memory.first { $0.kind == "tenants" })
+        #expect(tenants.bytesEach <= 400)
+    }
+
     /// Every record of the table has room for its fields; the table asks the same when it is made.
     @Test func fieldsFitTheirRecords() {
         let layouts: [any RecordLayout.Type] = [

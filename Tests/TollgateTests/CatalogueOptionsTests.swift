@@ -10,20 +10,21 @@ import Testing
     @Test func eachResourceHasItsOption() throws {
         for row in Resource.catalogue {
             let text = row.unit == .amount ? "0.000000007" : "7"
-            let quantities = try QuantityOptions.parse(["--\(row.option)", text]).quantities()
-            #expect(quantities.text == row.resource.text(7))
+            let options = try QuantityOptions<Asked>.parse(["--\(row.option)", text])
+            #expect(try options.quantities().text == row.resource.text(7))
         }
-        let options = try QuantityOptions.parse(["--seconds", "-5", "--spend=-1.5"])
+        let options = try QuantityOptions<Asked>.parse(["--seconds", "-5", "--spend=-1.5"])
         #expect(try options.quantities().text == "-1.50 USD, -5 s")
-        #expect(throws: (any Error).self) { try QuantityOptions.parse(["--dids", "x"]) }
-        #expect(throws: (any Error).self) { try QuantityOptions.parse(["--dids"]) }
-        #expect(throws: (any Error).self) { try QuantityOptions.parse(["--minutes", "1"]) }
-        let none = try QuantityOptions.parse([])
+        #expect(throws: (any Error).self) { try QuantityOptions<Asked>.parse(["--dids", "x"]) }
+        #expect(throws: (any Error).self) { try QuantityOptions<Asked>.parse(["--dids"]) }
+        #expect(throws: (any Error).self) { try QuantityOptions<Asked>.parse(["--minutes", "1"]) }
+        let none = try QuantityOptions<Asked>.parse([])
         #expect(try none.quantities().isEmpty)
         #expect {
             try none.someQuantities()
         } throws: {
-            "\($0)".contains("Give an amount: --spend, --extensions, --dids or --seconds.")
+            "\($0)".contains(
+                "Give an amount: \(Resource.catalogue.map { "--\($0.option)" }.listed("or")).")
         }
     }
 

@@ -104,6 +104,38 @@ struct RequestDecoderTests {
         }
     }
 
+    @Test(
+        "what is only ever held is asked for, never charged",
+        arguments: Resource.allCases.filter { !$0.mayBeCharged })
+    func onlyHeld(_ resource: Resource) throws {
+        let number = Int64(resource.rawValue)
+        for kind in [RequestKind.check, .extend] {
+            let field = kind == .check ? 4 : 3
+            let asked = ProtoBytes.bytes(field, ProtoBytes.quantity(number, 1))
+            #expect(kind.failure(kind.replacing(field, asked), decoder) == nil)
+        }
+        for amount: Int64 in [0, 1, -1] {
+            let asked = ProtoBytes.bytes(4, ProtoBytes.quantity(number, amount))
+            var charge = RequestKind.check.valid
+            charge[4] = ProtoBytes.bytes(4, ProtoBytes.quantity(1, 1)) + asked
+            charge[7] = ProtoBytes.number(7, 3)
+            let failures = [
+                RequestKind.check.failure(ProtoBytes.message(charge), decoder),
+                RequestKind.record.failure(RequestKind.record.replacing(4, asked), decoder),
+                RequestKind.commit.failure(
+                    RequestKind.commit.replacing(
+                        2, ProtoBytes.bytes(2, ProtoBytes.quantity(number, amount))), decoder),
+            ]
+            #expect(failures.allSatisfy { $0?.code == .badField })
+            #expect(
+                failures.map { $0?.location } == [
+                    "/quantities/1/resource", "/quantities/0/resource", "/actual/0/resource",
+                ])
+            #expect(
+                failures.allSatisfy { $0.map { "\($0.detail)" } == "\(Resource.chargingDetail)" })
+        }
+    }
+
     @Test("all findings are kept, in field order, up to eight")
     func allFindings() {
         var fields: [Int: [UInt8]] = [:]

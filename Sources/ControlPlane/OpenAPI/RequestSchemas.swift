@@ -12,17 +12,17 @@ extension Schemas {
     private static func profileFields(_ kind: ProfileKind) -> JSON {
         ProfileSettings.settings(kind).schema() + vendorFields(kind)
     }
-    /// Amounts by resource.
+    /// Amounts by resource, of as many as a request may name.
     ///
     /// - Parameter count: the schema of what is not money.
-    private static func amounts(_ count: (ResourceRow) -> JSON) -> JSON {
+    private static func amounts(
+        of rows: [ResourceRow], _ count: (ResourceRow) -> JSON = { _ in Schema.count }
+    ) -> JSON {
         Schema.request(
             .object(
-                Resource.catalogue.map { row in
-                    (
-                        name: row.name, value: row.unit == .amount ? Schema.money : count(row)
-                    )
-                }))
+                rows.map { row in
+                    (name: row.name, value: row.unit == .amount ? Schema.money : count(row))
+                })) + ["maxProperties": .integer(Int64(Resource.mostOfRequest))]
     }
     private static let webhookFields: JSON = [
         "url": Schema.text(1...1_024), "failover_url": Schema.orNull(Schema.text(0...1_024)),
@@ -32,8 +32,9 @@ extension Schemas {
         "address": Schema.text(3...254), "name": Schema.text(0...256), "enabled": Schema.flag,
         "event_types": eventTypes,
     ]
-    private static let quantities = amounts { _ in Schema.count }
-    private static let changes = amounts {
+    private static let quantities = amounts(of: Resource.catalogue)
+    private static let charges = amounts(of: Resource.charged)
+    private static let changes = amounts(of: Resource.charged) {
         $0.nature == .standing ? Schema.integer(-Int64.max...Int64.max) : Schema.count
     }
     private static let ttl: JSON = [
@@ -107,7 +108,7 @@ extension Schemas {
         (
             "CommitRequest",
             Schema.request([
-                "actual": quantities + [
+                "actual": charges + [
                     "minProperties": 1, "description": "Absent or null: the held amounts",
                 ],
                 "tenant_id": owner,

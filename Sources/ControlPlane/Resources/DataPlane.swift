@@ -52,12 +52,13 @@ struct DataPlane: Sendable {
         request.profile = Self.profile(body)
         request.action = body.choice("action", Self.actions).value ?? .unspecified
         body.require("action")
-        request.amounts = Self.quantities(body, "quantities", isRequired: true)
+        request.mode = body.choice("mode", Self.modes).value ?? .reserve
+        request.amounts = Self.quantities(
+            body, "quantities", isRequired: true, areCharged: request.mode == .commit)
         request.minimums = Self.quantities(body, "minimums")
         Self.checkMinimums(request.minimums, within: request.amounts, body)
         request.key = try Self.key(exchange, body.findings)
         request.ttlMilliseconds = Self.ttl(body).map { $0 == 0 ? 60_000 : $0 } ?? 60_000
-        request.mode = body.choice("mode", Self.modes).value ?? .reserve
         request.onExpiry = body.choice("on_expiry", Self.expiries).value ?? .release
         request.overage = body.choice("overage", Self.overages).value ?? .record
         request.includeLimits = body.flag("include_limits").value ?? false
@@ -97,7 +98,7 @@ struct DataPlane: Sendable {
     func commit(_ exchange: Exchange) async throws -> Reply {
         let id = try Self.reservationID(exchange)
         let body = try Self.body(exchange, isOptional: true)
-        let actual = Self.quantities(body, "actual")
+        let actual = Self.quantities(body, "actual", areCharged: true)
         if case .object(let members) = body.raw("actual"), members.isEmpty {
             // In the contract nothing named means all of it; here somebody wrote down that it is nothing.
             body.note(
@@ -181,7 +182,7 @@ struct DataPlane: Sendable {
         request.profile = Self.profile(body)
         request.action = body.choice("action", Self.actions).value ?? .unspecified
         request.amounts = Self.quantities(
-            body, "quantities", isRequired: true, allowsNegativeCounts: true)
+            body, "quantities", isRequired: true, areCharged: true, allowsNegativeCounts: true)
         request.key = try Self.key(exchange, body.findings)
         request.reference = Self.reference(body)
         body.finish()
@@ -284,8 +285,10 @@ struct DataPlane: Sendable {
     }
 
     /// Amounts by the names of their resources.
+    ///
+    /// - Parameter areCharged: what is only ever held may not be named.
     static func quantities(
-        _ body: BodyReader, _ name: String, isRequired: Bool = false,
+        _ body: BodyReader, _ name: String, isRequired: Bool = false, areCharged: Bool = false,
         allowsNegativeCounts: Bool = false
     ) -> Amounts {
         var amounts = Amounts()
@@ -297,6 +300,10 @@ struct DataPlane: Sendable {
         }
         let before = body.findings.entries.count
         for resource in Resource.allCases where object.has(resource.name) {
+            guard !areCharged || resource.mayBeCharged else {
+                object.note(.badField, resource.name, "\(Resource.chargingDetail)")
+                continue
+            }
             let lowest: Int64 = allowsNegativeCounts && resource.mayShrink ? -Int64.max : 0
             let amount =
                 resource.unit == .amount
@@ -304,6 +311,9 @@ struct DataPlane: Sendable {
             if let amount = amount.value { amounts.set(resource.index, amount) }
         }
         object.finish()
+        if amounts.present.nonzeroBitCount > Resource.mostOfRequest {
+            body.note(.badField, name, "\(Resource.mostOfRequestDetail)")
+        }
         if isRequired, amounts.isEmpty, body.findings.entries.count == before {
             body.note(.missingField, name, "At least one quantity is required")
         }

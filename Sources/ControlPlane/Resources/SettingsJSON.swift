@@ -1,4 +1,5 @@
 import BillingCalendar
+package import JSON
 package import Limits
 import Notifications
 
@@ -20,7 +21,7 @@ extension Array {
 
     /// What requests may say of them.
     func schema<Owner>() -> JSON where Element == SettingDescriptor<Owner> {
-        .object(map { JSON.Member(name: $0.name, value: $0.schema) })
+        .object(map { (name: $0.name, value: $0.schema) })
     }
 }
 
@@ -114,7 +115,7 @@ extension TenantLimits {
 }
 
 extension [SettingField] {
-    var json: JSON { .object(map { JSON.Member(name: $0.name, value: $0.json) }) }
+    var json: JSON { .object(map { (name: $0.name, value: $0.json) }) }
 }
 
 extension TenantSettings {

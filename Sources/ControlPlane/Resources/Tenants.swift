@@ -145,6 +145,9 @@ struct Tenants: Sendable {
                 request.amounts.set(row.resource.index, count)
             }
         }
+        for resource in Resource.allCases where !resource.mayBeCharged && body.has(resource.name) {
+            body.note(.badField, resource.name, "\(Resource.chargingDetail)")
+        }
         request.reference = body.text("reference", bytes: 0...64, nullable: true).value
         body.finish()
         if request.amounts.isEmpty, body.findings.entries.isEmpty {

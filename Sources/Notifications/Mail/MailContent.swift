@@ -115,12 +115,20 @@ private struct MailWords {
             """
     }
 
+    /// What a total runs over.
+    private var window: String {
+        switch row?.window {
+        case .utcDay, .tenantDay: "day"
+        case .billingCycle, .standing, nil: "billing cycle"
+        }
+    }
+
     private var windowEnd: String {
         let what =
             event.kind.isThreshold
             ? "at \(limit?.percent ?? 0)% of the \(cap) or more" : "at the \(cap)"
         return """
-            The \(row?.window == .utcDay ? "day" : "billing cycle") of \(owner) has ended \(what), including what was still \
+            The \(window) of \(owner) has ended \(what), including what was still \
             reserved.
             """
     }
@@ -137,15 +145,19 @@ private struct MailWords {
         if !event.reason.isEmpty { add("Reason", MailText.line(event.reason)) }
         guard let limit else { return facts }
         let resource = row?.resource
-        let share = MailText.percent(limit.committed, of: limit.cap).map { " (\($0)%)" } ?? ""
+        let shown =
+            row?.shown(committed: limit.committed, held: limit.held)
+            ?? (used: limit.committed, held: limit.held)
+        let share = MailText.percent(shown.used, of: limit.cap).map { " (\($0)%)" } ?? ""
         add("Limit", cap)
         add("Cap", MailText.amount(limit.cap, resource))
-        add("Used", MailText.amount(limit.committed, resource) + share)
-        if limit.held != 0 { add("Also held", MailText.amount(limit.held, resource)) }
+        add(isOnlyHeld ? "In use" : "Used", MailText.amount(shown.used, resource) + share)
+        if shown.held != 0 { add("Also held", MailText.amount(shown.held, resource)) }
         if limit.asked != 0 { add("Last request", MailText.amount(limit.asked, resource)) }
         if limit.cap > 0 { add("Alert threshold", "\(limit.percent)%") }
         if row?.window == .standing {
-            add("Counted", "what exists now; this total does not reset")
+            let what = isOnlyHeld ? "what is open now" : "what exists now"
+            add("Counted", "\(what); this total does not reset")
         } else if limit.resetsAt != 0 {
             add("Counted since", MailText.instant(limit.windowStart))
             add("Resets at", MailText.instant(limit.resetsAt))
@@ -163,6 +175,7 @@ private struct MailWords {
     // MARK: What comes of it
 
     private var isCount: Bool { row?.window == .standing }
+    private var isOnlyHeld: Bool { row?.resource.mayBeCharged == false }
     /// What is counted, one and several.
     private var thing: String { row?.resource.row.singular ?? "" }
     private var things: String { row?.resource.row.plural ?? "" }
@@ -199,7 +212,9 @@ private struct MailWords {
         case .tenantLimitReached where isCount:
             [
                 "Every further \(thing) is refused while the cap is reached.",
-                "If auto-suspend is on, the tenant is suspended as well; you get a separate e-mail.",
+                row?.suspends == false
+                    ? "The tenant is not suspended. Each of its \(things) that ends makes room again."
+                    : "If auto-suspend is on, the tenant is suspended as well; you get a separate e-mail.",
             ]
         case .tenantLimitReached:
             [
@@ -210,8 +225,8 @@ private struct MailWords {
             [
                 "Every new request of this tenant is refused. Usage that is still reported is recorded.",
                 """
-                It stays suspended until an operator reinstates it; a higher cap or the next billing \
-                cycle does not.
+                It stays suspended until an operator reinstates it; a higher cap or the next \
+                \(window) does not.
                 """,
                 "The tenant itself has not been notified.",
             ]
@@ -235,13 +250,18 @@ private struct MailWords {
         }
     }
 
+    private var makingRoom: String {
+        if isOnlyHeld { return "Raise or remove the cap, or wait until some \(things) end." }
+        return isCount
+            ? "Raise or remove the cap, or have the tenant release some \(things)."
+            : "Raise or remove the cap. Usage so far stays counted."
+    }
+
     var advice: [String] {
         switch event.kind {
         case .tenantThresholdReached, .tenantLimitReached:
             [
-                isCount
-                    ? "Raise or remove the cap, or have the tenant release some \(things)."
-                    : "Raise or remove the cap. Usage so far stays counted.",
+                makingRoom,
                 "Tell the tenant under your own brand: it has not been notified.",
                 "See the tenant's usage and the audit log for the exact charges.",
             ]

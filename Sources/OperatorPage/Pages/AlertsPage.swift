@@ -50,8 +50,9 @@ struct AlertsPage: Sendable {
         }
         let amount = { (value: Int64) in Texts.amount(value, of: row.resource) }
         let asked = reading.asked == 0 ? "" : ", \(amount(reading.asked)) asked"
+        let used = row.shown(committed: reading.committed, held: reading.held).used
         return
-            "\(row.words.title): \(amount(reading.committed)) of \(amount(reading.cap))\(asked)"
+            "\(row.words.title): \(amount(used)) of \(amount(reading.cap))\(asked)"
     }
 
     // MARK: Deliveries

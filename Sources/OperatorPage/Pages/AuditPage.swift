@@ -125,9 +125,10 @@ enum AuditLines {
         for reading in row.limits {
             guard let limit = reading.row else { continue }
             let amount = { (value: Int64) in Texts.amount(value, of: limit.resource) }
+            let shown = limit.shown(committed: reading.committed, held: reading.held)
             var text =
-                "\(limit.words.title): \(amount(reading.committed)) of \(amount(reading.cap)) used"
-            if reading.held != 0 { text += ", \(amount(reading.held)) held" }
+                "\(limit.words.title): \(amount(shown.used)) of \(amount(reading.cap)) used"
+            if shown.held != 0 { text += ", \(amount(shown.held)) held" }
             if reading.asked != 0 { text += ", \(amount(reading.asked)) asked" }
             lines.append(text)
         }

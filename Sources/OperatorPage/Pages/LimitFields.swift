@@ -7,7 +7,7 @@ import Projection
 struct LimitFields: Sendable, Encodable, Equatable {
     /// `LimitRow.name`.
     var limit: String
-    /// Percent of the cap that is committed, and committed or held; 0 ... 100, to a tenth.
+    /// Percent of the cap that is used, and used or held; 0 ... 100, to a tenth.
     var share: String
     var filled: String
     /// "": fine; "near": beyond the alert threshold; "over": reached.
@@ -24,36 +24,41 @@ struct LimitFields: Sendable, Encodable, Equatable {
 
     /// - Parameter percent: the alert threshold.
     init(_ usage: LimitUsage, percent: UInt8) {
-        let resource = usage.kind.row.resource
-        let amount = { (value: Int64) in Texts.amount(value, of: resource) }
-        limit = usage.kind.row.name
-        used = amount(usage.committed)
-        heldText = usage.held == 0 ? "Nothing held" : "\(amount(usage.held)) held"
+        let row = usage.kind.row
+        let amount = { (value: Int64) in Texts.amount(value, of: row.resource) }
+        let shown = row.shown(committed: usage.committed, held: usage.held)
+        limit = row.name
+        used = amount(shown.used)
+        if row.resource.mayBeCharged {
+            heldText = shown.held == 0 ? "Nothing held" : "\(amount(shown.held)) held"
+            text = shown.held == 0 ? "\(used) used" : "\(used) used, \(heldText)"
+        } else {
+            heldText = ""
+            text = "\(used) in use"
+        }
         guard let cap = usage.cap else {
             (share, filled, state) = ("0", "0", "")
             (of, shareText) = ("no limit", "No limit")
-            text = usage.held == 0 ? "\(used) used" : "\(used) used, \(heldText)"
             return
         }
-        let committed = Double(usage.committed)
-        let taken = committed + Double(usage.held)
-        share = Self.percent(committed, of: cap)
+        let amountUsed = Double(shown.used)
+        let taken = amountUsed + Double(shown.held)
+        share = Self.percent(amountUsed, of: cap)
         filled = Self.percent(taken, of: cap)
         self.cap = amount(cap).replacingSuffix(" min", with: "")
         of = "of \(amount(cap))"
-        if usage.committed > cap {
+        if shown.used > cap {
             state = "over"
-            shareText = "\(amount(usage.committed - cap)) over the cap"
-        } else if usage.committed == cap {
+            shareText = "\(amount(shown.used - cap)) over the cap"
+        } else if shown.used == cap {
             // Nothing of nothing is no reason to worry.
             state = cap > 0 ? "over" : ""
             shareText = cap > 0 ? "Cap reached" : "Nothing allowed"
         } else {
-            let isNear = committed * 100 >= Double(cap) * Double(percent)
+            let isNear = amountUsed * 100 >= Double(cap) * Double(percent)
             state = isNear ? "near" : ""
             shareText = "\(share)% of the cap used"
         }
-        text = usage.held == 0 ? "\(used) used" : "\(used) used, \(heldText)"
         if cap > 0 { text += " · \(Self.whole(taken, of: cap))%" }
     }
 
@@ -134,6 +139,7 @@ extension TenantLimits {
                 fields = fields.merging([
                     "limit": row.name, "unit": "\(cap.unit)",
                     "occasion": row.resource.row.occasion, "steers": row.blocksOnlyWithAutoSuspend,
+                    "suspends": row.suspends, "isOnlyHeld": !row.resource.mayBeCharged,
                 ])
             }
             return fields

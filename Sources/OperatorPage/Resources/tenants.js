@@ -38,8 +38,8 @@ const units = {
 };
 /** The limits by name, as the form has them. */
 const kinds = Object.fromEntries($$("[data-preview]", form).map((place) => {
-    const { preview: name, field, unit, next, steers } = place.dataset;
-    return [name, { place, field, ...units[unit], next: `at the next ${next}`, steers: steers !== undefined, isMinutes: unit === "minutes" }];
+    const { preview: name, field, unit, next, steers, suspends, onlyHeld } = place.dataset;
+    return [name, { place, field, ...units[unit], next: `at the next ${next}`, steers: steers !== undefined, suspends: suspends !== undefined, isOnlyHeld: onlyHeld !== undefined, isMinutes: unit === "minutes" }];
 }));
 
 function minutes(seconds) {
@@ -49,9 +49,9 @@ function minutes(seconds) {
 }
 
 /** What happens when the limit is hit, given auto-suspend and on_limit. */
-function consequence(kind, suspends, onLimit) {
+function consequence(kind, autoSuspends, onLimit) {
     if (onLimit === "alert") return "alerts only";
-    if (suspends) return "suspends the tenant";
+    if (autoSuspends && kind.suspends) return "suspends the tenant";
     return onLimit === "block" || !kind.steers ? "refuses and alerts" : "alerts only";
 }
 
@@ -69,9 +69,10 @@ function preview() {
 
 function effect(kind, limit, text, percent) {
     if (!limit) return ["", ""];
-    const used = kind.value(limit.committed);
-    const held = kind.value(limit.held);
-    if (text === "") return [`No limit. ${kind.text(used)} used so far.`, ""];
+    // What is only ever held is in use while it is held.
+    const used = kind.value(kind.isOnlyHeld ? limit.held : limit.committed);
+    const held = kind.isOnlyHeld ? 0n : kind.value(limit.held);
+    if (text === "") return [`No limit. ${kind.text(used)} ${kind.isOnlyHeld ? "in use" : "used so far"}.`, ""];
     const cap = kind.parse(text);
     if (cap === null) return ["", ""];
     const then = consequence(kind, form.elements.auto_suspend.checked, open.tenant.on_limit);

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import JSON
+internal import Limits
 
 /// `tollgate audit`
 struct AuditCommand: ParsableCommand {
@@ -105,9 +106,15 @@ struct EventList: AsyncParsableCommand {
             .init("TIME", "occurred_at"), .init("TYPE", "event_type"), .init("ID", "id"),
             .init("TENANT", "tenant_id"), .profile,
             .init("LIMIT", "limit.limit"),
-            .init("USED", "limit.committed", isNumber: true),
+            .init("USED", isNumber: true) { Self.used($0["limit"]) },
             .init("CAP", "limit.cap", isNumber: true), .init("REASON", "reason"),
         ], none: "No events.")
+
+    /// Of what is only ever held, what is held.
+    private static func used(_ limit: JSON?) -> JSON? {
+        let row = limit?["limit"]?.string.flatMap { LimitKind.row(named: $0) }
+        return limit?[row?.resource.mayBeCharged == false ? "held" : "committed"]
+    }
 
     func run() async throws {
         let filter = query(

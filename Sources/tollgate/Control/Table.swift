@@ -18,9 +18,12 @@ struct Table: Sendable {
             }
         }
 
-        init(_ title: String, cell: @escaping @Sendable (JSON) -> JSON?) {
+        init(
+            _ title: String, isNumber: Bool = false,
+            cell: @escaping @Sendable (JSON) -> JSON?
+        ) {
             self.title = title
-            isNumber = false
+            self.isNumber = isNumber
             self.cell = cell
         }
     }

@@ -68,7 +68,7 @@ extension Resource {
     func text(_ amount: Int64) -> String {
         switch unit {
         case .amount: "\(Money.format(amount)) USD"
-        case .count: "\(amount) \(row.plural)"
+        case .count: "\(amount) \(amount.magnitude == 1 ? row.singular : row.plural)"
         case .seconds: "\(amount) s"
         }
     }

@@ -2,22 +2,39 @@ internal import ArgumentParser
 internal import Limits
 internal import TollgateClient
 
-/// An amount of each resource: `--spend`, ...
-struct QuantityOptions: ParsableArguments {
-    enum Amounts: OptionCatalogue {
-        static let options = Resource.catalogue.map {
+/// The resources of which a command takes amounts.
+protocol QuantityCatalogue: OptionCatalogue {
+    static var rows: [ResourceRow] { get }
+}
+
+extension QuantityCatalogue {
+    static var options: [CatalogueOption] {
+        rows.map {
             CatalogueOption(
                 name: $0.option, help: $0.optionHelp,
                 valueName: $0.unit == .amount ? "usd" : "n", isWhole: $0.unit != .amount,
                 isUnconditional: true)
         }
     }
+}
 
-    @OptionGroup var amounts: CatalogueOptions<Amounts>
+/// What may be asked for: everything.
+enum Asked: QuantityCatalogue {
+    static let rows = Resource.catalogue
+}
+
+/// What may be charged and recorded.
+enum Charged: QuantityCatalogue {
+    static let rows = Resource.charged
+}
+
+/// An amount of each resource: `--spend`, ...
+struct QuantityOptions<Catalogue: QuantityCatalogue>: ParsableArguments {
+    @OptionGroup var amounts: CatalogueOptions<Catalogue>
 
     /// What the command line names, in the resources' units.
     func quantities() throws -> [Quantity] {
-        try Resource.catalogue.compactMap { row in
+        try Catalogue.rows.compactMap { row in
             guard row.unit == .amount else {
                 return amounts.whole(row.option).map { Quantity(row.resource, $0) }
             }
@@ -34,7 +51,7 @@ struct QuantityOptions: ParsableArguments {
     func someQuantities() throws -> [Quantity] {
         let quantities = try quantities()
         if quantities.isEmpty {
-            let options = Resource.catalogue.map { "--" + $0.option }
+            let options = Catalogue.rows.map { "--" + $0.option }
             throw ValidationError("Give an amount: \(options.listed("or")).")
         }
         return quantities

@@ -47,8 +47,12 @@ extension LimitReport {
             ? "of a hidden cap"
             : cap.map { "of \(resource?.text($0) ?? String($0))" } ?? "without limit"
         var line = "\(limit?.row.name ?? "unknown limit") of \(subjectID): "
-        line += "\(resource?.text(committed) ?? String(committed)) \(cap)"
-        if held != 0 { line += ", \(resource?.text(held) ?? String(held)) held" }
+        let shown =
+            limit?.row.shown(committed: committed, held: held) ?? (used: committed, held: held)
+        line += "\(resource?.text(shown.used) ?? String(shown.used)) \(cap)"
+        if shown.held != 0 {
+            line += ", \(resource?.text(shown.held) ?? String(shown.held)) held"
+        }
         if resetsAtMilliseconds != 0 {
             line += ", resets \(Instant.text(resetsAtMilliseconds))"
         }

@@ -21,7 +21,7 @@ struct SendCheckCommand: AsyncParsableCommand {
     @Option(help: .init("What the tenant is about to do.", valueName: "action"))
     var action: ActionName
 
-    @OptionGroup(title: "Quantities") var quantities: QuantityOptions
+    @OptionGroup(title: "Quantities") var quantities: QuantityOptions<Asked>
 
     @Option(help: .init("Idempotency key: a retry gets the first answer.", valueName: "key"))
     var key: String?

@@ -14,7 +14,7 @@ struct SendCommitCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var reservation: ReservationArgument
-    @OptionGroup(title: "Usage") var quantities: QuantityOptions
+    @OptionGroup(title: "Usage") var quantities: QuantityOptions<Charged>
     @OptionGroup(title: "Service") var client: ClientOptions
 
     func run() async throws {
@@ -63,7 +63,7 @@ struct SendExtendCommand: AsyncParsableCommand {
             valueName: "duration"))
     var ttl: String?
 
-    @OptionGroup(title: "Additional amounts") var quantities: QuantityOptions
+    @OptionGroup(title: "Additional amounts") var quantities: QuantityOptions<Asked>
 
     @Option(help: .init("Idempotency key: a retry gets the first answer.", valueName: "key"))
     var key: String?

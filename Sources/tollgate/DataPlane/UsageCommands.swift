@@ -22,7 +22,7 @@ struct SendRecordCommand: AsyncParsableCommand {
     @Option(help: .init("The action it was for.", valueName: "action"))
     var action = ActionName.charge
 
-    @OptionGroup(title: "Quantities") var quantities: QuantityOptions
+    @OptionGroup(title: "Quantities") var quantities: QuantityOptions<Charged>
 
     @Option(help: .init("Idempotency key: a retry gets the first answer.", valueName: "key"))
     var key: String?

@@ -75,8 +75,8 @@ def test_an_outbound_voice_profile(client: Client, place: Place) -> None:
     client.record(
         Usage(place.globex, Action.OUTBOUND_CALL, Amounts(spend="0.50"), voice_profile_id=place.calls)
     )
-    answer = client.usage(place.globex, voice_profile_id=place.calls)
-    usage = {state.kind: state for state in answer.limits}
+    used = client.usage(place.globex, voice_profile_id=place.calls)
+    usage = {state.kind: state for state in used.limits}
     assert usage[LimitKind.VOICE_PROFILE_DAILY_SPEND].committed == Decimal("0.5")
     with pytest.raises(TollgateError) as caught:
         client.check(

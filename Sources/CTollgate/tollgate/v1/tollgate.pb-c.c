@@ -1963,22 +1963,26 @@ const ProtobufCMessageDescriptor tollgate__v1__watch_usage_response__descriptor 
   (ProtobufCMessageInit) tollgate__v1__watch_usage_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue tollgate__v1__resource__enum_values_by_number[5] =
+static const ProtobufCEnumValue tollgate__v1__resource__enum_values_by_number[7] =
 {
   { "RESOURCE_UNSPECIFIED", "TOLLGATE__V1__RESOURCE__RESOURCE_UNSPECIFIED", 0 },
   { "RESOURCE_SPEND", "TOLLGATE__V1__RESOURCE__RESOURCE_SPEND", 1 },
   { "RESOURCE_EXTENSIONS", "TOLLGATE__V1__RESOURCE__RESOURCE_EXTENSIONS", 2 },
   { "RESOURCE_DIDS", "TOLLGATE__V1__RESOURCE__RESOURCE_DIDS", 3 },
   { "RESOURCE_CALL_SECONDS", "TOLLGATE__V1__RESOURCE__RESOURCE_CALL_SECONDS", 4 },
+  { "RESOURCE_CONCURRENT_CALLS", "TOLLGATE__V1__RESOURCE__RESOURCE_CONCURRENT_CALLS", 5 },
+  { "RESOURCE_MESSAGES", "TOLLGATE__V1__RESOURCE__RESOURCE_MESSAGES", 6 },
 };
 static const ProtobufCIntRange tollgate__v1__resource__value_ranges[] = {
-{0, 0},{0, 5}
+{0, 0},{0, 7}
 };
-static const ProtobufCEnumValueIndex tollgate__v1__resource__enum_values_by_name[5] =
+static const ProtobufCEnumValueIndex tollgate__v1__resource__enum_values_by_name[7] =
 {
   { "RESOURCE_CALL_SECONDS", 4 },
+  { "RESOURCE_CONCURRENT_CALLS", 5 },
   { "RESOURCE_DIDS", 3 },
   { "RESOURCE_EXTENSIONS", 2 },
+  { "RESOURCE_MESSAGES", 6 },
   { "RESOURCE_SPEND", 1 },
   { "RESOURCE_UNSPECIFIED", 0 },
 };
@@ -1989,9 +1993,9 @@ const ProtobufCEnumDescriptor tollgate__v1__resource__descriptor =
   "Resource",
   "Tollgate__V1__Resource",
   "tollgate.v1",
-  5,
+  7,
   tollgate__v1__resource__enum_values_by_number,
-  5,
+  7,
   tollgate__v1__resource__enum_values_by_name,
   1,
   tollgate__v1__resource__value_ranges,
@@ -2035,7 +2039,7 @@ const ProtobufCEnumDescriptor tollgate__v1__action__descriptor =
   tollgate__v1__action__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[7] =
+static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[10] =
 {
   { "LIMIT_KIND_UNSPECIFIED", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_UNSPECIFIED", 0 },
   { "LIMIT_KIND_PROFILE_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_PROFILE_DAILY_SPEND", 1 },
@@ -2043,20 +2047,26 @@ static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[
   { "LIMIT_KIND_TENANT_EXTENSIONS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_EXTENSIONS", 3 },
   { "LIMIT_KIND_TENANT_DIDS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DIDS", 4 },
   { "LIMIT_KIND_TENANT_MONTHLY_MINUTES", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_MONTHLY_MINUTES", 5 },
+  { "LIMIT_KIND_TENANT_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_SPEND", 6 },
+  { "LIMIT_KIND_TENANT_CONCURRENT_CALLS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_CONCURRENT_CALLS", 7 },
   { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 8 },
+  { "LIMIT_KIND_TENANT_DAILY_MESSAGES", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_MESSAGES", 9 },
 };
 static const ProtobufCIntRange tollgate__v1__limit_kind__value_ranges[] = {
-{0, 0},{8, 6},{0, 7}
+{0, 0},{0, 10}
 };
-static const ProtobufCEnumValueIndex tollgate__v1__limit_kind__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex tollgate__v1__limit_kind__enum_values_by_name[10] =
 {
   { "LIMIT_KIND_PROFILE_DAILY_SPEND", 1 },
+  { "LIMIT_KIND_TENANT_CONCURRENT_CALLS", 7 },
+  { "LIMIT_KIND_TENANT_DAILY_MESSAGES", 9 },
+  { "LIMIT_KIND_TENANT_DAILY_SPEND", 6 },
   { "LIMIT_KIND_TENANT_DIDS", 4 },
   { "LIMIT_KIND_TENANT_EXTENSIONS", 3 },
   { "LIMIT_KIND_TENANT_MONTHLY_MINUTES", 5 },
   { "LIMIT_KIND_TENANT_MONTHLY_SPEND", 2 },
   { "LIMIT_KIND_UNSPECIFIED", 0 },
-  { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 6 },
+  { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 8 },
 };
 const ProtobufCEnumDescriptor tollgate__v1__limit_kind__descriptor =
 {
@@ -2065,11 +2075,11 @@ const ProtobufCEnumDescriptor tollgate__v1__limit_kind__descriptor =
   "LimitKind",
   "Tollgate__V1__LimitKind",
   "tollgate.v1",
-  7,
+  10,
   tollgate__v1__limit_kind__enum_values_by_number,
-  7,
+  10,
   tollgate__v1__limit_kind__enum_values_by_name,
-  2,
+  1,
   tollgate__v1__limit_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -52,7 +52,10 @@ class LimitKind(Enumeration):
     TENANT_EXTENSIONS = 3
     TENANT_DIDS = 4
     TENANT_MONTHLY_MINUTES = 5
+    TENANT_DAILY_SPEND = 6
+    TENANT_CONCURRENT_CALLS = 7
     VOICE_PROFILE_DAILY_SPEND = 8
+    TENANT_DAILY_MESSAGES = 9
 
     @property
     def is_money(self) -> bool:

@@ -187,6 +187,9 @@ def settle(check: Check, actual: Amounts | None) -> Steps[None]:
     never will. If it is refused, the check has arrived, and is asked again for what became of it.
     """
     unchecked = settlement(check, actual)
+    if unchecked.amounts == Amounts() != (check.amounts if actual is None else actual):
+        # Of what is only ever held there is nothing to record.
+        return
     try:
         yield record(unchecked)
         return

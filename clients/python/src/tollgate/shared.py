@@ -164,14 +164,14 @@ def refuse_unsettleable(check: Check) -> None:
 
 
 def settlement(check: Check, actual: Amounts | None) -> Usage:
-    """The usage of a check that was allowed unchecked, under its own key."""
+    """The usage of a check that was allowed unchecked, under its own key: without what is only ever held."""
     refuse_unsettleable(check)
     if check.mode is Mode.CHECK_ONLY:
         raise ValueError("Mode.CHECK_ONLY cannot fail open")
     if check.mode is Mode.COMMIT and actual is not None:
         raise ValueError("Mode.COMMIT charges the requested amounts; no other amounts can be settled")
     return Usage(
-        check.tenant_id, check.action, check.amounts if actual is None else actual,
+        check.tenant_id, check.action, (check.amounts if actual is None else actual).charged(),
         check.messaging_profile_id, check.idempotency_key, check.reference, check.voice_profile_id,
     )
 

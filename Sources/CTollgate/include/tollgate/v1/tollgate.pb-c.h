@@ -64,7 +64,16 @@ typedef enum _Tollgate__V1__Resource {
   /*
    * seconds, inbound and outbound together
    */
-  TOLLGATE__V1__RESOURCE__RESOURCE_CALL_SECONDS = 4
+  TOLLGATE__V1__RESOURCE__RESOURCE_CALL_SECONDS = 4,
+  /*
+   * Count, 1 for a call. Only ever held: settling or expiring frees it and charges nothing, whatever the policy; it has
+   * no part in MODE_PARTIAL's fraction. In MODE_COMMIT, RecordUsage and `actual` it is refused (10015).
+   */
+  TOLLGATE__V1__RESOURCE__RESOURCE_CONCURRENT_CALLS = 5,
+  /*
+   * count
+   */
+  TOLLGATE__V1__RESOURCE__RESOURCE_MESSAGES = 6
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TOLLGATE__V1__RESOURCE)
 } Tollgate__V1__Resource;
 /*
@@ -107,9 +116,21 @@ typedef enum _Tollgate__V1__LimitKind {
    */
   TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_MONTHLY_MINUTES = 5,
   /*
+   * nano-USD per day of a tenant, in its time zone
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_SPEND = 6,
+  /*
+   * standing count of what is held
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_CONCURRENT_CALLS = 7,
+  /*
    * nano-USD per UTC day of an outbound voice profile
    */
-  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND = 8
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND = 8,
+  /*
+   * count per day of a tenant, in its time zone
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_MESSAGES = 9
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TOLLGATE__V1__LIMIT_KIND)
 } Tollgate__V1__LimitKind;
 /*
