@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 
+import booting
 from runner import ROOT, Violation
 
 # Bytes at most.
@@ -25,6 +26,52 @@ UNIT = "lib/systemd/system/tollgate.service"
 DATA = "var/lib/tollgate"
 # Fits once into a cap of three.
 TWO = ["check", "--tenant", "acme", "--action", "provision-extension", "--extensions", "2", "--mode", "commit"]
+# As a shell does it on a machine that systemd has booted.
+TRIAL = r"""
+property() { systemctl show --property "$1" --value tollgate; }
+ready() { until [ "$(property ActiveState)" = active ] && tollgate defaults get --timeout 60s; do sleep 0.2; done; }
+two() { tollgate check --tenant acme --action provision-extension --extensions 2 --mode commit --timeout 60s; }
+
+dpkg --install /root/tollgate.deb
+until [ -s /var/lib/tollgate/operator-token ]; do sleep 0.2; done
+export TOLLGATE_TOKEN=$(cat /var/lib/tollgate/operator-token)
+ready
+tollgate tenants create acme --max-extensions 3 --timeout 60s
+two
+
+first=$(property MainPID)
+for line in 'Seccomp:.2' 'NoNewPrivs:.1' 'CapBnd:.0*' 'CapPrm:.0*'; do grep -x "$line" "/proc/$first/status"; done
+systemctl reload tollgate
+[ "$(property MainPID)" = "$first" ]
+
+kill -KILL "$first"
+until [ "$(property NRestarts)" = 1 ]; do sleep 0.2; done
+ready
+status=0
+two || status=$?
+[ "$status" = 3 ]
+
+second=$(property MainPID)
+dpkg --install /root/newer.deb
+ready
+[ "$(property MainPID)" != "$second" ]
+
+echo 'no-such-setting: 1' >>/etc/tollgate/tollgate.yaml
+systemctl restart tollgate || true
+until [ "$(property ActiveState)" = failed ]; do sleep 0.2; done
+[ "$(property ExecMainStatus)" = 64 ]
+sed -i /no-such-setting/d /etc/tollgate/tollgate.yaml
+systemctl restart tollgate
+ready
+systemctl stop tollgate
+[ "$(property Result)" = success ]
+systemctl start tollgate
+journalctl --unit tollgate | grep 'tollgate ready'
+dpkg --remove tollgate
+[ -s /var/lib/tollgate/operator-token ]
+dpkg --purge tollgate
+[ ! -e /var/lib/tollgate ]
+"""
 
 
 def packages(context):
@@ -44,6 +91,11 @@ def packages(context):
     machine = Machine(context, work, package)
     try:
         found += machine.live(package)
+    finally:
+        machine.close()
+    machine = Machine(context, work, package, "systemd")
+    try:
+        found += machine.boot(package)
     finally:
         machine.close()
     found += image(context, work, archive)
@@ -163,19 +215,20 @@ class Service:
 
 
 class Machine(Root):
-    """A bare Debian 12 with what the package says that it needs, and nothing else."""
+    """A bare Debian 12 with what the package says that it needs, and nothing else but what is named."""
 
-    def __init__(self, context, work, package):
+    def __init__(self, context, work, package, *others):
         super().__init__(work / "machine")
         self.context = context
         self.close()
-        archive = work / "debian.tar"
-        needed = re.sub(r"\([^)]*\)|\s", "", field(package, "Depends"))
-        stamp = work / "debian.packages"
+        name = "-".join(["debian", *others])
+        archive = work / f"{name}.tar"
+        needed = ",".join([re.sub(r"\([^)]*\)|\s", "", field(package, "Depends")), *others])
+        stamp = work / f"{name}.packages"
         if not archive.exists() or not stamp.exists() or stamp.read_text() != needed:
             mirror = [os.environ["DEBIAN_MIRROR"]] if "DEBIAN_MIRROR" in os.environ else []
             command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={needed}", "bookworm"]
-            context.must("packages-debian", [*command, archive, *mirror], 1_800)
+            context.must(f"packages-{name}", [*command, archive, *mirror], 1_800)
             stamp.write_text(needed)
         self.path.mkdir(parents=True)
         unpack = ["tar", "--extract", "--numeric-owner", "--file", archive, "--directory", self.path]
@@ -217,6 +270,14 @@ class Machine(Root):
             "with its data and settings, removed, purged",
             f"{calls} kinds of system call, each one that the unit allows; no memory both written and run",
         ]
+
+    def boot(self, package):
+        """The package under a systemd that is the first process, with all that the unit says."""
+        shutil.copy(package, self.path / "root/tollgate.deb")
+        shutil.copy(self.newer(package), self.path / "root/newer.deb")
+        if not booting.boot(self.context, "packages-systemd", self.path, TRIAL):
+            return ["SKIPPED: no systemd can be booted here, since control groups cannot be mounted (1 of packages)"]
+        return ["under systemd: confined, reloaded, started again after a kill and an upgrade, not after a wrong setting"]
 
     def install(self, package):
         shutil.copy(package, self.path / "tmp/tollgate.deb")
