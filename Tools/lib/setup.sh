@@ -28,7 +28,7 @@ TEST_PACKAGES=(
     python3 python3-venv strace gcc curl openssl graphviz mount util-linux chromium chromium-driver fonts-inter
 )
 # What Tools/package makes packages and images with, and what looks at them.
-PACKAGING_PACKAGES=(debhelper dpkg-dev lintian mmdebstrap systemd umoci)
+PACKAGING_PACKAGES=(debhelper dpkg-dev lintian mmdebstrap python3 systemd umoci)
 # What tests and proofs run, of these packages and of the system itself: a machine without apt-get is told what it lacks.
 TEST_PROGRAMS=(
     awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq strace taskset
