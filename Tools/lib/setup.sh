@@ -31,8 +31,8 @@ TEST_PACKAGES=(
 PACKAGING_PACKAGES=(debhelper dpkg-dev lintian mmdebstrap python3 systemd umoci)
 # What tests and proofs run, of these packages and of the system itself: a machine without apt-get is told what it lacks.
 TEST_PROGRAMS=(
-    awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq strace taskset
-    timeout umount
+    awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq setpriv strace
+    taskset timeout umount
 )
 
 # As root if we are not: for apt-get only.
