@@ -5,7 +5,8 @@ import Testing
 
 /// Two spellings of a letter are two names.
 @Suite struct NameTests {
-    private let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+    private let composed = "caf\u{E9}"
+    private let decomposed = "cafe\u{301}"
 
     @Test func namesOfMembersAreBytes() throws {
         let object = try JSONParser.parse("{\"\(composed)\":1,\"\(decomposed)\":2}")

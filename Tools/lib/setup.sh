@@ -27,10 +27,12 @@ BUILD_PACKAGES=(
 TEST_PACKAGES=(
     python3 python3-venv strace gcc curl openssl graphviz mount util-linux chromium chromium-driver fonts-inter
 )
+# What Tools/package makes packages and images with, and what looks at them.
+PACKAGING_PACKAGES=(debhelper dpkg-dev lintian mmdebstrap python3 systemd umoci)
 # What tests and proofs run, of these packages and of the system itself: a machine without apt-get is told what it lacks.
 TEST_PROGRAMS=(
-    awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq strace taskset
-    timeout umount
+    awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq setpriv strace
+    taskset timeout umount
 )
 
 # As root if we are not: for apt-get only.
@@ -129,10 +131,14 @@ setup_python() {
     fi
 }
 
+# What a release build is: what is measured and tried is what Tools/package ships, with the Swift runtime inside.
+RELEASE=(--static-swift-stdlib --disable-local-rpath)
+
 # build CONFIGURATION [ARGUMENT...]: sets BINARIES to the directory of the products.
 build() {
     local configuration=$1
     shift
+    if [ "$configuration" = release ]; then set -- "${RELEASE[@]}" "$@"; fi
     (cd "$ROOT" && swift build -c "$configuration" --scratch-path "$SCRATCH" "$@") ||
         fail "the build failed: see the compiler's messages above"
     BINARIES=$(cd "$ROOT" && swift build -c "$configuration" --scratch-path "$SCRATCH" --show-bin-path)

@@ -12,9 +12,9 @@ import subprocess
 import pytest
 from conftest import BINARY, ROOT
 
-PLACES = ["Sources", "Tests", "Tools", "Protos", "docs", "examples", "clients", ".ci"]
+PLACES = ["Sources", "Tests", "Tools", "Protos", "docs", "examples", "clients", "deploy", ".ci", ".github"]
 SUFFIXES = {"", ".swift", ".py", ".pyi", ".md", ".proto", ".sh", ".c", ".cc", ".h", ".go", ".java", ".mjs", ".js",
-            ".toml", ".yaml", ".mustache", ".css", ".dot", ".txt"}
+            ".toml", ".yaml", ".yml", ".service", ".mustache", ".css", ".dot", ".txt"}
 HERE = pathlib.Path(__file__).name
 DRAW = runpy.run_path(str(ROOT / "Tools/draw"))
 
@@ -29,7 +29,7 @@ def texts():
         parts = path.relative_to(ROOT).parts
         if not path.is_file() or path.suffix not in SUFFIXES or path.name == HERE:
             continue
-        if "__pycache__" in parts or any(part.startswith(".") and part != ".ci" for part in parts[:-1]):
+        if "__pycache__" in parts or any(part.startswith(".") and part not in (".ci", ".github") for part in parts[:-1]):
             continue
         # Links to Sources and Tests, of the second manifest: everything once.
         if any((ROOT.joinpath(*parts[:count])).is_symlink() for count in range(1, len(parts) + 1)):
@@ -145,7 +145,7 @@ def test_links(page):
             assert anchor in anchors(str(path.relative_to(ROOT))), link
 
 
-PATH = re.compile(r"`((?:Sources|Tests|Tools|Protos|docs|examples|clients|\.ci)/[^`\s:,]*)")
+PATH = re.compile(r"`((?:Sources|Tests|Tools|Protos|docs|examples|clients|deploy|\.ci|\.github)/[^`\s:,]*)")
 
 
 def test_paths_in_backquotes():

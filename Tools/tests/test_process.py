@@ -40,6 +40,27 @@ def test_signals_end_it_well(serve, number):
     assert serve().stop(number) == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root sees it in every other test")
+def test_without_the_powers_of_root_it_serves_both_protocols():
+    """Root may set more options of a socket than others."""
+    command = [BINARY, "serve", "--insecure-no-auth", "--durability", "memory", "--limits", "-"]
+    # The same user, who can read the binary wherever it is.
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    with open(EXAMPLE) as limits, subprocess.Popen(
+        [*powerless, *command, "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"],
+        stdin=limits, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:
+        try:
+            grpc_address, http_address = re.findall(r"=(\S+)", process.stdout.readline())
+            asked = types.SimpleNamespace(endpoint=grpc_address, http=http_address)
+            for words in (["usage", "--tenant", "acme"], ["tenants", "get", "acme"]):
+                done = tollgate(asked, *words)
+                assert done.returncode == 0, done.stderr
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
 def write_to(pipe, text):
     """Writes to a named pipe as soon as somebody has opened it to read; a text that is a function is made then."""
 

@@ -69,7 +69,7 @@ package final class GRPCServer: Sendable {
     ) async throws -> any Channel {
         let loopsByID = Dictionary(
             uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
-        let noDelay = ChannelOptions.socketOption(.tcp_nodelay)
+        let noDelay = ChannelOptions.tcpOption(.tcp_nodelay)
         return try await ServerBootstrap(group: group)
             .serverChannelOption(
                 ChannelOptions.backlog, value: Int32(ConnectionPlaces.backlog)

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
 
 /// The profile that a command is about: one at most.

@@ -11,6 +11,7 @@ import conformance
 import examples
 import fuzzing
 import interop
+import packaging
 import sanitizers
 import soaking
 from runner import Violation, tests_run
@@ -169,5 +170,7 @@ STEPS = [
     # Continuous integration runs Python's with all other tests; the others fetch compilers.
     Step("examples", "the programs under examples/, in five languages", examples.examples, is_seeded=False),
     Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
+    Step("packages", "the .deb on a bare Debian: installed, run, upgraded, removed; the image", packaging.packages,
+         is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]
