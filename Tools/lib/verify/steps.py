@@ -13,7 +13,7 @@ import fuzzing
 import interop
 import sanitizers
 import soaking
-from runner import Violation, tests_run
+from runner import ROOT, Violation, tests_run
 
 
 @dataclass
@@ -86,6 +86,11 @@ def allocation(context):
     output = context.swift_tests("allocation", ["AllocationFailureTests", "ReservationsTests.MemoryTests"], 300)
     known = len(re.findall(r"recorded a known issue", output.text))
     return [f"{tests_run(output)} tests, {known} known issues of the libraries"]
+
+
+def site(context):
+    output = context.must("site", [ROOT / "Tools/site", "--output", context.work / "site"], 300)
+    return output.figures
 
 
 # Each bug of Sources/Journal/InjectedBug.swift with the tests of which one must fail.
@@ -168,6 +173,8 @@ STEPS = [
     Step("conformance", "RFC 9113 frame by frame, beside nghttpd", conformance.conformance, is_seeded=False),
     # Continuous integration runs Python's with all other tests; the others fetch compilers.
     Step("examples", "the programs under examples/, in five languages", examples.examples, is_seeded=False),
+    Step("site", "the documentation builds as a site; links lead somewhere, nothing is loaded from elsewhere", site,
+         is_seeded=False),
     Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]
