@@ -58,7 +58,7 @@ def snake(name):
 def limits(text):
     """{name of the error's row: the limit's row}"""
     found = {}
-    for row in re.split(r"\bLimitRow\(\s", text)[1:]:
+    for row in re.split(r"\bLimitRow\( ", text)[1:]:
         def value(pattern, row=row):
             return re.search(pattern, row)[1]
         found[value(r"error: \.(\w+)")] = {
@@ -67,24 +67,32 @@ def limits(text):
             "window": value(r"window: \.(\w+)"),
             "suspends": value(r"\bsuspends: (\w+)") == "true",
             "only_alerts": value(r"blocksOnlyWithAutoSuspend: (\w+)") == "true",
-            "cap": value(r'CapSetting\(\s*\.\w+, name: "(\w+)"'),
-            "title": value(r'CapSetting\([^"]*"\w+", title: "([^"]+)"'),
+            "cap": value(r'CapSetting\( \.\w+, name: "(\w+)"'),
+            "title": value(r'CapSetting\( \.\w+, name: "\w+", title: "([^"]+)"'),
         }
     return found
 
 
 def codes(root):
     """Of both catalogues, in the order of their numbers."""
+    catalogue, only_rest = flat(root / CATALOGUE), flat(root / ONLY_REST)
     rows = re.findall(
-        r'code: \.(\w+), text: "(\d+)",\s*reason: "(\w+)",\s*title: "([^"]*)",\s*detail: "([^"]*)",\s*url: "[^"]*",\s*'
-        r"httpStatus: (\d+),\s*status: \.`?(\w+)`?", (root / CATALOGUE).read_text())
-    of_limits = limits((root / LIMITS).read_text())
+        r'code: \.(\w+), text: "(\d+)", reason: "(\w+)", title: "([^"]*)", detail: "([^"]*)", url: "[^"]*", '
+        r"httpStatus: (\d+), status: \.`?(\w+)`?", catalogue)
+    further = re.findall(r'"(\d{5})", "([^"]*)", "([^"]*)", (\d{3})\)', only_rest)
+    if len(rows) != catalogue.count("= ErrorRow(") or len(further) != len(re.findall(r"= (?:own|vendor)\(", only_rest)):
+        sys.exit(f"Tools/reference: a row of {CATALOGUE} or {ONLY_REST} is written in another way than the others")
+    of_limits = limits(flat(root / LIMITS))
     found = [Code(code, title, detail, http, snake(status), reason, of_limits.get(name))
              for name, code, reason, title, detail, http, status in rows]
     known = {one.code for one in found}
-    only_rest = re.findall(r'"(\d{5})", "([^"]*)",\s*"([^"]*)",?\s*(\d{3})\)', (root / ONLY_REST).read_text())
-    found += [Code(*row) for row in only_rest if row[0] not in known]
+    found += [Code(*row) for row in further if row[0] not in known]
     return sorted(found, key=lambda one: one.code)
+
+
+def flat(path):
+    """Without line breaks: a row may have them anywhere."""
+    return " ".join(path.read_text().split())
 
 
 def notes():
