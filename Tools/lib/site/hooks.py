@@ -88,11 +88,11 @@ def on_page_markdown(markdown, page, config, files):
     def moved(match):
         text, link = match.groups()
         path, fragment = target(source, link)
-        if path is None:
-            return match[0]
-        if path not in pages:
-            return text
-        return f"[{text}]({posixpath.relpath(pages[path], posixpath.dirname(place))}{'#' * bool(fragment)}{fragment})"
+        if path in pages:
+            place_of = posixpath.relpath(pages[path], posixpath.dirname(place))
+            return f"[{text}]({place_of}{'#' * bool(fragment)}{fragment})"
+        # What is not there at all is left for the generator to complain about.
+        return text if path and (ROOT / path).is_dir() else match[0]
 
     parts = FENCED.split(re.sub(r"(?m)^<!--.*-->\n", "", markdown))
     parts[::2] = [LINK.sub(moved, in_tables(part)) for part in parts[::2]]
