@@ -116,16 +116,20 @@ setup_python() {
     PATH=$PATH:/usr/sbin:/sbin
     need_programs "${TEST_PROGRAMS[@]}"
     need_localhost
-    local requirements=$ROOT/Tools/tests/requirements.txt
-    local environment=$SCRATCH/python
-    PYTHON=$environment/bin/python
+    python_environment "$SCRATCH/python" "$ROOT/Tools/tests/requirements.txt"
+    PYTHON=$SCRATCH/python/bin/python
+}
+
+# python_environment DIRECTORY REQUIREMENTS: a Python environment with just these packages.
+python_environment() {
+    local environment=$1 requirements=$2
     if ! cmp -s "$requirements" "$environment/requirements.txt"; then
-        say "Installing Python packages into $environment: $(tr '\n' ' ' <"$requirements")"
+        say "Installing Python packages into $environment: $(grep -o '^[A-Za-z][^ ]*' "$requirements" | tr '\n' ' ')"
         mkdir -p "$SCRATCH"
         rm -rf "$environment"
         python3 -m venv "$environment" ||
             fail "python3 -m venv failed: install python3-venv"
-        "$PYTHON" -m pip install -q --disable-pip-version-check -r "$requirements" ||
+        "$environment/bin/python" -m pip install -q --disable-pip-version-check -r "$requirements" ||
             fail "pip could not install the packages of $requirements: check the network"
         cp "$requirements" "$environment/requirements.txt"
     fi

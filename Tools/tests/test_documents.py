@@ -3,6 +3,7 @@ service; test_readme.py runs the commands that pages print."""
 
 import functools
 import json
+import os
 import pathlib
 import re
 import runpy
@@ -277,7 +278,39 @@ def test_commands_that_are_not_run():
     assert found > 15
 
 
+def test_page_of_a_command():
+    """docs/reference and docs/errors are what the program, the contract and the catalogues say."""
+    done = subprocess.run([ROOT / "Tools/reference", "--check"], capture_output=True, text=True,
+                          env={**os.environ, "TOLLGATE_BINARY": BINARY})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# MARK: The site
+
+def test_every_page_has_a_place_in_the_site():
+    """In the menu of mkdocs.yml, once; `Tools/verify --quick --only site` builds it. Errors are found by their index."""
+    settings = (ROOT / "mkdocs.yml").read_text()
+    places = re.findall(r"(?m)^ +- (?:.*: )?(\S+\.md)$", settings[settings.index("\nnav:"):])
+    beside = set(re.findall(r'(?m)^    "[^"]+": "([^"]+)",$', TEXTS["Tools/lib/site/hooks.py"]))
+    pages = {page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")} | beside
+    assert len(places) == len(set(places)) and len(places) > 50
+    assert sorted(places) == sorted(page for page in pages if not re.match(r"errors/\d", page))
+
+
 # MARK: What pages say of the code
+
+def test_log_lines_that_operators_look_for():
+    """What stands in quotes in the tables of docs/operate is a text of the service; `…` stands for what differs."""
+    sources = "\n".join(text for name, text in TEXTS.items() if name.startswith("Sources/"))
+    sources = re.sub(r"\\\n\s*", "", sources)
+    found = 0
+    for page in ("docs/operate/runbook.md", "docs/operate/backup.md"):
+        for quoted in re.findall(r'"([^"]+)"', flat(without_code(PAGES[page]))):
+            found += 1
+            for part in quoted.split("…"):
+                assert part.strip() in sources, f"{page}: {quoted}"
+    assert found > 20
+
 
 def test_terms_name_types_that_exist():
     text = PAGES["docs/glossary.md"]

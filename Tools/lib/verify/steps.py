@@ -14,7 +14,7 @@ import interop
 import packaging
 import sanitizers
 import soaking
-from runner import Violation, tests_run
+from runner import ROOT, Violation, tests_run
 
 
 @dataclass
@@ -87,6 +87,11 @@ def allocation(context):
     output = context.swift_tests("allocation", ["AllocationFailureTests", "ReservationsTests.MemoryTests"], 300)
     known = len(re.findall(r"recorded a known issue", output.text))
     return [f"{tests_run(output)} tests, {known} known issues of the libraries"]
+
+
+def site(context):
+    output = context.must("site", [ROOT / "Tools/site", "--output", context.work / "site"], 300)
+    return output.figures
 
 
 # Each bug of Sources/Journal/InjectedBug.swift with the tests of which one must fail.
@@ -169,6 +174,8 @@ STEPS = [
     Step("conformance", "RFC 9113 frame by frame, beside nghttpd", conformance.conformance, is_seeded=False),
     # Continuous integration runs Python's with all other tests; the others fetch compilers.
     Step("examples", "the programs under examples/, in five languages", examples.examples, is_seeded=False),
+    Step("site", "the documentation builds as a site; links lead somewhere, nothing is loaded from elsewhere", site,
+         is_seeded=False),
     Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
     Step("packages", "the .deb on a bare Debian: installed, run, upgraded, removed; the image", packaging.packages,
          is_seeded=False),

@@ -35,7 +35,7 @@ struct ReservationSettings: SettingsGroup {
         "max-amended", .count(1...4_194_303), default: "4000000",
         SettingText(
             "Maximum reservations extended, or committed with other amounts than held",
-            "; 256 bytes each when used"))
+            "; 320 bytes each when used"))
 
     let maxCharged = Setting(
         "max-charged", .count(0...4_000_000_000), default: "1000000",
