@@ -154,7 +154,7 @@ struct ControlArgumentTests {
 
     @Test func severalThresholds() throws {
         #expect(
-            try members("tenants", "update", "a", "--alert-thresholds", "50, 80,95").line
+            try members("tenants", "update", "a", "--alert-thresholds", "50, 80,95").text
                 == #"{"alert_thresholds":[50,80,95]}"#)
     }
 
