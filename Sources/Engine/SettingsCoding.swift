@@ -7,14 +7,19 @@ extension TenantSettings {
     package var encoded: [UInt8] {
         var out = SettingsEncoder()
         out.put(UInt8(1))
-        out.put(self, Self.settings, .small)
+        out.put(limits.alertThresholds.first ?? 100)
+        out.put(UInt8(limits.autoSuspend ? 1 : 0))
+        out.put(onLimit.rawValue)
+        out.put(billingCycleDay)
+        out.put(UInt8(disclosesLimits ? 1 : 0))
         out.put(
             LimitSubject.tenant.limits.compactMap { row in limits[row.kind].map { (row.kind, $0) } }
         )
         out.put(id)
-        out.put(self, Self.settings, .texts)
+        out.put(name)
+        out.put(timeZone)
         out.put(revision)
-        out.put(self, Self.settings, .added(1))
+        out.put(limits.alertThresholds)
         return out.bytes
     }
 
@@ -22,18 +27,27 @@ extension TenantSettings {
     package init?(encoded: BorrowedBytes) {
         var input = SettingsDecoder(encoded)
         guard input.byte() == 1 else { return nil }
-        self.init(id: "")
-        guard input.read(&self, Self.settings, .small), input.caps(into: &limits) else {
+        var limits = TenantLimits()
+        limits.alertThresholds = [input.byte()]
+        limits.autoSuspend = input.byte() != 0
+        guard let onLimit = OnLimit(rawValue: input.byte()) else { return nil }
+        let day = input.byte()
+        let discloses = input.byte() != 0
+        guard input.caps(into: &limits) else { return nil }
+        let id = input.string()
+        let name = input.string()
+        let timeZone = input.string()
+        guard input.isWhole, (1...31).contains(day), (1...64).contains(id.utf8.count) else {
             return nil
         }
-        id = input.string()
-        guard input.read(&self, Self.settings, .texts), (1...64).contains(id.utf8.count) else {
-            return nil
-        }
+        var revision = Revision()
         if input.hasMore { revision = input.revision() }
-        guard !input.hasMore || input.read(&self, Self.settings, .added(1)), input.isWhole else {
-            return nil
-        }
+        if input.hasMore { limits.alertThresholds = input.list() }
+        guard input.isWhole, limits.hasRisingThresholds else { return nil }
+        self.init(
+            id: id, name: name, limits: limits, onLimit: onLimit, billingCycleDay: day,
+            timeZone: timeZone, disclosesLimits: discloses)
+        self.revision = revision
     }
 }
 
@@ -42,17 +56,17 @@ extension ProfileSettings {
     package static let longestVendorFields = 3_072
 
     package var encoded: [UInt8] {
-        let settings = Self.settings(kind)
         var out = SettingsEncoder()
         out.put(UInt8(1))
         out.put(kind.rawValue)
-        out.put(self, settings, .small)
+        out.put(UInt8(dailySpendLimitEnabled ? 1 : 0))
         out.put(dailySpendLimitNanos ?? -1)
         out.put(id)
         out.put(tenantID)
-        out.put(self, settings, .texts)
+        out.put(name)
         out.put(revision)
-        out.put(self, settings, .added(1))
+        out.put(webhookURL)
+        out.put(webhookFailoverURL)
         out.put(vendorFields)
         return out.bytes
     }
@@ -61,40 +75,21 @@ extension ProfileSettings {
     package init?(encoded: BorrowedBytes) {
         var input = SettingsDecoder(encoded)
         guard input.byte() == 1, let kind = ProfileKind(rawValue: input.byte()) else { return nil }
-        let settings = Self.settings(kind)
-        self.init(id: "", kind: kind, tenantID: "")
-        guard input.read(&self, settings, .small) else { return nil }
-        dailySpendLimitNanos = input.cap()
-        id = input.string()
-        tenantID = input.string()
-        guard input.read(&self, settings, .texts), (1...64).contains(id.utf8.count) else {
-            return nil
-        }
+        let enabled = input.byte() != 0
+        let cap = input.cap()
+        let id = input.string()
+        let tenantID = input.string()
+        let name = input.string()
+        guard input.isWhole, (1...64).contains(id.utf8.count) else { return nil }
+        self.init(
+            id: id, kind: kind, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
+            dailySpendLimitNanos: cap)
         guard input.hasMore else { return }
         revision = input.revision()
-        guard input.read(&self, settings, .added(1)) else { return nil }
+        webhookURL = input.string()
+        webhookFailoverURL = input.string()
         vendorFields = input.string()
         guard input.isWhole else { return nil }
-    }
-}
-
-/// Settings that stand together in a record, in the order of their rows.
-private enum SettingsPart {
-    /// Of the first format: what is kept as a byte, caps excepted.
-    case small
-    /// Of the first format.
-    case texts
-    /// Those of a later generation.
-    case added(Int)
-
-    func contains<Owner>(_ setting: SettingDescriptor<Owner>) -> Bool {
-        switch (self, setting.shape) {
-        case (.small, .flag), (.small, .whole), (.small, .choice):
-            setting.generation == 0 && setting.cap == nil
-        case (.texts, .text), (.texts, .timeZone), (.texts, .address): setting.generation == 0
-        case (.added(let generation), _): setting.generation == generation
-        default: false
-        }
     }
 }
 
@@ -144,23 +139,9 @@ private struct SettingsEncoder {
         }
     }
 
-    mutating func put<Owner>(
-        _ owner: Owner, _ settings: [SettingDescriptor<Owner>], _ part: SettingsPart
-    ) {
-        for setting in settings where part.contains(setting) {
-            switch (setting.value(of: owner), setting.shape) {
-            case (.flag(let flag), _): put(UInt8(flag ? 1 : 0))
-            case (.whole(let number), _): put(UInt8(truncatingIfNeeded: number))
-            case (.wholes(let numbers), _):
-                put(UInt8(truncatingIfNeeded: numbers.count))
-                for number in numbers { put(UInt8(truncatingIfNeeded: number)) }
-            case (.text(let name), .choice(let names)):
-                put(UInt8(truncatingIfNeeded: names.firstIndex(of: name) ?? 0))
-            case (.text(let text), _): put(text)
-            case (.none, _): put("")
-            case (.amount(let nanos), _): put(nanos)
-            }
-        }
+    mutating func put(_ list: [UInt8]) {
+        put(UInt8(truncatingIfNeeded: list.count))
+        bytes += list
     }
 
     mutating func put(_ revision: Revision) {
@@ -214,30 +195,7 @@ private struct SettingsDecoder {
         return true
     }
 
-    /// False: the bytes are too few, or no such values.
-    mutating func read<Owner>(
-        _ owner: inout Owner, _ settings: [SettingDescriptor<Owner>], _ part: SettingsPart
-    ) -> Bool {
-        for setting in settings where part.contains(setting) {
-            guard let value = value(setting.shape), setting.write(value, to: &owner) == nil else {
-                return false
-            }
-        }
-        return isWhole
-    }
-
-    private mutating func value(_ shape: SettingShape) -> SettingField.Value? {
-        switch shape {
-        case .flag: return .flag(byte() != 0)
-        case .whole: return .whole(Int64(byte()))
-        case .wholes: return .wholes((0..<byte()).map { _ in Int64(byte()) })
-        case .choice(let names):
-            let index = Int(byte())
-            return index < names.count ? .text(names[index]) : nil
-        case .text, .timeZone, .address: return .text(string())
-        case .amount: return .amount(integer())
-        }
-    }
+    mutating func list() -> [UInt8] { (0..<byte()).map { _ in byte() } }
 
     mutating func revision() -> Revision {
         let number = integer()

@@ -1,7 +1,8 @@
 /// A setting of a tenant, of the tenant defaults or of a profile: all that the limits file, REST, OpenAPI, the command line,
-/// the audit log, the page's forms, the journal and the reference page know about it.
+/// the audit log, the page's forms and the reference page know about it.
 ///
-/// A further setting is a further row of its owner's `settings`, the property that keeps it, and the rule that uses it.
+/// A further setting is a further row of its owner's `settings`, the property that keeps it (with its place in the record of
+/// settings, `SettingsCoding`), and the rule that uses it.
 public struct SettingDescriptor<Owner>: Sendable {
     public typealias Value = SettingField.Value
 
@@ -24,8 +25,6 @@ public struct SettingDescriptor<Owner>: Sendable {
     public var isInLimitsFile = true
     /// The page's forms have it.
     public var isInForms = true
-    /// Which of the fields that were added to the record of settings it came with; 0: it was there at first.
-    public var generation = 0
     /// Unit of a number, for the reference page and the forms: "%".
     public var unit = ""
 
@@ -69,7 +68,6 @@ public struct SettingDescriptor<Owner>: Sendable {
             $0.firstOf = firstOf
             $0.isInLimitsFile = isInLimitsFile
             $0.isInForms = isInForms
-            $0.generation = generation
             $0.unit = unit
         }
     }

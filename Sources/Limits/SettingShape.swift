@@ -18,6 +18,8 @@ public enum SettingShape: Sendable, Equatable {
     /// Bytes that the name of a zone may have.
     public static var longestZone: Int { 64 }
 
+    public var isList: Bool { if case .wholes = self { true } else { false } }
+
     /// After "must be".
     public var expected: String {
         switch self {

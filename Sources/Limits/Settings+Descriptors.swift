@@ -57,7 +57,6 @@ extension TenantLimits {
         return nil
     }.with {
         $0.heading = "ALERT %"
-        $0.generation = 1
         $0.unit = "%"
     }
 
@@ -132,7 +131,6 @@ extension ProfileSettings {
                 .address, isNullable: true, \.webhookURL
             ).with {
                 $0.isInLimitsFile = false
-                $0.generation = 1
             },
             .text(
                 "webhook_failover_url", title: "Failover URL",
@@ -140,7 +138,6 @@ extension ProfileSettings {
                 \.webhookFailoverURL
             ).with {
                 $0.isInLimitsFile = false
-                $0.generation = 1
             },
         ]
     }

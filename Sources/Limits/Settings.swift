@@ -16,6 +16,13 @@ public struct TenantLimits: Sendable, Equatable {
         self.autoSuspend = autoSuspend
     }
 
+    /// Whether the percents are as many, as large and in the order that they must be.
+    public var hasRisingThresholds: Bool {
+        (1...Self.mostThresholds).contains(alertThresholds.count)
+            && alertThresholds.allSatisfy { (1...100).contains($0) }
+            && zip(alertThresholds, alertThresholds.dropFirst()).allSatisfy { $0 < $1 }
+    }
+
     /// The cap of a tenant's limit, in the unit of its resource; nil: no limit.
     public subscript(kind: LimitKind) -> Int64? {
         get { caps[kind] }

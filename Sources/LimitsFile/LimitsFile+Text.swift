@@ -60,7 +60,7 @@ extension LimitsFile {
 
     /// The fields whose absence does not mean another setting's, which may be changed later.
     private static let alwaysWritten = Set(
-        TenantLimits.settings.filter { $0.generation == 0 }.map(\.name))
+        TenantLimits.settings.filter { !$0.shape.isList }.map(\.name))
 
     private static func lines(
         _ fields: [SettingField], absent: [SettingField], always: Set<String>, indent: Int

@@ -37,7 +37,10 @@ import Testing
         #expect(held.data["replayed"] == false)
         #expect(held.data["tenant_status"] == "active")
         guard case .array(let limits) = held.data["limits"] else { throw Missing() }
-        #expect(limits.map { $0["limit"] } == ["profile_daily_spend", "tenant_monthly_spend"])
+        #expect(
+            limits.map { $0["limit"] } == [
+                "profile_daily_spend", "tenant_monthly_spend", "tenant_daily_spend",
+            ])
         #expect(limits[0]["held"] == "0.004")
         #expect(limits[0]["subject_id"] == "promo")
         let path = "/v2/reservations/\(try id(held))"
@@ -138,7 +141,7 @@ import Testing
         // A count never starts anew.
         #expect(denied[header: "retry-after"] == nil)
         guard case .array(let limits) = denied.json["meta"]?["limits"] else { throw Missing() }
-        #expect(limits.map { $0["cap"] } == ["1.00", 0])
+        #expect(limits.map { $0["cap"] } == ["1.00", 0, .null])
         let count = try await rest(
             .post, "/v2/check_and_reserve",
             #"{"tenant_id":"acme","action":"assign_did","quantities":{"dids":1}}"#)

@@ -97,7 +97,9 @@ import Testing
             case .string(let id) = held.data["id"]
         else { return #expect(Bool(false), "\(held.body)") }
         #expect(
-            limits.map { $0["limit"] } == ["tenant_monthly_spend", "voice_profile_daily_spend"])
+            limits.map { $0["limit"] } == [
+                "tenant_monthly_spend", "tenant_daily_spend", "voice_profile_daily_spend",
+            ])
         #expect(limits.last?["subject_id"] == "calls" && limits.last?["held"] == "2.00")
         let open = try await rest(.get, "/v2/reservations?filter[voice_profile_id]=calls")
         #expect(open.json["meta"]?["total_results"] == 1)
@@ -124,7 +126,8 @@ import Testing
         guard case .array(let all) = tenant.data["limits"] else {
             return #expect(Bool(false), "\(tenant.body)")
         }
-        #expect(all.last?["committed"] == "3.00" && all.last?["cap"] == "3.00")
+        let daily = all.first { $0["limit"] == "voice_profile_daily_spend" }
+        #expect(daily?["committed"] == "3.00" && daily?["cap"] == "3.00")
         // Switched off it counts and refuses nothing.
         let off = try await rest(
             .patch, Self.path + "/calls", #"{"daily_spend_limit_enabled":false}"#)

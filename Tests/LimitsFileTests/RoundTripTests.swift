@@ -140,6 +140,9 @@ struct RoundTripTests {
                   max_extensions: 50
                   max_dids: 10
                   max_monthly_minutes: 5000
+                  daily_spend_limit: null
+                  max_concurrent_calls: null
+                  max_daily_messages: null
                   alert_threshold: 80
                   auto_suspend: true
 
@@ -150,6 +153,9 @@ struct RoundTripTests {
                     max_extensions: 50
                     max_dids: null
                     max_monthly_minutes: null
+                    daily_spend_limit: null
+                    max_concurrent_calls: null
+                    max_daily_messages: null
                     alert_threshold: 80
                     auto_suspend: false
                     messaging_profiles:
@@ -255,6 +261,9 @@ struct SettingChangeTests {
             ("max_extensions", { $0.limits.maxExtensions = 0 }),
             ("max_dids", { $0.limits.maxDIDs = 0 }),
             ("max_monthly_minutes", { $0.limits.monthlyCallSeconds = 0 }),
+            ("daily_spend_limit", { $0.limits[.tenantDailySpend] = 0 }),
+            ("max_concurrent_calls", { $0.limits[.tenantConcurrentCalls] = 0 }),
+            ("max_daily_messages", { $0.limits[.tenantDailyMessages] = 0 }),
             ("alert_threshold", { $0.limits.alertThresholds = [1] }),
             ("alert_thresholds", { $0.limits.alertThresholds = [80, 90] }),
             ("auto_suspend", { $0.limits.autoSuspend = true }),

@@ -121,8 +121,11 @@ struct RenderingTests {
 
     @Test func aChartHasABarForEachDayWithinItsBounds() throws {
         let rows = (0..<30).map { day in
-            var committed = Amounts(.spend, Int64(day) * 1_230_000_000)
-            committed.set(Resource.callSeconds.index, Int64(day) * 61)
+            var committed = Amounts()
+            for row in Resource.catalogue where row.nature == .accumulating {
+                committed.set(
+                    row.resource.index, Int64(day) * (row.unit == .amount ? 1_230_000_000 : 61))
+            }
             return DailyUsageRow(
                 day: Int64(day) * 86_400_000, profileID: "", committed: committed,
                 allowed: Int64(day), denied: 3)
@@ -186,7 +189,7 @@ struct RenderingTests {
                     kind: kind, cap: cap, committed: 0, held: held, windowStart: 0, resetsAt: 0),
                 percent: 80)
         }
-        #expect(fields(9).text == "9 in use · 90 %" && fields(9).heldText == "")
+        #expect(fields(9).text == "9 in use · 90%" && fields(9).heldText == "")
         #expect(fields(9).used == "9" && fields(9).share == "90" && fields(9).filled == "90")
         #expect(["", "near", "over", "over"] == [7, 8, 10, 12].map { fields($0).state })
         #expect(fields(10).shareText == "Cap reached" && fields(12).shareText == "2 over the cap")

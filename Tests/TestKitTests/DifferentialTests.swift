@@ -99,7 +99,7 @@ struct DifferentialTests {
     @Test("Everything that matters happens often enough in a history")
     func coverage() throws {
         var counts: [String: Int] = [:]
-        for seed in 1...5 as ClosedRange<UInt64> {
+        for seed in 1...6 as ClosedRange<UInt64> {
             var subject = Bent()
             let coverage = try Differential.run(
                 seed: seed, steps: 4_000, options: Self.options, model: Story.emptyModel(),

@@ -40,7 +40,7 @@ struct ResourceReader {
         var given: [String: SettingField.Value] = [:]
         for setting in settings {
             // What a service of an older version does not know, it does not send.
-            if resource[setting.name] == nil, setting.generation > 0 { continue }
+            if resource[setting.name] == nil, setting.shape.isList { continue }
             guard let value = value(setting) else { throw fault(setting.name) }
             given[setting.name] = value
         }

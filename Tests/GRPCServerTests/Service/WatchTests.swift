@@ -101,7 +101,7 @@ import Wire
         #expect(try await test.call(.recordUsage, spend).status == 0)
         let watches = [try test.watch("acme"), try test.watch("")]
         try await test.tick()
-        // It is noon: midnight ends the profile's day, not the tenant's cycle.
+        // It is noon: midnight ends the profile's day and the tenant's, not the tenant's cycle.
         test.gate.advance(.hours(12) - .milliseconds(1))
         try await test.tick()
         for watch in watches { #expect(try test.updates(watch).count == 3) }
@@ -109,13 +109,16 @@ import Wire
         try await test.tick()
         for watch in watches {
             let news = try test.updates(watch).dropFirst(3)
-            #expect(news.map(\.subject) == ["acme/sms"])
-            #expect(news.first?.limits.first?.committed == 0)
+            #expect(news.map(\.subject) == ["acme", "acme/sms"])
+            let tenant = Dictionary(
+                uniqueKeysWithValues: news.first?.limits.map { ($0.limit, $0.committed) } ?? [])
+            #expect(tenant[.tenantDailySpend] == 0 && tenant[.tenantMonthlySpend] == 5)
+            #expect(news.last?.limits.first?.committed == 0)
         }
         test.gate.advance(.hours(24 * 31))
         try await test.tick()
         for watch in watches {
-            let news = try test.updates(watch).dropFirst(4)
+            let news = try test.updates(watch).dropFirst(5)
             #expect(news.map(\.subject) == ["acme", "acme/sms"])
             let state = news.first?.limits.first { $0.limit == .tenantMonthlySpend }
             #expect(state?.committed == 0)

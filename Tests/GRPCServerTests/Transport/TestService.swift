@@ -96,7 +96,7 @@ final class TestService: GRPCService {
             response.append(request)
         case "/t.T/HoldFail":
             call.park()
-            return .failed(GRPCFailure(.failedPrecondition, "held"))
+            return .failed(GRPCFailure(.failedPrecondition, "parked"))
         case "/t.T/Fail":
             return .failed(
                 GRPCFailure(.failedPrecondition, "100 % wrong: ü", details: [8, 9, 255]))
