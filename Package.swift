@@ -64,10 +64,14 @@ let package = Package(
 
         // The core: no I/O, no Foundation.
         .target(name: "Telemetry", swiftSettings: strict),
+        .target(name: "Threads", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "Notation", swiftSettings: strict),
         .target(name: "Limits", swiftSettings: strict),
-        .target(name: "BillingCalendar", dependencies: ["Limits"], swiftSettings: strict),
+        .target(name: "JSON", dependencies: ["Limits", "Notation"], swiftSettings: strict),
         .target(
-            name: "Journal", dependencies: ["Limits", "CLinux"],
+            name: "BillingCalendar", dependencies: ["Limits", "Notation"], swiftSettings: strict),
+        .target(
+            name: "Journal", dependencies: ["Limits", "CLinux", "Threads"],
             swiftSettings: strict + stepPoints),
         .target(
             name: "Reservations", dependencies: ["Limits", "Journal"],
@@ -75,7 +79,8 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "Limits", "BillingCalendar", "Reservations", "Journal", "Telemetry", "CLinux",
+                "Limits", "BillingCalendar", "JSON", "Reservations", "Journal", "Telemetry",
+                "CLinux", "Notation", "Threads",
             ],
             swiftSettings: strict + stepPoints),
 
@@ -86,11 +91,10 @@ let package = Package(
         .target(
             name: "TransportSecurity",
             dependencies: [
-                "Admission",
+                "Admission", "Notation",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
@@ -102,6 +106,7 @@ let package = Package(
             name: "ServerTrust",
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ], swiftSettings: strict),
 
@@ -109,14 +114,13 @@ let package = Package(
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: strict),
         .target(
-            name: "Wire", dependencies: ["CTollgate", "CProtobufC", "Limits"], swiftSettings: strict
+            name: "Wire", dependencies: ["CTollgate", "Limits"], swiftSettings: strict
         ),
         .target(
             name: "GRPCServer",
             dependencies: [
                 "Access", "Admission", "Gzip", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
-                "TransportSecurity",
-                .product(name: "Logging", package: "swift-log"),
+                "Threads", "TransportSecurity",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -140,31 +144,34 @@ let package = Package(
         .target(
             name: "Access",
             dependencies: [
-                "Engine", "Limits", .product(name: "Crypto", package: "swift-crypto"),
+                "Engine", "JSON", "Limits", "Notation",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ], swiftSettings: strict),
         .target(
             name: "Projection",
             dependencies: [
-                "Access", "CLinux", "Engine", "Events", "Journal", "Limits", "Reservations",
+                "Access", "CLinux", "Engine", "Events", "JSON", "Journal", "Limits", "Threads",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
             name: "Notifications",
             dependencies: [
-                "Admission", "CCurl", "Events", "Limits", "ServerTrust",
+                "Admission", "CCurl", "Events", "JSON", "Limits", "Notation", "ServerTrust",
+                "Threads",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ], swiftSettings: strict),
         .target(
             name: "ControlPlane",
             dependencies: [
-                "Access", "Admission", "BillingCalendar", "Engine", "Events", "Limits",
-                "Notifications", "Projection", "Reservations", "TransportSecurity",
+                "Access", "Admission", "BillingCalendar", "Engine", "Events", "JSON", "Limits",
+                "Notation", "Notifications", "Projection", "Threads", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -178,7 +185,8 @@ let package = Package(
         .target(
             name: "OperatorPage",
             dependencies: [
-                "Access", "ControlPlane", "Engine", "Events", "Limits", "Projection", "Telemetry",
+                "Access", "ControlPlane", "Engine", "Events", "JSON", "Limits", "Notation",
+                "Projection", "Telemetry",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -192,7 +200,9 @@ let package = Package(
         // The command and the tools.
         .target(
             name: "CommandIO",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Threads", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
         .target(
             name: "LimitsFile",
@@ -203,24 +213,23 @@ let package = Package(
             name: "tollgate",
             dependencies: [
                 "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
-                "GRPCServer", "GRPCStandard", "HTTP2",
-                "Journal", "Limits", "LimitsFile",
-                "Notifications", "OperatorPage", "Projection", "Reservations", "ServerTrust",
-                "TollgateClient", "TransportSecurity",
+                "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits", "LimitsFile",
+                "Notation", "Notifications", "OperatorPage", "Projection", "ServerTrust",
+                "Threads", "TollgateClient", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .executableTarget(
             name: "tollgate-loadtest",
             dependencies: [
-                "CommandIO", "TollgateClient", "Limits", "Wire",
+                "CommandIO", "JSON", "TollgateClient", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -228,7 +237,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate-benchmarks",
             dependencies: [
-                "CommandIO", "Engine", "Journal", "Limits", "Projection", "Reservations", "Wire",
+                "CommandIO", "Engine", "JSON", "Journal", "Limits", "Projection", "Reservations",
+                "Threads", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
         // No part of the product: what gRPC's own test clients ask for, on its transport.
@@ -242,7 +252,8 @@ let package = Package(
             ], path: "Tools/Interop", exclude: ["Protos", "clients"], swiftSettings: strict),
 
         .target(
-            name: "TestKit", dependencies: ["Engine", "Limits", "Journal", "Reservations"],
+            name: "TestKit",
+            dependencies: ["BillingCalendar", "Engine", "Limits", "Journal"],
             swiftSettings: strict),
         .target(
             name: "Simulator",
@@ -250,22 +261,29 @@ let package = Package(
             swiftSettings: strict + stepPoints),
         .testTarget(
             name: "SimulatorTests",
-            dependencies: ["Simulator", "Engine", "Journal", "Reservations", "Limits", "TestKit"],
+            dependencies: ["Simulator", "Journal", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(
-            name: "TestKitTests", dependencies: ["TestKit", "BillingCalendar", "Limits"],
-            swiftSettings: strict),
+            name: "TestKitTests",
+            dependencies: [
+                "BillingCalendar", "TestKit", "Engine", "Reservations", "Journal", "Limits",
+            ],
+            swiftSettings: strict + stepPoints),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
+        .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: strict),
+        .testTarget(name: "NotationTests", dependencies: ["Notation"], swiftSettings: strict),
         .testTarget(
-            name: "LimitsTests", dependencies: ["Limits", "TestKit"], swiftSettings: strict),
+            name: "JSONTests", dependencies: ["JSON", "Limits", "Notation"], swiftSettings: strict),
         .testTarget(
-            name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits"],
+            name: "LimitsTests", dependencies: ["Limits"], swiftSettings: strict),
+        .testTarget(
+            name: "BillingCalendarTests", dependencies: ["BillingCalendar", "Limits", "Notation"],
             swiftSettings: strict),
         .testTarget(
             name: "JournalTests", dependencies: ["Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
         .testTarget(
-            name: "ReservationsTests", dependencies: ["Reservations", "Journal", "Limits"],
+            name: "ReservationsTests", dependencies: ["Reservations", "Limits"],
             swiftSettings: strict + stepPoints),
         .testTarget(
             name: "EngineTests",
@@ -275,12 +293,9 @@ let package = Package(
         .testTarget(
             name: "TransportSecurityTests",
             dependencies: [
-                "Access", "Admission", "GRPCServer", "HTTP2", "TransportSecurity",
+                "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "X509", package: "swift-certificates"),
             ], swiftSettings: strict),
@@ -304,7 +319,7 @@ let package = Package(
         .testTarget(
             name: "TollgateClientTests",
             dependencies: [
-                "Gzip", "HTTP2", "ServerTrust", "TollgateClient", "Wire",
+                "Gzip", "HTTP2", "Limits", "ServerTrust", "TollgateClient", "Wire",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -318,7 +333,7 @@ let package = Package(
         .testTarget(
             name: "AccessTests",
             dependencies: [
-                "Access", "Engine", "Limits", "Reservations",
+                "Access", "Engine", "JSON", "Limits", "Reservations",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ], swiftSettings: strict),
@@ -332,8 +347,9 @@ let package = Package(
         .testTarget(
             name: "NotificationsTests",
             dependencies: [
-                "Events", "Limits", "Notifications",
+                "Events", "JSON", "Limits", "Notifications",
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -352,8 +368,11 @@ let package = Package(
         .testTarget(
             name: "ControlPlaneTests",
             dependencies: [
-                "Access", "Admission", "ControlPlane", "Engine", "Events", "Limits", "Projection",
+                "Notifications",
+                "Access", "Admission", "ControlPlane", "Engine", "Events", "JSON", "Limits",
+                "Projection",
                 "Reservations", "TransportSecurity",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
@@ -366,7 +385,8 @@ let package = Package(
         .testTarget(
             name: "TollgateTests",
             dependencies: [
-                "Engine", "GRPCServer", "Limits", "LimitsFile", "tollgate", "TransportSecurity",
+                "Engine", "GRPCServer", "JSON", "Limits", "LimitsFile", "tollgate",
+                "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: strict),
@@ -374,19 +394,19 @@ let package = Package(
             name: "LoadTestTests",
             dependencies: [
                 "TollgateClient", "tollgate-loadtest",
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
             ], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )
 
-// Tools/Core and Tools/lib/verify/threads have this same manifest and these same sources, and build a part of them in
-// seconds, without any other package: what the sanitizers look at.
+// Tools/Core, Tools/lib/verify/threads and Tools/Fuzz have this same manifest and these same sources, and build a part of
+// them in seconds, without any other package: what the sanitizers and the fuzzer look at.
 //   SWIFT_BACKTRACE=enable=no swift test --package-path Tools/Core --sanitize=address
 
 /// The core and the wire, with their tests.
 let core: Set = [
-    "CNGHTTP2", "CProtobufC", "CLinux", "CZlib", "CTollgate", "Telemetry", "Limits",
+    "CNGHTTP2", "CProtobufC", "CLinux", "CZlib", "CTollgate", "Telemetry", "Threads", "Notation",
+    "Limits", "JSON",
     "BillingCalendar", "Journal", "Reservations", "Engine", "Admission", "Gzip", "HTTP2", "Wire",
     "TestKit", "Simulator",
 ]
@@ -403,7 +423,28 @@ func keepOnly(_ names: Set<String>) {
     package.dependencies = []
 }
 
+/// libFuzzer brings `main`.
+func fuzzTarget(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: "Fuzz\(name)", dependencies: ["Kit"] + dependencies, path: "Targets/\(name)",
+        swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
+}
+
 if Context.packageDirectory.hasSuffix("/Tools/Core") { keepOnly(core) }
 if Context.packageDirectory.hasSuffix("/Tools/lib/verify/threads") {
     keepOnly(core.subtracting(ofOneThread))
+}
+// `Tools/verify --only fuzz` builds and runs them.
+if Context.packageDirectory.hasSuffix("/Tools/Fuzz") {
+    keepOnly(core.subtracting(["Admission", "CZlib", "Gzip", "Simulator"]))
+    package.targets.removeAll { $0.isTest }
+    package.targets += [
+        .target(name: "Kit", path: "Targets/Kit", swiftSettings: strict),
+        fuzzTarget("Record", ["Journal", "Limits"]),
+        fuzzTarget("Journal", ["Journal", "TestKit"]),
+        fuzzTarget("Session", ["HTTP2"]),
+        fuzzTarget("Wire", ["Wire", "Limits"]),
+        fuzzTarget("Money", ["Limits"]),
+        fuzzTarget("JSON", ["JSON"]),
+    ]
 }

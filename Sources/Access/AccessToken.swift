@@ -16,7 +16,7 @@ package struct AccessToken: Sendable, Equatable, Codable {
     package var createdAt: Int64
     /// nil: never.
     package var expiresAt: Int64?
-    /// Calls a second, within `Pace.range`; nil: as the service's setting says.
+    /// Calls a second, within `CallRate.range`; nil: as the service's setting says.
     package var rate: Int?
     /// The names of its scopes; nil: what `scope` stands for by itself.
     private var scopeNames: [String]?

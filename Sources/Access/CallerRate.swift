@@ -2,7 +2,7 @@ import Synchronization
 
 /// How fast a caller may call: the virtual scheduling algorithm of ITU-T I.371 (GCRA), which is a token bucket that keeps
 /// one instant, the one at which it will be full again.
-package struct Pace: Sendable, Equatable {
+package struct CallRate: Sendable, Equatable {
     /// Calls a second that can be asked for.
     package static let range = 1...1_000_000
     /// Nanoseconds that a call takes to be earned.
@@ -51,13 +51,13 @@ package struct Pace: Sendable, Equatable {
 /// Thread safety: any thread, lock-free: a loser of the compare-exchange has seen another call taken, and tries again.
 package final class CallerRate: Sendable {
     package let perSecond: Int
-    private let pace: Pace
+    private let pace: CallRate
     private let full = Atomic<UInt64>(0)
 
-    /// - Parameter perSecond: within `Pace.range`.
+    /// - Parameter perSecond: within `CallRate.range`.
     package init(perSecond: Int) {
         self.perSecond = perSecond
-        pace = Pace(perSecond: perSecond)
+        pace = CallRate(perSecond: perSecond)
     }
 
     /// False: too fast.

@@ -11,7 +11,7 @@ package enum AttemptFailure: String, Error, CaseIterable {
     case unknownKey = "unknown key"
     case wrongAlgorithm = "algorithm not allowed"
     case wrongSignature = "wrong signature"
-    case wrongAudience = "other audience"
+    case wrongAudience = "wrong audience"
     case notYetValid = "not valid yet"
     case deniedToken = "denied token"
     /// It is somebody, and is let do nothing here.

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import JSON
 package import Limits
 
 /// Who else may say who a caller is: an identity provider whose web tokens are taken.

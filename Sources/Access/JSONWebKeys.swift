@@ -1,6 +1,7 @@
 import Crypto
 import CryptoExtras
 import Foundation
+import JSON
 
 /// How a web token may be signed (RFC 7518, RFC 8037): with a private key that its issuer alone has. `none` is no name,
 /// and neither are the names of shared secrets.
@@ -174,17 +175,6 @@ package struct JSONWebKeys: Sendable {
         }
     }
 
-    /// One entry of a list that may hold what nobody knows.
-    private struct Lenient: Decodable {
-        var entry: Entry?
-
-        init(from decoder: any Decoder) throws { entry = try? Entry(from: decoder) }
-    }
-
-    private struct Document: Decodable {
-        var keys: [Lenient]
-    }
-
     private let keys: [(id: String?, key: VerificationKey)]
     /// Of the document that they are from.
     let digest: SHA256Digest
@@ -196,16 +186,18 @@ package struct JSONWebKeys: Sendable {
         guard bytes.count <= Self.maximumBytes else {
             throw JSONWebKeysError("longer than \(Self.maximumBytes) bytes")
         }
-        guard let document = try? JSONDecoder().decode(Document.self, from: Data(bytes)) else {
-            throw JSONWebKeysError("no JSON Web Key Set: an object with a list \"keys\"")
+        guard let listed = (try? JSONParser.parse(Array(bytes)))?["keys"]?.array else {
+            throw JSONWebKeysError("not a JSON Web Key Set (an object with an array \"keys\")")
         }
         digest = SHA256.hash(data: Data(bytes))
-        keys = document.keys.compactMap(\.entry).prefix(Self.maximumKeys).compactMap { entry in
+        // The list may hold what nobody knows.
+        let entries = listed.compactMap { try? $0.decoded(as: Entry.self) }
+        keys = entries.prefix(Self.maximumKeys).compactMap { entry in
             VerificationKey(entry).map { (entry.kid, $0) }
         }
         if keys.isEmpty {
             throw JSONWebKeysError(
-                "no key in it can be used: EC (P-256, P-384, P-521), Ed25519, or RSA of 2048 to 4096 bits"
+                "no usable key: EC (P-256, P-384, P-521), Ed25519, or RSA of 2048 to 4096 bits"
             )
         }
     }

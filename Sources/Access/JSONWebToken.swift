@@ -1,89 +1,13 @@
 import Foundation
+import JSON
 
-/// A value of a claim.
-enum ClaimValue: Sendable, Equatable {
-    case null
-    case flag(Bool)
-    case number(Double)
-    case text(String)
-    case list([ClaimValue])
-    case object([String: ClaimValue])
-
-    /// What `JSONSerialization` makes of JSON.
-    fileprivate init(_ value: Any) {
-        switch value {
-        case let text as String: self = .text(text)
-        case let list as [Any]: self = .list(list.map { ClaimValue($0) })
-        case let members as [String: Any]: self = .object(members.mapValues { ClaimValue($0) })
-        case let number as NSNumber:
-            // Numbers are none of C's `char`, which stands for true and false.
-            let isFlag = number.objCType.pointee == CChar(bitPattern: UInt8(ascii: "c"))
-            self = isFlag ? .flag(number.boolValue) : .number(number.doubleValue)
-        default: self = .null
-        }
-    }
-
-    /// The members of an object in JSON; nil: it is none.
-    ///
-    /// `JSONDecoder` would try one type after another, and for bytes that somebody has chosen spend most of its time on
-    /// errors.
-    fileprivate static func members(_ bytes: Data) -> [String: ClaimValue]? {
-        let object = try? JSONSerialization.jsonObject(with: bytes)
-        return (object as? [String: Any])?.mapValues { ClaimValue($0) }
-    }
-
+extension JSON {
     /// A text, or a list of texts; nil: something else.
     var texts: [String]? {
-        switch self {
-        case .text(let text): return [text]
-        case .list(let values):
-            var texts: [String] = []
-            for value in values {
-                guard case .text(let text) = value else { return nil }
-                texts.append(text)
-            }
-            return texts
-        default: return nil
-        }
-    }
-}
-
-/// What a part of a token may hold, looked at before anything is made of it: reading it costs no more than this many
-/// values at this depth do, whoever wrote it.
-enum JSONBounds {
-    static let depth = 8
-    /// Room for `Issuer.maximumTenants` and as many others.
-    static let values = 512
-
-    /// False: it holds more. Whatever else it is, it may not even be JSON.
-    static func hold(_ bytes: Data) -> Bool {
-        var (depth, values) = (0, 1)
-        var (isText, isEscaped) = (false, false)
-        for byte in bytes {
-            // UTF-16 and UTF-32, which a decoder would take: they count otherwise.
-            if byte == 0 { return false }
-            if isText {
-                if isEscaped {
-                    isEscaped = false
-                } else if byte == UInt8(ascii: "\\") {
-                    isEscaped = true
-                } else if byte == UInt8(ascii: "\"") {
-                    isText = false
-                }
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\""): isText = true
-            case UInt8(ascii: ","): values += 1
-            case UInt8(ascii: "["), UInt8(ascii: "{"):
-                values += 1
-                depth += 1
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
-            default: continue
-            }
-            guard depth <= Self.depth, values <= Self.values else { return false }
-        }
-        return true
+        if let string { return [string] }
+        guard let array else { return nil }
+        let texts = array.compactMap(\.string)
+        return texts.count == array.count ? texts : nil
     }
 }
 
@@ -99,11 +23,13 @@ struct JSONWebToken {
     /// As it stands there.
     let algorithmName: String
     let keyID: String?
-    let claims: [String: ClaimValue]
+    let claims: JSON
     let signature: Data
     /// What was signed.
     let content: Data
 
+    /// What a part may hold: values for `Issuer.maximumTenants` and as many others.
+    static let bounds = JSONParser.Bounds(depth: 8, values: 512)
     /// Bytes; a longer one is nobody's.
     static let maximumBytes = 4 << 10
 
@@ -118,10 +44,8 @@ struct JSONWebToken {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let headerBytes = Base64URL.decode(parts[0]),
             let payload = Base64URL.decode(parts[1]), let signature = Base64URL.decode(parts[2]),
-            JSONBounds.hold(headerBytes), JSONBounds.hold(payload),
-            let header = try? JSONDecoder().decode(Header.self, from: headerBytes),
-            header.crit == nil,
-            let claims = ClaimValue.members(payload)
+            let header = try? Self.parse(headerBytes).decoded(as: Header.self),
+            header.crit == nil, let claims = try? Self.parse(payload), claims.members != nil
         else { return nil }
         algorithmName = header.alg
         keyID = header.kid
@@ -130,29 +54,21 @@ struct JSONWebToken {
         content = Data("\(parts[0]).\(parts[1])".utf8)
     }
 
-    func text(_ name: String) -> String? {
-        if case .text(let text) = claims[name] { text } else { nil }
+    private static func parse(_ part: Data) throws(JSONSyntaxError) -> JSON {
+        try JSONParser.parse(Array(part), within: bounds)
     }
+
+    func text(_ name: String) -> String? { claims[name]?.string }
 
     /// Seconds since 1970; nil: there is none. NaN: it is none.
     func date(_ name: String) -> Double? {
-        switch claims[name] {
-        case nil: nil
-        case .number(let seconds) where seconds.isFinite: seconds
-        default: .nan
-        }
+        guard let claim = claims[name] else { return nil }
+        return claim.double.flatMap { $0.isFinite ? $0 : nil } ?? .nan
     }
 
     /// A claim by its name, or by the names on the way to it with dots between them.
-    func value(_ path: String) -> ClaimValue? {
+    func value(_ path: String) -> JSON? {
         if let value = claims[path] { return value }
-        var value = ClaimValue.object(claims)
-        for name in path.split(separator: ".") {
-            guard case .object(let members) = value, let member = members[String(name)] else {
-                return nil
-            }
-            value = member
-        }
-        return value
+        return path.split(separator: ".").reduce(claims) { value, name in value?[String(name)] }
     }
 }

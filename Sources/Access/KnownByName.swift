@@ -1,5 +1,4 @@
 import Engine
-import Foundation
 import Limits
 
 /// Somebody who is known by an issuer's word, or by a certificate: what the audit log calls them. A setting of the
@@ -30,13 +29,6 @@ package struct NamedIdentity: Sendable, Equatable, Codable {
     package var number: UInt64 { UInt64(id, radix: 16) ?? 0 }
 
     var setting: String { Self.settingPrefix + id }
-
-    /// The same for the same.
-    var encoded: String? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) }
-    }
 }
 
 /// Who has come that is known by others' word: their buckets, and the names that are to be put on record.
@@ -54,10 +46,9 @@ struct KnownByName {
 
     init(_ engine: Engine) {
         for value in engine.settings(prefix: NamedIdentity.settingPrefix).values {
-            guard
-                let identity = try? JSONDecoder().decode(
-                    NamedIdentity.self, from: Data(value.utf8))
-            else { continue }
+            guard let identity = try? SettingValue.decode(NamedIdentity.self, value) else {
+                continue
+            }
             onRecord[identity.number] = identity
         }
     }

@@ -11,14 +11,14 @@ struct LookBudget {
     /// Addresses that are told apart.
     static let maximumAddresses = 1_024
 
-    /// When its two buckets will be full again; see `Pace`.
+    /// When its two buckets will be full again; see `CallRate`.
     private struct Place {
         var looks: UInt64 = 0
         var failures: UInt64 = 0
     }
 
-    private static let look = Pace(perSecond: looks)
-    private static let failure = Pace(perSecond: failuresPerSecond, held: failures)
+    private static let look = CallRate(perSecond: looks)
+    private static let failure = CallRate(perSecond: failuresPerSecond, held: failures)
 
     private var places: [String: Place] = [:]
     /// When places were last sought that are as new ones would be.

@@ -71,10 +71,10 @@ package struct Scopes: OptionSet, Sendable, Hashable {
         /// "A token of …": for people.
         package func sentence(_ subject: String) -> String {
             switch self {
-            case .empty: "\(subject) needs at least one scope"
-            case .tenantNeedsOne: "\(subject) of scope tenant is for exactly one tenant"
+            case .empty: "\(subject) must have at least one scope"
+            case .tenantNeedsOne: "\(subject) with scope tenant must have exactly one tenant"
             case .forEverything(let scope):
-                "\(subject) of scope \(scope.rawValue) is for everything"
+                "\(subject) with scope \(scope.rawValue) cannot be restricted to tenants"
             }
         }
     }

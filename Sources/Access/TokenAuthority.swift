@@ -1,7 +1,9 @@
 import Crypto
 package import Engine
 import Foundation
+import JSON
 import Limits
+import Notation
 import Synchronization
 
 /// Somebody who was let in.
@@ -121,7 +123,7 @@ package final class TokenAuthority: Sendable {
 
     private static func tokens(_ engine: Engine) throws -> [AccessToken] {
         try engine.settings(prefix: AccessToken.settingPrefix).values
-            .map { try JSONDecoder().decode(AccessToken.self, from: Data($0.utf8)) }
+            .map { try SettingValue.decode(AccessToken.self, $0) }
             .sorted { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
     }
 
@@ -271,28 +273,15 @@ package final class TokenAuthority: Sendable {
     package func keepAttempts(isLast: Bool = false) -> FailedAttempts.Minute? {
         let now = isLast ? .max : engine.clock.now
         guard let minute = attempts.collect(now: now) else { return nil }
-        let kept = KeptAttempts(
-            attempts: minute.count, addresses: minute.addresses,
-            since: Self.instant(minute.first), until: Self.instant(minute.last),
-            most: minute.lines)
-        if let value = try? JSONEncoder().encode(kept) {
-            // Where there is no room for it, the log has it.
-            try? engine.setSetting(
-                FailedAttempts.setting, String(decoding: value, as: UTF8.self))
-        }
+        let kept: JSON = [
+            "attempts": .integer(minute.count), "addresses": .integer(minute.addresses),
+            "since": .string(Instant.wholeSeconds(minute.first)),
+            "until": .string(Instant.wholeSeconds(minute.last)),
+            "most": .array(minute.lines.map { .string($0) }),
+        ]
+        // Where there is no room for it, the log has it.
+        try? engine.setSetting(FailedAttempts.setting, kept.text)
         return minute
-    }
-
-    private struct KeptAttempts: Encodable {
-        var attempts: Int
-        var addresses: Int
-        var since: String
-        var until: String
-        var most: [String]
-    }
-
-    private static func instant(_ milliseconds: Int64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(.iso8601)
     }
 
     // MARK: Last use
@@ -322,7 +311,7 @@ package final class TokenAuthority: Sendable {
             }
         }
         for identity in strangers.withLock({ $0.takeNew() }) {
-            guard let value = identity.encoded else { continue }
+            guard let value = try? SettingValue.encode(identity) else { continue }
             try? engine.setSetting(identity.setting, value)
         }
     }
@@ -331,7 +320,7 @@ package final class TokenAuthority: Sendable {
 
     /// Makes a token. The secret is returned once and cannot be had again.
     ///
-    /// - Throws: `.conflict`: there is a token of this id.
+    /// - Throws: `.conflict`: a token with this id already exists.
     /// - Parameters:
     ///   - id: nil: makes one.
     ///   - tenantIDs: the tenants that it is for; empty: all. Of scope `tenant` exactly one.
@@ -347,17 +336,17 @@ package final class TokenAuthority: Sendable {
             id: id ?? UUID().uuidString.lowercased(), name: name, scopes: scopes,
             tenantIDs: tenantIDs, hash: Self.hash(secret), createdAt: engine.clock.now,
             expiresAt: expiresAt, rate: rate)
-        guard let encoded = try? JSONEncoder().encode(token) else {
-            throw EngineError(.invalid, "the token cannot be kept")
+        guard let encoded = try? SettingValue.encode(token) else {
+            throw EngineError(.invalid, "the token cannot be stored")
         }
         let setting = AccessToken.settingPrefix + token.id
         // One step: whoever finds the setting and revokes the token comes after it.
         try changing.withLock { (_) throws(EngineError) in
             // The one that is there would go on opening doors, and be in no list.
             guard engine.setting(setting) == nil else {
-                throw EngineError(.conflict, "there is a token of this id")
+                throw EngineError(.conflict, "a token with this id already exists")
             }
-            try engine.setSetting(setting, String(decoding: encoded, as: UTF8.self), by: caller)
+            try engine.setSetting(setting, encoded, by: caller)
             known.withLock { $0[token.hash] = Self.known(token, self.rate) }
         }
         noteChange()

@@ -66,8 +66,8 @@ package enum Descriptors {
             return nil
         }
         switch errno {
-        case EMFILE: return "All file descriptors that this process may have are in use"
-        case ENFILE: return "All file descriptors of the machine are in use"
+        case EMFILE: return "The process has reached its limit of open files"
+        case ENFILE: return "The machine has reached its limit of open files"
         default: return nil
         }
     }

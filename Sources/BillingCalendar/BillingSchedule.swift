@@ -1,4 +1,5 @@
 public import Limits
+import Notation
 
 /// Why no billing schedule can be made.
 @frozen public enum BillingScheduleError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -31,7 +32,7 @@ public struct BillingSchedule: Sendable {
     /// IANA name.
     public let timeZone: String
     /// Unix milliseconds, strictly ascending, at least two.
-    @usableFromInline let boundaries: [Int64]
+    let boundaries: [Int64]
 
     static let monthsBefore = 2
     static let monthsAfter = 12 * 12
@@ -77,19 +78,9 @@ public struct BillingSchedule: Sendable {
     ///     for a tenant's first.
     /// - Returns: nil outside `span`: make a new schedule around `instant`.
     /// - Complexity: O(log *n*) for about 150 boundaries; no allocation.
-    @inlinable public func window(
+    public func window(
         containing instant: Int64, notBefore previousEnd: Int64?
     ) -> CycleWindow? {
-        precondition(previousEnd ?? instant <= instant, "the window before has not ended yet")
-        // The first boundary after the instant lies in low ... high.
-        var low = 0
-        var high = boundaries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if boundaries[middle] <= instant { low = middle + 1 } else { high = middle }
-        }
-        guard low > 0, low < boundaries.count else { return nil }
-        let start = boundaries[low - 1]
-        return CycleWindow(start: max(start, previousEnd ?? start), end: boundaries[low])
+        boundaries.window(containing: instant, notBefore: previousEnd)
     }
 }

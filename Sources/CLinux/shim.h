@@ -13,10 +13,10 @@
 #include <stdint.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -47,15 +47,6 @@ static inline int linux_is_named(int descriptor, int directory, const char *name
         return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
     }
     return open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
-}
-
-/// Bytes that an unprivileged writer may still use on a file system; -1 and errno.
-static inline int64_t linux_free_bytes(int descriptor) {
-    struct statvfs status;
-    if (fstatvfs(descriptor, &status) != 0) {
-        return -1;
-    }
-    return (int64_t)status.f_bavail * (int64_t)status.f_frsize;
 }
 
 /// Bytes of address space that the process may have (RLIMIT_AS); UINT64_MAX: no limit.
@@ -94,6 +85,11 @@ static inline void linux_lower_priority(void) {
 /// of about a tenth at 10.
 static inline void linux_be_nice(int level) {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), level);
+}
+
+/// Names the calling thread, as pthread_setname_np(3) does, which Swift does not see; what is beyond 15 bytes is cut.
+static inline void linux_name_thread(const char *name) {
+    prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
 /// Has the cache line at an address fetched for writing; any address.

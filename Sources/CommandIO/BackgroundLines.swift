@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Synchronization
+internal import Threads
 
 /// Lines that a thread of its own writes to a descriptor, for a process that must go on when nobody reads them: a pipe
 /// whose reader has stopped would hold up whoever writes to it.
@@ -14,6 +15,7 @@ package final class BackgroundLines: TextOutputStream, @unchecked Sendable {
     package static let standardError = BackgroundLines(STDERR_FILENO)
 
     private let descriptor: Int32
+    private let thread: ThreadName
     private let maximum: Int
     private let hasFailed: @Sendable (Int32) -> Void
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -25,13 +27,15 @@ package final class BackgroundLines: TextOutputStream, @unchecked Sendable {
     private var hasThread = false
 
     /// - Parameters:
+    ///   - thread: the name of the thread that writes.
     ///   - maximum: bytes that may wait; as many may be on their way.
     ///   - hasFailed: told why lines could not be written (`errno`).
     init(
-        _ descriptor: Int32, maximum: Int = 1 << 20,
+        _ descriptor: Int32, thread: ThreadName = .log, maximum: Int = 1 << 20,
         hasFailed: @escaping @Sendable (Int32) -> Void = { _ in }
     ) {
         self.descriptor = descriptor
+        self.thread = thread
         self.maximum = maximum
         self.hasFailed = hasFailed
         pthread_mutex_init(lock, nil)
@@ -65,15 +69,7 @@ package final class BackgroundLines: TextOutputStream, @unchecked Sendable {
     /// False: no thread is to be had.
     private func startThread() -> Bool {
         if hasThread { return true }
-        var thread = pthread_t()
-        let code = pthread_create(
-            &thread, nil,
-            { context in
-                guard let context else { return nil }
-                Unmanaged<BackgroundLines>.fromOpaque(context).takeRetainedValue().writeForEver()
-            }, Unmanaged.passRetained(self).toOpaque())
-        hasThread = code == 0
-        if hasThread { pthread_detach(thread) } else { Unmanaged.passUnretained(self).release() }
+        hasThread = NamedThread.detach(thread) { [self] in writeForEver() }
         return hasThread
     }
 
@@ -97,7 +93,7 @@ package final class BackgroundLines: TextOutputStream, @unchecked Sendable {
 
     private func tell(_ lost: Int) {
         var line =
-            "\(StandardError.program.withLock { $0 }): \(lost) lines were dropped here: nobody read them\n"
+            "\(StandardError.program.withLock { $0 }): \(lost) log lines were dropped here: standard error was not being read\n"
         line.withUTF8 { _ = StandardStreams.write(UnsafeRawBufferPointer($0), to: descriptor) }
     }
 }

@@ -2,6 +2,7 @@
 // one says nothing of a full disk, the other ends the process when nobody reads any more.
 internal import Glibc
 internal import Synchronization
+internal import Threads
 
 package enum StandardStreams {
     /// The first thing that a process does, before any thread or descriptor is made.
@@ -78,7 +79,7 @@ package enum StandardOutput {
         tell(failure)
     }
 
-    private static let announcements = BackgroundLines(STDOUT_FILENO) { code in
+    private static let announcements = BackgroundLines(STDOUT_FILENO, thread: .readyLine) { code in
         if code != EPIPE { tell(code) }
     }
 
@@ -129,16 +130,12 @@ package enum StandardOutput {
     ///
     /// Costs a thread.
     package static func endWhenUnread() {
-        var thread = pthread_t()
-        // 0, or EAGAIN: no thread is to be had; the next write finds out then.
-        _ = pthread_create(
-            &thread, nil,
-            { _ in
-                var end = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
-                while poll(&end, 1, -1) < 0 && errno == EINTR {}
-                if end.revents & Int16(POLLERR | POLLHUP) != 0 { exit(0) }
-                return nil
-            }, nil)
+        // Where no thread is to be had, the next write finds out.
+        NamedThread.detach(.reader) {
+            var end = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+            while poll(&end, 1, -1) < 0 && errno == EINTR {}
+            if end.revents & Int16(POLLERR | POLLHUP) != 0 { exit(0) }
+        }
     }
 }
 

@@ -5,20 +5,20 @@ package enum SystemText {
     /// - Parameter code: a value of `errno`.
     package static func of(_ code: Int32) -> String {
         switch code {
-        case ENOENT: "there is no such file or directory"
-        case EACCES, EPERM: "this user may not do that"
+        case ENOENT: "no such file or directory"
+        case EACCES, EPERM: "permission denied"
         case EISDIR: "it is a directory"
-        case ENOTDIR: "it, or a part of its path, is no directory"
-        case ELOOP: "its symbolic links lead in a circle"
-        case ENAMETOOLONG: "its name is too long"
+        case ENOTDIR: "a component of the path is not a directory"
+        case ELOOP: "too many levels of symbolic links"
+        case ENAMETOOLONG: "the file name is too long"
         case ENOSPC: "the disk is full"
-        case EDQUOT: "the disk quota is spent"
-        case EFBIG: "it would be larger than is allowed"
+        case EDQUOT: "the disk quota is exceeded"
+        case EFBIG: "the file is too large"
         case EROFS: "the file system is read-only"
-        case EIO: "the disk reports an error"
-        case EMFILE, ENFILE: "too many files are open"
-        case EBADF: "it is not open for that"
-        case ENXIO: "nobody is at its other end"
+        case EIO: "input/output error"
+        case EMFILE, ENFILE: "too many open files"
+        case EBADF: "it is not open for this operation"
+        case ENXIO: "no process is reading from it"
         default: description(code)
         }
     }

@@ -4,25 +4,25 @@ package import ArgumentParser
 package struct CertificateOptions: ParsableArguments {
     @Option(
         help: .init(
-            "PEM file of the roots that the service's certificate is checked against (environment TOLLGATE_CA; default: the system's).",
+            "PEM file with the CA certificates for verifying the service's certificate (environment TOLLGATE_CA; default: the system's).",
             valueName: "file"))
     package var ca: String?
 
     @Option(
         help: .init(
-            "PEM file of the certificate to show to the service, with those that lead to its root (environment TOLLGATE_CERTIFICATE).",
+            "PEM file with the client certificate and its chain (environment TOLLGATE_CERTIFICATE).",
             valueName: "file"))
     package var certificate: String?
 
     @Option(
         help: .init(
-            "PEM file of that certificate's key, not encrypted (environment TOLLGATE_CERTIFICATE_KEY).",
+            "PEM file with the client certificate's private key, not encrypted (environment TOLLGATE_CERTIFICATE_KEY).",
             valueName: "file"))
     package var certificateKey: String?
 
     @Option(
         help: .init(
-            "The name that the service's certificate must have (environment TOLLGATE_SERVER_NAME; default: the host).",
+            "The name to expect in the service's certificate (environment TOLLGATE_SERVER_NAME; default: the host).",
             valueName: "name"))
     package var serverName: String?
 
@@ -52,7 +52,7 @@ package struct CertificateFiles: Sendable, Hashable {
 package struct TLSOptions: ParsableArguments {
     @Flag(
         help:
-            "Speak TLS (environment TOLLGATE_TLS=true); --ca, --certificate and --server-name imply it."
+            "Use TLS (environment TOLLGATE_TLS=true); --ca, --certificate and --server-name imply it."
     )
     package var tls = false
 

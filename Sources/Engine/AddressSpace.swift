@@ -1,4 +1,5 @@
 import CLinux
+import Limits
 import Reservations
 
 /// The address space that an engine needs: what is reserved at its start and later, whatever of it is ever used.
@@ -23,8 +24,8 @@ enum AddressSpace {
         throw EngineError(
             .system,
             """
-            this process may have \(limit) bytes of address space (RLIMIT_AS, ulimit -v), and its \
-            bounds need \(needed): raise the limit, or lower --max-reservations, \
+            the address space limit (RLIMIT_AS, ulimit -v) is \(limit) bytes, and the configured \
+            maximums need \(needed): raise the limit, or lower --max-reservations, \
             --max-remembered, --max-amended, --max-tenants or --max-profiles
             """)
     }

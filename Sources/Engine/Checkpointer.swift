@@ -4,14 +4,15 @@ import Journal
 import Limits
 import Reservations
 import Synchronization
+import Threads
 
 /// Makes checkpoints: plays the last one and the segments sealed since back into a table of its own, and writes that
 /// out. The live table is not touched.
 ///
-/// **Pace.** There are two threads. The quiet one has the lowest priority, and whenever it has read, written or removed
+/// **Throttle.** There are two threads. The quiet one has the lowest priority, and whenever it has read, written or removed
 /// for a millisecond it rests three times as long as that took: it gets at most a quarter of a core, and of the disk. It
 /// syncs what it writes piece by piece. On a machine that is busy without end it may never finish, and may not even come
-/// to see that it should give up: when the journal fills half of its bounds, the urgent one, of normal priority, makes a
+/// to see that it should give up: when the journal has reached half of --journal-maximum, the urgent one, of normal priority, makes a
 /// checkpoint without rests, and waits for nobody. Whoever is the first to complete one installs it; the other one's is
 /// given up. Files are removed by the urgent one, piece by piece, with rests unless it is in a hurry.
 ///
@@ -22,7 +23,7 @@ import Synchronization
 /// uses.
 ///
 /// **Retention.** The last two checkpoints are kept, and every segment that the older of them does not cover; what
-/// both cover is kept for `retention` more, unless the journal fills half of its bounds, or the disk is full. Where there
+/// both cover is kept for `retention` more, unless the journal has reached half of --journal-maximum, or the disk is full. Where there
 /// is no room and two checkpoints do not make any, the last one must do alone, once it has been read and found whole.
 final class Checkpointer: Sendable {
     private let disk: any Disk
@@ -37,7 +38,7 @@ final class Checkpointer: Sendable {
     /// Checkpoints begun so far: each is written under a name of its own, whoever else is at one.
     private let begun = Atomic<UInt64>(0)
     private let isStopping = Atomic<Bool>(false)
-    private let threads: Lock<[pthread_t]> = Lock([])
+    private let threads: Lock<[NamedThread]> = Lock([])
     /// What the last attempt to make one came to, and to remove what is not needed any more.
     private let making: Lock<String?> = Lock(nil)
     private let clearing: Lock<String?> = Lock(nil)
@@ -82,24 +83,10 @@ final class Checkpointer: Sendable {
     }
 
     private func startThread(_ manner: Manner) {
-        final class Box: Sendable {
-            let checkpointer: Checkpointer
-            let manner: Manner
-            init(_ checkpointer: Checkpointer, _ manner: Manner) {
-                self.checkpointer = checkpointer
-                self.manner = manner
-            }
+        let name: ThreadName = manner == .quiet ? .checkpoints : .urgentCheckpoints
+        guard let made = NamedThread.start(name, { [self] in run(manner) }) else {
+            preconditionFailure("the system has no thread left")
         }
-        var made = pthread_t()
-        let status = pthread_create(
-            &made, nil,
-            { argument in
-                guard let argument else { return nil }
-                let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-                box.checkpointer.run(box.manner)
-                return nil
-            }, Unmanaged.passRetained(Box(self, manner)).toOpaque())
-        precondition(status == 0, "the system has no thread left")
         threads.withLock { $0.append(made) }
     }
 
@@ -107,7 +94,7 @@ final class Checkpointer: Sendable {
     func stop() {
         // ORDERING: relaxed because it goes with no other data; it is seen in time.
         isStopping.store(true, ordering: .relaxed)
-        for thread in threads.withLock({ $0 }) { pthread_join(thread, nil) }
+        for thread in threads.withLock({ $0 }) { thread.join() }
         threads.withLock { $0 = [] }
     }
 
@@ -165,33 +152,34 @@ final class Checkpointer: Sendable {
             && (writer.lacksRoom || Int(sealed) * settings.journal.segmentBytes >= due)
     }
 
-    private func pace(_ manner: Manner) -> Pace {
-        Pace(isPaced: manner == .quiet) { [self] in isTight }
+    private func throttle(_ manner: Manner) -> Throttle {
+        Throttle(isPaced: manner == .quiet) { [self] in isTight }
     }
 
     /// To be called between pieces of work; throws when the service stops.
-    private func rest(_ pace: inout Pace) throws(JournalError) {
-        if isAskedToStop { throw Self.givenUp("the service stops") }
-        pace.rest()
+    private func rest(_ throttle: inout Throttle) throws(JournalError) {
+        if isAskedToStop { throw Self.givenUp("the service is stopping") }
+        throttle.rest()
     }
 
     /// To be called between pieces of a checkpoint; throws also when the urgent thread is to make it.
-    private func rest(_ pace: inout Pace, making manner: Manner) throws(JournalError) {
+    private func rest(_ throttle: inout Throttle, making manner: Manner) throws(JournalError) {
         if manner == .quiet && isTight {
-            throw Self.givenUp("the journal fills half of its bounds")
+            throw Self.givenUp("the journal has reached half of --journal-maximum")
         }
-        try rest(&pace)
+        try rest(&throttle)
     }
 
     private static func givenUp(_ reason: String) -> JournalError {
-        JournalError(.interrupted, file: "a checkpoint", reason: reason, remedy: "none is needed")
+        JournalError(
+            .interrupted, file: "a checkpoint", reason: reason, remedy: "no action is needed")
     }
 
     // MARK: Checkpoints
 
     /// Makes a checkpoint of everything that is sealed. False: nothing was sealed since the last one.
     ///
-    /// - Throws: `.interrupted` when it was given up: for a stop; because another one was made meanwhile; or, if it is
+    /// - Throws: `.interrupted` when it was given up: for a stop; because another one was made in the meantime; or, if it is
     ///   quiet, because the journal fills up.
     @discardableResult
     func make(_ manner: Manner = .urgent) throws(EngineError) -> Bool {
@@ -218,7 +206,7 @@ final class Checkpointer: Sendable {
         } catch {
             // What this one was reading may have been removed.
             guard files.withLock({ $0.last == previous }) else {
-                throw EngineError(Self.givenUp("another one was made meanwhile"))
+                throw EngineError(Self.givenUp("another one was made in the meantime"))
             }
             throw error
         }
@@ -229,20 +217,20 @@ final class Checkpointer: Sendable {
         _ number: UInt64, after previous: UInt64, _ manner: Manner
     ) throws(EngineError) {
         let schedules = Schedules()
-        let (_, lane) = try Engine.makeTable(
+        let (_, lane) = try ReservationTable.withConfigurationLane(
             capacity, schedules, HashSecret(k0: id.low, k1: id.high), now: 0)
-        var pace = self.pace(manner)
+        var throttle = self.throttle(manner)
         // Nothing is over before the latest record's time, which is not known before it is read.
         var replayer = Replayer(lane, schedules, now: .min / 2)
         var last: UInt64?
         if try hasCheckpoint(previous) {
             last = try Recovery.play(previous, disk, id, into: &replayer) {
-                () throws(JournalError) in try rest(&pace, making: manner)
+                () throws(JournalError) in try rest(&throttle, making: manner)
             }.sequence
         }
         let end = try Recovery.play(
             from: previous, below: number, disk, id, after: last, into: &replayer
-        ) { () throws(JournalError) in try rest(&pace, making: manner) }
+        ) { () throws(JournalError) in try rest(&throttle, making: manner) }
         do throws(JournalError) {
             // ORDERING: relaxed because only the uniqueness of the result counts.
             let maker = begun.wrappingAdd(1, ordering: .relaxed).newValue
@@ -250,7 +238,7 @@ final class Checkpointer: Sendable {
                 disk, id: id, number: number, epoch: end.epoch, sequence: end.sequence,
                 maker: ".\(maker)")
             do throws(JournalError) {
-                try write(replayer, to: out, &pace, manner)
+                try write(replayer, to: out, &throttle, manner)
                 try install(out, number, after: previous)
             } catch {
                 out.abandon()
@@ -262,13 +250,13 @@ final class Checkpointer: Sendable {
     }
 
     private func write(
-        _ replayer: Replayer, to out: CheckpointWriter, _ pace: inout Pace, _ manner: Manner
+        _ replayer: Replayer, to out: CheckpointWriter, _ throttle: inout Throttle, _ manner: Manner
     ) throws(JournalError) {
         let now = EngineTime(
             windows: replayer.statistics.time, lives: replayer.statistics.life)
-        try replayer.forEachImage(now: now) {
+        try replayer.forEachEntry(now: now) {
             (words) throws(JournalError) in
-            if try out.append(words) { try rest(&pace, making: manner) }
+            if try out.append(words) { try rest(&throttle, making: manner) }
         }
         try out.complete()
     }
@@ -278,7 +266,7 @@ final class Checkpointer: Sendable {
     ) throws(JournalError) {
         try files.withLock { (files) throws(JournalError) in
             guard files.last == previous else {
-                throw Self.givenUp("another one was made meanwhile")
+                throw Self.givenUp("another one was made in the meantime")
             }
             try out.install()
             files.last = number
@@ -364,37 +352,37 @@ final class Checkpointer: Sendable {
 
     /// Reads a checkpoint; throws what is wrong with it.
     private func check(_ checkpoint: UInt64) throws(JournalError) {
-        var pace = self.pace(.urgent)
+        var throttle = self.throttle(.urgent)
         // A kill may have come between its name and the directory.
         try disk.syncDirectory()
         guard try disk.checkpointNumbers().contains(checkpoint) else {
             throw JournalError(
                 .missing, file: JournalFiles.checkpoint(checkpoint),
-                reason: "the last checkpoint is gone, and the journal is full",
-                remedy: "put it back, or raise --journal-maximum")
+                reason: "the last checkpoint is missing, and the journal is full",
+                remedy: "restore it, or raise --journal-maximum")
         }
         _ = try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { $0 }) {
-            (_) throws(JournalError) in try rest(&pace)
+            (_) throws(JournalError) in try rest(&throttle)
         }
     }
 
     /// Removes all checkpoints but the last two.
     func removeOldCheckpoints(_ manner: Manner) throws(EngineError) {
-        try remove(manner) { (pace) throws(JournalError) in
+        try remove(manner) { (throttle) throws(JournalError) in
             let kept = files.withLock { $0.lastButOne }
             let old = try disk.checkpointNumbers().filter { $0 < kept }
             try disk.removeGently(old.map(JournalFiles.checkpoint)) { () throws(JournalError) in
-                try rest(&pace)
+                try rest(&throttle)
             }
         }
     }
 
     /// Removes the segments that two checkpoints cover and whose time is over.
     func removeOldSegments(_ manner: Manner) throws(EngineError) {
-        try remove(manner) { (pace) throws(JournalError) in
+        try remove(manner) { (throttle) throws(JournalError) in
             // Again and again: a follower may have held some.
             try writer.removeSegments(below: removable()) { () throws(JournalError) in
-                try rest(&pace)
+                try rest(&throttle)
             }
         }
     }
@@ -414,12 +402,12 @@ final class Checkpointer: Sendable {
     }
 
     private func remove(
-        _ manner: Manner, _ work: (inout Pace) throws(JournalError) -> Void
+        _ manner: Manner, _ work: (inout Throttle) throws(JournalError) -> Void
     ) throws(EngineError) {
         do throws(JournalError) {
             try removing.withLock { (_) throws(JournalError) in
-                var pace = self.pace(manner)
-                try work(&pace)
+                var throttle = self.throttle(manner)
+                try work(&throttle)
             }
         } catch {
             throw EngineError(error)

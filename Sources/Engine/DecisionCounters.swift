@@ -35,11 +35,11 @@ package struct DecisionTotals: Sendable, Equatable {
 ///
 /// Thread safety: `count` on the lane's thread, the rest on any.
 final class LaneDecisions: Sendable {
-    /// Places in the bank: allowed, refused by suspension, then by each limit in the order of `LimitKind.index`.
+    /// Places in the bank: allowed, refused by suspension, then by each limit, by `LimitKind.index`.
     private static let suspended = 1
     private static let firstLimit = 2
 
-    private let bank = CounterBank(count: LaneDecisions.firstLimit + LimitKind.catalogue.count)
+    private let bank = CounterBank(count: LaneDecisions.firstLimit + LimitSet.capacity)
 
     /// - Parameter refused: of a denial: the limits that refused, unless the tenant's suspension did.
     /// - Complexity: O(1), without allocation.
@@ -60,7 +60,7 @@ final class LaneDecisions: Sendable {
         for (place, count) in values.enumerated().dropFirst() where count > 0 {
             let code =
                 place == Self.suspended
-                ? ErrorCode.suspended : LimitKind.catalogue[place - Self.firstLimit].error
+                ? ErrorCode.suspended : LimitKind(index: place - Self.firstLimit).row.error
             totals.denied[code, default: 0] &+= count
         }
     }

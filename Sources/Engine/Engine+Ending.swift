@@ -58,7 +58,8 @@ extension Engine {
                 guard await endHolds(ofTenant: id, patience: patience) else {
                     throw EngineError(
                         .busy,
-                        "Holds that the suspension of \(id) ends are left: the journal has no room")
+                        "Some holds of \(id) are still open after its suspension: the journal is full"
+                    )
                 }
             }
             do throws(EngineError) {

@@ -11,8 +11,9 @@ package struct RecoveryReport: Sendable, Equatable {
     /// A newer checkpoint was damaged: why.
     package var passedOver: [String] = []
     package var records = 0
-    /// Second copies, and records that were never acknowledged.
-    package var known = 0
+    /// Second copies of records.
+    package var duplicates = 0
+    /// Records that were never acknowledged.
     package var dropped = 0
     /// Bytes behind the journal's end that had not become durable; 0: none.
     package var tornBytes = 0
@@ -52,7 +53,7 @@ extension Engine {
             let schedules = Schedules()
             let recovery = try Recovery(disk, newID: settings.newJournalID)
             if !recovery.exists { try expectNoJournal(found, settings) }
-            let (table, lane) = try makeTable(
+            let (table, lane) = try ReservationTable.withConfigurationLane(
                 configuration.capacity, schedules, recovery.secret, now: wall)
             // Where life time goes on is known when all is read: the wall clock may be ahead of it.
             var replayer = Replayer(lane, schedules, now: .min / 2)
@@ -63,10 +64,7 @@ extension Engine {
             clock.start(at: start.time, maximumAdvance: configuration.maximumClockAdvance)
             let journal = try recovery.go(on: table, settings, configuration.capacity)
             var control = Control(lane: lane)
-            control.tenants = replayer.tenants
-            control.profiles = replayer.profiles
-            control.settings = replayer.settings
-            control.settingsVersion = replayer.settingsVersion
+            control.take(replayer)
             // SAFETY: nobody uses the lane from here on but under the engine's lock.
             nonisolated(unsafe) let handed = control
             let engine = Engine(configuration, clock, table, schedules, handed, journal)
@@ -95,9 +93,9 @@ extension Engine {
         throw EngineError(
             .invalid,
             """
-            the journal is gone: there is no segment and no checkpoint, though \
-            \(left.joined(separator: " and ")) say that a service has run here. Put the files back; \
-            or start once with --accept-empty-journal, and begin with nothing
+            the journal is missing: there is no segment and no checkpoint, but \
+            \(left.joined(separator: " and ")) show that a service has run here. Restore the files, \
+            or start once with --accept-empty-journal to begin with no data
             """)
     }
 
@@ -114,7 +112,8 @@ extension Engine {
         // As many as the files can hold: the index of keys is met at random, so all of it is soon in memory.
         capacity.keys = min(100_000_000, max(1_024, try fileBytes(disk) / leastKeyBytes))
         capacity.lanes = 1
-        let (_, lane) = try makeTable(capacity, schedules, recovery.secret, now: 0)
+        let (_, lane) = try ReservationTable.withConfigurationLane(
+            capacity, schedules, recovery.secret, now: 0)
         var replayer = Replayer(lane, schedules, now: .min / 2)
         try recovery.play(into: &replayer)
         return recovery.report(replayer.statistics)
@@ -180,7 +179,7 @@ extension Engine {
     /// Moves windows that begin later than engine time, and what a start before this one has left of that.
     private func moveWindowsBack() throws(EngineError) {
         // There are none but where a clock was taken for right on an operator's word.
-        guard setting(Self.acceptedClockSetting) != nil else { return }
+        guard setting(AcceptedClock.setting) != nil else { return }
         let deadline = linux_monotonic_nanoseconds() + Self.patienceAtStart
         while true {
             var isDone = false
@@ -194,8 +193,8 @@ extension Engine {
             throw EngineError(
                 .system,
                 """
-                the journal has no room to move what is held to the windows that contain the time; \
-                start again when it has
+                the journal has no room to move open holds to the current windows; \
+                free disk space or raise --journal-maximum, and start again
                 """)
         }
     }
@@ -203,21 +202,20 @@ extension Engine {
     /// How long a start waits for room in the journal, nanoseconds.
     private static let patienceAtStart: Int64 = 60_000_000_000
 
-    /// Plays records back before the engine serves. Returns what was played.
-    @discardableResult
-    func recover(
-        now: Int64, _ play: (inout Replayer) throws(EngineError) -> Void
-    ) throws(EngineError) -> Replayer.Statistics {
-        try control.withLock { control throws(EngineError) in
-            var replayer = Replayer(control.lane, schedules, now: now)
-            try play(&replayer)
-            control.tenants = replayer.tenants
-            control.profiles = replayer.profiles
-            control.settings = replayer.settings
-            control.settingsVersion = replayer.settingsVersion
-            return replayer.statistics
+    #if STEP_POINTS
+        /// A test's hook: plays records back into an engine that has no journal. Returns what was played.
+        @discardableResult
+        func recover(
+            now: Int64, _ play: (inout Replayer) throws(EngineError) -> Void
+        ) throws(EngineError) -> Replayer.Statistics {
+            try control.withLock { control throws(EngineError) in
+                var replayer = Replayer(control.lane, schedules, now: now)
+                try play(&replayer)
+                control.take(replayer)
+                return replayer.statistics
+            }
         }
-    }
+    #endif
 
     // MARK: Durability
 
@@ -226,7 +224,7 @@ extension Engine {
         guard let journal else { return }
         if journal.thread == nil { runJournal() }
         guard journal.thread == nil ? !hasFailed : journal.rounds.wait() else {
-            throw EngineError(.system, "the journal has failed: nothing more can be kept")
+            throw EngineError(.system, "the journal has failed: nothing more can be recorded")
         }
     }
 
@@ -235,7 +233,7 @@ extension Engine {
         guard let journal else { return }
         guard journal.thread != nil else { return try awaitDurable() }
         guard await journal.rounds.done() else {
-            throw EngineError(.system, "the journal has failed: nothing more can be kept")
+            throw EngineError(.system, "the journal has failed: nothing more can be recorded")
         }
     }
 
@@ -279,7 +277,7 @@ extension Engine {
             let trouble = journal.writer.currentStatus.trouble
         else { return nil }
         guard let checkpoint = checkpointTrouble else { return "\(trouble)" }
-        return "\(trouble); the last attempt at a checkpoint: \(checkpoint)"
+        return "\(trouble); the last checkpoint failed: \(checkpoint)"
     }
 
     /// Why the last attempt at a checkpoint came to nothing; nil: it did not. Without checkpoints the journal fills up.
@@ -305,136 +303,17 @@ extension Engine {
     }
 }
 
-/// Finds and plays back what a directory holds.
-struct Recovery {
-    let disk: any Disk
-    let id: JournalID
-    /// The id was found, not made up.
-    let exists: Bool
-    var secret: HashSecret { HashSecret(k0: id.low, k1: id.high) }
-    private let checkpoint: UInt64?
-    private let passedOver: [String]
-    private let found = Found()
-
-    /// What playing back found out.
-    private final class Found {
-        var end: JournalEnd?
-        var sequence: UInt64 = 0
-        var epoch: UInt64 = 0
+extension Engine.Control {
+    /// Takes over the settings that were played back.
+    fileprivate mutating func take(_ replayer: borrowing Replayer) {
+        tenants = replayer.tenants
+        profiles = replayer.profiles
+        settings = replayer.settings
+        settingsVersion = replayer.settingsVersion
     }
+}
 
-    init(
-        _ disk: any Disk, newID: JournalID? = nil, removesTemporaries: Bool = true
-    ) throws(EngineError) {
-        do throws(JournalError) {
-            if removesTemporaries { try disk.removeTemporaries() }
-            let id = try JournalReader.id(disk)
-            self.disk = disk
-            self.id = id ?? newID ?? .random()
-            exists = id != nil
-            var passedOver: [String] = []
-            var checkpoint: UInt64?
-            for number in try disk.checkpointNumbers().reversed() {
-                guard let error = CheckpointReader(disk, id: id).check(number) else {
-                    checkpoint = number
-                    break
-                }
-                if error.code == .newerFormat || error.code == .olderFormat { throw error }
-                passedOver.append("\(error)")
-            }
-            if checkpoint == nil, let first = try disk.segmentNumbers().first, first != 1 {
-                throw JournalError(
-                    .missing, file: JournalFiles.checkpoint(first),
-                    reason: passedOver.first.map { "no checkpoint is whole (\($0))" }
-                        ?? "the journal begins with segment \(first), and there is no checkpoint",
-                    remedy: "restore the checkpoint from a copy")
-            }
-            self.checkpoint = checkpoint
-            self.passedOver = passedOver
-        } catch {
-            throw EngineError(error)
-        }
-    }
-
-    /// Plays the checkpoint and everything after it back.
-    func play(into replayer: inout Replayer) throws(EngineError) {
-        guard exists else { return }
-        if let checkpoint {
-            let summary = try Self.play(checkpoint, disk, id, into: &replayer)
-            found.sequence = summary.sequence
-            found.epoch = summary.epoch
-        }
-        found.end = try Self.play(
-            from: checkpoint ?? 1, below: nil, disk, id,
-            after: checkpoint == nil ? nil : found.sequence, into: &replayer)
-        // The segments behind the checkpoint may not hold a frame yet.
-        if found.end?.sequence == found.sequence { found.end?.epoch = found.epoch }
-        // What still waits was never acknowledged, and this process uses its versions anew.
-        replayer.beginProcess()
-    }
-
-    /// Plays a checkpoint back.
-    ///
-    /// - Parameter rest: called behind each block.
-    static func play(
-        _ checkpoint: UInt64, _ disk: any Disk, _ id: JournalID, into replayer: inout Replayer,
-        _ rest: () throws(JournalError) -> Void = {}
-    ) throws(EngineError) -> CheckpointReader.Summary {
-        try CheckpointReader(disk, id: id).read(checkpoint, wrapping: { EngineError($0) }) {
-            (block) throws(EngineError) in
-            do throws(EngineError) {
-                try replayer.playAll(block)
-            } catch {
-                throw EngineError(
-                    error.code,
-                    """
-                    \(JournalFiles.checkpoint(checkpoint)), entry \(replayer.statistics.records): \
-                    \(error.message)
-                    """)
-            }
-            try wrapped(rest)
-        }
-    }
-
-    /// Plays segments back.
-    ///
-    /// - Parameters:
-    ///   - last: the last frame that the checkpoint covers; nil: there is no checkpoint.
-    ///   - rest: called behind each frame.
-    static func play(
-        from first: UInt64, below limit: UInt64?, _ disk: any Disk, _ id: JournalID,
-        after last: UInt64?, into replayer: inout Replayer,
-        _ rest: () throws(JournalError) -> Void = {}
-    ) throws(EngineError) -> JournalEnd {
-        try JournalReader(disk, id: id).read(
-            from: first, below: limit, after: last, wrapping: { EngineError($0) }
-        ) { (event) throws(EngineError) in
-            switch event {
-            case .start: replayer.beginProcess()
-            case .records(let payload, let place):
-                do throws(EngineError) {
-                    try replayer.playAll(payload)
-                } catch {
-                    throw EngineError(
-                        error.code,
-                        """
-                        \(JournalFiles.segment(place.segment)), records at offset \(place.offset): \
-                        \(error.message)
-                        """)
-                }
-                try wrapped(rest)
-            }
-        }
-    }
-
-    private static func wrapped(_ work: () throws(JournalError) -> Void) throws(EngineError) {
-        do throws(JournalError) {
-            try work()
-        } catch {
-            throw EngineError(error)
-        }
-    }
-
+extension Recovery {
     /// A writer behind what was found.
     func go(
         on table: ReservationTable, _ settings: DurabilitySettings, _ capacity: TableCapacity
@@ -456,7 +335,7 @@ struct Recovery {
         report.checkpoint = checkpoint
         report.passedOver = passedOver
         report.records = statistics.records
-        report.known = statistics.known
+        report.duplicates = statistics.duplicates
         report.dropped = statistics.dropped
         if let end = found.end {
             report.tornBytes = end.tornEnd - end.offset

@@ -1,16 +1,10 @@
 import BillingCalendar
+import JSON
 import Journal
 import Limits
+import Notation
 import Reservations
 import Synchronization
-
-/// A wall clock that a start took for right on an operator's word.
-package struct AcceptedClock: Sendable, Equatable {
-    /// The latest engine time on record, Unix milliseconds.
-    package var latest: Int64
-    /// The wall clock, where engine time goes on.
-    package var wall: Int64
-}
 
 /// Where the engine's times begin at a start (semantics §2).
 struct ClockStart {
@@ -38,15 +32,15 @@ struct ClockStart {
         guard abs(distance) <= configuration.maximumClockAdvance else {
             let hint =
                 vouched == false
-                ? "; the instant given with --accept-clock is more than a day from the wall clock"
+                ? "; the time given with --accept-clock is more than a day from the wall clock"
                 : ""
             throw EngineError(
                 .invalid,
                 """
-                the wall clock says \(UTCText.instant(wall)), and the latest time on record is \
-                \(UTCText.instant(latest.time)): further apart than --max-clock-advance allows. Set \
-                the clock right; if it is right, start once with --accept-clock \
-                \(UTCText.instant(wall))\(hint)
+                the wall clock is at \(Instant.wholeSeconds(wall)), and the latest recorded time is \
+                \(Instant.wholeSeconds(latest.time)): further apart than --max-clock-advance allows. Correct \
+                the clock, or if it is right, start once with --accept-clock \
+                \(Instant.wholeSeconds(wall))\(hint)
                 """)
         }
         time = EngineTime(windows: max(wall, latest.time), lives: lives)
@@ -55,9 +49,6 @@ struct ClockStart {
 }
 
 extension Engine {
-    /// The setting that says which wall clock was taken for right last: JSON, for the audit log.
-    package static let acceptedClockSetting = "accepted-clock"
-
     /// Engine time for an answer that shows windows without asking a lane. When this returns, each window that had
     /// begun by then is on disk: no restart closes it again.
     ///
@@ -80,12 +71,12 @@ extension Engine {
     /// Says in the audit log that a start went by a wall clock that an operator vouched for. Until it is on disk, the
     /// next start asks again.
     func note(_ clock: AcceptedClock) throws(EngineError) {
-        let value = """
-            {"time_on_record":"\(UTCText.instant(clock.latest))",\
-            "wall_clock":"\(UTCText.instant(clock.wall))"}
-            """
+        let value: JSON = [
+            "time_on_record": .string(Instant.wholeSeconds(clock.latest)),
+            "wall_clock": .string(Instant.wholeSeconds(clock.wall)),
+        ]
         try waitingForRoom(atMost: 60_000) { () throws(EngineError) in
-            try setSetting(Self.acceptedClockSetting, value)
+            try setSetting(AcceptedClock.setting, value.text)
         }
         try awaitDurable()
     }

@@ -74,7 +74,7 @@ package final class Engine: Sendable {
     ) throws(EngineError) {
         try AddressSpace.check(configuration.capacity, hasJournal: false)
         let schedules = Schedules()
-        let (table, lane) = try Self.makeTable(
+        let (table, lane) = try ReservationTable.withConfigurationLane(
             configuration.capacity, schedules, secret, now: clock.life)
         Self.passOverGenerations(of: table, withoutJournal: secret)
         self.init(configuration, clock, table, schedules, Control(lane: lane), nil)
@@ -90,21 +90,6 @@ package final class Engine: Sendable {
         self.schedules = schedules
         self.control = Lock(control)
         self.journal = journal
-    }
-
-    /// A table, and the lane of the configuration: it makes no reservations, so it keeps no time.
-    static func makeTable(
-        _ capacity: TableCapacity, _ schedules: Schedules, _ secret: HashSecret, now: Int64
-    ) throws(EngineError) -> (ReservationTable, Lane) {
-        do throws(TableError) {
-            let table = try ReservationTable(
-                capacity: capacity, schedules: schedules, secret: secret)
-            let lane = try table.makeLane(now: now)
-            lane.retire()
-            return (table, lane)
-        } catch {
-            throw EngineError(error)
-        }
     }
 
     /// A lane for one more event loop.
@@ -144,11 +129,7 @@ package final class Engine: Sendable {
     package func setTenant(
         _ settings: TenantSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
-        try validate(name: settings.name)
-        try validate(settings.limits)
-        guard (1...31).contains(settings.billingCycleDay) else {
-            throw EngineError(.invalid, "billing_cycle_day must be 1 ... 31")
-        }
+        try Self.validate(settings, TenantSettings.settings)
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
             let now = control.begin(time, by: caller)
@@ -172,25 +153,24 @@ package final class Engine: Sendable {
         }
     }
 
-    /// Makes a messaging profile or changes its settings. Parameters as for `setTenant`.
+    /// Makes a profile or changes its settings. Parameters as for `setTenant`.
     @discardableResult
     package func setProfile(
         _ settings: ProfileSettings, from revision: Int64? = nil, by caller: UInt64 = 0
     ) throws(EngineError) -> ChangeResult {
-        try validate(name: settings.name)
-        try validate(cap: settings.dailySpendLimitNanos, "daily_spend_limit")
-        guard settings.webhookURL.utf8.count <= TenantSettings.longestURL,
-            settings.webhookFailoverURL.utf8.count <= TenantSettings.longestURL,
-            settings.vendorFields.utf8.count <= TenantSettings.longestVendorFields
-        else {
-            throw EngineError(.invalid, "a webhook's address or the vendor fields are too long")
+        try Self.validate(settings, ProfileSettings.settings(settings.kind))
+        guard settings.vendorFields.utf8.count <= ProfileSettings.longestVendorFields else {
+            throw EngineError(.invalid, "the vendor fields are too long")
         }
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
             let now = control.begin(time, by: caller)
             let present = control.profile(settings.id)
-            if present == nil { try Self.validate(newID: settings.id, "messaging profile id") }
-            if let present, !present.tenantID.hasSameBytes(as: settings.tenantID) {
+            if present == nil { try Self.validate(newID: settings.id, "\(settings.kind.noun) id") }
+            if let present,
+                !present.tenantID.hasSameBytes(as: settings.tenantID)
+                    || present.kind != settings.kind
+            {
                 throw EngineError(.notFound, "\(settings.id) does not exist")
             }
             try Self.expect(revision, of: present?.revision, settings.id)
@@ -229,7 +209,7 @@ package final class Engine: Sendable {
             try Self.expect(revision, of: control.tenant(id)?.revision, id)
             let tenant = table.number(ofTenant: id)
             if let ending, ending != tenant.flatMap({ control.endings[$0] }) ?? 0 {
-                throw EngineError(.conflict, "\(id) was suspended anew meanwhile")
+                throw EngineError(.conflict, "\(id) was suspended again in the meantime")
             }
             do throws(TableError) {
                 try withBytes(Array(reason.utf8)) { (text) throws(TableError) in
@@ -248,11 +228,11 @@ package final class Engine: Sendable {
         guard let expected, expected != present?.number ?? 0 else { return }
         throw EngineError(
             .conflict,
-            present.map { "\(id) has been changed since: it is at revision \($0.number)" }
+            present.map { "\(id) has been changed: it is at revision \($0.number)" }
                 ?? "\(id) does not exist")
     }
 
-    /// Deletes a messaging profile: new requests do not find it, open holds may settle.
+    /// Deletes a profile: new requests do not find it, open holds may settle.
     ///
     /// - Parameter revision: as for `setTenant`.
     package func closeProfile(
@@ -326,9 +306,11 @@ package final class Engine: Sendable {
         return status == .closed ? nil : status
     }
 
-    /// A profile's settings as they were last set; nil: it does not exist, or it or its tenant was deleted.
-    package func profile(_ id: String) -> ProfileSettings? {
-        control.withLock { $0.profile(id) }
+    /// A profile's settings as they were last set; nil: it does not exist, or it or its tenant was deleted, or it is not
+    /// of the kind that is asked for (nil: any).
+    package func profile(_ id: String, _ kind: ProfileKind? = nil) -> ProfileSettings? {
+        guard let settings = control.withLock({ $0.profile(id) }) else { return nil }
+        return kind == nil || settings.kind == kind ? settings : nil
     }
 
     /// Tenants that exist.
@@ -338,10 +320,13 @@ package final class Engine: Sendable {
         if let fault = Identifier.fault(of: id) { throw EngineError(.invalid, "\(what) \(fault)") }
     }
 
-    private func validate(name: String) throws(EngineError) {
-        guard name.utf8.count <= TenantSettings.longestName else {
-            throw EngineError(
-                .invalid, "a name must be at most \(TenantSettings.longestName) bytes")
+    private static func validate<Owner>(
+        _ owner: Owner, _ settings: [SettingDescriptor<Owner>]
+    ) throws(EngineError) {
+        for setting in settings {
+            if let fault = setting.fault(in: owner) {
+                throw EngineError(.invalid, "\(setting.name) \(fault)")
+            }
         }
     }
 
@@ -351,39 +336,5 @@ package final class Engine: Sendable {
         try bytes.withUnsafeBytes { (text: UnsafeRawBufferPointer) in
             Result { () throws(TableError) in try body(text) }
         }.get()
-    }
-
-    private func validate(_ limits: TenantLimits) throws(EngineError) {
-        for resource in Resource.allCases {
-            try validate(cap: limits.cap(resource), "a cap")
-        }
-        guard (1...100).contains(limits.alertThresholdPercent) else {
-            throw EngineError(.invalid, "the alert threshold must be 1 ... 100 percent")
-        }
-    }
-
-    private func validate(cap: Int64?, _ what: String) throws(EngineError) {
-        if let cap, cap < 0 { throw EngineError(.invalid, "\(what) must not be negative") }
-    }
-}
-
-extension EngineError {
-    init(_ error: TableError) {
-        switch error {
-        case .cannotReserve(let bytes, let errno):
-            self.init(
-                .system,
-                """
-                the system refuses \(bytes) bytes of address space for a part of the table: \
-                \(String(cString: strerror(errno))); lower --max-reservations, --max-remembered, \
-                --max-amended, --max-tenants or --max-profiles, or allow the process more \
-                (ulimit -v, vm.max_map_count, vm.overcommit_memory)
-                """)
-        case .full(let what): self.init(.full, "no room for more \(what)")
-        case .busy: self.init(.busy, "the journal has no room at the moment")
-        case .notFound(let id): self.init(.notFound, "\(id) does not exist")
-        case .closed(let id): self.init(.closed, "\(id) was deleted; ids are never reused")
-        case .invalid(let message): self.init(.invalid, message)
-        }
     }
 }

@@ -1,3 +1,7 @@
+import Glibc
+import Journal
+import Reservations
+
 /// Why a configuration change was refused.
 package struct EngineError: Error, Sendable, Equatable, CustomStringConvertible {
     package struct Code: Sendable, Equatable {
@@ -24,4 +28,38 @@ package struct EngineError: Error, Sendable, Equatable, CustomStringConvertible 
     }
 
     package var description: String { message }
+}
+
+extension EngineError {
+    init(_ error: JournalError) {
+        let code: Code =
+            switch error.code {
+            case .noSpace: .full
+            case .system: .system
+            case .interrupted: .interrupted
+            default: .invalid
+            }
+        self.init(code, "\(error)")
+    }
+}
+
+extension EngineError {
+    init(_ error: TableError) {
+        switch error {
+        case .cannotReserve(let bytes, let errno):
+            self.init(
+                .system,
+                """
+                the system cannot reserve \(bytes) bytes of address space for the table: \
+                \(String(cString: strerror(errno))); lower --max-reservations, --max-remembered, \
+                --max-amended, --max-tenants or --max-profiles, or raise the process's limits \
+                (ulimit -v, vm.max_map_count, vm.overcommit_memory)
+                """)
+        case .full(let what): self.init(.full, "no room for more \(what)")
+        case .busy: self.init(.busy, "the journal has no room at the moment")
+        case .notFound(let id): self.init(.notFound, "\(id) does not exist")
+        case .closed(let id): self.init(.closed, "\(id) was deleted; ids are never reused")
+        case .invalid(let message): self.init(.invalid, message)
+        }
+    }
 }

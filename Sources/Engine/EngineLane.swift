@@ -303,7 +303,7 @@ package final class EngineLane {
 
     /// Sets counts to what they are, as an operator found out; recorded as the difference.
     ///
-    /// - Parameter command: the counts, of resources with `isCount`, each 0 ... Int64.max; without a key.
+    /// - Parameter command: the counts, of resources that may shrink, each 0 ... Int64.max; without a key.
     package func setCounts(_ command: RecordCommand, answer: inout RecordAnswer) -> Failure? {
         lane.beginCall()
         return lane.record(command, isTotal: true, now: life, answer: &answer)

@@ -6,7 +6,7 @@ import Reservations
 package struct OpenReservation: Sendable, Equatable {
     package var id: UInt64
     package var tenantID: String
-    package var messagingProfileID: String?
+    package var profile: ProfileReference?
     package var action: Action
     /// What is held in all.
     package var amounts: Amounts
@@ -36,7 +36,7 @@ extension Engine {
     ///
     /// - Parameters:
     ///   - tenantID: of this tenant only; of one that is unknown there are none.
-    ///   - profileID: of this messaging profile only.
+    ///   - profile: of this one only.
     ///   - createdBefore: made at this instant or before, Unix milliseconds.
     ///   - offset: rows that are passed over.
     ///   - limit: rows at most; none are beyond `mostListedReservations`.
@@ -44,22 +44,22 @@ extension Engine {
     /// - Complexity: O(slots in use + n log m) of n that fit the filters and m = offset + limit; 16 bytes of memory for
     ///   each of m.
     package func openReservations(
-        tenantID: String? = nil, profileID: String? = nil, createdBefore: Int64? = nil,
+        tenantID: String? = nil, profile: ProfileReference? = nil, createdBefore: Int64? = nil,
         offset: Int = 0, limit: Int = 20
     ) async throws(EngineError) -> OpenReservationPage {
         var tenant: Int32?
-        var profile: Int32?
+        var profileNumber: Int32?
         if let tenantID {
             guard let number = table.number(ofTenant: tenantID) else {
                 return OpenReservationPage(total: 0, rows: [])
             }
             tenant = Int32(number)
         }
-        if let profileID {
-            guard let number = table.number(ofProfile: profileID) else {
-                return OpenReservationPage(total: 0, rows: [])
-            }
-            profile = Int32(number)
+        if let profile {
+            guard let number = table.number(ofProfile: profile.id),
+                control.withLock({ $0.profiles[profile.id]?.kind }) == profile.kind
+            else { return OpenReservationPage(total: 0, rows: []) }
+            profileNumber = Int32(number)
         }
         let offset = min(max(0, offset), Self.mostListedReservations)
         // Lives count by life time; what is told of them is engine time.
@@ -70,7 +70,7 @@ extension Engine {
         while start < table.usedSlots {
             table.forEachOpenHold(in: start..<start + Self.stretch) { hold in
                 guard tenant == nil || hold.tenant == tenant,
-                    profile == nil || hold.profile == profile,
+                    profileNumber == nil || hold.profile == profileNumber,
                     createdBefore == nil || hold.createdAt <= createdBefore ?? 0
                 else { return }
                 oldest.add(OpenHoldOrder(createdAt: hold.createdAt, id: hold.id))
@@ -92,11 +92,12 @@ extension Engine {
         let lead = clock.time.lead
         return try control.withLock { control throws(EngineError) in
             guard let found = try control.openHold(id) else { return nil }
-            let profileID = String(decoding: found.profileID, as: UTF8.self)
             return OpenReservation(
                 id: id, tenantID: String(decoding: found.tenantID, as: UTF8.self),
-                messagingProfileID: profileID.isEmpty ? nil : profileID,
-                action: found.hold.action, amounts: found.hold.total,
+                profile: found.profileKind.map { kind in
+                    ProfileReference(
+                        id: String(decoding: found.profileID, as: UTF8.self), kind: kind)
+                }, action: found.hold.action, amounts: found.hold.total,
                 createdAt: found.hold.createdAt + lead, expiresAt: found.hold.expiresAt + lead,
                 onExpiry: found.hold.onExpiry, overage: found.hold.overage)
         }
@@ -104,9 +105,7 @@ extension Engine {
 }
 
 extension Engine.Control {
-    fileprivate func openHold(
-        _ id: UInt64
-    ) throws(EngineError) -> (hold: HoldState, tenantID: BorrowedBytes, profileID: BorrowedBytes)? {
+    fileprivate func openHold(_ id: UInt64) throws(EngineError) -> OpenHold? {
         do throws(TableError) {
             return try lane.openHold(id)
         } catch {

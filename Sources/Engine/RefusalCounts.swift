@@ -26,10 +26,10 @@ struct RefusalCounts {
         var tenant: UInt32
         /// `.max`: none.
         var profile: UInt32
-        var refused: UInt8
+        var refused: UInt16
         var bySuspension: Bool
 
-        var order: (Int64, UInt32, UInt32, UInt8, Int) {
+        var order: (Int64, UInt32, UInt32, UInt16, Int) {
             (minute, tenant, profile, refused, bySuspension ? 1 : 0)
         }
     }

@@ -1,7 +1,7 @@
 import CLinux
 import Journal
 package import Limits
-package import Reservations
+import Reservations
 
 /// Plays a journal back into a table that nobody serves from yet: what recovery and the checkpoint's fold have in common.
 ///
@@ -12,7 +12,7 @@ struct Replayer {
     struct Statistics: Sendable, Equatable {
         var records = 0
         /// Second copies.
-        var known = 0
+        var duplicates = 0
         /// Without a predecessor when their process had ended: never acknowledged.
         var dropped = 0
         /// The latest engine time and life time on record, Unix milliseconds; 0: there is none.
@@ -30,8 +30,7 @@ struct Replayer {
     var settings: [String: String] = [:]
     var settingsVersion: UInt64 = 0
     private(set) var statistics = Statistics()
-    /// Records that wait for a predecessor, by tenant.
-    private var early: [UInt32: [[UInt64]]] = [:]
+    private var outOfOrder = OutOfOrderRecords()
     /// What is over by then is over for certain: life time does not go back.
     private var leastLife: Int64 { max(now, statistics.life) }
     private var record = Record(.reserved)
@@ -61,64 +60,56 @@ struct Replayer {
     /// Plays one record back. O(1) but for those that waited for it.
     mutating func play(_ words: UnsafeBufferPointer<UInt64>) throws(EngineError) {
         statistics.records += 1
-        if let kind = ImageKind(rawValue: words.recordKind) {
-            try restore(kind, words)
+        if words.isCheckpointEntry {
+            try restore(words)
             return
         }
         guard try apply(words) else {
-            early[record.tenant, default: []].append(Array(words))
+            outOfOrder.add(words)
             return
         }
-        if !early.isEmpty { try playEarly(record.tenant) }
+        if !outOfOrder.isEmpty { try playWaiting(record.tenant) }
     }
 
     /// A process begins: nothing that still waits will find its predecessor.
-    mutating func beginProcess() {
-        statistics.dropped += early.values.reduce(0) { $0 + $1.count }
-        early.removeAll()
-    }
+    mutating func beginProcess() { statistics.dropped += outOfOrder.beginProcess() }
 
     /// What waits for a predecessor, for a checkpoint to carry on.
-    var waiting: [[UInt64]] { early.keys.sorted().flatMap { early[$0] ?? [] } }
+    var waiting: [[UInt64]] { outOfOrder.all }
 
     /// Hands over everything that was played back as entries of a checkpoint, and the records that still wait.
     ///
     /// - Parameter now: the latest time on record.
-    func forEachImage<E: Error>(
+    func forEachEntry<E: Error>(
         now: EngineTime, _ body: (UnsafeBufferPointer<UInt64>) throws(E) -> Void
     ) throws(E) {
-        var image = RecordImage()
-        image.begin(.clock, version: 0, time: now.windows, tenant: .max)
-        image.append(UInt64(bitPattern: now.lives))
-        image.seal()
-        try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
-        try lane.table.forEachImage(
-            now: now.lives, tenantText: { tenants[$0]?.encoded ?? [] },
-            profileText: { profiles[$0]?.encoded ?? [] }
-        ) { (image) throws(E) in
-            try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
+        func hand(_ entry: borrowing CheckpointEntry.Encoder) throws(E) {
+            try entry.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
         }
+        var entry = CheckpointEntry.Encoder()
+        entry.clock(time: now.windows, life: now.lives)
+        try hand(entry)
+        try lane.table.forEachEntry(
+            now: now.lives, tenantText: { tenants[$0]?.encoded ?? [] },
+            profileText: { profiles[$0]?.encoded ?? [] }, hand)
         for (name, value) in settings {
-            image.begin(.setting, version: settingsVersion, time: now.windows, tenant: .max)
-            image.append(ServiceSetting(name: name, value: value).encoded)
-            image.seal()
-            try image.words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
+            entry.setting(
+                ServiceSetting(name: name, value: value).encoded, version: settingsVersion,
+                time: now.windows)
+            try hand(entry)
         }
         for words in waiting {
             try words.withUnsafeBufferPointer { (words) throws(E) in try body(words) }
         }
     }
 
-    private mutating func playEarly(_ tenant: UInt32) throws(EngineError) {
-        while var waiting = early[tenant], !waiting.isEmpty {
-            waiting.sort { $0[1] < $1[1] }
-            let first = waiting[0]
-            let played = try first.withUnsafeBufferPointer { words throws(EngineError) in
+    private mutating func playWaiting(_ tenant: UInt32) throws(EngineError) {
+        while let next = outOfOrder.next(of: tenant) {
+            let played = try next.withUnsafeBufferPointer { words throws(EngineError) in
                 try apply(words)
             }
             guard played else { return }
-            waiting.removeFirst()
-            early[tenant] = waiting.isEmpty ? nil : waiting
+            outOfOrder.removeNext(of: tenant)
         }
     }
 
@@ -127,7 +118,7 @@ struct Replayer {
         do throws(RecordError) {
             try record.read(words)
         } catch {
-            throw EngineError(error)
+            throw EngineError(.invalid, "\(error)")
         }
         statistics.time = max(statistics.time, record.time)
         statistics.life = max(statistics.life, record.life)
@@ -148,11 +139,11 @@ struct Replayer {
         }
         switch replayed {
         case .applied: return true
-        case .known:
-            statistics.known += 1
+        case .duplicate:
+            statistics.duplicates += 1
             return true
-        case .early: return false
-        case .contradiction(let what):
+        case .outOfOrder: return false
+        case .corrupt(let what):
             throw EngineError(
                 .invalid,
                 "version \(record.version) of tenant \(record.tenant) (\(record.kind)): \(what)")
@@ -160,58 +151,58 @@ struct Replayer {
     }
 
     /// Takes an entry of a checkpoint over.
-    private mutating func restore(
-        _ kind: ImageKind, _ words: UnsafeBufferPointer<UInt64>
-    ) throws(EngineError) {
-        guard words.count >= 5 else { throw EngineError(.invalid, "an entry is too short") }
-        let format = UInt8(truncatingIfNeeded: words[0] >> 56)
-        guard format <= RecordWords.format else { throw EngineError(.newer(format: format)) }
-        switch kind {
-        case .clock:
-            statistics.time = max(statistics.time, Int64(bitPattern: words[2]))
-            statistics.life = max(statistics.life, Int64(bitPattern: words[4]))
-        case .tenant:
-            guard let text = RecordImage.text(words, at: 19),
-                let settings = TenantSettings(encoded: text)
-            else { throw EngineError(.invalid, "a tenant's settings cannot be read") }
-            let schedule = try schedules.number(
-                cycleDay: settings.billingCycleDay, timeZone: settings.timeZone,
-                now: statistics.time)
-            _ = try played(settings.id) { (id) throws(TableError) in
-                try lane.restoreTenant(words, id, schedule: schedule)
-                return .applied
+    private mutating func restore(_ words: UnsafeBufferPointer<UInt64>) throws(EngineError) {
+        let entry: CheckpointEntry
+        do throws(RecordError) {
+            entry = try CheckpointEntry(words)
+        } catch {
+            throw EngineError(.invalid, "\(error)")
+        }
+        switch entry {
+        case .clock(let time, let life):
+            statistics.time = max(statistics.time, time)
+            statistics.life = max(statistics.life, life)
+        case .tenant(let tenant): try restore(tenant)
+        case .profile(let profile): try restore(profile)
+        case .setting(let version, let text): _ = try applySetting(text, version: version)
+        case .table(let latestGeneration): lane.restore(latestGeneration: latestGeneration)
+        case .reservation(let reservation):
+            guard lane.restore(reservation) else {
+                throw Self.doesNotFit("reservation", "--max-reservations and --max-amended")
             }
-            tenants[settings.id] = settings
-        case .profile:
-            guard let text = RecordImage.text(words, at: 10),
-                let settings = ProfileSettings(encoded: text)
-            else { throw EngineError(.invalid, "a profile's settings cannot be read") }
-            _ = try played(settings.id) { (id) throws(TableError) in
-                try lane.restoreProfile(words, id)
-                return .applied
-            }
-            profiles[settings.id] = settings
-        case .setting:
-            guard let text = RecordImage.text(words, at: 4) else {
-                throw EngineError(.invalid, "a setting cannot be read")
-            }
-            _ = try applySetting(text, version: words[1])
-        case .table, .reservation, .key:
-            guard lane.restore(kind, words, now: leastLife) else {
-                let bounds =
-                    switch kind {
-                    case .key: "--max-remembered"
-                    case .reservation: "--max-reservations and --max-amended"
-                    default: "the bounds"
-                    }
-                throw EngineError(
-                    .invalid,
-                    """
-                    an entry (\(kind)) makes no sense or does not fit: \(bounds) must not be lower \
-                    than they were
-                    """)
+        case .key(let key):
+            guard lane.restore(key, now: leastLife) else {
+                throw Self.doesNotFit("key", "--max-remembered")
             }
         }
+    }
+
+    private mutating func restore(_ entry: CheckpointEntry.Tenant) throws(EngineError) {
+        guard let settings = TenantSettings(encoded: entry.settings) else {
+            throw EngineError(.invalid, "the settings of tenant \(entry.number) cannot be read")
+        }
+        let schedule = try schedules.number(
+            cycleDay: settings.billingCycleDay, timeZone: settings.timeZone,
+            now: statistics.time)
+        try placed(settings.id) { (id) throws(TableError) in
+            try lane.restore(entry, id, schedule: schedule)
+        }
+        tenants[settings.id] = settings
+    }
+
+    private mutating func restore(_ entry: CheckpointEntry.Profile) throws(EngineError) {
+        guard let settings = ProfileSettings(encoded: entry.settings) else {
+            throw EngineError(
+                .invalid, "the settings of profile \(entry.number) cannot be read")
+        }
+        try placed(settings.id) { (id) throws(TableError) in try lane.restore(entry, id) }
+        profiles[settings.id] = settings
+    }
+
+    private static func doesNotFit(_ what: String, _ bounds: String) -> EngineError {
+        EngineError(
+            .invalid,
+            "a \(what) entry does not fit: \(bounds) must not be lower than before")
     }
 
     private mutating func applySetting(
@@ -221,14 +212,14 @@ struct Replayer {
             throw EngineError(.invalid, "a setting of the service cannot be read")
         }
         // Entries of a checkpoint share a version; of records, one lane writes them all.
-        guard version >= settingsVersion else { return .known }
+        guard version >= settingsVersion else { return .duplicate }
         settingsVersion = version
         settings[setting.name] = setting.value.isEmpty ? nil : setting.value
         return .applied
     }
 
     private func isAcceptedClock(_ text: BorrowedBytes) -> Bool {
-        ServiceSetting(encoded: text)?.name == Engine.acceptedClockSetting
+        ServiceSetting(encoded: text)?.name == AcceptedClock.setting
     }
 
     private mutating func applyTenant() throws(EngineError) -> Replayed {
@@ -239,7 +230,7 @@ struct Replayer {
             settings,
             schedule: try schedules.number(
                 cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: record.time))
-        let replayed = try played(settings.id) { (id) throws(TableError) in
+        let replayed = try placed(settings.id) { (id) throws(TableError) in
             try lane.replay(record, id, policy)
         }
         if replayed == .applied { tenants[settings.id] = settings }
@@ -250,23 +241,23 @@ struct Replayer {
         guard let settings = ProfileSettings(encoded: record.text) else {
             throw EngineError(.invalid, "the settings of a profile cannot be read")
         }
-        let replayed = try played(settings.id) { (id) throws(TableError) in
+        let replayed = try placed(settings.id) { (id) throws(TableError) in
             try lane.replay(record, id, ProfilePolicy(settings))
         }
         if replayed == .applied { profiles[settings.id] = settings }
         return replayed
     }
 
-    private func played(
-        _ id: String, _ play: (BorrowedBytes) throws(TableError) -> Replayed
-    ) throws(EngineError) -> Replayed {
+    private func placed<T>(
+        _ id: String, _ place: (BorrowedBytes) throws(TableError) -> T
+    ) throws(EngineError) -> T {
         let result = id.withBorrowedBytes { bytes in
-            Result { () throws(TableError) in try play(bytes) }
+            Result { () throws(TableError) in try place(bytes) }
         }
         do throws(TableError) {
             return try result.get()
         } catch {
-            throw EngineError(error)
+            throw EngineError(.invalid, "\(error)")
         }
     }
 }
@@ -307,26 +298,6 @@ private struct KeysAhead {
     }
 }
 
-extension EngineError {
-    /// What is wrong with a record whose checksum is right, and what to do.
-    fileprivate init(_ error: RecordError) {
-        let later = "start the release of tollgate that wrote it, or a later one"
-        let message =
-            switch error {
-            case .newer(let format):
-                "a record in format \(format), newer than \(RecordWords.format); \(later)"
-            case .unknownKind(let kind):
-                "a record of kind \(kind), which this release does not know; \(later)"
-            case .malformed:
-                """
-                a record whose words do not add up, though its checksum is right; \
-                restore the directory from a copy
-                """
-            }
-        self.init(.invalid, message)
-    }
-}
-
 extension TenantPolicy {
     package init(_ settings: TenantSettings, schedule: UInt32) {
         self.init(
@@ -338,7 +309,7 @@ extension TenantPolicy {
 extension ProfilePolicy {
     package init(_ settings: ProfileSettings) {
         self.init(
-            enabled: settings.dailySpendLimitEnabled,
+            kind: settings.kind, enabled: settings.dailySpendLimitEnabled,
             dailySpendNanos: settings.dailySpendLimitNanos)
     }
 }

@@ -4,58 +4,61 @@ package import Limits
 // the format; fields are added at the end, and what an older version did not write reads as its default.
 
 extension TenantSettings {
-    /// Bytes that a name may have.
-    package static let longestName = 256
-    /// Bytes that a webhook's address may have.
-    package static let longestURL = 1_024
-    /// Bytes that a profile's vendor fields may have.
-    package static let longestVendorFields = 3_072
-
     package var encoded: [UInt8] {
-        var out = SettingsWriter()
+        var out = SettingsEncoder()
         out.put(UInt8(1))
-        out.put(limits.alertThresholdPercent)
+        out.put(limits.alertThresholds.first ?? 100)
         out.put(UInt8(limits.autoSuspend ? 1 : 0))
         out.put(onLimit.rawValue)
         out.put(billingCycleDay)
         out.put(UInt8(disclosesLimits ? 1 : 0))
-        for resource in Resource.allCases { out.put(limits.cap(resource) ?? -1) }
+        out.put(
+            LimitSubject.tenant.limits.compactMap { row in limits[row.kind].map { (row.kind, $0) } }
+        )
         out.put(id)
         out.put(name)
         out.put(timeZone)
         out.put(revision)
+        out.put(limits.alertThresholds)
         return out.bytes
     }
 
     /// nil: not settings of a tenant, or of a newer format.
     package init?(encoded: BorrowedBytes) {
-        var input = SettingsReader(encoded)
+        var input = SettingsDecoder(encoded)
         guard input.byte() == 1 else { return nil }
         var limits = TenantLimits()
-        limits.alertThresholdPercent = input.byte()
+        limits.alertThresholds = [input.byte()]
         limits.autoSuspend = input.byte() != 0
         guard let onLimit = OnLimit(rawValue: input.byte()) else { return nil }
         let day = input.byte()
         let discloses = input.byte() != 0
-        for resource in Resource.allCases { limits[resource] = input.cap() }
+        guard input.caps(into: &limits) else { return nil }
         let id = input.string()
         let name = input.string()
         let timeZone = input.string()
         guard input.isWhole, (1...31).contains(day), (1...64).contains(id.utf8.count) else {
             return nil
         }
+        var revision = Revision()
+        if input.hasMore { revision = input.revision() }
+        if input.hasMore { limits.alertThresholds = input.list() }
+        guard input.isWhole, limits.hasRisingThresholds else { return nil }
         self.init(
             id: id, name: name, limits: limits, onLimit: onLimit, billingCycleDay: day,
             timeZone: timeZone, disclosesLimits: discloses)
-        if input.hasMore { revision = input.revision() }
-        guard input.isWhole else { return nil }
+        self.revision = revision
     }
 }
 
 extension ProfileSettings {
+    /// Bytes that a profile's vendor fields may have.
+    package static let longestVendorFields = 3_072
+
     package var encoded: [UInt8] {
-        var out = SettingsWriter()
+        var out = SettingsEncoder()
         out.put(UInt8(1))
+        out.put(kind.rawValue)
         out.put(UInt8(dailySpendLimitEnabled ? 1 : 0))
         out.put(dailySpendLimitNanos ?? -1)
         out.put(id)
@@ -70,8 +73,8 @@ extension ProfileSettings {
 
     /// nil: not settings of a profile, or of a newer format.
     package init?(encoded: BorrowedBytes) {
-        var input = SettingsReader(encoded)
-        guard input.byte() == 1 else { return nil }
+        var input = SettingsDecoder(encoded)
+        guard input.byte() == 1, let kind = ProfileKind(rawValue: input.byte()) else { return nil }
         let enabled = input.byte() != 0
         let cap = input.cap()
         let id = input.string()
@@ -79,7 +82,7 @@ extension ProfileSettings {
         let name = input.string()
         guard input.isWhole, (1...64).contains(id.utf8.count) else { return nil }
         self.init(
-            id: id, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
+            id: id, kind: kind, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
             dailySpendLimitNanos: cap)
         guard input.hasMore else { return }
         revision = input.revision()
@@ -96,7 +99,7 @@ package struct ServiceSetting {
     package var value: String
 
     package var encoded: [UInt8] {
-        var out = SettingsWriter()
+        var out = SettingsEncoder()
         out.put(UInt8(1))
         out.put(name)
         out.put(value)
@@ -110,7 +113,7 @@ package struct ServiceSetting {
 
     /// nil: not a setting, or of a newer format.
     package init?(encoded: BorrowedBytes) {
-        var input = SettingsReader(encoded)
+        var input = SettingsDecoder(encoded)
         guard input.byte() == 1 else { return nil }
         name = input.string()
         value = input.string()
@@ -118,13 +121,27 @@ package struct ServiceSetting {
     }
 }
 
-private struct SettingsWriter {
+private struct SettingsEncoder {
     var bytes: [UInt8] = []
 
     mutating func put(_ byte: UInt8) { bytes.append(byte) }
 
     mutating func put(_ value: Int64) {
         for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: value >> Int64(8 * shift))) }
+    }
+
+    /// Those that are set: how many, then each with the number of its limit.
+    mutating func put(_ caps: [(LimitKind, Int64)]) {
+        put(UInt8(caps.count))
+        for (kind, cap) in caps {
+            put(kind.rawValue)
+            put(cap)
+        }
+    }
+
+    mutating func put(_ list: [UInt8]) {
+        put(UInt8(truncatingIfNeeded: list.count))
+        bytes += list
     }
 
     mutating func put(_ revision: Revision) {
@@ -142,7 +159,7 @@ private struct SettingsWriter {
 }
 
 /// Past the end everything reads zero or empty, and `isWhole` is false.
-private struct SettingsReader {
+private struct SettingsDecoder {
     private let bytes: BorrowedBytes
     private var position = 0
 
@@ -167,6 +184,19 @@ private struct SettingsReader {
         return value < 0 ? nil : value
     }
 
+    /// False: one is of no limit of a tenant's that this version knows, or negative.
+    mutating func caps(into limits: inout TenantLimits) -> Bool {
+        for _ in 0..<byte() {
+            guard let kind = LimitKind(rawValue: byte()), kind.row.subject == .tenant,
+                let cap = cap()
+            else { return false }
+            limits[kind] = cap
+        }
+        return true
+    }
+
+    mutating func list() -> [UInt8] { (0..<byte()).map { _ in byte() } }
+
     mutating func revision() -> Revision {
         let number = integer()
         let createdAt = integer()
@@ -185,36 +215,34 @@ private struct SettingsReader {
 package enum SettingsText {
     /// nil: not settings of a tenant.
     package static func tenant(_ encoded: BorrowedBytes) -> [(String, String)]? {
-        guard let settings = TenantSettings(encoded: encoded) else { return nil }
-        var pairs = [("id", settings.id), ("name", settings.name)]
-        let limits = settings.limits
-        if let cap = limits.monthlySpendNanos {
-            pairs.append(("monthly_spend_limit", Money.format(cap)))
+        TenantSettings(encoded: encoded).map { tenant in
+            [("id", tenant.id)] + pairs(TenantSettings.settings, tenant)
         }
-        if let cap = limits.maxExtensions { pairs.append(("max_extensions", "\(cap)")) }
-        if let cap = limits.maxDIDs { pairs.append(("max_dids", "\(cap)")) }
-        if let cap = limits.monthlyCallSeconds {
-            pairs.append(("max_monthly_seconds", "\(cap)"))
-        }
-        pairs.append(("alert_threshold", "\(limits.alertThresholdPercent)"))
-        pairs.append(("auto_suspend", "\(limits.autoSuspend)"))
-        pairs.append(("on_limit", "\(settings.onLimit)"))
-        pairs.append(("billing_cycle_day", "\(settings.billingCycleDay)"))
-        pairs.append(("time_zone", settings.timeZone))
-        pairs.append(("discloses_limits", "\(settings.disclosesLimits)"))
-        return pairs
     }
 
-    /// nil: not settings of a messaging profile.
+    /// nil: not settings of a profile.
     package static func profile(_ encoded: BorrowedBytes) -> [(String, String)]? {
-        guard let settings = ProfileSettings(encoded: encoded) else { return nil }
-        var pairs = [
-            ("id", settings.id), ("tenant_id", settings.tenantID), ("name", settings.name),
-            ("daily_spend_limit_enabled", "\(settings.dailySpendLimitEnabled)"),
-        ]
-        if let cap = settings.dailySpendLimitNanos {
-            pairs.append(("daily_spend_limit", Money.format(cap)))
+        ProfileSettings(encoded: encoded).map { profile in
+            [("id", profile.id), ("kind", profile.kind.name), ("tenant_id", profile.tenantID)]
+                + pairs(ProfileSettings.settings(profile.kind), profile)
         }
-        return pairs
+    }
+
+    /// Those that are set; caps in the unit in which they are kept.
+    private static func pairs<Owner>(
+        _ settings: [SettingDescriptor<Owner>], _ owner: Owner
+    ) -> [(String, String)] {
+        settings.compactMap { setting in
+            let field = setting.field(of: owner)
+            guard !field.isImplied, field.value != SettingField.Value.none else { return nil }
+            switch (setting.cap, field.value) {
+            case (let cap?, .amount(let kept)):
+                return (cap.keptName, cap.kind.row.resource.plain(kept))
+            case (let cap?, .whole(let number)):
+                return (cap.keptName, cap.kind.row.resource.plain(cap.kept(number)))
+            case (_, .text(let text)): return (field.name, text)
+            default: return (field.name, field.value.plainText ?? "")
+            }
+        }
     }
 }

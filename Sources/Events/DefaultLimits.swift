@@ -14,9 +14,6 @@ package struct DefaultLimits: Sendable, Equatable, Codable {
         var intValue: Int? { nil }
         init(stringValue: String) { self.stringValue = stringValue }
         init?(intValue: Int) { nil }
-
-        static let alertThreshold = Key(stringValue: "alert_threshold")
-        static let autoSuspend = Key(stringValue: "auto_suspend")
     }
 
     /// As they were kept at first. A journal may still hold them.
@@ -39,23 +36,38 @@ package struct DefaultLimits: Sendable, Equatable, Codable {
             return
         }
         let values = try decoder.container(keyedBy: Key.self)
-        limits = TenantLimits(
-            alertThresholdPercent: try values.decode(UInt8.self, forKey: .alertThreshold),
-            autoSuspend: try values.decode(Bool.self, forKey: .autoSuspend))
-        for cap in CapSetting.all {
-            limits[cap] = try values.decodeIfPresent(
-                Int64.self, forKey: Key(stringValue: cap.name)
-            ).map(cap.kept)
+        limits = TenantLimits()
+        var given: [String: SettingField.Value] = [:]
+        for setting in TenantLimits.settings {
+            let key = Key(stringValue: setting.name)
+            guard values.contains(key) else { continue }
+            given[setting.name] =
+                switch setting.shape {
+                case .amount: .amount(try values.decode(Int64.self, forKey: key))
+                case .whole: .whole(try values.decode(Int64.self, forKey: key))
+                case .wholes: .wholes(try values.decode([Int64].self, forKey: key))
+                case .flag: .flag(try values.decode(Bool.self, forKey: key))
+                default: .text(try values.decode(String.self, forKey: key))
+                }
+        }
+        if let fault = TenantLimits.settings.write(given, to: &limits).first {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(
+                    codingPath: [Key(stringValue: fault.name)], debugDescription: fault.sentence))
         }
     }
 
     package func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: Key.self)
-        for cap in CapSetting.all {
-            try values.encodeIfPresent(
-                limits[cap].map(cap.configured), forKey: Key(stringValue: cap.name))
+        for field in limits.fields where !field.isImplied {
+            let key = Key(stringValue: field.name)
+            switch field.value {
+            case .none: break
+            case .amount(let number), .whole(let number): try values.encode(number, forKey: key)
+            case .wholes(let numbers): try values.encode(numbers, forKey: key)
+            case .flag(let flag): try values.encode(flag, forKey: key)
+            case .text(let text): try values.encode(text, forKey: key)
+            }
         }
-        try values.encode(limits.alertThresholdPercent, forKey: .alertThreshold)
-        try values.encode(limits.autoSuspend, forKey: .autoSuspend)
     }
 }

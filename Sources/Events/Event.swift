@@ -10,7 +10,7 @@ package struct Event: Sendable, Equatable, Codable {
     package var occurredAt: Int64
     package var tenantID: String
     package var tenantName: String
-    /// Empty: not about a messaging profile.
+    /// Empty: not about a profile.
     package var profileID: String
     package var profileName: String
     /// The limit; nil: a suspension by an operator, or a reinstatement.
@@ -29,6 +29,7 @@ package struct Event: Sendable, Equatable, Codable {
         case windowEnd = "window_end"
     }
 
+    /// What is told of a limit depends on whose it is.
     package enum Kind: String, Sendable, Codable, CaseIterable {
         case tenantThresholdReached = "tenant.limit-threshold-reached"
         case tenantLimitReached = "tenant.limit-reached"
@@ -36,6 +37,36 @@ package struct Event: Sendable, Equatable, Codable {
         case tenantReinstated = "tenant.reinstated"
         case profileThresholdReached = "messaging-profile.spend-limit-threshold-reached"
         case profileLimitReached = "messaging-profile.spend-limit-reached"
+        case voiceProfileThresholdReached = "outbound-voice-profile.spend-limit-threshold-reached"
+        case voiceProfileLimitReached = "outbound-voice-profile.spend-limit-reached"
+
+        package static func thresholdReached(of subject: LimitSubject) -> Kind {
+            switch subject {
+            case .tenant: .tenantThresholdReached
+            case .messagingProfile: .profileThresholdReached
+            case .voiceProfile: .voiceProfileThresholdReached
+            }
+        }
+
+        package static func limitReached(of subject: LimitSubject) -> Kind {
+            switch subject {
+            case .tenant: .tenantLimitReached
+            case .messagingProfile: .profileLimitReached
+            case .voiceProfile: .voiceProfileLimitReached
+            }
+        }
+
+        /// Whose limit or status it is about.
+        package var subject: LimitSubject {
+            switch self {
+            case .tenantThresholdReached, .tenantLimitReached, .tenantSuspended, .tenantReinstated:
+                .tenant
+            case .profileThresholdReached, .profileLimitReached: .messagingProfile
+            case .voiceProfileThresholdReached, .voiceProfileLimitReached: .voiceProfile
+            }
+        }
+
+        package var isThreshold: Bool { self == .thresholdReached(of: subject) }
     }
 
     package init(
@@ -86,5 +117,5 @@ package struct LimitReading: Sendable, Equatable, Codable {
     }
 
     /// The row of the catalogue; nil: a name that this version does not know.
-    package var row: LimitRow? { LimitKind.catalogue.first { $0.name == name } }
+    package var row: LimitRow? { LimitKind.row(named: name) }
 }

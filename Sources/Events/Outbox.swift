@@ -147,6 +147,8 @@ package protocol Outbox: Sendable {
     /// Notes an attempt and what becomes of the delivery, in one transaction.
     func note(_ attempt: DeliveryAttempt, of delivery: Int64, _ outcome: DeliveryOutcome)
         async throws
+    /// What went wrong here, in words for the log.
+    func reason(of error: any Error) -> String
     /// Has `notify` called, on any thread, whenever deliveries may have been added or become due.
     func onDeliveries(_ notify: @escaping @Sendable () -> Void)
 }

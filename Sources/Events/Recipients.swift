@@ -1,5 +1,3 @@
-import Foundation
-
 /// A place that events are posted to. Kept as a setting of the service in the journal.
 package struct WebhookEndpoint: Sendable, Equatable, Codable {
     package var id: String
@@ -77,18 +75,5 @@ package struct EmailRecipient: Sendable, Equatable, Codable {
 
     package func wants(_ kind: Event.Kind) -> Bool {
         enabled && (eventTypes.isEmpty || eventTypes.contains(kind))
-    }
-}
-
-/// A setting's value and back.
-package enum SettingValue {
-    package static func encode(_ value: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(value), as: UTF8.self)
-    }
-
-    package static func decode<T: Decodable>(_ type: T.Type, _ value: String) throws -> T {
-        try JSONDecoder().decode(type, from: Data(value.utf8))
     }
 }

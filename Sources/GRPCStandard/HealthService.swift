@@ -73,7 +73,7 @@ package final class HealthService: GRPCService {
 
     package func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch call.method - firstMethod {
         case 0: return check(request, &response)
         case 1:
@@ -86,10 +86,10 @@ package final class HealthService: GRPCService {
 
     private func check(
         _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         guard let name = messages.service(request) else { return .failed(Self.malformed) }
         guard let place = statuses.place(of: name) else {
-            return .failed(GRPCFailure(.notFound, "no such service is served here"))
+            return .failed(GRPCFailure(.notFound, "unknown service"))
         }
         response.commit(
             messages.write(

@@ -26,13 +26,13 @@ package final class ReflectionService: GRPCService {
 
     package func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome { .failed(GRPCFailure(.unimplemented, "not a unary method")) }
+    ) -> ServiceOutcome { .failed(GRPCFailure(.unimplemented, "not a unary method")) }
 
     package func streamOpened(_ call: CallContext) -> GRPCFailure? { nil }
 
     package func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         guard let question = messages.read(request) else {
             return .failed(GRPCFailure(.internal, "the message could not be decoded"))
         }

@@ -1,7 +1,7 @@
 import Glibc
 
 /// A method that a server session knows by its `:path`.
-package struct Route: Sendable {
+package struct MethodRoute: Sendable {
     /// The whole path, "/package.Service/Method".
     package var path: String
     /// Bytes of one request body that are buffered for the reader; more is cut off. Length prefixes
@@ -82,7 +82,7 @@ package final class RouteTable: @unchecked Sendable {
     /// - Parameters:
     ///   - routes: at most 32 767; a route's index in this list is its id.
     ///   - echoing: fields that answers carry back.
-    package init(_ routes: [Route], echoing: [EchoedField] = []) {
+    package init(_ routes: [MethodRoute], echoing: [EchoedField] = []) {
         precondition(routes.count <= Int(Int16.max), "a route id is an Int16")
         entries = .allocate(capacity: max(1, routes.count))
         let names = routes.map(\.path) + echoing.map(\.name)

@@ -21,7 +21,6 @@ package struct SessionEvents: OptionSet, Sendable {
 package enum HTTP2ErrorCode {
     package static let noError: UInt32 = 0x0
     package static let protocolError: UInt32 = 0x1
-    package static let internalError: UInt32 = 0x2
     package static let flowControlError: UInt32 = 0x3
     package static let refusedStream: UInt32 = 0x7
     package static let streamClosed: UInt32 = 0x5

@@ -158,7 +158,8 @@ package struct CheckpointReader {
                     guard summary.bytes == file.size else {
                         throw wrap(
                             .damaged(
-                                name, offset: summary.bytes, reason: "something follows the end"))
+                                name, offset: summary.bytes,
+                                reason: "there is unexpected data after the end"))
                     }
                     return summary
                 }
@@ -173,7 +174,7 @@ package struct CheckpointReader {
         guard try disk.checkpointNumbers().contains(number) else {
             throw JournalError(
                 .missing, file: JournalFiles.checkpoint(number),
-                reason: "the checkpoint is not there any more", remedy: "begin with a newer one")
+                reason: "the checkpoint no longer exists", remedy: "start from a newer one")
         }
     }
 

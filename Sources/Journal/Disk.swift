@@ -31,7 +31,6 @@ package protocol Disk: Sendable {
     func remove(_ name: String) throws(JournalError)
     /// Returns when the names made, changed and removed are on the disk.
     func syncDirectory() throws(JournalError)
-    func freeBytes() throws(JournalError) -> Int
     /// Takes the directory for this process, until `unlock` or the process's end.
     func lock() throws(JournalError)
     func unlock()
@@ -153,5 +152,24 @@ enum Zeros {
     static func bytes(_ count: Int) -> UnsafeRawBufferPointer {
         precondition(count <= Self.count)
         return UnsafeRawBufferPointer(start: start, count: count)
+    }
+}
+
+extension Disk {
+    /// Numbers of the segments, ascending.
+    package func segmentNumbers() throws(JournalError) -> [UInt64] {
+        try list().compactMap(JournalFiles.segmentNumber).sorted()
+    }
+
+    /// Numbers of the checkpoints, ascending.
+    package func checkpointNumbers() throws(JournalError) -> [UInt64] {
+        try list().compactMap(JournalFiles.checkpointNumber).sorted()
+    }
+
+    /// Removes what a process left half made.
+    package func removeTemporaries() throws(JournalError) {
+        for name in try list() where name.hasSuffix(JournalFiles.temporarySuffix) {
+            try remove(name)
+        }
     }
 }

@@ -25,7 +25,7 @@ struct FileHeader: Equatable {
     static let words = bytes / 8
     /// "TOLLGATE" as the file's first eight bytes.
     static let magic: UInt64 = 0x4554_4147_4C4C_4F54
-    static let version: UInt64 = 2
+    static let version: UInt64 = 3
 
     var kind: Kind
     var id: JournalID
@@ -80,19 +80,16 @@ struct FileHeader: Equatable {
             throw JournalError(
                 .newerFormat, file: file.name, offset: 8,
                 reason: "written in format \(words[1] & 0xFFFF_FFFF), newer than \(version)",
-                remedy: "start the release of tollgate that wrote it, or a later one")
+                remedy: JournalError.runLaterRelease)
         }
         guard words[1] & 0xFFFF_FFFF == version else {
             throw JournalError(
                 .olderFormat, file: file.name, offset: 8,
                 reason: "written in format \(words[1] & 0xFFFF_FFFF), older than \(version)",
-                remedy: """
-                    run `tollgate export` with the release that wrote it, and give the file to \
-                    `tollgate serve --limits` with an empty directory
-                    """)
+                remedy: JournalError.carryOver)
         }
         guard words[1] == version | kind.rawValue << 32, words[4] == number else {
-            throw .damaged(file.name, offset: 0, reason: "the header is another file's")
+            throw .damaged(file.name, offset: 0, reason: "the header belongs to another file")
         }
         let header = FileHeader(
             kind: kind, id: JournalID(low: words[2], high: words[3]), number: number,
@@ -100,8 +97,22 @@ struct FileHeader: Equatable {
         if let id, id != header.id {
             throw JournalError(
                 .foreign, file: file.name, offset: 16, reason: "it belongs to another journal",
-                remedy: "move it out of the directory, and restore the right one")
+                remedy: "move it out of the directory and restore the right one")
         }
         return header
+    }
+}
+
+extension JournalError {
+    /// Damage in a segment, behind which the journal could be cut.
+    static func damaged(_ file: String, offset: Int, reason: String) -> JournalError {
+        var remedy = "restore the file from a backup"
+        if let segment = JournalFiles.segmentNumber(file), offset >= FileHeader.bytes {
+            remedy += """
+                , or discard everything after this point with \
+                `tollgate journal repair --truncate-at \(segment):\(offset)`
+                """
+        }
+        return JournalError(.damaged, file: file, offset: offset, reason: reason, remedy: remedy)
     }
 }

@@ -85,9 +85,9 @@ final class FrameFile {
     func frame(at offset: Int) throws(JournalError) -> Outcome {
         guard let words = try load(at: offset, count: FrameHeader.bytes),
             let frame = FrameHeader(words, self.header.id)
-        else { return .invalid(offset: offset, reason: "no frame begins here") }
+        else { return .invalid(offset: offset, reason: "no frame starts here") }
         guard frame.file == self.header.number else {
-            return .invalid(offset: offset, reason: "a frame of file \(frame.file) lies here")
+            return .invalid(offset: offset, reason: "found a frame of file \(frame.file)")
         }
         let start = offset + FrameHeader.bytes
         guard let payload = try load(at: start, count: frame.payloadBytes) else {
@@ -109,7 +109,7 @@ final class FrameFile {
             count += 1
         }
         guard count == frame.recordCount, checksum.value == frame.recordsChecksum else {
-            return .invalid(offset: offset, reason: "the frame holds other records than it says")
+            return .invalid(offset: offset, reason: "the frame's records do not match its header")
         }
         return .frame(frame, UnsafeBufferPointer(start: payload, count: frame.payloadWords))
     }

@@ -91,10 +91,7 @@ package enum FrameKind: UInt64, Sendable {
 /// A record's first word. Length and checksum of what lies between are all that a container needs
 /// to know of a record.
 enum RecordHead {
-    /// The largest length in words.
-    static let maximumWords = 8_191
-
-    /// Words, this one included; 0 or above `maximumWords` in a word that begins no record.
+    /// Words, this one included; 0 or more than follow in a word that begins no record.
     @inline(__always) static func length(_ word: UInt64) -> Int {
         Int(truncatingIfNeeded: (word >> 32) & 0xFFFF)
     }

@@ -51,17 +51,13 @@ package struct JournalError: Error, Sendable, Equatable {
     /// All file descriptors of the process or of the machine are in use: the file is as it was, and later it can be opened.
     package var isOfDescriptors: Bool { errno == EMFILE || errno == ENFILE }
 
-    /// Damage in a segment, behind which the journal could be cut.
-    static func damaged(_ file: String, offset: Int, reason: String) -> JournalError {
-        var remedy = "restore the file from a copy"
-        if let segment = JournalFiles.segmentNumber(file), offset >= FileHeader.bytes {
-            remedy += """
-                , or give up everything behind this place with \
-                `tollgate journal repair --truncate-at \(segment):\(offset)`
-                """
-        }
-        return JournalError(.damaged, file: file, offset: offset, reason: reason, remedy: remedy)
-    }
+    /// What to do about files or records that are written in a later format.
+    package static let runLaterRelease = "run the release of tollgate that wrote it, or a later one"
+    /// What to do about those in an earlier one.
+    package static let carryOver = """
+        run `tollgate export` with the release that wrote it, and give the file to \
+        `tollgate serve --limits` with an empty directory
+        """
 }
 
 extension JournalError: CustomStringConvertible {

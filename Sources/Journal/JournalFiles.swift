@@ -36,22 +36,3 @@ package enum JournalFiles {
         return UInt64(name.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count))
     }
 }
-
-extension Disk {
-    /// Numbers of the segments, ascending.
-    package func segmentNumbers() throws(JournalError) -> [UInt64] {
-        try list().compactMap(JournalFiles.segmentNumber).sorted()
-    }
-
-    /// Numbers of the checkpoints, ascending.
-    package func checkpointNumbers() throws(JournalError) -> [UInt64] {
-        try list().compactMap(JournalFiles.checkpointNumber).sorted()
-    }
-
-    /// Removes what a process left half made.
-    package func removeTemporaries() throws(JournalError) {
-        for name in try list() where name.hasSuffix(JournalFiles.temporarySuffix) {
-            try remove(name)
-        }
-    }
-}

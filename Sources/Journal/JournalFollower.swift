@@ -1,49 +1,3 @@
-/// A place between two frames of a journal.
-package struct JournalPlace: Sendable, Equatable, Comparable {
-    package var segment: UInt64
-    /// Bytes from the segment's start, a multiple of 8.
-    package var offset: Int
-
-    package init(segment: UInt64, offset: Int) {
-        self.segment = segment
-        self.offset = offset
-    }
-
-    package static func < (a: JournalPlace, b: JournalPlace) -> Bool { a.packed < b.packed }
-
-    /// One word, in the order of the places: the segment's number above the offset in words. Good for 2^32 segments of
-    /// up to 32 GiB.
-    package var packed: UInt64 { segment << 32 | UInt64(offset / 8) }
-
-    package init(packed: UInt64) {
-        segment = packed >> 32
-        offset = Int(packed & 0xFFFF_FFFF) * 8
-    }
-}
-
-/// How far a journal was read.
-package struct JournalPosition: Sendable, Equatable {
-    /// Where the next frame begins.
-    package var place: JournalPlace
-    /// The number of the last frame in front of it; 0: not known.
-    package var sequence: UInt64
-
-    package init(place: JournalPlace, sequence: UInt64) {
-        self.place = place
-        self.sequence = sequence
-    }
-
-    /// In front of a segment's first frame.
-    ///
-    /// - Parameter sequence: the last frame before the segment; 0: not known.
-    package static func start(ofSegment number: UInt64, after sequence: UInt64 = 0)
-        -> JournalPosition
-    {
-        JournalPosition(
-            place: JournalPlace(segment: number, offset: FileHeader.bytes), sequence: sequence)
-    }
-}
-
 /// Reads a journal while it is written, from a position up to what is durable.
 ///
 /// Everything in front of the durable end stays as it is, so no lock is needed; a mark, which the next frame
@@ -80,7 +34,7 @@ package final class JournalFollower {
                 try insistOnSegment(position.place.segment)
                 throw .damaged(
                     file.file.name, offset: offset,
-                    reason: "no whole frame begins here, and it was durable")
+                    reason: "a durable frame is missing or damaged")
             }
             if position.sequence != 0 && frame.sequence != position.sequence + 1 {
                 throw .damaged(
@@ -103,7 +57,8 @@ package final class JournalFollower {
                 position = .start(
                     ofSegment: position.place.segment + 1, after: position.sequence)
             case .block, .trailer:
-                throw .damaged(file.file.name, offset: offset, reason: "a checkpoint's frame")
+                throw .damaged(
+                    file.file.name, offset: offset, reason: "unexpected checkpoint frame")
             }
         }
         return nil
@@ -123,8 +78,8 @@ package final class JournalFollower {
         guard try disk.segmentNumbers().contains(number) else {
             throw JournalError(
                 .missing, file: JournalFiles.segment(number),
-                reason: "the segment is not there any more",
-                remedy: "begin with the oldest checkpoint")
+                reason: "the segment no longer exists",
+                remedy: "start from the oldest checkpoint")
         }
     }
 }

@@ -146,8 +146,8 @@ package struct JournalReader {
                 throw wrap(
                     JournalError(
                         .missing, file: JournalFiles.segment(number + 1),
-                        reason: "segment \(number) is sealed and its successor is missing",
-                        remedy: "restore it from a copy"))
+                        reason: "segment \(number) is sealed, but the next segment is missing",
+                        remedy: "restore it from a backup"))
             }
         }
         return end
@@ -169,19 +169,19 @@ package struct JournalReader {
         for (index, number) in numbers.enumerated() where number != first + UInt64(index) {
             throw JournalError(
                 .missing, file: JournalFiles.segment(first + UInt64(index)),
-                reason: "the segment is missing, and later ones are there",
-                remedy: "restore it from a copy")
+                reason: "the segment is missing, but later ones exist",
+                remedy: "restore it from a backup")
         }
         guard numbers.first == first else {
             throw JournalError(
                 .missing, file: JournalFiles.segment(first),
-                reason: "the segment that comes after the checkpoint is missing",
-                remedy: "restore it from a copy")
+                reason: "the segment after the checkpoint is missing",
+                remedy: "restore it from a backup")
         }
         if limit != .max, numbers.last != limit - 1 {
             throw JournalError(
                 .missing, file: JournalFiles.segment(limit - 1), reason: "the segment is missing",
-                remedy: "restore it from a copy")
+                remedy: "restore it from a backup")
         }
         return numbers[...]
     }
@@ -236,7 +236,7 @@ package struct JournalReader {
             case .mark: break
             case .block, .trailer:
                 throw wrap(
-                    .damaged(file.file.name, offset: offset, reason: "a checkpoint's frame"))
+                    .damaged(file.file.name, offset: offset, reason: "unexpected checkpoint frame"))
             }
             end.lastFrame = offset
             end.seal = nil
@@ -286,7 +286,7 @@ package struct JournalReader {
         if let evidence {
             throw .damaged(
                 file.file.name, offset: place,
-                reason: "\(reason), and the journal goes on behind it (\(evidence))")
+                reason: "\(reason), and the journal continues after it (\(evidence))")
         }
         return remains.end
     }

@@ -19,36 +19,36 @@ package struct JournalRepair {
         let names = try disk.list()
         guard names.contains(name) else {
             throw JournalError(
-                .invalid, file: name, reason: "there is no such segment",
-                remedy: "name the segment and the offset that the error named")
+                .invalid, file: name, reason: "no such segment",
+                remedy: "give the segment and offset from the error message")
         }
         let (place, size) = try frameStart(segment, name, offset)
         var done: [String] = []
         let copy = name + ".damaged"
         guard !names.contains(copy) else {
             throw JournalError(
-                .invalid, file: copy, reason: "there is a copy already",
+                .invalid, file: copy, reason: "a copy already exists",
                 remedy: "move it out of the directory first")
         }
         try self.copy(name, to: copy)
         try disk.syncDirectory()
-        done.append("kept a copy: \(copy)")
+        done.append("saved a copy: \(copy)")
         let file = try disk.open(name, isWritable: true)
         defer { disk.close(file) }
         // A segment that was cut short gets its length back.
         try disk.truncate(file, to: size)
         try disk.zero(file, from: place, to: size)
         try disk.sync(file)
-        done.append("cut \(name) behind offset \(place)")
+        done.append("truncated \(name) at offset \(place)")
         for later in try disk.segmentNumbers() where later > segment {
             let name = JournalFiles.segment(later)
             try disk.rename(name, to: name + ".damaged")
-            done.append("set aside \(name)")
+            done.append("moved \(name) aside")
         }
         for later in try disk.checkpointNumbers() where later > segment {
             let name = JournalFiles.checkpoint(later)
             try disk.rename(name, to: name + ".damaged")
-            done.append("set aside \(name)")
+            done.append("moved \(name) aside")
         }
         try disk.syncDirectory()
         return (JournalPlace(segment: segment, offset: place), done)
@@ -62,8 +62,8 @@ package struct JournalRepair {
         let size = Int(file.header.size)
         guard (FileHeader.bytes...size).contains(offset) else {
             throw JournalError(
-                .invalid, file: name, offset: offset, reason: "the place lies outside the frames",
-                remedy: "name an offset from \(FileHeader.bytes) to \(size)")
+                .invalid, file: name, offset: offset, reason: "the offset is outside the frames",
+                remedy: "give an offset from \(FileHeader.bytes) to \(size)")
         }
         var place = FileHeader.bytes
         while place < offset {

@@ -1,6 +1,6 @@
 import CLinux
-import Glibc
 import Synchronization
+import Threads
 
 /// The threads around a `JournalWriter`: one does rounds while there is work, one prepares segments.
 ///
@@ -20,25 +20,29 @@ package final class JournalThread: @unchecked Sendable {
     private let hurries = FutexWord()
     /// Counts what the preparing thread is called for. It sleeps on it.
     private let prepares = FutexWord()
-    private var threads: [pthread_t] = []
+    private var threads: [NamedThread] = []
 
     package init(_ writer: JournalWriter) { self.writer = writer }
 
     package func start() {
-        threads = [Self.run { self.doRounds() }, Self.run { self.prepare() }]
+        threads = [
+            Self.run(.journal) { self.doRounds() }, Self.run(.segments) { self.prepare() },
+        ]
     }
 
     /// Does what is left to do, closes the journal and ends the threads. A segment that is half prepared is given up.
     package func stop() {
         guard !threads.isEmpty else { return }
         askToStop()
-        for thread in threads { pthread_join(thread, nil) }
+        for thread in threads { thread.join() }
         threads = []
         writer.close()
     }
 
     /// Has the threads end as soon as they can, without waiting for them.
     func askToStop() {
+        // ORDERING: sequentially consistent; a thread that is awake reads it before it sleeps again, one that sleeps is
+        // woken behind it.
         isStopping.store(true, ordering: .sequentiallyConsistent)
         wake()
         wanted.wake()
@@ -47,7 +51,10 @@ package final class JournalThread: @unchecked Sendable {
         prepares.wake()
     }
 
-    private var isAskedToStop: Bool { isStopping.load(ordering: .sequentiallyConsistent) }
+    private var isAskedToStop: Bool {
+        // ORDERING: sequentially consistent; pairs with the store in `askToStop`.
+        isStopping.load(ordering: .sequentiallyConsistent)
+    }
 
     /// Has a round done that begins after this call. Costs a store and a load while the thread is awake.
     package func wake() {
@@ -81,10 +88,13 @@ package final class JournalThread: @unchecked Sendable {
                 continue
             }
             if isAskedToStop { return }
+            // ORDERING: sequentially consistent; pairs with `wake`. Of the store here and the look at the word, and the
+            // store to the word and the look at this there, one sees the other.
             isAsleep.store(true, ordering: .sequentiallyConsistent)
             if wanted.load() == 0 {
                 wanted.wait(while: 0, nanoseconds: writer.needsMark ? Self.calm : Self.second)
             }
+            // ORDERING: sequentially consistent as above; too late, it costs a call of the system.
             isAsleep.store(false, ordering: .sequentiallyConsistent)
             if wanted.load() == 0 { writer.mark() }
         }
@@ -114,25 +124,21 @@ package final class JournalThread: @unchecked Sendable {
         }
     }
 
-    private static func run(_ body: @escaping @Sendable () -> Void) -> pthread_t {
-        final class Box: Sendable {
-            let body: @Sendable () -> Void
-            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    private static func run(
+        _ name: ThreadName, _ body: @escaping @Sendable () -> Void
+    ) -> NamedThread {
+        guard let thread = NamedThread.start(name, body) else {
+            preconditionFailure("the system has no thread left")
         }
-        var thread = pthread_t()
-        let status = pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
-                return nil
-            }, Unmanaged.passRetained(Box(body)).toOpaque())
-        precondition(status == 0, "the system has no thread left")
         return thread
     }
 }
 
 /// A word that a thread can sleep on.
+///
+/// All accesses are sequentially consistent: who sleeps says so first and looks at the word then, who wakes writes the
+/// word first and looks for sleepers then, so that one of them sees the other. The system compares the word once more
+/// before it puts a thread to sleep.
 // SAFETY: an atomic at a fixed address.
 package final class FutexWord: @unchecked Sendable {
     private let word: UnsafeMutablePointer<Atomic<UInt32>>
@@ -147,6 +153,7 @@ package final class FutexWord: @unchecked Sendable {
         word.deallocate()
     }
 
+    // ORDERING: sequentially consistent, all four; see the type's comment.
     package func load() -> UInt32 { word.pointee.load(ordering: .sequentiallyConsistent) }
     package func store(_ value: UInt32) {
         word.pointee.store(value, ordering: .sequentiallyConsistent)

@@ -127,6 +127,7 @@ package final class JournalWriter: @unchecked Sendable {
             try Self.settle(end, disk, file)
             offset = end.offset
         }
+        // ORDERING: relaxed because nobody else has the writer yet.
         currentNumber.store(number, ordering: .relaxed)
         if numbers.contains(number + 1) {
             // Prepared by a process that came no further. Its size may be another configuration's.
@@ -156,21 +157,35 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     /// The number of the last round that is done.
-    package var durableRound: UInt64 { done.load(ordering: .sequentiallyConsistent) }
+    package var durableRound: UInt64 {
+        // ORDERING: sequentially consistent; pairs with the store in `round`. Who takes a ticket says so before it reads a
+        // round's number, and the end of a round is told after this is stored: one of them sees the other.
+        done.load(ordering: .sequentiallyConsistent)
+    }
 
     /// Whether a write or a sync has failed: nothing more becomes durable.
-    package var hasFailed: Bool { failure.load(ordering: .acquiring) }
+    package var hasFailed: Bool {
+        // ORDERING: acquire; pairs with the release in `fail`. Why it failed is read under a lock of its own.
+        failure.load(ordering: .acquiring)
+    }
 
     /// The segment that is written: all before it are sealed.
-    package var currentSegment: UInt64 { currentNumber.load(ordering: .acquiring) }
+    package var currentSegment: UInt64 {
+        // ORDERING: acquire; pairs with the release in `makeRoom`: who finds a segment finds its `room`, and the one before
+        // it sealed.
+        currentNumber.load(ordering: .acquiring)
+    }
 
     /// Whether the segment behind the one that is written is ready.
     package var isPrepared: Bool {
+        // ORDERING: acquire; pairs with the release in `prepareNextOrThrow`: the segment is on disk under its name. The
+        // file itself is handed over under `preparing`.
         preparedNumber.load(ordering: .acquiring) == currentSegment + 1
     }
 
     /// Bytes of the segments that are kept.
     package var bytesKept: Int {
+        // ORDERING: acquire; pairs with the release in `removeSegments`: what is not counted is removed.
         Int(currentSegment + 1 - firstNumber.load(ordering: .acquiring))
             * configuration.segmentBytes
     }
@@ -238,6 +253,7 @@ package final class JournalWriter: @unchecked Sendable {
             return false
         }
         settle()
+        // ORDERING: sequentially consistent; see `durableRound`. Publishes what the round made durable and settled.
         done.store(number, ordering: .sequentiallyConsistent)
         step(.roundDone)
         onRound?()
@@ -257,7 +273,7 @@ package final class JournalWriter: @unchecked Sendable {
         for (index, ring) in rings.enumerated() {
             var end = firstEnds[index]
             #if STEP_POINTS
-                if PlantedBug.planted == .unsettledAnswer { end = ends[index] }
+                if InjectedBug.planted == .unsettledAnswer { end = ends[index] }
             #endif
             if ring.settled != end { ring.setSettled(end) }
             step(.ringSettled)
@@ -314,7 +330,7 @@ package final class JournalWriter: @unchecked Sendable {
 
     private func sync() throws(JournalError) {
         #if STEP_POINTS
-            if PlantedBug.planted == .skippedSync { return }
+            if InjectedBug.planted == .skippedSync { return }
         #endif
         try disk.sync(file)
     }
@@ -344,6 +360,7 @@ package final class JournalWriter: @unchecked Sendable {
         }
         try result.get()
         offset += FrameHeader.bytes + frame.payloadBytes
+        // ORDERING: release; pairs with the acquires in `updateGate` and `prepareNext`: as much has been written.
         room.store(size - offset, ordering: .releasing)
     }
 
@@ -387,6 +404,7 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     private func fail(_ error: JournalError) {
+        // ORDERING: release; pairs with the acquire in `hasFailed`.
         failure.store(true, ordering: .releasing)
         updateGate()
         status.withLock { $0.trouble = error }
@@ -419,6 +437,8 @@ package final class JournalWriter: @unchecked Sendable {
         file = takePrepared()
         size = configuration.segmentBytes
         offset = FileHeader.bytes
+        // ORDERING: release, both; pair with the acquires in `updateGate` and `prepareNext`, and in `currentSegment`. The
+        // segment's room is there before its number.
         room.store(size - offset, ordering: .releasing)
         currentNumber.store(next, ordering: .releasing)
         status.withLock { $0.segment = next }
@@ -447,21 +467,24 @@ package final class JournalWriter: @unchecked Sendable {
         guard !hasFailed else { return false }
         guard !isPrepared else { return true }
         do throws(JournalError) {
-            var pace = Pace(isPaced: isPaced) { [self] in
+            var throttle = Throttle(isPaced: isPaced) { [self] in
+                // ORDERING: acquire; pairs with the release in `writeFrame`. An old value only delays a slice.
                 room.load(ordering: .acquiring) < configuration.segmentBytes / 2
             }
             try prepareNextOrThrow { () throws(JournalError) in
                 if isGivenUp() {
                     throw JournalError(
                         .interrupted, file: JournalFiles.nextSegment,
-                        reason: "the service stops", remedy: "none is needed")
+                        reason: "the service is stopping", remedy: "no action is needed")
                 }
-                pace.rest()
+                throttle.rest()
             }
             setTrouble(nil)
+            // ORDERING: relaxed because it goes with no other data.
             isDiskFull.store(false, ordering: .relaxed)
         } catch {
             if error.code != .interrupted { setTrouble(error) }
+            // ORDERING: relaxed because it goes with no other data.
             isDiskFull.store(error.code == .noSpace && !isFull, ordering: .relaxed)
             updateGate()
             return false
@@ -476,6 +499,7 @@ package final class JournalWriter: @unchecked Sendable {
         try preparing.withLock { (prepared) throws(JournalError) in
             guard !isPrepared else { return }
             prepared = try prepare(atStart: atStart, rest)
+            // ORDERING: release; pairs with the acquire in `isPrepared`.
             preparedNumber.store(currentSegment + 1, ordering: .releasing)
         }
     }
@@ -491,7 +515,7 @@ package final class JournalWriter: @unchecked Sendable {
                     \(bytesKept / configuration.segmentBytes) segments fill the journal's \
                     \(configuration.maximumBytes) bytes
                     """,
-                remedy: "raise --journal-maximum, or see why checkpoints are not made")
+                remedy: "raise --journal-maximum, or find out why no checkpoint is written")
         }
         return try Self.makeSegment(next, disk, id, configuration, epoch: epoch, rest)
     }
@@ -545,7 +569,7 @@ package final class JournalWriter: @unchecked Sendable {
         defer { last.deallocate() }
         let count = try disk.readFully(file, at: place.lowerBound, into: last)
         guard count == last.count else {
-            throw .damaged(file.name, offset: place.lowerBound, reason: "the last frame is gone")
+            throw .damaged(file.name, offset: place.lowerBound, reason: "the last frame is missing")
         }
         try disk.write(file, at: place.lowerBound, [UnsafeRawBufferPointer(last)])
     }
@@ -561,10 +585,13 @@ package final class JournalWriter: @unchecked Sendable {
         below number: UInt64, _ rest: () throws(JournalError) -> Void = {}
     ) throws(JournalError) {
         let limit = min(number, currentSegment)
+        // ORDERING: acquire; pairs with the release below, by whichever thread removed the last ones.
         guard firstNumber.load(ordering: .acquiring) < limit else { return }
         var end = limit
         var mayTakeOne = !isFull && lacksRoom
         for segment in try disk.segmentNumbers() where segment < limit {
+            // ORDERING: sequentially consistent, with the store in `keepSegments`: who asked for a segment before it was
+            // looked at here finds it kept.
             if segment >= needed.load(ordering: .sequentiallyConsistent),
                 bytesKept <= configuration.maximumBytes / 4 * 3
             {
@@ -577,9 +604,11 @@ package final class JournalWriter: @unchecked Sendable {
             try disk.removeGently([JournalFiles.segment(segment)], rest)
             // ORDERING: release; pairs with the acquire in `bytesKept`.
             firstNumber.store(segment + 1, ordering: .releasing)
+            // ORDERING: relaxed because it goes with no other data.
             isDiskFull.store(false, ordering: .relaxed)
         }
         // An earlier attempt may have renamed some that are in no list any more, and then failed.
+        // ORDERING: release; pairs with the acquire in `bytesKept`.
         firstNumber.store(end, ordering: .releasing)
         try disk.syncDirectory()
     }
@@ -589,6 +618,8 @@ package final class JournalWriter: @unchecked Sendable {
         // Every record might get a frame of its own, which at worst makes two and a half times as much of it.
         let possible = rings.reduce(0) { $0 + $1.capacity * 8 } * 3 + (64 << 10)
         gate.withLock { isOpen in
+            // ORDERING: acquire; pairs with the release in `writeFrame`. The thread that writes calls this again behind it
+            // whenever it may change the outcome.
             isOpen = !hasFailed && (isPrepared || room.load(ordering: .acquiring) >= possible)
             for ring in rings where ring.isOpen != isOpen { ring.setOpen(isOpen) }
         }

@@ -4,9 +4,30 @@ package import Limits
 package enum RecordError: Error, Equatable {
     /// Written by a newer version of Tollgate.
     case newer(format: UInt8)
+    /// Written by a version whose records mean something else.
+    case older(format: UInt8)
     case unknownKind(UInt8)
+    /// It counts for a limit, or a resource, that this version does not know.
+    case unknownLimit
     /// Its words do not add up.
     case malformed
+}
+
+extension RecordError: CustomStringConvertible {
+    /// What is wrong with a record whose checksum is right, and what to do.
+    package var description: String {
+        let later = JournalError.runLaterRelease
+        return switch self {
+        case .newer(let format):
+            "a record in format \(format), newer than \(RecordWords.format); \(later)"
+        case .older(let format):
+            "a record in format \(format), older than \(RecordWords.format); \(JournalError.carryOver)"
+        case .unknownLimit: "a record for a limit that this release does not know; \(later)"
+        case .unknownKind(let kind): "a record of unknown kind \(kind); \(later)"
+        case .malformed:
+            "an inconsistent record with a valid checksum; restore the directory from a backup"
+        }
+    }
 }
 
 extension RecordWords {
@@ -16,7 +37,7 @@ extension RecordWords {
         let sections = words[3] &>> 32
         guard sections & Section.key != 0 else { return nil }
         // One word for each amount and each section in front of the key, and a second one for the cycle.
-        var position = head + (words[4] &>> 16 & 0xffff).nonzeroBitCount
+        var position = head + (words[4] & 0xffff_ffff_ffff).nonzeroBitCount
         position += (sections & (Section.key - 1)).nonzeroBitCount
         if sections & Section.cycle != 0 { position += 1 }
         return position + 1 < words.count ? words[position + 1] : nil
@@ -31,16 +52,17 @@ extension Record {
         }
         let format = UInt8(truncatingIfNeeded: words[0] &>> 56)
         guard format <= RecordWords.format else { throw .newer(format: format) }
+        guard format == RecordWords.format else { throw .older(format: format) }
         let number = UInt8(truncatingIfNeeded: words[0] &>> 48)
         guard let kind = Kind(rawValue: number) else { throw .unknownKind(number) }
         self.kind = kind
         version = words[1]
         time = Int64(bitPattern: words[2])
         tenant = UInt32(truncatingIfNeeded: words[3])
-        let sections = words[3] &>> 32 & 0xffff
+        let sections = words[3] &>> 32
         try readAnswer(words[5])
         var input = RecordReader(words: words, position: RecordWords.head)
-        readEffects(words[4], events: words[3] &>> 48, &input)
+        try readEffects(words[4], &input)
         transition.profileCommitted = 0
         transition.profileHeld = 0
         profile =
@@ -65,7 +87,7 @@ extension Record {
         caller = sections & Section.caller == 0 ? 0 : input.next()
         transition.rearms =
             sections & Section.rearms == 0
-            ? [] : EventSet(rawValue: UInt32(truncatingIfNeeded: input.next()))
+            ? [] : input.nextEvents()
         lead = sections & Section.lead == 0 ? 0 : input.nextSigned()
         count = Count()
         if sections & Section.count != 0 {
@@ -74,8 +96,16 @@ extension Record {
                 last: input.nextSigned())
         }
         takenAt = sections & Section.taken == 0 ? 0 : input.nextSigned()
-        if asked.isEmpty { asked = added }
-        guard input.isWhole else { throw .malformed }
+        transition.events = sections & Section.events == 0 ? [] : input.nextEvents()
+        let limits = sections & Section.limits == 0 ? 0 : input.next()
+        refused = LimitSet(rawValue: UInt16(truncatingIfNeeded: limits))
+        warnings = LimitSet(rawValue: UInt16(truncatingIfNeeded: limits &>> 16))
+        openedTenantDayStart = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
+        openedTenantDayEnd = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
+        if asked.isEmpty { asked = added(.standard) }
+        guard input.isWhole, WindowStarts.hold(openedCycleStart),
+            WindowStarts.hold(openedTenantDayStart)
+        else { throw .malformed }
     }
 
     private mutating func readAnswer(_ word: UInt64) throws(RecordError) {
@@ -97,18 +127,22 @@ extension Record {
     }
 
     private mutating func readEffects(
-        _ word: UInt64, events upper: UInt64, _ input: inout RecordReader
-    ) {
-        transition.events = EventSet(
-            rawValue: UInt32(truncatingIfNeeded: word & 0xffff | upper &<< 16))
-        refused = LimitSet(rawValue: UInt8(truncatingIfNeeded: word &>> 32))
-        warnings = LimitSet(rawValue: UInt8(truncatingIfNeeded: word &>> 40))
+        _ word: UInt64, _ input: inout RecordReader
+    ) throws(RecordError) {
+        let rules = LimitRules.standard
+        guard
+            let committed = rules.counters(
+                of: LimitSet(rawValue: UInt16(truncatingIfNeeded: word))),
+            let held = rules.counters(
+                of: LimitSet(rawValue: UInt16(truncatingIfNeeded: word &>> 16))),
+            Resource.knows(word &>> 32 & 0xff | word &>> 40 & 0xff)
+        else { throw .unknownLimit }
         transition.touchesProfile = word & 1 << 48 != 0
         refusedBySuspension = word & 1 << 49 != 0
-        transition.committed = input.nextAmounts(word &>> 16)
-        transition.held = input.nextAmounts(word &>> 20)
-        asked = input.nextAmounts(word &>> 24)
-        charged = input.nextAmounts(word &>> 28)
+        transition.committed = input.nextDeltas(committed)
+        transition.held = input.nextDeltas(held)
+        asked = input.nextAmounts(word &>> 32)
+        charged = input.nextAmounts(word &>> 40)
     }
 
     private mutating func readClosed(_ input: inout RecordReader) {
@@ -121,9 +155,12 @@ extension Record {
             var charge = ClosedCharges.Charge(
                 cycleStart: input.nextSigned(), dayStart: input.nextSigned(), amounts: Amounts(),
                 profileSpend: 0)
-            let present = UInt8(truncatingIfNeeded: input.next() & 0xf)
-            for resource in 0..<4 { charge.amounts[resource] = input.nextSigned() }
-            charge.amounts.present = present
+            let present = input.next()
+            guard Resource.knows(present) else {
+                input.fail()
+                return
+            }
+            charge.amounts = input.nextAmounts(present)
             charge.profileSpend = input.nextSigned()
             closed.charges[index] = charge
         }
@@ -152,10 +189,22 @@ private struct RecordReader {
     @inline(__always)
     mutating func nextAmounts(_ bits: UInt64) -> Amounts {
         var amounts = Amounts()
-        for resource in BitIndexes(UInt8(truncatingIfNeeded: bits & 0xf)) {
+        for resource in BitIndexes(UInt8(truncatingIfNeeded: bits)) {
             amounts.set(resource, nextSigned())
         }
         return amounts
+    }
+
+    @inline(__always)
+    mutating func nextDeltas(_ counters: UInt8) -> CounterDeltas {
+        var deltas = CounterDeltas()
+        for counter in BitIndexes(counters) { deltas.set(counter, nextSigned()) }
+        return deltas
+    }
+
+    mutating func nextEvents() -> EventSet {
+        let low = UInt128(next())
+        return EventSet(rawValue: low | UInt128(next()) &<< 64)
     }
 
     mutating func nextText() -> BorrowedBytes {

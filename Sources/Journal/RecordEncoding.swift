@@ -7,17 +7,17 @@ public import Limits
 // | 0 | 0 ... 31 | CRC32C of the upper half of word 0, as a word, and of words 1 ..< n |
 // |   | 32 ... 47 | n, words in all |
 // |   | 48 ... 55 | kind |
-// |   | 56 ... 63 | format: 2 |
+// |   | 56 ... 63 | format: 3 |
 // | 1 | | version |
 // | 2 | | engine time, Unix milliseconds |
 // | 3 | 0 ... 31 | tenant |
-// |   | 32 ... 47 | sections that follow, bit `Section` |
-// |   | 48 ... 63 | events, upper half |
-// | 4 | 0 ... 15 | events, lower half |
-// |   | 16 ... 31 | present amounts, 4 bits each: committed, held, asked, charged |
-// |   | 32 ... 39, 40 ... 47 | limits that refused, that warn |
+// |   | 32 ... 63 | sections that follow, bit `Section` |
+// | 4 | 0 ... 15, 16 ... 31 | the limits that committed and held are added to |
+// |   | 32 ... 39, 40 ... 47 | the resources of asked and charged |
 // |   | 48, 49 | the profile was touched; refused by suspension |
 // | 5 | by bytes | action, mode, on expiry, overage, decision, treatment, tenant status, 0 |
+//
+// A limit's bit is its number less one, a resource's as well.
 //
 // Then committed, held, asked and charged, one word for each amount that is present, and the sections in the order of
 // their bits.
@@ -39,13 +39,13 @@ enum Section {
     static let profileHeld: UInt64 = 64
     /// 4 words: high, low, content, until.
     static let key: UInt64 = 128
-    /// 1 word: their number; then 8 words each: cycle, day, present amounts, four amounts, the profile's spend.
+    /// 1 word: their number; then each: cycle, day, present amounts, these, the profile's spend.
     static let closed: UInt64 = 256
     /// 1 word: bytes; then as many words as they need, the last one filled with zeros.
     static let text: UInt64 = 512
     /// 1 word: the number of the caller's access token.
     static let caller: UInt64 = 1_024
-    /// 1 word: alerts that are raised anew, bits as of the events.
+    /// 2 words: alerts that are raised anew, bits as of the events.
     static let rearms: UInt64 = 2_048
     /// 1 word: by how much engine time is ahead of life time; absent: 0.
     static let lead: UInt64 = 4_096
@@ -53,17 +53,24 @@ enum Section {
     static let count: UInt64 = 1 << 14
     /// 1 word: when the reservation was made.
     static let taken: UInt64 = 1 << 15
+    /// 2 words: `EventSet`, the lower half first.
+    static let events: UInt64 = 1 << 16
+    /// 1 word: limits that refused, and from bit 16 on those that warn.
+    static let limits: UInt64 = 1 << 17
+    /// 2 words: the tenant's day that was opened.
+    static let tenantDay: UInt64 = 1 << 18
     /// What most records have nothing of.
-    static let rare = rearms | lead | count | taken
+    static let rare = rearms | lead | count | taken | events | limits | tenantDay
 }
 
 /// Words of a record.
 package enum RecordWords {
     static let head = 6
-    static let closedCharge = 8
+    /// Of a charge to a window that is over, besides its amounts.
+    static let closedCharge = 4
     /// Words that no record exceeds.
     package static var most: Int { 1_024 }
-    package static var format: UInt64 { 2 }
+    package static var format: UInt64 { 3 }
 
     /// The number of words that a record's first word tells.
     @inline(__always)
@@ -86,8 +93,7 @@ extension RecordRing {
         out.crc.add(upper)
         out.put(record.version)
         out.put(UInt64(bitPattern: record.time))
-        let events = UInt64(record.transition.events.rawValue &>> 16)
-        out.put(UInt64(record.tenant) | sections &<< 32 | events &<< 48)
+        out.put(UInt64(record.tenant) | sections &<< 32)
         out.put(record.effects(asked: asked))
         out.put(record.answer)
         out.put(record.transition.committed)
@@ -138,6 +144,16 @@ private struct RecordCursor {
         for resource in amounts.resources { put(UInt64(bitPattern: amounts[resource])) }
     }
 
+    @inline(__always)
+    mutating func put(_ deltas: CounterDeltas) {
+        for counter in deltas.counters { put(UInt64(bitPattern: deltas[counter])) }
+    }
+
+    mutating func put(_ events: EventSet) {
+        put(UInt64(truncatingIfNeeded: events.rawValue))
+        put(UInt64(truncatingIfNeeded: events.rawValue &>> 64))
+    }
+
     mutating func put(_ record: borrowing Record, _ sections: UInt64) {
         if sections & Section.profile != 0 { put(UInt64(record.profile ?? 0)) }
         if sections & Section.cycle != 0 {
@@ -167,7 +183,7 @@ private struct RecordCursor {
 
     @inline(never)
     private mutating func putRare(_ record: borrowing Record, _ sections: UInt64) {
-        if sections & Section.rearms != 0 { put(UInt64(record.transition.rearms.rawValue)) }
+        if sections & Section.rearms != 0 { put(record.transition.rearms) }
         if sections & Section.lead != 0 { put(UInt64(bitPattern: record.lead)) }
         if sections & Section.count != 0 {
             put(record.count.all)
@@ -176,6 +192,14 @@ private struct RecordCursor {
             put(UInt64(bitPattern: record.count.last))
         }
         if sections & Section.taken != 0 { put(UInt64(bitPattern: record.takenAt)) }
+        if sections & Section.events != 0 { put(record.transition.events) }
+        if sections & Section.limits != 0 {
+            put(UInt64(record.refused.rawValue) | UInt64(record.warnings.rawValue) &<< 16)
+        }
+        if sections & Section.tenantDay != 0 {
+            put(UInt64(bitPattern: record.openedTenantDayStart))
+            put(UInt64(bitPattern: record.openedTenantDayEnd))
+        }
     }
 
     private mutating func putClosed(_ record: borrowing Record) {
@@ -185,7 +209,7 @@ private struct RecordCursor {
             put(UInt64(bitPattern: charge.cycleStart))
             put(UInt64(bitPattern: charge.dayStart))
             put(UInt64(charge.amounts.present))
-            for resource in 0..<4 { put(UInt64(bitPattern: charge.amounts[resource])) }
+            put(charge.amounts)
             put(UInt64(bitPattern: charge.profileSpend))
         }
     }
@@ -223,11 +247,16 @@ extension Record {
         if count.all != 0 { sections |= Section.count }
         if isOfAnotherDay { sections |= Section.taken }
         if lead != 0 { sections |= Section.lead }
+        if !transition.events.isEmpty { sections |= Section.events }
+        if refused.rawValue | warnings.rawValue != 0 { sections |= Section.limits }
+        if openedTenantDayEnd != 0 { sections |= Section.tenantDay }
         return sections
     }
 
     /// `asked`, but for what `added` tells already.
-    fileprivate var writtenAsked: Amounts { asked == added ? Amounts() : asked }
+    fileprivate var writtenAsked: Amounts {
+        asked == added(.standard) ? Amounts() : asked
+    }
 
     fileprivate func words(_ sections: UInt64, asked: Amounts) -> Int {
         var count = RecordWords.head + transition.committed.present.nonzeroBitCount
@@ -235,25 +264,29 @@ extension Record {
         count += asked.present.nonzeroBitCount + charged.present.nonzeroBitCount
         let single =
             Section.profile | Section.day | Section.reservation | Section.expiry
-            | Section.profileCommitted | Section.profileHeld | Section.caller | Section.rearms
-            | Section.lead
-            | Section.taken
-        count += (sections & single).nonzeroBitCount
-        if sections & Section.cycle != 0 { count += 2 }
+            | Section.profileCommitted | Section.profileHeld | Section.caller | Section.lead
+            | Section.taken | Section.limits
+        let double = Section.cycle | Section.tenantDay | Section.rearms | Section.events
+        count += (sections & single).nonzeroBitCount + 2 * (sections & double).nonzeroBitCount
         if sections & Section.key != 0 { count += 4 }
         if sections & Section.count != 0 { count += 4 }
-        if sections & Section.closed != 0 { count += 1 + closed.count * RecordWords.closedCharge }
+        if sections & Section.closed != 0 { count += closedWords }
         if sections & Section.text != 0 { count += 1 + (text.count + 7) / 8 }
         precondition(count <= RecordWords.most, "a record is longer than its bound")
         return count
     }
 
+    private var closedWords: Int {
+        (0..<closed.count).reduce(1) {
+            $0 + RecordWords.closedCharge + closed.charges[$1].amounts.present.nonzeroBitCount
+        }
+    }
+
     fileprivate func effects(asked: Amounts) -> UInt64 {
-        var word = UInt64(transition.events.rawValue & 0xffff)
-        word |= UInt64(transition.committed.present) &<< 16
-        word |= UInt64(transition.held.present) &<< 20
-        word |= UInt64(asked.present) &<< 24 | UInt64(charged.present) &<< 28
-        word |= UInt64(refused.rawValue) &<< 32 | UInt64(warnings.rawValue) &<< 40
+        let rules = LimitRules.standard
+        var word = UInt64(rules.limits(ofCounters: transition.committed.present).rawValue)
+        word |= UInt64(rules.limits(ofCounters: transition.held.present).rawValue) &<< 16
+        word |= UInt64(asked.present) &<< 32 | UInt64(charged.present) &<< 40
         word |= (transition.touchesProfile ? 1 : 0) &<< 48
         word |= (refusedBySuspension ? 1 : 0) &<< 49
         return word

@@ -118,6 +118,7 @@ public import Synchronization
 
     /// Writer only.
     @inlinable public func setOpen(_ open: Bool) {
+        // ORDERING: relaxed; see `isOpen`.
         control[Self.shutPlace].store(open ? 0 : 1, ordering: .relaxed)
     }
 

@@ -18,7 +18,7 @@ package final class SystemDisk: Disk {
             throw JournalError(
                 .system, file: path, errno: code,
                 reason: "the directory cannot be opened: \(Self.text(code))",
-                remedy: "make it, or name another")
+                remedy: "create it, or use another one")
         }
     }
 
@@ -148,12 +148,6 @@ package final class SystemDisk: Disk {
         if fsync(directory) != 0 { throw failure("sync", path) }
     }
 
-    package func freeBytes() throws(JournalError) -> Int {
-        let bytes = linux_free_bytes(directory)
-        if bytes < 0 { throw failure("find the free space of", path) }
-        return Int(bytes)
-    }
-
     /// Locks the directory itself, which cannot be taken away from what is in it, and a file in it, which says so to
     /// whoever looks, and to earlier releases.
     package func lock() throws(JournalError) {
@@ -181,8 +175,8 @@ package final class SystemDisk: Disk {
         guard errno == EWOULDBLOCK else { throw failure("lock", name) }
         throw JournalError(
             .locked, file: "\(path)/\(JournalFiles.lock)", errno: EWOULDBLOCK,
-            reason: "another process uses this directory",
-            remedy: "stop it, or name another directory")
+            reason: "the directory is in use by another process",
+            remedy: "stop that process, or use another directory")
     }
 
     package func unlock() {
@@ -209,8 +203,8 @@ package final class SystemDisk: Disk {
     private func gone(_ file: String) -> JournalError {
         JournalError(
             .missing, file: file,
-            reason: "it was removed, or another put in its place, while this process used it",
-            remedy: "put the data directory back as it was, and start again")
+            reason: "it was removed or replaced while in use",
+            remedy: "restore the data directory, and start again")
     }
 
     /// Repeats a call that a signal interrupted.
@@ -235,11 +229,11 @@ package final class SystemDisk: Disk {
         let isFull = code == ENOSPC || code == EDQUOT
         let remedy =
             switch code {
-            case ENOSPC, EDQUOT: "make room on the disk"
-            case EACCES, EPERM, EROFS: "give this process the right to it"
-            case EMFILE, ENFILE: "raise the limit of open files"
+            case ENOSPC, EDQUOT: "free some disk space"
+            case EACCES, EPERM, EROFS: "fix its permissions"
+            case EMFILE, ENFILE: "raise the open file limit"
             case ENOENT: "restore the file"
-            default: "look at the disk and the kernel's log"
+            default: "check the disk and the kernel log"
             }
         return JournalError(
             isFull ? .noSpace : .system, file: file, offset: offset, errno: code,

@@ -1,15 +1,17 @@
 /// One amount per resource, with the set of resources that are present.
 ///
-/// Units are those of `Resource`. A fixed-size value: no allocation, 40 bytes.
+/// Units are those of `Resource`. A fixed-size value: no allocation, 56 bytes.
 @frozen public struct Amounts: Sendable, Equatable {
-    /// By `Resource.index`; 0 where absent. An array rather than four names: a subscript that is a switch keeps the
-    /// compiler from inlining what is made of them.
-    @usableFromInline var amounts: InlineArray<4, Int64>
+    /// Resources that there is room for.
+    @inlinable public static var capacity: Int { 6 }
+
+    /// By `Resource.index`; 0 where absent.
+    @usableFromInline var amounts: InlineArray<6, Int64>
     /// Bit `Resource.index` is set where the resource was named, even with an amount of zero.
     public var present: UInt8
 
     @inlinable @inline(always) public init() {
-        amounts = [0, 0, 0, 0]
+        amounts = [0, 0, 0, 0, 0, 0]
         present = 0
     }
 
@@ -21,30 +23,21 @@
     @inlinable @inline(always) public var isEmpty: Bool { present == 0 }
 
     @inlinable @inline(always) public func contains(_ index: Int) -> Bool {
-        present & (1 &<< UInt8(truncatingIfNeeded: index)) != 0
+        present.hasBit(index)
     }
 
     /// The amount at a `Resource.index`; 0 where absent.
+    ///
+    /// - Precondition: 0 ..< `capacity`; checked in debug builds.
     @inlinable public subscript(index: Int) -> Int64 {
-        @inline(always) get { amounts[index] }
-        @inline(always) set { amounts[index] = newValue }
-    }
-
-    public var spendNanos: Int64 {
-        @inlinable @inline(always) get { amounts[Resource.spend.index] }
-        @inlinable @inline(always) set { amounts[Resource.spend.index] = newValue }
-    }
-    public var extensions: Int64 {
-        @inlinable @inline(always) get { amounts[Resource.extensions.index] }
-        @inlinable @inline(always) set { amounts[Resource.extensions.index] = newValue }
-    }
-    public var dids: Int64 {
-        @inlinable @inline(always) get { amounts[Resource.dids.index] }
-        @inlinable @inline(always) set { amounts[Resource.dids.index] = newValue }
-    }
-    public var callSeconds: Int64 {
-        @inlinable @inline(always) get { amounts[Resource.callSeconds.index] }
-        @inlinable @inline(always) set { amounts[Resource.callSeconds.index] = newValue }
+        @inline(always) get {
+            assert(index >= 0 && index < Self.capacity)
+            return amounts[unchecked: index]
+        }
+        @inline(always) set {
+            assert(index >= 0 && index < Self.capacity)
+            amounts[unchecked: index] = newValue
+        }
     }
 
     @inlinable public static func == (a: Amounts, b: Amounts) -> Bool {
@@ -53,21 +46,14 @@
 
     /// Equal amounts; a resource that is absent is 0.
     @inlinable public func sameAmounts(as other: Amounts) -> Bool {
-        spendNanos == other.spendNanos && extensions == other.extensions && dids == other.dids
-            && callSeconds == other.callSeconds
+        for index in BitIndexes(present | other.present) where self[index] != other[index] {
+            return false
+        }
+        return true
     }
 
     /// The indexes of the resources that are present, ascending.
-    @inlinable public var resources: BitIndexes { BitIndexes(present) }
-
-    /// Calls `body` with the index of each resource that is present, ascending. Unrolled: `body` is inlined with constant
-    /// indexes, so that no subscript is a switch. For what every request goes through.
-    @inlinable @inline(always) public func forEachResource(_ body: (Int) -> Void) {
-        if contains(0) { body(0) }
-        if contains(1) { body(1) }
-        if contains(2) { body(2) }
-        if contains(3) { body(3) }
-    }
+    @inlinable @inline(always) public var resources: BitIndexes { BitIndexes(present) }
 
     @inlinable public subscript(resource: Resource) -> Int64 { self[resource.index] }
 
@@ -78,12 +64,45 @@
     }
 }
 
-/// Calls `body` with every `Resource.index`, ascending. Unrolled, as `Amounts.forEachResource`.
-@inlinable @inline(always) public func forEachResourceIndex(_ body: (Int) -> Void) {
-    body(0)
-    body(1)
-    body(2)
-    body(3)
+/// What is added to a tenant's counters, with the set of counters that are concerned. 72 bytes.
+@frozen public struct CounterDeltas: Sendable, Equatable {
+    /// By counter; 0 where absent.
+    @usableFromInline var deltas: InlineArray<8, Int64>
+    /// Bit by counter.
+    public var present: UInt8
+
+    @inlinable @inline(always) public init() {
+        deltas = [0, 0, 0, 0, 0, 0, 0, 0]
+        present = 0
+    }
+
+    @inlinable @inline(always) public var isEmpty: Bool { present == 0 }
+
+    /// The delta of a counter, a bit's number of a byte; 0 where absent.
+    @inlinable public subscript(counter: Int) -> Int64 {
+        @inline(always) get { deltas[unchecked: counter & 7] }
+        @inline(always) set { deltas[unchecked: counter & 7] = newValue }
+    }
+
+    /// The counters that are present, ascending.
+    @inlinable @inline(always) public var counters: BitIndexes { BitIndexes(present) }
+
+    /// Sets a delta and marks its counter present.
+    @inlinable @inline(always) public mutating func set(_ counter: Int, _ delta: Int64) {
+        self[counter] = delta
+        present |= 1 &<< UInt8(truncatingIfNeeded: counter)
+    }
+
+    /// Adds to a delta and marks its counter present. The caller knows that it does not overflow.
+    @inlinable @inline(always) public mutating func add(_ counter: Int, _ delta: Int64) {
+        set(counter, self[counter] &+ delta)
+    }
+
+    @inlinable public static func == (a: CounterDeltas, b: CounterDeltas) -> Bool {
+        guard a.present == b.present else { return false }
+        for counter in a.counters where a[counter] != b[counter] { return false }
+        return true
+    }
 }
 
 /// The indexes of the set bits of a byte, ascending.
@@ -92,10 +111,17 @@
 
     @inlinable @inline(always) public init(_ bits: UInt8) { self.bits = bits }
 
-    @inlinable public mutating func next() -> Int? {
+    @inlinable @inline(always) public mutating func next() -> Int? {
         guard bits != 0 else { return nil }
         let index = bits.trailingZeroBitCount
         bits &= bits &- 1
         return index
+    }
+}
+
+extension UInt8 {
+    /// Whether bit `index` (0 ..< 8) is set.
+    @inlinable @inline(always) public func hasBit(_ index: Int) -> Bool {
+        self & (1 &<< UInt8(truncatingIfNeeded: index)) != 0
     }
 }

@@ -42,12 +42,12 @@
     }
 }
 
-/// The states of up to all five limits; only those in `present` mean anything.
+/// The states of limits; only those in `present` mean anything.
 @frozen public struct LimitStates: Sendable {
     public var present: LimitSet
     /// Unix milliseconds: the instant that the states describe.
     public var asOf: Int64
-    @usableFromInline var storage: InlineArray<5, LimitState>
+    @usableFromInline var storage: InlineArray<14, LimitState>
 
     @inlinable public init() {
         present = []
@@ -87,8 +87,8 @@
     public var limits: LimitStates
     /// The caller asked for `limits`.
     public var includeLimits: Bool
-    /// The windows that the decision counted in, Unix milliseconds.
-    public var cycleStart: Int64
+    /// The windows that the decision counted in: the tenant's, and the profile's day, Unix milliseconds.
+    public var starts: WindowStarts
     public var dayStart: Int64
     /// `Mode.commit`: what the charge raised, for whoever takes it back.
     public var raised: EventSet
@@ -106,7 +106,7 @@
         tenantStatus = .active
         limits = LimitStates()
         includeLimits = false
-        cycleStart = 0
+        starts = WindowStarts()
         dayStart = 0
         raised = []
     }

@@ -7,8 +7,9 @@ public typealias BorrowedBytes = UnsafeRawBufferPointer
 /// CheckAndReserve. Defaults of the contract are already filled in.
 @frozen public struct CheckCommand {
     public var tenantID: BorrowedBytes
-    /// Empty: no messaging profile.
+    /// Empty: no profile.
     public var profileID: BorrowedBytes
+    public var profileKind = ProfileKind.messaging
     public var action: Action
     /// 1 ... 4 resources, each amount 0 ... Int64.max.
     public var amounts: Amounts
@@ -100,7 +101,9 @@ public typealias BorrowedBytes = UnsafeRawBufferPointer
 /// RecordUsage: usage that needed no permission.
 @frozen public struct RecordCommand {
     public var tenantID: BorrowedBytes
+    /// Empty: no profile.
     public var profileID: BorrowedBytes
+    public var profileKind = ProfileKind.messaging
     public var action: Action
     /// Negative only for counts.
     public var amounts: Amounts
@@ -122,9 +125,26 @@ public typealias BorrowedBytes = UnsafeRawBufferPointer
     public var tenantID: BorrowedBytes
     /// Set: that profile's limit too.
     public var profileID: BorrowedBytes
+    public var profileKind: ProfileKind
 
-    @inlinable public init(tenantID: BorrowedBytes, profileID: BorrowedBytes) {
+    @inlinable public init(
+        tenantID: BorrowedBytes, profileID: BorrowedBytes, _ profileKind: ProfileKind = .messaging
+    ) {
         self.tenantID = tenantID
         self.profileID = profileID
+        self.profileKind = profileKind
+    }
+}
+
+extension BorrowedBytes {
+    /// No bytes.
+    public static var none: BorrowedBytes { BorrowedBytes(start: nil, count: 0) }
+}
+
+extension String {
+    /// The UTF-8 bytes, for the length of a call.
+    public func withBorrowedBytes<T>(_ body: (BorrowedBytes) -> T) -> T {
+        var copy = self
+        return copy.withUTF8 { body(BorrowedBytes($0)) }
     }
 }

@@ -2,12 +2,12 @@ extension Decide {
     /// CheckAndReserve against a tenant that exists (semantics §3, from "suspension" on).
     ///
     /// Fills decision, refusals, warnings, treatment and granted of `answer`; ids, expiry and limit states are the
-    /// caller's. `evaluated` is the set of limits that applied.
+    /// caller's.
     @inlinable @inline(always)
     public static func check(
-        _ subjects: inout Subjects, action: Action, amounts: Amounts, minimums: Amounts,
-        mode: Mode, _ rules: LimitRules, answer: inout CheckAnswer, transition: inout Transition,
-        evaluated: inout LimitSet
+        _ subjects: inout Subjects, action: Action, amounts: inout Amounts,
+        minimums: Amounts, mode: Mode, _ rules: LimitRules,
+        answer: inout CheckAnswer, transition: inout Transition
     ) -> Verdict {
         answer.decision = .denied
         answer.replayed = false
@@ -16,24 +16,29 @@ extension Decide {
         answer.warnings = []
         answer.reservationID = 0
         answer.expiresAt = 0
-        answer.granted = Amounts()
+        if !answer.granted.isEmpty { answer.granted = Amounts() }
         answer.treatment = .none
         answer.raised = []
-        evaluated = []
         if subjects.tenant.status == .suspended {
             answer.refusedBySuspension = true
             answer.treatment = .suspended(action)
             return .denied
         }
-        let fit = fit(
-            &subjects, amounts: amounts, minimums: minimums, partial: mode == .partial, rules)
+        let fit =
+            mode == .partial
+            ? partialFit(&subjects, &amounts, minimums, &transition, rules, &answer.granted)
+            : fit(&subjects, amounts: &amounts, holds: mode == .reserve, &transition, rules)
         if fit.overflow { return .overflow }
-        evaluated = applicable(amounts, hasProfile: subjects.hasProfile, rules)
         answer.warnings = fit.warned
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            if mode != .checkOnly { transition.raise(alerts(ofRefusal: fit, &subjects, rules)) }
+            answer.granted = Amounts()
+            holdNothing(&transition)
+            if mode != .checkOnly {
+                transition.raise(
+                    alerts(ofRefusal: fit, &subjects, rules), subjects.profile, rules)
+            }
             return .denied
         }
         answer.decision = .allowed
@@ -41,40 +46,90 @@ extension Decide {
         case .checkOnly:
             break
         case .reserve:
-            hold(amounts, &transition, hasProfile: subjects.hasProfile, rules)
+            if rules.heldOnly & amounts.present != 0 { raiseHeld(&subjects, &transition, rules) }
         case .partial:
-            answer.granted = fit.granted
-            hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules)
+            hold(answer.granted, &subjects, &transition, rules)
         case .commit:
-            transition.committed = amounts
-            if subjects.hasProfile && rules.profileResources & amounts.present != 0 {
-                transition.profileCommitted = amounts.spendNanos
-                transition.touchesProfile = true
-            }
+            charge(&amounts, &subjects, &transition, rules)
             answer.raised = alerts(of: transition, &subjects, rules).events
-            transition.raise(answer.raised)
+            transition.raise(answer.raised, subjects.profile, rules)
         }
         return .allowed
     }
 
+    /// `fit` of `Mode.partial`.
+    ///
+    /// - Parameter granted: what may be taken, unless something refused.
+    @usableFromInline @inline(never)
+    static func partialFit(
+        _ subjects: inout Subjects, _ amounts: inout Amounts, _ minimums: Amounts,
+        _ transition: inout Transition, _ rules: LimitRules, _ granted: inout Amounts
+    ) -> Fit {
+        var fit = fit(&subjects, amounts: &amounts, holds: false, &transition, rules)
+        granted = amounts
+        if !fit.refused.isEmpty { fit = shrunk(fit, &subjects, &granted, minimums, rules) }
+        if !fit.refused.isEmpty { fit.overflow = false }
+        return fit
+    }
+
+    /// What was put into the transition on the way to a refusal is not held.
+    @usableFromInline @inline(never)
+    static func holdNothing(_ transition: inout Transition) {
+        transition.held = CounterDeltas()
+        transition.profileHeld = 0
+        transition.touchesProfile = false
+    }
+
+    @usableFromInline @inline(never)
+    static func raiseHeld(
+        _ subjects: inout Subjects, _ transition: inout Transition, _ rules: LimitRules
+    ) {
+        transition.raise(alerts(ofHeld: transition, &subjects, rules), subjects.profile, rules)
+    }
+
     /// The limits that apply to a set of resources.
-    @inlinable @inline(always) static func applicable(
-        _ amounts: Amounts, hasProfile: Bool, _ rules: LimitRules
+    public static func applicable(
+        _ amounts: Amounts, _ subjects: inout Subjects, _ rules: LimitRules
     ) -> LimitSet {
-        var set = LimitSet(rawValue: amounts.present &<< 1)
-        if hasProfile && rules.profileResources & amounts.present != 0 {
-            set.insert(.profileDailySpend)
+        var set: LimitSet = []
+        for resource in amounts.resources { set.formUnion(rules.limits(of: resource)) }
+        if subjects.profileResource(amounts.present, rules) != nil {
+            set.formUnion(rules.limits(of: subjects.profile.kind))
         }
         return set
     }
 
-    @inlinable @inline(always)
+    /// Adds amounts to what is held.
+    @usableFromInline @inline(never)
     static func hold(
-        _ amounts: Amounts, _ transition: inout Transition, hasProfile: Bool, _ rules: LimitRules
+        _ amounts: Amounts, _ subjects: inout Subjects, _ transition: inout Transition,
+        _ rules: LimitRules
     ) {
-        transition.held = amounts
-        if hasProfile && rules.profileResources & amounts.present != 0 {
-            transition.profileHeld = amounts.spendNanos
+        for resource in amounts.resources {
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                transition.held.set(counter, amounts[resource])
+            }
+        }
+        if let resource = subjects.profileResource(amounts.present, rules) {
+            transition.profileHeld = amounts[resource]
+            transition.touchesProfile = true
+        }
+        if rules.heldOnly & amounts.present != 0 { raiseHeld(&subjects, &transition, rules) }
+    }
+
+    /// Adds amounts to what is charged.
+    @inlinable @inline(always)
+    static func charge(
+        _ amounts: inout Amounts, _ subjects: inout Subjects,
+        _ transition: inout Transition, _ rules: LimitRules
+    ) {
+        for resource in amounts.resources {
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                transition.committed.set(counter, amounts[resource])
+            }
+        }
+        if let resource = subjects.profileResource(amounts.present, rules) {
+            transition.profileCommitted = amounts[resource]
             transition.touchesProfile = true
         }
     }
@@ -85,27 +140,31 @@ extension Decide {
         _ subjects: inout Subjects, action: Action, additional: Amounts, minimums: Amounts,
         mode: Mode, _ rules: LimitRules, answer: inout ExtendAnswer, transition: inout Transition
     ) -> Verdict {
-        var asks = false
-        for resource in 0..<4 where additional[resource] > 0 { asks = true }
+        let asks = additional.resources.contains { additional[$0] > 0 }
         answer = ExtendAnswer()
         if asks && subjects.tenant.status == .suspended {
             answer.refusedBySuspension = true
             answer.treatment = .suspended(action)
             return .denied
         }
-        let fit = fit(
-            &subjects, amounts: additional, minimums: minimums, partial: mode == .partial, rules)
+        var granted = additional
+        let fit =
+            mode == .partial
+            ? partialFit(&subjects, &granted, minimums, &transition, rules, &answer.granted)
+            : fit(&subjects, amounts: &granted, holds: false, &transition, rules)
         if fit.overflow { return .overflow }
         answer.warnings = fit.warned
         guard fit.refused.isEmpty else {
             answer.refused = fit.refused
             answer.treatment = .reject
-            transition.raise(alerts(ofRefusal: fit, &subjects, rules))
+            answer.granted = Amounts()
+            transition.raise(alerts(ofRefusal: fit, &subjects, rules), subjects.profile, rules)
             return .denied
         }
         answer.decision = .allowed
-        if mode == .partial { answer.granted = fit.granted }
-        if asks { hold(fit.granted, &transition, hasProfile: subjects.hasProfile, rules) }
+        if asks {
+            hold(mode == .partial ? answer.granted : additional, &subjects, &transition, rules)
+        }
         return .allowed
     }
 
@@ -116,25 +175,25 @@ extension Decide {
     ) -> Verdict {
         for resource in amounts.resources {
             let amount = amounts[resource]
-            let committed = subjects.tenant.committed[resource]
-            if amount < 0 {
-                // Counts only; committed is never negative, so this cannot overflow.
-                if committed + amount < 0 { return .belowZero }
-            } else if overflows(committed, subjects.tenant.held[resource], amount) {
-                return .overflow
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                let committed = subjects.tenant.committed[counter]
+                if amount < 0 {
+                    // Counts only; committed is never negative, so this cannot overflow.
+                    if committed + amount < 0 { return .belowZero }
+                } else if overflows(committed, subjects.tenant.held[counter], amount) {
+                    return .overflow
+                }
             }
         }
-        transition.committed = amounts
-        if subjects.hasProfile && rules.profileResources & amounts.present != 0 {
-            let spend = amounts.spendNanos
-            if overflows(subjects.profile.committed, subjects.profile.held, spend) {
-                return .overflow
-            }
-            transition.profileCommitted = spend
-            transition.touchesProfile = true
+        if let resource = subjects.profileResource(amounts.present, rules),
+            overflows(subjects.profile.committed, subjects.profile.held, amounts[resource])
+        {
+            return .overflow
         }
+        var amounts = amounts
+        charge(&amounts, &subjects, &transition, rules)
         let alerts = alerts(of: transition, &subjects, rules)
-        transition.raise(alerts.events)
+        transition.raise(alerts.events, subjects.profile, rules)
         reached = alerts.reached
         return .allowed
     }

@@ -1,7 +1,7 @@
 /// Charges to windows that are over: recorded for the books, counted against nothing.
 @frozen public struct ClosedCharges: Sendable {
-    /// The charged part of a segment. `amounts` of the tenant's closed cycle; `profileSpend` of the profile's
-    /// closed day. May be negative where a provisional charge is replaced by a smaller one.
+    /// The charged part of a segment: `amounts` of what the window of a resource's first limit is over for, `profileSpend`
+    /// of the profile's closed day. May be negative where a provisional charge is replaced by a smaller one.
     @frozen public struct Charge: Sendable, Equatable {
         public var cycleStart: Int64
         public var dayStart: Int64
@@ -58,18 +58,19 @@ extension Decide {
         let total = hold.total
         var charge = actual.isEmpty ? total : actual
         charge.present |= total.present
+        for resource in BitIndexes(charge.present & rules.heldOnly) { charge[resource] = 0 }
         var settlement = Settlement(
             verdict: .allowed, committed: charge, uncharged: Amounts(), reached: [])
         if phase == .open {
             switch hold.overage {
             case .record: break
             case .reject:
-                for resource in 0..<4 where charge[resource] > total[resource] {
+                for resource in charge.resources where charge[resource] > total[resource] {
                     settlement.verdict = .exceedsHold
                     return settlement
                 }
             case .cap:
-                for resource in 0..<4 where charge[resource] > total[resource] {
+                for resource in charge.resources where charge[resource] > total[resource] {
                     let over = charge[resource] - total[resource]
                     let fits = min(over, room(&subjects, resource, rules))
                     charge[resource] = total[resource] + fits
@@ -82,7 +83,7 @@ extension Decide {
             &subjects, &hold, charge: charge, phase, rules, &transition, &closed)
         guard settlement.verdict == .allowed else { return settlement }
         let alerts = alerts(of: transition, &subjects, rules)
-        transition.raise(alerts.events)
+        transition.raise(alerts.events, subjects.profile, rules)
         settlement.reached = alerts.reached
         return settlement
     }
@@ -94,7 +95,7 @@ extension Decide {
         _ subjects: inout Subjects, _ hold: inout HoldState, _ rules: LimitRules,
         transition: inout Transition
     ) {
-        release(hold.first, &subjects, rules, &transition)
+        release(&hold.first, &subjects, rules, &transition)
         if hold.moreCount > 0 { releaseMore(&hold, &subjects, rules, &transition) }
     }
 
@@ -104,23 +105,26 @@ extension Decide {
         _ hold: inout HoldState, _ subjects: inout Subjects, _ rules: LimitRules,
         _ transition: inout Transition
     ) {
-        for index in 1..<hold.segmentCount { release(hold[index], &subjects, rules, &transition) }
+        for index in 1..<hold.segmentCount {
+            var segment = hold[index]
+            release(&segment, &subjects, rules, &transition)
+        }
     }
 
     @inlinable @inline(always)
     static func release(
-        _ segment: HoldSegment, _ subjects: inout Subjects, _ rules: LimitRules,
-        _ transition: inout Transition
+        _ segment: inout HoldSegment, _ subjects: inout Subjects,
+        _ rules: LimitRules, _ transition: inout Transition
     ) {
-        let cycleOpen = segment.cycleStart == subjects.tenant.cycleStart
-        segment.amounts.forEachResource { resource in
-            guard cycleOpen || !rules.cyclic.hasBit(resource) else { return }
-            transition.held.set(resource, transition.held[resource] - segment.amounts[resource])
+        let open = subjects.tenant.openCounters(of: &segment, rules)
+        for counter in BitIndexes(open) {
+            transition.held[counter] &-= segment.amounts[rules.resource(of: counter)]
         }
-        if subjects.hasProfile && segment.amounts.present & rules.profileResources != 0
-            && segment.dayStart == subjects.profile.dayStart
+        transition.held.present |= open
+        if let resource = subjects.profileResource(segment.amounts.present, rules),
+            segment.dayStart == subjects.profile.dayStart
         {
-            transition.profileHeld -= segment.amounts.spendNanos
+            transition.profileHeld -= segment.amounts[resource]
             transition.touchesProfile = true
         }
     }
@@ -145,13 +149,12 @@ extension Decide {
         _ subjects: inout Subjects, _ resource: Int, _ rules: LimitRules
     ) -> Int64 {
         var room = Int64.max
-        if subjects.tenant.caps[resource] >= 0 && subjects.tenant.blocks(resource, rules) {
-            room =
-                subjects.tenant.caps[resource]
-                - (subjects.tenant.committed[resource] + subjects.tenant.held[resource])
+        for counter in BitIndexes(rules.counters(of: resource))
+        where subjects.tenant.caps[counter] >= 0 && subjects.tenant.blocks(counter, rules) {
+            let used = subjects.tenant.committed[counter] + subjects.tenant.held[counter]
+            room = min(room, subjects.tenant.caps[counter] - used)
         }
-        if subjects.hasProfile && rules.profileResources.hasBit(resource)
-            && subjects.profile.enabled
+        if subjects.countsForProfile(resource, rules) && subjects.profile.enabled
             && subjects.profile.cap >= 0
         {
             room = min(
@@ -169,31 +172,29 @@ extension Decide {
         var left = charge
         // A hold that was released is in no window any more.
         for index in 0..<(phase == .expiredReleased ? 0 : hold.segmentCount) {
-            let segment = hold[index]
-            let cycleOpen = segment.cycleStart == subjects.tenant.cycleStart
+            var segment = hold[index]
+            let open = subjects.tenant.openCounters(of: &segment, rules)
             let dayOpen = subjects.hasProfile && segment.dayStart == subjects.profile.dayStart
             var late = ClosedCharges.Charge(
-                cycleStart: segment.cycleStart, dayStart: segment.dayStart, amounts: Amounts(),
+                cycleStart: segment.starts.cycle, dayStart: segment.dayStart, amounts: Amounts(),
                 profileSpend: 0)
             for resource in segment.amounts.resources {
                 let held = segment.amounts[resource]
                 let charged = min(left[resource], held)
                 left[resource] -= charged
-                let delta = phase == .expiredCharged ? charged - held : charged
+                // What is only ever held was never charged.
+                let isReplaced = phase == .expiredCharged && !rules.heldOnly.hasBit(resource)
+                let delta = isReplaced ? charged - held : charged
                 let freed = phase == .open ? held : 0
-                if cycleOpen || !rules.cyclic.hasBit(resource) {
+                for counter in BitIndexes(open & rules.counters(of: resource)) {
                     // What was held together is within 64 bits.
-                    let sum = transition.committed[resource] + delta
-                    if delta != 0 { transition.committed.set(resource, sum) }
-                    if freed != 0 {
-                        transition.held.set(resource, transition.held[resource] - freed)
-                    }
-                } else if delta != 0 {
+                    if delta != 0 { transition.committed.add(counter, delta) }
+                    if freed != 0 { transition.held.add(counter, -freed) }
+                }
+                if delta != 0 && !open.hasBit(rules.mainCounter(of: resource)) {
                     late.amounts.set(resource, delta)
                 }
-                guard subjects.hasProfile && rules.profileResources.hasBit(resource) else {
-                    continue
-                }
+                guard subjects.countsForProfile(resource, rules) else { continue }
                 if dayOpen {
                     transition.profileCommitted += delta
                     transition.profileHeld -= freed
@@ -220,12 +221,12 @@ extension Decide {
         _ amount: Int64, _ resource: Int, _ subjects: inout Subjects, _ rules: LimitRules,
         _ transition: inout Transition
     ) -> Verdict {
-        let (sum, overflow) = transition.committed[resource].addingReportingOverflow(amount)
-        if overflow { return .overflow }
-        transition.committed.set(resource, sum)
-        guard subjects.hasProfile && rules.profileResources.hasBit(resource) else {
-            return .allowed
+        for counter in BitIndexes(rules.counters(of: resource)) {
+            let (sum, overflow) = transition.committed[counter].addingReportingOverflow(amount)
+            if overflow { return .overflow }
+            transition.committed.set(counter, sum)
         }
+        guard subjects.countsForProfile(resource, rules) else { return .allowed }
         let (spend, isOver) = transition.profileCommitted.addingReportingOverflow(amount)
         if isOver { return .overflow }
         transition.profileCommitted = spend
@@ -241,10 +242,10 @@ extension Decide {
             if delta < 0 { return committed + delta < 0 ? .belowZero : .allowed }
             return overflows(committed, held, delta) ? .overflow : .allowed
         }
-        for resource in 0..<4 where transition.committed.contains(resource) {
-            let held = subjects.tenant.held[resource] + transition.held[resource]
+        for counter in transition.committed.counters {
+            let held = subjects.tenant.held[counter] + transition.held[counter]
             let verdict = verdict(
-                subjects.tenant.committed[resource], held, transition.committed[resource])
+                subjects.tenant.committed[counter], held, transition.committed[counter])
             if verdict != .allowed { return verdict }
         }
         guard transition.touchesProfile else { return .allowed }

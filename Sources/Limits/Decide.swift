@@ -29,12 +29,32 @@ public enum Decide {
             profile = ProfileState()
             hasProfile = false
         }
+
+        /// Whether a resource, by `Resource.index`, counts against the profile too.
+        @inlinable @inline(always)
+        public func countsForProfile(_ resource: Int, _ rules: LimitRules) -> Bool {
+            hasProfile && rules.resources(of: profile.kind).hasBit(resource)
+        }
+
+        /// The one of a set of resources that counts against the profile; nil: none does.
+        @inlinable @inline(always)
+        public func profileResource(_ present: UInt8, _ rules: LimitRules) -> Int? {
+            guard hasProfile else { return nil }
+            let counting = rules.resources(of: profile.kind) & present
+            return counting == 0 ? nil : counting.trailingZeroBitCount
+        }
+
+        /// The present windows, with amounts that are held or charged in them.
+        @inlinable @inline(always)
+        public func segment(_ amounts: Amounts) -> HoldSegment {
+            HoldSegment(
+                amounts: amounts, dayStart: hasProfile ? profile.dayStart : 0,
+                starts: tenant.starts)
+        }
     }
 
     /// What fits: the result of holding the asked amounts against every limit that applies, at one instant.
     @usableFromInline struct Fit {
-        /// What may be taken; meaningful unless something refused.
-        @usableFromInline var granted: Amounts
         @usableFromInline var refused: LimitSet
         /// Refused also if nothing were held: the refusal may trip these.
         @usableFromInline var tripped: LimitSet
@@ -42,134 +62,199 @@ public enum Decide {
         /// A total would leave 64 bits, and nothing refused.
         @usableFromInline var overflow: Bool
 
-        @inlinable @inline(always) init(granted: Amounts) {
-            self.granted = granted
+        @inlinable @inline(always) init() {
             refused = []
             tripped = []
             warned = []
             overflow = false
         }
+
+        /// Takes one limit in.
+        mutating func note(_ limit: Limit, _ asked: Int64) {
+            let (total, overflow) = limit.used.addingReportingOverflow(asked)
+            guard overflow || (limit.cap >= 0 && total > limit.cap) else { return }
+            if limit.cap >= 0 && limit.blocks {
+                refused.formUnion(limit.limits)
+                if asked > limit.cap - limit.judged { tripped.formUnion(limit.limits) }
+            } else {
+                if limit.cap >= 0 { warned.formUnion(limit.limits) }
+                if overflow { self.overflow = true }
+            }
+        }
     }
 
     /// One limit, as `fit` looks at it.
     @usableFromInline struct Limit {
-        @usableFromInline let kind: LimitKind
+        /// The limit alone.
+        @usableFromInline let limits: LimitSet
         @usableFromInline let resource: Int
         @usableFromInline let cap: Int64
-        @usableFromInline let committed: Int64
-        @usableFromInline let held: Int64
+        @usableFromInline let used: Int64
+        /// What a refusal trips the limit by: what is charged, not what others hold; of what is only ever held, that.
+        @usableFromInline let judged: Int64
         @usableFromInline let blocks: Bool
 
         @inlinable @inline(always) init(
-            kind: LimitKind, resource: Int, cap: Int64, committed: Int64, held: Int64, blocks: Bool
+            limits: LimitSet, resource: Int, cap: Int64, used: Int64, judged: Int64, blocks: Bool
         ) {
-            self.kind = kind
+            self.limits = limits
             self.resource = resource
             self.cap = cap
-            self.committed = committed
-            self.held = held
+            self.used = used
+            self.judged = judged
             self.blocks = blocks
         }
     }
 
     /// Holds amounts against every limit. An amount of zero is never refused.
+    ///
+    /// - Parameters:
+    ///   - amounts: `inout` only so that they are not copied with each look at one of them.
+    ///   - holds: puts what is asked for into `transition.held` on the way; of no use if something refuses.
     @inlinable @inline(always)
     static func fit(
-        _ subjects: inout Subjects, amounts: Amounts, minimums: Amounts, partial: Bool,
-        _ rules: LimitRules
+        _ subjects: inout Subjects, amounts: inout Amounts, holds: Bool,
+        _ transition: inout Transition, _ rules: LimitRules
     ) -> Fit {
-        var fit = Fit(granted: amounts)
-        forEachLimit(&subjects, amounts, rules) { limit in
-            let asked = amounts[limit.resource]
-            // Committed and held never exceed 64 bits together (`overflow` keeps it so).
-            let used = limit.committed + limit.held
-            let (total, overflow) = used.addingReportingOverflow(asked)
-            guard overflow || (limit.cap >= 0 && total > limit.cap) else { return }
-            if limit.cap >= 0 && limit.blocks {
-                fit.refused.insert(limit.kind)
-                if asked > limit.cap - limit.committed { fit.tripped.insert(limit.kind) }
-            } else {
-                if limit.cap >= 0 { fit.warned.insert(limit.kind) }
-                if overflow { fit.overflow = true }
+        var fit = Fit()
+        for resource in amounts.resources {
+            let asked = amounts[resource]
+            let counters = rules.counters(of: resource)
+            for counter in BitIndexes(counters) {
+                // Committed and held never exceed 64 bits together (`overflow` keeps it so).
+                let total =
+                    subjects.tenant.committed[unchecked: counter]
+                    &+ subjects.tenant.held[unchecked: counter] &+ asked
+                if exceeds(total, subjects.tenant.caps[unchecked: counter]) {
+                    note(&fit, &subjects, counter, asked, rules)
+                }
+                if holds { transition.held[counter] = asked }
             }
-        }
-        if partial && !fit.refused.isEmpty {
-            fit = shrunk(fit, &subjects, amounts, minimums, rules)
+            if holds { transition.held.present |= counters }
+            if subjects.countsForProfile(resource, rules) {
+                let total = subjects.profile.committed &+ subjects.profile.held &+ asked
+                if exceeds(total, subjects.profile.cap) {
+                    noteProfile(&fit, &subjects, asked, rules)
+                }
+                if holds {
+                    transition.profileHeld = asked
+                    transition.touchesProfile = true
+                }
+            }
         }
         if !fit.refused.isEmpty { fit.overflow = false }
         return fit
     }
 
-    /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down.
+    /// Whether a total leaves 64 bits, or is above a cap (-1: none).
+    @inlinable @inline(always) static func exceeds(_ total: Int64, _ cap: Int64) -> Bool {
+        total < 0 || UInt64(bitPattern: total) > UInt64(bitPattern: cap)
+    }
+
+    /// Takes a limit in that an amount may exceed.
+    @usableFromInline @inline(never)
+    static func note(
+        _ fit: inout Fit, _ subjects: inout Subjects, _ counter: Int, _ asked: Int64,
+        _ rules: LimitRules
+    ) {
+        guard asked > 0 else { return }
+        fit.note(limit(counter, &subjects, rules), asked)
+    }
+
+    @usableFromInline @inline(never)
+    static func noteProfile(
+        _ fit: inout Fit, _ subjects: inout Subjects, _ asked: Int64, _ rules: LimitRules
+    ) {
+        guard asked > 0 else { return }
+        fit.note(profileLimit(&subjects, rules), asked)
+    }
+
+    /// `Mode.partial`: the largest common fraction that every blocking limit leaves, rounded down. What is only ever held
+    /// has no part in it: all of it fits, or none.
+    ///
+    /// - Parameter granted: what is asked for; unless something refuses, what may be taken.
     @usableFromInline @inline(never)
     static func shrunk(
-        _ fit: Fit, _ subjects: inout Subjects, _ amounts: Amounts, _ minimums: Amounts,
-        _ rules: LimitRules
+        _ fit: Fit, _ subjects: inout Subjects, _ granted: inout Amounts,
+        _ minimums: Amounts, _ rules: LimitRules
     ) -> Fit {
-        var fit = fit
-        let over = fit.refused
-        fit.refused = []
-        fit.tripped = []
+        let amounts = granted
+        var left = fit
+        left.refused = []
+        left.tripped = []
+        var divided = amounts
+        divided.present &= ~rules.heldOnly
         var fraction = Fraction(numerator: 1, denominator: 1)
-        forEachLimit(&subjects, amounts, rules) { limit in
-            guard over.contains(limit.kind) else { return }
-            let asked = amounts[limit.resource]
-            let room = Fraction(
-                numerator: max(0, limit.cap - (limit.committed + limit.held)), denominator: asked)
-            if !room.meets(minimums, of: amounts) {
-                fit.refused.insert(limit.kind)
-                let ownRoom = min(asked, max(0, limit.cap - limit.committed))
-                if !Fraction(numerator: ownRoom, denominator: asked).meets(minimums, of: amounts) {
-                    fit.tripped.insert(limit.kind)
+        forEachLimit(&subjects, amounts, rules) { limit, asked in
+            guard !fit.refused.isDisjoint(with: limit.limits) else { return }
+            guard divided.contains(limit.resource) else {
+                left.refused.formUnion(limit.limits)
+                left.tripped.formUnion(fit.tripped.intersection(limit.limits))
+                return
+            }
+            let room = Fraction(numerator: max(0, limit.cap - limit.used), denominator: asked)
+            if !room.meets(minimums, of: divided) {
+                left.refused.formUnion(limit.limits)
+                let ownRoom = min(asked, max(0, limit.cap - limit.judged))
+                if !Fraction(numerator: ownRoom, denominator: asked).meets(minimums, of: divided) {
+                    left.tripped.formUnion(limit.limits)
                 }
             }
             if room < fraction { fraction = room }
         }
-        guard fit.refused.isEmpty else { return fit }
-        for resource in amounts.resources {
-            fit.granted[resource] = fraction.of(amounts[resource])
+        guard left.refused.isEmpty else { return left }
+        for resource in divided.resources {
+            granted[resource] = fraction.of(amounts[resource])
         }
         // A smaller grant may stay under a cap that is set to alert only.
-        fit.warned = []
-        fit.overflow = false
-        let granted = fit.granted
-        forEachLimit(&subjects, granted, rules) { limit in
-            let (total, overflow) = (limit.committed + limit.held)
-                .addingReportingOverflow(granted[limit.resource])
+        left.warned = []
+        left.overflow = false
+        forEachLimit(&subjects, granted, rules) { limit, asked in
+            let (total, overflow) = limit.used.addingReportingOverflow(asked)
             if overflow {
-                fit.overflow = true
+                left.overflow = true
             } else if limit.cap >= 0 && total > limit.cap && !limit.blocks {
-                fit.warned.insert(limit.kind)
+                left.warned.formUnion(limit.limits)
             }
         }
-        return fit
+        return left
     }
 
-    /// Visits every limit that an amount above zero counts against.
-    @inlinable @inline(always)
+    /// Visits every limit that an amount above zero counts against, with the amount.
     static func forEachLimit(
         _ subjects: inout Subjects, _ amounts: Amounts, _ rules: LimitRules,
-        _ visit: (Limit) -> Void
+        _ visit: (Limit, Int64) -> Void
     ) {
-        amounts.forEachResource { resource in
-            guard amounts[resource] > 0 else { return }
-            visit(
-                Limit(
-                    kind: .tenant(resource), resource: resource,
-                    cap: subjects.tenant.caps[resource],
-                    committed: subjects.tenant.committed[resource],
-                    held: subjects.tenant.held[resource],
-                    blocks: subjects.tenant.blocks(resource, rules)))
-            if subjects.hasProfile && rules.profileResources.hasBit(resource) {
-                // A disabled limit neither refuses nor warns: it counts.
-                visit(
-                    Limit(
-                        kind: .profileDailySpend, resource: resource,
-                        cap: subjects.profile.enabled ? subjects.profile.cap : -1,
-                        committed: subjects.profile.committed, held: subjects.profile.held,
-                        blocks: true))
+        for resource in amounts.resources where amounts[resource] > 0 {
+            for counter in BitIndexes(rules.counters(of: resource)) {
+                visit(limit(counter, &subjects, rules), amounts[resource])
+            }
+            if subjects.countsForProfile(resource, rules) {
+                visit(profileLimit(&subjects, rules), amounts[resource])
             }
         }
+    }
+
+    private static func limit(
+        _ counter: Int, _ subjects: inout Subjects, _ rules: LimitRules
+    ) -> Limit {
+        let committed = subjects.tenant.committed[counter]
+        let used = committed + subjects.tenant.held[counter]
+        return Limit(
+            limits: rules.limit(ofCounter: counter), resource: rules.resource(of: counter),
+            cap: subjects.tenant.caps[counter], used: used,
+            judged: rules.heldOnlyCounters.hasBit(counter) ? used : committed,
+            blocks: subjects.tenant.blocks(counter, rules))
+    }
+
+    /// A disabled limit neither refuses nor warns: it counts.
+    private static func profileLimit(_ subjects: inout Subjects, _ rules: LimitRules) -> Limit {
+        Limit(
+            limits: rules.limits(of: subjects.profile.kind),
+            resource: rules.resources(of: subjects.profile.kind).trailingZeroBitCount,
+            cap: subjects.profile.enabled ? subjects.profile.cap : -1,
+            used: subjects.profile.committed + subjects.profile.held,
+            judged: subjects.profile.committed, blocks: true)
     }
 
     /// Fills in the states of a set of limits.
@@ -188,24 +273,13 @@ public enum Decide {
         _ rules: LimitRules, asOf now: Int64
     ) {
         states.asOf = now
-        forEachResourceIndex { resource in
-            guard set.contains(.tenant(resource)) else { return }
-            states[.tenant(resource)] = subjects.tenant.limitState(resource, rules)
+        for counter in 0..<LimitKind.counterCount {
+            let kind = rules.kind(of: counter)
+            if set.contains(kind) { states[kind] = subjects.tenant.limitState(counter, rules) }
         }
-        if set.contains(.profileDailySpend) {
-            states[.profileDailySpend] = subjects.profile.limitState
-        }
-    }
-}
-
-extension LimitKind {
-    /// The tenant's limit on a resource, by `Resource.index`.
-    @inlinable @inline(always) public static func tenant(_ resource: Int) -> LimitKind {
-        switch resource {
-        case 0: .tenantMonthlySpend
-        case 1: .tenantExtensions
-        case 2: .tenantDIDs
-        default: .tenantMonthlyMinutes
+        let limit = rules.limit(of: subjects.profile.kind)
+        if subjects.hasProfile && set.contains(limit) {
+            states[limit] = subjects.profile.limitState
         }
     }
 }

@@ -8,7 +8,7 @@
     case profilesOnly
 
     public func shows(_ row: LimitRow) -> Bool {
-        self == .full || row.subject == .messagingProfile
+        self == .full || row.subject != .tenant
     }
 }
 

@@ -25,6 +25,29 @@ extension ErrorCode {
         title: "Tenant monthly minutes limit reached",
         detail: "The monthly minutes limit configured for this tenant has been reached",
         url: "https://tollgate.dev/errors/49004", httpStatus: 429, status: .resourceExhausted)
+    static let tenantDailySpendLimitRow = ErrorRow(
+        code: .tenantDailySpendLimit, text: "49005", reason: "TENANT_DAILY_SPEND_LIMIT_REACHED",
+        title: "Tenant daily spend limit reached",
+        detail: "The daily spend limit configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49005", httpStatus: 429, status: .resourceExhausted)
+    static let tenantConcurrentCallLimitRow = ErrorRow(
+        code: .tenantConcurrentCallLimit, text: "49006",
+        reason: "TENANT_CONCURRENT_CALL_LIMIT_REACHED",
+        title: "Tenant concurrent call limit reached",
+        detail:
+            "The maximum number of concurrent calls configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49006", httpStatus: 429, status: .resourceExhausted)
+    static let voiceProfileSpendLimitRow = ErrorRow(
+        code: .voiceProfileSpendLimit, text: "49007",
+        reason: "VOICE_PROFILE_DAILY_SPEND_LIMIT_REACHED",
+        title: "Outbound voice profile spend limit reached",
+        detail: "The daily spend limit configured on this outbound voice profile has been reached",
+        url: "https://tollgate.dev/errors/49007", httpStatus: 429, status: .resourceExhausted)
+    static let tenantDailyMessageLimitRow = ErrorRow(
+        code: .tenantDailyMessageLimit, text: "49008", reason: "TENANT_DAILY_MESSAGE_LIMIT_REACHED",
+        title: "Tenant daily message limit reached",
+        detail: "The daily message limit configured for this tenant has been reached",
+        url: "https://tollgate.dev/errors/49008", httpStatus: 429, status: .resourceExhausted)
     static let suspendedRow = ErrorRow(
         code: .suspended, text: "20012", reason: "ACCOUNT_INACTIVE",
         title: "Account inactive",
@@ -40,7 +63,7 @@ extension ErrorCode {
     static let badFieldRow = ErrorRow(
         code: .badField, text: "10015", reason: "BAD_REQUEST",
         title: "Bad Request",
-        detail: "A field of the request is not valid",
+        detail: "A request field is invalid",
         url: "https://developers.telnyx.com/docs/overview/errors/10015", httpStatus: 422,
         status: .invalidArgument)
     static let missingFieldRow = ErrorRow(
@@ -58,7 +81,7 @@ extension ErrorCode {
     static let keyReusedRow = ErrorRow(
         code: .keyReused, text: "49201", reason: "IDEMPOTENCY_KEY_REUSED",
         title: "Idempotency key reused",
-        detail: "The idempotency key was used before with other content",
+        detail: "The idempotency key was already used with a different request",
         url: "https://tollgate.dev/errors/49201", httpStatus: 422, status: .invalidArgument)
     static let reservationExpiredRow = ErrorRow(
         code: .reservationExpired, text: "49202", reason: "RESERVATION_EXPIRED",
@@ -68,17 +91,17 @@ extension ErrorCode {
     static let alreadySettledRow = ErrorRow(
         code: .alreadySettled, text: "49203", reason: "RESERVATION_ALREADY_SETTLED",
         title: "Reservation already settled",
-        detail: "The reservation has already been settled in another way",
+        detail: "The reservation has already been settled differently",
         url: "https://tollgate.dev/errors/49203", httpStatus: 422, status: .failedPrecondition)
     static let exceedsReservationRow = ErrorRow(
         code: .exceedsReservation, text: "49204", reason: "COMMIT_EXCEEDS_RESERVATION",
         title: "Commit exceeds the reservation",
-        detail: "The usage is more than was held and the hold's policy rejects overage",
+        detail: "The usage exceeds the hold, and the hold's policy rejects overage",
         url: "https://tollgate.dev/errors/49204", httpStatus: 422, status: .failedPrecondition)
     static let unauthenticatedRow = ErrorRow(
         code: .unauthenticated, text: "10009", reason: "AUTHENTICATION_FAILED",
         title: "Authentication failed",
-        detail: "No valid bearer token was given",
+        detail: "The bearer token is missing or invalid",
         url: "https://developers.telnyx.com/docs/overview/errors/10009", httpStatus: 401,
         status: .unauthenticated)
     static let forbiddenRow = ErrorRow(
@@ -90,7 +113,7 @@ extension ErrorCode {
     static let tooManyRequestsRow = ErrorRow(
         code: .tooManyRequests, text: "10011", reason: "TOO_MANY_REQUESTS",
         title: "Too many requests",
-        detail: "The caller sends faster than it may",
+        detail: "The caller has exceeded its rate limit",
         url: "https://developers.telnyx.com/docs/overview/errors/10011", httpStatus: 429,
         status: .resourceExhausted)
     static let unavailableRow = ErrorRow(

@@ -7,6 +7,10 @@
     case tenantExtensionLimit = 49002
     case tenantDIDLimit = 49003
     case tenantMinutesLimit = 49004
+    case tenantDailySpendLimit = 49005
+    case tenantConcurrentCallLimit = 49006
+    case voiceProfileSpendLimit = 49007
+    case tenantDailyMessageLimit = 49008
     case suspended = 20012
     case notFound = 10005
     case badField = 10015
@@ -70,6 +74,10 @@ extension ErrorCode {
         case .tenantExtensionLimit: Self.tenantExtensionLimitRow
         case .tenantDIDLimit: Self.tenantDIDLimitRow
         case .tenantMinutesLimit: Self.tenantMinutesLimitRow
+        case .tenantDailySpendLimit: Self.tenantDailySpendLimitRow
+        case .tenantConcurrentCallLimit: Self.tenantConcurrentCallLimitRow
+        case .voiceProfileSpendLimit: Self.voiceProfileSpendLimitRow
+        case .tenantDailyMessageLimit: Self.tenantDailyMessageLimitRow
         case .suspended: Self.suspendedRow
         case .notFound: Self.notFoundRow
         case .badField: Self.badFieldRow

@@ -36,13 +36,13 @@ public struct Identifier: Hashable, Comparable, Sendable, CustomStringConvertibl
     public static func fault(of text: String) -> String? {
         let scalars = text.unicodeScalars
         guard let first = scalars.first, let last = scalars.last, text.utf8.count <= longest else {
-            return "must have 1 to \(longest) bytes"
+            return "must be 1 to \(longest) bytes"
         }
         if scalars.contains(where: { $0.properties.generalCategory == .control }) {
-            return "must not hold control characters"
+            return "must not contain control characters"
         }
         if scalars.contains(where: \.properties.isBidiControl) {
-            return "must not hold characters that turn the direction of writing"
+            return "must not contain characters that change the text direction"
         }
         if first.properties.isWhitespace || last.properties.isWhitespace {
             return "must not begin or end with a space"

@@ -15,10 +15,10 @@
         case .empty: "The amount is empty"
         case .notADecimal:
             "The amount must be digits with an optional decimal point between them, like \"12.50\""
-        case .leadingZero: "The amount must not start with a superfluous zero"
-        case .tooManyDecimals: "The amount must have at most 9 decimals"
+        case .leadingZero: "The amount must not have leading zeros"
+        case .tooManyDecimals: "The amount must have at most 9 decimal places"
         case .negative: "The amount must not be negative"
-        case .overflow: "The amount is too large: at most 9223372036.854775807 is possible"
+        case .overflow: "The amount is too large; the maximum is 9223372036.854775807"
         }
     }
 }

@@ -38,7 +38,8 @@
         /// A start went on at an earlier time: a window that had not begun, and what counts in it, was moved to the one
         /// that holds the time. `openedCycleStart` and `openedDay` say where to; nothing begins anew.
         case windowsMoved = 30
-        /// The same of the windows that a reservation is in. The text is two little-endian words: cycle and day.
+        /// The same of the windows that a reservation is in. The text is little-endian words: the number of its segments,
+        /// then of each the cycle, the tenant's day and the profile's day.
         case holdMoved = 31
         /// An operator set counts to what they are; recorded as the difference.
         case countsReconciled = 32
@@ -83,6 +84,9 @@
     /// The tenant's cycle after the operation, where it opened one; else 0 ... 0.
     public var openedCycleStart: Int64
     public var openedCycleEnd: Int64
+    /// The tenant's day after the operation, where it opened one; else 0 ... 0.
+    public var openedTenantDayStart: Int64
+    public var openedTenantDayEnd: Int64
     /// The profile's UTC day, where the operation opened one; else 0.
     public var openedDay: Int64
     /// 0: none.
@@ -138,6 +142,8 @@
         transition = Transition()
         openedCycleStart = 0
         openedCycleEnd = 0
+        openedTenantDayStart = 0
+        openedTenantDayEnd = 0
         openedDay = 0
         reservationID = 0
         expiresAt = 0
@@ -172,6 +178,15 @@
         takenAt != 0 && UInt64(bitPattern: time &- takenAt) >= UInt64(bitPattern: Self.quarter)
     }
 
+    /// The operation opened no window.
+    @inlinable @inline(always) public mutating func opensNothing() {
+        openedCycleStart = 0
+        openedCycleEnd = 0
+        openedTenantDayStart = 0
+        openedTenantDayEnd = 0
+        openedDay = 0
+    }
+
     /// Binds the record to no key.
     @inlinable @inline(always) public mutating func forgetKey() {
         keyHigh = 0
@@ -186,19 +201,22 @@
     @inlinable public var hasKey: Bool { keyHigh | keyLow != 0 }
 
     /// What `asked` is unless the record says otherwise: what the operation added.
-    @inlinable public var added: Amounts {
+    @inlinable public func added(_ rules: LimitRules) -> Amounts {
         switch kind {
-        case .reserved, .extended: transition.held
-        case .charged, .usageRecorded, .countsReconciled: transition.committed
+        case .reserved, .extended: Transition.amounts(transition.held, rules)
+        case .charged, .usageRecorded, .countsReconciled:
+            Transition.amounts(transition.committed, rules)
         default: Amounts()
         }
     }
 
     /// `Mode.partial`: what was granted of each quantity asked for; else empty.
-    @inlinable public var granted: Amounts {
+    @inlinable public func granted(_ rules: LimitRules) -> Amounts {
         guard mode == .partial, decision == .allowed else { return Amounts() }
         var granted = asked
-        for resource in 0..<4 { granted[resource] = transition.held[resource] }
+        for resource in granted.resources {
+            granted[resource] = transition.held[rules.mainCounter(of: resource)]
+        }
         return granted
     }
 }

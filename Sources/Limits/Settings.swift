@@ -1,42 +1,40 @@
 // What an operator sets. Caps are in the units of `Resource` (minutes are kept as seconds); nil: no limit.
 
-/// The six fields of the partner guide's "Edit Limits", and `on_limit`.
+/// The six fields of the partner guide's "Edit Limits": a cap for each limit of a tenant, and what goes for all of them.
 public struct TenantLimits: Sendable, Equatable {
-    public var monthlySpendNanos: Int64?
-    public var maxExtensions: Int64?
-    public var maxDIDs: Int64?
-    public var monthlyCallSeconds: Int64?
-    /// Percent of a cap that raises the early warning: 1 ... 100.
-    public var alertThresholdPercent: UInt8
+    /// Those that are set.
+    private var caps: [LimitKind: Int64]
+    /// Percents of a cap that raise an early warning each: 1 to 4 of them, rising, 1 ... 100.
+    public var alertThresholds: [UInt8]
     public var autoSuspend: Bool
 
     public init(
-        monthlySpendNanos: Int64? = nil, maxExtensions: Int64? = nil, maxDIDs: Int64? = nil,
-        monthlyCallSeconds: Int64? = nil, alertThresholdPercent: UInt8 = 80,
-        autoSuspend: Bool = false
+        caps: [LimitKind: Int64], alertThresholds: [UInt8] = [80], autoSuspend: Bool = false
     ) {
-        self.monthlySpendNanos = monthlySpendNanos
-        self.maxExtensions = maxExtensions
-        self.maxDIDs = maxDIDs
-        self.monthlyCallSeconds = monthlyCallSeconds
-        self.alertThresholdPercent = alertThresholdPercent
+        self.caps = caps
+        self.alertThresholds = alertThresholds
         self.autoSuspend = autoSuspend
+    }
+
+    /// Whether the percents are as many, as large and in the order that they must be.
+    public var hasRisingThresholds: Bool {
+        (1...Self.mostThresholds).contains(alertThresholds.count)
+            && alertThresholds.allSatisfy { (1...100).contains($0) }
+            && zip(alertThresholds, alertThresholds.dropFirst()).allSatisfy { $0 < $1 }
+    }
+
+    /// The cap of a tenant's limit, in the unit of its resource; nil: no limit.
+    public subscript(kind: LimitKind) -> Int64? {
+        get { caps[kind] }
+        set { caps[kind] = newValue }
     }
 
     /// The guide's "new tenant you don't fully trust": $500, 50, 10, 5 000 minutes, 80 %, auto-suspend on.
     public static let newTenant = TenantLimits(
-        monthlySpendNanos: 500_000_000_000, maxExtensions: 50, maxDIDs: 10,
-        monthlyCallSeconds: 5_000 * 60, alertThresholdPercent: 80, autoSuspend: true)
-
-    /// The cap of a resource; nil: no limit.
-    public func cap(_ resource: Resource) -> Int64? {
-        switch resource {
-        case .spend: monthlySpendNanos
-        case .extensions: maxExtensions
-        case .dids: maxDIDs
-        case .callSeconds: monthlyCallSeconds
-        }
-    }
+        caps: [
+            .tenantMonthlySpend: 500_000_000_000, .tenantExtensions: 50, .tenantDIDs: 10,
+            .tenantMonthlyMinutes: 5_000 * 60,
+        ], autoSuspend: true)
 }
 
 /// How often something was configured, and when: what `ETag` and the two dates of a resource are made of.
@@ -98,9 +96,10 @@ extension TenantSettings {
     }
 }
 
-/// A messaging profile as configured. It belongs to one tenant for ever.
+/// A profile as configured. It belongs to one tenant, and is of one kind, for ever.
 public struct ProfileSettings: Sendable, Equatable {
     public var id: String
+    public var kind: ProfileKind
     public var tenantID: String
     public var name: String
     public var dailySpendLimitEnabled: Bool
@@ -115,10 +114,11 @@ public struct ProfileSettings: Sendable, Equatable {
     public var revision = Revision()
 
     public init(
-        id: String, tenantID: String, name: String = "", dailySpendLimitEnabled: Bool = false,
-        dailySpendLimitNanos: Int64? = nil
+        id: String, kind: ProfileKind = .messaging, tenantID: String, name: String = "",
+        dailySpendLimitEnabled: Bool = false, dailySpendLimitNanos: Int64? = nil
     ) {
         self.id = id
+        self.kind = kind
         self.tenantID = tenantID
         self.name = name
         self.dailySpendLimitEnabled = dailySpendLimitEnabled

@@ -2,15 +2,19 @@
 @frozen public struct TenantState: Sendable {
     /// One higher with every transition; the journal orders by it.
     public var version: UInt64
-    /// Charged in the present window (cycle limits) or in being (counts), by `Resource.index`. Never negative.
-    public var committed: InlineArray<4, Int64>
+    /// Charged in the present window, or in being (standing counts), by counter. Never negative.
+    public var committed: InlineArray<8, Int64>
     /// Held by open reservations of the present window. Never negative.
-    public var held: InlineArray<4, Int64>
+    public var held: InlineArray<8, Int64>
     /// -1: no limit.
-    public var caps: InlineArray<4, Int64>
-    /// Present billing cycle, Unix milliseconds, `cycleStart ..< cycleEnd`.
-    public var cycleStart: Int64
+    public var caps: InlineArray<8, Int64>
+    /// Where the present billing cycle and the present day in the tenant's zone begin.
+    public var starts: WindowStarts
+    /// Where they end, Unix milliseconds.
     public var cycleEnd: Int64
+    public var dayEnd: Int64
+    /// `raised`, and in the upper 32 bits `percentEpoch`.
+    public var latches: UInt128
     /// Everything smaller than a word; see the accessors. One word, so that a copy costs one move.
     ///
     /// | bits | meaning |
@@ -19,32 +23,52 @@
     /// | 2 ... 3 | on_limit |
     /// | 4, 5 | auto-suspend, discloses limits |
     /// | 6 | the suspension came from usage |
-    /// | 8 ... 14 | alert threshold, percent |
-    /// | 16 ... 19 | threshold raised, by resource |
-    /// | 20 ... 23 | limit reached raised, by resource |
-    /// | 24 ... 31, 51 ... 62 | percent epoch, low and high part |
-    /// | 32 ... 35 | a refusal that trips nothing raised, by resource |
+    /// | 7 | ends holds |
+    /// | 8 ... 35 | alert thresholds, percent, 7 bits each; 0: none |
     /// | 36 ... 50 | billing schedule |
-    /// | 63 | ends holds |
     public var flags: UInt64
 
     @inlinable @inline(always) public init() {
         version = 0
-        committed = [0, 0, 0, 0]
-        held = [0, 0, 0, 0]
-        caps = [-1, -1, -1, -1]
-        cycleStart = 0
+        committed = InlineArray(repeating: 0)
+        held = InlineArray(repeating: 0)
+        caps = InlineArray(repeating: -1)
+        starts = WindowStarts()
         cycleEnd = 0
+        dayEnd = 0
+        latches = 0
         flags = UInt64(TenantStatus.active.rawValue) | 80 << 8
+    }
+
+    @inlinable static var epochBit: UInt128 { 96 }
+    /// Alerts that were raised in their window and setting: they are not raised again.
+    public var raised: EventSet {
+        @inlinable @inline(always) get { EventSet(rawValue: latches & ~(~0 &<< Self.epochBit)) }
+        @inlinable @inline(always) set {
+            latches = latches & (~0 &<< Self.epochBit) | newValue.latched.rawValue
+        }
+    }
+    /// One further with every change of the percents: profiles raised their alerts under it, or anew.
+    public var percentEpoch: UInt32 {
+        @inlinable @inline(always) get { UInt32(truncatingIfNeeded: latches &>> Self.epochBit) }
+        @inlinable @inline(always) set {
+            latches = raised.rawValue | UInt128(newValue) &<< Self.epochBit
+        }
+    }
+
+    /// Unix milliseconds.
+    public var cycleStart: Int64 {
+        @inlinable get { starts.cycle }
+        @inlinable set { starts.cycle = newValue }
+    }
+    public var dayStart: Int64 {
+        @inlinable get { starts.day }
+        @inlinable set { starts.day = newValue }
     }
 
     public var status: TenantStatus {
         @inlinable @inline(always) get {
-            switch flags & 3 {
-            case 2: .suspended
-            case 3: .closed
-            default: .active
-            }
+            TenantStatus(rawValue: UInt8(truncatingIfNeeded: max(flags & 3, 1))) ?? .active
         }
         @inlinable @inline(always) set { flags = flags & ~3 | UInt64(newValue.rawValue) }
     }
@@ -74,45 +98,30 @@
         @inlinable @inline(always) get { flags & 1 << 6 != 0 }
         @inlinable @inline(always) set { flags = flags & ~(1 << 6) | (newValue ? 1 << 6 : 0) }
     }
-    /// 1 ... 100.
-    public var thresholdPercent: UInt8 {
-        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 8 & 0x7f) }
-        @inlinable @inline(always) set {
-            flags = flags & ~(0x7f << 8) | UInt64(newValue & 0x7f) &<< 8
-        }
+    /// An operator has suspended or deleted the tenant: its holds end, and none of them is charged.
+    public var endsHolds: Bool {
+        @inlinable @inline(always) get { flags & 1 << 7 != 0 }
+        @inlinable @inline(always) set { flags = flags & ~(1 << 7) | (newValue ? 1 << 7 : 0) }
     }
-    /// Raised already in this window and setting, bit `Resource.index`.
-    public var thresholdRaised: UInt8 {
-        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 16 & 0xf) }
-        @inlinable @inline(always) set {
-            flags = flags & ~(0xf << 16) | UInt64(newValue & 0xf) &<< 16
-        }
+    /// An alert threshold, percent, 1 ... 100; 0: there is none at that level, 0 ... 3.
+    @inlinable @inline(always) public func threshold(_ level: Int) -> UInt8 {
+        UInt8(truncatingIfNeeded: flags &>> UInt64(truncatingIfNeeded: 8 &+ 7 &* level) & 0x7f)
     }
-    public var reachedRaised: UInt8 {
-        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 20 & 0xf) }
-        @inlinable @inline(always) set {
-            flags = flags & ~(0xf << 20) | UInt64(newValue & 0xf) &<< 20
-        }
+    @inlinable public mutating func setThreshold(_ level: Int, _ percent: UInt8) {
+        let shift = UInt64(truncatingIfNeeded: 8 &+ 7 &* level)
+        flags = flags & ~(0x7f &<< shift) | UInt64(percent & 0x7f) &<< shift
     }
-    /// One further with every change of the percent: profiles raised their alerts under it, or anew.
-    ///
-    /// 20 bits: a profile that nothing happens to for so many changes of the percent, in one day, misses them.
-    public var percentEpoch: UInt32 {
-        @inlinable @inline(always) get {
-            UInt32(truncatingIfNeeded: flags &>> 24 & 0xff | (flags &>> 51 & 0xfff) &<< 8)
+    /// Takes over all thresholds, the first to the fourth; false: they were like that.
+    mutating func setThresholds(_ percents: [UInt8]) -> Bool {
+        let before = flags
+        for level in EventSet.Group.thresholds.indices {
+            setThreshold(level, level < percents.count ? percents[level] : 0)
         }
-        @inlinable @inline(always) set {
-            let low = UInt64(newValue) & 0xff
-            let high = UInt64(newValue) &>> 8 & 0xfff
-            flags = flags & ~(0xff << 24 | 0xfff << 51) | low &<< 24 | high &<< 51
-        }
+        return flags != before
     }
-    /// An alert for a refusal that trips nothing was raised; a latch of its own.
-    public var refusalRaised: UInt8 {
-        @inlinable @inline(always) get { UInt8(truncatingIfNeeded: flags &>> 32 & 0xf) }
-        @inlinable @inline(always) set {
-            flags = flags & ~(0xf << 32) | UInt64(newValue & 0xf) &<< 32
-        }
+    /// Whether there is more than one threshold.
+    @inlinable @inline(always) public var hasFurtherThresholds: Bool {
+        flags & 0xf_ffff_8000 != 0
     }
     /// The billing schedule in force, an index that the shell understands, below 2^15.
     public var schedule: UInt32 {
@@ -125,65 +134,85 @@
     public var flagsWithoutSchedule: UInt64 {
         @inlinable @inline(always) get { flags & ~(0x7fff << 36) }
     }
-    /// An operator has suspended or deleted the tenant: its holds end, and none of them is charged.
-    public var endsHolds: Bool {
-        @inlinable @inline(always) get { flags &>> 63 != 0 }
-        @inlinable @inline(always) set {
-            flags = flags & 0x7fff_ffff_ffff_ffff | (newValue ? 1 &<< 63 : 0)
-        }
-    }
-
-    /// Whether the tenant's limit on a resource refuses (semantics §4, the table and `on_limit`).
-    @inlinable @inline(always) public func blocks(_ resource: Int, _ rules: LimitRules) -> Bool {
+    /// Whether a counter's limit refuses (semantics §4, the table and `on_limit`).
+    @inlinable @inline(always) public func blocks(_ counter: Int, _ rules: LimitRules)
+        -> Bool
+    {
         switch onLimit {
-        case .auto: autoSuspend || !rules.blocksOnlyWithAutoSuspend.hasBit(resource)
+        case .auto: autoSuspend || !rules.blocksOnlyWithAutoSuspend.hasBit(counter)
         case .block: true
         case .alert: false
         }
     }
 
-    /// Whether a tripped limit suspends the tenant.
+    /// Whether a tripped limit that may suspend the tenant does.
     @inlinable @inline(always) public var suspendsWhenTripped: Bool {
         autoSuspend && onLimit != .alert
     }
 
-    /// Starts a billing cycle: totals of the cycle limits and all alert latches begin anew.
-    @inlinable @inline(always) public mutating func openCycle(
-        start: Int64, end: Int64, _ rules: LimitRules
-    ) {
-        forEachResourceIndex { resource in
-            guard rules.cyclic.hasBit(resource) else { return }
-            committed[resource] = 0
-            held[resource] = 0
-        }
-        rearm(0xf)
+    /// Starts a billing cycle: its totals, and the alerts of all limits but those of the day, begin anew.
+    @inlinable public mutating func openCycle(start: Int64, end: Int64, _ rules: LimitRules) {
+        clear(rules.cyclic)
+        rearm(rules.cyclic | rules.standing, rules)
         cycleStart = start
         cycleEnd = end
     }
 
-    /// Has the alerts of some resources' limits be raised anew.
-    @inlinable public mutating func rearm(_ resources: UInt8) {
-        thresholdRaised &= ~resources
-        reachedRaised &= ~resources
-        refusalRaised &= ~resources
+    /// Starts a day in the tenant's zone: its totals and alerts begin anew.
+    @inlinable public mutating func openDay(start: Int64, end: Int64, _ rules: LimitRules) {
+        clear(rules.daily)
+        rearm(rules.daily, rules)
+        dayStart = start
+        dayEnd = end
     }
 
-    /// The limit on a resource as callers see it.
-    @inlinable public func limitState(_ resource: Int, _ rules: LimitRules) -> LimitState {
+    @inlinable mutating func clear(_ counters: UInt8) {
+        for counter in BitIndexes(counters) {
+            committed[counter] = 0
+            held[counter] = 0
+        }
+    }
+
+    /// Has the alerts of some counters' limits be raised anew.
+    @inlinable public mutating func rearm(_ counters: UInt8, _ rules: LimitRules) {
+        guard !raised.isEmpty else { return }
+        for counter in BitIndexes(counters) where counter < LimitKind.counterCount {
+            raised.subtract(.alerts(of: LimitSet(rules.kind(of: counter))))
+        }
+    }
+
+    /// A counter's limit as callers see it.
+    @inlinable public func limitState(_ counter: Int, _ rules: LimitRules) -> LimitState {
         var state = LimitState()
-        state.cap = caps[resource] < 0 ? nil : caps[resource]
-        state.committed = committed[resource]
-        state.held = held[resource]
-        if rules.cyclic.hasBit(resource) {
+        state.cap = caps[counter] < 0 ? nil : caps[counter]
+        state.committed = committed[counter]
+        state.held = held[counter]
+        if rules.cyclic.hasBit(counter) {
             state.windowStart = cycleStart
             state.resetsAt = cycleEnd
+        } else if rules.daily.hasBit(counter) {
+            state.windowStart = dayStart
+            state.resetsAt = dayEnd
         }
-        state.blocking = caps[resource] >= 0 && blocks(resource, rules)
+        state.blocking = caps[counter] >= 0 && blocks(counter, rules)
         return state
+    }
+
+    /// Counters whose window, of those that a segment was held in, is open: what settles changes them. (`inout` only so that
+    /// the segment is not copied.)
+    @inlinable @inline(always)
+    public func openCounters(
+        of segment: inout HoldSegment, _ rules: LimitRules
+    ) -> UInt8 {
+        var open = rules.standing
+        let apart = segment.starts.word ^ starts.word
+        if apart & 0xffff_ffff == 0 { open |= rules.cyclic }
+        if apart &>> 32 == 0 { open |= rules.daily }
+        return open & segment.counters
     }
 }
 
-/// A messaging profile's daily spend. Owned by one tenant; changes only by that tenant's transitions.
+/// A profile's daily spend. Owned by one tenant; changes only by that tenant's transitions.
 @frozen public struct ProfileState: Sendable {
     /// Nano-USD; -1: none.
     public var cap: Int64
@@ -191,11 +220,11 @@
     public var held: Int64
     /// The UTC day that the totals belong to, Unix milliseconds.
     public var dayStart: Int64
+    public var kind: ProfileKind
     public var enabled: Bool
     public var closed: Bool
-    public var thresholdRaised: Bool
-    public var reachedRaised: Bool
-    public var refusalRaised: Bool
+    /// Alerts that were raised: bit `EventSet.Group`, of those of windows that are open.
+    public var raised: UInt8
     /// The tenant's `percentEpoch` in which the alerts were raised.
     public var percentEpoch: UInt32
 
@@ -204,22 +233,43 @@
         committed = 0
         held = 0
         dayStart = 0
+        kind = .messaging
         enabled = false
         closed = false
-        thresholdRaised = false
-        reachedRaised = false
-        refusalRaised = false
+        raised = 0
         percentEpoch = 0
     }
 
-    /// Has its alerts be raised anew.
-    @inlinable public mutating func rearm() {
-        thresholdRaised = false
-        reachedRaised = false
-        refusalRaised = false
+    /// Everything smaller than a word.
+    ///
+    /// | bits | meaning |
+    /// |---|---|
+    /// | 0, 1 | enabled, closed |
+    /// | 2 ... 7 | alerts that were raised |
+    /// | 8 ... 15 | kind |
+    /// | 32 ... 63 | percent epoch |
+    public var flags: UInt64 {
+        @inlinable @inline(always) get {
+            (enabled ? 1 : 0) | (closed ? 2 : 0) | UInt64(raised & 0x3f) &<< 2
+                | UInt64(kind.rawValue) &<< 8 | UInt64(percentEpoch) &<< 32
+        }
+        @inlinable @inline(always) set {
+            enabled = newValue & 1 != 0
+            closed = newValue & 2 != 0
+            raised = UInt8(truncatingIfNeeded: newValue &>> 2 & 0x3f)
+            kind = ProfileKind(rawValue: UInt8(truncatingIfNeeded: newValue &>> 8)) ?? .messaging
+            percentEpoch = UInt32(truncatingIfNeeded: newValue &>> 32)
+        }
     }
 
-    /// Takes over the percent that the tenant has now; a changed one re-arms the alerts.
+    @inlinable @inline(always) public func hasRaised(_ group: EventSet.Group) -> Bool {
+        raised.hasBit(Int(group.rawValue))
+    }
+
+    /// Has its alerts be raised anew.
+    @inlinable public mutating func rearm() { raised = 0 }
+
+    /// Takes over the percents that the tenant has now; changed ones re-arm the alerts.
     @inlinable @inline(always) public mutating func follow(percentEpoch epoch: UInt32) {
         guard percentEpoch != epoch else { return }
         percentEpoch = epoch
@@ -253,16 +303,72 @@
     }
 }
 
-/// What a reservation holds in one pair of windows: Extend may add room after a rollover.
+/// Where a tenant's windows begin. They begin with a second: one word is enough, as long as Unix seconds have 32 bits.
+@frozen public struct WindowStarts: Sendable, Equatable {
+    /// Unix seconds: cycle, day << 32.
+    public var word: UInt64
+
+    @inlinable @inline(always) public init(word: UInt64 = 0) { self.word = word }
+
+    @inlinable public init(cycle: Int64, day: Int64) {
+        self.init()
+        self.cycle = cycle
+        self.day = day
+    }
+
+    /// The billing cycle, Unix milliseconds.
+    public var cycle: Int64 {
+        @inlinable get { Int64(word & 0xffff_ffff) &* 1_000 }
+        @inlinable set {
+            word = word & ~0xffff_ffff | Self.seconds(newValue)
+        }
+    }
+    /// The day in the tenant's zone, Unix milliseconds.
+    public var day: Int64 {
+        @inlinable get { Int64(word &>> 32) &* 1_000 }
+        @inlinable set {
+            word = word & 0xffff_ffff | Self.seconds(newValue) &<< 32
+        }
+    }
+
+    /// Whether a window may begin at an instant, Unix milliseconds: what comes from a disk must be asked.
+    public static func hold(_ instant: Int64) -> Bool {
+        instant >= 0 && instant % 1_000 == 0 && instant / 1_000 <= Int64(UInt32.max)
+    }
+
+    @usableFromInline static func seconds(_ instant: Int64) -> UInt64 {
+        precondition(hold(instant), "a window begins with a second between 1970 and 2106")
+        return UInt64(instant / 1_000)
+    }
+}
+
+/// What a reservation holds in one set of windows: Extend may add room after a rollover.
 @frozen public struct HoldSegment: Sendable, Equatable {
     public var amounts: Amounts
+    /// The tenant's counters that it is held in: limits that were added since do not know of it.
+    public var counters: UInt8
+    /// Where the profile's UTC day begins, Unix milliseconds; 0: no profile.
     public var dayStart: Int64
-    public var cycleStart: Int64
+    /// Where the tenant's windows begin.
+    public var starts: WindowStarts
 
-    @inlinable @inline(always) public init(amounts: Amounts, dayStart: Int64, cycleStart: Int64) {
+    @inlinable @inline(always) public init(
+        amounts: Amounts, counters: UInt8 = .max, dayStart: Int64, starts: WindowStarts
+    ) {
         self.amounts = amounts
+        self.counters = counters
         self.dayStart = dayStart
-        self.cycleStart = cycleStart
+        self.starts = starts
+    }
+
+    /// Whether both are held in the same windows.
+    @inlinable public func hasWindows(of other: HoldSegment) -> Bool {
+        dayStart == other.dayStart && starts == other.starts
+    }
+
+    /// Nothing.
+    @inlinable public static var none: HoldSegment {
+        HoldSegment(amounts: Amounts(), counters: 0, dayStart: 0, starts: WindowStarts())
     }
 }
 
@@ -297,13 +403,12 @@
             | UInt64(overage.rawValue) &<< 16
     }
 
-    /// Segments a reservation may have: pairs of windows within its life.
+    /// Segments a reservation may have: sets of windows within its life.
     @inlinable public static var maxSegments: Int { 4 }
 
     @inlinable public init(first: HoldSegment) {
         self.first = first
-        more = InlineArray(
-            repeating: HoldSegment(amounts: Amounts(), dayStart: 0, cycleStart: 0))
+        more = InlineArray(repeating: .none)
         moreCount = 0
         createdAt = 0
         expiresAt = 0

@@ -1,12 +1,12 @@
-/// The effects of one operation on a tenant and, where it names one, on a messaging profile: what a record holds.
+/// The effects of one operation on a tenant and, where it names one, on a profile: what a record holds.
 ///
 /// `decide…` functions produce it, `apply` adds it. Live decisions, recovery, checkpoints and verification all go
 /// through `apply`; it never evaluates a limit or a calendar.
 @frozen public struct Transition: Sendable {
     /// Added to `TenantState.committed`; counts may be negative, a replaced provisional charge too.
-    public var committed: Amounts
+    public var committed: CounterDeltas
     /// Added to `TenantState.held`.
-    public var held: Amounts
+    public var held: CounterDeltas
     /// Added to `ProfileState.committed` and `.held`.
     public var profileCommitted: Int64
     public var profileHeld: Int64
@@ -17,8 +17,8 @@
     public var touchesProfile: Bool
 
     @inlinable @inline(always) public init() {
-        committed = Amounts()
-        held = Amounts()
+        committed = CounterDeltas()
+        held = CounterDeltas()
         profileCommitted = 0
         profileHeld = 0
         events = []
@@ -31,61 +31,89 @@
         committed.isEmpty && held.isEmpty && !touchesProfile && events.isEmpty
     }
 
-    /// Takes events in; those of a profile are remembered by its latches.
-    @inlinable @inline(always) public mutating func raise(_ raised: EventSet) {
+    /// Takes events in; those of a profile's open window are remembered by its latches.
+    @inlinable public mutating func raise(
+        _ raised: EventSet, _ profile: ProfileState, _ rules: LimitRules
+    ) {
+        guard !raised.isEmpty else { return }
         events.formUnion(raised)
-        if !raised.isDisjoint(with: .profileAlerts) { touchesProfile = true }
+        let own = EventSet.alerts(of: LimitSet(rules.limit(of: profile.kind)))
+        if !raised.isDisjoint(with: own) { touchesProfile = true }
+    }
+
+    /// What was added of a resource to what is charged or held, as its first limit counts it.
+    @inlinable public func committed(of resource: Int, _ rules: LimitRules) -> Int64 {
+        committed[rules.mainCounter(of: resource)]
+    }
+
+    /// The deltas of resources, as their first limits count them.
+    @inlinable public static func amounts(_ deltas: CounterDeltas, _ rules: LimitRules) -> Amounts {
+        var amounts = Amounts()
+        for counter in deltas.counters {
+            let resource = rules.resource(of: counter)
+            if rules.mainCounter(of: resource) == counter { amounts.set(resource, deltas[counter]) }
+        }
+        return amounts
     }
 
     /// Adds the effects. Windows were opened before. Mutating only so that the transition is not copied. Complexity: O(1).
     ///
     /// Asserts, also in release, that no counter becomes negative.
     @inlinable @inline(always)
-    public mutating func apply(to tenant: inout TenantState, _ profile: inout ProfileState) {
+    public mutating func apply(
+        to tenant: inout TenantState, _ profile: inout ProfileState, _ rules: LimitRules
+    ) {
         tenant.version &+= 1
-        if !committed.isEmpty {
-            committed.forEachResource { resource in
-                let total = tenant.committed[resource] + committed[resource]
-                precondition(total >= 0, "committed below zero")
-                tenant.committed[resource] = total
-            }
+        for counter in committed.counters {
+            let total = tenant.committed[counter] + committed[counter]
+            precondition(total >= 0, "committed below zero")
+            tenant.committed[counter] = total
         }
-        if !held.isEmpty {
-            held.forEachResource { resource in
-                let total = tenant.held[resource] + held[resource]
-                precondition(total >= 0, "held below zero")
-                tenant.held[resource] = total
-            }
+        for counter in held.counters {
+            let total = tenant.held[counter] + held[counter]
+            precondition(total >= 0, "held below zero")
+            tenant.held[counter] = total
         }
         if touchesProfile {
             profile.committed += profileCommitted
             profile.held += profileHeld
             precondition(profile.committed >= 0 && profile.held >= 0, "profile below zero")
         }
-        if !events.isEmpty { latch(&tenant, &profile) }
+        if !events.isEmpty { latch(&tenant, &profile, rules) }
     }
 
     /// What the events change: latches of the windows that are open, and the status.
     @usableFromInline @inline(never)
-    func latch(_ tenant: inout TenantState, _ profile: inout ProfileState) {
-        let thresholds = events.thresholds
-        let reached = events.reached
-        let refusals = events.refusals
-        tenant.thresholdRaised |= thresholds.rawValue &>> 1
-        tenant.reachedRaised |= reached.rawValue &>> 1
-        tenant.refusalRaised |= refusals.rawValue &>> 1
-        if thresholds.contains(.profileDailySpend) { profile.thresholdRaised = true }
-        if reached.contains(.profileDailySpend) { profile.reachedRaised = true }
-        if refusals.contains(.profileDailySpend) { profile.refusalRaised = true }
+    func latch(_ tenant: inout TenantState, _ profile: inout ProfileState, _ rules: LimitRules) {
+        let own = EventSet.alerts(of: rules.tenantLimits)
+        let limit = rules.limit(of: profile.kind)
+        tenant.raised.formUnion(events.intersection(own))
+        profile.raised |= events.latched(limit)
         if events.contains(.suspended) {
             tenant.status = .suspended
             tenant.suspendedByUsage = !committed.isEmpty
         }
         guard events.contains(.reinstated) else { return }
         tenant.status = .active
-        tenant.thresholdRaised &= ~(rearms.thresholds.rawValue &>> 1)
-        tenant.reachedRaised &= ~(rearms.reached.rawValue &>> 1)
-        if rearms.thresholds.contains(.profileDailySpend) { profile.thresholdRaised = false }
-        if rearms.reached.contains(.profileDailySpend) { profile.reachedRaised = false }
+        tenant.raised.subtract(rearms.intersection(own))
+        profile.raised &= ~rearms.latched(limit)
+    }
+
+    /// Whether applying it leaves every total within its range: a record from a disk may say anything.
+    @inlinable public func fits(_ subjects: Decide.Subjects) -> Bool {
+        for counter in BitIndexes(committed.present | held.present) {
+            guard counter < LimitKind.counterCount,
+                Self.isTotal(subjects.tenant.committed[counter], committed[counter]),
+                Self.isTotal(subjects.tenant.held[counter], held[counter])
+            else { return false }
+        }
+        guard touchesProfile else { return true }
+        return subjects.hasProfile && Self.isTotal(subjects.profile.committed, profileCommitted)
+            && Self.isTotal(subjects.profile.held, profileHeld)
+    }
+
+    @inlinable static func isTotal(_ total: Int64, _ delta: Int64) -> Bool {
+        let (sum, overflow) = total.addingReportingOverflow(delta)
+        return !overflow && sum >= 0
     }
 }

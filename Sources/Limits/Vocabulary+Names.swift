@@ -1,16 +1,5 @@
 // What the contract's words are called in JSON and in files.
 
-extension Resource {
-    public var name: String {
-        switch self {
-        case .spend: "spend"
-        case .extensions: "extensions"
-        case .dids: "dids"
-        case .callSeconds: "call_seconds"
-        }
-    }
-}
-
 extension TenantStatus {
     public var name: String {
         switch self {

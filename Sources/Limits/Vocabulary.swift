@@ -13,12 +13,19 @@
     case dids = 3
     /// Seconds of calls, inbound and outbound together.
     case callSeconds = 4
+    /// Calls that are open at the same time: only ever held.
+    case concurrentCalls = 5
+    /// Messages, a count.
+    case messages = 6
 
-    /// Position in `Amounts` and in every per-resource table: 0 ..< 4.
-    @inlinable public var index: Int { Int(rawValue) - 1 }
+    /// All of `index`.
+    @inlinable @inline(always) public static var indices: Range<Int> { 0..<count }
 
-    /// Counts may shrink (de-provisioning); spend and seconds never do.
-    @inlinable public var isCount: Bool { self == .extensions || self == .dids }
+    /// Position in `Amounts` and in every per-resource table.
+    @inlinable @inline(always) public var index: Int { Int(rawValue) - 1 }
+
+    /// Whether all bits, by `index`, are of resources that there are.
+    @inlinable public static func knows(_ bits: UInt64) -> Bool { bits &>> UInt64(count) == 0 }
 }
 
 /// What the caller is about to do. It steers treatment, audit and reports, never the limits.
@@ -44,7 +51,7 @@
     case partial = 4
 }
 
-/// What happens to a hold that is neither committed nor released in time.
+/// What happens to the hold when it expires.
 @nonexhaustive public enum ExpiryPolicy: UInt8, Sendable, CaseIterable {
     case release = 1
     case commit = 2

@@ -24,31 +24,49 @@ extension LimitsFile {
     /// - Complexity: O(*n*) in the number of tenants and profiles.
     package var text: String {
         var text = "version: 1\n\ndefaults:\n"
-        for field in defaults.fields { text += Self.line(field, indent: 2) }
+        text += Self.lines(
+            defaults.fields, absent: TenantLimits().following(defaults).fields,
+            always: Self.alwaysWritten, indent: 2)
         if tenants.isEmpty { return text }
         let profiles = Dictionary(grouping: profiles) { Identifier($0.tenantID) }
         text += "\ntenants:\n"
         for tenant in tenants {
             text += "  - id: \(YAMLText.scalar(tenant.id))\n"
-            let plain = TenantSettings(id: tenant.id)
-            let always = Set(tenant.limits.fields.map(\.name))
-            for (field, absent) in zip(tenant.fields, plain.fields)
-            where always.contains(field.name) || field != absent {
-                text += Self.line(field, indent: 4)
-            }
+            let plain = TenantSettings(id: tenant.id, limits: defaults.following(tenant.limits))
+            text += Self.lines(
+                tenant.fields, absent: plain.fields, always: Self.alwaysWritten, indent: 4)
             guard let own = profiles[Identifier(tenant.id)] else { continue }
-            text += "    messaging_profiles:\n"
-            for profile in own {
-                text += "      - id: \(YAMLText.scalar(profile.id))\n"
-                let plain = ProfileSettings(
-                    id: profile.id, tenantID: tenant.id, name: profile.id)
-                for (field, absent) in zip(profile.fields, plain.fields)
-                where field.name == "daily_spend_limit" || field != absent {
-                    text += Self.line(field, indent: 8)
-                }
+            for kind in ProfileKind.allCases {
+                text += Self.section(of: own.filter { $0.kind == kind }, kind)
             }
         }
         return text
+    }
+
+    /// A tenant's profiles of a kind; empty if there are none.
+    private static func section(of profiles: [ProfileSettings], _ kind: ProfileKind) -> String {
+        if profiles.isEmpty { return "" }
+        var text = "    \(kind.collection):\n"
+        for profile in profiles {
+            text += "      - id: \(YAMLText.scalar(profile.id))\n"
+            let plain = ProfileSettings(
+                id: profile.id, kind: kind, tenantID: profile.tenantID, name: profile.id)
+            text += lines(
+                profile.fileFields, absent: plain.fileFields, always: [kind.limit.cap.name],
+                indent: 8)
+        }
+        return text
+    }
+
+    /// The fields whose absence does not mean another setting's, which may be changed later.
+    private static let alwaysWritten = Set(
+        TenantLimits.settings.filter { !$0.shape.isList }.map(\.name))
+
+    private static func lines(
+        _ fields: [SettingField], absent: [SettingField], always: Set<String>, indent: Int
+    ) -> String {
+        zip(fields, absent).filter { always.contains($0.name) || $0.value != $1.value }
+            .map { line($0.0, indent: indent) }.joined()
     }
 
     private static func line(_ field: SettingField, indent: Int) -> String {
@@ -58,8 +76,29 @@ extension LimitsFile {
             case .text(let text): YAMLText.scalar(text)
             case .amount: YAMLText.quoted(field.value.text)
             case .whole: field.value.text
+            case .wholes: "[\(field.value.text)]"
             case .flag(let flag): flag ? "true" : "false"
             }
         return "\(String(repeating: " ", count: indent))\(field.name): \(value)\n"
+    }
+}
+
+extension TenantLimits {
+    /// These with the first alert threshold of others: what a list that is absent beside it means.
+    fileprivate func following(_ other: TenantLimits) -> TenantLimits {
+        var limits = self
+        let first = other.fields.filter { field in
+            Self.settings.contains { $0.name == field.name && $0.firstOf != nil }
+        }
+        _ = Self.settings.write(
+            Dictionary(uniqueKeysWithValues: first.map { ($0.name, $0.value) }), to: &limits)
+        return limits
+    }
+}
+
+extension ProfileSettings {
+    /// What the limits file says of it.
+    package var fileFields: [SettingField] {
+        Self.settings(kind).filter(\.isInLimitsFile).map { $0.field(of: self) }
     }
 }

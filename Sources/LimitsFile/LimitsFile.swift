@@ -1,4 +1,4 @@
-// Configuration as code: tenants, messaging profiles and defaults from a YAML file (docs/limits-file.md).
+// Configuration as code: tenants, profiles and defaults from a YAML file (docs/limits-file.md).
 package import Limits
 
 /// What a limits file says, complete: defaults and presets are already applied to every tenant.
@@ -84,7 +84,7 @@ package struct LimitsPlaces: Sendable, Equatable {
             switch subject {
             case .defaults: nil
             case .tenant(let id): lineOfTenant[Identifier(id)]
-            case .profile(let id, _): lineOfProfile[Identifier(id)]
+            case .profile(let id, _, _): lineOfProfile[Identifier(id)]
             }
         return line.map { "\(file):\($0)" } ?? file
     }

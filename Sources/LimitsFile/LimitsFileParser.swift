@@ -17,17 +17,10 @@ struct LimitsFileParser {
     /// Zones that were found good: a file names the same few again and again.
     private var knownZones = ["UTC": "UTC"]
 
-    private static let fieldKeys =
-        ["preset"] + CapSetting.all.map(\.name) + ["alert_threshold", "auto_suspend"]
+    private static let fieldKeys = ["preset"] + TenantLimits.settings.map(\.name)
     private static let tenantKeys =
-        ["id", "name"] + fieldKeys
-        + ["on_limit", "billing_cycle_day", "time_zone", "disclose_limits", "messaging_profiles"]
-    private static let profileKeys = [
-        "id", "name", "daily_spend_limit", "daily_spend_limit_enabled",
-    ]
-    private static let presets: [(name: String, limits: TenantLimits)] = [
-        ("new-tenant", .newTenant), ("unlimited", TenantLimits()),
-    ]
+        ["id", "preset"] + TenantSettings.settings.map(\.name)
+        + ProfileKind.allCases.map(\.collection)
 
     mutating func parse(_ root: Node) {
         guard let file = fields(of: root, "The file", keys: ["version", "defaults", "tenants"])
@@ -38,7 +31,9 @@ struct LimitsFileParser {
         if let node = file["defaults"], isNull(node) == false,
             let fields = fields(of: node, "\"defaults\"", keys: Self.fieldKeys)
         {
-            defaults = limits(fields, base: TenantLimits())
+            var limits = preset(fields) ?? TenantLimits()
+            read(fields, TenantLimits.settings, into: &limits)
+            defaults = limits
             hasDefaults = true
         }
         for node in list(file["tenants"], "tenants") { parseTenant(node) }
@@ -47,90 +42,85 @@ struct LimitsFileParser {
     private mutating func parseTenant(_ node: Node) {
         guard let fields = fields(of: node, "A tenant", keys: Self.tenantKeys) else { return }
         let id = identifier(fields["id"], of: node, "A tenant", seen: \.lineOfTenant)
-        var tenant = TenantSettings(
-            id: id, name: name(fields["name"]),
-            limits: limits(fields, base: defaults))
-        if let node = fields["on_limit"] {
-            if let onLimit = node.scalar.flatMap({ OnLimit(name: $0.string) }) {
-                tenant.onLimit = onLimit
-            } else {
-                note(node, "\"on_limit\" must be auto, block or alert")
-            }
-        }
-        if let day = whole(fields["billing_cycle_day"], "billing_cycle_day", 1...31) {
-            tenant.billingCycleDay = UInt8(day)
-        }
-        if let node = fields["time_zone"] {
-            tenant.timeZone = timeZone(node)
-        }
-        if let discloses = flag(fields["disclose_limits"], "disclose_limits") {
-            tenant.disclosesLimits = discloses
-        }
+        var tenant = TenantSettings(id: id, limits: preset(fields) ?? defaults)
+        read(fields, TenantSettings.settings, into: &tenant)
         tenants.append(tenant)
-        for node in list(fields["messaging_profiles"], "messaging_profiles") {
-            parseProfile(node, tenantID: id)
+        for kind in ProfileKind.allCases {
+            for node in list(fields[kind.collection], kind.collection) {
+                parseProfile(node, kind, tenantID: id)
+            }
         }
     }
 
-    private mutating func parseProfile(_ node: Node, tenantID: String) {
-        guard let fields = fields(of: node, "A messaging profile", keys: Self.profileKeys)
+    private mutating func parseProfile(_ node: Node, _ kind: ProfileKind, tenantID: String) {
+        let cap = kind.limit.cap
+        let settings = ProfileSettings.settings(kind).filter(\.isInLimitsFile)
+        let noun = kind.nounWithArticle
+        let what = noun.prefix(1).uppercased() + noun.dropFirst()
+        guard let fields = fields(of: node, what, keys: ["id"] + settings.map(\.name))
         else { return }
-        let id = identifier(fields["id"], of: node, "A messaging profile", seen: \.lineOfProfile)
-        var profile = ProfileSettings(
-            id: id, tenantID: tenantID,
-            // The REST API wants every profile to have a name.
-            name: fields["name"] == nil ? id : name(fields["name"]))
-        if let node = fields["daily_spend_limit"] {
-            profile.dailySpendLimitNanos = money(node, "daily_spend_limit")
-        }
-        let isEnabled = flag(fields["daily_spend_limit_enabled"], "daily_spend_limit_enabled")
-        profile.dailySpendLimitEnabled = isEnabled ?? false
-        if let node = fields["daily_spend_limit_enabled"], isEnabled == true,
-            fields["daily_spend_limit"].map(isNull) ?? true
+        // Ids are common to all kinds.
+        let id = identifier(fields["id"], of: node, what, seen: \.lineOfProfile)
+        // The REST API wants every profile to have a name.
+        var profile = ProfileSettings(id: id, kind: kind, tenantID: tenantID, name: id)
+        read(fields, settings, into: &profile)
+        if let node = fields[cap.toggleName], profile.dailySpendLimitEnabled,
+            fields[cap.name].map(isNull) ?? true
         {
-            note(node, "\"daily_spend_limit_enabled\" is on, but there is no \"daily_spend_limit\"")
+            note(node, "\"\(cap.toggleName)\" is on, but there is no \"\(cap.name)\"")
         }
         profiles.append(profile)
     }
 
-    /// The six fields over `base`, or over the preset that they name.
-    private mutating func limits(_ fields: [String: Node], base: TenantLimits) -> TenantLimits {
-        var limits = base
-        if let node = fields["preset"] {
-            if let preset = Self.presets.first(where: { $0.name == node.scalar?.string }) {
-                limits = preset.limits
-            } else {
-                let names = Self.presets.map(\.name).joined(separator: " or ")
-                note(node, "\"preset\" must be \(names)")
-            }
+    /// The limits that a preset stands for; nil: none is named.
+    private mutating func preset(_ fields: [String: Node]) -> TenantLimits? {
+        guard let node = fields["preset"] else { return nil }
+        if let preset = TenantLimits.presets.first(where: { $0.key == node.scalar?.string }) {
+            return preset.value
         }
-        for cap in CapSetting.all {
-            guard let node = fields[cap.name] else { continue }
-            limits[cap] =
-                cap.unit == .amount
-                ? money(node, cap.name) : number(node, of: cap).map(cap.kept)
+        let names = TenantLimits.presets.map(\.key).joined(separator: " or ")
+        note(node, "\"preset\" must be \(names)")
+        return nil
+    }
+
+    /// Gives an owner those of its settings that a mapping has.
+    private mutating func read<Owner>(
+        _ fields: [String: Node], _ settings: [SettingDescriptor<Owner>], into owner: inout Owner
+    ) {
+        var given: [String: SettingField.Value] = [:]
+        for setting in settings {
+            guard let node = fields[setting.name] else { continue }
+            given[setting.name] =
+                setting.isNullable && isNull(node)
+                ? SettingField.Value.none : value(node, setting.shape, setting.name)
         }
-        if let percent = whole(fields["alert_threshold"], "alert_threshold", 1...100) {
-            limits.alertThresholdPercent = UInt8(percent)
+        for fault in settings.write(given, to: &owner) {
+            guard let node = fields[fault.name] else { continue }
+            note(node, "\"\(fault.name)\" \(fault.sentence)")
         }
-        if let suspends = flag(fields["auto_suspend"], "auto_suspend") {
-            limits.autoSuspend = suspends
-        }
-        return limits
     }
 }
 
 // MARK: - Values
 
 extension LimitsFileParser {
-    /// A cap: a whole number from 0; null: no limit.
-    private mutating func number(_ node: Node, of cap: CapSetting) -> Int64? {
-        isNull(node) ? nil : whole(node, cap.name, 0...cap.most)
+    /// nil: the node has no such value, which is noted.
+    private mutating func value(
+        _ node: Node, _ shape: SettingShape, _ key: String
+    ) -> SettingField.Value? {
+        switch shape {
+        case .text, .address: text(node, key, shape).map { .text($0) }
+        case .timeZone: timeZone(node, key).map { .text($0) }
+        case .amount: money(node, key).map { .amount($0) }
+        case .whole(let range): whole(node, key, range).map { .whole($0) }
+        case .wholes: wholes(node, key, shape).map { .wholes($0) }
+        case .flag: flag(node, key).map { .flag($0) }
+        case .choice(let names): choice(node, key, names, shape).map { .text($0) }
+        }
     }
 
-    /// Nano-USD; null: no limit. The text is read as it stands, so an unquoted 0.10 is exact too.
+    /// Nano-USD. The text is read as it stands, so an unquoted 0.10 is exact too.
     private mutating func money(_ node: Node, _ key: String) -> Int64? {
-        if isNull(node) { return nil }
         guard let text = node.scalar?.string else {
             note(node, "\"\(key)\" must be an amount in USD, like \"12.50\", or null for no limit")
             return nil
@@ -138,31 +128,43 @@ extension LimitsFileParser {
         do {
             return try Money.parse(text)
         } catch {
-            note(node, "\"\(key)\" is wrong. \(error.sentence)")
+            note(node, "\"\(key)\" is invalid. \(error.sentence)")
             return nil
         }
     }
 
     /// A whole number in decimal digits.
     private mutating func whole(
-        _ node: Node?, _ key: String, _ range: ClosedRange<Int64>
+        _ node: Node, _ key: String, _ range: ClosedRange<Int64>
     ) -> Int64? {
-        guard let node else { return nil }
         if let text = node.scalar?.string, text.utf8.allSatisfy({ (48...57).contains($0) }),
             let number = Int64(text), range.contains(number)
         {
             return number
         }
-        let bounds =
-            range.upperBound == .max
-            ? "of at least \(range.lowerBound)"
-            : "from \(range.lowerBound) to \(range.upperBound)"
-        note(node, "\"\(key)\" must be a whole number \(bounds), in digits only")
+        note(node, "\"\(key)\" must be \(SettingShape.whole(range).expected), in digits only")
         return nil
     }
 
-    private mutating func flag(_ node: Node?, _ key: String) -> Bool? {
-        guard let node else { return nil }
+    /// A list of whole numbers. Their range is checked with their order.
+    private mutating func wholes(_ node: Node, _ key: String, _ shape: SettingShape) -> [Int64]? {
+        guard let sequence = node.sequence else {
+            note(node, "\"\(key)\" must be a list of \(shape.expected), like [50, 80]")
+            return nil
+        }
+        let numbers = sequence.compactMap { whole($0, key, 0...Int64.max) }
+        return numbers.count == sequence.count ? numbers : nil
+    }
+
+    private mutating func choice(
+        _ node: Node, _ key: String, _ names: [String], _ shape: SettingShape
+    ) -> String? {
+        if let name = node.scalar?.string, names.contains(name) { return name }
+        note(node, "\"\(key)\" must be \(shape.expected)")
+        return nil
+    }
+
+    private mutating func flag(_ node: Node, _ key: String) -> Bool? {
         switch node.scalar?.string.lowercased() {
         case "true", "yes", "on": return true
         case "false", "no", "off": return false
@@ -172,36 +174,31 @@ extension LimitsFileParser {
         }
     }
 
-    private mutating func text(_ node: Node?, _ key: String) -> String {
-        guard let node else { return "" }
+    private mutating func text(_ node: Node, _ key: String, _ shape: SettingShape) -> String? {
         guard let text = node.scalar?.string, isNull(node) == false else {
-            note(node, "\"\(key)\" must be a text")
-            return ""
+            note(node, "\"\(key)\" must be a string")
+            return nil
+        }
+        let hasControl = text.unicodeScalars.contains {
+            $0.properties.generalCategory == .control
+        }
+        if hasControl || shape.fault(of: .text(text)) != nil {
+            note(node, "\"\(key)\" must be \(shape.expected)")
+            return nil
         }
         return text
     }
 
-    /// A name for people, as the REST API takes it: at most 256 bytes without control characters.
-    private mutating func name(_ node: Node?) -> String {
-        let name = text(node, "name")
-        if let node,
-            name.utf8.count > 256
-                || name.unicodeScalars.contains(where: {
-                    $0.properties.generalCategory == .control
-                })
-        {
-            note(node, "\"name\" must be a text of at most 256 bytes without control characters")
-        }
-        return name
-    }
-
     /// The name of a zone that billing cycles can be computed in.
-    private mutating func timeZone(_ node: Node) -> String {
-        guard let name = node.scalar?.string else { return text(node, "time_zone") }
+    private mutating func timeZone(_ node: Node, _ key: String) -> String? {
+        guard let name = node.scalar?.string else {
+            note(node, "\"\(key)\" must be a string")
+            return nil
+        }
         if let known = knownZones[name] { return known }
         guard let known = BillingSchedule.zoneName(name) else {
             note(node, BillingScheduleError.unknownTimeZone(name).description)
-            return name
+            return nil
         }
         knownZones[name] = known
         return known
@@ -217,7 +214,7 @@ extension LimitsFileParser {
             return ""
         }
         guard let id = node.scalar?.string, isNull(node) == false else {
-            note(node, "\"id\" must be a text of 1 to \(Identifier.longest) bytes")
+            note(node, "\"id\" must be a string of 1 to \(Identifier.longest) bytes")
             return ""
         }
         if let fault = Identifier.fault(of: id) {
@@ -226,7 +223,7 @@ extension LimitsFileParser {
         }
         let line = node.mark?.line ?? 0
         if let line = self[keyPath: seen].updateValue(line, forKey: Identifier(id)) {
-            note(node, "\(what) with the id \"\(id)\" stands already in line \(line)")
+            note(node, "\(what) with the id \"\(id)\" is already defined on line \(line)")
         }
         return id
     }
@@ -262,7 +259,7 @@ extension LimitsFileParser {
                 let name = key.scalar?.string ?? "this"
                 note(
                     key,
-                    "\(what) has no key \"\(name)\"; the keys are \(keys.joined(separator: ", "))")
+                    "\(what) has no key \"\(name)\"; valid keys: \(keys.joined(separator: ", "))")
             }
         }
         return fields

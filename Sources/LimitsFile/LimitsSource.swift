@@ -20,7 +20,7 @@ package struct LimitsSource: Sendable {
         guard let read else {
             throw LimitsFileError(
                 file: path,
-                sentence: "The file is longer than \(LimitsFile.maximumBytes >> 20) MiB")
+                sentence: "The file is larger than \(LimitsFile.maximumBytes >> 20) MiB")
         }
         file = path
         bytes = read

@@ -5,7 +5,7 @@ package struct SettingChange: Sendable, Equatable {
     package enum Subject: Sendable, Equatable {
         case defaults
         case tenant(id: String)
-        case profile(id: String, tenantID: String)
+        case profile(id: String, kind: ProfileKind, tenantID: String)
     }
 
     /// Before and after of one field.
@@ -14,11 +14,17 @@ package struct SettingChange: Sendable, Equatable {
         /// nil: the subject does not exist yet.
         package var before: SettingField.Value?
         package var after: SettingField.Value
+        /// Another field tells it: lists for people leave it out.
+        package var isImplied: Bool
 
-        package init(name: String, before: SettingField.Value?, after: SettingField.Value) {
+        package init(
+            name: String, before: SettingField.Value?, after: SettingField.Value,
+            isImplied: Bool = false
+        ) {
             self.name = name
             self.before = before
             self.after = after
+            self.isImplied = isImplied
         }
     }
 
@@ -48,7 +54,8 @@ package struct SettingChange: Sendable, Equatable {
     /// - Parameter present: what the service has, of the same tenant; nil: no such profile.
     package init?(profile wanted: ProfileSettings, present: ProfileSettings?) {
         self.init(
-            .profile(id: wanted.id, tenantID: wanted.tenantID), wanted.fields, present?.fields)
+            .profile(id: wanted.id, kind: wanted.kind, tenantID: wanted.tenantID),
+            wanted.fileFields, present?.fileFields)
     }
 
     /// The deletion of what the file does not name.
@@ -60,10 +67,15 @@ package struct SettingChange: Sendable, Equatable {
         guard let present else {
             self.init(
                 subject, .create,
-                wanted.map { Field(name: $0.name, before: nil, after: $0.value) })
+                wanted.map {
+                    Field(
+                        name: $0.name, before: nil, after: $0.value, isImplied: $0.isImplied)
+                })
             return
         }
-        let fields = zip(wanted, present).filter { $0 != $1 }.map { wanted, present in
+        let fields = zip(wanted, present).filter { wanted, present in
+            wanted.value != present.value && !(wanted.isImplied && present.isImplied)
+        }.map { wanted, present in
             Field(name: wanted.name, before: present.value, after: wanted.value)
         }
         if fields.isEmpty { return nil }
@@ -74,8 +86,9 @@ package struct SettingChange: Sendable, Equatable {
 extension SettingChange: CustomStringConvertible {
     /// The subject on one line, its fields below: `  max_dids  10 → 20`.
     package var description: String {
-        let width = fields.map(\.name.count).max() ?? 0
-        let lines = fields.map { field in
+        let shown = fields.filter { !$0.isImplied }
+        let width = shown.map(\.name.count).max() ?? 0
+        let lines = shown.map { field in
             let padding = String(repeating: " ", count: width - field.name.count)
             let before = field.before.map { "\($0.quoted) → " } ?? ""
             return "\n    \(field.name)\(padding)  \(before)\(field.after.quoted)"
@@ -99,8 +112,8 @@ extension SettingChange.Subject: CustomStringConvertible {
         switch self {
         case .defaults: "tenant defaults"
         case .tenant(let id): "tenant \(YAMLText.scalar(id))"
-        case .profile(let id, let tenantID):
-            "messaging profile \(YAMLText.scalar(id)) of tenant \(YAMLText.scalar(tenantID))"
+        case .profile(let id, let kind, let tenantID):
+            "\(kind.noun) \(YAMLText.scalar(id)) of tenant \(YAMLText.scalar(tenantID))"
         }
     }
 }

@@ -65,10 +65,10 @@ enum YAMLBounds {
             }
             if added > mostUnfolded {
                 return problem(
-                    at: event, "The aliases up to here stand for more than \(mostUnfolded) values")
+                    at: event, "The aliases expand to more than \(mostUnfolded) values")
             }
             if stack.count > deepest {
-                return problem(at: event, "This is nested more than \(deepest) deep")
+                return problem(at: event, "Nested more than \(deepest) levels deep")
             }
         }
     }

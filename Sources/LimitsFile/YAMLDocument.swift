@@ -16,7 +16,7 @@ package enum YAMLDocument {
         } catch let error as YamlError {
             throw LimitsFileError(file: file, problems: [problem(of: error)])
         } catch {
-            throw LimitsFileError(file: file, sentence: "The YAML cannot be parsed: \(error)")
+            throw LimitsFileError(file: file, sentence: "The YAML cannot be parsed")
         }
     }
 
@@ -28,18 +28,18 @@ package enum YAMLDocument {
             let doing = context.map { " (\($0.text) from line \($0.mark.line))" } ?? ""
             return .init(
                 line: mark.line, column: mark.column,
-                sentence: "This is not YAML: \(problem)\(doing)")
+                sentence: "Invalid YAML: \(problem)\(doing)")
         case .reader(let problem, let offset, _, let text):
             let (line, column) = position(of: offset ?? 0, in: text)
             return .init(
-                line: line, column: column, sentence: "This is not YAML: \(problem)")
+                line: line, column: column, sentence: "Invalid YAML: \(problem)")
         case .duplicatedKeysInMapping(let keys, let context):
             let names = keys.map { "\"\($0)\"" }.joined(separator: ", ")
             return .init(
                 line: context.mark.line, column: context.mark.column,
-                sentence: "The key \(names) stands here more than once")
+                sentence: "Duplicate key \(names)")
         default:
-            return .init(line: 1, column: 1, sentence: "The YAML cannot be parsed: \(error)")
+            return .init(line: 1, column: 1, sentence: "The YAML cannot be parsed")
         }
     }
 

@@ -170,7 +170,9 @@ package actor Deliverer {
             isUnread = false
         } catch {
             if !isUnread {
-                logger.error("the outbox cannot be read", metadata: ["error": "\(error)"])
+                logger.error(
+                    "the outbox cannot be read",
+                    metadata: ["error": "\(outbox.reason(of: error))"])
             }
             isUnread = true
             walkAt = min(walkAt, now() + 1_000)
@@ -282,7 +284,7 @@ package actor Deliverer {
             let outcome = schedule.outcome(of: result, at: attempt.finishedAt)
             if outcome == .failed {
                 logger.warning(
-                    "a delivery was given up",
+                    "a delivery failed for good",
                     metadata: [
                         "event": "\(delivery.event.id)",
                         // Without path and query, which may be secrets, as may what a library says of them.
@@ -309,7 +311,7 @@ package actor Deliverer {
                     recipient: delivery.recipient), began)
         case .email(let address):
             return await mailer?(delivery.event, address, began)
-                ?? AttemptResult(status: nil, error: "no mail server is set (--smtp-host)")
+                ?? AttemptResult(status: nil, error: "no mail server is configured (--smtp-host)")
         }
     }
 
@@ -322,12 +324,14 @@ package actor Deliverer {
             do {
                 // In a task of its own: a stop does not take back what was done.
                 try await Task { try await outbox.note(attempt, of: delivery, outcome) }.value
-                if isUnnoted { logger.notice("attempts are noted again") }
+                if isUnnoted { logger.notice("delivery attempts are recorded again") }
                 isUnnoted = false
                 return
             } catch {
                 if !isUnnoted {
-                    logger.error("an attempt could not be noted", metadata: ["error": "\(error)"])
+                    logger.error(
+                        "a delivery attempt could not be recorded",
+                        metadata: ["error": "\(outbox.reason(of: error))"])
                 }
                 isUnnoted = true
             }

@@ -173,7 +173,8 @@ package struct WebhookSender: Sendable {
         {
             return "no answer in time"
         }
-        return (TLSText.failure(error, endpoint: host) ?? "\(error)").bounded
+        if let error = error as? HTTPClientError { return error.shortDescription.bounded }
+        return ConnectionText.failure(error, endpoint: host).bounded
     }
 }
 

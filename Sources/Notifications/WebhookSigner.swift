@@ -30,7 +30,7 @@ package struct WebhookSigner: Sendable {
                 throw KeyError(
                     description: """
                         \(path) is not a key for webhooks (base64 of 32 bytes): restore it, or \
-                        delete it to have a new one, which receivers must be told
+                        delete it to generate a new one; receivers then need the new public key
                         """)
             }
             self.key = key

@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import ServerTrust
+import Threads
 
 /// Looks names up. The addresses may be anything; they are judged by whoever asked.
 package typealias Resolver = @Sendable (_ host: String) async throws -> [IPAddress]
@@ -20,21 +21,21 @@ package struct WebhookTarget: Sendable {
 
     /// What is wrong with the text of an address; nil: nothing. Where its name leads is judged when it is used.
     package static func fault(of text: String) -> String? {
-        guard text.utf8.count <= 1_024 else { return "The address is longer than 1 024 bytes" }
+        guard text.utf8.count <= 1_024 else { return "The URL must be at most 1024 bytes" }
         // As an address is written (RFC 3986): so that two texts are never one address.
         guard text.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
-            return "The address must be ASCII without spaces: other characters are written as %XX"
+            return "The URL must be ASCII without spaces; percent-encode other characters"
         }
         guard let url = URLComponents(string: text), let scheme = url.scheme?.lowercased(),
             scheme == "https" || scheme == "http", let host = url.host, !host.isEmpty
-        else { return "This must be an address like https://example.com/hooks" }
+        else { return "Must be a URL like https://example.com/hooks" }
         guard hostName(text) != nil else {
-            return "The host must be an IP address or a name of ASCII letters, digits, '-', '.'"
+            return "The host must be an IP address or a name of ASCII letters, digits, '-' and '.'"
         }
         if url.user != nil || url.password != nil {
-            return "The address must not carry a user or password"
+            return "The URL must not contain a user or password"
         }
-        if url.fragment != nil { return "The address must not have a fragment" }
+        if url.fragment != nil { return "The URL must not have a fragment" }
         if let port = url.port, !(1...65_535).contains(port) {
             return "The port must be 1 to 65535"
         }
@@ -67,18 +68,20 @@ package struct WebhookTarget: Sendable {
     ) async throws {
         if let fault = Self.fault(of: text) { throw Refusal(description: fault) }
         guard let name = Self.hostName(text) else {
-            throw Refusal(description: "The address has no host")
+            throw Refusal(description: "The URL has no host")
         }
         host = name
         isSecure = URLComponents(string: text)?.scheme?.lowercased() == "https"
         let addresses = try await resolver(host)
-        guard !addresses.isEmpty else { throw Refusal(description: "\(host) has no address") }
+        guard !addresses.isEmpty else {
+            throw Refusal(description: "\(host) does not resolve to an address")
+        }
         for address in addresses
         where !address.isPublic && !allowed.contains(where: { $0.contains(address) }) {
             throw Refusal(
                 description: """
-                    \(host) leads to \(address), which is private or reserved; \
-                    --webhook-allow-private can allow it
+                    \(host) resolves to \(address), which is private or reserved; \
+                    allow it with --webhook-allow-private
                     """)
         }
         address = addresses[max(0, turn) % addresses.count]
@@ -145,6 +148,7 @@ actor Lookups {
         threads.start()
         let lookup = Task { [slow, lookUp] in
             try await threads.runIfActive {
+                NamedThread.setName(.lookUps)
                 let began = ContinuousClock.now
                 let result = Result { try lookUp(name) }
                 return (result, isSlow: ContinuousClock.now - began > slow)
@@ -164,7 +168,7 @@ actor Lookups {
 
     private static func refusal(_ host: String) -> WebhookTarget.Refusal {
         WebhookTarget.Refusal(
-            description: "\(host) cannot be looked up: too many names wait for it")
+            description: "\(host) cannot be resolved: too many lookups are waiting")
     }
 
     private static func lookUp(_ host: String) throws -> [IPAddress] {
@@ -176,7 +180,7 @@ actor Lookups {
         guard status == 0 else {
             throw WebhookTarget.Refusal(
                 description:
-                    "\(host) cannot be looked up: \(String(cString: gai_strerror(status)))")
+                    "\(host) cannot be resolved: \(String(cString: gai_strerror(status)))")
         }
         defer { freeaddrinfo(list) }
         var found: [IPAddress] = []

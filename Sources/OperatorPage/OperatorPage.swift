@@ -14,7 +14,7 @@ package import Telemetry
 /// itself: its scripts call the REST API.
 ///
 /// Thread safety: any thread.
-package final class OperatorPage: Companion {
+package final class OperatorPage: PageResponder {
     private let context: PageContext
     private let authority: TokenAuthority
     private let sessions: SessionStore
@@ -72,14 +72,14 @@ package final class OperatorPage: Companion {
     package func respond(to request: Request, from address: String) async -> Response {
         let isHead = request.method == .head
         guard var asked = PageRequest(request, from: address) else {
-            return message(422, "Not understood", "The address is not properly encoded.")
+            return message(422, "Bad request", "The URL is not valid percent-encoded UTF-8.")
                 .response(isHead: isHead)
         }
         // What has not come takes nobody's place.
         if asked.bringsForm { await asked.readForm(atMost: settings.maximumFormBytes) }
         guard running.add(1, ordering: .relaxed).newValue <= settings.maximumRequests else {
             running.subtract(1, ordering: .relaxed)
-            return later("Busy", "Too many pages are asked for.").response(isHead: isHead)
+            return later("Busy", "Too many page requests.").response(isHead: isHead)
         }
         let work = Task<PageReply, any Error> { [asked] in
             // It keeps its place for as long as it takes, whatever its reader is told meanwhile.
@@ -87,7 +87,7 @@ package final class OperatorPage: Companion {
             return await reply(asked)
         }
         let made = try? await work.value(within: settings.requestTimeLimit)
-        return (made ?? later("Too slow", "The page was not there in time."))
+        return (made ?? later("Timeout", "The page took too long to load."))
             .response(isHead: isHead)
     }
 
@@ -104,23 +104,23 @@ package final class OperatorPage: Companion {
             return try await route(request)
         } catch PageFailure.noJournal {
             return message(
-                503, "Kept in memory only",
-                "Lists and logs are kept with the journal, and this service runs without one (--durability memory)."
+                503, "No journal",
+                "Lists and logs need the journal, and this service runs without one (--durability memory)."
             )
         } catch PageFailure.notFound {
-            return message(404, "Not found", "There is no such page, or no such tenant.")
+            return message(404, "Not found", "This page or tenant does not exist.")
         } catch let error as ProjectionError where error.isPassing {
-            return later("Not yet", "\(error.reason).")
+            return later("Not ready yet", "\(error.reason).")
         } catch {
             logger.error(
                 "a page failed",
                 metadata: [
                     "path": "\(request.segments.joined(separator: "/").prefix(256))",
-                    "error": "\(error)",
+                    "error": "\(ProjectionError.reason(of: error))",
                 ])
             return message(
                 500, "Something went wrong",
-                "The page could not be made. The service's log says more.")
+                "The page could not be created. See the service's log.")
         }
     }
 
@@ -241,10 +241,10 @@ package final class OperatorPage: Companion {
 
     private func logIn(_ request: PageRequest) async -> PageReply {
         guard !request.isFromElsewhere else {
-            return message(403, "Not allowed", "Another site asked for this.")
+            return message(403, "Not allowed", "Cross-site requests are refused.")
         }
         guard let form = request.form else {
-            var reply = message(400, "Not understood", "The form could not be read.")
+            var reply = message(400, "Bad request", "The form could not be read.")
             // The rest of it may never come.
             reply.headers[.connection] = "close"
             return reply
@@ -263,7 +263,8 @@ package final class OperatorPage: Companion {
                 return reply
             }
             return logInForm(
-                next: form["next"], error: "This is no operator token.", status: 401)
+                next: form["next"], error: "Invalid token. Use a token of an operator or viewer.",
+                status: 401)
         }
         logger.info(
             "logged in", metadata: ["as": "\(session.caller.name)", "from": "\(request.address)"])
@@ -276,7 +277,7 @@ package final class OperatorPage: Companion {
         guard let session = session(request.headers) else { return .redirect("/login") }
         guard session.allowsChange(with: request.form?["csrf"]) else {
             return message(
-                403, "Not allowed", "The form is too old. Load the page anew, and try again.")
+                403, "Not allowed", "The form has expired. Reload the page and try again.")
         }
         sessions.logOut(session.id)
         var reply = PageReply.redirect("/login")
@@ -299,7 +300,7 @@ package final class OperatorPage: Companion {
     }
 
     private var tooMany: PageReply {
-        var reply = message(503, "Busy", "Too many pages watch already.")
+        var reply = message(503, "Busy", "Too many pages are open already.")
         reply.headers[.retryAfter] = "5"
         return reply
     }

@@ -2,6 +2,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Notation
 
 /// A request as the pages see it.
 struct PageRequest: Sendable {
@@ -26,7 +27,7 @@ struct PageRequest: Sendable {
         var segments: [String] = []
         for segment in parts[0].dropFirst().split(separator: "/", omittingEmptySubsequences: false)
         {
-            guard let text = String(segment).removingPercentEncoding else { return nil }
+            guard let text = PercentEncoding.decoded(segment) else { return nil }
             segments.append(text)
         }
         self.segments = segments
@@ -42,16 +43,12 @@ struct PageRequest: Sendable {
         var values: [String: String] = [:]
         for pair in text.split(separator: "&", maxSplits: 63) {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = decoded(parts[0]),
-                let value = decoded(parts.count == 2 ? parts[1] : "")
+            guard let name = PercentEncoding.formDecoded(parts[0]),
+                let value = PercentEncoding.formDecoded(parts.count == 2 ? parts[1] : "")
             else { return nil }
             if values[name] == nil { values[name] = value }
         }
         return values
-    }
-
-    private static func decoded(_ text: Substring) -> String? {
-        String(text).replacingOccurrences(of: "+", with: " ").removingPercentEncoding
     }
 
     /// Whether the body is looked at.

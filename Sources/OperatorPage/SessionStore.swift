@@ -1,6 +1,7 @@
 package import Access
 import Crypto
 import Foundation
+import Limits
 import Synchronization
 
 /// A log-in of an operator's.
@@ -114,10 +115,8 @@ package final class SessionStore: Sendable {
 extension Session {
     /// Whether a text is the session's CSRF token. The time it takes tells nothing of how much of it is right.
     package func allowsChange(with text: String?) -> Bool {
-        guard let text, text.utf8.count == csrf.utf8.count else { return false }
-        var difference: UInt8 = 0
-        for (left, right) in zip(text.utf8, csrf.utf8) { difference |= left ^ right }
-        return difference == 0
+        guard let text else { return false }
+        return ConstantTime.areSame(text, csrf)
     }
 }
 

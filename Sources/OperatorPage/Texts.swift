@@ -1,6 +1,7 @@
 import Events
 import Foundation
 import Limits
+import Notation
 
 /// Amounts, times and names as people read them.
 enum Texts {
@@ -36,16 +37,30 @@ enum Texts {
 
     /// With its unit where that is not plain from what is counted.
     static func amount(_ amount: Int64, of resource: Resource) -> String {
-        switch resource {
-        case .spend: money(amount)
-        case .extensions, .dids: count(amount)
-        case .callSeconds: minutes(amount) + " min"
-        }
+        resource.unit == .seconds ? minutes(amount) + " min" : cell(amount, of: resource)
     }
 
     /// As a number that other programs read: dollars, counts, seconds.
-    static func plain(_ amount: Int64, of resource: Resource) -> String {
-        resource == .spend ? Money.format(amount) : String(amount)
+    ///
+    /// - Parameter resource: nil: one that is not known.
+    static func plain(_ amount: Int64, of resource: Resource?) -> String {
+        resource?.plain(amount) ?? String(amount)
+    }
+
+    /// In a column that is about nothing else.
+    static func cell(_ amount: Int64, of resource: Resource) -> String {
+        switch resource.unit {
+        case .amount: money(amount)
+        case .count: count(amount)
+        case .seconds: minutes(amount)
+        }
+    }
+
+    /// With what is counted: "3 extensions", "$4.00".
+    static func counted(_ amount: Int64, of resource: Resource) -> String {
+        guard resource.unit == .count else { return self.amount(amount, of: resource) }
+        let row = resource.row
+        return "\(count(amount)) \(amount.magnitude == 1 ? row.singular : row.plural)"
     }
 
     /// A stretch of time in its two largest units: "3 s", "20 h 5 min", "31 d 2 h".
@@ -74,25 +89,6 @@ enum Texts {
         return "\(parts / unit).\(zeros)\(rest) ms"
     }
 
-    static func name(_ kind: LimitKind) -> String {
-        switch kind {
-        case .profileDailySpend: "Daily spend"
-        case .tenantMonthlySpend: "Monthly spend"
-        case .tenantExtensions: "Extensions"
-        case .tenantDIDs: "DIDs"
-        case .tenantMonthlyMinutes: "Monthly minutes"
-        }
-    }
-
-    static func name(_ resource: Resource) -> String {
-        switch resource {
-        case .spend: "spend"
-        case .extensions: "extensions"
-        case .dids: "DIDs"
-        case .callSeconds: "minutes"
-        }
-    }
-
     static func name(_ action: Action) -> String {
         switch action {
         case .unspecified: "Unspecified"
@@ -113,14 +109,19 @@ enum Texts {
         case .tenantReinstated: "Tenant reinstated"
         case .profileThresholdReached: "Profile: alert threshold reached"
         case .profileLimitReached: "Profile: daily limit reached"
+        case .voiceProfileThresholdReached: "Voice profile: alert threshold reached"
+        case .voiceProfileLimitReached: "Voice profile: daily limit reached"
         }
     }
 
     /// The class of a chip.
     static func tone(_ kind: Event.Kind) -> String {
         switch kind {
-        case .tenantThresholdReached, .profileThresholdReached: "near"
-        case .tenantLimitReached, .profileLimitReached, .tenantSuspended: "over"
+        case .tenantThresholdReached, .profileThresholdReached, .voiceProfileThresholdReached:
+            "near"
+        case .tenantLimitReached, .profileLimitReached, .voiceProfileLimitReached,
+            .tenantSuspended:
+            "over"
         case .tenantReinstated: "good"
         }
     }
@@ -139,19 +140,18 @@ enum Texts {
                 text.append(character)
             }
         }
-        return (text.prefix(1).uppercased() + text.dropFirst())
-            .replacingOccurrences(of: "dids", with: "DIDs")
+        let sentence = (text.prefix(1).uppercased() + text.dropFirst())
             .replacingOccurrences(of: "uRL", with: "URL")
+        // Resources are written as people write them.
+        return Resource.catalogue.reduce(sentence) {
+            $0.replacingOccurrences(of: $1.plural.lowercased(), with: $1.plural)
+        }
     }
 
     // MARK: Times
 
-    private static let style = Date.ISO8601FormatStyle(timeZone: .gmt)
-
     /// RFC 3339, to the second.
-    static func iso(_ milliseconds: Int64) -> String {
-        date(milliseconds).formatted(style)
-    }
+    static func iso(_ milliseconds: Int64) -> String { Instant.wholeSeconds(milliseconds) }
 
     /// "2026-11-21 10:00:00", UTC.
     static func time(_ milliseconds: Int64) -> String {
@@ -160,19 +160,10 @@ enum Texts {
     }
 
     /// "2026-11-21", UTC.
-    static func day(_ milliseconds: Int64) -> String { String(iso(milliseconds).prefix(10)) }
-
-    private static func date(_ milliseconds: Int64) -> Date {
-        Date(timeIntervalSince1970: Double(milliseconds / 1_000))
-    }
+    static func day(_ milliseconds: Int64) -> String { Instant.day(milliseconds) }
 
     /// The first Unix millisecond of a UTC day like "2026-11-21"; nil: it is none.
-    static func day(_ text: String) -> Int64? {
-        guard text.utf8.count == 10, let date = try? style.parse(text + "T00:00:00Z"),
-            iso(Int64(date.timeIntervalSince1970) * 1_000).hasPrefix(text)
-        else { return nil }
-        return Int64(date.timeIntervalSince1970) * 1_000
-    }
+    static func day(_ text: String) -> Int64? { Instant.parseDay(text) }
 
     /// "3 min 20 s"
     static func age(_ milliseconds: Int64) -> String {
@@ -187,24 +178,15 @@ enum Texts {
 
 /// Paths of pages.
 enum Links {
-    private static let unreserved = CharacterSet(
-        charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
-
-    static func escaped(_ text: String) -> String {
-        // A dot alone or two would be taken for a step in the path.
-        if !text.isEmpty, text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") }) {
-            return text.utf8.map { _ in "%2E" }.joined()
-        }
-        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
-    }
-
     static func tenant(_ id: String, _ rest: String = "") -> String {
-        "/tenants/\(escaped(id))\(rest)"
+        "/tenants/\(PercentEncoding.segment(id))\(rest)"
     }
 
     /// A path with those of the parameters that are not empty.
     static func path(_ path: String, _ query: [(String, String)], fragment: String = "") -> String {
-        let parts = query.filter { !$0.1.isEmpty }.map { "\(escaped($0.0))=\(escaped($0.1))" }
+        let parts = query.filter { !$0.1.isEmpty }.map { name, value in
+            "\(PercentEncoding.component(name))=\(PercentEncoding.component(value))"
+        }
         return path + (parts.isEmpty ? "" : "?" + parts.joined(separator: "&")) + fragment
     }
 }

@@ -12,14 +12,18 @@ struct Cleaning {
     /// The time is over.
     let isOver: () -> Bool
 
-    /// Has tenants whose cycle is over count as empty in the order by fullness, though no record says so yet.
-    func endCycles(_ fold: StateFold, now: Int64) throws -> Bool {
+    /// Has limits whose window is over count as empty in the orders of lists, though no record says so yet.
+    func endWindows(_ fold: StateFold, now: Int64) throws -> Bool {
         while true {
-            let numbers: [UInt32] = try db.values(.endedCycles, [now, Self.batch])
+            let numbers: [UInt32] = try db.values(.endedWindows, [now, Self.batch])
             for number in numbers {
                 // What is not known stands in nobody's way.
-                let fullness = fold.tenant(number)?.fullness(countsOnly: true, fold.rules) ?? 0
-                try db.run(.endCycle, [fullness, number])
+                let state = fold.tenant(number) ?? TenantState()
+                var arguments = state.columns(now, fold.rules)
+                arguments += [
+                    state.fullness(now, fold.rules), state.nextEnd(after: now, fold.rules), number,
+                ]
+                try db.run(.endWindow, arguments)
             }
             if numbers.count < Self.batch { return true }
             if isOver() { return false }

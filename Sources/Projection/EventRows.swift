@@ -1,6 +1,7 @@
 import Events
 import Foundation
 import GRDB
+import JSON
 
 /// Rows of events, deliveries and attempts.
 enum EventRows {
@@ -10,7 +11,7 @@ enum EventRows {
             .writeEvent,
             [
                 event.occurredAt * 1_000, event.id, event.kind.rawValue, event.tenantID,
-                event.occurredAt, try JSONEncoder().encode(event), isTest,
+                event.occurredAt, Data(try JSON(encoding: event).encoded), isTest,
             ])
         return db.changesCount > 0
     }
@@ -44,7 +45,7 @@ enum EventRows {
     }
 
     static func event(_ row: Row) throws -> Event {
-        try JSONDecoder().decode(Event.self, from: try row.value("body") as Data)
+        try JSONParser.parse(Array(try row.value("body") as Data)).decoded(as: Event.self)
     }
 
     static func channel(_ row: Row) throws -> Delivery.Channel {

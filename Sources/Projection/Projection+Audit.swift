@@ -16,7 +16,8 @@ extension Projection {
                 filter.add("tenant = ?", tenant)
             }
             if let profileID = query.profileID {
-                guard let profile = try Self.profileNumber(profileID, of: nil, db) else {
+                let kind = query.profileKind
+                guard let profile = try Self.profileNumber(profileID, kind, of: nil, db) else {
                     return Paged(rows: [], total: 0)
                 }
                 filter.add("profile = ?", profile)
@@ -39,7 +40,8 @@ extension Projection {
     private static func auditRow(_ id: Int64, _ db: Database) throws -> AuditRow? {
         let statement = try db.cachedStatement(
             sql: """
-                SELECT a.*, t.id AS tenant_id, p.id AS profile_id, c.name AS caller_name
+                SELECT a.*, t.id AS tenant_id, p.id AS profile_id, p.kind AS profile_kind,
+                c.name AS caller_name
                 FROM audit a LEFT JOIN tenant t ON t.number = a.tenant
                 LEFT JOIN profile p ON p.number = a.profile
                 LEFT JOIN caller c ON c.number = a.caller WHERE a.id = ?
@@ -50,10 +52,11 @@ extension Projection {
         var line = AuditRow(id: id, time: try row.value("time"), kind: kind.auditName)
         line.tenantID = row.optional("tenant_id") ?? ""
         line.profileID = row.optional("profile_id") ?? ""
+        line.profileKind = ProfileKind(rawValue: row.optional("profile_kind") ?? 0) ?? .messaging
         line.caller = UInt64(bitPattern: try row.value("caller"))
         line.callerName = row.optional("caller_name") ?? ""
         line.limits = AuditCoding.readings(row.optional("limits"))
-        line.events = Event.Kind.list(EventSet(rawValue: try row.value("events")))
+        line.events = AuditCoding.kinds(try row.value("events"))
         line.asked = Amounts(listed: try row.value("asked"))
         line.action = Action(rawValue: try row.value("action")) ?? .unspecified
         let code: Int = try row.value("code")
@@ -178,18 +181,25 @@ extension DeliveryRow.Status {
 }
 
 extension Event.Kind {
-    /// The kinds that a set of bits stands for, in the order of the bits, each once.
+    /// In the order in which lists have them.
+    static let inOrder: [Event.Kind] =
+        LimitSubject.allCases.map { .thresholdReached(of: $0) }
+        + LimitSubject.allCases.map { .limitReached(of: $0) }
+        + [.tenantSuspended, .tenantReinstated]
+
+    /// The kinds of a set of events, each once.
     static func list(_ set: EventSet) -> [Event.Kind] {
-        var kinds: [Event.Kind] = []
-        let profile = LimitSet(.profileDailySpend)
-        let thresholds = set.thresholds.union(set.endedThresholds)
-        let reached = set.reached.union(set.endedReached).union(set.refusals)
-        if thresholds.contains(profile) { kinds.append(.profileThresholdReached) }
-        if !thresholds.subtracting(profile).isEmpty { kinds.append(.tenantThresholdReached) }
-        if reached.contains(profile) { kinds.append(.profileLimitReached) }
-        if !reached.subtracting(profile).isEmpty { kinds.append(.tenantLimitReached) }
-        if set.contains(.suspended) { kinds.append(.tenantSuspended) }
-        if set.contains(.reinstated) { kinds.append(.tenantReinstated) }
-        return kinds
+        let kinds = Set(set.events.map(kind))
+        return inOrder.filter(kinds.contains)
+    }
+
+    private static func kind(_ event: EventSet.Single) -> Event.Kind {
+        switch event {
+        case .alert(let group, let limit):
+            group.isThreshold
+                ? .thresholdReached(of: limit.row.subject) : .limitReached(of: limit.row.subject)
+        case .suspended: .tenantSuspended
+        case .reinstated: .tenantReinstated
+        }
     }
 }

@@ -63,6 +63,8 @@ extension Projection {
         return delivery
     }
 
+    package func reason(of error: any Error) -> String { ProjectionError.reason(of: error) }
+
     package func nextDue(after now: Int64) async throws -> Int64? {
         try await read { try $0.value(.dueAfter, [now]) }
     }

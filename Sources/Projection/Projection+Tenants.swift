@@ -3,7 +3,7 @@ import Foundation
 import GRDB
 import Limits
 
-// Lists of tenants and messaging profiles. Each list first finds the numbers of its page by an index, then reads those
+// Lists of tenants and profiles. Each list first finds the numbers of its page by an index, then reads those
 // rows: skipping what comes before the page costs no look at rows.
 extension Projection {
     /// Tenants that were not deleted. `descending` with `nearestToLimit` puts the fullest first.
@@ -50,7 +50,7 @@ extension Projection {
         }
     }
 
-    /// Messaging profiles that were not deleted, nor their tenant, by id.
+    /// Profiles that were not deleted, nor their tenant, by id.
     package func profiles(_ query: ProfileQuery, _ page: Page) async throws -> Paged<ProfileRow> {
         let now = try await timeOfWindows()
         return try await list { db in
@@ -61,6 +61,7 @@ extension Projection {
                 }
                 filter.add("p.tenant = ?", tenant)
             }
+            if let kind = query.kind { filter.add("p.kind = ?", kind.rawValue) }
             if let id = query.idAfter { filter.add("p.id > ?", id) }
             filter.add("p.name", query.name)
             let numbers = try filter.page(db, "p.number", "profile p", "p.id", page)
@@ -70,7 +71,7 @@ extension Projection {
     }
 
     /// Usage by day, oldest first; days without any are left out. Days of a tenant are its time zone's, those of a
-    /// messaging profile UTC's.
+    /// profile UTC's.
     ///
     /// - Parameters:
     ///   - profileID: nil: the tenant as a whole.
@@ -92,11 +93,14 @@ extension Projection {
             let today = try Self.today(
                 known - Self.refusalsWait, ofTenant: profileID == nil ? tenant : nil, db)
             var profile: Int64 = -1
+            var kind: ProfileKind?
             if let profileID {
-                guard let number = try Self.profileNumber(profileID, of: tenant, db) else {
+                guard let number = try Self.profileNumber(profileID, nil, of: tenant, db) else {
                     return []
                 }
                 profile = number
+                let kept: Data? = try db.value(.profileSettings, [number])
+                kind = kept.flatMap(ProfileSettings.init(kept:))?.kind
             }
             let statement = try db.cachedStatement(
                 sql: "SELECT * FROM usage_daily WHERE day = ? AND tenant = ? AND profile = ?")
@@ -105,16 +109,17 @@ extension Projection {
                     SELECT code, count FROM refusal_daily
                     WHERE day = ? AND tenant = ? AND profile = ?
                     """)
+            let counted = Resource.catalogue.filter { resource in
+                resource.nature != .held
+                    && (profileID == nil || kind?.limit.resource == resource.resource)
+            }
             var rows: [DailyUsageRow] = []
             for day in stride(from: ProfileState.dayStart(of: first), to: last, by: Int(length)) {
                 guard let row = try Row.fetchOne(statement, arguments: [day, tenant, profile])
                 else { continue }
                 var committed = Amounts()
-                committed.set(Resource.spend.index, row.saturated("spend"))
-                if profileID == nil {
-                    committed.set(Resource.extensions.index, row.saturated("extensions"))
-                    committed.set(Resource.dids.index, row.saturated("dids"))
-                    committed.set(Resource.callSeconds.index, row.saturated("seconds"))
+                for resource in counted {
+                    committed.set(resource.resource.index, row.saturated(resource.column))
                 }
                 var usage = DailyUsageRow(
                     day: day, profileID: profileID ?? "", committed: committed,
@@ -155,10 +160,16 @@ extension Projection {
         try Int64.fetchOne(db, sql: "SELECT number FROM tenant WHERE id = ?", arguments: [id])
     }
 
-    static func profileNumber(_ id: String, of tenant: Int64?, _ db: Database) throws -> Int64? {
+    /// - Parameters:
+    ///   - kind: nil: any.
+    ///   - tenant: nil: anybody's.
+    static func profileNumber(
+        _ id: String, _ kind: ProfileKind?, of tenant: Int64?, _ db: Database
+    ) throws -> Int64? {
         let row = try Row.fetchOne(
-            db, sql: "SELECT number, tenant FROM profile WHERE id = ?", arguments: [id])
+            db, sql: "SELECT number, tenant, kind FROM profile WHERE id = ?", arguments: [id])
         guard let row else { return nil }
+        if let kind, try row.value("kind") != kind.rawValue { return nil }
         let owner: Int64 = try row.value("tenant")
         if let tenant, tenant != owner { return nil }
         return try row.value("number")
@@ -174,25 +185,35 @@ extension Projection {
             let settings = TenantSettings(kept: try row.value("settings")),
             let state = TenantState(blob: try row.value("state"))
         else { return nil }
-        // A cycle that is over reads as the one that has begun since, though no record says so yet.
-        let isOver = state.cycleEnd <= now
-        var window = (start: state.cycleStart, end: state.cycleEnd)
-        if isOver,
-            let cycle = schedules.cycle(settings, containing: now, notBefore: state.cycleEnd)
-        {
-            window = (cycle.start, cycle.end)
-        }
-        let usage = (0..<4).map { resource in
-            let kind = LimitKind.tenant(resource)
-            let isCyclic = kind.row.window == .billingCycle
-            let isEmpty = isCyclic && isOver
+        let ended = state.endedCounters(now, .standard)
+        let usage = LimitSubject.tenant.limits.enumerated().map { counter, row in
+            let isOver = ended.hasBit(counter)
+            let window = window(row.window, of: state, settings, isOver: isOver, now: now)
             return LimitUsage(
-                kind: kind, cap: state.caps[resource] < 0 ? nil : state.caps[resource],
-                committed: isEmpty ? 0 : state.committed[resource],
-                held: isEmpty ? 0 : state.held[resource],
-                windowStart: isCyclic ? window.start : 0, resetsAt: isCyclic ? window.end : 0)
+                kind: row.kind, cap: state.caps[counter] < 0 ? nil : state.caps[counter],
+                committed: isOver ? 0 : state.committed[counter],
+                held: isOver ? 0 : state.held[counter], windowStart: window.start,
+                resetsAt: window.end)
         }
         return TenantRow(settings: settings, status: state.status, usage: usage)
+    }
+
+    /// A window of a tenant, Unix milliseconds; 0, 0: it stands. One that is over reads as the one that has begun since,
+    /// though no record says so yet.
+    private func window(
+        _ window: LimitWindow, of state: TenantState, _ settings: TenantSettings, isOver: Bool,
+        now: Int64
+    ) -> (start: Int64, end: Int64) {
+        let known: (start: Int64, end: Int64)
+        switch window {
+        case .billingCycle: known = (state.cycleStart, state.cycleEnd)
+        case .tenantDay: known = (state.dayStart, state.dayEnd)
+        case .standing, .utcDay: return (0, 0)
+        }
+        guard isOver,
+            let next = schedules.window(window, settings, containing: now, notBefore: known.end)
+        else { return known }
+        return (next.start, next.end)
     }
 
     private static func profileRow(
@@ -212,7 +233,8 @@ extension Projection {
         return ProfileRow(
             settings: settings,
             usage: LimitUsage(
-                kind: .profileDailySpend, cap: state.cap < 0 ? nil : state.cap,
+                kind: LimitRules.standard.limit(of: state.kind),
+                cap: state.cap < 0 ? nil : state.cap,
                 committed: isOver ? 0 : state.committed, held: isOver ? 0 : state.held,
                 windowStart: day, resetsAt: day + ProfileState.dayLength))
     }
@@ -244,7 +266,7 @@ extension TenantQuery.Sort {
     fileprivate var isOfStates: Bool {
         switch self {
         case .id, .name, .createdAt: false
-        case .nearestToLimit, .monthlySpend, .extensions, .dids, .monthlyMinutes: true
+        case .nearestToLimit, .limit: true
         }
     }
 
@@ -254,10 +276,7 @@ extension TenantQuery.Sort {
         case .name: "t.name"
         case .createdAt: "t.created"
         case .nearestToLimit: "s.fullness"
-        case .monthlySpend: "s.spend * (1 - s.ended)"
-        case .extensions: "s.extensions"
-        case .dids: "s.dids"
-        case .monthlyMinutes: "s.seconds * (1 - s.ended)"
+        case .limit(let kind): "s.\(kind.row.name)"
         }
     }
 }

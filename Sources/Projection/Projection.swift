@@ -6,6 +6,7 @@ import GRDB
 import Journal
 import Limits
 import Synchronization
+import Threads
 
 /// What people see of the service: tenants and profiles with their usage, daily usage, the audit log, events and their
 /// deliveries. A follower of the journal, in a SQLite file (docs/decisions/0004).
@@ -14,7 +15,7 @@ import Synchronization
 /// that is kept begins, the file alone knows; it is never thrown away. Only what is durable is read, so everything shown
 /// is.
 ///
-/// **Pace.** One thread that lets others go first looks at the journal every 100 ms, and rests half as long as its work
+/// **Throttle.** One thread that lets others go first looks at the journal every 100 ms, and rests half as long as its work
 /// took unless it is behind by more than a slice. Nothing is asked of event loops.
 ///
 /// **Trouble.** If it cannot go on (a full disk, a journal that cannot be read), `status` says why, and it tries again
@@ -33,7 +34,7 @@ package final class Projection: Sendable, Outbox {
     let feed: JournalFeed
     /// Of queries; made anew with the file.
     private let readers: Lock<DatabasePool>
-    private let taker: Lock<Taker>
+    private let ingester: Lock<JournalIngester>
     /// How far the file goes: `JournalPlace.packed`, and the engine time of its last record.
     private let reached = Atomic<UInt64>(0)
     private let reachedTime = Atomic<Int64>(0)
@@ -50,15 +51,17 @@ package final class Projection: Sendable, Outbox {
     let schedules = DisplaySchedules()
 
     private let wakeUp = FutexWord()
+    /// Who waits for what is taken up.
+    let waiters = Waiters()
     private let isStopping: Flag
     private let ended: Lock<DispatchSemaphore?> = Lock(nil)
 
     private init(
         _ feed: JournalFeed, _ engine: Engine, _ configuration: ProjectionConfiguration,
-        _ taker: sending Taker, _ pool: DatabasePool, _ isStopping: Flag
+        _ ingester: sending JournalIngester, _ pool: DatabasePool, _ isStopping: Flag
     ) {
         self.isStopping = isStopping
-        isWhole = taker.isWhole
+        isWhole = ingester.isWhole
         self.feed = feed
         clock = engine.clock
         timeOfWindows = { [weak engine] in
@@ -67,8 +70,8 @@ package final class Projection: Sendable, Outbox {
         }
         self.configuration = configuration
         readers = Lock(pool)
-        sends = Atomic(taker.isSending)
-        self.taker = Lock(taker)
+        sends = Atomic(ingester.isSending)
+        self.ingester = Lock(ingester)
     }
 
     /// Opens the file, or makes it; nothing is taken up before `start`.
@@ -83,16 +86,16 @@ package final class Projection: Sendable, Outbox {
     ) throws -> Projection {
         guard let feed = engine.journalFeed else {
             throw ProjectionError(
-                .noJournal, "without a journal (--durability memory) there is nothing to show")
+                .noJournal, "there is no journal (--durability memory)")
         }
         let isStopping = Flag()
-        let taker = try Taker(
+        let ingester = try JournalIngester(
             feed, engine.clock, engine.configuration.capacity, configuration, path: path
         ) {
-            if isStopping.isSet { throw ProjectionError(.stopping, "the service stops") }
+            if isStopping.isSet { throw ProjectionError(.stopping, "the service is stopping") }
         }
-        let pool = taker.pool
-        return Projection(feed, engine, configuration, taker, pool, isStopping)
+        let pool = ingester.pool
+        return Projection(feed, engine, configuration, ingester, pool, isStopping)
     }
 
     // MARK: Following
@@ -102,13 +105,12 @@ package final class Projection: Sendable, Outbox {
         isStopping.set(false)
         let done = DispatchSemaphore(value: 0)
         ended.withLock { $0 = done }
-        let thread = Thread { [self] in
+        let isStarted = NamedThread.detach(.projection) { [self] in
             linux_be_nice(10)
             follow()
             done.signal()
         }
-        thread.name = "projection"
-        thread.start()
+        precondition(isStarted, "the system has no thread left")
     }
 
     /// Ends the thread, and interrupts what it is about; what is not taken up yet is when the service starts again.
@@ -149,16 +151,20 @@ package final class Projection: Sendable, Outbox {
     @discardableResult
     func takeSlice() throws -> Bool {
         do {
-            let outcome = try taker.withLock { taker in
+            let outcome = try ingester.withLock { ingester in
                 // The pool may be a new one, also if the slice fails.
-                defer { readers.withLock { $0 = taker.pool } }
-                return try taker.takeSlice(
+                defer { readers.withLock { $0 = ingester.pool } }
+                // ORDERING: relaxed because it goes with no other data: who found the damage wakes this thread.
+                return try ingester.takeSlice(
                     isDamaged: isDamaged.exchange(false, ordering: .relaxed))
             }
-            // ORDERING: release; who finds the place finds its rows in the file.
+            // ORDERING: release; pairs with the acquires in `status`, `isCaughtUp` and `caughtUp`. Who finds the place finds
+            // its rows in the file, and its time, which therefore is relaxed.
             reachedTime.store(outcome.time, ordering: .relaxed)
             reached.store(outcome.place.packed, ordering: .releasing)
+            waiters.look()
             trouble.withLock { $0 = (outcome.trouble, 0) }
+            // ORDERING: relaxed because it goes with no other data: the outbox is read from the file.
             sends.store(outcome.isSending, ordering: .relaxed)
             if outcome.hasDeliveries { tellListeners() }
             return !outcome.hasMore
@@ -170,6 +176,7 @@ package final class Projection: Sendable, Outbox {
 
     /// How far it has come. O(1).
     package var status: ProjectionStatus {
+        // ORDERING: acquire; pairs with the release in takeSlice(). The time may be a later place's.
         let place = JournalPlace(packed: reached.load(ordering: .acquiring))
         let end = feed.durableEnd
         var behind = end.offset - place.offset
@@ -180,9 +187,10 @@ package final class Projection: Sendable, Outbox {
         // What stands in the file is nobody's business: SQLite's own words name none of it.
         let reason = (trouble as? DatabaseError).map { $0.message ?? "\($0.resultCode)" }
         return ProjectionStatus(
+            // ORDERING: relaxed because the place was acquired before.
             time: reachedTime.load(ordering: .relaxed), behindBytes: max(0, behind),
-            trouble: trouble.map { "\($0)" },
-            standstill: slices < Self.patience ? nil : reason ?? "the log says why")
+            trouble: trouble.map(ProjectionError.reason),
+            standstill: slices < Self.patience ? nil : reason ?? "see the log")
     }
 
     /// Everything that is durable has been taken up. Engine time as of before says up to when what happened is.
@@ -195,13 +203,11 @@ package final class Projection: Sendable, Outbox {
     @discardableResult
     package func caughtUp() async -> Bool {
         let end = feed.durableEnd.packed
-        let deadline = ContinuousClock.now + .seconds(5)
-        while reached.load(ordering: .acquiring) < end {
-            guard ContinuousClock.now < deadline else { return false }
-            wake()
-            do { try await Task.sleep(nanoseconds: 10_000_000) } catch { return false }
+        wake()
+        return await waiters.wait(atMost: .seconds(5)) { [self] in
+            // ORDERING: acquire; pairs with the release in takeSlice().
+            reached.load(ordering: .acquiring) >= end
         }
-        return true
     }
 
     // MARK: Access to the file
@@ -211,13 +217,11 @@ package final class Projection: Sendable, Outbox {
     /// - Throws: `ProjectionError.catchingUp`: what was durable at the start, or when the state began anew, is not taken
     ///   up within a second.
     func list<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
-        for _ in 0..<100 where !isWhole.isSet {
-            wake()
-            try await Task.sleep(nanoseconds: 10_000_000)
-        }
-        guard isWhole.isSet else {
+        if !isWhole.isSet { wake() }
+        guard await waiters.wait(atMost: .seconds(1), until: { [isWhole] in isWhole.isSet }) else {
+            try Task.checkCancellation()
             throw ProjectionError(
-                .catchingUp, "Lists are being brought up to date with the journal")
+                .catchingUp, "Lists are catching up with the journal")
         }
         return try await read(body)
     }
@@ -233,11 +237,12 @@ package final class Projection: Sendable, Outbox {
             // What SQLite finds: a value that makes no sense may have been written so.
             if let error = error as? DatabaseError, error.isDamage {
                 // The follower makes a new file of it.
+                // ORDERING: relaxed because it goes with no other data.
                 isDamaged.store(true, ordering: .relaxed)
                 wake()
             }
             if let error = error as? DatabaseError, error.isOfOpening {
-                throw ProjectionError(.unopened, "Lists cannot be opened at the moment")
+                throw ProjectionError(.unopened, "Lists are not available at the moment")
             }
             throw error
         }
@@ -251,8 +256,11 @@ package final class Projection: Sendable, Outbox {
 
     // MARK: Outbox
 
-    /// What is due may be sent; see `Told`.
-    var isSending: Bool { sends.load(ordering: .relaxed) }
+    /// What is due may be sent; see `HistoryWatermark`.
+    var isSending: Bool {
+        // ORDERING: relaxed because it goes with no other data.
+        sends.load(ordering: .relaxed)
+    }
 
     package func onDeliveries(_ notify: @escaping @Sendable () -> Void) {
         listeners.withLock { $0.append(notify) }
@@ -280,15 +288,23 @@ final class DisplaySchedules: Sendable {
     private let schedules = Lock(Schedules())
 
     /// The cycle that holds an instant at or behind the end of the last one.
-    func cycle(
-        _ settings: TenantSettings, containing now: Int64, notBefore end: Int64
+    /// The window that holds an instant, of a cycle or a day; nil: of another window, or there is no such zone.
+    func window(
+        _ window: LimitWindow, _ settings: TenantSettings, containing now: Int64,
+        notBefore end: Int64
     ) -> CycleWindow? {
         schedules.withLock { schedules in
             guard
                 let number = try? schedules.number(
                     cycleDay: settings.billingCycleDay, timeZone: settings.timeZone, now: now)
             else { return nil }
-            return schedules.cycle(schedule: number, containing: now, notBefore: end)
+            switch window {
+            case .billingCycle:
+                return schedules.cycle(schedule: number, containing: now, notBefore: end)
+            case .tenantDay:
+                return schedules.day(schedule: number, containing: now, notBefore: end)
+            case .utcDay, .standing: return nil
+            }
         }
     }
 }

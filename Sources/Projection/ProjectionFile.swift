@@ -9,7 +9,7 @@ import Limits
 package struct ProjectionFile {
     let path: String
 
-    /// Told of each statement; for tests.
+    /// HistoryWatermark of each statement; for tests.
     private let trace: (@Sendable (String) -> Void)?
 
     package init(path: String) { self.init(path: path, trace: nil) }
@@ -30,36 +30,47 @@ package struct ProjectionFile {
         guard exists(path) else { return (try make(journal), nil) }
         do {
             let pool = try openPool()
-            switch try pool.read({ try Schema.version(of: $0) }) {
-            case Schema.version?: return (pool, nil)
-            case nil:
-                try pool.write { try Self.make($0, journal) }
-                return (pool, nil)
-            case let version? where (1..<Schema.version).contains(version):
-                try pool.write { try Schema.migrate($0, from: version, journal) }
+            switch try pool.read({ try ProjectionSchema.version(of: $0) }) {
+            case ProjectionSchema.version?:
+                if try pool.read({ try ProjectionSchema.isComplete($0) }) { return (pool, nil) }
+                try pool.write {
+                    try ProjectionSchema.migrate($0, from: ProjectionSchema.version, journal)
+                }
                 return (
                     pool,
                     """
-                    \(path) was of version \(version), and is of version \(Schema.version) now: lists \
-                    are made anew, and what happened before is kept
+                    \(path) is from before limits or resources were added: lists are rebuilt, \
+                    the history is kept
+                    """
+                )
+            case nil:
+                try pool.write { try Self.make($0, journal) }
+                return (pool, nil)
+            case let version? where (1..<ProjectionSchema.version).contains(version):
+                try pool.write { try ProjectionSchema.migrate($0, from: version, journal) }
+                return (
+                    pool,
+                    """
+                    \(path) was upgraded from version \(version) to \(ProjectionSchema.version): lists \
+                    are rebuilt, the history is kept
                     """
                 )
             case let version?:
                 try pool.close()
                 return try putAside(
-                    journal, "version-\(version)", "it is of version \(version), of another release"
+                    journal, "version-\(version)", "its version \(version) is of another release"
                 )
             }
         } catch let error as DatabaseError where error.isDamage {
-            return try replace(journal, "\(error)")
+            return try replace(journal, ProjectionError.reason(of: error))
         } catch let error as ProjectionError where error.code == .otherJournal {
-            return try putAside(journal, "other-journal", "it is another journal's")
+            return try putAside(journal, "other-journal", "it belongs to another journal")
         }
     }
 
     /// Makes the state anew, and keeps the history.
     func makeStateAnew(_ pool: DatabasePool, _ journal: JournalExtent) throws {
-        try pool.write { try Schema.makeStateAnew($0, journal) }
+        try pool.write { try ProjectionSchema.makeStateAnew($0, journal) }
     }
 
     /// Makes a new file with the history of a damaged one, as far as that can be read; if any of it cannot, the damaged
@@ -74,16 +85,16 @@ package struct ProjectionFile {
         try Self.hide(new)
         let queue = try DatabaseQueue(path: new)
         let salvage = try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             return try Salvage.carry(from: path, to: db, journal, goOn)
         }
         try queue.close()
-        var kept = "all of its history was taken over"
+        var kept = "all of its history was recovered"
         if salvage.isWhole {
             try remove(path)
         } else {
             let name = try moveAside("damaged")
-            kept = "\(salvage.rows) rows of its history were taken over, and it is kept as \(name)"
+            kept = "\(salvage.rows) rows of its history were recovered, and it is kept as \(name)"
         }
         try FileManager.default.moveItem(atPath: new, toPath: path)
         return (try openPool(), "\(path) was damaged (\(reason)): \(kept)")
@@ -94,7 +105,10 @@ package struct ProjectionFile {
         _ journal: JournalExtent, _ kind: String, _ reason: String
     ) throws -> (pool: DatabasePool, notice: String?) {
         let name = try moveAside(kind)
-        return (try make(journal), "\(path) is made anew, and kept as \(name): \(reason)")
+        return (
+            try make(journal),
+            "\(path) was replaced, and the old file is kept as \(name): \(reason)"
+        )
     }
 
     // MARK: Names
@@ -111,7 +125,7 @@ package struct ProjectionFile {
         guard let name = names.first(where: { !exists($0) }) else {
             throw ProjectionError(
                 .unusable,
-                "\(Self.mostAside) files like \(names[0]) are kept already: look at them, and remove them"
+                "\(Self.mostAside) files like \(names[0]) exist already: check and remove them"
             )
         }
         try Self.hide(path)
@@ -129,7 +143,8 @@ package struct ProjectionFile {
         guard exists(new) else { return }
         if !exists(path) {
             let queue = try DatabaseQueue(path: new)
-            let isWhole = try queue.read { try Schema.version(of: $0) } == Schema.version
+            let isWhole =
+                try queue.read { try ProjectionSchema.version(of: $0) } == ProjectionSchema.version
             try queue.close()
             if isWhole { return try FileManager.default.moveItem(atPath: new, toPath: path) }
         }
@@ -167,8 +182,8 @@ package struct ProjectionFile {
     }
 
     private static func make(_ db: Database, _ journal: JournalExtent) throws {
-        try Schema.make(db)
-        try Told.nothing(journal).write(db)
+        try ProjectionSchema.make(db)
+        try HistoryWatermark.nothing(journal).write(db)
     }
 
     /// Has everything that is committed reach the disk: commits themselves need not.
@@ -206,16 +221,17 @@ package struct ProjectionFile {
             let queue = try DatabaseQueue(path: path)
             defer { try? queue.close() }
             return try queue.write { db in
-                guard let known = try Folder.position(db),
+                guard let known = try ProjectionWriter.position(db),
                     known.position.place > end
                         || (known.position.place == end && known.records > 0),
-                    let version = try Schema.version(of: db), version <= Schema.version
+                    let version = try ProjectionSchema.version(of: db),
+                    version <= ProjectionSchema.version
                 else { return false }
                 let journal = JournalExtent(id: known.journal, isWhole: false, end: end)
-                if version < Schema.version {
-                    try Schema.migrate(db, from: version, journal)
+                if version < ProjectionSchema.version {
+                    try ProjectionSchema.migrate(db, from: version, journal)
                 } else {
-                    try Schema.makeStateAnew(db, journal)
+                    try ProjectionSchema.makeStateAnew(db, journal)
                 }
                 return true
             }
@@ -261,7 +277,7 @@ extension Row {
     func value<T: DatabaseValueConvertible>(_ column: String) throws -> T {
         let stored: DatabaseValue = self[column]
         guard let value = T.fromDatabaseValue(stored) else {
-            throw ProjectionError(.unusable, "a row of the file makes no sense (\(column))")
+            throw ProjectionError(.unusable, "a row of the file is invalid (\(column))")
         }
         return value
     }
@@ -295,7 +311,7 @@ extension DatabaseError {
     var isOfOpening: Bool { resultCode.primaryResultCode == .SQLITE_CANTOPEN }
 }
 
-extension Folder {
+extension ProjectionWriter {
     /// No segment is longer (`JournalPlace.packed`).
     private static let mostOffset = 32 << 30
 
@@ -312,7 +328,7 @@ extension Folder {
             offset.isMultiple(of: 8)
         else {
             throw ProjectionError(
-                .unusable, "the row that says how far the file goes makes no sense")
+                .unusable, "the row with the file's position is invalid")
         }
         return (
             JournalID(low: try word("journal_low"), high: try word("journal_high")),

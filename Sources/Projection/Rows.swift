@@ -53,7 +53,7 @@ package struct LimitUsage: Sendable, Equatable {
 package struct TenantRow: Sendable, Equatable {
     package var settings: TenantSettings
     package var status: TenantStatus
-    /// The tenant's four limits in the order of the catalogue.
+    /// The tenant's limits in the order of the catalogue.
     package var usage: [LimitUsage]
 
     package init(settings: TenantSettings, status: TenantStatus, usage: [LimitUsage]) {
@@ -80,16 +80,35 @@ package enum TextFilter: Sendable, Equatable {
 }
 
 package struct TenantQuery: Sendable, Equatable {
-    package enum Sort: String, Sendable, CaseIterable {
+    package enum Sort: Sendable, Hashable, CaseIterable, RawRepresentable {
         case id
         case name
-        case createdAt = "created_at"
+        case createdAt
         /// By how full the fullest limit is: used / cap, committed and held.
-        case nearestToLimit = "nearest_to_limit"
-        case monthlySpend = "monthly_spend"
-        case extensions
-        case dids
-        case monthlyMinutes = "monthly_minutes"
+        case nearestToLimit
+        /// By what is committed of a tenant's limit; of what is only ever held, that.
+        case limit(LimitKind)
+
+        package static let allCases: [Sort] =
+            [.id, .name, .createdAt, .nearestToLimit]
+            + LimitSubject.tenant.limits.map { .limit($0.kind) }
+
+        package var rawValue: String {
+            switch self {
+            case .id: "id"
+            case .name: "name"
+            case .createdAt: "created_at"
+            case .nearestToLimit: "nearest_to_limit"
+            case .limit(let kind): kind.row.sortName
+            }
+        }
+
+        package init?(rawValue: String) {
+            guard let sort = Self.allCases.first(where: { $0.rawValue == rawValue }) else {
+                return nil
+            }
+            self = sort
+        }
 
         /// What the word alone means to whoever asks: the nearest to a limit, but the lowest of anything else.
         package var putsHighestFirst: Bool { self == .nearestToLimit }
@@ -107,19 +126,25 @@ package struct TenantQuery: Sendable, Equatable {
 }
 
 package struct ProfileQuery: Sendable, Equatable {
+    /// nil: of all kinds.
+    package var kind: ProfileKind?
     package var tenantID: String?
     /// Only ids after this one, in the order of their bytes.
     package var idAfter: String?
     package var name: TextFilter?
 
-    package init(tenantID: String? = nil, idAfter: String? = nil, name: TextFilter? = nil) {
+    package init(
+        _ kind: ProfileKind? = nil, tenantID: String? = nil, idAfter: String? = nil,
+        name: TextFilter? = nil
+    ) {
+        self.kind = kind
         self.tenantID = tenantID
         self.idAfter = idAfter
         self.name = name
     }
 }
 
-/// What a tenant used in one day of its time zone, or a messaging profile in one of UTC.
+/// What a tenant used in one day of its time zone, or a profile in one of UTC.
 package struct DailyUsageRow: Sendable, Equatable {
     /// The date: its first millisecond in UTC.
     package var day: Int64
@@ -156,7 +181,9 @@ package struct AuditRow: Sendable, Equatable {
     package var kind: String
     /// Empty: about the service.
     package var tenantID: String
+    /// Empty: about no profile.
     package var profileID: String
+    package var profileKind = ProfileKind.messaging
     /// The access token's number and name; 0: nobody was asked.
     package var caller: UInt64
     package var callerName: String
@@ -214,6 +241,8 @@ package struct AuditRow: Sendable, Equatable {
 package struct AuditQuery: Sendable, Equatable {
     package var tenantID: String?
     package var profileID: String?
+    /// nil: a profile of any kind.
+    package var profileKind: ProfileKind?
     package var kind: String?
     /// Unix milliseconds; from inclusive, to exclusive.
     package var from: Int64?

@@ -19,21 +19,21 @@ struct Salvage {
         from path: String, to db: Database, _ journal: JournalExtent, _ goOn: () throws -> Void
     ) throws -> Salvage {
         var salvage = Salvage()
-        var told: Told?
+        var told: HistoryWatermark?
         var configuration = Configuration()
         configuration.readonly = true
         do {
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }
             do {
-                told = try queue.read { try Told.keeping($0, journal) }
+                told = try queue.read { try HistoryWatermark.keeping($0, journal) }
             } catch let error as ProjectionError where error.code == .otherJournal {
                 throw error
             } catch {
                 // No place is known: `isWhole` is false.
             }
             try queue.read { old in
-                for (table, order) in Schema.historyTables {
+                for (table, order) in ProjectionSchema.historyTables {
                     try salvage.carry(table, order, from: old, to: db, goOn)
                 }
             }
@@ -43,7 +43,7 @@ struct Salvage {
             salvage.isWhole = false
         }
         if told == nil { salvage.isWhole = false }
-        try Schema.fillPlaces(db)
+        try ProjectionSchema.fillPlaces(db)
         var result = told ?? .nothing(journal)
         if !salvage.isWhole {
             if journal.isWhole {

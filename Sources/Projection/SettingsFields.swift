@@ -3,30 +3,19 @@ import Limits
 // Settings as names and texts, for the audit log's before and after; the names are those of the REST API and of
 // `--limits`.
 
-extension TenantSettings {
-    var auditFields: [(name: String, value: String?)] {
-        [("name", name.isEmpty ? nil : name)]
-            + CapSetting.all.map { cap in (cap.name, limits[cap].map(cap.text)) } + [
-                ("alert_threshold", "\(limits.alertThresholdPercent)"),
-                ("auto_suspend", "\(limits.autoSuspend)"),
-                ("on_limit", "\(onLimit)"),
-                ("billing_cycle_day", "\(billingCycleDay)"),
-                ("time_zone", timeZone),
-                ("disclose_limits", "\(disclosesLimits)"),
-            ]
+extension [SettingField] {
+    /// Names and texts; nil: nothing is set.
+    fileprivate var audited: [(name: String, value: String?)] {
+        map { ($0.name, $0.isImplied ? nil : $0.value.plainText) }
     }
 }
 
+extension TenantSettings {
+    var auditFields: [(name: String, value: String?)] { fields.audited }
+}
+
 extension ProfileSettings {
-    var auditFields: [(name: String, value: String?)] {
-        [
-            ("name", name.isEmpty ? nil : name),
-            ("daily_spend_limit_enabled", "\(dailySpendLimitEnabled)"),
-            ("daily_spend_limit", dailySpendLimitNanos.map(Money.format)),
-            ("webhook_url", webhookURL.isEmpty ? nil : webhookURL),
-            ("webhook_failover_url", webhookFailoverURL.isEmpty ? nil : webhookFailoverURL),
-        ]
-    }
+    var auditFields: [(name: String, value: String?)] { fields.audited }
 }
 
 extension AuditRow.Change {

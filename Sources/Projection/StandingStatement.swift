@@ -122,6 +122,13 @@ extension StandingStatement {
 // MARK: Following
 
 extension StandingStatement {
+    private static let limits = ProjectionSchema.limitColumns
+    private static let amounts = ProjectionSchema.amountColumns
+
+    private static func places(_ count: Int) -> String {
+        Array(repeating: "?", count: count).joined(separator: ", ")
+    }
+
     static let writePosition = StandingStatement(
         "write position",
         """
@@ -140,20 +147,21 @@ extension StandingStatement {
     static let writeTotals = StandingStatement(
         "write totals",
         """
-        UPDATE tenant_state SET state = ?, spend = ?, extensions = ?, dids = ?, seconds = ?,
+        UPDATE tenant_state SET state = ?, \(limits.map { "\($0) = ?" }.joined(separator: ", ")),
         fullness = ? WHERE number = ?
         """)
     static let writeTenantState = StandingStatement(
         "write tenant state",
         """
-        INSERT OR REPLACE INTO tenant_state (state, spend, extensions, dids, seconds, fullness,
-        number, status, cycle_end, ended, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT OR REPLACE INTO tenant_state (state, \(limits.joined(separator: ", ")), fullness,
+        number, status, next_end, open)
+        VALUES (\(places(limits.count + 6)))
         """)
     static let writeProfileState = StandingStatement(
         "write profile state",
         "INSERT OR REPLACE INTO profile_state (number, tenant, state) VALUES (?, ?, ?)")
     /// SQLite goes on with a sum as a floating-point number where it leaves the range: it stays at the end of the range.
-    private static let sums = ["spend", "extensions", "dids", "seconds"].map {
+    private static let sums = amounts.map {
         """
         \($0) = CAST(MAX(MIN(\($0) + excluded.\($0), \(Int64.max)), \(Int64.min)) AS INTEGER)
         """
@@ -162,8 +170,8 @@ extension StandingStatement {
         "write day",
         """
         INSERT INTO usage_daily
-        (day, tenant, profile, spend, extensions, dids, seconds, allowed, denied, open)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (day, tenant, profile, \(amounts.joined(separator: ", ")), allowed, denied, open)
+        VALUES (\(places(amounts.count + 6)))
         ON CONFLICT DO UPDATE SET \(sums), allowed = allowed + excluded.allowed,
         denied = denied + excluded.denied, open = open + excluded.open
         """)
@@ -177,8 +185,8 @@ extension StandingStatement {
         "write growth",
         """
         INSERT OR REPLACE INTO growth
-        (reservation, quarter, version, spend, extensions, dids, seconds)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
+        (reservation, quarter, version, \(amounts.joined(separator: ", ")))
+        VALUES (\(places(amounts.count + 3)))
         """)
     static let forgetGrowth = StandingStatement(
         "forget growth", "DELETE FROM growth WHERE reservation = ?")
@@ -208,8 +216,8 @@ extension StandingStatement {
     static let writeProfile = StandingStatement(
         "write profile",
         """
-        INSERT OR REPLACE INTO profile (number, tenant, id, name, settings, open)
-        VALUES (?, ?, ?, ?, ?, ?)
+        INSERT OR REPLACE INTO profile (number, tenant, id, name, settings, open, kind)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
         """)
     static let closeTenant = closing("tenant")
     static let closeProfile = closing("profile")
@@ -291,14 +299,18 @@ extension StandingStatement {
 // MARK: Cleaning
 
 extension StandingStatement {
-    static let endedCycles = StandingStatement(
-        "ended cycles",
+    static let endedWindows = StandingStatement(
+        "ended windows",
         """
-        SELECT number FROM tenant_state INDEXED BY tenant_state_cycle
-        WHERE open = 1 AND ended = 0 AND cycle_end <= ? LIMIT ?
+        SELECT number FROM tenant_state INDEXED BY tenant_state_end
+        WHERE open = 1 AND next_end <= ? LIMIT ?
         """)
-    static let endCycle = StandingStatement(
-        "end cycle", "UPDATE tenant_state SET ended = 1, fullness = ? WHERE number = ?")
+    static let endWindow = StandingStatement(
+        "end window",
+        """
+        UPDATE tenant_state SET \(limits.map { "\($0) = ?" }.joined(separator: ", ")),
+        fullness = ?, next_end = ? WHERE number = ?
+        """)
     static let pruneLines = StandingStatement(
         "prune lines",
         """
@@ -419,7 +431,7 @@ extension StandingStatement {
         writeLine, writeEvent, writeDelivery,
         writeJob, forgetJob, hasJob, onItsWay, giveUp, redirect, dueLater,
         haveDue, openProfiles,
-        endedCycles, endCycle, pruneLines, oldestEvents, isOnItsWay,
+        endedWindows, endWindow, pruneLines, oldestEvents, isOnItsWay,
         waitedTooLong, forgetAttempts,
         forgetDeliveries, forgetEvent, oldDays, forgetDay, oldRefusals,
         forgetRefusals, oldZones, forgetZone,

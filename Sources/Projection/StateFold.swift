@@ -1,12 +1,10 @@
 import Limits
-import Reservations
 
-/// All tenants and messaging profiles as they stand at one place of the journal.
+/// All tenants and profiles as they stand at one place of the journal.
 ///
-/// Records take effect as in recovery (`Lane.replay`): windows, amounts and events are the record's; nothing is
-/// decided again.
+/// Records take effect as in recovery: `Decide.Subjects.replay`.
 ///
-/// 136 bytes for each tenant, 56 for each profile.
+/// 272 bytes for each tenant, 56 for each profile.
 struct StateFold {
     struct Profile {
         var state: ProfileState
@@ -14,29 +12,13 @@ struct StateFold {
         var tenant: UInt32
     }
 
-    /// What a configuration change says, as far as states depend on it.
-    enum Policy {
-        case none
-        case tenant(TenantPolicy)
-        case profile(ProfilePolicy)
-    }
-
-    enum Outcome: Equatable {
-        case applied
-        /// A second copy.
-        case known
-        /// A record of this tenant that comes before it is missing so far.
-        case early
-        case contradiction(String)
-    }
-
     /// By number; version 0: there is no such tenant.
     private(set) var tenants: ContiguousArray<TenantState> = []
     private(set) var profiles: ContiguousArray<Profile> = []
     /// Tenant and profile in front of the latest record that opened a window: what it was that ended.
     private(set) var ended = Decide.Subjects()
-    let rules = LimitRules()
-    /// Numbers above are a contradiction.
+    let rules = LimitRules.standard
+    /// Numbers above are corrupt.
     private let mostTenants: Int
     private let mostProfiles: Int
 
@@ -79,79 +61,52 @@ struct StateFold {
     }
 
     /// Takes a record up. O(1).
-    mutating func apply(_ record: borrowing Record, _ policy: Policy) -> Outcome {
-        if record.kind == .tenantCreated { return create(record, policy) }
-        guard let present = tenant(record.tenant) else { return .early }
-        if record.version <= present.version { return .known }
-        if record.version > present.version + 1 { return .early }
+    mutating func apply(_ record: borrowing Record, _ policy: PolicyChange) -> Replayed {
+        let present = tenant(record.tenant)
+        switch record.order(after: present?.version ?? 0) {
+        case .duplicate: return .duplicate
+        case .outOfOrder: return .outOfOrder
+        case .next: break
+        }
+        guard let present else { return create(record, policy) }
         var subjects = Decide.Subjects()
         subjects.tenant = present
         if let number = record.profile {
-            if record.kind == .profileCreated {
-                var state = ProfileState()
-                state.closed = true
-                guard profile(number) == nil,
-                    restore(Profile(state: state, tenant: record.tenant), profile: number)
-                else { return .contradiction("profile \(number) cannot be made") }
+            let isNew = record.kind == .profileCreated
+            if isNew && profile(number) != nil {
+                return .corrupt("profile \(number) is created twice")
             }
-            guard let profile = profile(number), profile.tenant == record.tenant else {
-                return .contradiction("profile \(number) is not the tenant's")
-            }
+            guard
+                let profile = isNew
+                    ? Profile(state: .unmade, tenant: record.tenant) : profile(number),
+                profile.tenant == record.tenant
+            else { return .corrupt("profile \(number) is not the tenant's") }
             subjects.profile = profile.state
             subjects.hasProfile = true
         }
-        let opensDay = record.openedDay != 0
-        let opensCycle = record.openedCycleEnd != 0
-        let moves = record.kind == .windowsMoved
-        if !moves, opensDay || opensCycle { ended = subjects }
-        if moves, opensCycle {
-            subjects.tenant.cycleStart = record.openedCycleStart
-            subjects.tenant.cycleEnd = record.openedCycleEnd
-        } else if opensCycle {
-            subjects.tenant.openCycle(
-                start: record.openedCycleStart, end: record.openedCycleEnd, rules)
-        }
-        if subjects.hasProfile {
-            subjects.profile.follow(percentEpoch: subjects.tenant.percentEpoch)
-            if moves, opensDay {
-                subjects.profile.dayStart = record.openedDay
-            } else if opensDay {
-                subjects.profile.openDay(record.openedDay)
+        var transition = record.transition
+        let fault = subjects.replay(record, &transition, policy, rules) { ended = copy $0 }
+        if let fault { return .corrupt(fault) }
+        let openedDay = record.openedDay != 0
+        let changesProfile = transition.touchesProfile || openedDay
+        if let number = record.profile, changesProfile {
+            let profile = Profile(state: subjects.profile, tenant: record.tenant)
+            guard restore(profile, profile: number) else {
+                return .corrupt("more profiles than the table has room for")
             }
         }
-        var transition = record.transition
-        guard transition.fits(subjects) else {
-            return .contradiction("its totals leave their range")
-        }
-        switch (record.kind, policy) {
-        case (.tenantChanged, .tenant(let policy)): Lane.apply(policy, to: &subjects.tenant)
-        case (.profileCreated, .profile(let policy)), (.profileChanged, .profile(let policy)):
-            Lane.apply(policy, to: &subjects.profile)
-        case (.tenantChanged, _), (.profileCreated, _), (.profileChanged, _):
-            return .contradiction("its settings are missing")
-        case (.tenantClosed, _): subjects.tenant.status = .closed
-        case (.profileClosed, _): subjects.profile.closed = true
-        default: break
-        }
-        transition.apply(to: &subjects.tenant, &subjects.profile)
         tenants[Int(record.tenant)] = subjects.tenant
-        if let number = record.profile, transition.touchesProfile || opensDay {
-            profiles[Int(number)].state = subjects.profile
-        }
         return .applied
     }
 
-    private mutating func create(_ record: borrowing Record, _ policy: Policy) -> Outcome {
-        if tenant(record.tenant) != nil { return .known }
+    private mutating func create(
+        _ record: borrowing Record, _ policy: PolicyChange
+    ) -> Replayed {
         guard case .tenant(let policy) = policy else {
-            return .contradiction("its settings are missing")
+            return .corrupt("its settings are missing")
         }
-        var state = TenantState()
-        state.version = 1
-        Lane.apply(policy, to: &state)
-        state.cycleStart = record.openedCycleStart
-        state.cycleEnd = record.openedCycleEnd
+        let state = TenantState(record, policy, rules)
         return restore(state, tenant: record.tenant)
-            ? .applied : .contradiction("more tenants than the table has room for")
+            ? .applied : .corrupt("more tenants than the table holds: raise --max-tenants")
     }
 }

@@ -11,7 +11,8 @@ enum CellID {
     /// Where the area starts within a cell.
     static let firstWord = 2
     static let inlineBytes = 39
-    static let longestID = 64
+    /// Of the area: the hash, and length and bytes.
+    static let words = 1 + (1 + inlineBytes + 7) / 8
 
     /// The low half, which says where an id belongs in a directory of up to 2^32 places.
     static func hash(_ area: Words) -> UInt64 { area[0] & 0xffff_ffff }
@@ -20,7 +21,7 @@ enum CellID {
         _ id: BorrowedBytes, hash: UInt64, to area: Words, longIDs: Region<CacheLine>,
         nextLong: Words
     ) throws(TableError) {
-        precondition((1...longestID).contains(id.count), "id length")
+        precondition((1...CacheLine.longestID).contains(id.count), "id length")
         guard let source = id.baseAddress else { return }
         area[0] = hash & 0xffff_ffff
         let bytes = UnsafeMutableRawPointer(area.base + 1)
@@ -51,18 +52,16 @@ enum CellID {
         }
         guard id.count >= 8 else { return memcmp(a, b, id.count) == 0 }
         // Word by word; the last word takes up again some bytes of the one before.
-        var different: UInt64 = 0
-        var offset = 0
         let last = id.count &- 8
+        var offset = 0
         while offset < last {
-            different |=
+            guard
                 a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                ^ b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                    == b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            else { return false }
             offset &+= 8
         }
-        different |=
-            a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-            ^ b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-        return different == 0
+        return a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            == b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
     }
 }

@@ -12,6 +12,7 @@ struct ChunkQueue {
         /// tag << 32 | node + 1; 0: the last one
         static let next = 0
         static let value = 1
+        static let end = 2
     }
     /// A number that is in nobody's list, with the node to put it back with.
     struct Item {

@@ -91,7 +91,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
 
     /// The table that takes over from this one, if it is outgrown.
     @inline(always)
-    private func successor(_ table: TablePointer) -> TablePointer? {
+    private static func successor(_ table: TablePointer) -> TablePointer? {
         // ORDERING: acquire; pairs with the release in `added`. Publishes the successor's fields.
         table.pointee.next.load(ordering: .acquiring)
     }
@@ -100,33 +100,43 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     @inline(always)
     func find(_ id: BorrowedBytes, hash: UInt64) -> Int? {
         // ORDERING: acquire; pairs with the release in `finishMoving`.
-        find(id, hash: hash, in: current.pointee.load(ordering: .acquiring))
+        let table = current.pointee.load(ordering: .acquiring)
+        return Self.find(id, hash: hash, in: table, cells, longIDs)
     }
 
+    /// Static, as what follows: a directory would be copied where it is handed on.
     @inline(always)
-    private func find(_ id: BorrowedBytes, hash: UInt64, in table: TablePointer) -> Int? {
+    private static func find(
+        _ id: BorrowedBytes, hash: UInt64, in table: TablePointer, _ cells: Region<Cell>,
+        _ longIDs: Region<CacheLine>
+    ) -> Int? {
         let mask = table.pointee.mask
         let region = table.pointee.region
         var slot = Int(truncatingIfNeeded: hash) & mask
         let fragment = hash &>> 32
         while true {
             let word = region[slot][0]
-            if word &>> 32 == fragment && word != Self.frozen && word != 0 {
+            if word &>> 32 == fragment && word != frozen && word != 0 {
                 let cell = Int(truncatingIfNeeded: word & 0xffff_ffff) &- 1
-                if matches(cell, id) { return cell }
+                if CellID.matches(cells[cell].advanced(CellID.firstWord), id, longIDs) {
+                    return cell
+                }
             } else if word == 0 {
                 return nil
-            } else if word == Self.frozen {
-                return findMoved(id, hash: hash, after: table)
+            } else if word == frozen {
+                return findMoved(id, hash: hash, after: table, cells, longIDs)
             }
             slot = (slot &+ 1) & mask
         }
     }
 
     @inline(never)
-    private func findMoved(_ id: BorrowedBytes, hash: UInt64, after table: TablePointer) -> Int? {
+    private static func findMoved(
+        _ id: BorrowedBytes, hash: UInt64, after table: TablePointer, _ cells: Region<Cell>,
+        _ longIDs: Region<CacheLine>
+    ) -> Int? {
         guard let next = successor(table) else { return nil }
-        return find(id, hash: hash, in: next)
+        return find(id, hash: hash, in: next, cells, longIDs)
     }
 
     @inline(always)
@@ -138,15 +148,16 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
     func insert(
         _ id: BorrowedBytes, hash: UInt64, cell: Int, _ steps: Steps
     ) throws(TableError) -> Int {
+        // ORDERING: acquire; pairs with the release in `finishMoving`.
         var table = current.pointee.load(ordering: .acquiring)
         let word = (hash &>> 32) &<< 32 | UInt64(cell + 1)
         probe: while true {
-            if successor(table) != nil { move(table, steps) }
+            if Self.successor(table) != nil { move(table, steps) }
             var slot = Int(truncatingIfNeeded: hash) & table.pointee.mask
             while true {
                 let found = table.pointee.region[slot][0]
                 if found == 0 {
-                    let next = successor(table)
+                    let next = Self.successor(table)
                     let desired = next == nil ? word : Self.frozen
                     steps(.placeFound)
                     guard table.pointee.region[slot].compareExchange(0, 0, desired) else {
@@ -160,7 +171,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
                     return cell
                 }
                 if found == Self.frozen {
-                    guard let next = successor(table) else {
+                    guard let next = Self.successor(table) else {
                         preconditionFailure("a frozen slot without a successor")
                     }
                     table = next
@@ -180,7 +191,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
         // ORDERING: relaxed because the count only decides when to grow.
         let count = table.pointee.count.wrappingAdd(1, ordering: .relaxed).newValue
         let size = table.pointee.mask + 1
-        guard count * 8 > size * 5, successor(table) == nil else { return }
+        guard count * 8 > size * 5, Self.successor(table) == nil else { return }
         let made = try Self.makeTable(size: size * 2)
         steps(.successorMade)
         // ORDERING: release; pairs with the acquire in `successor`.
@@ -195,9 +206,10 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
 
     /// Moves a stretch of a table that has a successor.
     private func move(_ table: TablePointer, _ steps: Steps) {
-        guard let next = successor(table) else { return }
+        guard let next = Self.successor(table) else { return }
         let stretches = table.pointee.isMoved.capacity
-        // ORDERING: relaxed because a claim only divides the work.
+        // ORDERING: relaxed because a claim only divides the work; `current` is acquired, with the release in
+        // `finishMoving`.
         let claimed = table.pointee.cursor.wrappingAdd(1, ordering: .relaxed).oldValue
         if claimed < stretches {
             moveStretch(claimed, of: table, to: next, steps)
@@ -243,6 +255,7 @@ struct Directory<Cell: RecordLayout>: @unchecked Sendable {
                 if found == word { return }
                 if found == 0 {
                     if next.pointee.region[target].compareExchange(0, 0, word) {
+                        // ORDERING: relaxed because the count only decides when to grow.
                         next.pointee.count.wrappingAdd(1, ordering: .relaxed)
                         return
                     }

@@ -116,9 +116,11 @@ struct ContentHasher {
     @inline(always)
     mutating func add(_ amounts: Amounts) {
         var named: UInt64 = 0
-        for resource in 0..<4 where amounts[resource] != 0 { named |= 1 &<< UInt64(resource) }
+        for resource in amounts.resources where amounts[resource] != 0 {
+            named |= 1 &<< UInt64(resource)
+        }
         add(named)
-        for resource in 0..<4 where amounts[resource] != 0 {
+        for resource in amounts.resources where amounts[resource] != 0 {
             add(UInt64(bitPattern: amounts[resource]))
         }
     }

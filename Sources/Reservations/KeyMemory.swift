@@ -1,12 +1,21 @@
 import Limits
 
-/// The answer that a retry of a keyed request gets again.
-struct StoredAnswer {
+/// A request's idempotency key while it is being decided.
+struct KeyRequest {
+    var hash = KeyHash(high: 0, low: 0)
+    var content: UInt64 = 0
+    /// Until when it is remembered, Unix milliseconds.
+    var until: Int64 = 0
+    /// The entry in the key's bucket, once it was pushed.
+    var reference: UInt64 = 0
+    /// For whom the key counts (`KeyShares`); nil: for nobody.
+    var tenant: Int?
+}
+
+/// The answer that a retry of a keyed request gets again. A denial is none: it only binds the key.
+struct KeyedAnswer {
     var decision = Decision.denied
-    var refusedBySuspension = false
-    var refused: LimitSet = []
     var warnings: LimitSet = []
-    var treatment = Treatment.none
     var tenantStatus = TenantStatus.active
     var reservationID: UInt64 = 0
     var expiresAt: Int64 = 0
@@ -15,22 +24,17 @@ struct StoredAnswer {
     /// The small fields in 24 bits.
     @inline(always)
     var bits: UInt64 {
-        var bits = UInt64(decision.rawValue) | UInt64(treatment.rawValue) &<< 2
-        bits |= UInt64(tenantStatus.rawValue) &<< 5 | (refusedBySuspension ? 1 : 0) &<< 7
-        bits |= UInt64(refused.rawValue) &<< 8 | UInt64(warnings.rawValue) &<< 13
-        return bits | UInt64(granted.present) &<< 18
+        UInt64(decision.rawValue) | UInt64(tenantStatus.rawValue) &<< 2
+            | UInt64(warnings.rawValue) &<< 4 | UInt64(granted.present) &<< 18
     }
 
     init() {}
 
     init(bits: UInt64) {
         decision = Decision(rawValue: UInt8(bits & 3)) ?? .denied
-        treatment = Treatment(rawValue: UInt8(bits &>> 2 & 7)) ?? .none
-        tenantStatus = TenantStatus(rawValue: UInt8(bits &>> 5 & 3)) ?? .active
-        refusedBySuspension = bits &>> 7 & 1 != 0
-        refused = LimitSet(rawValue: UInt8(bits &>> 8 & 0x1f))
-        warnings = LimitSet(rawValue: UInt8(bits &>> 13 & 0x1f))
-        granted.present = UInt8(bits &>> 18 & 0xf)
+        tenantStatus = TenantStatus(rawValue: UInt8(bits &>> 2 & 3)) ?? .active
+        warnings = LimitSet(rawValue: UInt16(bits &>> 4 & 0x3fff))
+        granted.present = UInt8(bits &>> 18 & 0x3f)
     }
 }
 
@@ -50,6 +54,7 @@ struct KeyMemory {
     /// An entry's words.
     enum Entry: RecordLayout {
         static let words = 12
+        static let end = granted + Slot.mostAmounts
     }
 
     static let chunkEntries = 128
@@ -112,8 +117,8 @@ struct KeyMemory {
 
     /// A visible entry of this key that is within its time: its answer (a denial: it only binds the key) and whether the
     /// content is the same.
-    func find(_ key: KeyHash, content: UInt64, now: Int64) -> (answer: StoredAnswer, same: Bool)? {
-        var bound: (answer: StoredAnswer, same: Bool)?
+    func find(_ key: KeyHash, content: UInt64, now: Int64) -> (answer: KeyedAnswer, same: Bool)? {
+        var bound: (answer: KeyedAnswer, same: Bool)?
         var reference = bucket(key)[0]
         while reference != 0 {
             let entry = entries[Int(truncatingIfNeeded: reference & 0xffff_ffff) &- 1]
@@ -123,11 +128,11 @@ struct KeyMemory {
             if state & 1 != 0 && entry[Self.low] == key.low && entry[Self.high] == key.high
                 && now < entry.signed(Self.until)
             {
-                var answer = StoredAnswer(bits: state &>> 1 & 0x7fff_ffff)
+                var answer = KeyedAnswer(bits: state &>> 1 & 0x7fff_ffff)
                 answer.reservationID = entry[Self.reservation]
                 answer.expiresAt = entry.signed(Self.expiresAt)
-                for resource in 0..<4 {
-                    answer.granted[resource] = entry.signed(Self.granted &+ resource)
+                for (place, resource) in answer.granted.resources.prefix(4).enumerated() {
+                    answer.granted[resource] = entry.signed(Self.granted &+ place)
                 }
                 let same = entry[Self.content] == content
                 // The entry may have begun its next life meanwhile: then its time was over.
@@ -178,12 +183,15 @@ struct KeyMemory {
     }
 
     /// Writes the answer of an undecided entry; its author only.
-    func fill(_ reference: UInt64, _ answer: StoredAnswer) {
+    func fill(_ reference: UInt64, _ answer: KeyedAnswer) {
         let entry = self.entry(reference)
         entry[Self.reservation] = answer.reservationID
         entry.setSigned(Self.expiresAt, answer.expiresAt)
-        for resource in 0..<4 {
-            entry.setSigned(Self.granted &+ resource, answer.granted[resource])
+        var place = Self.granted
+        for resource in answer.granted.resources {
+            precondition(place < Self.granted &+ 4, "more was granted than a request may name")
+            entry.setSigned(place, answer.granted[resource])
+            place &+= 1
         }
         entry[Self.state] = (reference &>> 32) &<< 32 | answer.bits &<< 1
     }

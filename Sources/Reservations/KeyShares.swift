@@ -7,6 +7,8 @@
 ///
 /// A chunk's word changes by compare-exchange from the exact old one; who wins sets the counts right.
 struct KeyShares {
+    /// Clocks of different lanes differ by less than this.
+    static let clockMargin: Int64 = 2_000
     /// Chunks that one tick looks at.
     static let stretch = 1_024
 
@@ -65,7 +67,7 @@ struct KeyShares {
         let chunks = min(Int(used[0]), owners.capacity)
         guard total[0] != 0, chunks > 0 else { return }
         let start = Int(truncatingIfNeeded: cursor.add(0, UInt64(Self.stretch)) % UInt64(chunks))
-        let over = (now - KeySupply.clockMargin) / 16
+        let over = (now - Self.clockMargin) / 16
         for place in start..<start + min(Self.stretch, chunks) {
             let chunk = place < chunks ? place : place - chunks
             let word = owners[chunk][0]
@@ -97,7 +99,7 @@ struct KeyShares {
     }
 
     private func notePressure() {
-        let reserve = limit / ReservationTable.reservePart
+        let reserve = limit / Pressure.reservePart
         Pressure.set(Pressure.keys, counted * 4 >= limit * 3, in: pressure)
         Pressure.set(Pressure.keyReserve, reserve > 0 && counted >= limit - reserve, in: pressure)
     }

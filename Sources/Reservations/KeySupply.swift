@@ -4,9 +4,6 @@
 ///
 /// A lane that stops keeps the chunk that it is filling, and nothing else.
 struct KeySupply {
-    /// Clocks of different lanes differ by less than this.
-    static let clockMargin: Int64 = 2_000
-
     private let memory: KeyMemory
     private let shares: KeyShares
     private let used: Words
@@ -78,7 +75,7 @@ extension KeyMemory {
         let start = chunk * Self.chunkEntries
         guard start + Self.chunkEntries <= entries.capacity else { return false }
         return (start..<start + Self.chunkEntries).allSatisfy {
-            isForgotten($0, now: now - KeySupply.clockMargin)
+            isForgotten($0, now: now - KeyShares.clockMargin)
         }
     }
 }

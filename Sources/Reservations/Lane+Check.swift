@@ -51,18 +51,19 @@ extension Lane {
         var profile: Int?
         if command.profileID.count > 0 {
             profile = findProfile(command.profileID, of: tenant)
-            if profile == nil { return fail(.unknownProfile) }
+            if profile == nil { return fail(.unknownProfile(command.profileKind)) }
         }
         openProfile(profile)
         guard isCurrent(tenant, head) else { return .again }
-        if profile != nil && own.pointee.subjects.profile.closed { return fail(.unknownProfile) }
+        if profile != nil && !isOpenProfile(command.profileKind) {
+            return fail(.unknownProfile(command.profileKind))
+        }
         begin(now: now)
 
-        var evaluated: LimitSet = []
-        let verdict = decide(command, &answer, &evaluated)
+        let verdict = decide(command, &answer)
         if verdict == .overflow { return fail(.overflow(of: "/quantities")) }
         #if STEP_POINTS
-            if PlantedBug.planted == .rollBackRace && verdict == .denied && !keyed {
+            if InjectedBug.planted == .rollBackRace && verdict == .denied && !keyed {
                 takeAndGiveBack(command, tenant, head, now)
             }
         #endif
@@ -82,31 +83,47 @@ extension Lane {
                 own.pointee.transition.events.contains(.suspended)
                 ? .suspended : own.pointee.subjects.tenant.status
             if keeps, let failure = remember(answer, &key, now: now) { return fail(failure) }
-            step(.satellitesFilled)
-            if records {
-                fillRecord(command, verdict: verdict, &key, isKept: keeps, answer)
-            }
+            step(.dependentsFilled)
+            if records { fillRecord(command, verdict: verdict, &key, isKept: keeps, answer) }
             guard swing(tenant, head, now: now) else { return .again }
             if holds {
-                table.countSlot(1, of: tenant)
-                step(.notYetTimed)
-                wheel.pointee.insert(
-                    ReservationID(raw: answer.reservationID),
-                    deadline: min(answer.expiresAt, now + Self.longestWait))
+                startTiming(answer, of: tenant, now: now)
                 slot = nil
             }
         } else if !keepsWindows(now: now) {
             return fail(noRoom())
+        } else {
+            answer.tenantStatus = own.pointee.subjects.tenant.status
         }
-        answer.tenantStatus = own.pointee.subjects.tenant.status
-        answer.cycleStart = own.pointee.subjects.tenant.cycleStart
+        describe(command, now, &answer)
+        return .done
+    }
+
+    /// Counts the hold that was just made for its tenant, and has its expiry come.
+    @inline(always)
+    private func startTiming(_ answer: borrowing CheckAnswer, of tenant: Int, now: Int64) {
+        table.countSlot(1, of: tenant)
+        step(.notYetTimed)
+        wheel.pointee.insert(
+            ReservationID(raw: answer.reservationID),
+            deadline: min(answer.expiresAt, now + Self.longestWait))
+    }
+
+    /// Fills in what an answer says of the tenant's windows and limits.
+    @inline(always)
+    private func describe(
+        _ command: CheckCommand, _ now: Int64, _ answer: inout CheckAnswer
+    ) {
+        answer.starts = own.pointee.subjects.tenant.starts
         answer.dayStart = own.pointee.subjects.profile.dayStart
         answer.includeLimits = command.includeLimits
         var described = answer.refused.union(answer.warnings)
-        if command.includeLimits { described.formUnion(evaluated) }
+        if command.includeLimits && !answer.refusedBySuspension {
+            described.formUnion(
+                Decide.applicable(command.amounts, &own.pointee.subjects, table.rules))
+        }
         Decide.describe(
             described, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
-        return .done
     }
 
     // What an attempt is made of. Calls, since the compiler stops inlining the smallest things in a function that has
@@ -114,12 +131,13 @@ extension Lane {
 
     @inline(never)
     private func decide(
-        _ command: CheckCommand, _ answer: inout CheckAnswer, _ evaluated: inout LimitSet
+        _ command: CheckCommand, _ answer: inout CheckAnswer
     ) -> Decide.Verdict {
-        Decide.check(
-            &own.pointee.subjects, action: command.action, amounts: command.amounts,
+        own.pointee.asked = command.amounts
+        return Decide.check(
+            &own.pointee.subjects, action: command.action, amounts: &own.pointee.asked,
             minimums: command.minimums, mode: command.mode, table.rules, answer: &answer,
-            transition: &own.pointee.transition, evaluated: &evaluated)
+            transition: &own.pointee.transition)
     }
 
     /// Fills a slot for the hold that was just decided. False: none is left.
@@ -140,41 +158,59 @@ extension Lane {
         return true
     }
 
-    /// Fills a slot that nobody knows with what the transition in hand holds, to be born with it.
+    /// Puts what the transition in hand holds into a slot, by resource. Returns the resources, bit `Resource.index`.
+    @inline(always)
+    private func storeAmounts(_ words: Words) -> UInt64 {
+        var resources: UInt64 = 0
+        var place = Slot.amounts
+        for counter in BitIndexes(own.pointee.transition.held.present & table.rules.mainCounters) {
+            precondition(
+                place < Slot.amounts + Slot.mostAmounts, "more resources than a slot holds")
+            words.setSigned(place, own.pointee.transition.held[counter])
+            resources |= 1 &<< UInt64(truncatingIfNeeded: table.rules.resource(of: counter))
+            place &+= 1
+        }
+        return resources
+    }
+
+    /// Fills a slot that nobody knows with what the transition in hand holds, to be published with it: at most
+    /// `Slot.mostAmounts` resources.
     @inline(always)
     func fill(
         _ slot: Int, generation: UInt64, tenant: Int, profile: Int?, policy: UInt64,
         createdAt: Int64, takenAt: Int64, expiresAt: Int64
     ) {
         let words = table.slots[slot]
-        let amounts = own.pointee.transition.held
         words[Slot.subjects] =
             UInt64(truncatingIfNeeded: tenant)
             | UInt64(truncatingIfNeeded: (profile ?? -1) &+ 1) &<< 32
         words[Slot.policy] =
-            policy | UInt64(amounts.present) &<< 24
-            | (UInt64(bitPattern: takenAt) / UInt64(bitPattern: Record.quarter)) &<< 32
+            policy | storeAmounts(words) &<< 24
+            | UInt64(own.pointee.transition.held.present) &<< 32
+            | (UInt64(bitPattern: takenAt) / UInt64(bitPattern: Record.quarter)) &<< 40
         words.setSigned(Slot.createdAt, createdAt)
         words.setSigned(Slot.expiresAt, expiresAt)
-        forEachResourceIndex { words.setSigned(Slot.amounts + $0, amounts[$0]) }
         words.setSigned(Slot.dayStart, profile == nil ? 0 : own.pointee.subjects.profile.dayStart)
-        words.setSigned(Slot.cycleStart, own.pointee.subjects.tenant.cycleStart)
+        words[Slot.tenantWindows] = own.pointee.subjects.tenant.starts.word
         words[Slot.forgetting] =
             ForgetTime.unset(SlotWord(generation: generation, phase: .held)).word
-        own.pointee.next.flags |= Pending.birth
+        own.pointee.next.flags |= Pending.publication
         own.pointee.next.slot = slot
         own.pointee.next.slotOld = generation &<< 1
         own.pointee.next.slotNew = generation &<< 1 | 1
     }
 
     #if STEP_POINTS
-        /// `PlantedBug.rollBackRace`
+        /// `InjectedBug.rollBackRace`
         private func takeAndGiveBack(
             _ command: CheckCommand, _ tenant: Int, _ head: Head, _ now: Int64
         ) {
             let decided = own.pointee.transition
             own.pointee.transition = Transition()
-            own.pointee.transition.held = command.amounts
+            for resource in command.amounts.resources {
+                own.pointee.transition.held.set(
+                    table.rules.mainCounter(of: resource), command.amounts[resource])
+            }
             beginRecord(.denied)
             guard swing(tenant, head, now: now) else { return }
             for _ in 0..<1_000 where own.pointee.subjects.hasProfile == false { sched_yield() }
@@ -182,7 +218,8 @@ extension Lane {
                 let head = open(tenant)
                 begin(now: now)
                 for resource in command.amounts.resources {
-                    own.pointee.transition.held.set(resource, -command.amounts[resource])
+                    own.pointee.transition.held.set(
+                        table.rules.mainCounter(of: resource), -command.amounts[resource])
                 }
                 beginRecord(.denied)
                 if swing(tenant, head, now: now) { break }
@@ -241,7 +278,7 @@ extension Lane {
         _ command: CheckCommand, _ answer: CheckAnswer, _ tenant: Int, now: Int64
     ) {
         let charged = HoldSegment(
-            amounts: command.amounts, dayStart: answer.dayStart, cycleStart: answer.cycleStart)
+            amounts: command.amounts, dayStart: answer.dayStart, starts: answer.starts)
         let profile =
             command.profileID.count > 0 ? findProfile(command.profileID, of: tenant) : nil
         while true {
@@ -269,16 +306,16 @@ extension Lane {
         }
     }
 
-    private func replay(_ stored: StoredAnswer, into answer: inout CheckAnswer) {
+    private func replay(_ stored: KeyedAnswer, into answer: inout CheckAnswer) {
         answer.decision = stored.decision
         answer.replayed = true
-        answer.refusedBySuspension = stored.refusedBySuspension
-        answer.refused = stored.refused
+        answer.refusedBySuspension = false
+        answer.refused = []
         answer.warnings = stored.warnings
         answer.reservationID = stored.reservationID
         answer.expiresAt = stored.expiresAt
         answer.granted = stored.granted
-        answer.treatment = stored.treatment
+        answer.treatment = .none
         answer.tenantStatus = stored.tenantStatus
         answer.limits.present = []
         answer.includeLimits = false
@@ -290,6 +327,8 @@ extension Lane {
         hasher.add(command.amounts)
         if command.mode == .partial { hasher.add(command.minimums, of: command.amounts) }
         var fields = UInt64(command.action.rawValue) | UInt64(command.mode.rawValue) &<< 8
+        // Above the life, which has 27 bits.
+        fields |= UInt64(command.profileKind.rawValue) &<< 60
         // What becomes of a hold means nothing where there is none.
         if command.mode != .commit {
             fields |= UInt64(command.onExpiry.rawValue) &<< 16
@@ -307,7 +346,7 @@ extension Lane {
         var profile: Int?
         if query.profileID.count > 0 {
             profile = findProfile(query.profileID, of: tenant)
-            if profile == nil { return .unknownProfile }
+            if profile == nil { return .unknownProfile(query.profileKind) }
         }
         while true {
             guard canRead else { return noRoom() }
@@ -315,12 +354,16 @@ extension Lane {
             openProfile(profile)
             guard isCurrent(tenant, head) else { continue }
             if own.pointee.subjects.tenant.status == .closed { return .unknownTenant }
-            if profile != nil && own.pointee.subjects.profile.closed { return .unknownProfile }
+            if profile != nil && !isOpenProfile(query.profileKind) {
+                return .unknownProfile(query.profileKind)
+            }
             begin(now: now)
             guard keepsWindows(now: now) else { return noRoom() }
             answer.tenantStatus = own.pointee.subjects.tenant.status
-            var set = LimitSet(rawValue: 0b11110)
-            if profile != nil { set.insert(.profileDailySpend) }
+            var set = table.rules.tenantLimits
+            if profile != nil {
+                set.insert(table.rules.limit(of: own.pointee.subjects.profile.kind))
+            }
             Decide.describe(
                 set, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
             return nil
@@ -328,28 +371,13 @@ extension Lane {
     }
 }
 
-/// A request's idempotency key while it is being decided.
-struct KeyRequest {
-    var hash = KeyHash(high: 0, low: 0)
-    var content: UInt64 = 0
-    /// Until when it is remembered, Unix milliseconds.
-    var until: Int64 = 0
-    /// The entry in the key's bucket, once it was pushed.
-    var reference: UInt64 = 0
-    /// For whom the key counts (`KeyShares`); nil: for nobody.
-    var tenant: Int?
-}
-
 extension Lane {
     /// Puts an answer under the request's key, undecided until the head is swung. Fails when the budget is spent.
     @inline(always)
     func remember(_ answer: CheckAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
-        var stored = StoredAnswer()
+        var stored = KeyedAnswer()
         stored.decision = answer.decision
-        stored.refusedBySuspension = answer.refusedBySuspension
-        stored.refused = answer.refused
         stored.warnings = answer.warnings
-        stored.treatment = answer.treatment
         stored.tenantStatus = answer.tenantStatus
         stored.reservationID = answer.reservationID
         stored.expiresAt = answer.expiresAt
@@ -357,7 +385,7 @@ extension Lane {
         return remember(stored, &key, now: now)
     }
 
-    func remember(_ stored: StoredAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
+    func remember(_ stored: KeyedAnswer, _ key: inout KeyRequest, now: Int64) -> Failure? {
         if key.reference == 0 {
             if key.until == 0 { key.until = now + table.capacity.retention }
             guard
@@ -441,9 +469,7 @@ extension Lane {
         // Engine time: what was counted is told by it.
         own.pointee.record.time = now
         own.pointee.record.lead = own.pointee.lead
-        own.pointee.record.openedCycleStart = 0
-        own.pointee.record.openedCycleEnd = 0
-        own.pointee.record.openedDay = 0
+        own.pointee.record.opensNothing()
         own.pointee.record.decision = .denied
         fill(&own.pointee.record)
         ring.publish(to: ring.write(own.pointee.record))

@@ -1,43 +1,6 @@
 internal import Journal
 package import Limits
 
-/// What a change of a tenant's or profile's settings came to: by how much present usage is over each new cap.
-package struct ChangeResult: Sendable, Equatable {
-    /// The limits whose present usage, committed and held, exceeds the cap, and by how much.
-    package var overBy: [LimitKind: Int64] = [:]
-    package var created = false
-}
-
-/// A tenant's settings as the table keeps them.
-package struct TenantPolicy: Sendable {
-    package var limits: TenantLimits
-    package var onLimit: OnLimit
-    package var disclosesLimits: Bool
-    package var schedule: UInt32
-
-    package init(
-        limits: TenantLimits, onLimit: OnLimit = .auto, disclosesLimits: Bool = false,
-        schedule: UInt32 = 0
-    ) {
-        self.limits = limits
-        self.onLimit = onLimit
-        self.disclosesLimits = disclosesLimits
-        self.schedule = schedule
-    }
-}
-
-/// A profile's settings as the table keeps them.
-package struct ProfilePolicy: Sendable {
-    package var enabled: Bool
-    /// Nano-USD; nil: none.
-    package var dailySpendNanos: Int64?
-
-    package init(enabled: Bool, dailySpendNanos: Int64?) {
-        self.enabled = enabled
-        self.dailySpendNanos = dailySpendNanos
-    }
-}
-
 // Configuration changes are transitions like any other: the next decision that starts after their return obeys them.
 extension Lane {
     /// Makes a tenant or changes its settings. A cap or percent that changes re-arms its alerts; totals stay.
@@ -65,13 +28,15 @@ extension Lane {
         do throws(TableError) {
             guard isReady else { throw TableError.busy }
             let tenant = Int(table.counter(.tenants).add(0, 1))
-            var state = TenantState()
-            state.version = 1
-            Self.apply(policy, to: &state)
+            var state = TenantState(policy, table.rules)
             let cycle = table.schedules.cycle(
                 schedule: policy.schedule, containing: windows(now), notBefore: nil)
             state.cycleStart = cycle.start
             state.cycleEnd = cycle.end
+            let day = table.schedules.day(
+                schedule: policy.schedule, containing: windows(now), notBefore: nil)
+            state.dayStart = day.start
+            state.dayEnd = day.end
             own.pointee.origin = .none
             var recordEnd: UInt64?
             if let ring {
@@ -82,9 +47,11 @@ extension Lane {
                 own.pointee.record.version = 1
                 own.pointee.record.time = windows(now)
                 own.pointee.record.lead = own.pointee.lead
+                own.pointee.record.opensNothing()
                 own.pointee.record.openedCycleStart = cycle.start
                 own.pointee.record.openedCycleEnd = cycle.end
-                own.pointee.record.openedDay = 0
+                own.pointee.record.openedTenantDayStart = day.start
+                own.pointee.record.openedTenantDayEnd = day.end
                 own.pointee.record.text = text
                 own.pointee.origin = Origin(lane: index, position: ring.end)
                 recordEnd = ring.write(own.pointee.record)
@@ -124,28 +91,6 @@ extension Lane {
         return try table.tenants.insert(id, hash: hash, cell: tenant, steps)
     }
 
-    /// Takes settings over into a tenant's state. What changes of a cap or the percent re-arms its alerts.
-    package static func apply(_ policy: TenantPolicy, to state: inout TenantState) {
-        for resource in Resource.allCases {
-            let cap = policy.limits.cap(resource) ?? -1
-            let bit: UInt8 = 1 << UInt8(resource.index)
-            if state.caps[resource.index] != cap {
-                state.caps[resource.index] = cap
-                state.rearm(bit)
-            }
-        }
-        if state.thresholdPercent != policy.limits.alertThresholdPercent {
-            state.thresholdPercent = policy.limits.alertThresholdPercent
-            state.rearm(0xf)
-            state.percentEpoch = (state.percentEpoch &+ 1) & 0xf_ffff
-        }
-        state.autoSuspend = policy.limits.autoSuspend
-        state.onLimit = policy.onLimit
-        state.disclosesLimits = policy.disclosesLimits
-        // Takes effect when the present cycle ends (semantics §2).
-        state.schedule = policy.schedule
-    }
-
     private func change(
         _ tenant: Int, _ id: String, _ policy: TenantPolicy, _ text: BorrowedBytes, now: Int64
     ) -> Result<ChangeResult, TableError> {
@@ -155,17 +100,19 @@ extension Lane {
             openProfile(nil)
             if own.pointee.subjects.tenant.status == .closed { return .failure(.closed(id)) }
             begin(now: now)
-            Self.apply(policy, to: &own.pointee.subjects.tenant)
+            own.pointee.subjects.tenant.apply(policy, table.rules)
             beginRecord(.tenantChanged)
             own.pointee.record.text = text
             guard swing(tenant, head, now: now) else { continue }
             var result = ChangeResult()
-            for resource in 0..<4 {
-                let cap = own.pointee.subjects.tenant.caps[resource]
+            for counter in 0..<LimitKind.counterCount {
+                let cap = own.pointee.subjects.tenant.caps[counter]
                 let used =
-                    own.pointee.subjects.tenant.committed[resource]
-                    + own.pointee.subjects.tenant.held[resource]
-                if cap >= 0 && used > cap { result.overBy[.tenant(resource)] = used - cap }
+                    own.pointee.subjects.tenant.committed[counter]
+                    + own.pointee.subjects.tenant.held[counter]
+                if cap >= 0 && used > cap {
+                    result.overBy[table.rules.kind(of: counter)] = used - cap
+                }
             }
             return .success(result)
         }
@@ -194,10 +141,10 @@ extension Lane {
             own.pointee.subjects.tenant.endsHolds = endsHolds
             switch status {
             case .suspended:
-                if present != .suspended { own.pointee.transition.raise(.suspended) }
+                if present != .suspended { own.pointee.transition.events.insert(.suspended) }
                 beginRecord(.tenantSuspended)
             case .active:
-                own.pointee.transition.raise(.reinstated)
+                own.pointee.transition.events.insert(.reinstated)
                 beginRecord(.tenantReinstated)
             case .closed:
                 own.pointee.subjects.tenant.status = .closed
@@ -263,7 +210,7 @@ extension Lane {
         recordForService(.settingChanged, text, version: version, now: now)
     }
 
-    /// Makes a messaging profile or changes its settings. It belongs to its tenant for ever.
+    /// Makes a profile or changes its settings. It belongs to its tenant, and is of its kind, for ever.
     ///
     /// - Parameter text: the settings as the record keeps them.
     package func setProfile(
@@ -297,9 +244,12 @@ extension Lane {
             guard isCurrent(tenant, head) else { continue }
             // Its first version makes it; before, nobody finds it.
             let isNew = Head(word: own.pointee.profileHead).version == 0
+            if own.pointee.subjects.profile.kind != policy.kind && !isNew {
+                throw TableError.notFound(id)
+            }
             if own.pointee.subjects.profile.closed && !isNew { throw TableError.closed(id) }
             begin(now: now)
-            Self.apply(policy, to: &own.pointee.subjects.profile)
+            own.pointee.subjects.profile.apply(policy)
             own.pointee.transition.touchesProfile = true
             beginRecord(isNew ? .profileCreated : .profileChanged)
             own.pointee.record.text = text
@@ -308,12 +258,15 @@ extension Lane {
             let cap = own.pointee.subjects.profile.cap
             let used =
                 own.pointee.subjects.profile.committed + own.pointee.subjects.profile.held
-            if cap >= 0 && used > cap { result.overBy[.profileDailySpend] = used - cap }
+            if cap >= 0 && used > cap {
+                result.overBy[table.rules.limit(of: own.pointee.subjects.profile.kind)] =
+                    used - cap
+            }
             return result
         }
     }
 
-    /// Deletes a messaging profile: new requests do not find it, open holds may settle.
+    /// Deletes a profile: new requests do not find it, open holds may settle.
     package func closeProfile(_ id: String, now: Int64) throws(TableError) {
         guard
             let profile = id.withBorrowedBytes({
@@ -343,8 +296,7 @@ extension Lane {
         guard profile < table.capacity.profiles else { throw TableError.full("profiles") }
         let buffer = Int(table.counter(.profileNodes).add(0, 1))
         guard buffer < table.profileNodes.capacity else { throw TableError.full("profiles") }
-        var state = ProfileState()
-        state.closed = true
+        var state = ProfileState.unmade
         ProfileNode.store(&state, to: table.profileNodes[buffer])
         let cell = table.profileCells[profile]
         let hash = table.secret.directoryHash(id)
@@ -355,29 +307,5 @@ extension Lane {
             nextLong: table.counter(.longIDs))
         step(.cellFilled)
         return try table.profiles.insert(id, hash: hash, cell: profile, steps)
-    }
-
-    /// Takes settings over into a profile's state. A cap that changes re-arms its alerts.
-    package static func apply(_ policy: ProfilePolicy, to state: inout ProfileState) {
-        let cap = policy.dailySpendNanos ?? -1
-        if state.cap != cap {
-            state.cap = cap
-            state.rearm()
-        }
-        state.enabled = policy.enabled
-        state.closed = false
-    }
-}
-
-extension BorrowedBytes {
-    /// No bytes.
-    package static var none: BorrowedBytes { BorrowedBytes(start: nil, count: 0) }
-}
-
-extension String {
-    /// The UTF-8 bytes, for the length of a call.
-    package func withBorrowedBytes<T>(_ body: (BorrowedBytes) -> T) -> T {
-        var copy = self
-        return copy.withUTF8 { body(BorrowedBytes($0)) }
     }
 }

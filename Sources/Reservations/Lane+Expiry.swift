@@ -52,7 +52,7 @@ extension Lane {
     package func workOff(now: Int64, limit: Int) -> Overdue {
         let isDone = wheel.pointee.advance(to: now, limit: limit, while: { mayExpire }) {
             id, wheel in
-            comesUp(id, &wheel, now: now)
+            timerFired(id, &wheel, now: now)
         }
         return isDone ? .nothing : mayExpire ? .more : .waitsForJournal
     }
@@ -98,15 +98,13 @@ extension Lane {
 
     /// A reservation's timer is due. What another lane times by now is left to it; expiring is anybody's.
     /// - Returns: the work that it was.
-    private func comesUp(_ id: ReservationID, _ wheel: inout TimerWheel, now: Int64) -> Int {
+    private func timerFired(_ id: ReservationID, _ wheel: inout TimerWheel, now: Int64) -> Int {
         let words = table.slots[id.slot]
         var word = SlotWord(word: words[Slot.state])
         guard word.generation == id.generation else { return 1 }
         var work = 1
-        let end = ring?.end ?? 0
-        defer { if let ring, ring.end != end { noteExpiryWords(ring.end &- end, ring) } }
         if word.phase == .held && isVisible(words, word) && expiry(words, word) <= now {
-            expire(id.slot, word, now: now)
+            notingWords { expire(id.slot, word, now: now) }
             work = Self.expiryWork
             word = SlotWord(word: words[Slot.state])
             guard word.generation == id.generation else { return work }
@@ -115,16 +113,16 @@ extension Lane {
         guard words[Slot.owner] == mine.word else { return work }
         if word.phase == .free {
             reclaim(id)
-        } else if let time = nextLookAtCharged(words, word, now: now) {
+        } else if word.phase == .expiredCharged,
+            let time = nextLookAtCharged(words, word, now: now)
+        {
             wheel.insert(id, deadline: time)
-        } else if let time = nextLook(words, word, now: now), time > now {
-            wheel.insert(id, deadline: time)
-        } else if word.phase == .held {
-            // Extended, or not, in the last instant.
-            wheel.insert(id, deadline: now)
-        } else if remembersForEver(words, word) {
-            wheel.insert(id, deadline: beginForgetting(words, word, now: now))
-        } else {
+        } else if let time = nextLook(words, word, now: now) {
+            if time > now || word.phase == .held {
+                // Held and due: extended, or not, in the last instant.
+                wheel.insert(id, deadline: max(time, now))
+                return work
+            }
             if word.phase.isExpired { work &+= Self.expiryWork }
             if forget(id.slot, word, now: now) {
                 reclaim(id)
@@ -132,11 +130,23 @@ extension Lane {
                 // Committed or released late in the last instant: remembered anew.
                 wheel.insert(id, deadline: now)
             }
+        } else {
+            wheel.insert(id, deadline: beginForgetting(words, word, now: now))
         }
         return work
     }
 
-    /// When the lane that times a reservation has to look at it, as things stand; nil: at once.
+    /// Counts what an expiry, or the forgetting of one, puts on record.
+    @inline(never)
+    private func notingWords(_ work: () -> Void) {
+        guard let ring else { return work() }
+        let end = ring.end
+        work()
+        if ring.end != end { noteExpiryWords(ring.end &- end, ring) }
+    }
+
+    /// When the lane that times a reservation has to look at it, as things stand; nil: at once, since it is settled and
+    /// remembered without end.
     @inline(always)
     func nextLook(_ words: Words, _ word: SlotWord, now: Int64) -> Int64? {
         guard word.phase == .held else {
@@ -148,12 +158,8 @@ extension Lane {
         return min(expiry(words, word), now + Self.longestWait)
     }
 
-    @inline(always)
-    private func remembersForEver(_ words: Words, _ word: SlotWord) -> Bool {
-        ForgetTime(word: words[Slot.forgetting]).time(of: word) == nil
-    }
-
     /// Sets when a settled reservation is forgotten; returns when to look at it again.
+    @inline(always)
     private func beginForgetting(_ words: Words, _ word: SlotWord, now: Int64) -> Int64 {
         let unset = words[Slot.forgetting]
         // The reservation is still the same, so that `unset` is its own: no other life of the slot has it.
@@ -170,7 +176,7 @@ extension Lane {
 
     @inline(always)
     private func isVisible(_ words: Words, _ word: SlotWord) -> Bool {
-        words[Slot.birth] == word.generation &<< 1 | 1
+        words[Slot.published] == word.generation &<< 1 | 1
     }
 
     /// Whether a hold that is visible is past its expiry.
@@ -235,7 +241,8 @@ extension Lane {
         let words = table.slots[slot]
         step(.forgetting)
         switch word.phase {
-        case let phase where phase.isExpired: forgetExpired(slot, word, now: now)
+        case let phase where phase.isExpired:
+            notingWords { forgetExpired(slot, word, now: now) }
         default:
             let free = SlotWord(generation: word.generation, phase: .free)
             let tenant = Int(truncatingIfNeeded: words[Slot.subjects] & 0xffff_ffff)

@@ -19,12 +19,7 @@ extension Lane {
             if own.pointee.subjects.tenant.status == .closed { return .unknownReservation }
             var isBound = false
             if keyed {
-                if key.reference == 0 {
-                    key.hash = table.secret.keyHash(
-                        tenant: UInt32(open.tenant), command.idempotencyKey)
-                    key.content = contentHash(command)
-                    key.tenant = open.tenant
-                }
+                identify(&key, command, open)
                 if let found = table.keys.find(key.hash, content: key.content, now: now) {
                     guard isCurrent(open.tenant, open.head) else { continue }
                     guard found.same else { return .keyReused }
@@ -37,19 +32,11 @@ extension Lane {
                 }
             }
             if own.pointee.subjects.hasProfile && own.pointee.subjects.profile.closed {
-                return .unknownProfile
+                return .unknownProfile(own.pointee.subjects.profile.kind)
             }
-            switch open.word.phase {
-            case .held: break
-            case .expiredReleased, .expiredCharged: return Failure(.reservationExpired)
-            case .free: return .unknownReservation
-            default: return Failure(.alreadySettled)
-            }
+            if let failure = open.word.phase.refusalOfExtension { return failure }
             begin(now: now)
-            let verdict = Decide.extend(
-                &own.pointee.subjects, action: own.pointee.hold.action,
-                additional: command.additional, minimums: command.minimums, mode: command.mode,
-                table.rules, answer: &answer, transition: &own.pointee.transition)
+            let verdict = decide(command, &answer)
             if verdict == .overflow || outgrows() { return .overflow(of: "/additional") }
             let oldExpiry = own.pointee.hold.expiresAt
             answer.expiresAt = verdict == .allowed ? newExpiry(command, now: now) : oldExpiry
@@ -63,24 +50,17 @@ extension Lane {
                 {
                     return failure
                 }
-                if moves {
-                    guard !open.word.isExhausted else { return .tooManyExtensions }
-                    if grows, !addSegment() { return .tooManyWindows }
-                    if body == nil { body = table.takeBody(sparing: grows, steps) }
-                    guard let body else { return .tableFull }
-                    storeSegments(to: table.bodies[body], expiresAt: answer.expiresAt)
+                if moves,
+                    let failure = fill(&body, open.word, grows: grows, expiresAt: answer.expiresAt)
+                {
+                    return failure
                 }
                 if keeps, let failure = remember(stored(answer), &key, now: now) { return failure }
                 beginRecord(
                     verdict == .denied ? .extensionDenied : .extended, keeps ? key : KeyRequest())
                 describe(command, answer)
-                if moves {
-                    guard settle(open, .held, body: body, now: now) else { continue }
-                    body = nil
-                } else {
-                    own.pointee.record.reservationID = command.reservationID
-                    guard swing(open.tenant, open.head, now: now) else { continue }
-                }
+                guard swing(open, moves: moves, body: body, now: now) else { continue }
+                if moves { body = nil }
             } else if !keepsWindows(now: now) {
                 return noRoom()
             }
@@ -90,6 +70,47 @@ extension Lane {
                 asOf: windows(now), into: &answer.limits)
             return nil
         }
+    }
+
+    @inline(always)
+    private func decide(_ command: ExtendCommand, _ answer: inout ExtendAnswer) -> Decide.Verdict {
+        Decide.extend(
+            &own.pointee.subjects, action: own.pointee.hold.action,
+            additional: command.additional, minimums: command.minimums, mode: command.mode,
+            table.rules, answer: &answer, transition: &own.pointee.transition)
+    }
+
+    /// Swings the head, where the reservation moves with the slot. False: another operation was first.
+    @inline(always)
+    private func swing(_ open: OpenSlot, moves: Bool, body: Int?, now: Int64) -> Bool {
+        if moves { return settle(open, .held, body: body, now: now) }
+        own.pointee.record.reservationID =
+            ReservationID(slot: open.slot, generation: open.word.generation).raw
+        return swing(open.tenant, open.head, now: now)
+    }
+
+    /// Fills in what a request's key is, unless an earlier attempt did.
+    @inline(always)
+    private func identify(_ key: inout KeyRequest, _ command: ExtendCommand, _ open: OpenSlot) {
+        guard key.reference == 0 else { return }
+        key.hash = table.secret.keyHash(tenant: UInt32(open.tenant), command.idempotencyKey)
+        key.content = contentHash(command)
+        key.tenant = open.tenant
+    }
+
+    /// Fills a body with the hold as it will be, and takes one unless an earlier attempt did. Returns why it cannot.
+    ///
+    /// - Parameter grows: room was granted.
+    @inline(always)
+    private func fill(
+        _ taken: inout Int?, _ word: SlotWord, grows: Bool, expiresAt: Int64
+    ) -> Failure? {
+        guard !word.isExhausted else { return .tooManyExtensions }
+        if grows, !addSegment() { return .tooManyWindows }
+        if taken == nil { taken = table.takeBody(sparing: grows, steps) }
+        guard let body = taken else { return .tableFull }
+        storeSegments(to: table.bodies[body], expiresAt: expiresAt)
+        return nil
     }
 
     private func describe(_ command: ExtendCommand, _ answer: ExtendAnswer) {
@@ -114,7 +135,7 @@ extension Lane {
 
     /// Whether the reservation would hold more than 64 bits in all its windows together.
     private func outgrows() -> Bool {
-        let granted = own.pointee.transition.held
+        let granted = Transition.amounts(own.pointee.transition.held, table.rules)
         let total = own.pointee.hold.total
         return granted.resources.contains {
             total[$0].addingReportingOverflow(granted[$0]).overflow
@@ -124,22 +145,22 @@ extension Lane {
     /// Adds the room that was just granted to the newest segment, or as a new one where a window has changed.
     /// False: the reservation has room in too many windows already.
     func addSegment() -> Bool {
-        let granted = own.pointee.transition.held
-        let day = own.pointee.subjects.hasProfile ? own.pointee.subjects.profile.dayStart : 0
-        let cycle = own.pointee.subjects.tenant.cycleStart
+        let granted = Transition.amounts(own.pointee.transition.held, table.rules)
+        var added = own.pointee.subjects.segment(granted)
+        added.counters = own.pointee.transition.held.present
         let newest = own.pointee.hold.moreCount
         var segment = own.pointee.hold[newest]
-        if segment.dayStart == day && segment.cycleStart == cycle {
-            for resource in 0..<4 where granted.contains(resource) {
+        if segment.hasWindows(of: added) {
+            for resource in granted.resources {
                 segment.amounts.set(resource, segment.amounts[resource] + granted[resource])
             }
+            segment.counters |= added.counters
             own.pointee.hold[newest] = segment
             return true
         }
         guard own.pointee.hold.segmentCount < HoldState.maxSegments else { return false }
         own.pointee.hold.moreCount += 1
-        own.pointee.hold[newest + 1] = HoldSegment(
-            amounts: granted, dayStart: day, cycleStart: cycle)
+        own.pointee.hold[newest + 1] = added
         return true
     }
 
@@ -147,36 +168,26 @@ extension Lane {
         body.setSigned(Body.expiresAt, expiresAt)
         body[Body.segmentCount] = UInt64(own.pointee.hold.segmentCount)
         for index in 0..<own.pointee.hold.segmentCount {
-            let segment = own.pointee.hold[index]
-            let offset = Body.segments + 7 * index
-            Body.store(segment.amounts, to: body, at: offset)
-            body.setSigned(offset + 5, segment.dayStart)
-            body.setSigned(offset + 6, segment.cycleStart)
+            Body.store(own.pointee.hold[index], to: body, index)
         }
     }
 
-    private func stored(_ answer: ExtendAnswer) -> StoredAnswer {
-        var stored = StoredAnswer()
+    private func stored(_ answer: ExtendAnswer) -> KeyedAnswer {
+        var stored = KeyedAnswer()
         stored.decision = answer.decision
-        stored.refusedBySuspension = answer.refusedBySuspension
-        stored.refused = answer.refused
         stored.warnings = answer.warnings
-        stored.treatment = answer.treatment
         stored.expiresAt = answer.expiresAt
         stored.granted = answer.granted
         return stored
     }
 
-    private func replay(_ stored: StoredAnswer, into answer: inout ExtendAnswer) {
+    private func replay(_ stored: KeyedAnswer, into answer: inout ExtendAnswer) {
         answer = ExtendAnswer()
         answer.decision = stored.decision
         answer.replayed = true
-        answer.refusedBySuspension = stored.refusedBySuspension
-        answer.refused = stored.refused
         answer.warnings = stored.warnings
         answer.expiresAt = stored.expiresAt
         answer.granted = stored.granted
-        answer.treatment = stored.treatment
     }
 
     private func contentHash(_ command: ExtendCommand) -> UInt64 {
@@ -189,9 +200,23 @@ extension Lane {
     }
 }
 
+extension SlotWord.Phase {
+    /// Why a reservation that has come to this cannot be extended; nil: it can.
+    @inline(always)
+    fileprivate var refusalOfExtension: Failure? {
+        switch self {
+        case .held: nil
+        case .expiredReleased, .expiredCharged: Failure(.reservationExpired)
+        case .free: .unknownReservation
+        default: Failure(.alreadySettled)
+        }
+    }
+}
+
 extension Failure {
     static let tooManyExtensions = Failure(
-        .unavailable, detail: "The reservation was extended too often; commit it and take another")
+        .unavailable,
+        detail: "The reservation has been extended too often; commit it and make a new one")
     static let tooManyWindows = Failure(
-        .unavailable, detail: "The reservation holds room in too many windows; commit it first")
+        .unavailable, detail: "The reservation holds amounts in too many windows; commit it first")
 }

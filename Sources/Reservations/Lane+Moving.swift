@@ -32,7 +32,7 @@ extension Lane {
             hasMoved = true
         }
         for tenant in 0..<table.tenantNumbers where begins(tenant) > time {
-            guard inRoom(waitForRoom, { moveCycle(tenant, now: now) }) else { return false }
+            guard inRoom(waitForRoom, { moveTenant(tenant, now: now) }) else { return false }
             hasMoved = true
         }
         return !hasMoved || moveHolds(now: now, waitForRoom)
@@ -50,7 +50,7 @@ extension Lane {
     private func begins(_ tenant: Int) -> Int64 {
         guard table.tenantCells[tenant][TenantCell.head] != 0 else { return .min }
         _ = open(tenant)
-        return own.pointee.subjects.tenant.cycleStart
+        return max(own.pointee.subjects.tenant.cycleStart, own.pointee.subjects.tenant.dayStart)
     }
 
     private func day(ofProfile profile: Int) -> Int64 {
@@ -63,18 +63,28 @@ extension Lane {
         own.pointee.transition = Transition()
         own.pointee.next.flags = 0
         own.pointee.openedCycle = false
+        own.pointee.openedTenantDay = false
         own.pointee.openedDay = false
         beginRecord(kind)
     }
 
-    private func moveCycle(_ tenant: Int, now: Int64) {
+    private func moveTenant(_ tenant: Int, now: Int64) {
         let head = open(tenant)
         openProfile(nil)
         beginMove(.windowsMoved)
-        let cycle = cycleAgain(at: windows(now))
-        own.pointee.subjects.tenant.cycleStart = cycle.start
-        own.pointee.subjects.tenant.cycleEnd = cycle.end
-        own.pointee.openedCycle = true
+        let time = windows(now)
+        if own.pointee.subjects.tenant.cycleStart > time {
+            let cycle = cycleAgain(at: time)
+            own.pointee.subjects.tenant.cycleStart = cycle.start
+            own.pointee.subjects.tenant.cycleEnd = cycle.end
+            own.pointee.openedCycle = true
+        }
+        if own.pointee.subjects.tenant.dayStart > time {
+            let day = dayAgain(at: time)
+            own.pointee.subjects.tenant.dayStart = day.start
+            own.pointee.subjects.tenant.dayEnd = day.end
+            own.pointee.openedTenantDay = true
+        }
         let swung = swing(tenant, head, now: now)
         precondition(swung, "a table that nobody serves from has one thread")
     }
@@ -96,6 +106,12 @@ extension Lane {
     /// The cycle of the tenant in hand that holds an instant in front of the one that it is in.
     private func cycleAgain(at time: Int64) -> CycleWindow {
         table.schedules.cycle(
+            schedule: own.pointee.subjects.tenant.schedule, containing: time, notBefore: nil)
+    }
+
+    /// The same of its day.
+    private func dayAgain(at time: Int64) -> CycleWindow {
+        table.schedules.day(
             schedule: own.pointee.subjects.tenant.schedule, containing: time, notBefore: nil)
     }
 
@@ -132,15 +148,19 @@ extension Lane {
     /// Sets the windows of the hold in hand right, as far as its subjects are by now. False: they are.
     private func setWindowsRight(at time: Int64) -> Bool {
         let cycle = own.pointee.subjects.tenant.cycleStart
+        let tenantDay = own.pointee.subjects.tenant.dayStart
         let day = own.pointee.subjects.profile.dayStart
         // Where the subjects are, or will be.
         let nextCycle = cycle > time ? cycleAgain(at: time).start : cycle
+        let nextTenantDay = tenantDay > time ? dayAgain(at: time).start : tenantDay
         let nextDay = min(day, ProfileState.dayStart(of: time))
         var isChanged = false
         for index in 0..<own.pointee.hold.segmentCount {
             let before = own.pointee.hold[index]
             var segment = before
-            segment.cycleStart = Self.right(before.cycleStart, present: cycle, next: nextCycle)
+            segment.starts.cycle = Self.right(before.starts.cycle, present: cycle, next: nextCycle)
+            segment.starts.day = Self.right(
+                before.starts.day, present: tenantDay, next: nextTenantDay)
             if own.pointee.subjects.hasProfile {
                 segment.dayStart = Self.right(before.dayStart, present: day, next: nextDay)
             }
@@ -166,7 +186,7 @@ extension Lane {
         // Forgotten, and its slot used again by another tenant, whose record was written first.
         if word.generation != id.generation || word.phase == .free { return nil }
         loadHold(words, word, hasProfile: own.pointee.subjects.hasProfile)
-        guard HoldWindows.take(record.text, into: &own.pointee.hold, own.pointee.subjects) else {
+        guard HoldWindows.take(record.text, into: &own.pointee.hold) else {
             return "it does not say where to"
         }
         storeWindows(words, word)
@@ -179,70 +199,41 @@ extension Lane {
             let segment = own.pointee.hold[index]
             if index == 0 {
                 words.setSigned(Slot.dayStart, segment.dayStart)
-                words.setSigned(Slot.cycleStart, segment.cycleStart)
+                words[Slot.tenantWindows] = segment.starts.word
             }
             if let body = word.body, word.holdsBody {
-                let offset = Body.segments + 7 * index
-                table.bodies[body].setSigned(offset + 5, segment.dayStart)
-                table.bodies[body].setSigned(offset + 6, segment.cycleStart)
+                Body.storeWindows(segment, to: table.bodies[body], index)
             }
         }
     }
 }
 
 /// The windows of a hold's segments, as the record of its move has them: little-endian words, the number of segments,
-/// then cycle and day of each.
+/// then the tenant's cycle and day and the profile's day of each.
 private enum HoldWindows {
     static func words(of hold: borrowing HoldState) -> [Int64] {
         var words = [Int64(hold.segmentCount)]
         for index in 0..<hold.segmentCount {
-            words.append(hold[index].cycleStart)
+            words.append(hold[index].starts.cycle)
+            words.append(hold[index].starts.day)
             words.append(hold[index].dayStart)
         }
         return words.map(\.littleEndian)
     }
 
     /// False: they are not this hold's.
-    static func take(
-        _ text: BorrowedBytes, into hold: inout HoldState, _ subjects: Decide.Subjects
-    ) -> Bool {
+    static func take(_ text: BorrowedBytes, into hold: inout HoldState) -> Bool {
         func word(_ index: Int) -> Int64 {
             Int64(littleEndian: text.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self))
         }
-        if text.count == 16 {
-            for index in 0..<hold.segmentCount {
-                hold[index] = earlier(hold[index], to: (word(0), word(1)), from: subjects)
-            }
-            return true
-        }
-        guard text.count == 8 * (2 * hold.segmentCount + 1), word(0) == hold.segmentCount else {
+        guard text.count == 8 * (3 * hold.segmentCount + 1), word(0) == hold.segmentCount else {
             return false
         }
         for index in 0..<hold.segmentCount {
-            hold[index].cycleStart = word(2 * index + 1)
-            hold[index].dayStart = word(2 * index + 2)
+            hold[index].starts.cycle = word(3 * index + 1)
+            hold[index].starts.day = word(3 * index + 2)
+            hold[index].dayStart = word(3 * index + 3)
         }
         return true
-    }
-
-    /// Two words, cycle and day, as it was before: what was in the subjects' present window went there, what was in another
-    /// one that had not begun was in none.
-    private static func earlier(
-        _ segment: HoldSegment, to target: (cycle: Int64, day: Int64),
-        from subjects: Decide.Subjects
-    ) -> HoldSegment {
-        var segment = segment
-        if segment.cycleStart == subjects.tenant.cycleStart {
-            segment.cycleStart = target.cycle
-        } else if segment.cycleStart > target.cycle {
-            segment.cycleStart = 0
-        }
-        guard subjects.hasProfile else { return segment }
-        if segment.dayStart == subjects.profile.dayStart {
-            segment.dayStart = target.day
-        } else if segment.dayStart > target.day {
-            segment.dayStart = 0
-        }
-        return segment
     }
 }

@@ -1,19 +1,7 @@
 package import Limits
 
-/// What playing a record back came to.
-package enum Replayed: Sendable, Equatable {
-    case applied
-    /// The tenant is at this version or further: a second copy.
-    case known
-    /// A record of this tenant that comes before it is missing so far.
-    case early
-    /// The record contradicts what came before it; nothing was changed.
-    case contradiction(String)
-}
-
 // Recovery and the checkpoint's fold: records are played back into a table that nobody serves from yet, by one
-// thread, through the steps of a live operation. Nothing is decided again: windows, amounts and events are the
-// record's.
+// thread. What a record does to states is `Decide.Subjects.replay`; slots, keys and nodes are the lane's.
 extension Lane {
     /// Plays a record back that changes neither a tenant's nor a profile's settings.
     ///
@@ -21,44 +9,119 @@ extension Lane {
     ///
     /// - Parameter now: idempotency keys that are over by then are left out.
     package func replay(_ record: borrowing Record, now: Int64) -> Replayed {
-        let tenant = Int(record.tenant)
-        guard tenant < table.tenantCount else { return .early }
-        own.pointee.replays = true
+        guard let head = openReplayed(record) else { return .outOfOrder }
         defer { own.pointee.replays = false }
-        let head = open(tenant)
-        let version = own.pointee.subjects.tenant.version
-        if record.version <= version { return .known }
-        if record.version > version + 1 { return .early }
-        if let contradiction = openWindows(record) { return .contradiction(contradiction) }
+        switch record.order(after: own.pointee.subjects.tenant.version) {
+        case .duplicate: return .duplicate
+        case .outOfOrder: return .outOfOrder
+        case .next: break
+        }
+        if let fault = takeEffect(record, .none) { return .corrupt(fault) }
         switch record.kind {
         case .reserved:
-            guard bear(record, tenant) else {
-                return .contradiction(
+            guard create(record, Int(record.tenant)) else {
+                return .corrupt(
                     """
-                    reservation \(record.reservationID) cannot be in its slot: --max-reservations \
-                    must not be lower than it was
+                    reservation \(record.reservationID) does not fit: --max-reservations \
+                    must not be lower than before
                     """)
             }
         case .committed, .committedLate, .released, .releasedLate, .expired, .expiredCharged,
             .forgotten, .extended:
-            if let contradiction = moveSlot(record) { return .contradiction(contradiction) }
+            if let fault = moveSlot(record) { return .corrupt(fault) }
         case .holdMoved:
-            if let contradiction = moveHoldAgain(record) { return .contradiction(contradiction) }
-        case .tenantClosed:
-            own.pointee.subjects.tenant.status = .closed
-            own.pointee.subjects.tenant.endsHolds = true
-        case .tenantSuspended: own.pointee.subjects.tenant.endsHolds = true
-        case .tenantReinstated: own.pointee.subjects.tenant.endsHolds = false
-        case .profileClosed: own.pointee.subjects.profile.closed = true
+            if let fault = moveHoldAgain(record) { return .corrupt(fault) }
         default: break
         }
         if record.hasKey, record.keyUntil >= now, !rememberAgain(record) {
-            return .contradiction(
+            return .corrupt(
                 "more idempotency keys than the table has room for: raise --max-remembered")
         }
-        let swung = swing(tenant, head, now: record.time)
-        precondition(swung, "a table that is played back has one thread")
+        swingReplayed(record, head)
         return .applied
+    }
+
+    /// Plays a tenant's creation or change of settings back.
+    package func replay(
+        _ record: borrowing Record, _ id: BorrowedBytes, _ policy: TenantPolicy
+    ) throws(TableError) -> Replayed {
+        guard let head = openReplayed(record) else {
+            guard record.kind == .tenantCreated else { return .outOfOrder }
+            own.pointee.replays = true
+            defer { own.pointee.replays = false }
+            let state = TenantState(record, policy, table.rules)
+            try placeAgain(id, state, at: Int(record.tenant))
+            return .applied
+        }
+        defer { own.pointee.replays = false }
+        return replaySettings(record, head, .tenant(policy))
+    }
+
+    /// Plays a profile's creation or change of settings back.
+    package func replay(
+        _ record: borrowing Record, _ id: BorrowedBytes, _ policy: ProfilePolicy
+    ) throws(TableError) -> Replayed {
+        guard let profile = record.profile else {
+            return .corrupt("profile settings without a profile")
+        }
+        guard let head = openReplayed(record) else { return .outOfOrder }
+        defer { own.pointee.replays = false }
+        let isNext = record.order(after: own.pointee.subjects.tenant.version) == .next
+        if isNext, record.kind == .profileCreated {
+            try placeProfileAgain(id, at: Int(profile), of: Int(record.tenant))
+        }
+        return replaySettings(record, head, .profile(policy))
+    }
+
+    private func replaySettings(
+        _ record: borrowing Record, _ head: Head, _ policy: PolicyChange
+    ) -> Replayed {
+        switch record.order(after: own.pointee.subjects.tenant.version) {
+        case .duplicate: return .duplicate
+        case .outOfOrder: return .outOfOrder
+        case .next: break
+        }
+        if let fault = takeEffect(record, policy) { return .corrupt(fault) }
+        swingReplayed(record, head)
+        return .applied
+    }
+
+    /// Opens the record's tenant and begins to play back; nil: there is no such tenant.
+    @inline(__always)
+    private func openReplayed(_ record: borrowing Record) -> Head? {
+        let tenant = Int(record.tenant)
+        guard tenant < table.tenantCount, table.tenantCells[tenant][TenantCell.head] != 0 else {
+            return nil
+        }
+        own.pointee.replays = true
+        return open(tenant)
+    }
+
+    /// Has the record take effect on the copies of its subjects. Returns what contradicts them.
+    @inline(__always)
+    private func takeEffect(_ record: borrowing Record, _ policy: PolicyChange) -> String? {
+        if let profile = record.profile {
+            guard Int(profile) < table.profileCells.capacity,
+                table.profileCells[Int(profile)][ProfileCell.head] != 0,
+                table.profileCells[Int(profile)][ProfileCell.tenant] == UInt64(record.tenant)
+            else { return "profile \(profile) belongs to another tenant" }
+            openProfile(Int(profile))
+        } else {
+            openProfile(nil)
+        }
+        own.pointee.next.flags = 0
+        own.pointee.transition = record.transition
+        own.pointee.openedCycle = record.openedCycleEnd != 0
+        own.pointee.openedTenantDay = record.openedTenantDayEnd != 0
+        own.pointee.openedDay = record.openedDay != 0
+        return own.pointee.subjects.replay(
+            record, &own.pointee.transition, policy, table.rules, atWindowEnd: { _ in })
+    }
+
+    @inline(__always)
+    private func swingReplayed(_ record: borrowing Record, _ head: Head) {
+        let swung = swingApplied(Int(record.tenant), head, now: record.time)
+        precondition(swung, "a table that is played back has one thread")
     }
 
     /// The first of the two places that playing back a record with this key touches, for a prefetch.
@@ -68,65 +131,6 @@ extension Lane {
     /// The second one, which the first one names; nil: there is none. Reads the first.
     @inline(__always)
     package func entry(ofKey low: UInt64) -> UnsafeRawPointer? { table.keys.firstAddress(low) }
-
-    /// Plays a tenant's creation or change of settings back.
-    package func replay(
-        _ record: borrowing Record, _ id: BorrowedBytes, _ policy: TenantPolicy
-    ) throws(TableError) -> Replayed {
-        own.pointee.replays = true
-        defer { own.pointee.replays = false }
-        let tenant = Int(record.tenant)
-        if record.kind == .tenantCreated {
-            if tenant < table.tenantCount && table.tenantCells[tenant][TenantCell.head] != 0 {
-                return .known
-            }
-            var state = TenantState()
-            state.version = 1
-            Self.apply(policy, to: &state)
-            state.cycleStart = record.openedCycleStart
-            state.cycleEnd = record.openedCycleEnd
-            try placeAgain(id, state, at: tenant)
-            return .applied
-        }
-        guard tenant < table.tenantCount, table.tenantCells[tenant][TenantCell.head] != 0 else {
-            return .early
-        }
-        let head = open(tenant)
-        let version = own.pointee.subjects.tenant.version
-        if record.version <= version { return .known }
-        if record.version > version + 1 { return .early }
-        if let contradiction = openWindows(record) { return .contradiction(contradiction) }
-        Self.apply(policy, to: &own.pointee.subjects.tenant)
-        let swung = swing(tenant, head, now: record.time)
-        precondition(swung, "a table that is played back has one thread")
-        return .applied
-    }
-
-    /// Plays a profile's creation or change of settings back.
-    package func replay(
-        _ record: borrowing Record, _ id: BorrowedBytes, _ policy: ProfilePolicy
-    ) throws(TableError) -> Replayed {
-        let tenant = Int(record.tenant)
-        guard let number = record.profile else {
-            return .contradiction("a profile's settings without a profile")
-        }
-        let profile = Int(number)
-        guard tenant < table.tenantCount, table.tenantCells[tenant][TenantCell.head] != 0 else {
-            return .early
-        }
-        own.pointee.replays = true
-        defer { own.pointee.replays = false }
-        let head = open(tenant)
-        let version = own.pointee.subjects.tenant.version
-        if record.version <= version { return .known }
-        if record.version > version + 1 { return .early }
-        if record.kind == .profileCreated { try placeProfileAgain(id, at: profile, of: tenant) }
-        if let contradiction = openWindows(record) { return .contradiction(contradiction) }
-        Self.apply(policy, to: &own.pointee.subjects.profile)
-        let swung = swing(tenant, head, now: record.time)
-        precondition(swung, "a table that is played back has one thread")
-        return .applied
-    }
 
     /// Expires every hold that is due, whoever times it: after recovery, before anybody is served.
     ///
@@ -153,7 +157,7 @@ extension Lane {
         table.counter(.tenants)[0] = max(table.counter(.tenants)[0], UInt64(tenant + 1))
         own.pointee.origin = .none
         guard try place(id, state, at: tenant) == tenant else {
-            throw TableError.invalid("two tenants have one id")
+            throw TableError.invalid("two tenants have the same id")
         }
     }
 
@@ -162,48 +166,12 @@ extension Lane {
         guard profile < table.capacity.profiles else { throw TableError.full("profiles") }
         table.counter(.profiles)[0] = max(table.counter(.profiles)[0], UInt64(profile + 1))
         guard try placeProfile(id, at: profile, of: tenant) == profile else {
-            throw TableError.invalid("two messaging profiles have one id")
+            throw TableError.invalid("two profiles have one id")
         }
-    }
-
-    /// Opens the profile and the windows that the record opened, and takes its transition over. Returns what
-    /// contradicts the state.
-    private func openWindows(_ record: borrowing Record) -> String? {
-        if let profile = record.profile {
-            guard Int(profile) < table.profileCells.capacity,
-                table.profileCells[Int(profile)][ProfileCell.head] != 0,
-                table.profileCells[Int(profile)][ProfileCell.tenant] == UInt64(record.tenant)
-            else { return "profile \(profile) is not the tenant's" }
-            openProfile(Int(profile))
-        } else {
-            openProfile(nil)
-        }
-        own.pointee.next.flags = 0
-        own.pointee.transition = record.transition
-        own.pointee.openedCycle = record.openedCycleEnd != 0
-        own.pointee.openedDay = record.openedDay != 0
-        let moves = record.kind == .windowsMoved
-        if moves, record.openedCycleEnd != 0 {
-            own.pointee.subjects.tenant.cycleStart = record.openedCycleStart
-            own.pointee.subjects.tenant.cycleEnd = record.openedCycleEnd
-        } else if record.openedCycleEnd != 0 {
-            own.pointee.subjects.tenant.openCycle(
-                start: record.openedCycleStart, end: record.openedCycleEnd, table.rules)
-        }
-        if own.pointee.subjects.hasProfile {
-            own.pointee.subjects.profile.follow(
-                percentEpoch: own.pointee.subjects.tenant.percentEpoch)
-            if moves, record.openedDay != 0 {
-                own.pointee.subjects.profile.dayStart = record.openedDay
-            } else if record.openedDay != 0 {
-                own.pointee.subjects.profile.openDay(record.openedDay)
-            }
-        }
-        return record.transition.fits(own.pointee.subjects) ? nil : "its totals leave their range"
     }
 
     /// Fills the slot of a reservation that the record made.
-    private func bear(_ record: borrowing Record, _ tenant: Int) -> Bool {
+    private func create(_ record: borrowing Record, _ tenant: Int) -> Bool {
         let id = ReservationID(raw: record.reservationID)
         guard id.slot >= 0, id.slot < table.slots.capacity, id.generation != 0,
             id.generation <= ReservationID.lastGeneration
@@ -218,7 +186,7 @@ extension Lane {
         table.countSlot(1, of: tenant)
         if let body = before.body { table.giveBody(body, steps) }
         words[Slot.state] = SlotWord(generation: id.generation, phase: .held).word
-        words[Slot.birth] = id.generation &<< 1
+        words[Slot.published] = id.generation &<< 1
         table.noteUsed(id.slot, generation: id.generation)
         fill(
             id.slot, generation: id.generation, tenant: tenant,
@@ -237,7 +205,7 @@ extension Lane {
         // Forgotten, and its slot used again by another tenant, whose record was written first.
         if word.generation != id.generation || word.phase == .free { return nil }
         guard Int(truncatingIfNeeded: words[Slot.subjects] & 0xffff_ffff) == Int(record.tenant)
-        else { return "reservation \(record.reservationID) is another tenant's" }
+        else { return "reservation \(record.reservationID) belongs to another tenant" }
         loadHold(words, word, hasProfile: own.pointee.subjects.hasProfile)
         guard let next = nextWord(record, word, words) else {
             return
@@ -335,7 +303,7 @@ extension Lane {
         var uncharged = Amounts()
         charged.present |= held.present
         if !record.charged.isEmpty {
-            for resource in 0..<4 where charged[resource] > held[resource] {
+            for resource in charged.resources where charged[resource] > held[resource] {
                 uncharged.set(resource, charged[resource] - record.charged[resource])
             }
             charged = record.charged
@@ -345,46 +313,18 @@ extension Lane {
 
     /// Puts the record's answer under its key again.
     private func rememberAgain(_ record: borrowing Record) -> Bool {
-        var stored = StoredAnswer()
+        var stored = KeyedAnswer()
         stored.decision = record.decision
-        stored.refusedBySuspension = record.refusedBySuspension
-        stored.refused = record.refused
         stored.warnings = record.warnings
-        stored.treatment = record.treatment
         stored.tenantStatus = record.tenantStatus
         stored.reservationID = record.reservationID
         stored.expiresAt = record.expiresAt
-        stored.granted = record.granted
+        stored.granted = record.granted(table.rules)
         var key = KeyRequest()
         key.hash = KeyHash(high: record.keyHigh, low: record.keyLow)
         key.content = record.contentHash
         key.until = record.keyUntil
         key.tenant = Int(record.tenant)
         return remember(stored, &key, now: record.life) == nil
-    }
-}
-
-/// A settled reservation with a body, and when it is forgotten, Unix milliseconds.
-struct ReplayedBody {
-    var time: Int64
-    var slot: Int
-    var word: SlotWord
-}
-
-extension Transition {
-    /// Whether applying it leaves every total within its range: a record from a disk may say anything.
-    package func fits(_ subjects: Decide.Subjects) -> Bool {
-        func sum(_ total: Int64, _ delta: Int64) -> Bool {
-            let (sum, overflow) = total.addingReportingOverflow(delta)
-            return !overflow && sum >= 0
-        }
-        for resource in 0..<4 {
-            guard sum(subjects.tenant.committed[resource], committed[resource]),
-                sum(subjects.tenant.held[resource], held[resource])
-            else { return false }
-        }
-        guard touchesProfile else { return true }
-        return subjects.hasProfile && sum(subjects.profile.committed, profileCommitted)
-            && sum(subjects.profile.held, profileHeld)
     }
 }

@@ -63,7 +63,7 @@ extension Lane {
         return endWindows(tenant, profile, now: now) ? Self.rolloverCost : nil
     }
 
-    /// Whether a tenant's cycle is over, and its end raises something.
+    /// Whether a tenant's cycle or day is over, and its end raises something.
     private func hasEndedInAlarm(tenant: Int, now: Int64) -> Bool {
         let cell = table.tenantCells[tenant]
         while true {
@@ -73,8 +73,11 @@ extension Lane {
             TenantNode.load(node, into: &own.pointee.subjects.tenant)
             guard cell[TenantCell.head] == word else { continue }
             let state = own.pointee.subjects.tenant
-            return state.cycleEnd <= windows(now) && state.status != .closed
-                && !Decide.alerts(ofCycleOf: state, table.rules).isEmpty
+            var over: UInt8 = 0
+            if state.cycleEnd <= windows(now) { over |= table.rules.cyclic }
+            if state.dayEnd <= windows(now) { over |= table.rules.daily }
+            return over != 0 && state.status != .closed
+                && !Decide.alerts(ofWindowOf: state, over, table.rules).isEmpty
         }
     }
 

@@ -30,7 +30,7 @@ extension Lane {
             // The predecessor is complete now: what is not visible yet was never decided.
             let word = SlotWord(word: words[Slot.state])
             guard word.generation == id.generation, word.phase != .free,
-                words[Slot.birth] == id.generation &<< 1 | 1
+                words[Slot.published] == id.generation &<< 1 | 1
             else { return nil }
             own.pointee.reservationTenant = tenant
             openProfile(profile < 0 ? nil : profile)
@@ -43,7 +43,7 @@ extension Lane {
         }
     }
 
-    /// The ids of the tenant and the messaging profile (or none) of the reservation that this lane's last commit,
+    /// The ids of the tenant and the profile (or none) of the reservation that this lane's last commit,
     /// release or extend was about; they stay where they are as long as the table lives.
     package var reservationSubjects: (tenantID: BorrowedBytes, profileID: BorrowedBytes) {
         let none = BorrowedBytes(start: nil, count: 0)
@@ -60,13 +60,18 @@ extension Lane {
     /// Copies a reservation into `own.hold`.
     func loadHold(_ words: Words, _ word: SlotWord, hasProfile: Bool) {
         let policy = words[Slot.policy]
-        var amounts = Amounts()
-        forEachResourceIndex { amounts[$0] = words.signed(Slot.amounts + $0) }
-        amounts.present = UInt8(truncatingIfNeeded: policy &>> 24 & 0xf)
+        // In place: a segment is large.
+        own.pointee.hold.first.amounts = Amounts()
+        own.pointee.hold.first.amounts.present = UInt8(truncatingIfNeeded: policy &>> 24) & 0x3f
+        var place = Slot.amounts
+        for resource in own.pointee.hold.first.amounts.resources {
+            own.pointee.hold.first.amounts[resource] = words.signed(place)
+            place = min(place &+ 1, Slot.amounts + Slot.mostAmounts - 1)
+        }
+        own.pointee.hold.first.counters = UInt8(truncatingIfNeeded: policy &>> 32)
+        own.pointee.hold.first.dayStart = words.signed(Slot.dayStart)
+        own.pointee.hold.first.starts = WindowStarts(word: words[Slot.tenantWindows])
         own.pointee.hold.moreCount = 0
-        own.pointee.hold.first = HoldSegment(
-            amounts: amounts, dayStart: words.signed(Slot.dayStart),
-            cycleStart: words.signed(Slot.cycleStart))
         own.pointee.hold.createdAt = words.signed(Slot.createdAt)
         own.pointee.hold.expiresAt = words.signed(Slot.expiresAt)
         own.pointee.hold.policy = policy & 0xff_ffff
@@ -79,10 +84,7 @@ extension Lane {
         let count = min(Int(truncatingIfNeeded: body[Body.segmentCount]), HoldState.maxSegments)
         own.pointee.hold.moreCount = max(0, count - 1)
         for segment in 0..<max(1, count) {
-            let offset = Body.segments + 7 * segment
-            own.pointee.hold[segment] = HoldSegment(
-                amounts: Body.amounts(body, at: offset), dayStart: body.signed(offset + 5),
-                cycleStart: body.signed(offset + 6))
+            own.pointee.hold[segment] = Body.segment(body, segment)
         }
     }
 
@@ -104,10 +106,10 @@ extension Lane {
             own.pointee.record.action = own.pointee.hold.action
             // Of engine time as it was then, which is not the present lead's.
             own.pointee.record.takenAt =
-                Int64(truncatingIfNeeded: table.slots[open.slot][Slot.policy] &>> 32)
+                Int64(truncatingIfNeeded: table.slots[open.slot][Slot.policy] &>> 40)
                 &* Record.quarter
         }
-        step(.satellitesFilled)
+        step(.dependentsFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
         if let old = open.word.body, old != word.body { table.giveBody(old, steps) }
         return true
@@ -236,7 +238,7 @@ extension Lane {
     /// Binds a key to the settlement in hand.
     @inline(never)
     private func bind(_ key: inout KeyRequest, _ open: OpenSlot, now: Int64) -> Failure? {
-        var stored = StoredAnswer()
+        var stored = KeyedAnswer()
         stored.decision = .allowed
         stored.reservationID =
             ReservationID(slot: open.slot, generation: open.word.generation).raw
@@ -386,6 +388,12 @@ extension Lane {
             committed = Body.amounts(words, at: Body.charged)
             uncharged = Body.amounts(words, at: Body.uncharged)
             guard table.slots[open.slot][Slot.state] == open.word.word else { return nil }
+        }
+        // What is only ever held was freed, whatever else was asked.
+        for resource in BitIndexes(table.rules.heldOnly) {
+            asked[resource] = 0
+            held[resource] = 0
+            committed[resource] = 0
         }
         guard (command.actual.isEmpty ? held : command.actual).sameAmounts(as: asked) else {
             return .some(Failure(.alreadySettled))

@@ -1,25 +1,5 @@
 import Limits
 
-/// What is scarce: bits of a word that every reservation reads, and that changes seldom.
-enum Pressure {
-    /// Three quarters of the slots are in use.
-    static let slots: UInt64 = 1
-    /// Three quarters of the keys are remembered.
-    static let keys: UInt64 = 2
-    /// What is left of the keys is not for reservations.
-    static let keyReserve: UInt64 = 4
-
-    /// - Parameter isOn: whether what a bit says is so, as the caller has just found; two that find otherwise at a time
-    ///   leave it to the next one.
-    static func set(_ bit: UInt64, _ isOn: Bool, in word: Words) {
-        while true {
-            let old = word[0]
-            let new = isOn ? old | bit : old & ~bit
-            if new == old || word.compareExchange(0, old, new) { return }
-        }
-    }
-}
-
 // Nobody takes everybody's room. Anybody may have what is free. When three quarters of the slots or of the keys are in
 // use, a caller that is bound to tenants gets more for one of them only while that tenant has less than its share; a
 // caller for all tenants is refused nothing, unless it was given a share too. So one tenant's caller comes as far as
@@ -32,9 +12,6 @@ enum Pressure {
 // Slots are counted by tenant in a word of the cell, which an operation writes to in any case; keys by the chunk
 // (`KeyShares`).
 extension ReservationTable {
-    /// One part in so many is what reservations leave of keys and bodies.
-    static let reservePart = 16
-
     /// Slots that are in use, and those that lanes keep at hand.
     package var slotsInUse: Int {
         let free = Int(Int64(bitPattern: counter(.sharedSlots)[0]))
@@ -113,8 +90,8 @@ extension Lane {
 extension Failure {
     static let tooManyReservations = Failure(
         .tooManyRequests,
-        detail: "The tenant has more than its share of the reservations, and few are left")
+        detail: "The tenant has used its share of the reservations, and few are left")
     static let tooManyKeys = Failure(
         .tooManyRequests,
-        detail: "The tenant has more than its share of the idempotency keys, and few are left")
+        detail: "The tenant has used its share of the idempotency keys, and few are left")
 }

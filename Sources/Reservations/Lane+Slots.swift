@@ -1,16 +1,5 @@
 import Limits
 
-/// A lane's free slots: a list through `Slot.link`, and a full block behind it. What is more goes to the stack that all
-/// lanes share, a block at a time.
-struct FreeSlots {
-    static let blockSize = 64
-    /// Slot index + 1; 0: none.
-    var first: UInt32 = 0
-    var count = 0
-    /// A block of `blockSize` slots: index + 1 of the first; 0: none.
-    var spare: UInt32 = 0
-}
-
 extension Lane {
     /// A slot for a new reservation, its next generation begun and this lane its owner; nil: all are in use or
     /// remembered, or no generation is left (`noSlot`).
@@ -29,7 +18,7 @@ extension Lane {
         // takes it over from this lane, should it stop, changes the owner alone.
         words[Slot.owner] = SlotOwner(generation: generation, lane: index).word
         words[Slot.state] = SlotWord(generation: generation, phase: .held).word
-        words[Slot.birth] = generation &<< 1
+        words[Slot.published] = generation &<< 1
         noticeWalk(now: now)
         step(.slotTaken)
         return slot

@@ -1,22 +1,4 @@
-/// A lane's walk over the slots, to take over what stopped lanes time.
-struct Walk {
-    /// The claim under which this lane walks; 0: it does not.
-    var claim: UInt64 = 0
-    /// Slots of the walk, nil until its first stretch.
-    var end: Int?
-    var cursor = 0
-    /// Something could not be taken over for want of memory.
-    var isIncomplete = false
-    /// By lane: the heartbeat at which it was found silent; 0: it was not.
-    let beats: UnsafeMutablePointer<Int64>
-
-    init(lanes: Int) {
-        beats = .allocate(capacity: lanes)
-        beats.initialize(repeating: 0, count: lanes)
-    }
-
-    func deallocate() { beats.deallocate() }
-}
+import Limits
 
 // A lane that has been silent for 300 ms (its thread stopped, or the lane retired) times nothing. One of the others
 // claims the walk and takes over every slot whose owner is silent: owner by compare-exchange, then an entry in its own

@@ -5,14 +5,6 @@ import Limits
 // reservations live by. Engine time, which says which windows things fall into, is that and `lead`: the two part when
 // the wall clock is set (semantics §2).
 
-/// A time that a lane put on record.
-struct TimeMark {
-    /// Engine time, Unix milliseconds; `.min`: none yet.
-    var time = Int64.min
-    /// Where the record stands in the lane's ring.
-    var position: UInt64 = 0
-}
-
 extension Lane {
     /// Engine time less life time, milliseconds. Holds for the calls that follow.
     package var lead: Int64 {
@@ -48,7 +40,7 @@ extension Lane {
     /// To be called before an answer that changes nothing. False: the journal has no room.
     @inline(always)
     func keepsWindows(now: Int64) -> Bool {
-        guard own.pointee.openedCycle || own.pointee.openedDay, records else { return true }
+        guard opensWindow, records else { return true }
         return markWindows(now: now)
     }
 
@@ -56,6 +48,9 @@ extension Lane {
     private func markWindows(now: Int64) -> Bool {
         var begun = Int64.min
         if own.pointee.openedCycle { begun = own.pointee.subjects.tenant.cycleStart }
+        if own.pointee.openedTenantDay {
+            begun = max(begun, own.pointee.subjects.tenant.dayStart)
+        }
         if own.pointee.openedDay { begun = max(begun, own.pointee.subjects.profile.dayStart) }
         if own.pointee.marked.time < begun {
             guard recordTime(now: now) else { return false }
@@ -77,9 +72,7 @@ extension Lane {
         own.pointee.record.version = version
         own.pointee.record.time = windows(now)
         own.pointee.record.lead = own.pointee.lead
-        own.pointee.record.openedCycleStart = 0
-        own.pointee.record.openedCycleEnd = 0
-        own.pointee.record.openedDay = 0
+        own.pointee.record.opensNothing()
         own.pointee.record.text = text
         ring.publish(to: ring.write(own.pointee.record))
         return true

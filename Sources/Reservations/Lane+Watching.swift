@@ -21,7 +21,8 @@ package struct UsageSubject: Sendable, Equatable, BitwiseCopyable {
 package struct UsageMark: Sendable, Equatable, BitwiseCopyable {
     /// One version of the tenant at which the subject changed; 0: none yet.
     package var version: UInt64
-    /// The end of the subject's window, Unix milliseconds: from then on its totals are others without a change.
+    /// The first end of one of the subject's windows, Unix milliseconds: from then on its totals are others without a
+    /// change.
     package var until: Int64
 
     package init(version: UInt64 = 0, until: Int64 = 0) {
@@ -100,11 +101,17 @@ extension Lane {
             if profile == nil {
                 mark.version = head.version
                 mark.until = own.pointee.subjects.tenant.cycleEnd
+                if table.rules.daily != 0 {
+                    mark.until = min(mark.until, own.pointee.subjects.tenant.dayEnd)
+                }
             } else {
                 mark.version = Head(word: own.pointee.profileHead).version
                 mark.until = own.pointee.subjects.profile.dayStart + ProfileState.dayLength
             }
-            let kinds = LimitSet(rawValue: profile == nil ? 0b11110 : 0b00001)
+            let kinds =
+                profile == nil
+                ? table.rules.tenantLimits
+                : LimitSet(table.rules.limit(of: own.pointee.subjects.profile.kind))
             Decide.describe(
                 kinds, &own.pointee.subjects, table.rules, asOf: windows(now), into: &answer.limits)
             return .read(mark)

@@ -26,13 +26,17 @@ package final class Lane {
         var profileHead: UInt64 = 0
         var profile = 0
         var openedCycle = false
+        var openedTenantDay = false
+        /// The profile's.
         var openedDay = false
         /// What the present version of the tenant leaves to be done.
         var found = Pending()
         /// What the version that is being made leaves to be done.
         var next = Pending()
         var transition = Transition()
-        var hold = HoldState(first: HoldSegment(amounts: Amounts(), dayStart: 0, cycleStart: 0))
+        /// What a CheckAndReserve asks for.
+        var asked = Amounts()
+        var hold = HoldState(first: .none)
         var closed = ClosedCharges()
         var record = Record(.reserved)
         /// On whose behalf operations are done: `Record.caller`.
@@ -137,7 +141,7 @@ package final class Lane {
     @inline(always)
     var steps: Steps {
         #if STEP_POINTS
-            Steps(self)
+            Steps(onStep)
         #else
             Steps()
         #endif
@@ -158,7 +162,7 @@ package final class Lane {
 
     // MARK: Steps of an operation
 
-    /// Steps 1 and 2: a consistent copy of the tenant's node in `own.subjects.tenant`, its satellites complete.
+    /// Steps 1 and 2: a consistent copy of the tenant's node in `own.subjects.tenant`, its dependent records complete.
     @inline(always)
     func open(_ tenant: Int) -> Head {
         let cell = table.tenantCells[tenant]
@@ -181,7 +185,7 @@ package final class Lane {
         }
     }
 
-    /// The record first: whoever reads a satellite by itself (a listing) sees nothing whose record nobody published.
+    /// The record first: whoever reads a dependent record by itself (a listing) sees nothing whose record nobody published.
     @inline(never)
     private func completePredecessor(_ origin: Origin) {
         appendPredecessor(origin)
@@ -193,7 +197,7 @@ package final class Lane {
     private func appendPredecessor(_ origin: Origin) {
         guard let ring, origin != .none, origin.lane != index else { return }
         #if STEP_POINTS
-            if PlantedBug.planted == .lostPredecessor { return }
+            if InjectedBug.planted == .lostPredecessor { return }
         #endif
         if let end = ring.copyUnpublished(from: table.rings[origin.lane], at: origin.position) {
             ring.publish(to: end)
@@ -304,8 +308,10 @@ package final class Lane {
         own.pointee.transition = Transition()
         own.pointee.next.flags = 0
         own.pointee.openedCycle = false
+        own.pointee.openedTenantDay = false
         own.pointee.openedDay = false
         if now >= own.pointee.subjects.tenant.cycleEnd { openCycle(now: now) }
+        if now >= own.pointee.subjects.tenant.dayEnd { openTenantDay(now: now) }
         if own.pointee.subjects.hasProfile {
             own.pointee.subjects.profile.follow(
                 percentEpoch: own.pointee.subjects.tenant.percentEpoch)
@@ -317,27 +323,45 @@ package final class Lane {
 
     /// Whether a window begins with the operation in hand: then it is a transition, and judges the one that ends.
     @inline(always)
-    var opensWindow: Bool { own.pointee.openedCycle || own.pointee.openedDay }
+    var opensWindow: Bool {
+        own.pointee.openedCycle || own.pointee.openedTenantDay || own.pointee.openedDay
+    }
 
     @inline(never)
     private func openDay(now: Int64) {
         own.pointee.transition.raise(
             Decide.alerts(
-                ofDayOf: own.pointee.subjects.profile,
-                percent: own.pointee.subjects.tenant.thresholdPercent))
+                ofDayOf: own.pointee.subjects.profile, own.pointee.subjects.tenant, table.rules),
+            own.pointee.subjects.profile, table.rules)
         own.pointee.subjects.profile.openDay(ProfileState.dayStart(of: now))
         own.pointee.openedDay = true
     }
 
     @inline(never)
     private func openCycle(now: Int64) {
-        own.pointee.transition.raise(
-            Decide.alerts(ofCycleOf: own.pointee.subjects.tenant, table.rules))
+        judgeWindow(table.rules.cyclic)
         let cycle = table.schedules.cycle(
             schedule: own.pointee.subjects.tenant.schedule, containing: now,
             notBefore: own.pointee.subjects.tenant.cycleEnd)
         own.pointee.subjects.tenant.openCycle(start: cycle.start, end: cycle.end, table.rules)
         own.pointee.openedCycle = true
+    }
+
+    @inline(never)
+    private func openTenantDay(now: Int64) {
+        judgeWindow(table.rules.daily)
+        let day = table.schedules.day(
+            schedule: own.pointee.subjects.tenant.schedule, containing: now,
+            notBefore: own.pointee.subjects.tenant.dayEnd)
+        own.pointee.subjects.tenant.openDay(start: day.start, end: day.end, table.rules)
+        own.pointee.openedTenantDay = true
+    }
+
+    /// Raises what is due of a window that ends.
+    private func judgeWindow(_ counters: UInt8) {
+        own.pointee.transition.raise(
+            Decide.alerts(ofWindowOf: own.pointee.subjects.tenant, counters, table.rules),
+            own.pointee.subjects.profile, table.rules)
     }
 
     /// Steps 4 and 5: applies the transition to the copies, writes them to spare buffers and swings the head.
@@ -346,11 +370,17 @@ package final class Lane {
     /// The caller has put slot and key into `own.next` and kind and content into `own.record`.
     @inline(never)
     func swing(_ tenant: Int, _ head: Head, now: Int64) -> Bool {
+        own.pointee.transition.apply(
+            to: &own.pointee.subjects.tenant, &own.pointee.subjects.profile, table.rules)
+        return swingApplied(tenant, head, now: now)
+    }
+
+    /// The same where the transition has been applied to the copies.
+    @inline(__always)
+    func swingApplied(_ tenant: Int, _ head: Head, now: Int64) -> Bool {
         let touchesProfile =
             own.pointee.subjects.hasProfile
             && (own.pointee.transition.touchesProfile || own.pointee.openedDay)
-        own.pointee.transition.apply(
-            to: &own.pointee.subjects.tenant, &own.pointee.subjects.profile)
         let version = own.pointee.subjects.tenant.version
         if touchesProfile {
             let spare = own.pointee.spareProfileNode
@@ -368,7 +398,7 @@ package final class Lane {
         let desired = Head(version: version, buffer: own.pointee.spareNode)
         var head = head
         #if STEP_POINTS
-            if PlantedBug.planted == .doubleGrant {
+            if InjectedBug.planted == .doubleGrant {
                 head = Head(word: table.tenantCells[tenant][TenantCell.head])
             }
         #endif
@@ -396,15 +426,15 @@ package final class Lane {
             own.pointee.spareProfileNode = Head(word: own.pointee.next.profileOld).buffer
             step(.profileSwung)
         }
-        if flags & Pending.birth != 0 {
+        if flags & Pending.publication != 0 {
             #if STEP_POINTS
-                if PlantedBug.planted == .overwrittenLife {
-                    table.slots[own.pointee.next.slot][Slot.birth] = own.pointee.next.slotNew
+                if InjectedBug.planted == .overwrittenLife {
+                    table.slots[own.pointee.next.slot][Slot.published] = own.pointee.next.slotNew
                 }
             #endif
             // Losing means that somebody completed it: the slot may have come to the end of this life, and begun others.
             _ = table.slots[own.pointee.next.slot].compareExchange(
-                Slot.birth, own.pointee.next.slotOld, own.pointee.next.slotNew)
+                Slot.published, own.pointee.next.slotOld, own.pointee.next.slotNew)
             step(.slotUpdated)
         } else if flags & Pending.swing != 0 {
             _ = table.slots[own.pointee.next.slot].compareExchange(
@@ -437,15 +467,26 @@ package final class Lane {
         own.pointee.record.time = windows(now)
         own.pointee.record.lead = own.pointee.lead
         own.pointee.record.transition = own.pointee.transition
-        own.pointee.record.openedCycleStart =
-            own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleStart : 0
-        own.pointee.record.openedCycleEnd =
-            own.pointee.openedCycle ? own.pointee.subjects.tenant.cycleEnd : 0
-        own.pointee.record.openedDay =
-            own.pointee.openedDay ? own.pointee.subjects.profile.dayStart : 0
+        own.pointee.record.opensNothing()
+        if opensWindow { describeWindows() }
         own.pointee.origin = Origin(lane: index, position: ring.end)
         node[TenantNode.origin] = own.pointee.origin.word
         return ring.write(own.pointee.record)
+    }
+
+    @inline(never)
+    private func describeWindows() {
+        if own.pointee.openedCycle {
+            own.pointee.record.openedCycleStart = own.pointee.subjects.tenant.cycleStart
+            own.pointee.record.openedCycleEnd = own.pointee.subjects.tenant.cycleEnd
+        }
+        if own.pointee.openedTenantDay {
+            own.pointee.record.openedTenantDayStart = own.pointee.subjects.tenant.dayStart
+            own.pointee.record.openedTenantDayEnd = own.pointee.subjects.tenant.dayEnd
+        }
+        if own.pointee.openedDay {
+            own.pointee.record.openedDay = own.pointee.subjects.profile.dayStart
+        }
     }
 
     // MARK: Look-ups
@@ -464,27 +505,42 @@ package final class Lane {
         else { return nil }
         return profile
     }
+
+    /// Whether the profile in hand is there for requests that name one of a kind.
+    @inline(always)
+    func isOpenProfile(_ kind: ProfileKind) -> Bool {
+        !own.pointee.subjects.profile.closed && own.pointee.subjects.profile.kind == kind
+    }
 }
 
 extension Failure {
     static let tableFull = Failure(
-        .unavailable, detail: "The table of reservations is full; settle some or try again later")
+        .unavailable,
+        detail: "The maximum number of reservations is reached; settle some or try again later")
     static let idsSpent = Failure(
         .unavailable,
-        detail: "All reservation ids of this data directory were given out; export it to a new one")
+        detail:
+            "All reservation ids of this data directory are used up; export the settings to a new one"
+    )
     static let journalFull = Failure(
         .unavailable, detail: "The journal has no room: its disk is full, failed or too slow")
     static let keysFull = Failure(
-        .unavailable, detail: "The budget of remembered idempotency keys is spent")
+        .unavailable, detail: "The maximum number of remembered idempotency keys is reached")
     static func overflow(of field: StaticString) -> Failure {
         Failure(.badField, pointer: field, detail: "A total would exceed 64 bits")
     }
     static func belowZero(of field: StaticString) -> Failure {
-        Failure(.badField, pointer: field, detail: "More would be taken away than is in use")
+        Failure(.badField, pointer: field, detail: "The total would become negative")
     }
     static let unknownTenant = Failure(.notFound, pointer: "/tenant_id", detail: "No such tenant")
-    static let unknownProfile = Failure(
-        .notFound, pointer: "/messaging_profile_id", detail: "No such messaging profile")
+    static func unknownProfile(_ kind: ProfileKind) -> Failure {
+        switch kind {
+        case .messaging:
+            Failure(.notFound, pointer: kind.idPointer, detail: "No such messaging profile")
+        case .voice:
+            Failure(.notFound, pointer: kind.idPointer, detail: "No such outbound voice profile")
+        }
+    }
     static let unknownReservation = Failure(
         .notFound, pointer: "/reservation_id", detail: "No such reservation")
     static let keyReused = Failure(.keyReused, pointer: "/idempotency_key")

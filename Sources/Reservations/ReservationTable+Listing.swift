@@ -30,7 +30,7 @@ extension ReservationTable {
             let words = slots[slot]
             while true {
                 let word = SlotWord(word: words[Slot.state])
-                guard word.phase == .held, words[Slot.birth] == word.generation &<< 1 | 1 else {
+                guard word.phase == .held, words[Slot.published] == word.generation &<< 1 | 1 else {
                     break
                 }
                 let subjects = words[Slot.subjects]
@@ -69,22 +69,33 @@ extension Lane {
         let subjects = words[Slot.subjects]
         let tenant = Int(truncatingIfNeeded: subjects & 0xffff_ffff)
         // Its life may have ended, and another begun, while it was read.
-        guard words[Slot.birth] == id.generation &<< 1 | 1, words[Slot.subjects] == subjects,
+        guard words[Slot.published] == id.generation &<< 1 | 1, words[Slot.subjects] == subjects,
             SlotWord(word: words[Slot.state]).generation == id.generation,
             tenant < table.tenantNumbers
         else { return nil }
         return CellID.bytes(table.tenantCells[tenant].advanced(CellID.firstWord), table.longIDs)
     }
 
-    /// An open hold with its tenant's and profile's ids (empty: no profile), in one instant; nil: it is not open.
-    package func openHold(
-        _ raw: UInt64
-    ) throws(TableError) -> (hold: HoldState, tenantID: BorrowedBytes, profileID: BorrowedBytes)? {
+    /// An open hold, in one instant; nil: it is not open.
+    package func openHold(_ raw: UInt64) throws(TableError) -> OpenHold? {
         guard canRead else { throw TableError.busy }
         guard let open = openReservation(raw), open.word.phase == .held else { return nil }
         let ids = reservationSubjects
-        return (own.pointee.hold, ids.tenantID, ids.profileID)
+        let subjects = own.pointee.subjects
+        return OpenHold(
+            hold: own.pointee.hold, tenantID: ids.tenantID, profileID: ids.profileID,
+            profileKind: subjects.hasProfile ? subjects.profile.kind : nil)
     }
+}
+
+/// An open hold and whose it is. The ids stay where they are as long as the table lives.
+package struct OpenHold {
+    package var hold: HoldState
+    package var tenantID: BorrowedBytes
+    /// Empty: no profile.
+    package var profileID: BorrowedBytes
+    /// nil: no profile.
+    package var profileKind: ProfileKind?
 }
 
 extension Failure {

@@ -1,73 +1,30 @@
 package import Journal
 package import Limits
 
-/// The bounds of a table. Memory is reserved for all of it and used as it is needed.
-package struct TableCapacity: Sendable {
-    /// Tenants, at most 2^24 less the number of lanes.
-    package var tenants: Int
-    /// Messaging profiles, at most 2^24 less the number of lanes.
-    package var profiles: Int
-    /// Reservations that are open or remembered, at most 2^32 - 2; 128 bytes each.
-    package var reservations: Int
-    /// Reservations that were extended or committed with other amounts than held, at most 2^22 - 1; 256 bytes each.
-    package var bodies: Int
-    /// Idempotency keys that are remembered, 96 bytes each.
-    package var keys: Int
-    /// Lanes, each used by one thread at a time; at most 65 535.
-    package var lanes: Int
-    /// Milliseconds for which keys and settled reservations are remembered.
-    package var retention: Int64
-    /// Milliseconds that a reservation may live in all.
-    package var maxLife: Int64
-    /// 64-bit words of each lane's ring of records; 0: nothing is recorded.
-    package var ringWords: Int
-    /// Percent of the reservations, and of the keys, that a tenant may have when three quarters of all are in use
-    /// (`Lane+Shares`), 1 ... 100: for callers who are bound to tenants, and for the others. 100: no matter how many.
-    package var tenantShare = 10
-    package var unboundShare = 100
-    /// Holds that were charged at their expiry and are remembered for a day (`ChargedMemory`), at most; among the
-    /// reservations.
-    package var charged = 1_000_000
-
-    package init(
-        tenants: Int = 1_000_000, profiles: Int = 1_000_000, reservations: Int = 20_000_000,
-        bodies: Int = 4_000_000, keys: Int = 10_000_000, lanes: Int = 64,
-        retention: Int64 = 900_000, maxLife: Int64 = 86_400_000, ringWords: Int = 0
-    ) {
-        self.tenants = tenants
-        self.profiles = profiles
-        self.reservations = reservations
-        self.bodies = bodies
-        self.keys = keys
-        self.lanes = lanes
-        self.retention = retention
-        self.maxLife = maxLife
-        self.ringWords = ringWords
-    }
-}
-
-/// Where billing cycles come from. Asked only when a tenant's present cycle is over or its schedule was set anew.
-package protocol CycleSchedules: Sendable {
+/// Where a tenant's windows come from. Asked only when the present one is over or the schedule was set anew.
+package protocol WindowSchedules: Sendable {
     /// The cycle of a schedule that holds an instant. `notBefore` is the end of the tenant's present cycle, or nil:
     /// the new one starts there or later (semantics §2). All Unix milliseconds.
     func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow
+    /// The day, in the schedule's time zone, that holds an instant; the rest as above.
+    func day(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow
 }
 
 /// The lock-free table of tenants, messaging profiles, reservations and idempotency keys.
 ///
 /// **The unit of atomicity is the tenant**: no limit spans tenants. A tenant's *head* word names an immutable *node*:
 /// all counters, caps, latches, status and windows in one version, and what that version still has to do to its
-/// *satellites* (the profile's node, the reservation's slot, the key's entry).
+/// *dependent records* (the profile's node, the reservation's slot, the key's entry).
 ///
 /// **An operation** (`Lane`):
 /// 1. reads the head, copies the node, and reads the head again: unchanged means that the copy is one version;
-/// 2. completes what the node says about satellites, unless its author did (idempotent compare-exchanges, each from
+/// 2. completes what the node says about dependent records, unless its author did (idempotent compare-exchanges, each from
 ///    the exact old word to the exact new one, so that a late helper's attempt fails);
-/// 3. reads the satellites it needs and checks the head once more: everything read is from one instant;
+/// 3. reads the dependent records it needs and checks the head once more: everything read is from one instant;
 /// 4. decides (`Limits.Decide`, pure) and writes the successor into a node, a profile node, a slot and a key entry
 ///    that nobody else uses;
 /// 5. swings the head by one compare-exchange: **the linearization point**. The loser starts again at 1;
-/// 6. completes its own satellites and says so in the cell.
+/// 6. completes its own dependent records and says so in the cell.
 ///
 /// An operation that changes nothing ends at 3, its linearization point being that check.
 ///
@@ -79,7 +36,7 @@ package protocol CycleSchedules: Sendable {
 /// multi-word operations.
 ///
 /// **Progress.** Lock-free: a failed swing means that another operation on the same tenant succeeded. No operation
-/// waits for a thread; completing another's satellites takes at most four compare-exchanges.
+/// waits for a thread; completing another's dependent records takes at most four compare-exchanges.
 ///
 /// **ABA.** A head carries 40 bits of version, a slot 24 bits of generation and 14 of sequence, a key reference 32
 /// bits of generation: docs/decisions/0002 says of each counter how long it lasts and what comes then.
@@ -91,9 +48,9 @@ package protocol CycleSchedules: Sendable {
 // SAFETY: all shared state is in atomics (`Words`); what is not shared belongs to lanes.
 package final class ReservationTable: @unchecked Sendable {
     package let capacity: TableCapacity
-    let rules = LimitRules()
+    let rules = LimitRules.standard
     let secret: HashSecret
-    let schedules: any CycleSchedules
+    let schedules: any WindowSchedules
     /// Where lanes put their records, one for each lane; empty: nothing is recorded.
     package let rings: [RecordRing]
 
@@ -146,9 +103,12 @@ package final class ReservationTable: @unchecked Sendable {
 
     /// Reserves the address space. Fails when the system refuses it or a bound is out of range.
     package init(
-        capacity: TableCapacity, schedules: any CycleSchedules,
+        capacity: TableCapacity, schedules: any WindowSchedules,
         secret: HashSecret = .random()
     ) throws(TableError) {
+        precondition(
+            LimitKind.allCases.allSatisfy { $0.index < SlotWord.limitCapacity },
+            "a settled slot has a bit for each limit")
         let buffers = Head.maxBuffers - capacity.lanes
         guard (1...buffers).contains(capacity.tenants), (1...buffers).contains(capacity.profiles)
         else { throw TableError.invalid("tenants and profiles: 1 ... \(buffers)") }
@@ -211,15 +171,6 @@ package final class ReservationTable: @unchecked Sendable {
         for ring in rings { ring.deallocate() }
     }
 
-    /// A lane for one more thread. Its clock starts at `now`.
-    package func makeLane(now: Int64) throws(TableError) -> Lane {
-        let index = Int(counter(.lanes).add(0, 1))
-        guard index < capacity.lanes else { throw TableError.full("lanes") }
-        let node = Int(counter(.tenantNodes).add(0, 1))
-        let profileNode = Int(counter(.profileNodes).add(0, 1))
-        return Lane(self, index: index, spareNode: node, spareProfileNode: profileNode, now: now)
-    }
-
     /// Tenants that exist, closed ones included.
     package var tenantCount: Int { Int(counter(.tenants)[0]) }
 
@@ -247,7 +198,7 @@ package final class ReservationTable: @unchecked Sendable {
     /// - Parameter sparing: what settlements need is left to them.
     func takeBody(sparing: Bool = false, _ steps: Steps) -> Int? {
         let used = counter(.usedBodies)
-        let reserve = sparing ? capacity.bodies / Self.reservePart : 0
+        let reserve = sparing ? capacity.bodies / Pressure.reservePart : 0
         guard Int(Int64(bitPattern: used[0])) < capacity.bodies - reserve else { return nil }
         guard let body = freeBodies.pop(steps) ?? freshBody() else { return nil }
         _ = used.add(0, 1)
@@ -266,14 +217,14 @@ package final class ReservationTable: @unchecked Sendable {
         freeBodies.push(index, steps)
     }
 
-    // MARK: Satellites
+    // MARK: Dependent records
 
-    /// Completes what a version of a tenant says about its satellites: anybody, any number of times, at any later
+    /// Completes what a version of a tenant says about its dependent records: anybody, any number of times, at any later
     /// time. Each compare-exchange goes from the exact old word, so only the first of each does anything.
     @inline(never)
     func complete(_ pending: Pending, _ steps: Steps) {
         #if STEP_POINTS
-            if PlantedBug.planted == .lostSatellite { return }
+            if InjectedBug.planted == .lostDependent { return }
         #endif
         steps(.helping)
         if pending.flags & Pending.hasProfile != 0 {
@@ -281,8 +232,9 @@ package final class ReservationTable: @unchecked Sendable {
                 ProfileCell.head, pending.profileOld, pending.profileNew)
             steps(.helpedProfile)
         }
-        if pending.flags & Pending.birth != 0 {
-            _ = slots[pending.slot].compareExchange(Slot.birth, pending.slotOld, pending.slotNew)
+        if pending.flags & Pending.publication != 0 {
+            _ = slots[pending.slot].compareExchange(
+                Slot.published, pending.slotOld, pending.slotNew)
             steps(.helpedSlot)
         } else if pending.flags & Pending.swing != 0 {
             _ = slots[pending.slot].compareExchange(Slot.state, pending.slotOld, pending.slotNew)

@@ -5,12 +5,12 @@
 package enum StepPoint: Sendable {
     /// The head and the node were read, nothing was completed yet.
     case headRead
-    /// The predecessor's satellites are complete.
+    /// The predecessor's dependent records are complete.
     case predecessorCompleted
-    /// The satellites were read and the head was found unchanged.
+    /// The dependent records were read and the head was found unchanged.
     case snapshotTaken
     /// Slot and key entry are filled but not published.
-    case satellitesFilled
+    case dependentsFilled
     /// The key entry stands in its bucket, undecided.
     case keyPushed
     /// The new node is written; the head is about to be swung.
@@ -25,7 +25,7 @@ package enum StepPoint: Sendable {
     case slotUpdated
     /// The key's entry was made visible.
     case keyUpdated
-    /// All satellites are complete, and the tenant says so.
+    /// All dependent records are complete, and the tenant says so.
     case completed
     // MARK: Helping
 
@@ -41,7 +41,7 @@ package enum StepPoint: Sendable {
     case slotTaken
     /// A slot that was taken has no owner any more; its generation is not taken back yet.
     case slotDisowned
-    /// The head was swung and the satellites are complete; the hold stands in no wheel yet.
+    /// The head was swung and the dependent records are complete; the hold stands in no wheel yet.
     case notYetTimed
     /// A key's entry has begun its next life and stands in no list.
     case keyRenewed
@@ -90,8 +90,8 @@ package enum StepPoint: Sendable {
 /// What shared memory calls at its step points: the hook of the lane that works on it. Nothing in a release build.
 struct Steps {
     #if STEP_POINTS
-        private let lane: Lane?
-        init(_ lane: Lane?) { self.lane = lane }
+        private let hook: ((StepPoint) -> Void)?
+        init(_ hook: ((StepPoint) -> Void)?) { self.hook = hook }
         static var none: Steps { Steps(nil) }
     #else
         static var none: Steps { Steps() }
@@ -100,7 +100,7 @@ struct Steps {
     @inline(always)
     func callAsFunction(_ point: @autoclosure () -> StepPoint) {
         #if STEP_POINTS
-            lane?.onStep?(point())
+            hook?(point())
         #endif
     }
 }

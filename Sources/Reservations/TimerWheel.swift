@@ -1,3 +1,5 @@
+import Limits
+
 /// Chunks of timer entries, shared by the wheels of all lanes.
 enum TimerChunk: RecordLayout {
     static let words = 64
@@ -6,6 +8,7 @@ enum TimerChunk: RecordLayout {
     /// Entries start here, two words each: reservation id, deadline in milliseconds.
     static let entries = 2
     static let capacity = 31
+    static let end = entries + 2 * capacity
 }
 
 /// The memory of all timer wheels.
@@ -143,13 +146,19 @@ struct TimerWheel {
     }
 
     @inline(always)
-    private static func tick(_ deadline: Int64) -> Int64 { deadline / tickMilliseconds + 1 }
+    private static func tick(_ deadline: Int64) -> Int64 {
+        // Unsigned, which divides by a shift: no deadline is before 1970.
+        Int64(UInt64(bitPattern: deadline) / UInt64(tickMilliseconds)) &+ 1
+    }
 
     @inline(always)
     private mutating func place(_ raw: UInt64, deadline: Int64, tick: Int64) {
-        let tick = max(tick, present + 1)
+        let tick = max(tick, present &+ 1)
         let distance = tick &- present
-        let level = distance < 256 ? 0 : distance < 1 << 16 ? 1 : distance < 1 << 24 ? 2 : 3
+        guard distance >= 256 else {
+            return append(raw, deadline: deadline, to: Int(truncatingIfNeeded: tick) & 0xff)
+        }
+        let level = distance < 1 << 16 ? 1 : distance < 1 << 24 ? 2 : 3
         let bucket = Int(truncatingIfNeeded: tick &>> Int64(8 &* level)) & 0xff
         append(raw, deadline: deadline, to: level &* Self.buckets &+ bucket)
     }
@@ -208,6 +217,7 @@ struct TimerWheel {
     /// - Parameter mayGoOn: asked before each entry that is due.
     /// - Returns: whether nothing is left that is due.
     /// - Complexity: O(ticks passed + limit); of the ticks, nine minutes at the most.
+    @inline(__always)
     mutating func advance(
         to now: Int64, limit: Int, while mayGoOn: () -> Bool,
         _ due: (ReservationID, inout TimerWheel) -> Int

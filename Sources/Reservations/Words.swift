@@ -54,6 +54,8 @@ struct Words: @unchecked Sendable {
 /// What a `Region` holds: records of a fixed number of words.
 protocol RecordLayout {
     static var words: Int { get }
+    /// The words that its fields take: where the last one ends. At most `words`.
+    static var end: Int { get }
 }
 
 /// Records of one layout in memory that is reserved whole and backed page by page, large ones where the system has
@@ -70,6 +72,7 @@ struct Region<Layout: RecordLayout>: @unchecked Sendable {
     /// Reserves address space. Fails when the system refuses it.
     init(capacity: Int) throws(TableError) {
         precondition(capacity > 0)
+        precondition(Layout.end <= Layout.words, "the fields of \(Layout.self) exceed its words")
         self.capacity = capacity
         let bytes = Layout.words * capacity * 8
         let memory = mmap(

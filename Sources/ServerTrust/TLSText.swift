@@ -16,17 +16,17 @@ package enum TLSText {
         case let error as NIOSSLExtraError where error == .failedToValidateHostname:
             return otherHost(endpoint)
         case let error as NIOSSLExtraError where error == .serverHostnameImpossibleToMatch:
-            return "The certificate of \(endpoint) is not trusted: the name cannot stand in one"
+            return "The certificate of \(endpoint) is not trusted: the host name cannot be matched"
         case NIOSSLError.unableToValidateCertificate, NIOSSLError.cannotFindPeerIP:
             return otherHost(endpoint)
         case NIOSSLError.noCertificateToValidate:
-            return "\(endpoint) shows no certificate"
+            return "\(endpoint) presented no certificate"
         case NIOSSLError.handshakeFailed(let cause):
             return handshakeFailure("\(cause)", endpoint, certificate)
         case let error as BoringSSLError:
             return handshakeFailure("\(error)", endpoint, certificate)
         case is NIOSSLError, is NIOSSLExtraError:
-            return "TLS with \(endpoint) failed: \(error)"
+            return "TLS with \(endpoint) failed\(reason("\(error)").map { ": \($0)" } ?? "")"
         default:
             return nil
         }
@@ -53,12 +53,24 @@ package enum TLSText {
         }
         if text.contains("NO_APPLICATION_PROTOCOL") { return noHTTP2(endpoint) }
         if text.contains("PROTOCOL_VERSION") || text.contains("UNSUPPORTED_PROTOCOL") {
-            return "\(endpoint) speaks neither TLS 1.2 nor 1.3"
+            return "\(endpoint) supports neither TLS 1.2 nor 1.3"
         }
         if text.contains("EOF during handshake") {
-            return "\(endpoint) broke off the TLS handshake"
+            return "\(endpoint) closed the connection during the TLS handshake"
         }
-        return alert(text, endpoint) ?? "The TLS handshake with \(endpoint) failed: \(text)"
+        return alert(text, endpoint)
+            ?? "The TLS handshake with \(endpoint) failed\(reason(text).map { ": \($0)" } ?? "")"
+    }
+
+    /// The name that BoringSSL gives its reason, in words: "no shared cipher"; nil: there is none in the text.
+    package static func reason(_ text: String) -> String? {
+        let mark = "OPENSSL_internal:"
+        guard let place = text.firstRange(of: mark) else { return nil }
+        let name = text[place.upperBound...].prefix {
+            $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_")
+        }
+        guard !name.isEmpty else { return nil }
+        return name.prefix(100).lowercased().split(separator: "_").joined(separator: " ")
     }
 
     package static func otherHost(_ endpoint: String) -> String {
@@ -73,34 +85,34 @@ package enum TLSText {
     private static func alert(_ text: String, _ endpoint: String) -> String? {
         guard text.contains("ALERT") else { return nil }
         if text.contains("CERTIFICATE_REQUIRED") {
-            return "\(endpoint) asks for a client certificate"
+            return "\(endpoint) requires a client certificate"
         }
         let reasons = [
-            ("UNKNOWN_CA", "it does not know who issued it"),
-            ("CERTIFICATE_EXPIRED", "it has expired"),
-            ("CERTIFICATE_REVOKED", "it was revoked"),
-            ("CERTIFICATE_UNKNOWN", "it cannot use it"),
-            ("UNSUPPORTED_CERTIFICATE", "it takes none of its kind"),
-            ("BAD_CERTIFICATE", "it is not acceptable"), ("ACCESS_DENIED", "it has no access"),
+            ("UNKNOWN_CA", "unknown issuer"),
+            ("CERTIFICATE_EXPIRED", "expired"),
+            ("CERTIFICATE_REVOKED", "revoked"),
+            ("CERTIFICATE_UNKNOWN", "not accepted"),
+            ("UNSUPPORTED_CERTIFICATE", "unsupported certificate type"),
+            ("BAD_CERTIFICATE", "invalid certificate"), ("ACCESS_DENIED", "access denied"),
         ]
         if let (_, reason) = reasons.first(where: { text.contains($0.0) }) {
-            return "\(endpoint) refuses this client's certificate: \(reason)"
+            return "\(endpoint) rejected the client certificate: \(reason)"
         }
         // Whoever wants a certificate in TLS 1.2, or speaks no TLS but knows it when it comes, says no more than this.
         if text.contains("HANDSHAKE_FAILURE") {
             return
-                "\(endpoint) refuses the TLS handshake: it may not speak TLS, or ask for a client certificate"
+                "\(endpoint) rejected the TLS handshake: it may not use TLS, or it may require a client certificate"
         }
         return nil
     }
 
     private static func distrust(_ certificate: NIOSSLCertificate?) -> String {
         guard let certificate else {
-            return "no root that is trusted has issued it, or it has expired"
+            return "it was not issued by a trusted CA, or it has expired"
         }
         let now = time(nil)
         if certificate.notValidAfter < now { return "it has expired" }
         if certificate.notValidBefore > now { return "it is not valid yet" }
-        return "no root that is trusted has issued it"
+        return "it was not issued by a trusted CA"
     }
 }

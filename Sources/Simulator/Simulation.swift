@@ -58,8 +58,16 @@ package struct Simulation {
             onLimit: .block),
         TenantSettings(id: profile.tenantID),
         TenantSettings(
-            id: "tenant-2", limits: TenantLimits(maxExtensions: 40), onLimit: .block),
+            id: "tenant-2",
+            limits: TenantLimits(
+                caps: Dictionary(
+                    uniqueKeysWithValues: LimitSubject.tenant.limits
+                        .filter { $0.resource.unit == .count }
+                        .map { ($0.kind, $0.resource == .extensions ? 40 : 20) })),
+            onLimit: .block),
     ]
+    /// What is asked for beside extensions: everything but what usage is recorded of, whatever the caps.
+    private static let others = Resource.allCases.filter { $0 != .extensions && $0 != .callSeconds }
     private static let profile = ProfileSettings(
         id: "profile", tenantID: "tenant-1", dailySpendLimitEnabled: true,
         dailySpendLimitNanos: 1_500)
@@ -76,7 +84,7 @@ package struct Simulation {
     private var engine: Engine?
     private var lanes: [EngineLane] = []
     private var parked: [Parked] = []
-    private var books = Books()
+    private var books = ClientLedger()
     private var report: Report
     /// The latest engine time of any answer that the client was told.
     private var latestTold: Int64 = 0
@@ -320,11 +328,15 @@ package struct Simulation {
 
     private mutating func makeRequest(_ tenant: Int) -> Int {
         var amounts = Amounts(.extensions, Int64(1 + chance(5)))
-        if chance(3) == 0 { amounts.set(Resource.spend.index, Int64(1 + chance(1_000))) }
-        let request = Books.Request(
+        if chance(3) == 0 {
+            let other = Self.others[chance(Self.others.count)]
+            amounts.set(other.index, Int64(1 + chance(other.unit == .amount ? 1_000 : 5)))
+        }
+        let mayBeCharged = amounts.resources.allSatisfy { Resource.allCases[$0].mayBeCharged }
+        let request = ClientLedger.Request(
             tenant: tenant, profile: tenant == Self.profileTenant && chance(2) == 0,
             amounts: amounts,
-            mode: chance(4) == 0 ? .commit : .reserve,
+            mode: chance(4) == 0 && mayBeCharged ? .commit : .reserve,
             onExpiry: chance(3) == 0 ? .commit : .release,
             ttl: chance(2) == 0 ? 86_400_000 : UInt32(1_000 + chance(4_000)),
             key: "k\(books.requests.count)")
@@ -344,7 +356,7 @@ package struct Simulation {
         conclude(index, Self.decide(books.requests[index], lane), lane)
     }
 
-    private static func decide(_ request: Books.Request, _ lane: EngineLane) -> Outcome {
+    private static func decide(_ request: ClientLedger.Request, _ lane: EngineLane) -> Outcome {
         lane.beginBatch()
         var result = CheckAnswer()
         let failure = tenants[request.tenant].id.withBorrowedBytes { tenant in
@@ -366,7 +378,7 @@ package struct Simulation {
 
     /// Decides, and does something else at the step of that number, where there is one. A release build has no steps.
     private static func decide(
-        _ request: Books.Request, _ lane: EngineLane, heldAt step: Int,
+        _ request: ClientLedger.Request, _ lane: EngineLane, heldAt step: Int,
         _ meanwhile: @escaping () -> Void
     ) -> Outcome {
         #if STEP_POINTS
@@ -392,7 +404,7 @@ package struct Simulation {
             return
         }
         let wasAllowed = books.told[index]?.decision == .allowed
-        let told = Books.Told(
+        let told = ClientLedger.Told(
             decision: result.decision, reservation: result.reservationID,
             expiresAt: result.expiresAt == 0 ? 0 : result.expiresAt - lane.lane.lead)
         let now = lane.now
@@ -422,7 +434,7 @@ package struct Simulation {
         guard let request = books.maker[id].map({ books.requests[$0] }) else { return }
         let held = request.amounts[.extensions]
         let most = request.tenant == Self.strictTenant ? held : held + 2
-        let how: Books.Settling =
+        let how: ClientLedger.Settling =
             chance(3) == 0
             ? .release : .commit(chance(2) == 0 ? held : Int64(chance(Int(most) + 1)))
         if case .commit(let actual) = how {
@@ -432,7 +444,7 @@ package struct Simulation {
         settle(id, how)
     }
 
-    private mutating func settle(_ id: UInt64, _ how: Books.Settling) {
+    private mutating func settle(_ id: UInt64, _ how: ClientLedger.Settling) {
         let lane = lanes[chance(lanes.count)]
         lane.beginBatch()
         var replayed = false
@@ -518,8 +530,8 @@ package struct Simulation {
 
     /// What a limit allows, as the client knows it; nil: any use.
     private static func cap(_ kind: LimitKind, of tenant: Int) -> Int64? {
-        kind == .profileDailySpend
-            ? profile.dailySpendLimitNanos : tenants[tenant].limits.cap(kind.row.resource)
+        kind.row.subject == .tenant
+            ? tenants[tenant].limits[kind] : profile.dailySpendLimitNanos
     }
 
     /// Reads what a tenant and its profile have in use, and holds it against the caps. nil: there is no room to tell.
@@ -577,7 +589,7 @@ package struct Simulation {
         }
         for kind in LimitKind.allCases where states.present.contains(kind) {
             let (committed, held) = books.totals(
-                tenant: tenant, profileOnly: kind == .profileDailySpend,
+                tenant: tenant, profileOnly: kind.row.subject != .tenant,
                 now: lane.now - lane.lane.lead)
             let resource = kind.row.resource
             let state = states[kind]

@@ -7,6 +7,8 @@ package protocol ModelSubject {
     mutating func perform(_ operation: ModelOperation) -> ModelOutcome
 }
 
+extension NaiveModel: ModelSubject {}
+
 /// Runs a random history through the model and a subject, and compares after every operation.
 package enum Differential {
     /// Where the two went apart, with what led there.
@@ -131,7 +133,7 @@ extension Differential.Coverage {
         for event in outcome.events {
             if case .judge = operation { note("judged by itself") }
             switch event {
-            case .thresholdReached(let kind, _): note("threshold \(kind)")
+            case .thresholdReached(let kind, _, _): note("threshold \(kind)")
             case .limitReached(let kind, _): note("reached \(kind)")
             case .requestRefused(let kind, _): note("too large for \(kind)")
             case .windowEndedAtThreshold(let kind, _): note("ended at the threshold \(kind)")

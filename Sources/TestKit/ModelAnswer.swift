@@ -28,7 +28,8 @@ package enum ModelAnswer: Sendable, Equatable {
 
 /// What a transition tells the operator (semantics §7). Subjects are tenant or profile ids.
 package enum ModelEvent: Sendable, Hashable {
-    case thresholdReached(LimitKind, subject: String)
+    /// `level`: 0 is the first threshold.
+    case thresholdReached(LimitKind, subject: String, level: Int = 0)
     case limitReached(LimitKind, subject: String)
     /// Limit reached, as a refusal that trips nothing: one request was too large by itself.
     case requestRefused(LimitKind, subject: String)
@@ -102,7 +103,7 @@ package struct ModelRecordAnswer: Sendable, Equatable {
 
 package struct ModelUsageAnswer: Sendable, Equatable {
     package var tenantStatus = TenantStatus.active
-    /// The tenant's four limits, and the profile's where one was asked for.
+    /// The tenant's limits, and the profile's where one was asked for.
     package var limits: [LimitKind: LimitState] = [:]
 
     package init() {}

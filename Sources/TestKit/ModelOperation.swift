@@ -12,7 +12,7 @@ package typealias ModelAmounts = [Resource: Int64]
 package enum ModelOperation: Sendable, Equatable {
     /// Creates or changes a tenant.
     case setTenant(TenantSettings)
-    /// Creates or changes a messaging profile.
+    /// Creates or changes a profile.
     case setProfile(ProfileSettings)
     case closeTenant(String)
     case closeProfile(String)
@@ -29,6 +29,7 @@ package enum ModelOperation: Sendable, Equatable {
     case record(RecordOperation)
     /// An operator sets counts to what they are.
     case setCounts(tenantID: String, ModelAmounts)
+    /// The profile by its own kind.
     case usage(tenantID: String, profileID: String)
     /// The clock goes on; nothing else happens.
     case advance(milliseconds: Int64)
@@ -45,6 +46,8 @@ package struct CheckOperation: Sendable, Equatable {
     package var tenantID: String
     /// Empty: none.
     package var profileID = ""
+    /// By which of its fields the request names the profile.
+    package var profileKind = ProfileKind.messaging
     package var action = Action.unspecified
     package var amounts: ModelAmounts
     /// `Mode.partial`: 0 or absent means 1.
@@ -85,6 +88,7 @@ package struct RecordOperation: Sendable, Equatable {
     package var tenantID: String
     /// Empty: none.
     package var profileID = ""
+    package var profileKind = ProfileKind.messaging
     package var action = Action.unspecified
     /// Negative for counts only.
     package var amounts: ModelAmounts

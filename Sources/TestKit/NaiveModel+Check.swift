@@ -28,6 +28,7 @@ extension NaiveModel {
         var total: Total
 
         var used: Int128 { Int128(total.committed) + Int128(total.held) }
+        var isOnlyHeld: Bool { NaiveModel.isOnlyHeld(limit.kind.row.resource) }
 
         func isOver(asking amount: Int64) -> Bool {
             cap.map { used + Int128(amount) > Int128($0) } ?? false
@@ -51,9 +52,9 @@ extension NaiveModel {
             isRefusal(of: $0, with: $0.used, ask)
         }
         if refusing.isEmpty == false {
-            // Would it have been refused without the holds of others?
+            // Would it have been refused without the holds of others? They count where nothing is ever charged.
             let tripped = refusing.filter {
-                isRefusal(of: $0, with: Int128($0.total.committed), ask)
+                isRefusal(of: $0, with: Int128(Self.judged($0.total, $0.limit.kind)), ask)
             }
             // Choice: a denial warns about what was asked.
             return .refused(
@@ -63,7 +64,7 @@ extension NaiveModel {
         let granted =
             ask.isPartial ? largestFraction(of: ask.amounts, fitting: blocking) : ask.amounts
         for demand in demands {
-            let amount = granted[Self.resource(of: demand.limit.kind)] ?? 0
+            let amount = granted[demand.limit.kind.row.resource] ?? 0
             if demand.used + Int128(amount) > Int128(Int64.max) { return .overflows }
         }
         return .fits(granted: granted, warnings: warnings(demands, amounts: granted))
@@ -73,7 +74,7 @@ extension NaiveModel {
     private func warnings(_ demands: [Demand], amounts: ModelAmounts) -> LimitSet {
         var result: LimitSet = []
         for demand in demands where isEnabled(demand.limit) && isBlocking(demand.limit) == false {
-            let amount = amounts[Self.resource(of: demand.limit.kind)] ?? 0
+            let amount = amounts[demand.limit.kind.row.resource] ?? 0
             if amount > 0 && demand.isOver(asking: amount) { result.insert(demand.limit.kind) }
         }
         return result
@@ -82,32 +83,42 @@ extension NaiveModel {
     /// Whether a limit refuses on its own, with this much used.
     private func isRefusal(of demand: Demand, with used: Int128, _ ask: Ask) -> Bool {
         guard let cap = demand.cap else { return false }
-        guard ask.isPartial else { return used + Int128(demand.amount) > Int128(cap) }
+        // What is only ever held fits whole, or not at all.
+        guard ask.isPartial && demand.isOnlyHeld == false else {
+            return used + Int128(demand.amount) > Int128(cap)
+        }
         // PARTIAL: it refuses if its own room would bring some quantity below its minimum.
         let room = max(0, Int128(cap) - used)
         return ask.amounts.contains { resource, asked in
-            guard asked > 0 else { return false }
+            guard asked > 0, Self.isOnlyHeld(resource) == false else { return false }
             let share = min(Int128(asked), Int128(asked) * room / Int128(demand.amount))
             return share < Int128(max(1, ask.minimums[resource] ?? 0))
         }
     }
 
-    /// "The largest common fraction of all quantities that fits all limits, rounded down."
+    /// "The largest common fraction of all quantities that fits all limits, rounded down." What is only ever held has no
+    /// part in it.
     private func largestFraction(
         of amounts: ModelAmounts, fitting blocking: [Demand]
     ) -> ModelAmounts {
-        amounts.mapValues { asked in
-            let shares = blocking.map { demand -> Int128 in
+        var granted = amounts
+        for (resource, asked) in amounts where Self.isOnlyHeld(resource) == false {
+            let shares = blocking.filter { $0.isOnlyHeld == false }.map { demand -> Int128 in
                 let room = max(0, Int128(demand.cap ?? 0) - demand.used)
                 return Int128(asked) * room / Int128(demand.amount)
             }
-            return Int64(min(Int128(asked), shares.min() ?? Int128(asked)))
+            granted[resource] = Int64(min(Int128(asked), shares.min() ?? Int128(asked)))
         }
+        return granted
     }
 
     // MARK: CheckAndReserve
 
     mutating func check(_ operation: CheckOperation) -> ModelAnswer {
+        // Nothing of what is only ever held can be charged.
+        if operation.mode == .commit, operation.amounts.keys.contains(where: Self.isOnlyHeld) {
+            return .failure(.badField)
+        }
         let tenantID = operation.tenantID
         guard let tenant = tenants[tenantID], tenant.status != .closed else {
             return .failure(.notFound)
@@ -118,7 +129,7 @@ extension NaiveModel {
         if let stored = storedAnswer(tenantID: tenantID, key: key, content: content) {
             return stored
         }
-        guard isUsable(profileID: operation.profileID, tenantID: tenantID) else {
+        guard isUsable(operation.profileID, operation.profileKind, tenantID: tenantID) else {
             return .failure(.notFound)
         }
         let answer = decide(operation, tenant)
@@ -149,7 +160,7 @@ extension NaiveModel {
             ? ""
             : "\(operation.ttlMilliseconds)|\(operation.onExpiry)|\(operation.overage)"
         return """
-            check \(operation.profileID)|\(operation.action)|\(sorted(operation.amounts))|\
+            check \(operation.profileKind) \(operation.profileID)|\(operation.action)|\(sorted(operation.amounts))|\
             \(sorted(operation.minimums, of: operation.amounts, operation.mode))|\
             \(operation.mode)|\(hold)|\(operation.reference)
             """
@@ -202,6 +213,8 @@ extension NaiveModel {
                 addSlice(granted, to: reservations.count)
                 answer.reservation = reservations.count
                 answer.expiresAt = reservations[reservations.count - 1].expiresAt
+                raiseAlarms(
+                    ofHolding: granted, tenantID: tenantID, profileID: operation.profileID)
             }
         }
         answer.tenantStatus = tenants[tenantID]?.status ?? .closed
@@ -227,7 +240,7 @@ extension NaiveModel {
         if let stored = storedAnswer(tenantID: tenantID, key: operation.key, content: content) {
             return stored
         }
-        guard isUsable(profileID: profileID, tenantID: tenantID) else {
+        guard isUsable(profileID, profiles[profileID]?.settings.kind, tenantID: tenantID) else {
             return .failure(.notFound)
         }
         switch reservations[ordinal - 1].state {
@@ -274,6 +287,9 @@ extension NaiveModel {
             answer.warnings = warnings
             if operation.mode == .partial { answer.granted = granted.withoutZeros }
             addSlice(granted, to: operation.reservation)
+            raiseAlarms(
+                ofHolding: granted, tenantID: reservation.tenantID,
+                profileID: reservation.profileID)
             if operation.ttlMilliseconds > 0 {
                 let wanted = min(now + operation.ttlMilliseconds, reservation.latestExpiry)
                 answer.expiresAt = max(reservation.expiresAt, wanted)

@@ -1,12 +1,12 @@
 import Limits
 
-// Holds, what becomes of them, and usage that needed no permission (semantics §2 and §3).
+// Holds, and what becomes of them (semantics §2 and §3).
 extension NaiveModel {
     /// What was held at one instant, in the windows of that instant.
     struct Slice {
         /// Without zeros.
         var amounts: ModelAmounts
-        /// Window start by limit; 0 for standing counts. All limits of the hold, held or not.
+        /// Window start by limit; 0 where there is none. All limits of the hold, held or not.
         var windows: [LimitKind: Int64]
     }
 
@@ -61,6 +61,9 @@ extension NaiveModel {
             for resource in Resource.allCases { result[resource] = held(resource) }
             return result.withoutZeros
         }
+
+        /// What of it can be charged: what is only ever held is freed, and costs nothing.
+        var chargeable: ModelAmounts { held.filter { NaiveModel.isOnlyHeld($0.key) == false } }
     }
 
     /// Open, or settled no longer ago than the retention.
@@ -155,7 +158,7 @@ extension NaiveModel {
     }
 
     /// Whether every committed and used total stays countable, and none falls below zero.
-    private func isCountable(_ charges: Charges) -> Bool {
+    func isCountable(_ charges: Charges) -> Bool {
         charges.allSatisfy { key, amount in
             let committed = Int128(total(key).committed) + amount
             return committed >= 0 && committed + Int128(total(key).held) <= Int128(Int64.max)
@@ -166,7 +169,7 @@ extension NaiveModel {
     ///
     /// - Returns: The limits whose present total was raised. Charges to a closed window neither
     ///   alert nor suspend, so they are not among them.
-    private mutating func charge(_ charges: Charges) -> Set<LimitReference> {
+    mutating func charge(_ charges: Charges) -> Set<LimitReference> {
         var raised: Set<LimitReference> = []
         for (key, amount) in charges {
             totals[key, default: Total()].committed += Int64(amount)
@@ -175,7 +178,7 @@ extension NaiveModel {
         return raised
     }
 
-    private func chargesNow(
+    func chargesNow(
         _ amounts: ModelAmounts, tenantID: String, profileID: String
     ) -> Charges {
         var charges: Charges = [:]
@@ -204,11 +207,14 @@ extension NaiveModel {
     // MARK: Commit
 
     mutating func commit(_ ordinal: Int, actual: ModelAmounts) -> ModelAnswer {
+        // Choice: naming what is only ever held is wrong even with an amount of 0.
+        guard actual.allSatisfy({ $0.value >= 0 && Self.isOnlyHeld($0.key) == false }) else {
+            return .failure(.badField)
+        }
         guard isRemembered(reservation: ordinal) else { return .failure(.notFound) }
-        guard actual.values.allSatisfy({ $0 >= 0 }) else { return .failure(.badField) }
         let reservation = reservations[ordinal - 1]
         // "Empty `actual` = what was held; otherwise an absent resource is 0."
-        let wanted = actual.isEmpty ? reservation.held : actual.withoutZeros
+        let wanted = actual.isEmpty ? reservation.chargeable : actual.withoutZeros
         switch reservation.state {
         case .released:
             return .failure(.alreadySettled)
@@ -226,7 +232,8 @@ extension NaiveModel {
             // It replaces the provisional charge: actual − charged. Above it, it is excess; below it, the windows of the
             // hold are corrected.
             var corrections = spread(wanted, over: reservation.slices, reservation)
-            let provisional = spread(reservation.held, over: reservation.slices, reservation)
+            let provisional = spread(
+                reservation.chargeable, over: reservation.slices, reservation)
             for (key, amount) in provisional {
                 corrections[key, default: 0] -= amount
             }
@@ -346,55 +353,8 @@ extension NaiveModel {
         case .commit:
             reservations[ordinal - 1].state = .expiredCharged
             let raised = charge(
-                spread(reservation.held, over: reservation.slices, reservation))
+                spread(reservation.chargeable, over: reservation.slices, reservation))
             raiseAlarms(tenantID: reservation.tenantID, Touched(raised: raised))
         }
-    }
-
-    // MARK: RecordUsage
-
-    /// "Operators set a count absolutely through REST (reconcile); journalled as the difference."
-    mutating func setCounts(_ tenantID: String, _ counts: ModelAmounts) -> ModelAnswer {
-        guard let tenant = tenants[tenantID], tenant.status != .closed else {
-            return .failure(.notFound)
-        }
-        var operation = RecordOperation(tenantID: tenantID, amounts: counts)
-        for (resource, count) in counts {
-            let limit = limits(counting: resource, tenantID: tenantID, profileID: "")[0]
-            operation.amounts[resource] = count - total(currentTotal(limit)).committed
-        }
-        return record(operation)
-    }
-
-    mutating func record(_ operation: RecordOperation) -> ModelAnswer {
-        let tenantID = operation.tenantID
-        guard let tenant = tenants[tenantID], tenant.status != .closed else {
-            return .failure(.notFound)
-        }
-        let content = """
-            record \(operation.profileID)|\(operation.action)|\(Self.sorted(operation.amounts))|\
-            \(operation.reference)
-            """
-        if let stored = storedAnswer(tenantID: tenantID, key: operation.key, content: content) {
-            return stored
-        }
-        guard isUsable(profileID: operation.profileID, tenantID: tenantID) else {
-            return .failure(.notFound)
-        }
-        for (resource, amount) in operation.amounts {
-            let isCount = resource == .extensions || resource == .dids
-            if amount < 0 && isCount == false { return .failure(.badField) }
-        }
-        let charges = chargesNow(
-            operation.amounts, tenantID: tenantID, profileID: operation.profileID)
-        guard isCountable(charges) else { return .failure(.badField) }
-        judgeEndedWindows(tenantID: tenantID, profileID: operation.profileID)
-        let raised = charge(charges)
-        raiseAlarms(tenantID: tenantID, Touched(raised: raised))
-        var answer = ModelRecordAnswer()
-        answer.warnings = reachedOrPassed(raised)
-        answer.tenantStatus = tenants[tenantID]?.status ?? .closed
-        store(.record(answer), tenantID: tenantID, key: operation.key, content: content)
-        return .record(answer)
     }
 }

@@ -5,13 +5,21 @@ package import Limits
 /// Written from that document alone, with dictionaries and no thought for speed. Every total of
 /// every window is kept for ever; every reservation and every key too, with the instant at which
 /// it stops counting as remembered. Time is an operation (`.advance`), and so is expiry
-/// (`.expire`): a commit ordered before it is not late.
+/// (`.expire`): a commit ordered before it is not late. What tells one limit or resource from another it reads in their
+/// rows; what follows from that it works out by itself.
 ///
 /// Where the document is silent, the choice stands at the code, marked "Choice:".
 package struct NaiveModel: Sendable {
-    /// The billing cycle that holds an instant: (cycle day, zone, instant, end of the window
-    /// before or nil). All instants in Unix milliseconds.
-    package typealias Calendar = @Sendable (UInt8, String, Int64, Int64?) -> CycleWindow
+    /// What a calendar is asked for.
+    package enum Span: Sendable {
+        case day
+        /// A billing cycle, from this day of the month on.
+        case cycle(UInt8)
+    }
+
+    /// The span in a zone that holds an instant: (span, zone, instant, end of the window before or nil). All instants
+    /// in Unix milliseconds.
+    package typealias Calendar = @Sendable (Span, String, Int64, Int64?) -> CycleWindow
 
     /// Whether a hold that is open may, and then must, expire: (its expiry, now).
     package typealias Overdue = @Sendable (Int64, Int64) -> Bool
@@ -24,15 +32,21 @@ package struct NaiveModel: Sendable {
         /// An operator has suspended it, and so ended its holds.
         var isSuspendedByOperator = false
         var cycle: CycleWindow
-        /// The start of the cycle in which the latest transition was.
+        var day: CycleWindow
+        /// The starts of the cycle and of the day in which the latest transition was.
         var judgedCycle: Int64
+        var judgedDay: Int64
     }
 
     struct Profile {
         var settings: ProfileSettings
         var isClosed = false
-        /// The start of the day in which the latest transition was.
+        /// The start of the UTC day in which the latest transition was.
         var judgedDay: Int64
+
+        var limit: LimitReference {
+            LimitReference(kind: settings.kind.limit.kind, subject: settings.id)
+        }
     }
 
     /// One limit of one subject.
@@ -54,7 +68,7 @@ package struct NaiveModel: Sendable {
     /// Where usage adds up: a limit in one of its windows.
     struct TotalKey: Hashable {
         var limit: LimitReference
-        /// 0: standing count.
+        /// 0: there is none, as of a standing count.
         var windowStart: Int64
     }
 
@@ -63,13 +77,17 @@ package struct NaiveModel: Sendable {
         var held: Int64 = 0
     }
 
-    enum Alarm { case threshold, reached, refusal }
+    enum Alarm: Hashable {
+        /// By its level, 0 ... 3.
+        case threshold(Int)
+        case reached, refusal
+    }
 
     /// An alarm that was raised already: once per window and setting of the cap or percent.
     struct Latch: Hashable {
         var alarm: Alarm
         var limit: LimitReference
-        /// Start of the window in which alarms are raised once: counts use the billing cycle.
+        /// Start of the window in which alarms are raised once: what has no window uses the billing cycle.
         var windowStart: Int64
     }
 
@@ -124,7 +142,7 @@ package struct NaiveModel: Sendable {
         now: Int64, retentionMilliseconds: Int64 = 900_000,
         maximumLifeMilliseconds: Int64 = 86_400_000,
         isOverdue: @escaping Overdue = { expiresAt, now in expiresAt <= now },
-        calendar: @escaping Calendar
+        calendar: @escaping Calendar = billingCalendar
     ) {
         self.now = now
         self.retentionMilliseconds = retentionMilliseconds
@@ -185,50 +203,62 @@ package struct NaiveModel: Sendable {
         }
     }
 
-    /// "Only a rollover resets a total": a tenant whose cycle is over enters the one that holds
-    /// `now`.
+    /// "Only a rollover resets a total": a tenant whose cycle or day is over enters the one that
+    /// holds `now`.
     ///
-    /// Done before every operation, so a change of the cycle day or zone meets the window of the
-    /// old setting and takes effect at its end. Totals need no reset: each window has its own.
+    /// Done before every operation, so a change of the cycle day or zone meets the windows of the
+    /// old setting and takes effect at their ends. Totals need no reset: each window has its own.
     private mutating func rollOver() {
-        for (id, tenant) in tenants where windowTime >= tenant.cycle.end {
-            let settings = tenant.settings
-            let next = calendar(
-                settings.billingCycleDay, settings.timeZone, windowTime, tenant.cycle.end)
-            precondition(next.contains(windowTime), "the calendar missed")
-            tenants[id]?.cycle = next
+        for (id, tenant) in tenants {
+            var next = tenant
+            if windowTime >= tenant.cycle.end {
+                next.cycle = window(
+                    .cycle(tenant.settings.billingCycleDay), tenant.settings, tenant.cycle.end)
+            }
+            if windowTime >= tenant.day.end {
+                next.day = window(.day, tenant.settings, tenant.day.end)
+            }
+            tenants[id] = next
         }
+    }
+
+    /// The present one.
+    private func window(
+        _ span: Span, _ settings: TenantSettings, _ previousEnd: Int64?
+    ) -> CycleWindow {
+        let window = calendar(span, settings.timeZone, windowTime, previousEnd)
+        precondition(window.contains(windowTime), "the calendar missed")
+        return window
     }
 
     // MARK: Configuration
 
     private mutating func setTenant(_ settings: TenantSettings) -> ModelAnswer {
         guard let old = tenants[settings.id] else {
-            let cycle = calendar(settings.billingCycleDay, settings.timeZone, windowTime, nil)
+            let cycle = window(.cycle(settings.billingCycleDay), settings, nil)
+            let day = window(.day, settings, nil)
             tenants[settings.id] = Tenant(
-                settings: settings, cycle: cycle, judgedCycle: cycle.start)
+                settings: settings, cycle: cycle, day: day, judgedCycle: cycle.start,
+                judgedDay: day.start)
             return .changed(overBy: [:])
         }
         // Ids are never reused.
         guard old.status != .closed else { return .failure(.notFound) }
         judgeEndedWindows(tenantID: settings.id)
         tenants[settings.id]?.settings = settings
-        // "Only a changed value re-arms, toggling does not." A changed percent re-arms both alarms
+        // "Only a changed value re-arms, toggling does not." A changed percent re-arms all alarms
         // of every limit that uses it, the profiles' included.
         let isPercentChanged =
-            old.settings.limits.alertThresholdPercent != settings.limits.alertThresholdPercent
+            old.settings.limits.alertThresholds != settings.limits.alertThresholds
         for kind in Self.tenantLimits {
-            let resource = Self.resource(of: kind)
-            if isPercentChanged
-                || old.settings.limits.cap(resource) != settings.limits.cap(resource)
-            {
+            if isPercentChanged || old.settings.limits[kind] != settings.limits[kind] {
                 rearm(LimitReference(kind: kind, subject: settings.id))
             }
         }
         if isPercentChanged {
             for profile in profiles.values
             where profile.settings.tenantID.hasSameBytes(as: settings.id) {
-                rearm(LimitReference(kind: .profileDailySpend, subject: profile.settings.id))
+                rearm(profile.limit)
             }
         }
         return .changed(
@@ -253,23 +283,20 @@ package struct NaiveModel: Sendable {
         }
         guard let old = profiles[settings.id] else {
             judgeEndedWindows(tenantID: settings.tenantID)
-            let limit = LimitReference(kind: .profileDailySpend, subject: settings.id)
-            profiles[settings.id] = Profile(
-                settings: settings, judgedDay: currentWindow(limit).start)
+            profiles[settings.id] = Profile(settings: settings, judgedDay: utcDay.start)
             return .changed(overBy: [:])
         }
         guard old.isClosed == false else { return .failure(.notFound) }
-        // A profile belongs to one tenant for ever; to another one it does not exist.
-        guard old.settings.tenantID.hasSameBytes(as: settings.tenantID) else {
-            return .failure(.notFound)
-        }
+        // A profile belongs to one tenant and is of one kind for ever; for others it does not exist.
+        guard old.settings.tenantID.hasSameBytes(as: settings.tenantID),
+            old.settings.kind == settings.kind
+        else { return .failure(.notFound) }
         judgeEndedWindows(tenantID: settings.tenantID, profileID: settings.id)
         profiles[settings.id]?.settings = settings
         if old.settings.dailySpendLimitNanos != settings.dailySpendLimitNanos {
-            rearm(LimitReference(kind: .profileDailySpend, subject: settings.id))
+            rearm(old.limit)
         }
-        return .changed(
-            overBy: overBy([LimitReference(kind: .profileDailySpend, subject: settings.id)]))
+        return .changed(overBy: overBy([old.limit]))
     }
 
     /// Choice: another percent re-arms also a profile's day that is over and was not judged.
@@ -323,68 +350,5 @@ package struct NaiveModel: Sendable {
             events.append(.reinstated(tenantID: id))
         }
         return .done
-    }
-
-    // MARK: Idempotency
-
-    /// The answer to give at once: a replay, 49201, or nil where the key is new, bound by a denial, or there is none.
-    func storedAnswer(tenantID: String, key: String, content: String) -> ModelAnswer? {
-        guard key.isEmpty == false else { return nil }
-        guard let stored = storedAnswers[KeyReference(tenantID: tenantID, key: key)],
-            now < stored.storedAt + retentionMilliseconds
-        else { return nil }
-        guard stored.content.hasSameBytes(as: content) else { return .failure(.keyReused) }
-        return stored.answer.map(Self.replayed)
-    }
-
-    /// Keeps an answer. Failures are not stored; "a denial is no stored answer, the key stays bound to its content".
-    ///
-    /// Choice: bound for the retention from its first denial on; further ones do not prolong that.
-    mutating func store(_ answer: ModelAnswer, tenantID: String, key: String, content: String) {
-        guard key.isEmpty == false else { return }
-        let reference = KeyReference(tenantID: tenantID, key: key)
-        var isDenial = false
-        switch answer {
-        case .failure: return
-        case .check(let answer): isDenial = answer.decision == .denied
-        case .extend(let answer): isDenial = answer.decision == .denied
-        default: break
-        }
-        if isDenial, let bound = storedAnswers[reference],
-            now < bound.storedAt + retentionMilliseconds
-        {
-            return
-        }
-        storedAnswers[reference] = StoredAnswer(
-            content: content, answer: isDenial ? nil : answer, storedAt: now)
-    }
-
-    private static func replayed(_ answer: ModelAnswer) -> ModelAnswer {
-        switch answer {
-        case .check(var answer):
-            answer.replayed = true
-            return .check(answer)
-        case .extend(var answer):
-            answer.replayed = true
-            return .extend(answer)
-        case .record(var answer):
-            answer.replayed = true
-            return .record(answer)
-        default:
-            preconditionFailure("an answer without a key was stored")
-        }
-    }
-
-    /// Quantities as part of a content: sorted by resource, without those of zero.
-    static func sorted(_ amounts: ModelAmounts) -> String {
-        amounts.withoutZeros.sorted { $0.key.rawValue < $1.key.rawValue }
-            .map { "\($0.key)=\($0.value)" }.joined(separator: ",")
-    }
-
-    /// Least amounts as part of a content: of what is asked, 0 meaning 1; without meaning but in PARTIAL.
-    static func sorted(_ minimums: ModelAmounts, of asked: ModelAmounts, _ mode: Mode) -> String {
-        guard mode == .partial else { return "" }
-        return sorted(
-            asked.withoutZeros.reduce(into: [:]) { $0[$1.key] = max(1, minimums[$1.key] ?? 0) })
     }
 }

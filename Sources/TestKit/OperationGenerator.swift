@@ -2,6 +2,7 @@ import Limits
 
 /// Random histories in which the interesting things are frequent: few tenants, profiles and keys,
 /// small caps close to present usage, clocks that cross days and cycles, repeats and late commits.
+/// Of every resource and every limit that the catalogues have.
 ///
 /// It looks at the model for what exists, so a history is a function of the seed alone.
 package struct OperationGenerator: Sendable {
@@ -83,28 +84,42 @@ package struct OperationGenerator: Sendable {
         return chance(60) ? "\(tenantID)-p\(chance(50) ? 0 : 1)" : ""
     }
 
+    /// Mostly that which the profile has.
+    private mutating func kind(of profileID: String, _ model: NaiveModel) -> ProfileKind {
+        let kind = model.settings(profileID: profileID)?.kind
+        return chance(2) ? pick(ProfileKind.allCases) : kind ?? .messaging
+    }
+
     private mutating func amount(of resource: Resource) -> Int64 {
         if chance(8) { return 0 }
         // Never of a count: no rollover would make room again.
-        if options.hasHugeAmounts && resource.isCount == false && chance(1) {
+        if options.hasHugeAmounts && resource.row.nature == .accumulating && chance(1) {
             return pick([Int64.max, Int64.max - 5, 1 << 62])
         }
-        return Int64.random(in: 1...12, using: &random)
+        let isOnlyHeld = NaiveModel.isOnlyHeld(resource)
+        return Int64.random(in: 1...(isOnlyHeld ? 3 : 12), using: &random)
     }
 
     /// 1 to 4 resources, mostly one.
-    private mutating func amounts() -> ModelAmounts {
+    ///
+    /// - Parameter areCharged: without what is only ever held.
+    private mutating func amounts(areCharged: Bool = false) -> ModelAmounts {
         var result: ModelAmounts = [:]
         repeat {
-            let resource = pick(Self.weightedResources)
+            let resource = pick(areCharged ? Self.chargedResources : Self.weightedResources)
             result[resource] = amount(of: resource)
-        } while chance(35)
+        } while result.count < Resource.mostOfRequest && chance(35)
         return result
     }
 
-    private static let weightedResources: [Resource] = [
-        .spend, .spend, .spend, .extensions, .dids, .callSeconds, .callSeconds,
-    ]
+    /// What tenants have limits of more than one on comes most often.
+    private static let weightedResources = Resource.allCases.flatMap { resource in
+        let weight = resource.unit == .amount ? 3 : resource.row.nature == .standing ? 1 : 2
+        return Array(repeating: resource, count: weight)
+    }
+    private static let chargedResources = weightedResources.filter {
+        NaiveModel.isOnlyHeld($0) == false
+    }
 
     private mutating func minimums(of amounts: ModelAmounts) -> ModelAmounts {
         var result: ModelAmounts = [:]
@@ -175,8 +190,10 @@ package struct OperationGenerator: Sendable {
         switch operation {
         case .check(var check):
             if check.amounts.count > 1 || check.amounts.values.contains(where: { $0 > 0 }) {
-                let resource = pick(Self.weightedResources)
-                if check.amounts[resource] == nil { check.amounts[resource] = 0 }
+                let resource = pick(Self.chargedResources)
+                if check.amounts.count < Resource.mostOfRequest {
+                    check.amounts[resource] = check.amounts[resource] ?? 0
+                }
             }
             // A part of the content but where there is no hold.
             if check.mode == .commit || chance(10) {
@@ -191,8 +208,10 @@ package struct OperationGenerator: Sendable {
             if extend.mode != .partial { extend.minimums = minimums(of: extend.additional) }
             return .extend(extend)
         case .record(var record):
-            let resource = pick(Self.weightedResources)
-            if record.amounts[resource] == nil { record.amounts[resource] = 0 }
+            let resource = pick(Self.chargedResources)
+            if record.amounts.count < Resource.mostOfRequest {
+                record.amounts[resource] = record.amounts[resource] ?? 0
+            }
             return .record(record)
         default: return operation
         }
@@ -208,10 +227,13 @@ package struct OperationGenerator: Sendable {
 
     private mutating func check(_ model: NaiveModel) -> ModelOperation {
         if let repeated = repeated(model) { return repeated }
-        var operation = CheckOperation(tenantID: tenantID(), amounts: amounts())
+        let mode = pick([Mode.reserve, .reserve, .reserve, .commit, .partial, .checkOnly])
+        var operation = CheckOperation(
+            tenantID: tenantID(), amounts: amounts(areCharged: mode == .commit))
+        operation.mode = mode
         operation.profileID = profileID(of: operation.tenantID)
+        operation.profileKind = kind(of: operation.profileID, model)
         operation.action = pick(Array(Action.allCases))
-        operation.mode = pick([.reserve, .reserve, .reserve, .commit, .partial, .checkOnly])
         if operation.mode == .partial { operation.minimums = minimums(of: operation.amounts) }
         operation.ttlMilliseconds = ttl()
         operation.onExpiry = chance(40) ? .commit : .release
@@ -227,18 +249,18 @@ package struct OperationGenerator: Sendable {
 
     private mutating func commit(_ model: NaiveModel) -> ModelOperation? {
         guard let ordinal = reservation(model) else { return nil }
-        var actual = chance(30) ? [:] : (model.held(reservation: ordinal) ?? [:])
+        var actual = chance(30) ? [:] : (model.chargeable(reservation: ordinal) ?? [:])
         for (resource, amount) in actual.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             if chance(50) {
                 let (sum, isOverflow) = amount.addingReportingOverflow(
-                    Int64.random(in: -4...8, using: &random))
+                    Int64.random(in: -4...12, using: &random))
                 actual[resource] = isOverflow ? amount : max(0, sum)
             }
             // An absent resource counts as 0; with none left the meaning would be "all".
             if chance(10) && actual.count > 1 { actual[resource] = nil }
         }
         if chance(12) {
-            actual[pick(Self.weightedResources)] = Int64.random(in: 0...8, using: &random)
+            actual[pick(Self.chargedResources)] = Int64.random(in: 0...8, using: &random)
         }
         let operation = ModelOperation.commit(reservation: ordinal, actual: actual)
         if chance(15) { queue.append(operation) }
@@ -262,10 +284,11 @@ package struct OperationGenerator: Sendable {
 
     private mutating func record(_ model: NaiveModel) -> ModelOperation {
         if let repeated = repeated(model) { return repeated }
-        var operation = RecordOperation(tenantID: tenantID(), amounts: amounts())
+        var operation = RecordOperation(tenantID: tenantID(), amounts: amounts(areCharged: true))
         operation.profileID = profileID(of: operation.tenantID)
+        operation.profileKind = kind(of: operation.profileID, model)
         operation.action = pick(Array(Action.allCases))
-        for resource in [Resource.extensions, .dids] {
+        for resource in Resource.standing.map(\.resource) {
             // A tenant gives back more often than it takes, or its counts would stay full.
             if let amount = operation.amounts[resource], chance(70) {
                 operation.amounts[resource] = -amount
@@ -283,7 +306,7 @@ package struct OperationGenerator: Sendable {
     // MARK: Time
 
     private mutating func advance(_ model: NaiveModel) -> ModelOperation {
-        if chance(5), let operation = passCycle(model) { return operation }
+        if chance(8), let operation = passWindow(model) { return operation }
         let day: Int64 = 86_400_000
         let milliseconds: Int64
         if options.leaps && chance(15) {
@@ -295,8 +318,9 @@ package struct OperationGenerator: Sendable {
         case ..<84: milliseconds = Int64.random(in: 60_000...900_000, using: &random)
         case ..<90: milliseconds = Int64.random(in: 3_600_000...20_000_000, using: &random)
         case ..<96:
-            // To a day's last or first instant.
-            let next = (model.windowTime / day + 1) * day
+            // To the last or first instant of a day, in UTC or where a tenant is.
+            let utc = (model.windowTime / day + 1) * day
+            let next = chance(50) ? model.tenants[pick(tenantIDs)]?.day.end ?? utc : utc
             milliseconds = max(0, next - model.windowTime - (chance(50) ? 1 : 0))
         default: milliseconds = Int64.random(in: 1...12, using: &random) * day
         }
@@ -305,16 +329,16 @@ package struct OperationGenerator: Sendable {
         return .advance(milliseconds: milliseconds)
     }
 
-    /// To an hour before a tenant's billing cycle ends, where somebody takes a hold that outlives it: of all that is left.
-    private mutating func passCycle(_ model: NaiveModel) -> ModelOperation? {
+    /// To an hour before a window of a tenant's ends, where somebody takes a hold that outlives it: of all that is left.
+    private mutating func passWindow(_ model: NaiveModel) -> ModelOperation? {
         let id = pick(tenantIDs)
         let hour: Int64 = 3_600_000
-        guard let end = model.tenants[id]?.cycle.end, end - hour > model.windowTime else {
+        let kind = pick(NaiveModel.tenantLimits.filter { $0.row.window != .standing })
+        guard let end = model.windowEnd(kind, tenantID: id), end - hour > model.windowTime else {
             return nil
         }
-        let resource = pick([Resource.spend, .callSeconds])
         var hold = CheckOperation(
-            tenantID: id, amounts: [resource: model.left(of: resource, tenantID: id) ?? 5])
+            tenantID: id, amounts: [kind.row.resource: model.left(kind, tenantID: id) ?? 5])
         hold.ttlMilliseconds = 86_400_000
         queue += [.expire, .check(hold), .advance(milliseconds: 2 * hour), .expire, .judge]
         return .advance(milliseconds: end - hour - model.windowTime)
@@ -343,21 +367,26 @@ package struct OperationGenerator: Sendable {
             queue.append(
                 .setProfile(
                     ProfileSettings(
-                        id: "\(id)-p\(number)", tenantID: id, dailySpendLimitEnabled: chance(80),
+                        id: "\(id)-p\(number)",
+                        kind: ProfileKind.allCases[number % ProfileKind.allCases.count],
+                        tenantID: id, dailySpendLimitEnabled: chance(80),
                         dailySpendLimitNanos: cap(0))))
         }
         var settings = TenantSettings(id: id)
-        for _ in 0..<4 { change(&settings, used: { _ in 0 }) }
+        for _ in 0..<6 { change(&settings, used: { _ in 0 }) }
         return .setTenant(settings)
     }
 
     private mutating func change(_ settings: inout TenantSettings, used: (LimitKind) -> Int64) {
         switch Int.random(in: 0..<10, using: &random) {
-        case 0, 1: settings.limits.monthlySpendNanos = cap(used(.tenantMonthlySpend))
-        case 2: settings.limits.maxExtensions = cap(used(.tenantExtensions))
-        case 3: settings.limits.maxDIDs = cap(used(.tenantDIDs))
-        case 4: settings.limits.monthlyCallSeconds = cap(used(.tenantMonthlyMinutes))
-        case 5: settings.limits.alertThresholdPercent = pick([1, 50, 80, 99, 100])
+        case ..<5:
+            let kind = pick(NaiveModel.tenantLimits)
+            settings.limits[kind] = cap(used(kind))
+        case 5:
+            let percents: [UInt8] = [1, 50, 80, 99, 100]
+            let count = Int.random(in: 1...TenantLimits.mostThresholds, using: &random)
+            settings.limits.alertThresholds = percents.shuffled(using: &random).prefix(count)
+                .sorted()
         case 6: settings.limits.autoSuspend.toggle()
         case 7: settings.onLimit = pick(Array(OnLimit.allCases))
         case 8: settings.billingCycleDay = pick([1, 2, 15, 28, 29, 30, 31])
@@ -380,8 +409,10 @@ package struct OperationGenerator: Sendable {
         guard var settings = model.settings(profileID: id) else { return usage() }
         if chance(50) { settings.dailySpendLimitEnabled.toggle() }
         if chance(70) {
-            settings.dailySpendLimitNanos = cap(model.used(.profileDailySpend, subject: id))
+            settings.dailySpendLimitNanos = cap(model.used(settings.kind.limit.kind, subject: id))
         }
+        // Of another kind it does not exist.
+        if chance(3) { settings.kind = pick(ProfileKind.allCases) }
         return .setProfile(settings)
     }
 
@@ -393,35 +424,32 @@ package struct OperationGenerator: Sendable {
     /// everybody holds something, or is suspended.
     private mutating func reversed(_ model: NaiveModel) -> ModelOperation? {
         let candidates = tenantIDs.flatMap { id in
-            [Resource.spend, .callSeconds].filter { model.isFree($0, tenantID: id) }
-                .map { (id: id, resource: $0) }
+            NaiveModel.tenantLimits.filter {
+                $0.row.tripsByUsage && $0.row.suspends && model.isFree($0, tenantID: id)
+            }.map { (id: id, kind: $0) }
         }
         guard candidates.isEmpty == false else { return nil }
-        let (id, resource) = pick(candidates)
+        let (id, kind) = pick(candidates)
         guard var settings = model.settings(tenantID: id) else { return nil }
-        let isSpend = resource == .spend
-        let used = model.used(isSpend ? .tenantMonthlySpend : .tenantMonthlyMinutes, subject: id)
+        let resource = kind.row.resource
         let amount = Int64.random(in: 1...12, using: &random)
-        let (cap, isOverflow) = used.addingReportingOverflow(amount)
+        let (cap, isOverflow) = model.used(kind, subject: id).addingReportingOverflow(amount)
         guard isOverflow == false else { return nil }
-        if isSpend {
-            settings.limits.monthlySpendNanos = cap
-        } else {
-            settings.limits.monthlyCallSeconds = cap
-        }
+        settings.limits[kind] = cap
         settings.limits.autoSuspend = true
         if settings.onLimit == .alert { settings.onLimit = .auto }
         var charge = CheckOperation(tenantID: id, amounts: [resource: amount])
-        charge.profileID = isSpend && chance(50) ? profileID(of: id) : ""
+        charge.profileID = resource == .spend && chance(50) ? profileID(of: id) : ""
+        charge.profileKind = self.kind(of: charge.profileID, model)
         charge.mode = .commit
         queue.append(.withdrawnCheck(charge))
         return .setTenant(settings)
     }
 
     private mutating func setCounts() -> ModelOperation {
-        var counts: ModelAmounts = [pick([Resource.extensions, .dids]): 0]
-        if chance(40) { counts = [.extensions: 0, .dids: 0] }
-        for resource in Resource.allCases where counts[resource] != nil {
+        let standing = Resource.standing.map(\.resource)
+        var counts: ModelAmounts = [:]
+        for resource in chance(40) ? standing : [pick(standing)] {
             counts[resource] = Int64.random(in: 0...40, using: &random)
         }
         return .setCounts(tenantID: tenantID(), counts)
@@ -439,62 +467,5 @@ package struct OperationGenerator: Sendable {
         // A new tenant takes its place in what follows; its open holds may still settle.
         tenantIDs.removeAll { $0 == id }
         return .closeTenant(id)
-    }
-}
-
-// What the generator wants to know about the history so far.
-extension NaiveModel {
-    package var reservationCount: Int { reservations.count }
-
-    /// Ordinals of at most eight.
-    var latestOpenReservations: [Int] {
-        reservations.indices.reversed().lazy.filter { reservations[$0].isOpen }.prefix(8)
-            .map { $0 + 1 }
-    }
-
-    func isForgotten(key: String, tenantID: String) -> Bool {
-        guard let stored = storedAnswers[KeyReference(tenantID: tenantID, key: key)] else {
-            return false
-        }
-        return now >= stored.storedAt + retentionMilliseconds
-    }
-
-    func isForgotten(key: String, reservation ordinal: Int) -> Bool {
-        tenantID(reservation: ordinal).map { isForgotten(key: key, tenantID: $0) } ?? false
-    }
-
-    func tenantID(reservation ordinal: Int) -> String? {
-        reservations.indices.contains(ordinal - 1) ? reservations[ordinal - 1].tenantID : nil
-    }
-
-    func held(reservation ordinal: Int) -> ModelAmounts? {
-        reservations.indices.contains(ordinal - 1) ? reservations[ordinal - 1].held : nil
-    }
-
-    func settings(tenantID: String) -> TenantSettings? { tenants[tenantID]?.settings }
-
-    func settings(profileID: String) -> ProfileSettings? { profiles[profileID]?.settings }
-
-    func isSuspended(_ tenantID: String) -> Bool { tenants[tenantID]?.status == .suspended }
-
-    /// What a monthly limit would leave if nothing were held; nil: there is no cap, or nothing is left.
-    func left(of resource: Resource, tenantID: String) -> Int64? {
-        let kind: LimitKind = resource == .spend ? .tenantMonthlySpend : .tenantMonthlyMinutes
-        let limit = LimitReference(kind: kind, subject: tenantID)
-        let committed = total(currentTotal(limit)).committed
-        return cap(of: limit).flatMap { $0 > committed ? $0 - committed : nil }
-    }
-
-    /// Whether an active tenant holds nothing of what a resource's monthly limit counts.
-    func isFree(_ resource: Resource, tenantID: String) -> Bool {
-        let kind: LimitKind = resource == .spend ? .tenantMonthlySpend : .tenantMonthlyMinutes
-        return tenants[tenantID]?.status == .active
-            && total(currentTotal(LimitReference(kind: kind, subject: tenantID))).held == 0
-    }
-
-    /// Committed and held of the present window.
-    func used(_ kind: LimitKind, subject: String) -> Int64 {
-        let total = total(currentTotal(LimitReference(kind: kind, subject: subject)))
-        return total.committed + total.held
     }
 }

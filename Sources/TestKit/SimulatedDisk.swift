@@ -181,7 +181,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     private func spareDescriptor(_ name: String) throws(JournalError) {
         guard let most = faults.openFiles, open.count >= most else { return }
         throw JournalError(
-            .system, file: name, errno: EMFILE, reason: "too many files are open",
+            .system, file: name, errno: EMFILE, reason: "too many open files",
             remedy: "simulated")
     }
 
@@ -325,11 +325,6 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         nameChanges = []
     }
 
-    package func freeBytes() throws(JournalError) -> Int {
-        guard let capacity = faults.capacity else { return 1 << 40 }
-        return max(0, capacity - usedBytes)
-    }
-
     /// Files that are open.
     package var openFiles: Int { open.count }
 
@@ -339,7 +334,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     package func lock() throws(JournalError) {
         guard !isLocked else {
             throw JournalError(
-                .locked, file: JournalFiles.lock, reason: "another process uses this directory",
+                .locked, file: JournalFiles.lock,
+                reason: "the directory is in use by another process",
                 remedy: "simulated")
         }
         isLocked = true

@@ -1,6 +1,6 @@
 package import Engine
 import Journal
-package import Reservations
+package import Limits
 
 extension Engine {
     /// An engine over a simulated disk, without threads: who has it does the rounds of its journal (`runJournal`).

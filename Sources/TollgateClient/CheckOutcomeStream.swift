@@ -67,12 +67,14 @@ public final class CheckOutcomeStream: Sendable {
         switch await stream.answer() {
         case .success(let answer?):
             guard let request = state.withLock({ $0.asked.popFirst() }) else {
-                throw TollgateError(.internal, "The service answers what was not asked")
+                throw TollgateError(
+                    .internal, "The service answered a check that was not sent")
             }
             return outcome(of: request, answer)
         case .success(nil):
             return try rest(
-                TollgateError(.unavailable, "The service ended the stream before it had answered"),
+                TollgateError(
+                    .unavailable, "The service ended the stream before answering every check"),
                 isOver: true)
         case .failure(let error):
             return try rest(error, isOver: false)

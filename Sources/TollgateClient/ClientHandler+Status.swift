@@ -25,18 +25,19 @@ extension ClientHandler {
         if let head, events.contains(.end), head.httpStatus != 0 {
             let status = head.httpStatus
             return TollgateError(
-                Self.code(ofHTTPStatus: status), "The peer answered HTTP status \(status), not gRPC"
+                Self.code(ofHTTPStatus: status),
+                "The peer answered with HTTP status \(status) instead of gRPC"
             )
         }
         if reset == HTTP2ErrorCode.enhanceYourCalm {
             return TollgateError(
-                .unavailable, "The service closed a connection that asked too much")
+                .unavailable, "The service closed the connection: too many requests")
         }
         return TollgateError(
             .unavailable,
             end == .silent
-                ? "The service no longer answers"
-                : failure ?? "The connection was lost before an answer came")
+                ? "The service stopped responding"
+                : failure ?? "The connection was lost before an answer arrived")
     }
 
     private func statusError(_ stream: StreamHandle, _ status: Int32) -> TollgateError {

@@ -79,7 +79,7 @@ final class ClientHandler: ChannelInboundHandler {
     private static let table = 1_024
 
     init(
-        _ configuration: TollgateClient.Configuration, endpoint: Endpoint, headers: RequestHeaders
+        _ configuration: ClientConfiguration, endpoint: Endpoint, headers: RequestHeaders
     ) {
         self.headers = headers
         self.endpoint = endpoint
@@ -153,7 +153,7 @@ final class ClientHandler: ChannelInboundHandler {
             letGo(stream)
             owner.fail(
                 TollgateError(
-                    .internal, "The request could not be made: is the token a legal header?",
+                    .internal, "The request headers are invalid; check the token",
                     wasNotProcessed: true))
         }
         return true
@@ -328,16 +328,16 @@ final class ClientHandler: ChannelInboundHandler {
     private func readFirst(_ buffer: ByteBuffer) {
         hasRead = true
         if buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x1503 {
-            failure = "\(endpoint) asks for TLS, and this client was not told to use it"
+            failure = "\(endpoint) requires TLS, but this client is not configured for it"
         } else if buffer.readableBytesView.starts(with: "HTTP/1.".utf8) {
             failure =
-                "\(endpoint) answers in HTTP/1.1: it asks for TLS, or this is not its gRPC address"
+                "\(endpoint) answered with HTTP/1.1: it requires TLS, or this is not its gRPC address"
         }
     }
 }
 
 extension TollgateError {
     static let deadlineExceeded = TollgateError(
-        .deadlineExceeded, "No answer came within the deadline")
+        .deadlineExceeded, "No answer arrived within the deadline")
     static let cancelled = TollgateError(.cancelled, "The call was cancelled")
 }

@@ -4,7 +4,7 @@ package import NIOSSL
 internal import ServerTrust
 internal import Synchronization
 
-extension TollgateClient.Configuration {
+extension ClientConfiguration {
     /// How a client makes sure of whom it talks to, and shows who it is itself. TLS 1.2 or 1.3, with `h2` by ALPN.
     ///
     /// The files are read here, and again for a new connection once they have changed: a certificate is renewed by
@@ -16,10 +16,10 @@ extension TollgateClient.Configuration {
         public let certificateFile: String?
         /// PEM, not encrypted: the certificate's key.
         public let keyFile: String?
-        /// The name that the service's certificate must have; nil: the endpoint's host.
+        /// The name to expect in the service's certificate; nil: the endpoint's host.
         public let serverName: String?
 
-        let material: TLSMaterial
+        let material: ClientTLSMaterial
 
         /// - Throws: FAILED_PRECONDITION: a file that cannot be read or used, a key that does not belong to its
         ///   certificate, or a name that is none.
@@ -29,7 +29,7 @@ extension TollgateClient.Configuration {
         ) throws(TollgateError) {
             guard (certificateFile == nil) == (keyFile == nil) else {
                 throw TollgateError(
-                    .failedPrecondition, "A client certificate and its key go together")
+                    .failedPrecondition, "A client certificate and its key must be given together")
             }
             if let serverName, TLSNames.isDNSName(serverName) == false {
                 throw TollgateError(
@@ -40,7 +40,7 @@ extension TollgateClient.Configuration {
             self.certificateFile = certificateFile
             self.keyFile = keyFile
             self.serverName = serverName
-            material = try TLSMaterial(
+            material = try ClientTLSMaterial(
                 caFile: caFile, certificateFile: certificateFile, keyFile: keyFile)
         }
 
@@ -58,11 +58,11 @@ extension TollgateClient.Configuration {
 /// Certificates and key, as their files have them.
 ///
 /// Thread safety: any thread. It reads files where it is called.
-final class TLSMaterial: Sendable {
+final class ClientTLSMaterial: Sendable {
     private struct Loaded {
         var configuration: TLSConfiguration
         var context: NIOSSLContext
-        var stamps: [FileStamp?]
+        var stamps: [CredentialStamp?]
     }
 
     private let caFile: String?
@@ -94,8 +94,8 @@ final class TLSMaterial: Sendable {
         }
     }
 
-    private static func stamps(_ files: String?...) -> [FileStamp?] {
-        files.map { $0.flatMap(FileStamp.init) }
+    private static func stamps(_ files: String?...) -> [CredentialStamp?] {
+        files.map { $0.flatMap(CredentialStamp.init) }
     }
 
     private static func load(
@@ -125,7 +125,7 @@ final class TLSMaterial: Sendable {
             throw TollgateError(
                 .failedPrecondition,
                 keyFile.map { "The key \($0) does not belong to the certificate" }
-                    ?? "TLS cannot be set up: \(error)")
+                    ?? "TLS cannot be set up with \(caFile ?? "these settings")")
         }
     }
 
@@ -135,7 +135,7 @@ final class TLSMaterial: Sendable {
         let bytes = try contents(path, what)
         guard let found = try? NIOSSLCertificate.fromPEMBytes(bytes), found.isEmpty == false else {
             throw TollgateError(
-                .failedPrecondition, "The \(what) file \(path) holds no certificate in PEM")
+                .failedPrecondition, "The \(what) file \(path) contains no PEM certificate")
         }
         return found
     }
@@ -144,11 +144,11 @@ final class TLSMaterial: Sendable {
         let bytes = try contents(path, "key")
         if String(decoding: bytes, as: UTF8.self).contains("ENCRYPTED") {
             throw TollgateError(
-                .failedPrecondition, "The key file \(path) is encrypted; it must not be")
+                .failedPrecondition, "The key file \(path) is encrypted; use an unencrypted key")
         }
         guard let key = try? NIOSSLPrivateKey(bytes: bytes, format: .pem) else {
             throw TollgateError(
-                .failedPrecondition, "The key file \(path) holds no private key in PEM")
+                .failedPrecondition, "The key file \(path) contains no PEM private key")
         }
         return key
     }
@@ -173,13 +173,13 @@ final class TLSMaterial: Sendable {
             if count < 0 { throw failure("cannot be read: \(ErrnoText.of(errno))") }
             if count == 0 { return bytes }
             bytes += piece[..<count]
-            if bytes.count > maximumBytes { throw failure("is too long to be one") }
+            if bytes.count > maximumBytes { throw failure("is too large") }
         }
     }
 }
 
 /// What changes when a file is replaced or rewritten.
-private struct FileStamp: Equatable {
+private struct CredentialStamp: Equatable {
     private let device: UInt
     private let inode: UInt
     private let size: Int
@@ -201,8 +201,8 @@ private struct FileStamp: Equatable {
 private enum ErrnoText {
     static func of(_ code: Int32) -> String {
         switch code {
-        case ENOENT: "there is no such file"
-        case EACCES, EPERM: "this user may not read it"
+        case ENOENT: "no such file"
+        case EACCES, EPERM: "permission denied"
         case EISDIR: "it is a directory"
         default: String(cString: strerror(code))
         }

@@ -44,7 +44,7 @@ package final class Connection: @unchecked Sendable {
 
     /// - Parameter preferred: Which of the endpoints is tried first.
     init(
-        _ configuration: TollgateClient.Configuration, endpoints: Endpoints, preferred: Int,
+        _ configuration: ClientConfiguration, endpoints: Endpoints, preferred: Int,
         counters: OutcomeCounters, loop: any EventLoop
     ) {
         dialer = Dialer(configuration, loop: loop)

@@ -6,10 +6,10 @@ internal import ServerTrust
 
 /// Makes TCP connections, with TLS where that is asked for.
 struct Dialer: Sendable {
-    private let configuration: TollgateClient.Configuration
+    private let configuration: ClientConfiguration
     private let loop: any EventLoop
 
-    init(_ configuration: TollgateClient.Configuration, loop: any EventLoop) {
+    init(_ configuration: ClientConfiguration, loop: any EventLoop) {
         self.configuration = configuration
         self.loop = loop
     }
@@ -123,7 +123,7 @@ final class HandshakeGate: ChannelInboundHandler, RemovableChannelHandler {
         do {
             try pipeline.addHandler(handler, position: .after(self))
         } catch {
-            return fail("There is no connection to \(endpoint): \(error)")
+            return fail(ConnectionText.failure(error, endpoint: "\(endpoint)"))
         }
         pipeline.removeHandler(context: context, promise: nil)
         end(.success(handler))
@@ -137,7 +137,7 @@ final class HandshakeGate: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail("\(endpoint) broke off the TLS handshake")
+        fail("\(endpoint) closed the connection during the TLS handshake")
         context.fireChannelInactive()
     }
 

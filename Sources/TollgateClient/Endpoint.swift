@@ -1,6 +1,3 @@
-internal import NIOCore
-internal import Synchronization
-
 /// Where a service listens.
 public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     /// Name or address; IPv6 without brackets.
@@ -16,40 +13,5 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     /// `HOST:PORT`, IPv6 in brackets.
     public var description: String {
         host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    }
-}
-
-/// A client's endpoints, shared by its connections.
-///
-/// Thread safety: any thread.
-final class Endpoints: Sendable {
-    /// Where, and the header fields of calls that go there.
-    let all: [(endpoint: Endpoint, headers: RequestHeaders)]
-    private let book: Mutex<EndpointBook>
-    private let counters: OutcomeCounters
-
-    init(_ configuration: TollgateClient.Configuration, _ counters: OutcomeCounters) {
-        all = configuration.endpoints.map { ($0, RequestHeaders(configuration, $0)) }
-        book = Mutex(
-            EndpointBook(
-                count: configuration.endpoints.count,
-                first: TimeAmount(configuration.endpointAvoidance),
-                most: TimeAmount(configuration.maximumEndpointAvoidance)))
-        self.counters = counters
-    }
-
-    func pick(preferred: Int, excluding tried: Set<Int>) -> Int? {
-        book.withLock { $0.pick(preferred: preferred, excluding: tried, at: .now()) }
-    }
-
-    func failed(_ endpoint: Int) {
-        counters.count(.endpointFailed)
-        book.withLock { $0.failed(endpoint, at: .now(), jitter: .random(in: 0...1)) }
-    }
-
-    func answered(_ endpoint: Int) { book.withLock { $0.answered(endpoint) } }
-
-    func hasBetter(than endpoint: Int) -> Bool {
-        all.count > 1 && book.withLock { $0.hasBetter(than: endpoint, at: .now()) }
     }
 }

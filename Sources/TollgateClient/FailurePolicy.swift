@@ -47,18 +47,21 @@ public struct LetThrough: Sendable, Hashable {
     /// Why the service did not decide: UNAVAILABLE or DEADLINE_EXCEEDED. It may have taken the check all the same.
     public let cause: TollgateError.Code
 
-    /// The usage to be recorded, under the same key.
+    /// The usage to be recorded, under the same key: without what is only ever held.
     ///
     /// - Parameter actual: What it came to; nil: what was asked.
     public func usage(actual: [Quantity]? = nil) -> RecordUsageRequest {
-        usage(actual ?? request.quantities, key: request.idempotencyKey)
+        usage(
+            (actual ?? request.quantities).filter(\.resource.mayBeCharged),
+            key: request.idempotencyKey)
     }
 
     func usage(_ quantities: [Quantity], key: String) -> RecordUsageRequest {
         RecordUsageRequest(
             tenantID: request.tenantID, messagingProfileID: request.messagingProfileID,
             action: request.action, quantities: quantities.map { Quantity($0.resource, $0.amount) },
-            idempotencyKey: key, reference: request.reference)
+            idempotencyKey: key, reference: request.reference,
+            voiceProfileID: request.voiceProfileID)
     }
 
     /// The longest key that leaves room for the one that usage is recorded under when the check has taken its own.

@@ -22,7 +22,7 @@ final class MessageCodec {
     private var encoder = GzipEncoder()
     private var decoder = GzipDecoder()
 
-    init(_ configuration: TollgateClient.Configuration) {
+    init(_ configuration: ClientConfiguration) {
         accepts = configuration.acceptsCompression
         compressesFrom = configuration.compressesRequestsFrom ?? .max
     }
@@ -67,23 +67,23 @@ final class MessageCodec {
         switch encoding {
         case .absent, .identity:
             throw TollgateError(
-                .internal, "The answer is compressed, and the service does not say how")
+                .internal, "The answer is compressed without a grpc-encoding")
         case .gzip where accepts: break
         case .gzip, .unknown:
             throw TollgateError(
-                .internal, "The answer is compressed in a way that this client does not accept")
+                .internal, "The answer uses an unsupported compression")
         }
         switch decoder.decode(frame.payload, maximumBytes: Self.maximumAnswerBytes) {
         case .complete(let message): return message
         case .tooLarge: throw .answerTooLarge
         case .damaged: throw TollgateError(.internal, "The answer is damaged or truncated gzip")
         case .noMemory:
-            throw TollgateError(.resourceExhausted, "There is no memory to decompress the answer")
+            throw TollgateError(.resourceExhausted, "Out of memory while decompressing the answer")
         }
     }
 }
 
 extension TollgateError {
     static let answerTooLarge = TollgateError(
-        .resourceExhausted, "The answer is larger than this client takes")
+        .resourceExhausted, "The answer is too large for this client")
 }

@@ -5,7 +5,7 @@ internal import Wire
 final class RequestHeaders: Sendable {
     private let blocks: [HeaderBlock]
 
-    init(_ configuration: TollgateClient.Configuration, _ endpoint: Endpoint) {
+    init(_ configuration: ClientConfiguration, _ endpoint: Endpoint) {
         let scheme = configuration.tls == nil ? "http" : "https"
         blocks = LimitServiceMethod.allCases.map { method in
             var fields = [

@@ -9,7 +9,7 @@ final class SharedBreaker: Sendable {
     /// The breaker is to be asked. Relaxed throughout: who reads it late tries one call more, or asks once too often.
     private let isDisturbed = Atomic<Bool>(false)
 
-    init(_ limits: TollgateClient.CircuitBreakerLimits) {
+    init(_ limits: BreakerLimits) {
         state = Mutex(
             CircuitBreaker(
                 threshold: limits.failures, first: TimeAmount(limits.pause),
@@ -26,7 +26,7 @@ final class SharedBreaker: Sendable {
             let milliseconds = max(1, left.nanoseconds / 1_000_000)
             return TollgateError(
                 .unavailable,
-                "The service has failed \(breaker.failures) times in a row; nothing is tried for another \(milliseconds) ms",
+                "The circuit breaker is open: the service failed \(breaker.failures) times in a row; next attempt in \(milliseconds) ms",
                 wasNotProcessed: true)
         }
     }

@@ -223,7 +223,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         do throws(WireDecodingError) {
             return try Response(decoding: message)
         } catch {
-            throw TollgateError(.internal, "The service's answer is not a message of the contract")
+            throw TollgateError(.internal, "The service's answer could not be decoded")
         }
     }
 

@@ -5,7 +5,7 @@ extension TollgateClient {
     /// What was let through and waits to be settled, the oldest first.
     public var unsettled: [LetThrough] { outage.withLock { $0.unsettled } }
 
-    /// Sees to it that the usage of an action that was let through stands in the service's books, once.
+    /// Records the usage of an action that was let through, once.
     ///
     /// It is recorded under the check's own key. When the service has taken the check all the same, that key is the
     /// check's (49201): then the check is asked again. A hold that it has is committed; one that it gets only now is given
@@ -14,17 +14,22 @@ extension TollgateClient {
     /// (`--idempotency-retention`) may charge a `Mode.commit` check twice.
     ///
     /// - Parameters:
+    ///   - action: One of `unsettled`.
     ///   - actual: What it came to; nil: what was asked.
     ///   - timeout: For each of up to five calls; nil: the configuration's.
     public func settle(
         _ action: LetThrough, actual: [Quantity]? = nil, timeout: Duration? = nil
     ) async throws(TollgateError) {
         let amounts = actual ?? action.request.quantities
+        let usage = action.usage(actual: amounts)
         do throws(TollgateError) {
-            _ = try await record(action.usage(actual: amounts), timeout: timeout)
+            // Of what is only ever held there is nothing to record.
+            if usage.quantities.isEmpty == false || amounts.isEmpty {
+                _ = try await record(usage, timeout: timeout)
+            }
         } catch {
             guard error.catalogueCode == "49201" else { throw error }
-            try await settleTaken(action, amounts, timeout)
+            try await settleTaken(action, usage.quantities, timeout)
         }
         if outage.withLock({ $0.settle(action) }) { outcomes.count(.settled) }
     }

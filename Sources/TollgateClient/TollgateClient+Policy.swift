@@ -10,7 +10,10 @@ extension TollgateClient {
     /// settled once. What could not be settled fails closed: `Mode.checkOnly`, `OveragePolicy.reject`, a key of more than
     /// 120 bytes.
     ///
-    /// - Parameter timeout: For the whole call, retries included; nil: the configuration's.
+    /// - Parameters:
+    ///   - request: The action.
+    ///   - policy: What becomes of it when the service is late or gone.
+    ///   - timeout: For the whole call, retries included; nil: the configuration's.
     /// - Throws: `TollgateError`. A denial is an answer, not an error.
     public func check(
         _ request: CheckRequest, onFailure policy: FailurePolicy, timeout: Duration? = nil
@@ -30,6 +33,7 @@ extension TollgateClient {
     ///
     /// - Parameters:
     ///   - requests: 1 ... 1 000, in all at most 1 MiB.
+    ///   - policy: What becomes of those that got no answer.
     ///   - timeout: For the whole call, retries included; nil: the configuration's.
     /// - Throws: `TollgateError` when the batch failed as a whole and the policy let none of it through.
     public func check(
@@ -56,6 +60,7 @@ extension TollgateClient {
     /// the stream fails, all that are unanswered; else those that the service could not decide.
     ///
     /// - Parameters:
+    ///   - policy: What becomes of checks that got no answer.
     ///   - answerTimeout: How long a reader waits for an answer that is owed; then the stream fails with
     ///     DEADLINE_EXCEEDED. More than 0; nil: the configuration's `timeout`.
     ///   - timeout: For the life of the stream; nil: none.

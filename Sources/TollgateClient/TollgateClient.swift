@@ -18,6 +18,10 @@ internal import Wire
 ///
 /// Thread safety: all methods from any task.
 public final class TollgateClient: Sendable {
+    public typealias Configuration = ClientConfiguration
+    public typealias CircuitBreakerLimits = BreakerLimits
+    public typealias Counters = ClientCounters
+
     public let configuration: Configuration
     package let connections: [Connection]
     private let next = Atomic<Int>(0)
@@ -53,11 +57,21 @@ public final class TollgateClient: Sendable {
 
     var isShutDown: Bool { hasShutDown.load(ordering: .relaxed) }
 
+    /// Thread safety: any thread. Each number is right by itself; calls that run meanwhile may show in one and not yet in
+    /// another.
+    public var counters: Counters {
+        var counters = outcomes.read()
+        counters.unsettled = outage.withLock { $0.unsettledCount }
+        return counters
+    }
+
     // MARK: Calls
 
     /// Does this action fit every limit? If so, its room is held (or charged, by the request's mode).
     ///
-    /// - Parameter timeout: For the whole call, retries included; nil: the configuration's.
+    /// - Parameters:
+    ///   - request: The action.
+    ///   - timeout: For the whole call, retries included; nil: the configuration's.
     /// - Throws: `TollgateError`. A denial is an answer, not an error.
     public func check(
         _ request: CheckRequest, timeout: Duration? = nil
@@ -71,7 +85,9 @@ public final class TollgateClient: Sendable {
 
     /// Independent decisions in one round trip, answered in the order of the requests.
     ///
-    /// - Parameter requests: 1 ... 1 000, in all at most 1 MiB.
+    /// - Parameters:
+    ///   - requests: 1 ... 1 000, in all at most 1 MiB.
+    ///   - timeout: For the whole call, retries included; nil: the configuration's.
     public func check(
         _ requests: [CheckRequest], timeout: Duration? = nil
     ) async throws(TollgateError) -> [CheckResult] {
@@ -276,7 +292,7 @@ extension CallOutcome {
             return .success(try Response(decoding: message))
         } catch {
             return .failure(
-                TollgateError(.internal, "The service's answer is not a message of the contract"))
+                TollgateError(.internal, "The service's answer could not be decoded"))
         }
     }
 }

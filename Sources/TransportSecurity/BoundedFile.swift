@@ -14,9 +14,9 @@ enum BoundedFile {
         var found = stat()
         guard fstat(descriptor, &found) == 0 else { throw unreadable(path, errno) }
         guard found.st_mode & S_IFMT == S_IFREG else {
-            throw TLSError(.unreadable, "\(path) cannot be read: it is no file")
+            throw TLSError(.unreadable, "\(path) cannot be read: it is not a regular file")
         }
-        let tooLarge = TLSError(.tooLarge, "\(path) is longer than \(limit) bytes")
+        let tooLarge = TLSError(.tooLarge, "\(path) is larger than \(limit) bytes")
         guard Int(found.st_size) <= limit else { throw tooLarge }
         var bytes = [UInt8](repeating: 0, count: limit + 1)
         var count = 0

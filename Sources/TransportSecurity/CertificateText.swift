@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Notation
 internal import SwiftASN1
 internal import X509
 
@@ -15,12 +16,12 @@ enum CertificateText {
             throw TLSError(
                 .malformed,
                 pem.keys.isEmpty
-                    ? "\(pem.path) holds no certificate in PEM: expected is \(what)"
-                    : "\(pem.path) holds a private key and no certificate: are the two files swapped?"
+                    ? "\(pem.path) contains no PEM certificate: expected \(what)"
+                    : "\(pem.path) contains a private key and no certificate: are the two files swapped?"
             )
         }
         guard documents.count <= limit else {
-            throw TLSError(.tooLarge, "\(pem.path) holds more than \(limit) certificates")
+            throw TLSError(.tooLarge, "\(pem.path) contains more than \(limit) certificates")
         }
         var certificates: [Certificate] = []
         for (index, document) in documents.enumerated() {
@@ -45,7 +46,7 @@ enum CertificateText {
             throw TLSError(
                 .notValidNow,
                 """
-                \(path) holds a certificate (\(line(certificate.subject))) that expired on \
+                \(path) contains a certificate (\(line(certificate.subject))) that expired on \
                 \(text(certificate.notValidAfter))
                 """)
         }
@@ -53,7 +54,7 @@ enum CertificateText {
             throw TLSError(
                 .notValidNow,
                 """
-                \(path) holds a certificate (\(line(certificate.subject))) that is not valid before \
+                \(path) contains a certificate (\(line(certificate.subject))) that is not valid before \
                 \(text(certificate.notValidBefore))
                 """)
         }
@@ -76,5 +77,5 @@ enum CertificateText {
     static func seconds(_ date: Date) -> Int64 { Int64(date.timeIntervalSince1970) }
 
     /// Like 2026-11-29T12:00:00Z.
-    static func text(_ date: Date) -> String { date.formatted(.iso8601) }
+    static func text(_ date: Date) -> String { Instant.wholeSeconds(seconds(date) * 1_000) }
 }

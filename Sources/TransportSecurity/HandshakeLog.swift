@@ -82,15 +82,16 @@ package final class HandshakeLog: Sendable {
     /// Somebody who came and went; health checks of load balancers do.
     func tellGone(peer: @autoclosure () -> String) {
         failures.wrappingAdd(1, ordering: .relaxed)
-        logger.debug("a peer left within its handshake", metadata: ["peer": "\(peer())"])
+        logger.debug(
+            "a peer disconnected during its TLS handshake", metadata: ["peer": "\(peer())"])
     }
 
     private static func message(_ fault: HandshakeFault) -> Logger.Message {
         switch fault {
-        case .plaintext: "a peer does not speak TLS on a port that does"
-        case .tls: "a peer speaks TLS on a port that does not"
+        case .plaintext: "a peer does not speak TLS on a TLS port"
+        case .tls: "a peer speaks TLS on a plaintext port"
         case .noProtocol:
-            "a peer does not ask for HTTP/2 (ALPN h2) in its handshake, and was closed"
+            "a peer did not offer HTTP/2 (ALPN h2) in its handshake and was disconnected"
         case .timedOut: "a TLS handshake took too long"
         case .revoked: "a client certificate is revoked"
         case .expired: "a client certificate has expired"
@@ -104,29 +105,30 @@ package final class HandshakeLog: Sendable {
 enum HandshakeText {
     private static let sentences = [
         "CERTIFICATE_VERIFY_FAILED":
-            "its certificate is not from a CA that is trusted here, or not valid",
-        "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
-        "UNSUPPORTED_PROTOCOL": "its version of TLS is not spoken here (1.2 and 1.3 are)",
+            "its certificate is not from a trusted CA, or not valid",
+        "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it presented no certificate",
+        "UNSUPPORTED_PROTOCOL": "its TLS version is not supported (1.2 and 1.3 are)",
         "WRONG_VERSION_NUMBER": "it does not speak TLS",
         "HTTP_REQUEST": "it does not speak TLS",
-        "NO_SHARED_CIPHER": "it knows no cipher that is used here",
-        "NO_SHARED_GROUP": "it knows no group that is used here",
-        "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the CA of the certificate here",
-        "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it does not accept the certificate here",
-        "SSLV3_ALERT_BAD_CERTIFICATE": "it does not accept the certificate here",
-        "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it finds the certificate here expired",
+        "NO_SHARED_CIPHER": "no cipher in common",
+        "NO_SHARED_GROUP": "no key exchange group in common",
+        "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the CA of the server's certificate",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it rejected the server's certificate",
+        "SSLV3_ALERT_BAD_CERTIFICATE": "it rejected the server's certificate",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it considers the server's certificate expired",
     ]
 
     /// One of a bounded number of texts for each kind of error.
     static func reason(_ error: any Error) -> String {
         let text = "\(error)"
         guard let mark = text.firstRange(of: "OPENSSL_internal:") else {
-            return String(text.prefix(100))
+            return "the connection failed"
         }
         let name = text[mark.upperBound...].prefix {
             $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_")
         }
-        return sentences[String(name)] ?? String(name.prefix(100))
+        return sentences[String(name)]
+            ?? name.prefix(100).lowercased().split(separator: "_").joined(separator: " ")
     }
 
     static func isPeerGone(_ error: any Error) -> Bool {

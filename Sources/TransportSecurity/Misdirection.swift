@@ -26,7 +26,7 @@ package enum Misdirection {
     static let badRequest: ByteBuffer = {
         let body = """
             {"errors":[{"code":"10015","title":"Bad Request",\
-            "detail":"This port speaks TLS, and the request came without"}]}
+            "detail":"This port requires TLS"}]}
             """
         let head = """
             HTTP/1.1 400 Bad Request\r

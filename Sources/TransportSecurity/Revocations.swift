@@ -47,13 +47,13 @@ package struct Revocations: Sendable, Equatable {
                 throw TLSError(
                     .malformed,
                     """
-                    \(path):\(number): expected is "sha256" with 64 hexadecimal digits, or "serial" \
+                    \(path):\(number): expected "sha256" with 64 hexadecimal digits, or "serial" \
                     with hexadecimal digits and "issuer" with a name like CN=Test CA,O=Example
                     """)
             }
             guard count <= Self.mostEntries else {
                 throw TLSError(
-                    .tooLarge, "\(path) names more than \(Self.mostEntries) certificates")
+                    .tooLarge, "\(path) lists more than \(Self.mostEntries) certificates")
             }
         }
     }

@@ -37,7 +37,7 @@ struct ServerCredentials {
             chain = try encoded.map { try NIOSSLCertificate(bytes: $0, format: .der) }
             fingerprint = Fingerprint(of: encoded[0])
         } catch {
-            throw TLSError(.malformed, "\(path) holds a certificate that cannot be used")
+            throw TLSError(.malformed, "\(path) contains an unusable certificate")
         }
         notAfter = certificates.map { CertificateText.seconds($0.notValidAfter) }.min() ?? now
     }
@@ -45,7 +45,7 @@ struct ServerCredentials {
     private static func chain(_ pem: PEM, now: Int64) throws(TLSError) -> [Certificate] {
         let certificates = try CertificateText.certificates(
             pem, atMost: longestChain,
-            what: "the server's certificate, and then those of the CAs that vouch for it")
+            what: "the server's certificate followed by its chain")
         for (index, certificate) in certificates.enumerated() {
             try CertificateText.checkTime(certificate, of: pem.path, now: now)
             guard index > 0 else { continue }
@@ -59,7 +59,7 @@ struct ServerCredentials {
                 throw TLSError(
                     .mismatched,
                     """
-                    \(pem.path) is no chain: its certificate \(index + 1) (\(one)) has not issued \
+                    \(pem.path) is not a chain: its certificate \(index + 1) (\(one)) did not issue \
                     certificate \(index) (\(other))
                     """)
             }
@@ -80,12 +80,12 @@ struct ServerCredentials {
             throw TLSError(
                 .malformed,
                 pem.certificates.isEmpty
-                    ? "\(pem.path) holds no private key in PEM"
-                    : "\(pem.path) holds a certificate and no private key: are the two files swapped?"
+                    ? "\(pem.path) contains no PEM private key"
+                    : "\(pem.path) contains a certificate and no private key: are the two files swapped?"
             )
         }
         guard pem.keys.count == 1 else {
-            throw TLSError(.malformed, "\(pem.path) holds more than one private key")
+            throw TLSError(.malformed, "\(pem.path) contains more than one private key")
         }
         do {
             let key = try Certificate.PrivateKey(pemDocument: document)
@@ -94,7 +94,7 @@ struct ServerCredentials {
         } catch {
             throw TLSError(
                 .malformed,
-                "\(pem.path) holds a private key that cannot be used: \(PEM.reason(error))")
+                "\(pem.path) contains an unusable private key: \(PEM.reason(error))")
         }
     }
 }

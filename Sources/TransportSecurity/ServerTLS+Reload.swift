@@ -1,6 +1,7 @@
 internal import Dispatch
 internal import Foundation
 internal import Logging
+internal import Notation
 internal import Synchronization
 
 /// New certificates while the service runs.
@@ -95,7 +96,7 @@ extension ServerTLS {
                     content, current.revocations, files, applicationProtocol, now: now(),
                     toleratesTime: true)
                 current = next
-                tellTaken(next, "certificates are loaded: new connections are made with them")
+                tellTaken(next, "certificates are loaded and used for new connections")
             }
             loading.withLock { loading in
                 loading.digest = digest
@@ -105,7 +106,7 @@ extension ServerTLS {
         } catch {
             readAgain(after: error)
             tellFailure(
-                error, "the certificates cannot be taken, and those that were loaded stay",
+                error, "the new certificates cannot be used; the loaded ones stay in use",
                 \.failure, isAsked: isAsked)
             return .failed
         }
@@ -118,7 +119,7 @@ extension ServerTLS {
             if next.count == 0, last > 0, !isAsked {
                 throw TLSError(
                     .malformed,
-                    "\(files.revoked ?? "") names nobody any more, which counts on SIGHUP alone")
+                    "\(files.revoked ?? "") has become empty, which takes effect only on SIGHUP")
             }
             loading.withLock { $0.revocationFailure = nil }
             guard next != current.revocations else { return .same }
@@ -139,7 +140,7 @@ extension ServerTLS {
             readAgain(after: error)
             tellFailure(
                 error,
-                "the list of revoked certificates cannot be taken, and the one that was loaded stays",
+                "the new list of revoked certificates cannot be used; the loaded one stays in use",
                 \.revocationFailure, isAsked: isAsked)
             return .failed
         }
@@ -172,7 +173,7 @@ extension ServerTLS {
         let invalid = material.invalidAuthorities
         if !invalid.isEmpty {
             logger.warning(
-                "CAs of the clients are not valid now: their clients are refused",
+                "client CAs are not valid now: their clients are refused",
                 metadata: ["authorities": "\(invalid.prefix(8))", "count": "\(invalid.count)"])
         }
         tellIneffective(material)
@@ -182,13 +183,13 @@ extension ServerTLS {
     private func tellIneffective(_ material: TLSMaterial) {
         if material.strangeIssuers > 0 {
             logger.warning(
-                "serial numbers are revoked of issuers that are none of the clients' CAs",
+                "serial numbers are revoked for issuers that are not client CAs",
                 metadata: ["issuers": "\(material.strangeIssuers)"])
         }
         let authorities = material.revokedAuthorities
         if authorities > 0 {
             logger.warning(
-                "CAs of the clients are revoked, which has no effect: leave them out of the bundle",
+                "client CAs are revoked, which has no effect: remove them from the bundle",
                 metadata: ["authorities": "\(authorities)"])
         }
     }
@@ -215,11 +216,11 @@ extension ServerTLS {
             metadata["days"] = "\(days)"
             logger.warning("a certificate expires soon", metadata: metadata)
         case .ended:
-            logger.error("a certificate has expired: peers refuse it", metadata: metadata)
+            logger.error("a certificate has expired: peers will reject it", metadata: metadata)
         }
     }
 
     private static func text(_ seconds: Int64) -> String {
-        CertificateText.text(Date(timeIntervalSince1970: TimeInterval(seconds)))
+        Instant.wholeSeconds(seconds * 1_000)
     }
 }

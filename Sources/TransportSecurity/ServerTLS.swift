@@ -75,14 +75,14 @@ package final class ServerTLS: Sendable {
         switch notice {
         case .full(let places):
             logger.warning(
-                "as many TLS handshakes are under way as may be: the longest are ended for new ones",
+                "the maximum number of TLS handshakes is in progress: the oldest are closed for new ones",
                 metadata: ["handshakes": "\(places)"])
         case .addressFull(let address, let places):
             logger.warning(
-                "an address has as many TLS handshakes under way as one may have",
+                "an address has reached its maximum number of TLS handshakes",
                 metadata: ["address": "\(address)", "handshakes": "\(places)"])
         case .roomAgain:
-            logger.notice("there is room for TLS handshakes again")
+            logger.notice("the number of TLS handshakes is below its maximum again")
         }
     }
 
@@ -137,8 +137,8 @@ package final class ServerTLS: Sendable {
         for (fault, count) in dismissed {
             logger.notice(
                 fault == .revoked
-                    ? "connections were ended: their client certificates are revoked"
-                    : "connections were ended: their client certificates have expired",
+                    ? "connections were closed: their client certificates are revoked"
+                    : "connections were closed: their client certificates have expired",
                 metadata: ["connections": "\(count)"])
         }
     }

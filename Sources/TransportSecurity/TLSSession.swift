@@ -39,7 +39,7 @@ package final class TLSSession {
     private var droppedBytes = 0
     private(set) var phase = Phase.handshaking
     fileprivate var front: ChannelHandlerContext?
-    /// Who the peer is; nil: it showed no certificate.
+    /// Who the peer is; nil: it presented no certificate.
     package private(set) var identity: PeerIdentity?
 
     fileprivate init(

@@ -28,7 +28,7 @@ struct TrustedAuthorities {
     ) throws(TLSError) {
         let pem = try PEM(bytes, of: path)
         let found = try CertificateText.certificates(
-            pem, atMost: Self.mostCertificates, what: "the certificates of CAs")
+            pem, atMost: Self.mostCertificates, what: "CA certificates")
         var (valid, invalid): ([Certificate], [String]) = ([], [])
         for certificate in found {
             do throws(TLSError) {
@@ -41,14 +41,14 @@ struct TrustedAuthorities {
             guard try Self.isAuthority(certificate, path) else {
                 throw TLSError(
                     .mismatched,
-                    "\(path) holds a certificate (\(CertificateText.line(certificate.subject))) that is not a CA's"
+                    "\(path) contains a certificate (\(CertificateText.line(certificate.subject))) that is not a CA's"
                 )
             }
         }
         guard found.contains(where: { $0.subject == $0.issuer }) else {
             throw TLSError(
                 .mismatched,
-                "\(path) holds no root CA: of each chain the certificate that issued itself is needed"
+                "\(path) contains no root CA: each chain's self-signed certificate is needed"
             )
         }
         do {
@@ -57,7 +57,7 @@ struct TrustedAuthorities {
             // One with names that cannot be read is a CA all the same.
             identities = encoded.compactMap { try? PeerIdentity(certificate: $0) }
         } catch {
-            throw TLSError(.malformed, "\(path) holds a certificate that cannot be used")
+            throw TLSError(.malformed, "\(path) contains an unusable certificate")
         }
         names = Set(found.map { CertificateName($0.subject) })
         self.invalid = invalid
@@ -79,7 +79,7 @@ struct TrustedAuthorities {
         } catch {
             throw TLSError(
                 .malformed,
-                "\(path) holds a certificate (\(CertificateText.line(certificate.subject))) that cannot be read"
+                "\(path) contains a certificate (\(CertificateText.line(certificate.subject))) that cannot be read"
             )
         }
     }

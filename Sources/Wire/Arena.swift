@@ -89,12 +89,13 @@ struct Arena: ~Copyable {
         _ state: UnsafeMutablePointer<State>, byteCount: Int
     ) -> UnsafeMutableRawPointer? {
         let offset = state.pointee.offset
-        guard byteCount >= 0, byteCount <= state.pointee.limit - offset else {
+        guard byteCount >= 0, byteCount <= state.pointee.limit &- offset else {
             state.pointee.isExhausted = true
             return nil
         }
-        // The limit need not be a multiple of the alignment, hence the clamp.
-        let end = (offset + byteCount + alignment - 1) & ~(alignment - 1)
+        // Within the capacity by now: nothing overflows. The limit need not be a multiple of the
+        // alignment, hence the clamp.
+        let end = (offset &+ byteCount &+ (alignment &- 1)) & ~(alignment &- 1)
         state.pointee.offset = min(end, state.pointee.limit)
         return state.pointee.base + offset
     }

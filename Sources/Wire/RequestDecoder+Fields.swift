@@ -33,16 +33,20 @@ struct QuantityRule {
     var allowsNegativeCounts = false
     /// `min_amount` has a meaning.
     var hasMinimums = false
+    /// What is only ever held may not be named.
+    var charges = false
 
     /// CheckAndReserve.
-    static var asked: QuantityRule { QuantityRule(isRequired: true, hasMinimums: true) }
+    static func asked(_ mode: Mode) -> QuantityRule {
+        QuantityRule(isRequired: true, hasMinimums: true, charges: mode == .commit)
+    }
     /// Commit.
-    static var actual: QuantityRule { QuantityRule() }
+    static var actual: QuantityRule { QuantityRule(charges: true) }
     /// Extend.
     static var additional: QuantityRule { QuantityRule(hasMinimums: true) }
     /// RecordUsage.
     static var recorded: QuantityRule {
-        QuantityRule(isRequired: true, allowsNegativeCounts: true)
+        QuantityRule(isRequired: true, allowsNegativeCounts: true, charges: true)
     }
 }
 
@@ -66,32 +70,40 @@ extension RequestDecoder {
         }
         return text(
             field, "/tenant_id", maximum: WireLimits.identifierBytes,
-            tooLong: "An id has 1 to 64 bytes")
+            tooLong: "An id must be 1 to 64 bytes")
     }
 
     /// The tenant of a reservation, where the caller says it.
     func statedTenantID(_ field: ProtobufCBinaryData) -> BorrowedBytes {
         text(
             field, "/tenant_id", maximum: WireLimits.identifierBytes,
-            tooLong: "An id has 1 to 64 bytes")
+            tooLong: "An id must be 1 to 64 bytes")
     }
 
-    func profileID(_ field: ProtobufCBinaryData) -> BorrowedBytes {
-        text(
-            field, "/messaging_profile_id", maximum: WireLimits.identifierBytes,
-            tooLong: "An id has 1 to 64 bytes")
+    /// The profile that a request names, of one kind or the other; empty: none.
+    func profile(
+        messaging: ProtobufCBinaryData, voice: ProtobufCBinaryData
+    ) -> (id: BorrowedBytes, kind: ProfileKind) {
+        let kind: ProfileKind = voice.len == 0 ? .messaging : .voice
+        if kind == .voice && messaging.len > 0 {
+            report(.badField, kind.idPointer, "A request can name at most one profile")
+        }
+        let id = text(
+            kind == .voice ? voice : messaging, kind.idPointer,
+            maximum: WireLimits.identifierBytes, tooLong: "An id must be 1 to 64 bytes")
+        return (id, kind)
     }
 
     func key(_ field: ProtobufCBinaryData) -> BorrowedBytes {
         text(
             field, "/idempotency_key", maximum: WireLimits.idempotencyKeyBytes,
-            tooLong: "An idempotency key has at most 128 bytes")
+            tooLong: "An idempotency key must be at most 128 bytes")
     }
 
     func reference(_ field: ProtobufCBinaryData) -> BorrowedBytes {
         text(
             field, "/reference", maximum: WireLimits.referenceBytes,
-            tooLong: "A reference has at most 64 bytes")
+            tooLong: "A reference must be at most 64 bytes")
     }
 
     func text(
@@ -106,9 +118,9 @@ extension RequestDecoder {
         }
         switch bytes.textFault {
         case nil: break
-        case .invalidUTF8: report(.badField, pointer, "The text is not valid UTF-8")
+        case .invalidUTF8: report(.badField, pointer, "The string is not valid UTF-8")
         case .controlCharacter:
-            report(.badField, pointer, "The text must not hold control characters")
+            report(.badField, pointer, "The string must not contain control characters")
         }
         return bytes
     }
@@ -119,7 +131,7 @@ extension RequestDecoder {
         if id == 0 {
             report(.missingField, "/reservation_id", "The reservation_id is required")
         } else if id > WireLimits.maximumReservationID {
-            report(.badField, "/reservation_id", "A reservation_id is less than 2^63")
+            report(.badField, "/reservation_id", "The reservation_id must be less than 2^63")
         }
         return id
     }
@@ -127,7 +139,7 @@ extension RequestDecoder {
     /// 0 stays 0: what it means is the method's.
     func ttl(_ milliseconds: UInt32) -> UInt32 {
         if milliseconds != 0 && !WireLimits.ttl.contains(milliseconds) {
-            report(.badField, "/ttl_ms", "The ttl_ms is 0, or 1000 to 86400000")
+            report(.badField, "/ttl_ms", "The ttl_ms must be 0, or 1000 to 86400000")
         }
         return milliseconds
     }
@@ -145,17 +157,17 @@ extension RequestDecoder {
 
     func action(_ number: UInt32) -> Action {
         choice(
-            number, "/action", unspecified: .unspecified, unknown: "The action is not known")
+            number, "/action", unspecified: .unspecified, unknown: "Unknown action")
     }
 
     func checkMode(_ number: UInt32) -> Mode {
-        choice(number, "/mode", unspecified: .reserve, unknown: "The mode is not known")
+        choice(number, "/mode", unspecified: .reserve, unknown: "Unknown mode")
     }
 
     func extendMode(_ number: UInt32) -> Mode {
         let mode = checkMode(number)
         if mode == .checkOnly || mode == .commit {
-            report(.badField, "/mode", "The mode of Extend is RESERVE or PARTIAL")
+            report(.badField, "/mode", "The mode of Extend must be RESERVE or PARTIAL")
         }
         return mode
     }
@@ -163,12 +175,12 @@ extension RequestDecoder {
     func expiryPolicy(_ number: UInt32) -> ExpiryPolicy {
         choice(
             number, "/on_expiry", unspecified: .release,
-            unknown: "The expiry policy is not known")
+            unknown: "Unknown expiry policy")
     }
 
     func overagePolicy(_ number: UInt32) -> OveragePolicy {
         choice(
-            number, "/overage", unspecified: .record, unknown: "The overage policy is not known")
+            number, "/overage", unspecified: .record, unknown: "Unknown overage policy")
     }
 
     // MARK: - Quantities
@@ -186,7 +198,7 @@ extension RequestDecoder {
             return (amounts, minimums)
         }
         guard let list, count <= WireLimits.quantities else {
-            report(.badField, field().list, "At most 4 quantities are allowed")
+            report(.badField, field().list, Resource.mostOfRequestDetail)
             return (amounts, minimums)
         }
         for position in 0..<count {
@@ -199,15 +211,20 @@ extension RequestDecoder {
                         position: position)
                 } else {
                     report(
-                        .badField, field().resource, "The resource is not known",
+                        .badField, field().resource, "Unknown resource",
                         position: position)
                 }
                 continue
             }
             if amounts.contains(resource.index) {
                 report(
-                    .badField, field().resource, "The resource is named more than once",
+                    .badField, field().resource, "The resource appears more than once",
                     position: position)
+            }
+            if rule.charges && !resource.mayBeCharged {
+                report(
+                    .badField, field().resource, Resource.chargingDetail, position: position)
+                continue
             }
             check(quantity.pointee, resource, field(), rule, position: position)
             amounts.set(resource.index, quantity.pointee.amount)
@@ -225,10 +242,9 @@ extension RequestDecoder {
                 report(
                     .badField, field().amount, "The amount must not be negative",
                     position: position)
-            } else if !resource.isCount {
+            } else if !resource.mayShrink {
                 report(
-                    .badField, field().amount,
-                    "Only extensions and DIDs may have a negative amount", position: position)
+                    .badField, field().amount, Resource.shrinkingDetail, position: position)
             } else if quantity.amount == .min {
                 // Its magnitude is no Int64, and no count can hold it.
                 report(

@@ -69,9 +69,9 @@ package final class RequestDecoder {
         else { return .failure(malformed(bytes, maximumBytes: WireLimits.batchBytes)) }
         let count = message.pointee.n_requests
         if count == 0 {
-            report(.missingField, "/requests", "A batch has at least one request")
+            report(.missingField, "/requests", "A batch must have at least one request")
         } else if count > WireLimits.batchEntries {
-            report(.badField, "/requests", "A batch has at most 1000 requests")
+            report(.badField, "/requests", "A batch must have at most 1000 requests")
         }
         return finish { () -> Int in
             batch = message
@@ -149,7 +149,9 @@ package final class RequestDecoder {
         else { return .failure(malformed(bytes)) }
         var command = RecordCommand(
             tenantID: tenantID(message.pointee.tenant_id), amounts: Amounts())
-        command.profileID = profileID(message.pointee.messaging_profile_id)
+        (command.profileID, command.profileKind) = profile(
+            messaging: message.pointee.messaging_profile_id,
+            voice: message.pointee.voice_profile_id)
         command.action = action(message.pointee.action.rawValue)
         command.amounts =
             quantities(
@@ -167,9 +169,11 @@ package final class RequestDecoder {
             let message: UnsafePointer<Tollgate__V1__GetUsageRequest> =
                 unpack(bytes, usageDescriptor)
         else { return .failure(malformed(bytes)) }
-        let query = UsageQuery(
-            tenantID: tenantID(message.pointee.tenant_id),
-            profileID: profileID(message.pointee.messaging_profile_id))
+        let tenantID = tenantID(message.pointee.tenant_id)
+        let profile = profile(
+            messaging: message.pointee.messaging_profile_id,
+            voice: message.pointee.voice_profile_id)
+        let query = UsageQuery(tenantID: tenantID, profileID: profile.id, profile.kind)
         return finish { query }
     }
 
@@ -181,7 +185,7 @@ package final class RequestDecoder {
         else { return .failure(malformed(bytes)) }
         let tenantID = text(
             message.pointee.tenant_id, "/tenant_id", maximum: WireLimits.identifierBytes,
-            tooLong: "An id has 1 to 64 bytes")
+            tooLong: "An id must be 1 to 64 bytes")
         return finish { tenantID }
     }
 
@@ -193,24 +197,30 @@ package final class RequestDecoder {
         var command = CheckCommand(
             tenantID: tenantID(message.pointee.tenant_id), action: .unspecified,
             amounts: Amounts())
-        command.profileID = profileID(message.pointee.messaging_profile_id)
+        (command.profileID, command.profileKind) = profile(
+            messaging: message.pointee.messaging_profile_id,
+            voice: message.pointee.voice_profile_id)
         command.action = action(message.pointee.action.rawValue)
         if message.pointee.action.rawValue == 0 {
             report(.missingField, "/action", "The action is required")
         }
+        let mode = message.pointee.mode.rawValue
         let asked = quantities(
-            message.pointee.quantities, message.pointee.n_quantities, .quantities, rule: .asked)
+            message.pointee.quantities, message.pointee.n_quantities, .quantities,
+            rule: .asked(mode == UInt32(Mode.commit.rawValue) ? .commit : .reserve))
         command.amounts = asked.amounts
         command.idempotencyKey = key(message.pointee.idempotency_key)
         let ttlMilliseconds = ttl(message.pointee.ttl_ms)
         command.ttlMilliseconds = ttlMilliseconds == 0 ? WireLimits.defaultTTL : ttlMilliseconds
-        command.mode = checkMode(message.pointee.mode.rawValue)
+        command.mode = checkMode(mode)
         command.onExpiry = expiryPolicy(message.pointee.on_expiry.rawValue)
         command.overage = overagePolicy(message.pointee.overage.rawValue)
         command.includeLimits = message.pointee.include_limits != 0
         command.reference = reference(message.pointee.reference)
         if command.mode == .partial { command.minimums = asked.minimums }
-        return finish { command }
+        // Not `finish`, which would copy the command once more.
+        guard findings.pointee.isEmpty else { return .failure(findings.pointee[0]) }
+        return .success(command)
     }
 
     /// Forgets the last message and decodes; nil: malformed, too long or too expansive.
@@ -250,10 +260,10 @@ package final class RequestDecoder {
         _ bytes: BorrowedBytes, maximumBytes: Int = WireLimits.messageBytes
     ) -> Failure {
         if bytes.count > maximumBytes {
-            return Failure(.malformed, detail: "The message is longer than this method allows")
+            return Failure(.malformed, detail: "The message is too large for this method")
         }
         if arena.isExhausted {
-            return Failure(.malformed, detail: "The message needs more memory than a request may")
+            return Failure(.malformed, detail: "The message needs too much memory to decode")
         }
         return Failure(.malformed)
     }

@@ -68,7 +68,7 @@ extension ResponseEncoder {
     func quantities(_ amounts: Amounts) -> MessageList<Tollgate__V1__Quantity> {
         var quantities = list(
             Tollgate__V1__Quantity.self, capacity: amounts.present.nonzeroBitCount)
-        for index in 0..<4 where amounts.contains(index) {
+        for index in amounts.resources {
             let quantity = make(Tollgate__V1__Quantity.self)
             quantity.pointee.resource = Tollgate__V1__Resource(UInt32(index + 1))
             quantity.pointee.amount = amounts[index]

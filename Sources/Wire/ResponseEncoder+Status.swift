@@ -175,7 +175,12 @@ extension ResponseEncoder {
     private func quotaViolation(
         _ subject: LimitSubject, _ subjects: Subjects, _ description: StaticString
     ) -> UnsafeMutablePointer<Tollgate__Internal__QuotaViolation> {
-        let prefix: StaticString = subject == .tenant ? "tenant:" : "messaging_profile:"
+        let prefix: StaticString =
+            switch subject {
+            case .tenant: "tenant:"
+            case .messagingProfile: "messaging_profile:"
+            case .voiceProfile: "outbound_voice_profile:"
+            }
         let id = subjects.id(subject)
         let count = prefix.utf8CodeUnitCount + id.count
         let text = room(UInt8.self, count: count)

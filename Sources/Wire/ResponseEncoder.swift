@@ -162,7 +162,7 @@ package final class ResponseEncoder {
         return pack(response, into: buffer)
     }
 
-    /// WatchUsageResponse about one tenant, or one of its messaging profiles.
+    /// WatchUsageResponse about one tenant, or one of its profiles.
     package func watch(
         _ answer: borrowing UsageAnswer, _ subjects: Subjects, disclosure: Disclosure = .full,
         into buffer: UnsafeMutableRawBufferPointer

@@ -4,7 +4,7 @@ package import Limits
 package struct Subjects {
     /// At most 64 bytes.
     package var tenantID: BorrowedBytes
-    /// At most 64 bytes; empty: no messaging profile.
+    /// At most 64 bytes; empty: no profile.
     package var profileID: BorrowedBytes
 
     package init(
@@ -32,7 +32,7 @@ package struct Subjects {
     func id(_ subject: LimitSubject) -> BorrowedBytes {
         switch subject {
         case .tenant: tenantID
-        case .messagingProfile: profileID
+        case .messagingProfile, .voiceProfile: profileID
         }
     }
 }

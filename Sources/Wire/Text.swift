@@ -7,14 +7,13 @@ enum TextFault: Equatable {
 
 extension UInt64 {
     /// All eight bytes are 0x20 ... 0x7E.
+    @inline(__always)
     fileprivate var isPrintableASCII: Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
-        // Bytes below 0x20 borrow into their high bit; 0x7F becomes 0 and borrows likewise. A
-        // borrow may spill upwards, but only from a byte that is a hit itself.
-        let low = (self &- ones &* 0x20) & ~self
-        let flipped = self ^ (ones &* 0x7F)
-        let delete = (flipped &- ones) & ~flipped
-        return (self | low | delete) & (ones &* 0x80) == 0
+        // Bytes without a high bit get one by adding 1 to 0x7F, and carry nothing over; and by
+        // taking 0x20 from what is below it: the lowest such byte does, whatever comes above it.
+        let outside = self | (self &+ ones) | (self &- ones &* 0x20)
+        return outside & (ones &* 0x80) == 0
     }
 }
 
@@ -22,18 +21,26 @@ extension UnsafeRawBufferPointer {
     /// Finds the first fault of a text that must be UTF-8 (RFC 3629: no overlong forms, no
     /// surrogates, at most U+10FFFF) without control characters; nil when there is none.
     ///
-    /// - Complexity: O(count); eight bytes at a time while the text is printable ASCII.
+    /// - Complexity: O(count); eight bytes at a time where all of the text is printable ASCII.
     var textFault: TextFault? {
+        guard count >= 8, let start = baseAddress else { return scanForFault() }
+        // The last word overlaps the one before: looking twice at a byte does no harm.
+        let last = count &- 8
         var offset = 0
-        if count >= 8 {
-            // The last word overlaps the one before: looking twice at a byte does no harm.
-            let last = count - 8
-            while loadUnaligned(fromByteOffset: offset, as: UInt64.self).isPrintableASCII {
-                if offset == last { return nil }
-                offset = Swift.min(offset + 8, last)
-            }
-            // Here the text is ASCII up to `offset`, so no sequence of several bytes was cut.
+        while offset < last {
+            guard start.loadUnaligned(fromByteOffset: offset, as: UInt64.self).isPrintableASCII
+            else { return scanForFault() }
+            offset &+= 8
         }
+        let isPrintable = start.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+            .isPrintableASCII
+        return isPrintable ? nil : scanForFault()
+    }
+
+    /// The same byte by byte: of what is short, not ASCII, or faulty.
+    @inline(never)
+    private func scanForFault() -> TextFault? {
+        var offset = 0
         while offset < count {
             let lead = self[offset]
             if lead < 0x80 {

@@ -18,7 +18,7 @@ struct UnknownGroups {
         from bytes: BorrowedBytes, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>
     ) -> [UInt8]? {
         var groups = UnknownGroups()
-        var input = WireReader(bytes)
+        var input = GroupReader(bytes)
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count)
         guard groups.copy(&input, descriptor, to: &output), groups.found else { return nil }
@@ -27,7 +27,7 @@ struct UnknownGroups {
 
     /// - Returns: false: malformed.
     private mutating func copy(
-        _ input: inout WireReader, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>,
+        _ input: inout GroupReader, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>,
         to output: inout [UInt8]
     ) -> Bool {
         while !input.isAtEnd {
@@ -48,7 +48,7 @@ struct UnknownGroups {
                     let nested = field.pointee.descriptor?.assumingMemoryBound(
                         to: ProtobufCMessageDescriptor.self)
                 {
-                    var inner = WireReader(body)
+                    var inner = GroupReader(body)
                     var copied: [UInt8] = []
                     guard copy(&inner, nested, to: &copied) else { return false }
                     output += input.bytes[start..<tagEnd]
@@ -65,7 +65,7 @@ struct UnknownGroups {
     }
 
     private static func skipGroup(
-        _ input: inout WireReader, _ number: UInt64, depth: Int
+        _ input: inout GroupReader, _ number: UInt64, depth: Int
     ) -> Bool {
         guard depth <= deepest else { return false }
         while let tag = input.tag() {
@@ -101,7 +101,7 @@ struct UnknownGroups {
 }
 
 /// Reads protobuf's wire format.
-private struct WireReader {
+private struct GroupReader {
     let bytes: BorrowedBytes
     private(set) var position = 0
 

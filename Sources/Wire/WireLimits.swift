@@ -1,3 +1,5 @@
+import Limits
+
 /// The bounds that the contract states for messages (Protos/tollgate/v1/tollgate.proto).
 package enum WireLimits {
     /// Bytes of a message, batches apart.
@@ -6,11 +8,11 @@ package enum WireLimits {
     package static let batchBytes = 1024 * 1024
     /// Entries of a batch: 1 ... this.
     package static let batchEntries = 1_000
-    /// Bytes of tenant_id and messaging_profile_id: 1 ... this.
+    /// Bytes of ids of tenants and profiles: 1 ... this.
     package static let identifierBytes = 64
     package static let idempotencyKeyBytes = 128
     package static let referenceBytes = 64
-    package static let quantities = 4
+    package static let quantities = Resource.mostOfRequest
     /// Milliseconds.
     package static let ttl: ClosedRange<UInt32> = 1_000...86_400_000
     /// Milliseconds; what 0 means.

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandIO
+internal import JSON
 
 @main
 enum Main {
@@ -12,20 +13,22 @@ struct Tollgate: AsyncParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "tollgate",
-        abstract: "Answers \"does this fit?\" for tenants' limits, at memory speed.",
+        abstract: "Checks and enforces tenants' usage limits.",
         discussion: """
-            `tollgate serve` runs the service. The other commands ask a running one.
+            `tollgate serve` runs the service. The other commands call a running one.
 
             Exit status: 0 allowed or done, 3 denied, 64 wrong usage, 65 input that the service \
             refused, 69 service unavailable or deadline passed, 77 not permitted, 70 anything else.
             """,
         version: version,
         subcommands: [
-            ServeCommand.self, CheckCommand.self, CommitCommand.self, ReleaseCommand.self,
-            ExtendCommand.self, RecordCommand.self, UsageCommand.self, TenantsCommand.self,
+            ServeCommand.self, SendCheckCommand.self, SendCommitCommand.self,
+            SendReleaseCommand.self,
+            SendExtendCommand.self, SendRecordCommand.self, UsageCommand.self, TenantsCommand.self,
             ProfilesCommand.self, DefaultsCommand.self, ApplyCommand.self, ExportCommand.self,
             AuditCommand.self, EventsCommand.self, WebhooksCommand.self, EmailsCommand.self,
             EmailCommand.self, TokensCommand.self, JournalCommand.self, VersionCommand.self,
+            SettingsReferenceCommand.self,
         ])
 }
 
@@ -40,6 +43,6 @@ struct VersionCommand: ParsableCommand {
     func run() {
         let text = Tollgate.version
         StandardOutput.print(
-            json ? JSONValue.object([("version", .string(text))]).line : "tollgate \(text)")
+            json ? JSON.object([("version", .string(text))]).text : "tollgate \(text)")
     }
 }

@@ -4,7 +4,7 @@ import Testing
 
 /// What bounds callers, attempts and memories: values without a clock.
 @Suite struct BoundTests {
-    // MARK: Pace
+    // MARK: CallRate
 
     /// A bucket of tokens as one would write it down.
     private struct NaiveBucket {
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3, 10, 1_000, 999_983, 1_000_000]) func pace(perSecond: Int) {
-        let pace = Pace(perSecond: perSecond)
+        let pace = CallRate(perSecond: perSecond)
         let interval = 1_000_000_000 / UInt64(perSecond)
         var naive = NaiveBucket(interval: interval, size: UInt64(perSecond))
         var full: UInt64 = 0
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func aSecondsWorthAtOnceAndNoMore() {
-        let pace = Pace(perSecond: 100)
+        let pace = CallRate(perSecond: 100)
         var full: UInt64 = 0
         for _ in 0..<100 { full = pace.take(full: full, now: 7_000) ?? 0 }
         #expect(full != 0 && pace.take(full: full, now: 7_000) == nil)
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test func whatIsOwedIsPaid() {
-        let pace = Pace(perSecond: 10)
+        let pace = CallRate(perSecond: 10)
         let full = pace.owe(1_000, full: 0, now: 0)
         #expect(full == 100_000_000_000)
         #expect(pace.take(full: full, now: 99_000_000_000) == nil)

@@ -75,7 +75,7 @@ import Testing
         }
         #expect(
             Scopes.viewer.fault(tenants: 1)?.sentence("A token")
-                == "A token of scope viewer is for everything")
+                == "A token with scope viewer cannot be restricted to tenants")
     }
 
     /// Tokens that were made before there were lists.

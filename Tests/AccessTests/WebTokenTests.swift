@@ -2,6 +2,7 @@ import Crypto
 import CryptoExtras
 import Engine
 import Foundation
+import JSON
 import Limits
 import Testing
 
@@ -209,10 +210,10 @@ import Testing
         Case("another issuer", "unknown issuer", ["iss": "https://evil.example.com"]),
         Case("a longer issuer", "unknown issuer", ["iss": "https://id.example.com/"]),
         Case("no issuer", "unknown issuer", ["iss": NSNull()]),
-        Case("another audience", "other audience", ["aud": "tollgate2"]),
-        Case("no audience", "other audience", ["aud": NSNull()]),
+        Case("anwrong audience", "wrong audience", ["aud": "tollgate2"]),
+        Case("no audience", "wrong audience", ["aud": NSNull()]),
         Case("an audience of many", "check of acme", ["aud": ["x", "tollgate"]]),
-        Case("an audience that is a number", "other audience", ["aud": 5]),
+        Case("an audience that is a number", "wrong audience", ["aud": 5]),
         Case("ended", "expired token", ["exp": 999_940]),
         Case("ended within the leeway", "check of acme", ["exp": 999_941]),
         Case("a fraction of a second", "check of acme", ["exp": 999_940.5]),
@@ -490,9 +491,10 @@ import Testing
         func list(_ count: Int, _ value: String) -> String {
             "[" + Array(repeating: value, count: count).joined(separator: ",") + "]"
         }
-        #expect(reads(nested(JSONBounds.depth - 1)) && !reads(nested(JSONBounds.depth)))
+        let deepest = JSONWebToken.bounds.depth
+        #expect(reads(nested(deepest - 1)) && !reads(nested(deepest)))
         #expect(reads(list(500, "1")) && !reads(list(520, "1")))
-        #expect(reads(list(250, "{}")) && !reads(list(300, "{}")))
+        #expect(reads(list(500, "{}")) && !reads(list(520, "{}")))
         // Brackets within texts are none, whatever stands before them.
         #expect(reads(#""[[[[[[[[[[\"[[[[[[[[[[\\""#))
         #expect(!reads(#"["\\",[[[[[[[["\""]]]]]]]]]"#))
@@ -501,10 +503,10 @@ import Testing
     @Test func valuesOfClaims() throws {
         let parts = try provider.token().split(separator: ".")
         for (text, value) in [
-            ("true", .flag(true)), ("false", .flag(false)), ("1", .number(1)), ("0", .number(0)),
-            ("-1.5e2", .number(-150)), ("null", .null), (#""1""#, .text("1")), ("[]", .list([])),
-            (#"[true,{"a":[0]}]"#, .list([.flag(true), .object(["a": .list([.number(0)])])])),
-        ] as [(String, ClaimValue)] {
+            ("true", true), ("false", false), ("1", 1), ("0", 0), ("-1.5e2", .number("-1.5e2")),
+            ("null", .null), (#""1""#, "1"), ("[]", []),
+            (#"[true,{"a":[0]}]"#, [true, ["a": [0]]]),
+        ] as [(String, JSON)] {
             let claims = Provider.text(Array("{\"a\":\(text)}".utf8))
             #expect(JSONWebToken("\(parts[0]).\(claims).\(parts[2])")?.claims == ["a": value])
         }

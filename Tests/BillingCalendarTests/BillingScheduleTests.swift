@@ -1,5 +1,6 @@
 import Foundation
 import Limits
+import Notation
 import Testing
 
 @testable import BillingCalendar
@@ -99,7 +100,7 @@ struct BillingScheduleTests {
                 let window = try #require(schedule.window(containing: instant, notBefore: nil))
                 #expect(window.start == instant)
                 #expect(schedule.window(containing: window.end - 1, notBefore: nil) == window)
-                #expect((27...32).contains((window.end - window.start) / UTCDay.milliseconds))
+                #expect((27...32).contains((window.end - window.start) / ProfileState.dayLength))
                 instant = window.end
                 count += 1
             }
@@ -198,22 +199,8 @@ struct BillingScheduleTests {
     }
 }
 
-@Suite("UTC days and civil dates")
-struct UTCDayTests {
-    @Test(
-        "A day goes from 00:00:00 UTC to the next",
-        arguments: [
-            (0, 0), (1, 0), (86_399_999, 0), (86_400_000, 86_400_000), (-1, -86_400_000),
-            (-86_400_000, -86_400_000), (-86_400_001, -172_800_000),
-            (1_795_255_200_000, 1_795_219_200_000),
-        ] as [(Int64, Int64)])
-    func window(_ instant: Int64, _ start: Int64) {
-        let window = UTCDay.window(containing: instant)
-        #expect(window == CycleWindow(start: start, end: start + 86_400_000))
-        #expect(window.contains(instant))
-        #expect(window.contains(window.end) == false)
-    }
-
+@Suite("Civil dates")
+struct CivilDateTests {
     @Test("Dates and day numbers are those of Foundation's Gregorian calendar")
     func civilDates() throws {
         var calendar = Calendar(identifier: .gregorian)

@@ -128,7 +128,7 @@ import Testing
         let failure = #expect(throws: FileFailure.self) {
             try OutputFile(path("nowhere/file")).write("x")
         }
-        #expect(failure?.reason == "cannot be written: there is no such file or directory")
+        #expect(failure?.reason == "cannot be written: no such file or directory")
         #expect(throws: FileFailure.self) { try OutputFile(directory).write("x") }
         #expect(try names.isEmpty)
     }
@@ -153,7 +153,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("/nowhere/at/all", "there is no such file or directory"), ("/", "it is a directory"),
+        ("/nowhere/at/all", "no such file or directory"), ("/", "it is a directory"),
     ])
     func whatCannotBeReadIsTold(path: String, words: String) {
         let failure = #expect(throws: FileFailure.self) {

@@ -3,6 +3,7 @@ import Admission
 import Engine
 import Foundation
 import HTTPTypes
+import JSON
 import Limits
 import Logging
 import NIOCore
@@ -116,7 +117,8 @@ import Testing
             for (text, status) in Self.requests {
                 let answer = try await RESTHarness.exchange(port, text)
                 #expect(Self.status(answer) == status, "\(text.prefix(200)) \(answer.prefix(300))")
-                #expect(answer.components(separatedBy: "HTTP/1.").count == 2, "\(answer)")
+                #expect(
+                    answer.components(separatedBy: "HTTP/1.1 \(status) ").count == 2, "\(answer)")
                 #expect(answer.lowercased().contains("\r\ndate: "), "\(text) \(answer)")
                 guard status != 200 else { continue }
                 #expect(answer.lowercased().contains("\r\nconnection: close\r\n"), "\(text)")

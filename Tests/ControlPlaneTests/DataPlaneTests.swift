@@ -1,6 +1,7 @@
 import Access
 import Engine
 import HTTPTypes
+import JSON
 import Limits
 import Testing
 
@@ -36,7 +37,10 @@ import Testing
         #expect(held.data["replayed"] == false)
         #expect(held.data["tenant_status"] == "active")
         guard case .array(let limits) = held.data["limits"] else { throw Missing() }
-        #expect(limits.map { $0["limit"] } == ["profile_daily_spend", "tenant_monthly_spend"])
+        #expect(
+            limits.map { $0["limit"] } == [
+                "profile_daily_spend", "tenant_monthly_spend", "tenant_daily_spend",
+            ])
         #expect(limits[0]["held"] == "0.004")
         #expect(limits[0]["subject_id"] == "promo")
         let path = "/v2/reservations/\(try id(held))"
@@ -137,7 +141,7 @@ import Testing
         // A count never starts anew.
         #expect(denied[header: "retry-after"] == nil)
         guard case .array(let limits) = denied.json["meta"]?["limits"] else { throw Missing() }
-        #expect(limits.map { $0["cap"] } == ["1.00", 0])
+        #expect(limits.map { $0["cap"] } == ["1.00", 0, .null])
         let count = try await rest(
             .post, "/v2/check_and_reserve",
             #"{"tenant_id":"acme","action":"assign_did","quantities":{"dids":1}}"#)
@@ -266,7 +270,7 @@ import Testing
             .post, "/v2/check_and_reserve", spend,
             headers: ["idempotency-key": "k-1", "Idempotency-Key": "k-1"])
         #expect(twice.status == 400 && twice.errors == ["10015 Idempotency-Key"])
-        #expect(twice.body.contains("The header stands 2 times"))
+        #expect(twice.body.contains("The header appears 2 times"))
         #expect(DataPlane.unquote(#""a\"b\\c""#) == #"a"b\c"#)
 
         _ = try await rest(.patch, "/v2/tenants/acme", #"{"max_dids":0}"#)
@@ -368,6 +372,62 @@ import Testing
             ).errors == ["10015 /quantities/spend"])
     }
 
+    /// It is asked for, never charged, whatever the amount.
+    @Test(arguments: Resource.allCases.filter { !$0.mayBeCharged })
+    func whatIsOnlyHeld(_ resource: Resource) async throws {
+        let rest = try await furnished()
+        let name = resource.name
+        let held = try await rest(
+            .post, "/v2/check_and_reserve",
+            #"{"tenant_id":"acme","action":"charge","quantities":{"\#(name)":1}}"#)
+        #expect(held.status == 200)
+        let path = "/v2/reservations/\(try id(held))/actions"
+        let more = try await rest(
+            .post, path + "/extend", #"{"additional":{"\#(name)":1}}"#)
+        #expect(more.status == 200)
+        for amount in [0, 1] {
+            let refused = [
+                try await rest(
+                    .post, "/v2/check_and_reserve",
+                    #"{"tenant_id":"acme","action":"charge","mode":"commit","quantities":{"\#(name)":\#(amount)}}"#
+                ),
+                try await rest(
+                    .post, "/v2/usage_records",
+                    #"{"tenant_id":"acme","quantities":{"spend":"1","\#(name)":\#(amount)}}"#),
+                try await rest(.post, path + "/commit", #"{"actual":{"\#(name)":\#(amount)}}"#),
+                try await rest(
+                    .post, "/v2/tenants/acme/actions/set_counts",
+                    #"{"dids":1,"\#(name)":\#(amount)}"#),
+            ]
+            #expect(refused.map(\.status) == [422, 422, 422, 422])
+            #expect(
+                refused.map(\.errors) == [
+                    ["10015 /quantities/\(name)"], ["10015 /quantities/\(name)"],
+                    ["10015 /actual/\(name)"], ["10015 /\(name)"],
+                ])
+            for answer in refused { #expect(answer.body.contains("\(Resource.chargingDetail)")) }
+        }
+        let committed = try await rest(.post, path + "/commit")
+        #expect(committed.status == 200 && committed.data["committed"] == [name: 0])
+    }
+
+    /// A reservation has room for so many.
+    @Test(.enabled(if: Resource.count > Resource.mostOfRequest))
+    func moreResourcesThanARequestMayName() async throws {
+        let rest = try await furnished()
+        let all = Resource.catalogue.map { "\"\($0.name)\":\($0.unit == .amount ? "\"1\"" : "1")" }
+        let refused = try await rest(
+            .post, "/v2/check_and_reserve",
+            #"{"tenant_id":"acme","action":"charge","quantities":{\#(all.joined(separator: ","))}}"#
+        )
+        #expect(refused.status == 422 && refused.errors == ["10015 /quantities"])
+        let most = all.prefix(Resource.mostOfRequest).joined(separator: ",")
+        let held = try await rest(
+            .post, "/v2/check_and_reserve",
+            #"{"tenant_id":"acme","action":"charge","quantities":{\#(most)}}"#)
+        #expect(held.status == 200)
+    }
+
     @Test func whiteLabel() async throws {
         let rest = try RESTHarness(isOpen: false)
         let (_, boss) = try rest.authority.create(name: "o", scope: .operator, tenantIDs: [])
@@ -384,7 +444,7 @@ import Testing
             return limits
         }
         let hidden = try await limits(own)
-        #expect(hidden.count == 5)
+        #expect(hidden.count == 1 + LimitSubject.tenant.limits.count)
         #expect(hidden[0]["cap"] == "10.00")
         for limit in hidden.dropFirst() {
             #expect(limit["cap"] == .null)

@@ -1,5 +1,6 @@
 import Engine
 import HTTPTypes
+import JSON
 import Limits
 import Synchronization
 import Testing

@@ -1,5 +1,6 @@
 import Access
 import HTTPTypes
+import JSON
 import Synchronization
 import Testing
 
@@ -75,6 +76,6 @@ import Testing
         let error = await #expect(throws: APIError.self) { try await health.readyz(asked) }
         #expect(error?.status == 503)
         let text = String(decoding: error?.json.encoded ?? [], as: UTF8.self)
-        #expect(text.contains("The disk has confirmed nothing for 0.02 seconds"), "\(text)")
+        #expect(text.contains("The disk has not confirmed a write for 0.02 seconds"), "\(text)")
     }
 }

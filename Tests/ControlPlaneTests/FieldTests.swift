@@ -1,6 +1,7 @@
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import NIOCore
 import Notifications

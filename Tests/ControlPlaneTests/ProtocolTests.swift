@@ -1,6 +1,7 @@
 import Access
 import Engine
 import HTTPTypes
+import JSON
 import Limits
 import NIOCore
 import NIOPosix
@@ -202,7 +203,7 @@ import Testing
     /// The word alone puts first what it says.
     @Test func orders() throws {
         func query(_ text: String, _ standing: TenantQuery.Sort = .id) -> TenantQuery {
-            TenantQuery(QueryReader(text, Findings()), defaultSort: standing)
+            TenantQuery(QueryReader(text, ValidationErrors()), defaultSort: standing)
         }
         #expect(query("", .nearestToLimit) == query("sort=nearest_to_limit"))
         #expect(query("sort=nearest_to_limit").descending)
@@ -247,7 +248,11 @@ import Testing
     @Test func listsThatAreNotWholeAreRefused() async throws {
         let rest = try RESTHarness(projection: FixedReadModel(isWhole: false))
         try await rest.furnish()
-        let ids = ["tenants": "acme", "messaging_profiles": "promo"]
+        let ids = [
+            "tenants": "acme", "messaging_profiles": "promo", "outbound_voice_profiles": "calls",
+        ]
+        let voice = #"{"id":"calls","tenant_id":"acme","name":"Calls"}"#
+        #expect(try await rest(.post, "/v2/outbound_voice_profiles", voice).status == 200)
         var others: Set<String> = []
         for route in RESTRoutes.all(rest.server.core) {
             guard case .page = route.operation.answer else { continue }
@@ -281,10 +286,10 @@ import Testing
             projection: FixedReadModel(trouble: "the disk is full", standstill: "disk I/O error"))
         let dark = try await dead(.get, "/readyz")
         #expect(dark.status == 503 && dark.errors == ["10037"])
-        #expect(dark.body.contains("Lists and alerts do not go on: disk I/O error"))
+        #expect(dark.body.contains("Lists and alerts are not updating: disk I/O error"))
         #expect(try await dead(.get, "/healthz").status == 200)
         let draining = try RESTHarness()
-        draining.server.core.gate.drain()
+        draining.server.core.limiter.drain()
         #expect(try await draining(.get, "/readyz").status == 503)
         #expect(try await draining(.get, "/healthz").status == 200)
         #expect(try await draining(.get, "/v2/tokens").status == 503)
@@ -312,14 +317,14 @@ import Testing
         var settings = RESTSettings()
         settings.maximumRequests = 1
         let rest = try RESTHarness(settings: settings)
-        #expect(rest.server.core.gate.enter())
+        #expect(rest.server.core.limiter.enter())
         for path in ["/healthz", "/readyz", "/openapi.json", "/v2/public_key"] {
             #expect(try await rest(.get, path).status == 200, "\(path)")
         }
         let refused = try await rest(.get, "/v2/tokens")
         #expect(refused.status == 503)
         #expect(refused[header: "retry-after"] == "1")
-        rest.server.core.gate.leave()
+        rest.server.core.limiter.leave()
         #expect(try await rest(.get, "/v2/tokens").status == 200)
         // Its place is free again.
         #expect(try await rest(.get, "/v2/tokens").status == 200)
@@ -399,10 +404,10 @@ import Testing
 
     /// Who comes to wait when it has been given up does not wait.
     @Test func aGateThatWasGivenUpKeepsNobody() async {
-        let gate = Gate(maximum: 1)
-        gate.begin()
-        gate.giveUp()
-        await gate.empty()
+        let limiter = ConcurrencyLimiter(maximum: 1)
+        limiter.begin()
+        limiter.giveUp()
+        await limiter.empty()
     }
 
     @Test func theDocumentNamesEveryRoute() async throws {

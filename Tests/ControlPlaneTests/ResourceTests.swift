@@ -2,6 +2,7 @@ import Access
 import Engine
 import Events
 import HTTPTypes
+import JSON
 import Limits
 import Testing
 
@@ -34,11 +35,12 @@ import Testing
         )
         #expect(made.status == 200)
         #expect(made[header: "etag"] == "\"1\"")
+        let caps = CapSetting.all.dropFirst().map { #""\#($0.name)":null,"# }.joined()
         #expect(
             made.body.hasPrefix(
                 #"{"data":{"record_type":"tenant","id":"acme","name":"ACME","status":"active","#
-                    + #""monthly_spend_limit":"0.12","max_extensions":null,"max_dids":null,"#
-                    + #""max_monthly_minutes":null,"alert_threshold":80,"auto_suspend":false,"#
+                    + #""monthly_spend_limit":"0.12",\#(caps)"alert_threshold":80,"#
+                    + #""alert_thresholds":[80],"auto_suspend":false,"#
                     + #""on_limit":"auto","billing_cycle_day":1,"time_zone":"Europe/Berlin","#
                     + #""disclose_limits":false,"created_at":""#))
         let changed = try await rest(
@@ -228,6 +230,44 @@ import Testing
             try await rest(
                 .post, "/v2/messaging_profiles", #"{"id":"promo","name":"x","tenant_id":"acme"}"#
             ).status == 409)
+    }
+
+    @Test func aTenantHasUpToFourThresholds() async throws {
+        let rest = try RESTHarness()
+        try await rest.furnish()
+        let path = "/v2/tenants/acme"
+        func change(_ body: String) async throws -> [String] {
+            try await rest(.patch, path, body).errors
+        }
+        let set = try await rest(.patch, path, #"{"alert_thresholds":[50,80,95]}"#)
+        #expect(set.data["alert_threshold"] == 50)
+        #expect(set.data["alert_thresholds"] == [50, 80, 95])
+        // The first alone, as those who know no others set it.
+        let first = try await rest(.patch, path, #"{"alert_threshold":60}"#)
+        #expect(first.data["alert_thresholds"] == [60, 80, 95])
+        #expect(try await change(#"{"alert_threshold":80}"#) == ["10015 /alert_threshold"])
+        let both = try await rest(
+            .patch, path, #"{"alert_threshold":90,"alert_thresholds":[90,100]}"#)
+        #expect(both.data["alert_thresholds"] == [90, 100])
+        for (list, error) in [
+            ("[]", "10033 /alert_thresholds"), ("[1,2,3,4,5]", "10033 /alert_thresholds"),
+            ("[80,50]", "10015 /alert_thresholds"), ("[50,50]", "10015 /alert_thresholds"),
+            ("[50,101]", "10033 /alert_thresholds/1"), ("[0]", "10033 /alert_thresholds/0"),
+            ("[50.5]", "10026 /alert_thresholds/0"), (#"["50"]"#, "10026 /alert_thresholds/0"),
+            ("null", "10026 /alert_thresholds"), ("50", "10026 /alert_thresholds"),
+        ] {
+            #expect(try await change(#"{"alert_thresholds":\#(list)}"#) == [error], "\(list)")
+        }
+        #expect(
+            try await change(#"{"alert_threshold":50,"alert_thresholds":[60,80]}"#)
+                == ["10015 /alert_threshold"])
+        #expect(try await rest(.get, path).data == both.data)
+        // They are the defaults' too.
+        let defaults = try await rest(
+            .patch, "/v2/tenant_defaults", #"{"alert_thresholds":[10,20]}"#)
+        #expect(defaults.data["alert_thresholds"] == [10, 20])
+        let filled = try await rest(.post, "/v2/tenants", #"{"id":"new"}"#)
+        #expect(filled.data["alert_thresholds"] == [10, 20])
     }
 
     @Test func aLimitThatIsOnNeedsAnAmount() async throws {

@@ -2,6 +2,7 @@ import Access
 import Engine
 import Foundation
 import HTTPTypes
+import JSON
 import Limits
 import Testing
 
@@ -36,6 +37,8 @@ import Testing
         ("/v2/messaging_profiles", [.readProfiles, .change]),
         ("/v2/messaging_profiles/{id}", [.readProfiles, .change, .change]),
         ("/v2/messaging_profile/{id}", [.readProfiles, .change, .change]),
+        ("/v2/outbound_voice_profiles", [.readProfiles, .change]),
+        ("/v2/outbound_voice_profiles/{id}", [.readProfiles, .change, .change]),
         ("/v2/tenants", [.readConfiguration, .change]),
         ("/v2/tenants/{id}", [.readConfiguration, .change, .change]),
         ("/v2/tenants/{id}/actions/reset_limits", [.change]),
@@ -46,6 +49,8 @@ import Testing
         ("/v2/tenants/{id}/usage", [.readUsage]), ("/v2/tenants/{id}/usage/daily", [.readDays]),
         ("/v2/messaging_profiles/{id}/usage", [.readUsage]),
         ("/v2/messaging_profiles/{id}/usage/daily", [.readDays]),
+        ("/v2/outbound_voice_profiles/{id}/usage", [.readUsage]),
+        ("/v2/outbound_voice_profiles/{id}/usage/daily", [.readDays]),
         ("/v2/usage", [.readReports]), ("/v2/reservations", [.readConfiguration]),
         ("/v2/reservations/{id}", [.readConfiguration]),
         ("/v2/check_and_reserve", [.charge]),

@@ -3,6 +3,7 @@ import Crypto
 import Engine
 import Events
 import HTTPTypes
+import JSON
 import Limits
 import Projection
 import Synchronization
@@ -18,6 +19,10 @@ import Testing
         ("/v2/tenants", #"{"id":"own","name":"One"}"#, #"{"id":"own","name":"Two"}"#),
         (
             "/v2/messaging_profiles", #"{"tenant_id":"acme","name":"One"}"#,
+            #"{"tenant_id":"acme","name":"Two"}"#
+        ),
+        (
+            "/v2/outbound_voice_profiles", #"{"tenant_id":"acme","name":"One"}"#,
             #"{"tenant_id":"acme","name":"Two"}"#
         ),
         (

@@ -1,4 +1,5 @@
 import Glibc
+import Limits
 import Reservations
 import Testing
 

@@ -77,7 +77,7 @@ private final class Directory {
         again.close()
     }
 
-    /// Where the journal fills half of its bounds, work that rests is too slow.
+    /// Where the journal has reached half of --journal-maximum, work that rests is too slow.
     @Test func quietWorkIsGivenUpWhenTheJournalFillsUp() throws {
         let disk = SimulatedDisk(seed: 2)
         let engine = try open(disk, maximumBytes: 6 << 18)

@@ -127,6 +127,81 @@ import Testing
         engine.close()
     }
 
+    /// Ids are common to all kinds of profile: one that is taken is of its kind for ever, also after a restart.
+    @Test func aProfileKeepsItsKind() throws {
+        let engine = try open()
+        try engine.setTenant(TenantSettings(id: "acme"))
+        let calls = ProfileSettings(
+            id: "calls", kind: .voice, tenantID: "acme", dailySpendLimitEnabled: true,
+            dailySpendLimitNanos: 10)
+        try engine.setProfile(calls)
+        try engine.setProfile(ProfileSettings(id: "sms", tenantID: "acme"))
+        let again = try reopened(engine)
+        #expect(again.profile("calls", .voice)?.isConfigured(as: calls) == true)
+        #expect(again.profile("calls", .messaging) == nil)
+        #expect(again.profile("sms", .messaging)?.kind == .messaging)
+        #expect(again.profile("sms", .voice) == nil)
+        let other = #expect(throws: EngineError.self) {
+            try again.setProfile(ProfileSettings(id: "calls", tenantID: "acme"))
+        }
+        #expect(other?.code == .notFound)
+        try again.closeProfile("calls")
+        let closed = #expect(throws: EngineError.self) {
+            try again.setProfile(ProfileSettings(id: "calls", tenantID: "acme"))
+        }
+        #expect(closed?.code == .notFound)
+        again.close()
+    }
+
+    /// Settings that were kept before there were lists of thresholds have one.
+    @Test func thresholdsAreKept() throws {
+        var settings = TenantSettings(id: "acme", name: "ACME", timeZone: "Europe/Paris")
+        func read(_ bytes: [UInt8]) -> TenantSettings? {
+            bytes.withUnsafeBytes { TenantSettings(encoded: $0) }
+        }
+        for percents: [UInt8] in [[80], [1], [50, 80], [97, 98, 99, 100]] {
+            settings.limits.alertThresholds = percents
+            let encoded = settings.encoded
+            #expect(read(encoded)?.isConfigured(as: settings) == true)
+            #expect(read(Array(encoded.dropLast())) == nil)
+            let former = read(Array(encoded.dropLast(1 + percents.count)))
+            #expect(former?.limits.alertThresholds == [percents[0]])
+            #expect(former?.timeZone == "Europe/Paris")
+        }
+        settings.limits.alertThresholds = [50, 80]
+        var falling = settings.encoded
+        falling[falling.count - 1] = 50
+        #expect(read(falling) == nil)
+    }
+
+    /// The engine takes no thresholds that nothing could raise in order.
+    @Test(arguments: [[], [0], [101], [80, 80], [80, 50], [1, 2, 3, 4, 5]] as [[UInt8]])
+    func wrongThresholdsAreRefused(_ percents: [UInt8]) throws {
+        var settings = TenantSettings(id: "acme")
+        settings.limits.alertThresholds = percents
+        let engine = try open()
+        let error = #expect(throws: EngineError.self) { try engine.setTenant(settings) }
+        #expect(error?.code == .invalid)
+        engine.close()
+    }
+
+    /// The caps of a tenant are kept under the numbers of their limits.
+    @Test func eachCapIsKeptByItself() throws {
+        for cap in CapSetting.all {
+            var settings = TenantSettings(id: "acme")
+            settings.limits[cap] = cap.kept(7)
+            let encoded = settings.encoded
+            let read = encoded.withUnsafeBytes { TenantSettings(encoded: $0) }
+            #expect(read?.isConfigured(as: settings) == true)
+            // The number of a limit that this version does not know, or of a profile's.
+            for number in [UInt8(13), LimitKind.profileDailySpend.rawValue] {
+                var foreign = encoded
+                foreign[7] = number
+                #expect(foreign.withUnsafeBytes { TenantSettings(encoded: $0) } == nil)
+            }
+        }
+    }
+
     /// Two spellings of a letter are two ids, as they are two sequences of bytes.
     @Test func idsAreBytes() throws {
         let engine = try open()

@@ -28,7 +28,7 @@ import Testing
 
         /// A round whose sync fails.
         func fail() {
-            var image = RecordImage()
+            var image = CheckpointEntry.Encoder()
             image.begin(.setting, version: 0, time: 0, tenant: 0)
             image.seal()
             for (index, word) in image.words.enumerated() { ring[ring.end + UInt64(index)] = word }

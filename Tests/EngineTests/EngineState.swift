@@ -17,7 +17,7 @@ struct EngineState: Equatable {
         try engine.recover(now: engine.clock.now) { (replayer) throws(EngineError) in
             (replayer.tenants, replayer.profiles) = (control.0, control.1)
             (replayer.settings, replayer.settingsVersion) = (control.2, control.3)
-            replayer.forEachImage(
+            replayer.forEachEntry(
                 now: EngineTime(windows: replayer.now, lives: replayer.now)
             ) { state.add($0) }
         }
@@ -30,12 +30,12 @@ struct EngineState: Equatable {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(words.recordKind)
         for index in 1..<words.count {
             var word = words[index]
-            if words.recordKind == ImageKind.reservation.rawValue && index == 4 {
+            if words.recordKind == CheckpointEntry.Kind.reservation.rawValue && index == 4 {
                 // Which of the bodies holds its other amounts is chance.
                 word = SlotWord(word: word).replacingBody(0).word
             }
             // For whom a key counts goes by those around it.
-            if words.recordKind == ImageKind.key.rawValue && index == 3 { word = 0 }
+            if words.recordKind == CheckpointEntry.Kind.key.rawValue && index == 3 { word = 0 }
             hash = (hash ^ word) &* 0x0000_0100_0000_01b3
             hash ^= hash >> 29
         }

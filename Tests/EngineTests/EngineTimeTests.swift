@@ -123,7 +123,7 @@ import Testing
         #expect(accepted.engine.clock.now == wall)
         #expect(accepted.report.acceptedClock == AcceptedClock(latest: Self.midnight, wall: wall))
         #expect(
-            accepted.engine.setting(Engine.acceptedClockSetting)?.contains("2026-03-11") == true)
+            accepted.engine.setting(AcceptedClock.setting)?.contains("2026-03-11") == true)
         // It is accepted for good.
         let again = try accepted.killed()
         #expect(again.engine.clock.now == wall)

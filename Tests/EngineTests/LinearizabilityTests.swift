@@ -233,8 +233,11 @@ struct TenantSpecification: SequentialSpecification {
 }
 
 /// One cycle for ever.
-private struct EndlessCycle: CycleSchedules {
+private struct EndlessCycle: WindowSchedules {
     func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
+        CycleWindow(start: 0, end: .max)
+    }
+    func day(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
         CycleWindow(start: 0, end: .max)
     }
 }

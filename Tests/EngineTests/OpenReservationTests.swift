@@ -77,7 +77,8 @@ import Testing
         var amounts = Amounts()
         amounts.set(Resource.spend.index, 10)
         let expected = OpenReservation(
-            id: id, tenantID: "acme", messagingProfileID: "sms", action: .sendMessage,
+            id: id, tenantID: "acme",
+            profile: ProfileReference(id: "sms", kind: .messaging), action: .sendMessage,
             amounts: amounts, createdAt: created, expiresAt: created + 60_010,
             onExpiry: .commit, overage: .reject)
         #expect(page.total == 1 && page.rows == [expected])
@@ -115,11 +116,15 @@ import Testing
         #expect(second.total == 20 && second.rows.map(\.id) == Array(acme[5..<12]))
         let beyond = try await engine.openReservations(offset: 30, limit: 5)
         #expect(beyond.total == 30 && beyond.rows.isEmpty)
-        let sms = try await engine.openReservations(tenantID: "acme", profileID: "sms")
-        #expect(sms.total == 10 && sms.rows.allSatisfy { $0.messagingProfileID == "sms" })
-        #expect(try await engine.openReservations(tenantID: "other", profileID: "sms").total == 0)
+        let profile = ProfileReference(id: "sms", kind: .messaging)
+        let sms = try await engine.openReservations(tenantID: "acme", profile: profile)
+        #expect(sms.total == 10 && sms.rows.allSatisfy { $0.profile == profile })
+        #expect(try await engine.openReservations(tenantID: "other", profile: profile).total == 0)
+        let calls = ProfileReference(id: "sms", kind: .voice)
+        #expect(try await engine.openReservations(tenantID: "acme", profile: calls).total == 0)
         #expect(try await engine.openReservations(tenantID: "nobody").total == 0)
-        #expect(try await engine.openReservations(profileID: "nobody").total == 0)
+        let nobody = ProfileReference(id: "nobody", kind: .messaging)
+        #expect(try await engine.openReservations(profile: nobody).total == 0)
         let old = try await engine.openReservations(createdBefore: 1_000_010, limit: 100)
         #expect(old.total == 10 && old.rows.allSatisfy { $0.createdAt <= 1_000_010 })
     }

@@ -66,16 +66,16 @@ import Testing
     @Test func aReserveAndItsCommitTogether() throws {
         _ = try round()
         try settle(reserve("key"))
-        #expect(try round() == 104 + 72 + 48)
+        #expect(try round() == 112 + 88 + 48)
     }
 
     /// A lone caller waits for a round each.
     @Test func aReserveAndItsCommitAlone() throws {
         _ = try round()
         let id = try reserve("key")
-        #expect(try round() == 104 + 48)
+        #expect(try round() == 112 + 48)
         try settle(id)
-        #expect(try round() == 72 + 48)
+        #expect(try round() == 88 + 48)
     }
 
     @Test func withAProfileAndACaller() throws {
@@ -83,6 +83,6 @@ import Testing
         lane.caller = 3
         try settle(reserve("key", profile: "sms"))
         // Two words more of the reserve, three of the commit, and one each for the caller.
-        #expect(try round() == 104 + 72 + 48 + 40 + 16)
+        #expect(try round() == 112 + 88 + 48 + 40 + 16)
     }
 }

@@ -271,12 +271,12 @@ import Testing
         let directory = try Self.make()
         let name = JournalFiles.checkpoint(try #require(directory.checkpoints.last))
         var bytes = try #require(directory.disk.contents(name))
-        bytes[8] = 3
+        bytes[8] = 4
         Self.sealHeader(&bytes)
         directory.disk.setContents(name, bytes)
         let error = try Self.refusal(directory.disk)
         #expect(error.message.hasPrefix("\(name), offset 8: "), "\(error)")
-        #expect(error.message.contains("format 3, newer than 2; start the release"), "\(error)")
+        #expect(error.message.contains("format 4, newer than 3; run the release"), "\(error)")
     }
 
     private static func sealHeader(_ bytes: inout [UInt8]) {
@@ -302,10 +302,12 @@ import Testing
     }
 
     private static let unknown: [(words: [UInt64], says: String)] = [
-        (record(kind: 16, format: 3, words: 6), "in format 3, newer than 2; start the release"),
-        (record(kind: 128, format: 4, words: 5), "in format 4, newer than 2; start the release"),
-        (record(kind: 99, format: 2, words: 6), "of kind 99, which"),
-        (record(kind: 16, format: 2, words: 5), "do not add up"),
+        (record(kind: 16, format: 4, words: 6), "in format 4, newer than 3; run the release"),
+        (record(kind: 128, format: 5, words: 5), "in format 5, newer than 3; run the release"),
+        (record(kind: 16, format: 2, words: 6), "in format 2, older than 3; run `tollgate export`"),
+        (record(kind: 128, format: 1, words: 6), "`tollgate export`"),
+        (record(kind: 99, format: 3, words: 6), "of unknown kind 99; run the release"),
+        (record(kind: 16, format: 3, words: 5), "an inconsistent record"),
     ]
 
     @Test(arguments: unknown.indices)
@@ -336,7 +338,7 @@ import Testing
         try Self.open(disk).engine.close()
         let id = try #require(try JournalReader.id(disk))
         let writer = try CheckpointWriter(disk, id: id, number: 1, epoch: 0, sequence: 0)
-        for words in [Self.record(kind: 128, format: 2, words: 5), words] {
+        for words in [Self.record(kind: 128, format: 3, words: 5), words] {
             try words.withUnsafeBufferPointer { _ = try writer.append($0) }
         }
         _ = try writer.finish()

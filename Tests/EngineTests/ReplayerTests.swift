@@ -90,7 +90,7 @@ import Testing
         let twice = try Self.played([
             [records.first, records.third, records.second, records.third, records.second]
         ])
-        #expect(twice.state == inOrder.state && twice.statistics.known == 2)
+        #expect(twice.state == inOrder.state && twice.statistics.duplicates == 2)
     }
 
     @Test func aGapEndsWhatWasNotAcknowledged() throws {
@@ -98,11 +98,25 @@ import Testing
         let expected = try Self.played([[records.first, records.otherSecond]])
         let gap = try Self.played([[records.first, records.third], [records.otherSecond]])
         #expect(gap.state == expected.state)
-        #expect(gap.statistics.dropped == 1 && gap.statistics.known == 0)
+        #expect(gap.statistics.dropped == 1 && gap.statistics.duplicates == 0)
         #expect(gap.statistics.records == 3)
         // It is gone for good: its version is another record's.
         let all = try Self.played([[records.first, records.second, records.third]])
         #expect(gap.state != all.state)
+    }
+
+    /// What another release wrote is refused, with the remedy that a file of another format gets.
+    @Test(arguments: [
+        (RecordWords.format - 1, "older than", JournalError.carryOver),
+        (RecordWords.format + 1, "newer than", JournalError.runLaterRelease),
+    ])
+    func anotherFormatIsRefused(_ format: UInt64, _ says: String, _ remedy: String) throws {
+        var record = try Records().first
+        record[0] = record[0] & ~(0xff << 56) | format << 56
+        let error = #expect(throws: EngineError.self) { try Self.played([[record]]) }
+        let text = error.map { "\($0)" } ?? ""
+        #expect(text.contains("a record in format \(format), \(says) \(RecordWords.format)"))
+        #expect(text.contains(remedy), "\(text)")
     }
 
     /// A record that waits when a checkpoint is made waits in there.
@@ -111,7 +125,7 @@ import Testing
         var images: [[UInt64]] = []
         try Self.makeEngine().recover(now: Self.now) { (replayer) throws(EngineError) in
             try Self.play([records.first, records.third], &replayer)
-            replayer.forEachImage(
+            replayer.forEachEntry(
                 now: EngineTime(windows: Self.now, lives: Self.now)
             ) { images.append(Array($0)) }
         }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct EchoTests {
     private func echoing(_ fields: [EchoedField]) -> ServerSession {
         let routes = RouteTable(
-            [Route(path: Pair.path, maximumBodyBytes: 1_024, streamsRequests: false)],
+            [MethodRoute(path: Pair.path, maximumBodyBytes: 1_024, streamsRequests: false)],
             echoing: fields)
         return ServerSession(
             configuration: SessionConfiguration(), memory: SessionMemory(), routes: routes)

@@ -5,9 +5,10 @@ final class Pair {
     static let path = "/test.Service/Unary"
     static let streamPath = "/test.Service/Stream"
     static let routes = RouteTable([
-        Route(path: path, maximumBodyBytes: 64 * 1024 + 5, streamsRequests: false),
-        Route(path: streamPath, maximumBodyBytes: 64 * 1024 + 5, streamsRequests: true),
-        Route(path: "/test.Service/Large", maximumBodyBytes: 1024 * 1024, streamsRequests: false),
+        MethodRoute(path: path, maximumBodyBytes: 64 * 1024 + 5, streamsRequests: false),
+        MethodRoute(path: streamPath, maximumBodyBytes: 64 * 1024 + 5, streamsRequests: true),
+        MethodRoute(
+            path: "/test.Service/Large", maximumBodyBytes: 1024 * 1024, streamsRequests: false),
     ])
 
     static func requestHeaders(_ path: String, _ extra: [(String, String)] = []) -> HeaderBlock {

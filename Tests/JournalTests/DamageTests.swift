@@ -32,7 +32,7 @@ import Testing
         let checkpoint = try CheckpointWriter(
             disk, id: SmallJournal.id, number: 2, epoch: 1, sequence: covered.sequence)
         for number in numbers {
-            var image = RecordImage()
+            var image = CheckpointEntry.Encoder()
             image.begin(.setting, version: number, time: 0, tenant: 0)
             image.seal()
             _ = try image.words.withUnsafeBufferPointer { try checkpoint.append($0) }

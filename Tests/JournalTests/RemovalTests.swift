@@ -75,7 +75,7 @@ import Testing
         while writer.currentSegment == 1 {
             for _ in 0..<500 {
                 version += 1
-                var image = RecordImage()
+                var image = CheckpointEntry.Encoder()
                 image.begin(.setting, version: version, time: 0, tenant: 0)
                 for word in 0..<60 { image.append(UInt64(word)) }
                 image.seal()

@@ -44,7 +44,7 @@ struct SmallJournal {
     mutating func publish(_ random: inout SeededGenerator) {
         let ring = rings[Int(random.next() % 2)]
         guard ring.isOpen, ring.hasRoom(16) else { return }
-        var image = RecordImage()
+        var image = CheckpointEntry.Encoder()
         image.begin(.setting, version: published, time: 0, tenant: 0)
         for index in 0..<random.next() % 9 { image.append(published &* 1_000 &+ index) }
         image.seal()

@@ -128,7 +128,7 @@ import Testing
     }
 
     private static func publish(on ring: RecordRing) {
-        var image = RecordImage()
+        var image = CheckpointEntry.Encoder()
         image.begin(.setting, version: 0, time: 0, tenant: 0)
         image.seal()
         for (index, word) in image.words.enumerated() { ring[ring.end + UInt64(index)] = word }
@@ -332,7 +332,7 @@ import Testing
                         sched_yield()
                         continue
                     }
-                    var image = RecordImage()
+                    var image = CheckpointEntry.Encoder()
                     image.begin(
                         .setting, version: UInt64(index * perLane + count), time: 0, tenant: 0)
                     image.seal()

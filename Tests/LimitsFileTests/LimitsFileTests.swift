@@ -138,7 +138,9 @@ struct LimitsFileTests {
             """
         let places = try LimitsFile.parse(text, file: "etc/limits.yaml").places
         #expect(places.place(of: .tenant(id: "a")) == "etc/limits.yaml:2")
-        #expect(places.place(of: .profile(id: "a", tenantID: "a")) == "etc/limits.yaml:4")
+        #expect(
+            places.place(of: .profile(id: "a", kind: .messaging, tenantID: "a"))
+                == "etc/limits.yaml:4")
         #expect(places.place(of: .tenant(id: "e\u{301}")) == "etc/limits.yaml:6")
         #expect(places.place(of: .tenant(id: "\u{e9}")) == "etc/limits.yaml:7")
         #expect(places.place(of: .defaults) == "etc/limits.yaml")
@@ -203,22 +205,22 @@ struct LimitsFileErrorTests {
         Mistake("tenants: {a: 1}", 1, 10, "\"tenants\" must be a list"),
         Mistake("tenants:\n  - acme", 2, 5, "A tenant must be a mapping"),
         Mistake("tenants:\n  - name: x", 2, 5, "A tenant needs an \"id\""),
-        Mistake("tenants:\n  - id: \"\"", 2, 9, "\"id\" must have 1 to 64 bytes"),
-        Mistake("tenants:\n  - id: null", 2, 9, "\"id\" must be a text of 1 to 64 bytes"),
-        Mistake("tenants:\n  - id: \"a\\x00b\"", 2, 9, "must not hold control characters"),
-        Mistake("tenants:\n  - id: \"a\\u0085b\"", 2, 9, "must not hold control characters"),
+        Mistake("tenants:\n  - id: \"\"", 2, 9, "\"id\" must be 1 to 64 bytes"),
+        Mistake("tenants:\n  - id: null", 2, 9, "\"id\" must be a string of 1 to 64 bytes"),
+        Mistake("tenants:\n  - id: \"a\\x00b\"", 2, 9, "must not contain control characters"),
+        Mistake("tenants:\n  - id: \"a\\u0085b\"", 2, 9, "must not contain control characters"),
         Mistake("tenants:\n  - id: .", 2, 9, "must not be \".\" or \"..\""),
         Mistake("tenants:\n  - id: ..", 2, 9, "must not be \".\" or \"..\""),
         Mistake("tenants:\n  - id: \" a\"", 2, 9, "must not begin or end with a space"),
-        Mistake("tenants:\n  - id: \"a\\u202eb\"", 2, 9, "turn the direction of writing"),
+        Mistake("tenants:\n  - id: \"a\\u202eb\"", 2, 9, "change the text direction"),
         Mistake(profile("name: x") + "      - id: \"p \"", 6, 13, "must not begin or end"),
         Mistake(
             "tenants:\n  - id: \(String(repeating: "x", count: 65))", 2, 9, "1 to 64 bytes"),
         Mistake(
             "tenants:\n  - id: \(String(repeating: "€", count: 22))", 2, 9, "1 to 64 bytes"),
-        Mistake("tenants:\n  - id: a\n  - id: a", 3, 9, "\"a\" stands already in line 2"),
+        Mistake("tenants:\n  - id: a\n  - id: a", 3, 9, "\"a\" is already defined on line 2"),
         Mistake(tenant("nam: x"), 3, 5, "A tenant has no key \"nam\""),
-        Mistake(tenant("name: [x]"), 3, 11, "\"name\" must be a text"),
+        Mistake(tenant("name: [x]"), 3, 11, "\"name\" must be a string"),
         Mistake(tenant("name: \"a\\x07\""), 3, 11, "256 bytes without control characters"),
         Mistake(
             tenant("name: \(String(repeating: "x", count: 257))"), 3, 11, "at most 256 bytes"),
@@ -227,8 +229,8 @@ struct LimitsFileErrorTests {
         Mistake(tenant("monthly_spend_limit: 1e3"), 3, 26, "must be digits"),
         Mistake(tenant("monthly_spend_limit: \"\""), 3, 26, "The amount is empty"),
         Mistake(tenant("monthly_spend_limit: \"-1\""), 3, 26, "must not be negative"),
-        Mistake(tenant("monthly_spend_limit: \"007\""), 3, 26, "superfluous zero"),
-        Mistake(tenant("monthly_spend_limit: 0.0000000001"), 3, 26, "at most 9 decimals"),
+        Mistake(tenant("monthly_spend_limit: \"007\""), 3, 26, "leading zeros"),
+        Mistake(tenant("monthly_spend_limit: 0.0000000001"), 3, 26, "at most 9 decimal places"),
         Mistake(tenant("monthly_spend_limit: 9223372036.854775808"), 3, 26, "too large"),
         Mistake(tenant("monthly_spend_limit: [1]"), 3, 26, "must be an amount in USD"),
         Mistake(tenant("max_extensions: -1"), 3, 21, "\"max_extensions\" must be a whole number"),
@@ -242,6 +244,16 @@ struct LimitsFileErrorTests {
         Mistake(tenant("alert_threshold: 0"), 3, 22, "a whole number from 1 to 100"),
         Mistake(tenant("alert_threshold: 101"), 3, 22, "a whole number from 1 to 100"),
         Mistake(tenant("alert_threshold: null"), 3, 22, "a whole number from 1 to 100"),
+        Mistake(tenant("alert_thresholds: 80"), 3, 23, "must be a list of 1 to 4 rising"),
+        Mistake(tenant("alert_thresholds: []"), 3, 23, "must have 1 to 4 numbers"),
+        Mistake(tenant("alert_thresholds: [1, 2, 3, 4, 5]"), 3, 23, "must have 1 to 4 numbers"),
+        Mistake(tenant("alert_thresholds: [80, 50]"), 3, 23, "must rise: 50 follows 80"),
+        Mistake(tenant("alert_thresholds: [80, 80]"), 3, 23, "must not repeat a number: 80"),
+        Mistake(tenant("alert_thresholds: [80, 101]"), 3, 23, "from 1 to 100: 101 is not"),
+        Mistake(tenant("alert_thresholds: [80, x]"), 3, 28, "must be a whole number"),
+        Mistake(
+            tenant("alert_threshold: 70\n    alert_thresholds: [80]"), 3, 22,
+            "must be the first of alert_thresholds"),
         Mistake(tenant("auto_suspend: maybe"), 3, 19, "\"auto_suspend\" must be true or false"),
         Mistake(tenant("on_limit: warn"), 3, 15, "must be auto, block or alert"),
         Mistake(tenant("billing_cycle_day: 0"), 3, 24, "a whole number from 1 to 31"),
@@ -250,7 +262,7 @@ struct LimitsFileErrorTests {
             tenant("time_zone: Mars/Olympus"), 3, 16, "\"Mars/Olympus\" is not an IANA time zone"),
         Mistake(tenant("time_zone: europe-paris"), 3, 16, "is not an IANA time zone"),
         Mistake(tenant("time_zone: \"\""), 3, 16, "is not an IANA time zone"),
-        Mistake(tenant("time_zone: [UTC]"), 3, 16, "\"time_zone\" must be a text"),
+        Mistake(tenant("time_zone: [UTC]"), 3, 16, "\"time_zone\" must be a string"),
         Mistake(tenant("disclose_limits: 1"), 3, 22, "must be true or false"),
         Mistake(tenant("messaging_profiles: x"), 3, 25, "\"messaging_profiles\" must be a list"),
         Mistake(tenant("messaging_profiles: [x]"), 3, 26, "A messaging profile must be"),
@@ -265,11 +277,11 @@ struct LimitsFileErrorTests {
             5, 36, "no \"daily_spend_limit\""),
         Mistake(
             "tenants:\n  - id: a\n    messaging_profiles: [{id: p}]\n  - id: b\n"
-                + "    messaging_profiles: [{id: p}]", 5, 31, "\"p\" stands already in line 3"),
-        Mistake(tenant("id: b"), 2, 5, "The key \"id\" stands here more than once"),
-        Mistake("tenants:\n  - id: a\n   name: b", 3, 4, "This is not YAML"),
-        Mistake("tenants: [\n", 2, 1, "This is not YAML"),
-        Mistake("tenants: []\n---\ntenants: []", 2, 1, "This is not YAML"),
+                + "    messaging_profiles: [{id: p}]", 5, 31, "\"p\" is already defined on line 3"),
+        Mistake(tenant("id: b"), 2, 5, "Duplicate key \"id\""),
+        Mistake("tenants:\n  - id: a\n   name: b", 3, 4, "Invalid YAML"),
+        Mistake("tenants: [\n", 2, 1, "Invalid YAML"),
+        Mistake("tenants: []\n---\ntenants: []", 2, 1, "Invalid YAML"),
     ]
 
     @Test(arguments: mistakes)

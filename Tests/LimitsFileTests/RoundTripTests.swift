@@ -49,12 +49,17 @@ private struct Seeded: RandomNumberGenerator {
     }
 
     mutating func limits() -> TenantLimits {
-        TenantLimits(
+        var limits = TenantLimits(
             monthlySpendNanos: cap(atMost: .max), maxExtensions: cap(atMost: .max),
             maxDIDs: cap(atMost: .max),
             monthlyCallSeconds: cap(atMost: .max / 60).map { $0 * 60 },
-            alertThresholdPercent: UInt8.random(in: 1...100, using: &self),
             autoSuspend: chance(50))
+        limits.alertThresholds = Set(
+            (0..<one(of: [1, 1, 2, 4])).map { _ in
+                UInt8.random(in: 1...100, using: &self)
+            }
+        ).sorted()
+        return limits
     }
 
     mutating func file() -> LimitsFile {
@@ -70,11 +75,14 @@ private struct Seeded: RandomNumberGenerator {
                 timeZone: one(of: ["UTC", "Europe/Paris", "America/Argentina/Buenos_Aires"]),
                 disclosesLimits: chance(50))
             tenants.append(tenant)
-            for _ in 0..<Int.random(in: 0...3, using: &self) {
+            // The file has a tenant's profiles kind by kind.
+            for kind in ProfileKind.allCases + [.voice] {
+                if chance(50) { continue }
                 let cap = cap(atMost: .max)
                 profiles.append(
                     ProfileSettings(
-                        id: id(&profileIDs), tenantID: tenant.id, name: text(atMost: 200),
+                        id: id(&profileIDs), kind: kind,
+                        tenantID: tenant.id, name: text(atMost: 200),
                         dailySpendLimitEnabled: cap != nil && chance(50),
                         dailySpendLimitNanos: cap))
             }
@@ -132,6 +140,9 @@ struct RoundTripTests {
                   max_extensions: 50
                   max_dids: 10
                   max_monthly_minutes: 5000
+                  daily_spend_limit: null
+                  max_concurrent_calls: null
+                  max_daily_messages: null
                   alert_threshold: 80
                   auto_suspend: true
 
@@ -142,6 +153,9 @@ struct RoundTripTests {
                     max_extensions: 50
                     max_dids: null
                     max_monthly_minutes: null
+                    daily_spend_limit: null
+                    max_concurrent_calls: null
+                    max_daily_messages: null
                     alert_threshold: 80
                     auto_suspend: false
                     messaging_profiles:
@@ -150,6 +164,22 @@ struct RoundTripTests {
                         daily_spend_limit_enabled: true
 
                 """)
+    }
+
+    /// A list is written where its absence would mean another one.
+    @Test func furtherThresholdsAreWritten() throws {
+        var tenants = [TenantSettings(id: "a"), TenantSettings(id: "b"), TenantSettings(id: "c")]
+        tenants[0].limits.alertThresholds = [50, 80, 95]
+        tenants[1].limits.alertThresholds = [60, 90]
+        let defaults = TenantLimits(caps: [:], alertThresholds: [50, 90])
+        let file = LimitsFile(defaults: defaults, tenants: tenants, profiles: [])
+        let lists = file.text.split(separator: "\n").filter { $0.contains("alert_thresholds") }
+        #expect(
+            lists == [
+                "  alert_thresholds: [50, 90]", "    alert_thresholds: [50, 80, 95]",
+                "    alert_thresholds: [80]",
+            ])
+        #expect(try LimitsFile.parse(file.text, file: "x").saysTheSame(as: file))
     }
 
     /// The YAML library drops a byte order mark at the start of a text; `tollgate export` looks for that.
@@ -231,7 +261,11 @@ struct SettingChangeTests {
             ("max_extensions", { $0.limits.maxExtensions = 0 }),
             ("max_dids", { $0.limits.maxDIDs = 0 }),
             ("max_monthly_minutes", { $0.limits.monthlyCallSeconds = 0 }),
-            ("alert_threshold", { $0.limits.alertThresholdPercent = 1 }),
+            ("daily_spend_limit", { $0.limits[.tenantDailySpend] = 0 }),
+            ("max_concurrent_calls", { $0.limits[.tenantConcurrentCalls] = 0 }),
+            ("max_daily_messages", { $0.limits[.tenantDailyMessages] = 0 }),
+            ("alert_threshold", { $0.limits.alertThresholds = [1] }),
+            ("alert_thresholds", { $0.limits.alertThresholds = [80, 90] }),
             ("auto_suspend", { $0.limits.autoSuspend = true }),
             ("on_limit", { $0.onLimit = .alert }),
             ("billing_cycle_day", { $0.billingCycleDay = 31 }),
@@ -247,6 +281,27 @@ struct SettingChangeTests {
         #expect(others.count == present.fields.count)
     }
 
+    /// A list of one threshold says nothing that the first does not say.
+    @Test func thresholdsAreComparedAsAList() throws {
+        func change(_ before: [UInt8]?, _ after: [UInt8]) -> String? {
+            SettingChange(
+                defaults: TenantLimits(caps: [:], alertThresholds: after),
+                present: TenantLimits(caps: [:], alertThresholds: before ?? [80])
+            )?.description
+        }
+        #expect(change([80], [50]) == "~ tenant defaults\n    alert_threshold  80 → 50")
+        #expect(
+            change([80], [80, 95])
+                == "~ tenant defaults\n    alert_thresholds  80 → 80, 95")
+        #expect(
+            change([50, 80], [80])
+                == """
+                ~ tenant defaults
+                    alert_threshold   50 → 80
+                    alert_thresholds  50, 80 → 80
+                """)
+    }
+
     @Test func everyFieldOfAProfileIsCompared() throws {
         let present = ProfileSettings(id: "p", tenantID: "a")
         let others: [(String, (inout ProfileSettings) -> Void)] = [
@@ -259,7 +314,7 @@ struct SettingChangeTests {
             let found = try #require(SettingChange(profile: wanted, present: present))
             #expect(found.fields.map(\.name) == [name])
         }
-        #expect(others.count == present.fields.count)
+        #expect(others.count == present.fileFields.count)
     }
 
     @Test func whatDoesNotExistIsCreatedWithEverything() throws {

@@ -3,11 +3,12 @@ import Testing
 
 /// A further row of the catalogue is treated like the first: everybody goes through `CapSetting.all`.
 @Suite struct CapSettingTests {
-    @Test func eachRowOfATenantHasItsCap() {
+    @Test func eachRowHasItsCap() {
         for row in LimitKind.catalogue {
-            #expect((row.cap != nil) == (row.subject == .tenant))
-            if let cap = row.cap { #expect(cap.resource == row.resource) }
+            #expect(row.cap.kind == row.kind && row.kind.row === row)
+            #expect((row.cap.toggle != nil) == (row.subject != .tenant))
         }
+        #expect(CapSetting.all.map(\.kind) == LimitSubject.tenant.limits.map(\.kind))
         #expect(Set(CapSetting.all.map(\.name)).count == CapSetting.all.count)
     }
 
@@ -15,7 +16,7 @@ import Testing
         for cap in CapSetting.all {
             var limits = TenantLimits()
             limits[cap] = cap.kept(7)
-            #expect(limits.cap(cap.resource) == cap.kept(7))
+            #expect(limits[cap.kind] == cap.kept(7))
             #expect(cap.configured(cap.kept(7)) == 7 && cap.kept(cap.most) > 0)
             for other in CapSetting.all where other != cap { #expect(limits[other] == nil) }
             limits[cap] = nil

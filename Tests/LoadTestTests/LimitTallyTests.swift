@@ -107,7 +107,7 @@ private struct Story {
         var allowed: Bool?
     }
 
-    var random: SeededGenerator
+    var random: SampleGenerator
     var tally: LimitTally
     let cap: Int64
     var committed: Int64
@@ -119,7 +119,7 @@ private struct Story {
     var lost = 0
 
     init(seed: UInt64) {
-        random = SeededGenerator(seed: seed)
+        random = SampleGenerator(seed: seed)
         cap = Int64(10 + random.index(below: 200))
         committed = Int64(random.index(below: 10))
         tally = LimitTallyTests.tally(cap: cap, committed: committed)

@@ -8,7 +8,7 @@ struct PlanTests {
     func aliasTable() {
         let weights = Zipf.shares(count: 100, skew: 1)
         let table = AliasTable(weights: weights)
-        var random = SeededGenerator(seed: 5)
+        var random = SampleGenerator(seed: 5)
         var counts = Array(repeating: 0, count: 100)
         let draws = 1_000_000
         for _ in 0..<draws { counts[table.draw(&random)] += 1 }
@@ -22,7 +22,7 @@ struct PlanTests {
     @Test("A weight of zero is never drawn")
     func zeroWeight() {
         let table = AliasTable(weights: [0, 3, 0, 1])
-        var random = SeededGenerator(seed: 1)
+        var random = SampleGenerator(seed: 1)
         let drawn = Set((0..<10_000).map { _ in table.draw(&random) })
         #expect(drawn == [1, 3])
     }
@@ -52,7 +52,7 @@ struct PlanTests {
     )
     func demand(kind: ActionKind) throws {
         let traffic = Traffic(mix: try #require(Mix(kind.rawValue)), directShare: 0.5)
-        var random = SeededGenerator(seed: 11)
+        var random = SampleGenerator(seed: 11)
         var sum = SIMD4<Double>()
         let count = 200_000
         for _ in 0..<count {
@@ -73,7 +73,7 @@ struct PlanTests {
 
     @Test("A call charges what was held, less the unused rest of its last slice")
     func usedSeconds() {
-        var random = SeededGenerator(seed: 3)
+        var random = SampleGenerator(seed: 3)
         for _ in 0..<1_000 {
             let journey = Journey(.calls, tenant: 0, profile: 0, directShare: 0, &random)
             journey.held = journey.amounts &* 3
@@ -84,7 +84,7 @@ struct PlanTests {
 
     @Test("At the end of the schedule a call takes no further slice")
     func hangUp() {
-        var random = SeededGenerator(seed: 4)
+        var random = SampleGenerator(seed: 4)
         for _ in 0..<1_000 {
             let journey = Journey(.calls, tenant: 0, profile: 0, directShare: 0, &random)
             #expect(journey.next(hangsUp: true) != .extend)
@@ -93,11 +93,11 @@ struct PlanTests {
 
     @Test("Durations and endpoints")
     func texts() throws {
-        #expect(DurationText.nanoseconds("250us") == 250_000)
-        #expect(DurationText.nanoseconds("500ms") == 500_000_000)
-        #expect(DurationText.nanoseconds("5m") == 300_000_000_000)
+        #expect(LoadTestDuration.nanoseconds("250us") == 250_000)
+        #expect(LoadTestDuration.nanoseconds("500ms") == 500_000_000)
+        #expect(LoadTestDuration.nanoseconds("5m") == 300_000_000_000)
         for text in ["", "5", "ms", "-1s", "1.5s", "25h", "18446744073709551615h"] {
-            #expect(DurationText.nanoseconds(text) == nil, "\(text)")
+            #expect(LoadTestDuration.nanoseconds(text) == nil, "\(text)")
         }
         let endpoint = try #require(EndpointText.parse("[::1]:50051"))
         #expect(endpoint.host == "::1" && endpoint.port == 50_051)

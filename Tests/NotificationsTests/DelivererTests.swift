@@ -65,7 +65,7 @@ import Testing
                 return asked.count
             }
             return count <= 20
-                ? AttemptResult(status: nil, error: "too many files are open")
+                ? AttemptResult(status: nil, error: "too many open files")
                 : AttemptResult(status: 204, error: nil)
         } _: {
             await outbox.until { $0.ends[1] == .delivered }

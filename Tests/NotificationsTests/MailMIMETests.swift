@@ -93,15 +93,6 @@ import Testing
         #expect(MIME.displayName("") == "")
     }
 
-    @Test(arguments: [
-        (0 as Int64, "Thu, 01 Jan 1970 00:00:00 +0000"),
-        (1_709_210_096_999, "Thu, 29 Feb 2024 12:34:56 +0000"),
-        (1_798_761_599_000, "Thu, 31 Dec 2026 23:59:59 +0000"),
-    ])
-    func dates(_ milliseconds: Int64, _ text: String) {
-        #expect(MIME.date(milliseconds) == text)
-    }
-
     // MARK: Injection
 
     @Test(arguments: [

@@ -18,7 +18,7 @@ import Testing
         _ kind: Event.Kind, _ limit: LimitReading?, tenantName: String = "ACME",
         profileName: String = "Promo", reason: String = ""
     ) -> Event {
-        let isProfile = kind == .profileLimitReached || kind == .profileThresholdReached
+        let isProfile = kind.subject != .tenant
         return Event(
             id: "d21a2887-8007-4bb6-bd7d-f2874829918e", kind: kind, occurredAt: 1_795_255_200_000,
             tenantID: "acme-1", tenantName: tenantName, profileID: isProfile ? "p-7" : "",
@@ -64,7 +64,7 @@ import Testing
         ended.occasion = .windowEnd
         #expect(
             mail(ended).subject
-                == "The day of messaging profile Promo of tenant ACME has ended at 80% of the daily spend limit or more, with what was still reserved."
+                == "The day of messaging profile Promo of tenant ACME has ended at 80% of the daily spend limit or more, including what was still reserved."
         )
     }
 
@@ -86,6 +86,47 @@ import Testing
                 == "Messaging profile Promo of tenant ACME has reached its daily spend limit.")
     }
 
+    @Test func subjectsOfAVoiceProfilesLimit() {
+        let limit = reading(.voiceProfileDailySpend, cap: 10_000_000, committed: 20_000_000)
+        #expect(
+            mail(event(.voiceProfileThresholdReached, limit)).subject
+                == "Outbound voice profile Promo of tenant ACME has hit 80% of its daily spend limit."
+        )
+        let reached = mail(event(.voiceProfileLimitReached, limit))
+        #expect(
+            reached.subject
+                == "Outbound voice profile Promo of tenant ACME has reached its daily spend limit.")
+        #expect(reached.text.contains("49007"))
+    }
+
+    /// Its numbers are those of what is held, and it suspends nobody.
+    @Test(arguments: LimitSubject.tenant.limits.filter { !$0.resource.mayBeCharged }.map(\.kind))
+    func whatIsOnlyHeld(_ kind: LimitKind) {
+        let things = kind.row.resource.row.plural
+        let limit = reading(kind, cap: 10, committed: 0, held: 8, asked: 3, resetsAt: 0)
+        let near = mail(event(.tenantThresholdReached, limit)).text
+        #expect(near.contains("In use:") && near.contains("8 (80%)"))
+        #expect(!near.contains("Also held"))
+        #expect(near.contains("what is open now; this total does not reset"))
+        let reached = mail(event(.tenantLimitReached, limit)).text
+        #expect(reached.contains("The tenant is not suspended."))
+        #expect(!reached.contains("auto-suspend"))
+        #expect(reached.contains("wait until some \(things) end"))
+    }
+
+    /// A day of the tenant's is no billing cycle.
+    @Test(arguments: LimitSubject.tenant.limits.filter { $0.window == .tenantDay }.map(\.kind))
+    func daysOfATenant(_ kind: LimitKind) {
+        var ended = event(.tenantLimitReached, reading(kind, cap: 10, committed: 12))
+        ended.occasion = .windowEnd
+        #expect(
+            mail(ended).subject
+                == "The day of tenant ACME has ended at the \(kind.row.words.phrase), including what was still reserved."
+        )
+        let suspended = mail(event(.tenantSuspended, reading(kind, cap: 10, committed: 12))).text
+        #expect(suspended.contains("a higher cap or the next day does not"))
+    }
+
     @Test func theIDStandsInForAName() {
         let limit = reading(.profileDailySpend, cap: 10_000_000, committed: 20_000_000)
         let mail = mail(event(.profileLimitReached, limit, tenantName: "", profileName: " "))
@@ -97,7 +138,7 @@ import Testing
     @Test(arguments: Event.Kind.allCases)
     func everyKindSaysWhatHappenedAndWhatToDo(_ kind: Event.Kind) {
         let limit = reading(
-            kind.rawValue.hasPrefix("tenant") ? .tenantMonthlySpend : .profileDailySpend,
+            kind.subject.profileKind?.limit.kind ?? .tenantMonthlySpend,
             cap: 1_234_500_000_000, committed: 987_600_000_000, held: 1_000_000_000,
             asked: 4_000_000)
         let mail = mail(event(kind, limit))
@@ -121,8 +162,8 @@ import Testing
     @Test func countsHaveNoWindow() {
         let limit = reading(.tenantDIDs, cap: 10, committed: 10, asked: 1, resetsAt: 0)
         let text = mail(event(.tenantLimitReached, limit)).text
-        #expect(text.contains("does not start anew"))
-        #expect(!text.contains("Starts anew") && !text.contains("UTC to"))
+        #expect(text.contains("does not reset"))
+        #expect(!text.contains("Resets at") && !text.contains("UTC to"))
     }
 
     @Test func aReasonIsTold() {

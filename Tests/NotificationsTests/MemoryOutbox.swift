@@ -116,6 +116,8 @@ final class MemoryOutbox: Outbox {
         changed.yield()
     }
 
+    func reason(of error: any Error) -> String { "\(error)" }
+
     func onDeliveries(_ notify: @escaping @Sendable () -> Void) {
         state.withLock { $0.listener = notify }
     }

@@ -1,6 +1,7 @@
 import Crypto
 import Events
 import Foundation
+import JSON
 import Testing
 
 @testable import Notifications
@@ -24,7 +25,7 @@ import Testing
             """
         let body = EventJSON.body(
             reached, attempt: 1, deliveredTo: "https://example.com/webhook-url")
-        #expect(EventJSON.data(reached) == data)
+        #expect(EventJSON.data(reached).text == data)
         #expect(
             body == """
                 {"data":\(data),\
@@ -32,13 +33,30 @@ import Testing
                 """)
     }
 
+    /// The body of the messaging profile's, under a type of its own.
+    @Test func anOutboundVoiceProfilesLimit() {
+        var call = reached
+        call.kind = .voiceProfileLimitReached
+        #expect(
+            EventJSON.data(call).text
+                == EventJSON.data(reached).text.replacing(
+                    "messaging-profile.spend-limit-reached",
+                    with: "outbound-voice-profile.spend-limit-reached"))
+        call.kind = .voiceProfileThresholdReached
+        let data = EventJSON.data(call).text
+        #expect(
+            data.contains(#""event_type":"outbound-voice-profile.spend-limit-threshold-reached""#))
+        #expect(data.contains(#""alert_threshold":80}"#))
+    }
+
     /// The vendor's body stays as it is, whatever raised the event; in our own it is said.
     @Test func theOccasionStandsInOurOwnBodiesOnly() {
         var refused = reached
         refused.occasion = .refusal
-        #expect(EventJSON.data(refused) == EventJSON.data(reached))
+        #expect(EventJSON.data(refused).text == EventJSON.data(reached).text)
         refused.kind = .profileThresholdReached
-        #expect(EventJSON.data(refused).contains(#""alert_threshold":80,"occasion":"refusal"}"#))
+        #expect(
+            EventJSON.data(refused).text.contains(#""alert_threshold":80,"occasion":"refusal"}"#))
     }
 
     @Test func minutesOfATenantAreSecondsWithTheCapInMinutesBeside() throws {
@@ -49,7 +67,7 @@ import Testing
                 name: "tenant_monthly_minutes", cap: 60_000, committed: 60_000, held: 60, asked: 1,
                 percent: 80, windowStart: 0, resetsAt: 2_678_400_000))
         #expect(
-            EventJSON.data(event) == """
+            EventJSON.data(event).text == """
                 {"event_type":"tenant.limit-reached","id":"1",\
                 "occurred_at":"1970-01-01T00:00:00.007+00:00","payload":{"tenant_id":"acme",\
                 "tenant_name":"A\\"C\\\\M\\u0001é/","limit":"tenant_monthly_minutes","cap":60000,\
@@ -57,16 +75,15 @@ import Testing
                 "window_start":"1970-01-01T00:00:00.000Z","resets_at":"1970-02-01T00:00:00.000Z"},\
                 "record_type":"event"}
                 """)
-        #expect(
-            try JSONSerialization.jsonObject(with: Data(EventJSON.data(event).utf8)) is NSDictionary
-        )
+        let text = EventJSON.data(event).text
+        #expect(try JSONSerialization.jsonObject(with: Data(text.utf8)) is NSDictionary)
     }
 
     @Test func aSuspensionByAnOperatorSaysWhy() {
         let event = Event(
             id: "1", kind: .tenantSuspended, occurredAt: 0, tenantID: "acme", reason: "fraud")
         #expect(
-            EventJSON.data(event).contains(
+            EventJSON.data(event).text.contains(
                 #""payload":{"tenant_id":"acme","tenant_name":"","reason":"fraud"}"#))
     }
 }

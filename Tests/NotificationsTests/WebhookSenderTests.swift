@@ -130,7 +130,7 @@ import X509
             let result = await sender.send(
                 WebhookPost(
                     event: event, url: "https://hooks.example:\(receiver.port)/", number: 1))
-            let reason = "is not trusted: no root that is trusted has issued it"
+            let reason = "is not trusted: it was not issued by a trusted CA"
             #expect(
                 result.error?.hasPrefix("The certificate of hooks.example \(reason)") == true,
                 "\(result)")

@@ -95,6 +95,10 @@ struct RenderingTests {
         #expect(limit(10, 12).share == "100")
         #expect(limit(1_000, 125, held: 250).share == "12.5")
         #expect(limit(1_000, 125, held: 250).filled == "37.5")
+        // A bar that is half full of holds does not stand beside "0%".
+        #expect(limit(50, 0, held: 25).text == "0 used, 25 held · 50%")
+        #expect(limit(50, 0, held: 25).shareText == "0% of the cap used")
+        #expect(limit(nil, 3, held: 2).text == "3 used, 2 held")
         #expect(limit(nil, 5).of == "no limit")
         #expect(limit(0, 0).state == "")
         #expect(limit(0, 1).state == "over")
@@ -117,8 +121,11 @@ struct RenderingTests {
 
     @Test func aChartHasABarForEachDayWithinItsBounds() throws {
         let rows = (0..<30).map { day in
-            var committed = Amounts(.spend, Int64(day) * 1_230_000_000)
-            committed.set(Resource.callSeconds.index, Int64(day) * 61)
+            var committed = Amounts()
+            for row in Resource.catalogue where row.nature == .accumulating {
+                committed.set(
+                    row.resource.index, Int64(day) * (row.unit == .amount ? 1_230_000_000 : 61))
+            }
             return DailyUsageRow(
                 day: Int64(day) * 86_400_000, profileID: "", committed: committed,
                 allowed: Int64(day), denied: 3)
@@ -168,9 +175,25 @@ struct RenderingTests {
         #expect(ahead.clock.contains("20 h 5 min ahead of it"))
         #expect(LiveMessage(minute, nearest: [], ahead: -1_000).clock.isEmpty)
         let behind = LiveMessage(minute, nearest: [], ahead: -3_600_000)
-        #expect(behind.clock.contains("leapt ahead by 1 h."))
+        #expect(behind.clock.contains("jumped ahead by 1 h."))
         let idle = LiveMessage(LiveMinute(), nearest: [])
         #expect(idle.rate == "0" && idle.p50 == "–" && idle.codes.isEmpty)
+    }
+
+    /// What is only ever held is in use, and nothing of it is held beside that.
+    @Test(arguments: LimitSubject.tenant.limits.filter { !$0.resource.mayBeCharged }.map(\.kind))
+    func whatIsOnlyHeldIsInUse(_ kind: LimitKind) {
+        func fields(_ held: Int64, cap: Int64? = 10) -> LimitFields {
+            LimitFields(
+                LimitUsage(
+                    kind: kind, cap: cap, committed: 0, held: held, windowStart: 0, resetsAt: 0),
+                percent: 80)
+        }
+        #expect(fields(9).text == "9 in use · 90%" && fields(9).heldText == "")
+        #expect(fields(9).used == "9" && fields(9).share == "90" && fields(9).filled == "90")
+        #expect(["", "near", "over", "over"] == [7, 8, 10, 12].map { fields($0).state })
+        #expect(fields(10).shareText == "Cap reached" && fields(12).shareText == "2 over the cap")
+        #expect(fields(3, cap: nil).text == "3 in use")
     }
 
     @Test func theTablesMessageSaysWhatTheTableShows() throws {
@@ -183,15 +206,15 @@ struct RenderingTests {
         #expect(tenant.id == "acme" && tenant.name == "Acme" && tenant.suspended)
         #expect(tenant.threshold == "80" && tenant.autoSuspend == "Yes")
         #expect(
-            tenant.limits.map(\.limit) == [
+            tenant.limits.prefix(4).map(\.limit) == [
                 "tenant_monthly_spend", "tenant_extensions", "tenant_dids",
                 "tenant_monthly_minutes",
             ])
-        #expect(tenant.limits.map(\.cap) == ["$100.00", "50", nil, "5,000"])
-        #expect(tenant.limits.map(\.state) == ["near", "", "", ""])
-        #expect(tenant.limits[0].text == "$85.00 used · 85 %" && tenant.limits[0].share == "85")
+        #expect(tenant.limits.prefix(4).map(\.cap) == ["$100.00", "50", nil, "5,000"])
+        #expect(tenant.limits.prefix(4).map(\.state) == ["near", "", "", ""])
+        #expect(tenant.limits[0].text == "$85.00 used · 85%" && tenant.limits[0].share == "85")
         // As the page has it before the first message.
-        let cells = row.limitFields(titles: [:])
+        let cells = row.limitFields()
         for (cell, limit) in zip(cells, tenant.limits) {
             #expect(cell["limit"] as? String == limit.limit)
             #expect(cell["text"] as? String == limit.text && cell["cap"] as? String == limit.cap)

@@ -76,12 +76,11 @@ extension TenantRow {
     static func sample(_ id: String, name: String, spend: Int64 = 20) -> TenantRow {
         var limits = TenantLimits.newTenant
         limits.monthlySpendNanos = 100_000_000_000
-        let usage = (0..<4).map { resource in
-            let kind = LimitKind.allCases[resource + 1]
-            return LimitUsage(
-                kind: kind, cap: limits.cap(kind.row.resource),
-                committed: resource == 0 ? spend * 1_000_000_000 : 3, held: 0, windowStart: 0,
-                resetsAt: resource == 0 || resource == 3 ? 1_800_000_000_000 : 0)
+        let usage = LimitSubject.tenant.limits.map { row in
+            LimitUsage(
+                kind: row.kind, cap: limits[row.kind],
+                committed: row.kind == .tenantMonthlySpend ? spend * 1_000_000_000 : 3, held: 0,
+                windowStart: 0, resetsAt: row.window == .standing ? 0 : 1_800_000_000_000)
         }
         return TenantRow(
             settings: TenantSettings(id: id, name: name, limits: limits), status: .active,

@@ -18,7 +18,7 @@ import Testing
         var acme = TenantSettings(id: "acme", name: "ACME")
         acme.limits.monthlySpendNanos = 1_000
         acme.limits.maxExtensions = 2
-        acme.limits.alertThresholdPercent = 50
+        acme.limits.alertThresholds = [50]
         acme.limits.autoSuspend = true
         try service.setTenant(acme)
         var sms = ProfileSettings(id: "sms", tenantID: "acme", name: "Texts")
@@ -85,6 +85,26 @@ import Testing
         #expect(try await projection.events(query, Page()).total == 0)
     }
 
+    /// Each event says which of several thresholds it is; that of a window that ended says the highest.
+    @Test func eventsNameTheirThreshold() async throws {
+        var acme = try #require(service.engine.tenant("acme"))
+        acme.limits.alertThresholds = [50, 80, 95]
+        try service.setTenant(acme)
+        service.charge("acme", spend: 800)
+        var raised = try await events()
+        #expect(raised.map(\.kind) == [.tenantThresholdReached, .tenantThresholdReached])
+        #expect(raised.compactMap(\.limit?.percent) == [50, 80])
+        #expect(Set(raised.map(\.id)).count == 2)
+        service.charge("acme", spend: 150)
+        raised = try await events()
+        #expect(raised.last?.limit?.percent == 95)
+        let changes = try await audit().first { $0.kind == "tenant_changed" }?.changes ?? []
+        #expect(
+            changes.map { "\($0.name) \($0.before ?? "-") \($0.after ?? "-")" } == [
+                "alert_thresholds - 50, 80, 95"
+            ])
+    }
+
     @Test func refusalsNameTheirLimit() async throws {
         var operation = CheckOperation(tenantID: "acme", amounts: [.extensions: 3])
         operation.action = .provisionExtension
@@ -133,6 +153,32 @@ import Testing
         #expect(try await events().dropLast().last?.occasion == nil)
     }
 
+    @Test func aVoiceProfilesLimitIsToldAsItsOwn() async throws {
+        var profile = ProfileSettings(id: "calls", kind: .voice, tenantID: "acme", name: "Calls")
+        profile.dailySpendLimitEnabled = true
+        profile.dailySpendLimitNanos = 100
+        profile.webhookURL = "https://calls.example/hook"
+        try service.setProfile(profile)
+        service.charge("acme", "calls", spend: 85)
+        service.charge("acme", "calls", spend: 15)
+        service.charge("acme", "calls", spend: 1)
+        let raised = try await events()
+        #expect(
+            raised.map(\.kind) == [.voiceProfileThresholdReached, .voiceProfileLimitReached])
+        for event in raised {
+            #expect(event.profileID == "calls" && event.profileName == "Calls")
+            #expect(event.limit?.name == "voice_profile_daily_spend" && event.limit?.cap == 100)
+        }
+        let line = try #require(try await audit().first)
+        #expect(line.code == "49007" && line.profileID == "calls" && line.profileKind == .voice)
+        var query = AuditQuery()
+        query.profileID = "calls"
+        query.profileKind = .voice
+        #expect(try await projection.audit(query, Page()).total > 0)
+        query.profileKind = .messaging
+        #expect(try await projection.audit(query, Page()).total == 0)
+    }
+
     @Test func aWindowThatEndsIsToldWithItsOwnFigures() async throws {
         var hold = CheckOperation(tenantID: "acme", amounts: [.spend: 60])
         hold.profileID = "sms"
@@ -161,7 +207,7 @@ import Testing
             try await events().map(\.kind) == [
                 .tenantThresholdReached, .tenantLimitReached, .tenantSuspended, .tenantReinstated,
             ])
-        #expect(try await events().last?.reason.contains("taken back") == true)
+        #expect(try await events().last?.reason.contains("was reversed") == true)
         let line = try #require(try await audit().first)
         #expect(line.kind == "reversed" && line.reference == "call 7")
         #expect(line.asked == Amounts(.spend, 1_000) && line.events == [.tenantReinstated])

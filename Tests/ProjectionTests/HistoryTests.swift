@@ -15,13 +15,7 @@ import Testing
         _ service: ProjectedService, seed: UInt64, steps: Int,
         _ meanwhile: (Int) async throws -> Void
     ) async throws {
-        let schedules = Lock(Schedules())
-        var model = NaiveModel(now: ProjectedService.start) { day, zone, instant, end in
-            schedules.withLock {
-                let number = try? $0.number(cycleDay: day, timeZone: zone, now: instant)
-                return $0.cycle(schedule: number ?? 0, containing: instant, notBefore: end)
-            }
-        }
+        var model = NaiveModel(now: ProjectedService.start)
         var options = OperationGenerator.Options()
         options.timeZones = ["UTC", "Europe/Berlin", "America/Sao_Paulo"]
         var generator = OperationGenerator(seed: seed, options: options)

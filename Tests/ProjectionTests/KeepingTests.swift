@@ -71,9 +71,9 @@ import Testing
         #expect(after.audit.first?.reference == "behind the file")
         #expect(after.events.dropFirst() == before.events[...])
         #expect(after.deliveries.count == before.deliveries.count + 1)
-        let spent = before.days["bravo"]?.reduce(0) { $0 + $1.committed.spendNanos }
+        let spent = before.days["bravo"]?.reduce(0) { $0 + $1.committed[.spend] }
         #expect(
-            after.days["bravo"]?.reduce(0) { $0 + $1.committed.spendNanos } == (spent ?? 0) + 7)
+            after.days["bravo"]?.reduce(0) { $0 + $1.committed[.spend] } == (spent ?? 0) + 7)
         #expect(after.days["alpha"] == before.days["alpha"])
         try await expectAgreement(service)
     }
@@ -117,7 +117,7 @@ import Testing
         try goOn()
         try service.restart { try Self.change($0, Self.firstVersion) }
         try await expectOnlyWhatCame(after: before.inFirstVersion)
-        #expect(notices.texts.contains { $0.contains("was of version 1") })
+        #expect(notices.texts.contains { $0.contains("from version 1") })
         // Deliveries of before go on.
         let due = try await projection.places(due: service.now, after: nil, limit: 10).due
         #expect(due == [DeliveryPlace(url: "https://1.example/")])
@@ -134,6 +134,29 @@ import Testing
         }
         try await expectOnlyWhatCame(after: before.inFirstVersion)
         #expect(notices.texts.contains { $0.contains("was damaged") })
+    }
+
+    /// A file that was made before a limit and a resource were added has no columns for them.
+    @Test func filesOfFewerLimitsKeepTheirHistory() async throws {
+        try live()
+        let before = try await Shown(service)
+        #expect(before.audit.count > 25 && before.events.count > 20 && !before.days.isEmpty)
+        try goOn()
+        try service.restart {
+            try Self.change(
+                $0,
+                """
+                ALTER TABLE tenant_state DROP COLUMN tenant_dids;
+                ALTER TABLE usage_daily DROP COLUMN dids;
+                ALTER TABLE growth DROP COLUMN dids
+                """)
+        }
+        try await expectOnlyWhatCame(after: before)
+        #expect(notices.texts.contains { $0.contains("before limits or resources were added") })
+        // The next start finds nothing to do.
+        let count = notices.texts.count
+        try service.restart()
+        #expect(notices.texts.count == count)
     }
 
     /// A state that makes no sense, or one that the journal does not go on from.
@@ -211,7 +234,7 @@ import Testing
                 }
                 #expect(number < 10)
             } catch let error as ProjectionError {
-                #expect(number == 10 && error.reason.contains("look at them"))
+                #expect(number == 10 && error.reason.contains("check and remove them"))
             }
         }
     }
@@ -243,24 +266,26 @@ import Testing
         let checkpoints = try service.disk.checkpointNumbers()
         try #require(checkpoints.count > 1)
         let feed = try #require(service.engine.journalFeed)
-        func taker(_ name: String, _ goOn: @escaping () throws -> Void = {}) throws -> Taker {
-            try Taker(
+        func ingester(_ name: String, _ goOn: @escaping () throws -> Void = {}) throws
+            -> JournalIngester
+        {
+            try JournalIngester(
                 feed, service.engine.clock, service.engine.configuration.capacity,
                 service.configuration, path: service.path + name, goOn: goOn)
         }
-        func lines(_ taker: Taker) throws -> Int {
-            while try taker.takeSlice(isDamaged: false).hasMore {}
-            return try #require(taker.folder).auditCount
+        func lines(_ ingester: JournalIngester) throws -> Int {
+            while try ingester.takeSlice(isDamaged: false).hasMore {}
+            return try #require(ingester.writer).auditCount
         }
-        let all = try lines(try taker("-1"))
-        let late = try taker("-2")
+        let all = try lines(try ingester("-1"))
+        let late = try ingester("-2")
         late.beginsLate = true
         let latest = try lines(late)
         #expect(latest < all)
         // Behind what is loaded of an empty file it looks at the checkpoint, and then begins to take it up.
         var calls = 0
         let disk = service.disk
-        let third = try taker("-3") {
+        let third = try ingester("-3") {
             calls += 1
             if calls == 5 { try disk.remove(JournalFiles.checkpoint(checkpoints[0])) }
         }

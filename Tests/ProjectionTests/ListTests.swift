@@ -48,14 +48,28 @@ import Testing
         #expect(try await ids(query) == ["delta", "alpha", "charlie", "bravo"])
         query.sort = .nearestToLimit
         #expect(try await ids(query).prefix(2) == ["alpha", "charlie"])
-        query.sort = .monthlySpend
+        query.sort = .limit(.tenantMonthlySpend)
         #expect(try await ids(query) == ["bravo", "charlie", "alpha", "delta"])
-        query.sort = .extensions
+        query.sort = .limit(.tenantExtensions)
         #expect(try await ids(query).first == "bravo")
-        query.sort = .dids
+        query.sort = .limit(.tenantDIDs)
         #expect(try await ids(query).first == "alpha")
-        query.sort = .monthlyMinutes
+        query.sort = .limit(.tenantMonthlyMinutes)
         #expect(try await ids(query).first == "alpha")
+    }
+
+    /// The names are the REST API's, one for each limit of a tenant.
+    @Test func ordersHaveNames() {
+        #expect(
+            TenantQuery.Sort.allCases.map(\.rawValue) == [
+                "id", "name", "created_at", "nearest_to_limit", "monthly_spend", "extensions",
+                "dids",
+                "monthly_minutes",
+            ])
+        for sort in TenantQuery.Sort.allCases {
+            #expect(TenantQuery.Sort(rawValue: sort.rawValue) == sort)
+        }
+        #expect(TenantQuery.Sort(rawValue: "daily_spend") == nil)
     }
 
     @Test func filtersAndPages() async throws {
@@ -140,6 +154,25 @@ import Testing
         #expect(try await projection.profiles(ProfileQuery(tenantID: "x"), Page()).total == 0)
     }
 
+    @Test func profilesOfAKind() async throws {
+        for (id, kind) in [("v1", ProfileKind.voice), ("m1", .messaging), ("v2", .voice)] {
+            try service.setProfile(ProfileSettings(id: id, kind: kind, tenantID: "alpha"))
+        }
+        service.charge("alpha", "v2", spend: 7)
+        try service.catchUp()
+        let voice = try await projection.profiles(ProfileQuery(.voice), Page())
+        #expect(voice.rows.map(\.settings.id) == ["v1", "v2"] && voice.total == 2)
+        #expect(voice.rows.map(\.usage.kind) == [.voiceProfileDailySpend, .voiceProfileDailySpend])
+        #expect(voice.rows.map(\.usage.committed) == [0, 7])
+        let own = try await projection.profiles(ProfileQuery(.messaging, tenantID: "alpha"), Page())
+        #expect(own.rows.map(\.settings.id) == ["m1"] && own.total == 1)
+        let after = try await projection.profiles(ProfileQuery(.voice, idAfter: "v1"), Page())
+        #expect(after.rows.map(\.settings.id) == ["v2"])
+        let days = try await projection.dailyUsage(
+            tenantID: "alpha", profileID: "v2", from: 0, to: .max)
+        #expect(days.map(\.committed[.spend]) == [7])
+    }
+
     /// A cycle that is over reads as empty, also in the order, before any record says so.
     @Test func cyclesThatAreOver() async throws {
         service.configuration.cleaningMilliseconds = 0
@@ -156,7 +189,7 @@ import Testing
         let row = try #require(try await projection.tenant("alpha"))
         #expect(row.usage[0].committed == 0 && row.usage[0].resetsAt > service.now)
         try await expectAgreement(service)
-        query.sort = .monthlySpend
+        query.sort = .limit(.tenantMonthlySpend)
         #expect(try await ids(query).first == "delta")
     }
 
@@ -178,12 +211,12 @@ import Testing
         let days = try await projection.dailyUsage(
             tenantID: "alpha", profileID: nil, from: day, to: day + 2 * 86_400_000)
         #expect(days.map(\.day) == [day, day + 86_400_000])
-        #expect(days.map(\.committed.spendNanos) == [7 + 100, 5_000])
-        #expect(days.map(\.committed.callSeconds) == [30, 0])
+        #expect(days.map(\.committed[.spend]) == [7 + 100, 5_000])
+        #expect(days.map(\.committed[.callSeconds]) == [30, 0])
         #expect(days.map(\.allowed) == [2, 1] && days.map(\.denied) == [0, 0])
         let own = try await projection.dailyUsage(
             tenantID: "alpha", profileID: "sms", from: day, to: day + 2 * 86_400_000)
-        #expect(own.map(\.committed.spendNanos) == [7, 5_000])
+        #expect(own.map(\.committed[.spend]) == [7, 5_000])
         #expect(own.allSatisfy { $0.profileID == "sms" })
         let first = try await projection.dailyUsage(
             tenantID: "alpha", profileID: nil, from: day + 5, to: day + 86_400_000)
@@ -213,7 +246,7 @@ import Testing
         func spent() async throws -> Int64? {
             try await projection.dailyUsage(
                 tenantID: "alpha", profileID: nil, from: service.now, to: service.now + 1
-            ).first?.committed.spendNanos
+            ).first?.committed[.spend]
         }
         #expect(try await spent() == 10_000)
         let type = try await projection.read {
@@ -433,7 +466,7 @@ import Testing
         switch sort {
         case .id, .name, .createdAt, .nearestToLimit:
             #expect(plan.count == 1 && plan[0].contains("USING INDEX"), "\(plan)")
-        case .monthlySpend, .extensions, .dids, .monthlyMinutes:
+        case .limit:
             #expect(plan.first == "SCAN s", "\(plan)")
         }
     }
@@ -497,7 +530,7 @@ import Testing
         try await projection.write { db in
             try db.execute(
                 sql: """
-                    CREATE TRIGGER never BEFORE UPDATE OF ended ON tenant_state
+                    CREATE TRIGGER never BEFORE UPDATE OF next_end ON tenant_state
                     BEGIN SELECT no_such_function(); END
                     """)
         }

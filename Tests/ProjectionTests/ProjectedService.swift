@@ -166,6 +166,7 @@ final class ProjectedService {
             var command = CheckCommand(
                 tenantID: $0, action: operation.action, amounts: amounts(operation.amounts))
             command.profileID = $1
+            command.profileKind = operation.profileKind
             command.idempotencyKey = $2
             command.reference = $3
             command.minimums = amounts(operation.minimums)
@@ -187,6 +188,7 @@ final class ProjectedService {
     func charge(_ tenant: String, _ profile: String = "", spend: Int64, key: String = "") {
         var operation = CheckOperation(tenantID: tenant, amounts: [.spend: spend])
         operation.profileID = profile
+        operation.profileKind = engine.profile(profile)?.kind ?? .messaging
         operation.mode = .commit
         operation.key = key
         check(operation)
@@ -195,8 +197,11 @@ final class ProjectedService {
     func usage(_ tenant: String, _ profile: String = "") -> UsageAnswer? {
         let lane = lane()
         var answer = UsageAnswer()
+        let kind = engine.profile(profile)?.kind
         let failure = borrowing(tenant, profile, "", "") { tenant, profile, _, _ in
-            lane.usage(UsageQuery(tenantID: tenant, profileID: profile), answer: &answer)
+            lane.usage(
+                UsageQuery(tenantID: tenant, profileID: profile, kind ?? .messaging),
+                answer: &answer)
         }
         return failure == nil ? answer : nil
     }
@@ -283,6 +288,7 @@ final class ProjectedService {
         ) {
             var command = RecordCommand(tenantID: $0, amounts: amounts(operation.amounts))
             command.profileID = $1
+            command.profileKind = operation.profileKind
             command.idempotencyKey = $2
             command.reference = $3
             command.action = operation.action
@@ -377,7 +383,8 @@ func expectAgreement(_ service: ProjectedService, _ comment: Comment? = nil) asy
     for row in shown.profiles {
         #expect(row.settings == service.engine.profile(row.settings.id), comment)
         let answer = try #require(service.usage(row.settings.tenantID, row.settings.id))
-        expect(row.usage, answer.limits[.profileDailySpend], row.settings.id)
+        expect(row.usage, answer.limits[row.usage.kind], row.settings.id)
+        #expect(row.usage.kind == row.settings.kind.limit.kind, comment)
     }
 }
 

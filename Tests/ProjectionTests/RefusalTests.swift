@@ -133,7 +133,7 @@ import Testing
         var tenant = try await days()
         #expect(tenant.map(\.day) == [utc + 86_400_000] && !tenant[0].isFinal)
         var profile = try await days("sms")
-        #expect(profile.map(\.day) == [utc] && profile[0].committed.spendNanos == 10)
+        #expect(profile.map(\.day) == [utc] && profile[0].committed[.spend] == 10)
         // Midnight came in both; the hold is open.
         service.advance(18 * 3_600_000)
         try service.catchUp()
@@ -143,10 +143,10 @@ import Testing
         try service.catchUp()
         tenant = try await days()
         #expect(tenant.map(\.day) == [utc + 86_400_000, utc + 2 * 86_400_000])
-        #expect(tenant.map(\.committed.spendNanos) == [30, 5])
+        #expect(tenant.map(\.committed[.spend]) == [30, 5])
         #expect(tenant.map(\.isFinal) == [true, false])
         profile = try await days("sms")
-        #expect(profile.reduce(0) { $0 + $1.committed.spendNanos } == 35)
+        #expect(profile.reduce(0) { $0 + $1.committed[.spend] } == 35)
         #expect(profile[0].isFinal)
     }
 
@@ -237,7 +237,7 @@ import Testing
         let days = try await days()
         #expect(days.map(\.day) == [first, first + 86_400_000])
         // The first commit leaves 2 of the later room out; the second has 3 above it.
-        #expect(days.map(\.committed.spendNanos) == [40, 5 + 7 + 3])
+        #expect(days.map(\.committed[.spend]) == [40, 5 + 7 + 3])
         #expect(days.map(\.isFinal) == [true, true])
         #expect(try await self.days("sms").map(\.isFinal) == [true, true])
     }
@@ -257,7 +257,7 @@ import Testing
         service.advance(18 * 3_600_000)
         try service.catchUp()
         var day = try await days()[0]
-        #expect(day.committed.spendNanos == 20 && !day.isFinal)
+        #expect(day.committed[.spend] == 20 && !day.isFinal)
         #expect(try await !days("sms")[0].isFinal)
         if isCorrected {
             service.perform(.commit(reservation: 1, actual: [.spend: 5]))
@@ -269,7 +269,7 @@ import Testing
         }
         try service.catchUp()
         day = try await days()[0]
-        #expect(day.committed.spendNanos == (isCorrected ? 5 : 20) && day.isFinal)
+        #expect(day.committed[.spend] == (isCorrected ? 5 : 20) && day.isFinal)
         #expect(try await days("sms")[0].isFinal)
     }
 }

@@ -129,7 +129,7 @@ import Testing
         }
         #expect(try await due().isEmpty)
         try service.engine.setSetting(
-            Engine.acceptedClockSetting, #"{"wall_clock":"2026-03-27T22:13:20Z"}"#)
+            AcceptedClock.setting, #"{"wall_clock":"2026-03-27T22:13:20Z"}"#)
         service.flush()
         // In steps, over a restart.
         #expect(try !service.projection.takeSlice())
@@ -239,7 +239,7 @@ import Testing
     @Test func whatIsOnItsWayIsInNobodysWayWhenOldEventsGo() throws {
         let queue = try DatabaseQueue()
         try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             for number in 1...3_000 {
                 let event = Event(
                     id: "\(number)", kind: .tenantSuspended, occurredAt: Int64(number),

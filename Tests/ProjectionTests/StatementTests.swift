@@ -15,7 +15,7 @@ import Testing
     private static func database(rows: Int?) throws -> DatabaseQueue {
         let queue = try DatabaseQueue()
         try queue.write { db in
-            try Schema.make(db)
+            try ProjectionSchema.make(db)
             guard let rows else { return }
             try db.execute(sql: "ANALYZE")
             try db.execute(sql: "DELETE FROM sqlite_stat1")
@@ -125,7 +125,7 @@ import Testing
         let missing = StandingStatement.all.filter { !seen.all.contains($0.sql) }.map(\.name)
         #expect(
             Set(missing).isSubset(of: [
-                "write waiting", "forget waiting", "next recipient", "redirect", "end cycle",
+                "write waiting", "forget waiting", "next recipient", "redirect", "end window",
                 "any tenant", "any setting", "has job", "pass over audits", "pass over events",
                 "count audits", "count events",
                 "give up", "write job", "forget attempts", "write growth", "forget growth",

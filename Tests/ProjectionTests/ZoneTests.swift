@@ -84,7 +84,7 @@ import Testing
         // From UTC to New York the 28th lasts until it ends there; the other way the 27th ends where it began.
         let dates: [Int64] = isWestwards ? [0, 1] : [-1, 0, 1]
         #expect(days.map(\.day) == dates.map { Self.midnight + $0 * Self.day })
-        #expect(days.map(\.committed.spendNanos) == (isWestwards ? [32, 1] : [24, 1, 8]))
+        #expect(days.map(\.committed[.spend]) == (isWestwards ? [32, 1] : [24, 1, 8]))
         #expect(days.map(\.isFinal) == dates.map { $0 != 1 })
     }
 
@@ -101,7 +101,7 @@ import Testing
         service.charge("acme", spend: 4)
         try service.catchUp()
         #expect(try await days().map(\.day) == [Self.midnight])
-        #expect(try await days().map(\.committed.spendNanos) == [7])
+        #expect(try await days().map(\.committed[.spend]) == [7])
     }
 
     @Test func datesDoNotGoBack() {
@@ -142,6 +142,6 @@ import Testing
         try service.catchUp()
         #expect(try await days().map(\.isFinal) == [true])
         #expect(try await profileDays().map(\.isFinal) == [true])
-        #expect(try await days().map(\.committed.spendNanos) == [12])
+        #expect(try await days().map(\.committed[.spend]) == [12])
     }
 }

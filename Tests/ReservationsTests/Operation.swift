@@ -14,7 +14,7 @@ struct Operation: Sendable, CustomStringConvertible {
         if let failure { return "failed \(failure.code)" }
         return
             "\(answer.decision) suspended=\(answer.refusedBySuspension) refused=\(answer.refused.rawValue)"
-            + " warnings=\(answer.warnings.rawValue) granted=\(answer.granted.spendNanos)"
+            + " warnings=\(answer.warnings.rawValue) granted=\(answer.granted[.spend])"
             + " replayed=\(answer.replayed) held=\(answer.reservationID != 0) \(answer.tenantStatus)"
     }
 
@@ -175,7 +175,7 @@ struct Operation: Sendable, CustomStringConvertible {
         let command = CommitCommand(reservationID: id, actual: actual)
         let failure = lane.commit(command, now: now, answer: &answer)
         if let failure { return "failed \(failure.code)" }
-        return "committed \(answer.committed.spendNanos) \(answer.committed.extensions)"
+        return "committed \(answer.committed[.spend]) \(answer.committed[.extensions])"
             + " late=\(answer.late) replayed=\(answer.replayed)"
             + " warnings=\(answer.warnings.rawValue) \(answer.tenantStatus)"
     }

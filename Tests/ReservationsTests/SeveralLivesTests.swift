@@ -55,7 +55,9 @@
                 Self.passLife(world, world.lanes[0])
                 _ = lane.open(0)
                 let tenant = lane.own.pointee.subjects.tenant
-                #expect((0..<4).allSatisfy { tenant.held[$0] == 0 }, "\(place): a hold leaks")
+                #expect(
+                    (0..<LimitKind.counterCount).allSatisfy { tenant.held[$0] == 0 },
+                    "\(place): a hold leaks")
                 let isHeld = (0..<world.table.usedSlots).filter {
                     SlotWord(word: world.table.slots[$0][Slot.state]).phase == .held
                 }

@@ -62,7 +62,7 @@ import Testing
             let retry = lane.record(
                 "acme", Operation.spend(0), key: "\(round)-0", now: world.now + 900)
             #expect(retry.failure == nil && retry.answer.replayed, "nothing is forgotten early")
-            world.now += 1_000 + KeySupply.clockMargin + 1
+            world.now += 1_000 + KeyShares.clockMargin + 1
         }
     }
 
@@ -223,15 +223,13 @@ struct Recovered {
             "sms", of: "acme", ProfilePolicy(enabled: true, dailySpendNanos: 8), now: now)
         // What the holds hold.
         let used = Int(old.counter(.slots)[0])
-        var held = Amounts()
-        for slot in 0..<used
-        where SlotWord(word: old.slots[slot][Slot.state]).phase == .held {
-            for resource in 0..<4 {
-                held[resource] += old.slots[slot].signed(Slot.amounts + resource)
-            }
-        }
+        let oldNode = old.tenantNodes[Head(word: old.tenantCells[0][TenantCell.head]).buffer]
         let node = table.tenantNodes[Head(word: table.tenantCells[0][TenantCell.head]).buffer]
-        for resource in 0..<4 { node.setSigned(5 + resource, held[resource]) }
+        var (before, state) = (TenantState(), TenantState())
+        TenantNode.load(oldNode, into: &before)
+        TenantNode.load(node, into: &state)
+        state.held = before.held
+        TenantNode.store(&state, to: node)
         let profile = table.profileNodes[
             Head(word: table.profileCells[0][ProfileCell.head]).buffer]
         profile.setSigned(2, 2)

@@ -59,8 +59,8 @@
                     }.get()
                 default: replayed = lane.replay(record, now: now)
                 }
-                if case .contradiction(let what) = replayed { Issue.record("\(what)") }
-                return replayed == .applied || replayed == .known
+                if case .corrupt(let what) = replayed { Issue.record("\(what)") }
+                return replayed == .applied || replayed == .duplicate
             }
         }
 

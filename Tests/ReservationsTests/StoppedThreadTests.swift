@@ -194,7 +194,7 @@
                     capacity: TableCapacity(
                         tenants: 64, profiles: 64, reservations: 1_024, bodies: 256, keys: 256,
                         lanes: 8, ringWords: 32_768))
-                // A predecessor that stopped right after its swing: its satellites are there to help with.
+                // A predecessor that stopped right after its swing: its dependent records are there to help with.
                 world.lanes[1].onStep = { point in
                     guard point == .headSwung else { return }
                     world.lanes[0].onStep = { seen.insert($0) }

@@ -102,13 +102,13 @@ import Testing
                 case 1:
                     let command = CommitCommand(reservationID: answer.reservationID)
                     if lane.commit(command, now: now, answer: &committed) == nil {
-                        mine += committed.committed.spendNanos
+                        mine += committed.committed[.spend]
                     }
                 case 2:
                     let command = CommitCommand(
                         reservationID: answer.reservationID, actual: Operation.spend(7))
                     if lane.commit(command, now: now, answer: &committed) == nil {
-                        mine += committed.committed.spendNanos
+                        mine += committed.committed[.spend]
                     }
                 default: break
                 }

@@ -2,13 +2,18 @@ import Limits
 
 @testable import Reservations
 
-/// One billing cycle of 30 days after another.
-struct ThirtyDays: CycleSchedules {
+/// One billing cycle of 30 days after another; days of UTC.
+struct ThirtyDays: WindowSchedules {
     static let length: Int64 = 30 * 86_400_000
 
     func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
         let start = now - now % Self.length
         return CycleWindow(start: start, end: start + Self.length)
+    }
+
+    func day(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
+        let start = ProfileState.dayStart(of: now)
+        return CycleWindow(start: start, end: start + ProfileState.dayLength)
     }
 }
 
@@ -104,13 +109,14 @@ final class World {
         lane.openProfile(0)
         let tenant = own.pointee.subjects.tenant
         let profile = own.pointee.subjects.profile
-        let totals = (0..<4).map { "\(tenant.committed[$0])+\(tenant.held[$0])" }
+        let counters = 0..<LimitKind.counterCount
+        let totals = counters.map { "\(tenant.committed[$0])+\(tenant.held[$0])" }
         return
-            "\(tenant.status) \(totals.joined(separator: " ")) caps \((0..<4).map { tenant.caps[$0] })"
+            "\(tenant.status) \(totals.joined(separator: " ")) caps \(counters.map { tenant.caps[$0] })"
             + " cycle \(tenant.cycleStart - World.start)"
-            + " raised \(tenant.thresholdRaised) \(tenant.reachedRaised)"
+            + " day \(tenant.dayStart - World.start) raised \(tenant.raised.rawValue)"
             + " profile \(profile.committed)+\(profile.held) day \(profile.dayStart - World.start)"
-            + " \(profile.enabled) \(profile.closed) \(profile.thresholdRaised) \(profile.reachedRaised)"
+            + " \(profile.enabled) \(profile.closed) \(profile.raised)"
             + " tenants \(findable("new", lane))"
     }
 
@@ -124,7 +130,7 @@ final class World {
         _ = lane.open(0)
         lane.openProfile(0)
         let subjects = lane.own.pointee.subjects
-        return (0..<4).allSatisfy {
+        return (0..<LimitKind.counterCount).allSatisfy {
             subjects.tenant.committed[$0] >= 0 && subjects.tenant.held[$0] >= 0
         } && subjects.profile.committed >= 0 && subjects.profile.held >= 0
     }

@@ -12,14 +12,14 @@ struct CapStories {
 
     @Test(
         "The table: refuse or alert only, by kind of limit, auto-suspend and on_limit",
-        arguments: [
+        arguments: Side.allCases,
+        [
             (.auto, true, true, true), (.auto, false, false, true),
             (.block, true, true, true), (.block, false, true, true),
             (.alert, true, false, false), (.alert, false, false, false),
         ] as [(OnLimit, Bool, Bool, Bool)])
-    func table(
-        _ onLimit: OnLimit, _ autoSuspend: Bool, _ usageRefuses: Bool, _ countsRefuse: Bool
-    ) throws {
+    func table(_ side: Side, _ row: (OnLimit, Bool, Bool, Bool)) throws {
+        let (onLimit, autoSuspend, usageRefuses, countsRefuse) = row
         let resources: [(Resource, LimitKind, Bool)] = [
             (.spend, .tenantMonthlySpend, usageRefuses),
             (.callSeconds, .tenantMonthlyMinutes, usageRefuses),
@@ -27,6 +27,7 @@ struct CapStories {
         ]
         for (resource, kind, refuses) in resources {
             var story = Story(
+                side,
                 TenantLimits(
                     monthlySpendNanos: 10, maxExtensions: 10, maxDIDs: 10, monthlyCallSeconds: 10,
                     autoSuspend: autoSuspend), onLimit: onLimit)
@@ -36,15 +37,17 @@ struct CapStories {
             #expect(answer.warnings == (refuses ? [] : LimitSet(kind)))
             #expect(try story.state(kind).blocking == refuses)
             // Of spend and minutes nothing is used: one request too large is no bill.
-            let suspends = refuses && autoSuspend && NaiveModel.isStandingCount(kind)
+            let suspends = refuses && autoSuspend && kind.row.window == .standing
             #expect(answer.tenantStatus == (suspends ? .suspended : .active))
         }
     }
 
-    @Test("Profile daily spend: refuse while enabled, never suspends; on_limit never touches it")
-    func profile() throws {
+    @Test(
+        "Profile daily spend: refuse while enabled, never suspends; on_limit never touches it",
+        arguments: Side.allCases)
+    func profile(_ side: Side) throws {
         for onLimit in OnLimit.allCases {
-            var story = Story(TenantLimits(autoSuspend: true), onLimit: onLimit, dailyCap: 10)
+            var story = Story(side, TenantLimits(autoSuspend: true), onLimit: onLimit, dailyCap: 10)
             let answer = try story.check([.spend: 11], profileID: "promo")
             #expect(answer.refused == LimitSet(.profileDailySpend))
             #expect(answer.tenantStatus == .active)
@@ -62,9 +65,11 @@ struct CapStories {
         }
     }
 
-    @Test("Tripped: committed ≥ cap after a transition that raised committed; it suspends")
-    func trippedByUsage() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 10, autoSuspend: true))
+    @Test(
+        "Tripped: committed ≥ cap after a transition that raised committed; it suspends",
+        arguments: Side.allCases)
+    func trippedByUsage(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 10, autoSuspend: true))
         let hold = try story.check([.spend: 10]).reservation
         #expect(story.events.isEmpty)
         let answer = try story.commit(hold)
@@ -78,10 +83,12 @@ struct CapStories {
         #expect(story.events.isEmpty)
     }
 
-    @Test("One charge against two limits raises thresholds, then caps reached, then the suspension")
-    func eventOrder() throws {
+    @Test(
+        "One charge against two limits raises thresholds, then caps reached, then the suspension",
+        arguments: Side.allCases)
+    func eventOrder(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 10, autoSuspend: true), dailyCap: 10)
+            side, TenantLimits(monthlySpendNanos: 10, autoSuspend: true), dailyCap: 10)
         try story.record([.spend: 10], profileID: "promo")
         #expect(
             story.eventsSinceLast() == [
@@ -91,9 +98,9 @@ struct CapStories {
             ])
     }
 
-    @Test("Counts trip by a refusal only, however much usage is recorded")
-    func countsTripByRefusal() throws {
-        var story = Story(TenantLimits(maxExtensions: 10, autoSuspend: true))
+    @Test("Counts trip by a refusal only, however much usage is recorded", arguments: Side.allCases)
+    func countsTripByRefusal(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 10, autoSuspend: true))
         let answer = try story.check([.extensions: 10], mode: .commit)
         #expect(answer.tenantStatus == .active)
         #expect(
@@ -110,9 +117,11 @@ struct CapStories {
             ])
     }
 
-    @Test("A refusal that others' holds alone caused denies, but trips nothing")
-    func holdsAreNoBill() throws {
-        var story = Story(TenantLimits(maxExtensions: 10, autoSuspend: true))
+    @Test(
+        "A refusal that others' holds alone caused denies, but trips nothing",
+        arguments: Side.allCases)
+    func holdsAreNoBill(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 10, autoSuspend: true))
         try story.check([.extensions: 10])
         let answer = try story.check([.extensions: 10])
         #expect(answer.decision == .denied && answer.tenantStatus == .active)
@@ -123,29 +132,33 @@ struct CapStories {
 
     @Test(
         "Threshold: committed × 100 ≥ cap × percent, in full width; cap 0 has none",
-        arguments: [
+        arguments: Side.allCases,
+        [
             (1_000, 80, 799, false), (1_000, 80, 800, true), (3, 67, 2, false), (3, 66, 2, true),
             (1, 1, 1, true), (Int64.max, 100, Int64.max - 1, false),
             (Int64.max, 99, Int64.max - 1, true), (0, 1, 1, false),
         ] as [(Int64, UInt8, Int64, Bool)])
-    func threshold(_ cap: Int64, _ percent: UInt8, _ usage: Int64, _ isRaised: Bool) throws {
+    func threshold(_ side: Side, _ row: (Int64, UInt8, Int64, Bool)) throws {
+        let (cap, percent, usage, isRaised) = row
         var story = Story(
-            TenantLimits(monthlySpendNanos: cap, alertThresholdPercent: percent))
+            side, TenantLimits(monthlySpendNanos: cap, alertThresholdPercent: percent))
         try story.record([.spend: usage])
         #expect(story.eventsSinceLast().contains(Self.spendThreshold) == isRaised)
     }
 
-    @Test("Profiles use their tenant's percent")
-    func profilePercent() throws {
-        var story = Story(TenantLimits(alertThresholdPercent: 50), dailyCap: 10)
+    @Test("Profiles use their tenant's percent", arguments: Side.allCases)
+    func profilePercent(_ side: Side) throws {
+        var story = Story(side, TenantLimits(alertThresholdPercent: 50), dailyCap: 10)
         try story.check([.spend: 5], mode: .commit, profileID: "promo")
         #expect(
             story.eventsSinceLast() == [.thresholdReached(.profileDailySpend, subject: "promo")])
     }
 
-    @Test("Both are raised once per window and per setting of the cap or percent")
-    func onceOnly() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 10))
+    @Test(
+        "Both are raised once per window and per setting of the cap or percent",
+        arguments: Side.allCases)
+    func onceOnly(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 10))
         try story.record([.spend: 12])
         #expect(story.eventsSinceLast() == [Self.spendThreshold, Self.spendReached])
         try story.record([.spend: 1])
@@ -167,7 +180,7 @@ struct CapStories {
         #expect(story.eventsSinceLast().isEmpty)
         try story.record([.spend: 1])
         #expect(story.eventsSinceLast() == [Self.spendThreshold, Self.spendReached])
-        story.tenant.limits.alertThresholdPercent = 50
+        story.tenant.limits.alertThresholds = [50]
         story.configure()
         try story.record([.spend: 1])
         #expect(story.eventsSinceLast() == [Self.spendThreshold, Self.spendReached])
@@ -178,9 +191,9 @@ struct CapStories {
         #expect(story.eventsSinceLast() == [Self.spendThreshold])
     }
 
-    @Test("Toggling a profile's limit does not re-arm")
-    func togglingProfile() throws {
-        var story = Story(dailyCap: 10)
+    @Test("Toggling a profile's limit does not re-arm", arguments: Side.allCases)
+    func togglingProfile(_ side: Side) throws {
+        var story = Story(side, dailyCap: 10)
         try story.record([.spend: 10], profileID: "promo")
         #expect(story.eventsSinceLast().count == 2)
         for isEnabled in [false, true] {
@@ -194,10 +207,10 @@ struct CapStories {
         #expect(story.eventsSinceLast().count == 2)
     }
 
-    @Test("Counts use the billing cycle as their alert window")
-    func countsAlertWindow() throws {
+    @Test("Counts use the billing cycle as their alert window", arguments: Side.allCases)
+    func countsAlertWindow(_ side: Side) throws {
         let threshold = ModelEvent.thresholdReached(.tenantExtensions, subject: "acme")
-        var story = Story(TenantLimits(maxExtensions: 10))
+        var story = Story(side, TenantLimits(maxExtensions: 10))
         try story.record([.extensions: 8])
         #expect(story.eventsSinceLast() == [threshold])
         try story.record([.extensions: 1])
@@ -208,9 +221,11 @@ struct CapStories {
         #expect(story.eventsSinceLast() == [threshold])
     }
 
-    @Test("Neither raising a cap nor a rollover reinstates: an operator does")
-    func reinstatement() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 10, autoSuspend: true))
+    @Test(
+        "Neither raising a cap nor a rollover reinstates: an operator does",
+        arguments: Side.allCases)
+    func reinstatement(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 10, autoSuspend: true))
         try story.record([.spend: 10])
         story.tenant.limits.monthlySpendNanos = 1_000
         story.configure()
@@ -225,10 +240,12 @@ struct CapStories {
         #expect(try story.check([.spend: 1]).decision == .allowed)
     }
 
-    @Test("A tenant that is still over is suspended again by its next charge or creation")
-    func suspendedAgain() throws {
+    @Test(
+        "A tenant that is still over is suspended again by its next charge or creation",
+        arguments: Side.allCases)
+    func suspendedAgain(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 10, maxExtensions: 2, autoSuspend: true))
+            side, TenantLimits(monthlySpendNanos: 10, maxExtensions: 2, autoSuspend: true))
         try story.record([.spend: 10])
         story.perform(.reinstate("acme"))
         _ = story.eventsSinceLast()
@@ -243,9 +260,9 @@ struct CapStories {
         #expect(story.eventsSinceLast() == [Self.suspended])
     }
 
-    @Test("A cap set below present usage suspends nobody by itself")
-    func loweredCap() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 100, autoSuspend: true))
+    @Test("A cap set below present usage suspends nobody by itself", arguments: Side.allCases)
+    func loweredCap(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 100, autoSuspend: true))
         try story.record([.spend: 50])
         let hold = try story.check([.spend: 10]).reservation
         story.tenant.limits.monthlySpendNanos = 20
@@ -258,9 +275,11 @@ struct CapStories {
             story.eventsSinceLast() == [Self.spendThreshold, Self.spendReached, Self.suspended])
     }
 
-    @Test("Alerts of a refusal: the threshold is evaluated for the limits that refused")
-    func thresholdAtRefusal() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 100, autoSuspend: true))
+    @Test(
+        "Alerts of a refusal: the threshold is evaluated for the limits that refused",
+        arguments: Side.allCases)
+    func thresholdAtRefusal(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 100, autoSuspend: true))
         try story.record([.spend: 90])
         #expect(story.eventsSinceLast() == [Self.spendThreshold])
         story.tenant.limits.monthlySpendNanos = 99
@@ -277,16 +296,17 @@ struct CapStories {
 
     @Test(
         "A refusal alone trips spend and minutes only once 80 % of the cap is committed",
-        arguments: [
+        arguments: Side.allCases,
+        [
             (.spend, .tenantMonthlySpend, 399, false), (.spend, .tenantMonthlySpend, 400, true),
             (.callSeconds, .tenantMonthlyMinutes, 399, false),
             (.callSeconds, .tenantMonthlyMinutes, 400, true),
             (.dids, .tenantDIDs, 0, true), (.extensions, .tenantExtensions, 0, true),
         ] as [(Resource, LimitKind, Int64, Bool)])
-    func refusalAlone(
-        _ resource: Resource, _ kind: LimitKind, _ used: Int64, _ trips: Bool
-    ) throws {
+    func refusalAlone(_ side: Side, _ row: (Resource, LimitKind, Int64, Bool)) throws {
+        let (resource, kind, used, trips) = row
         var story = Story(
+            side,
             TenantLimits(
                 monthlySpendNanos: 500, maxExtensions: 500, maxDIDs: 500, monthlyCallSeconds: 500,
                 alertThresholdPercent: 100, autoSuspend: true))
@@ -301,10 +321,13 @@ struct CapStories {
                     : [.requestRefused(kind, subject: "acme")]))
     }
 
-    @Test("A request too large is told once in a window, and does not use up the cap's alert")
-    func refusalLatch() throws {
+    @Test(
+        "A request too large is told once in a window, and does not use up the cap's alert",
+        arguments: Side.allCases)
+    func refusalLatch(_ side: Side) throws {
         let refused = ModelEvent.requestRefused(.tenantMonthlySpend, subject: "acme")
         var story = Story(
+            side,
             TenantLimits(
                 monthlySpendNanos: 500, alertThresholdPercent: 100, autoSuspend: true))
         try story.check([.spend: 501])
@@ -331,10 +354,12 @@ struct CapStories {
         #expect(story.eventsSinceLast() == [refused])
     }
 
-    @Test("alert: never refuse, never suspend; the mail comes all the same")
-    func alertOnly() throws {
+    @Test(
+        "alert: never refuse, never suspend; the mail comes all the same", arguments: Side.allCases)
+    func alertOnly(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 10, maxDIDs: 0, autoSuspend: true), onLimit: .alert)
+            side, TenantLimits(monthlySpendNanos: 10, maxDIDs: 0, autoSuspend: true),
+            onLimit: .alert)
         let answer = try story.check([.spend: 10, .dids: 3], mode: .commit)
         #expect(answer.warnings == LimitSet(.tenantDIDs) && answer.tenantStatus == .active)
         // "When used + asked > cap": reaching it exactly is no warning; DIDs trip by refusal only.

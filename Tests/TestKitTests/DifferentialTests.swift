@@ -18,9 +18,15 @@ struct DifferentialTests {
         }
     }
 
+    /// Whose days begin at other instants than UTC's: by hours, by half and quarter hours, with and without summer time.
+    static let timeZones = [
+        "UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe",
+        "Pacific/Kiritimati", "Pacific/Marquesas",
+    ]
+
     private static var options: OperationGenerator.Options {
         var options = OperationGenerator.Options()
-        options.timeZones = ["UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu"]
+        options.timeZones = timeZones
         return options
     }
 
@@ -93,7 +99,7 @@ struct DifferentialTests {
     @Test("Everything that matters happens often enough in a history")
     func coverage() throws {
         var counts: [String: Int] = [:]
-        for seed in 1...4 as ClosedRange<UInt64> {
+        for seed in 1...6 as ClosedRange<UInt64> {
             var subject = Bent()
             let coverage = try Differential.run(
                 seed: seed, steps: 4_000, options: Self.options, model: Story.emptyModel(),
@@ -109,7 +115,7 @@ struct DifferentialTests {
 
     private static let rare: [String] =
         ["extend refused by suspension"]
-        + [LimitKind.profileDailySpend, .tenantMonthlySpend, .tenantMonthlyMinutes].flatMap {
+        + LimitKind.catalogue.filter { $0.window != .standing }.map(\.kind).flatMap {
             ["ended at the threshold \($0)", "ended at \($0)"]
         }
 
@@ -125,8 +131,8 @@ struct DifferentialTests {
             "failure badField", "failure alreadySettled", "failure reservationExpired",
             "failure exceedsReservation", "denied under a key",
         ]
-        + [LimitKind.profileDailySpend, .tenantMonthlySpend, .tenantMonthlyMinutes].map {
-            "too large for \($0)"
+        + LimitKind.catalogue.filter { $0.refusalTripsFromPercent > 0 }.map {
+            "too large for \($0.kind)"
         }
         + LimitKind.allCases.flatMap { ["threshold \($0)", "reached \($0)", "refused \($0)"] }
         + Mode.allCases.flatMap { ["check \($0) allowed", "check \($0) denied"] }

@@ -5,9 +5,9 @@ import Testing
 
 @Suite("semantics §3: modes, idempotency, suspension")
 struct RequestStories {
-    @Test("CHECK_ONLY changes nothing at all")
-    func checkOnly() throws {
-        var story = Story(TenantLimits(maxExtensions: 1, autoSuspend: true))
+    @Test("CHECK_ONLY changes nothing at all", arguments: Side.allCases)
+    func checkOnly(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 1, autoSuspend: true))
         let allowed = try story.check([.extensions: 1], mode: .checkOnly) { $0.key = "k" }
         #expect(allowed.decision == .allowed && allowed.reservation == 0 && allowed.expiresAt == 0)
         #expect(try story.held(.tenantExtensions) == 0)
@@ -22,9 +22,9 @@ struct RequestStories {
                 == .denied)
     }
 
-    @Test("COMMIT charges at once and alerts and suspends like a commit")
-    func commitMode() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 10, autoSuspend: true))
+    @Test("COMMIT charges at once and alerts and suspends like a commit", arguments: Side.allCases)
+    func commitMode(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 10, autoSuspend: true))
         let answer = try story.check([.spend: 10], mode: .commit)
         #expect(answer.decision == .allowed && answer.reservation == 0)
         #expect(answer.tenantStatus == .suspended && story.events.count == 3)
@@ -32,10 +32,12 @@ struct RequestStories {
         #expect(try story.held(.tenantMonthlySpend) == 0)
     }
 
-    @Test("PARTIAL holds the largest common fraction that fits all limits, rounded down")
-    func partial() throws {
+    @Test(
+        "PARTIAL holds the largest common fraction that fits all limits, rounded down",
+        arguments: Side.allCases)
+    func partial(_ side: Side) throws {
         var story = Story(
-            TenantLimits(maxExtensions: 10, maxDIDs: 100, autoSuspend: true), dailyCap: 1_000)
+            side, TenantLimits(maxExtensions: 10, maxDIDs: 100, autoSuspend: true), dailyCap: 1_000)
         try story.check([.extensions: 3])
         // Extensions leave 7 of 20: 35 %. 0.35 × 30 = 10.5 numbers.
         let answer = try story.check([.extensions: 20, .dids: 30], mode: .partial)
@@ -47,9 +49,11 @@ struct RequestStories {
         #expect(try story.held(.tenantDIDs) == 10)
     }
 
-    @Test("PARTIAL: below any min_amount it is a denial; 0 means 1; asked 0 is exempt")
-    func partialMinimum() throws {
-        var story = Story(TenantLimits(maxExtensions: 10, maxDIDs: 10, autoSuspend: true))
+    @Test(
+        "PARTIAL: below any min_amount it is a denial; 0 means 1; asked 0 is exempt",
+        arguments: Side.allCases)
+    func partialMinimum(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 10, maxDIDs: 10, autoSuspend: true))
         try story.check([.extensions: 9])
         // One extension of 10 leaves no whole number of 5: extensions refuse, though one would fit.
         let common = try story.check([.extensions: 10, .dids: 5], mode: .partial)
@@ -71,9 +75,11 @@ struct RequestStories {
         #expect(tripped.tenantStatus == .suspended)
     }
 
-    @Test("Same key and content: the stored answer; a denial is none, so a retry is decided anew")
-    func replays() throws {
-        var story = Story(TenantLimits(maxExtensions: 1))
+    @Test(
+        "Same key and content: the stored answer; a denial is none, so a retry is decided anew",
+        arguments: Side.allCases)
+    func replays(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 1))
         let first = try story.check([.extensions: 1]) { $0.key = "a" }
         var repeated = try story.check([.extensions: 1]) { $0.key = "a" }
         #expect(repeated.replayed)
@@ -104,9 +110,11 @@ struct RequestStories {
         #expect(try story.check([.spend: 1]) { $0.key = "d" }.decision == .allowed)
     }
 
-    @Test("A key stays bound to the content of its denial, for the retention from the first one")
-    func boundByDenial() throws {
-        var story = Story(TenantLimits(maxExtensions: 0))
+    @Test(
+        "A key stays bound to the content of its denial, for the retention from the first one",
+        arguments: Side.allCases)
+    func boundByDenial(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 0))
         try story.check([.extensions: 1]) { $0.key = "k" }
         var other = CheckOperation(tenantID: "acme", amounts: [.extensions: 2])
         other.key = "k"
@@ -114,16 +122,18 @@ struct RequestStories {
         var usage = RecordOperation(tenantID: "acme", amounts: [.extensions: 1])
         usage.key = "k"
         #expect(story.perform(.record(usage)) == .failure(.keyReused))
-        story.wait(story.model.retentionMilliseconds - 1)
+        story.wait(Story.retention - 1)
         try story.check([.extensions: 1]) { $0.key = "k" }
         #expect(story.perform(.check(other)) == .failure(.keyReused))
         story.wait(1)
         #expect(story.perform(.check(other)) != .failure(.keyReused))
     }
 
-    @Test("What is no part of the content: order, zeros, include_limits, fields without meaning")
-    func content() throws {
-        var story = Story()
+    @Test(
+        "What is no part of the content: order, zeros, include_limits, fields without meaning",
+        arguments: Side.allCases)
+    func content(_ side: Side) throws {
+        var story = Story(side)
         func ask(
             _ amounts: ModelAmounts, _ mode: Mode, _ change: (inout CheckOperation) -> Void
         ) -> ModelAnswer {
@@ -160,9 +170,11 @@ struct RequestStories {
         #expect(try story.record([.spend: 1], key: "usage").replayed)
     }
 
-    @Test("Other content under a key is 49201, across methods too; failures are not stored")
-    func keyReused() throws {
-        var story = Story()
+    @Test(
+        "Other content under a key is 49201, across methods too; failures are not stored",
+        arguments: Side.allCases)
+    func keyReused(_ side: Side) throws {
+        var story = Story(side)
         try story.record([.spend: 1], key: "k")
         #expect(try story.record([.spend: 1], key: "k").replayed)
         #expect(try story.committed(.tenantMonthlySpend) == 1)
@@ -185,9 +197,10 @@ struct RequestStories {
         #expect(answer.replayed == false)
     }
 
-    @Test("A key is scoped to the tenant and remembered for the retention")
-    func keyRetention() throws {
-        var story = Story()
+    @Test(
+        "A key is scoped to the tenant and remembered for the retention", arguments: Side.allCases)
+    func keyRetention(_ side: Side) throws {
+        var story = Story(side)
         story.perform(.setTenant(TenantSettings(id: "globex")))
         try story.record([.spend: 1], key: "k")
         var usage = RecordOperation(tenantID: "globex", amounts: [.spend: 9])
@@ -196,16 +209,18 @@ struct RequestStories {
             throw Story.Failed()
         }
         #expect(answer.replayed == false)
-        story.wait(story.model.retentionMilliseconds - 1)
+        story.wait(Story.retention - 1)
         #expect(try story.record([.spend: 1], key: "k").replayed)
         story.wait(1)
         #expect(try story.record([.spend: 1], key: "k").replayed == false)
     }
 
-    @Test("A reversed charge takes the suspension back that it caused, and its alerts")
-    func reversal() throws {
+    @Test(
+        "A reversed charge takes the suspension back that it caused, and its alerts",
+        arguments: Side.allCases)
+    func reversal(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 10, autoSuspend: true), dailyCap: 10)
+            side, TenantLimits(monthlySpendNanos: 10, autoSuspend: true), dailyCap: 10)
         var charge = CheckOperation(tenantID: "acme", amounts: [.spend: 9])
         charge.mode = .commit
         charge.profileID = "promo"
@@ -226,9 +241,11 @@ struct RequestStories {
         #expect(story.eventsSinceLast() == raised)
     }
 
-    @Test("Tripped all the same without it: the suspension stays, and so does what it raised")
-    func reversalOfNoCause() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 10, monthlyCallSeconds: 5))
+    @Test(
+        "Tripped all the same without it: the suspension stays, and so does what it raised",
+        arguments: Side.allCases)
+    func reversalOfNoCause(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 10, monthlyCallSeconds: 5))
         try story.record([.callSeconds: 5])
         story.tenant.limits.autoSuspend = true
         story.configure()
@@ -244,7 +261,7 @@ struct RequestStories {
             ])
         #expect(try story.check([.spend: 1]).refusedBySuspension)
         // A charge that suspended nobody leaves its alerts raised.
-        var other = Story(TenantLimits(monthlySpendNanos: 10))
+        var other = Story(side, TenantLimits(monthlySpendNanos: 10))
         charge.amounts = [.spend: 8]
         other.perform(.withdrawnCheck(charge))
         other.perform(.withdrawnCheck(charge))
@@ -254,9 +271,11 @@ struct RequestStories {
             ])
     }
 
-    @Test("The order of checks: tenant, idempotency key, profile, suspension, limits")
-    func order() throws {
-        var story = Story(TenantLimits(maxExtensions: 0, autoSuspend: true), dailyCap: 10)
+    @Test(
+        "The order of checks: tenant, idempotency key, profile, suspension, limits",
+        arguments: Side.allCases)
+    func order(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 0, autoSuspend: true), dailyCap: 10)
         let first = try story.check([.spend: 1], profileID: "promo") { $0.key = "k" }
         try story.check([.extensions: 1])
         story.perform(.closeProfile("promo"))
@@ -279,9 +298,11 @@ struct RequestStories {
         #expect(story.perform(.check(ask)) == .failure(.notFound))
     }
 
-    @Test("What the network element should do about a suspended tenant's action")
-    func treatments() throws {
-        var story = Story(TenantLimits(maxExtensions: 0, autoSuspend: true))
+    @Test(
+        "What the network element should do about a suspended tenant's action",
+        arguments: Side.allCases)
+    func treatments(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 0, autoSuspend: true))
         try story.check([.extensions: 1])
         for (action, treatment) in [
             (.inboundCall, .serviceInterrupted), (.outboundCall, .blockCall),
@@ -294,9 +315,10 @@ struct RequestStories {
     }
 
     @Test(
-        "RecordUsage is never refused by a limit or a suspension; only SPEND counts for a profile")
-    func recordUsage() throws {
-        var story = Story(TenantLimits(maxExtensions: 0, autoSuspend: true), dailyCap: 1)
+        "RecordUsage is never refused by a limit or a suspension; only SPEND counts for a profile",
+        arguments: Side.allCases)
+    func recordUsage(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 0, autoSuspend: true), dailyCap: 1)
         try story.check([.extensions: 1])
         let answer = try story.record([.spend: 5, .dids: 2], profileID: "promo")
         #expect(answer.tenantStatus == .suspended)
@@ -306,9 +328,11 @@ struct RequestStories {
         #expect(try story.committed(.tenantDIDs) == 2)
     }
 
-    @Test("Negative counts are compared with committed and refused whole below zero")
-    func negativeCounts() throws {
-        var story = Story()
+    @Test(
+        "Negative counts are compared with committed and refused whole below zero",
+        arguments: Side.allCases)
+    func negativeCounts(_ side: Side) throws {
+        var story = Story(side)
         try story.record([.extensions: 2])
         try story.check([.extensions: 5])
         var usage = RecordOperation(tenantID: "acme", amounts: [.extensions: -3, .spend: 1])
@@ -320,9 +344,11 @@ struct RequestStories {
         #expect(story.perform(.record(usage)) == .failure(.badField))
     }
 
-    @Test("Closed: new requests NOT_FOUND; open holds end, and may settle late")
-    func closed() throws {
-        var story = Story()
+    @Test(
+        "Closed: new requests NOT_FOUND; open holds end, and may settle late",
+        arguments: Side.allCases)
+    func closed(_ side: Side) throws {
+        var story = Story(side)
         let first = try story.check([.spend: 3]).reservation
         let second = try story.check([.spend: 4]).reservation
         story.perform(.closeTenant("acme"))

@@ -5,9 +5,9 @@ import Testing
 
 @Suite("semantics §1 and §2: limits and windows")
 struct WindowStories {
-    @Test("Using exactly the cap is allowed; the (N+1)th does not fit")
-    func exactlyTheCap() throws {
-        var story = Story(TenantLimits(maxExtensions: 3))
+    @Test("Using exactly the cap is allowed; the (N+1)th does not fit", arguments: Side.allCases)
+    func exactlyTheCap(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 3))
         #expect(try story.check([.extensions: 3]).decision == .allowed)
         let denied = try story.check([.extensions: 1])
         #expect(denied.decision == .denied)
@@ -15,17 +15,17 @@ struct WindowStories {
         #expect(denied.treatment == .reject)
     }
 
-    @Test("An amount of zero is never refused by a limit")
-    func zero() throws {
-        var story = Story(TenantLimits(maxExtensions: 0), dailyCap: 0)
+    @Test("An amount of zero is never refused by a limit", arguments: Side.allCases)
+    func zero(_ side: Side) throws {
+        var story = Story(side, TenantLimits(maxExtensions: 0), dailyCap: 0)
         #expect(try story.check([.extensions: 0]).decision == .allowed)
         #expect(try story.check([.spend: 0], profileID: "promo").decision == .allowed)
         #expect(try story.check([.extensions: 1]).decision == .denied)
     }
 
-    @Test("An empty cap means no limit; usage is counted all the same")
-    func noCap() throws {
-        var story = Story()
+    @Test("An empty cap means no limit; usage is counted all the same", arguments: Side.allCases)
+    func noCap(_ side: Side) throws {
+        var story = Story(side)
         try story.record([.spend: 700, .callSeconds: 5])
         #expect(try story.committed(.tenantMonthlySpend) == 700)
         story.tenant.limits = TenantLimits(monthlySpendNanos: 700, autoSuspend: true)
@@ -33,9 +33,9 @@ struct WindowStories {
         #expect(try story.check([.spend: 1]).refused == LimitSet(.tenantMonthlySpend))
     }
 
-    @Test("Overflow is refused, never wrapped")
-    func overflow() throws {
-        var story = Story()
+    @Test("Overflow is refused, never wrapped", arguments: Side.allCases)
+    func overflow(_ side: Side) throws {
+        var story = Story(side)
         try story.record([.spend: Int64.max - 1])
         let ask = CheckOperation(tenantID: "acme", amounts: [.spend: 2])
         #expect(story.perform(.check(ask)) == .failure(.badField))
@@ -45,10 +45,13 @@ struct WindowStories {
         #expect(try story.committed(.tenantMonthlySpend) == Int64.max)
     }
 
-    @Test("All or nothing: none is held and every limit that refused is named")
-    func allOrNothing() throws {
+    @Test(
+        "All or nothing: none is held and every limit that refused is named",
+        arguments: Side.allCases)
+    func allOrNothing(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 10, maxExtensions: 1, autoSuspend: true), dailyCap: 5)
+            side, TenantLimits(monthlySpendNanos: 10, maxExtensions: 1, autoSuspend: true),
+            dailyCap: 5)
         let denied = try story.check(
             [.spend: 11, .extensions: 2, .dids: 9], profileID: "promo")
         #expect(
@@ -56,7 +59,7 @@ struct WindowStories {
                 LimitSet(.profileDailySpend), LimitSet(.tenantMonthlySpend),
                 LimitSet(.tenantExtensions),
             ])
-        for kind in LimitKind.allCases { #expect(try story.held(kind) == 0) }
+        for kind in story.kinds { #expect(try story.held(kind) == 0) }
         // Room in the tenant's cycle, none in the profile's day.
         story.perform(.reinstate("acme"))
         #expect(
@@ -65,9 +68,9 @@ struct WindowStories {
         #expect(try story.held(.tenantMonthlySpend) == 0)
     }
 
-    @Test("A profile of another tenant reads as NOT_FOUND")
-    func foreignProfile() {
-        var story = Story()
+    @Test("A profile of another tenant reads as NOT_FOUND", arguments: Side.allCases)
+    func foreignProfile(_ side: Side) {
+        var story = Story(side)
         story.perform(.setTenant(TenantSettings(id: "globex")))
         var ask = CheckOperation(tenantID: "globex", amounts: [.spend: 1])
         ask.profileID = "promo"
@@ -79,9 +82,9 @@ struct WindowStories {
         #expect(story.perform(.setProfile(moved)) == .failure(.notFound))
     }
 
-    @Test("Day: 00:00:00 UTC to the next; only a rollover resets a total")
-    func day() throws {
-        var story = Story(dailyCap: 10)
+    @Test("Day: 00:00:00 UTC to the next; only a rollover resets a total", arguments: Side.allCases)
+    func day(_ side: Side) throws {
+        var story = Story(side, dailyCap: 10)
         try story.check([.spend: 10], mode: .commit, profileID: "promo")
         story.profile.dailySpendLimitEnabled = false
         story.configure()
@@ -101,9 +104,9 @@ struct WindowStories {
         #expect(try story.committed(.tenantMonthlySpend) == 13)
     }
 
-    @Test("Billing cycle: calendar months; counts are standing")
-    func cycle() throws {
-        var story = Story()
+    @Test("Billing cycle: calendar months; counts are standing", arguments: Side.allCases)
+    func cycle(_ side: Side) throws {
+        var story = Story(side)
         try story.record([.spend: 5, .callSeconds: 6, .extensions: 7, .dids: 8])
         story.wait(until: Story.nextCycle - 1)
         #expect(try story.committed(.tenantMonthlySpend) == 5)
@@ -115,9 +118,11 @@ struct WindowStories {
         #expect(dids.committed == 8 && dids.windowStart == 0 && dids.resetsAt == 0)
     }
 
-    @Test("Changing the cycle day takes effect at the current window's end; a short cycle follows")
-    func changedCycleDay() throws {
-        var story = Story()
+    @Test(
+        "Changing the cycle day takes effect at the current window's end; a short cycle follows",
+        arguments: Side.allCases)
+    func changedCycleDay(_ side: Side) throws {
+        var story = Story(side)
         story.tenant.billingCycleDay = 15
         story.configure()
         #expect(try story.state(.tenantMonthlySpend).resetsAt == Story.nextCycle)
@@ -127,9 +132,11 @@ struct WindowStories {
         #expect(short.resetsAt == Story.nextCycle + 14 * 86_400_000)
     }
 
-    @Test("A change that comes after an unseen rollover meets the window of the old setting")
-    func changeAfterRollover() throws {
-        var story = Story()
+    @Test(
+        "A change that comes after an unseen rollover meets the window of the old setting",
+        arguments: Side.allCases)
+    func changeAfterRollover(_ side: Side) throws {
+        var story = Story(side)
         story.wait(until: Story.nextCycle + 1)
         story.tenant.billingCycleDay = 15
         story.configure()
@@ -138,10 +145,13 @@ struct WindowStories {
         #expect(state.resetsAt == Story.nextCycle + 31 * 86_400_000)
     }
 
-    @Test("A hold belongs to its window; committed after the rollover it is charged to that window")
-    func closedWindow() throws {
+    @Test(
+        "A hold belongs to its window; committed after the rollover it is charged to that window",
+        arguments: Side.allCases)
+    func closedWindow(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 1, autoSuspend: true), onLimit: .alert, dailyCap: 100)
+            side, TenantLimits(monthlySpendNanos: 1, autoSuspend: true), onLimit: .alert,
+            dailyCap: 100)
         story.wait(until: Story.nextCycle - 1_000)
         let hold = try story.check([.spend: 50], profileID: "promo").reservation
         story.wait(2_000)
@@ -158,9 +168,9 @@ struct WindowStories {
         #expect(try story.committed(.profileDailySpend) == 0)
     }
 
-    @Test("A commit fills the oldest window first")
-    func extendedOverRollover() throws {
-        var story = Story()
+    @Test("A commit fills the oldest window first", arguments: Side.allCases)
+    func extendedOverRollover(_ side: Side) throws {
+        var story = Story(side)
         story.wait(until: Story.nextCycle - 1_000)
         let hold = try story.check([.spend: 50]) { $0.ttlMilliseconds = 60_000 }.reservation
         story.wait(2_000)
@@ -175,10 +185,12 @@ struct WindowStories {
         #expect(try story.committed(.tenantMonthlySpend) == 15)
     }
 
-    @Test("What a commit charges above the hold belongs to the windows that are open at the commit")
-    func excessAfterRollover() throws {
+    @Test(
+        "What a commit charges above the hold belongs to the windows that are open at the commit",
+        arguments: Side.allCases)
+    func excessAfterRollover(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 1_000, autoSuspend: true), dailyCap: 2_000)
+            side, TenantLimits(monthlySpendNanos: 1_000, autoSuspend: true), dailyCap: 2_000)
         story.wait(until: Story.nextCycle - 1_000)
         let holds = try (0..<10).map { _ in
             try story.check([.spend: 1], profileID: "promo").reservation
@@ -208,10 +220,12 @@ struct WindowStories {
     private static let endedAtLimit = ModelEvent.windowEndedAtLimit(
         .tenantMonthlySpend, subject: "acme")
 
-    @Test("The rollover judges the window that ends once, with what is held; it suspends nobody")
-    func judgement() throws {
+    @Test(
+        "The rollover judges the window that ends once, with what is held; it suspends nobody",
+        arguments: Side.allCases)
+    func judgement(_ side: Side) throws {
         var story = Story(
-            TenantLimits(monthlySpendNanos: 100, autoSuspend: true), dailyCap: 100)
+            side, TenantLimits(monthlySpendNanos: 100, autoSuspend: true), dailyCap: 100)
         story.wait(until: Story.nextCycle - 1_000)
         try story.record([.spend: 40], profileID: "promo")
         let hold = try story.check([.spend: 60], profileID: "promo").reservation
@@ -238,9 +252,11 @@ struct WindowStories {
             ])
     }
 
-    @Test("What was raised in a window is not raised again at its end; nothing is due of nothing")
-    func judgedOnce() throws {
-        var story = Story(TenantLimits(monthlySpendNanos: 100, monthlyCallSeconds: 0))
+    @Test(
+        "What was raised in a window is not raised again at its end; nothing is due of nothing",
+        arguments: Side.allCases)
+    func judgedOnce(_ side: Side) throws {
+        var story = Story(side, TenantLimits(monthlySpendNanos: 100, monthlyCallSeconds: 0))
         try story.record([.spend: 85])
         let hold = try story.check([.spend: 15], { $0.ttlMilliseconds = 86_400_000 })
         #expect(
@@ -266,9 +282,9 @@ struct WindowStories {
             ])
     }
 
-    @Test("The total life of a reservation is bounded")
-    func boundedLife() throws {
-        var story = Story()
+    @Test("The total life of a reservation is bounded", arguments: Side.allCases)
+    func boundedLife(_ side: Side) throws {
+        var story = Story(side)
         let first = try story.check([.spend: 1]) { $0.ttlMilliseconds = 86_400_000 }
         #expect(first.expiresAt == Story.start + 86_400_000)
         story.wait(1_000_000)

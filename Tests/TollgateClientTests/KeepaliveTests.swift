@@ -86,7 +86,7 @@ struct SilentPeerTests {
             let updates = client.watchUsage().makeAsyncIterator()
             let error = await #expect(throws: TollgateError.self) { try await updates.next() }
             #expect(error?.code == .unavailable)
-            #expect(error?.message == "The service no longer answers")
+            #expect(error?.message == "The service stopped responding")
             _ = try await peer.next(.closed)
         }
     }

@@ -1,3 +1,4 @@
+import Limits
 import Testing
 import Wire
 
@@ -32,6 +33,16 @@ struct OutageLedgerTests {
         #expect(Self.lets(&ledger, Self.action("k7", tenant: "globex")))
         #expect(Self.lets(&ledger, Self.action("k8"), minute: 8))
         #expect(ledger.unsettledCount == 6)
+    }
+
+    /// Of what is only ever held nothing is recorded.
+    @Test(arguments: Resource.allCases)
+    func usageIsOfWhatIsCharged(_ resource: Resource) {
+        let action = Self.action("k", [Quantity(resource, 2)])
+        let usage = action.usage(actual: [Quantity(resource, 3), Quantity(.spend, 4)])
+        #expect(action.usage().quantities.isEmpty == !resource.mayBeCharged)
+        #expect(usage.quantities.contains { $0.resource == resource } == resource.mayBeCharged)
+        #expect(usage.quantities.contains(Quantity(.spend, 4)))
     }
 
     @Test func allOfAnActionMustFit() {

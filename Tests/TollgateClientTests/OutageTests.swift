@@ -154,7 +154,7 @@ struct OutageTests {
         try await call.channel.close().get()
         let error = await ended
         #expect(error?.code == .unavailable && error?.wasNotProcessed == false)
-        let last = breaker == nil ? "There is no connection to" : "times in a row"
+        let last = breaker == nil ? "Cannot connect to" : "times in a row"
         #expect(error?.message.contains(last) == true)
         // Another call has had no attempt before.
         let next = await Self.failure { _ = try await client.usage(Self.usage) }

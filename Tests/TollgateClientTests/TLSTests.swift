@@ -74,7 +74,7 @@ struct TLSTests {
         var sentence: String?
         for _ in 0..<100 {
             sentence = await failure(client)
-            if sentence != "The connection was lost before an answer came" { break }
+            if sentence != "The connection was lost before an answer arrived" { break }
         }
         return sentence
     }
@@ -99,7 +99,7 @@ struct TLSTests {
 
         var reason: String {
             switch self {
-            case .unknownIssuer: "no root that is trusted has issued it"
+            case .unknownIssuer: "it was not issued by a trusted CA"
             case .expired: "it has expired"
             case .otherAddress: "it is for another host"
             case .otherName: "it is for another host"
@@ -256,7 +256,7 @@ struct TLSTests {
             let sentence = await Self.failure(client)
             #expect(
                 sentence
-                    == "127.0.0.1:\(peer.port) asks for TLS, and this client was not told to use it"
+                    == "127.0.0.1:\(peer.port) requires TLS, but this client is not configured for it"
             )
             try await peer.stop()
         }
@@ -319,7 +319,7 @@ struct TLSTests {
             defer { client.shutdown() }
             let updates = client.watchUsage().makeAsyncIterator()
             let error = await #expect(throws: TollgateError.self) { try await updates.next() }
-            #expect(error?.message == "The service no longer answers")
+            #expect(error?.message == "The service stopped responding")
             try await peer.stop()
         }
     }
@@ -339,11 +339,11 @@ struct TLSTests {
             let none = files.path("none.pem")
             let cases: [(sentence: String, make: () throws(TollgateError) -> TLS)] = [
                 (
-                    "The CA file \(none) cannot be read: there is no such file",
+                    "The CA file \(none) cannot be read: no such file",
                     { () throws(TollgateError) in try TLS(caFile: none) }
                 ),
                 (
-                    "The CA file \(empty) holds no certificate in PEM",
+                    "The CA file \(empty) contains no PEM certificate",
                     { () throws(TollgateError) in try TLS(caFile: empty) }
                 ),
                 (
@@ -351,16 +351,16 @@ struct TLSTests {
                     { () throws(TollgateError) in try TLS(caFile: files.directory.path) }
                 ),
                 (
-                    "The certificate file \(key) holds no certificate in PEM",
+                    "The certificate file \(key) contains no PEM certificate",
                     { () throws(TollgateError) in try TLS(certificateFile: key, keyFile: key) }
                 ),
                 (
-                    "The key file \(caller) holds no private key in PEM",
+                    "The key file \(caller) contains no PEM private key",
                     { () throws(TollgateError) in try TLS(certificateFile: caller, keyFile: caller)
                     }
                 ),
                 (
-                    "The key file \(locked) is encrypted; it must not be",
+                    "The key file \(locked) is encrypted; use an unencrypted key",
                     { () throws(TollgateError) in try TLS(certificateFile: caller, keyFile: locked)
                     }
                 ),
@@ -371,7 +371,7 @@ struct TLSTests {
                     }
                 ),
                 (
-                    "A client certificate and its key go together",
+                    "A client certificate and its key must be given together",
                     { () throws(TollgateError) in try TLS(certificateFile: caller) }
                 ),
                 (

@@ -109,7 +109,7 @@ struct UnresponsivePeerTests {
                 _ = try await client.check(request)
             }
             #expect(error?.code == .unavailable)
-            #expect(error?.message.contains("answers in HTTP/1.1") == (manner == .garbage))
+            #expect(error?.message.contains("answered with HTTP/1.1") == (manner == .garbage))
         }
     }
 

@@ -1,49 +1,10 @@
 import ArgumentParser
+import JSON
 import Limits
 import LimitsFile
 import Testing
 
 @testable import tollgate
-
-@Suite("JSON that the service sends")
-struct JSONReaderTests {
-    @Test(arguments: [
-        #"{"b":1,"a":[true,false,null],"c":"ä\u00e9\n\"\\/😀"}"#, "[]", "{}", #""""#, "-1.50e3",
-        "9223372036854775807", "9223372036854775808", #"{"a":{"a":{"a":[[[]]]}}}"#, "0.10",
-    ])
-    func isReadAsItStands(_ text: String) throws {
-        let value = try JSONReader.parse(text.utf8)
-        let again = try JSONReader.parse(value.line.utf8)
-        #expect(value == again)
-        if text.contains("\\") == false { #expect(value.line == text) }
-    }
-
-    @Test func membersKeepTheirOrderAndEscapesAreUndone() throws {
-        let value = try JSONReader.parse(#" { "b" : 1 , "a" : "\u00e9\ud83d\ude00\n" } "#.utf8)
-        #expect(value.line == #"{"b":1,"a":"é😀\n"}"#)
-        #expect(value["a"]?.string == "é😀\n")
-        #expect(value["b"]?.integer == 1)
-        #expect(value["c"] == nil)
-    }
-
-    @Test(arguments: [
-        "", " ", "{", "[1,", "[1,]", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, #""a"#, #""\x""#, "tru",
-        "nulll", "1 2", "{a:1}", "'a'", "+1", ".5", "--1", #""\"#, "\"\u{1}\"",
-    ])
-    func whatIsNotJSONIsRefused(_ text: String) {
-        #expect(throws: JSONReaderError.self) { _ = try JSONReader.parse(text.utf8) }
-    }
-
-    @Test func depthIsBounded() throws {
-        let deep = { (depth: Int) in
-            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
-        }
-        _ = try JSONReader.parse(deep(JSONReader.maximumDepth).utf8)
-        #expect(throws: JSONReaderError.self) {
-            _ = try JSONReader.parse(deep(JSONReader.maximumDepth + 1).utf8)
-        }
-    }
-}
 
 @Suite("Tables and records for people")
 struct TableTests {
@@ -52,8 +13,8 @@ struct TableTests {
             .init("ID", "id"), .init("SPEND", "money.spend", isNumber: true), .init("ON", "on"),
         ], none: "Nothing.")
 
-    private func rows(_ text: String) throws -> [JSONValue] {
-        try #require(try JSONReader.parse(text.utf8).array)
+    private func rows(_ text: String) throws -> [JSON] {
+        try #require(try JSONParser.parse(text).array)
     }
 
     @Test func columnsAreAligned() throws {
@@ -77,9 +38,9 @@ struct TableTests {
     }
 
     @Test func aRecordHasALineForEachMember() throws {
-        let record = try JSONReader.parse(
+        let record = try JSONParser.parse(
             #"{"record_type":"tenant","id":"a","max_dids":null,"tags":["x","y"],"limits":[{"limit":"l","cap":1},{"limit":"m","cap":2}],"by":{"name":"n"}}"#
-                .utf8)
+        )
         #expect(
             RecordText.text(record) == """
                 id        a
@@ -96,26 +57,26 @@ struct TableTests {
     }
 
     @Test func whatIsOverACapIsSaid() throws {
-        let meta = try JSONReader.parse(
+        let meta = try JSONParser.parse(
             #"{"over_by":{"tenant_dids":2,"tenant_monthly_spend":"0.50","tenant_monthly_minutes":90}}"#
-                .utf8)
+        )
         #expect(
             RecordText.overBy(meta) == [
-                "  over tenant_dids by 2: its next charge or creation trips it",
-                "  over tenant_monthly_spend by 0.50 USD: its next charge or creation trips it",
-                "  over tenant_monthly_minutes by 90 s: its next charge or creation trips it",
+                "  over tenant_dids by 2: its next charge or creation triggers the limit",
+                "  over tenant_monthly_spend by 0.50 USD: its next charge or creation triggers the limit",
+                "  over tenant_monthly_minutes by 90 s: its next charge or creation triggers the limit",
             ])
         #expect(RecordText.overBy(.object([])).isEmpty)
     }
 
     @Test func usageCellsSumWhatIsHeld() throws {
-        let row = try JSONReader.parse(
+        let row = try JSONParser.parse(
             #"{"limits":[{"limit":"tenant_monthly_spend","cap":"500.00","committed":"12.50","held":"0.004"},{"limit":"tenant_monthly_minutes","cap":60000,"cap_minutes":1000,"committed":61,"held":0},{"limit":"tenant_dids","cap":null,"committed":3,"held":1}]}"#
-                .utf8)
-        #expect(LimitCell.text(row, "tenant_monthly_spend") == .string("12.504 / 500.00"))
-        #expect(LimitCell.text(row, "tenant_monthly_minutes") == .string("2 / 1000"))
-        #expect(LimitCell.text(row, "tenant_dids") == .string("4"))
-        #expect(LimitCell.text(row, "tenant_extensions") == nil)
+        )
+        #expect(LimitCell.text(row, LimitKind.tenantMonthlySpend.row) == .string("12.504 / 500.00"))
+        #expect(LimitCell.text(row, LimitKind.tenantMonthlyMinutes.row) == .string("2 / 1000"))
+        #expect(LimitCell.text(row, LimitKind.tenantDIDs.row) == .string("4"))
+        #expect(LimitCell.text(row, LimitKind.tenantExtensions.row) == nil)
     }
 }
 
@@ -130,13 +91,13 @@ struct ControlFailureTests {
     }
 
     @Test func everyErrorStandsBesideItsPointer() throws {
-        let body = try JSONReader.parse(
+        let body = try JSONParser.parse(
             #"{"errors":[{"code":"10015","title":"Bad Request","detail":"must be digits","source":{"pointer":"/max_dids"}},{"code":"10033","title":"Value outside of range","source":{"parameter":"page[size]"}}]}"#
-                .utf8)
+        )
         let failure = ControlFailure(httpStatus: 422, body: body)
         #expect(
             failure.text == """
-                The service refused it:
+                The service refused the request:
                   /max_dids: Bad Request: must be digits (10015)
                   page[size]: Value outside of range (10033)
                 """)
@@ -151,7 +112,7 @@ struct ControlFailureTests {
 
 @Suite("Arguments of the commands over the REST API")
 struct ControlArgumentTests {
-    private func members(_ arguments: String...) throws -> JSONValue {
+    private func members(_ arguments: String...) throws -> JSON {
         let command = try #require(try Tollgate.parseAsRoot(arguments) as? TenantUpdate)
         return try changes(try command.fields.members())
     }
@@ -163,14 +124,14 @@ struct ControlArgumentTests {
             "--alert-threshold", "75", "--no-auto-suspend", "--on-limit", "block",
             "--billing-cycle-day", "31", "--time-zone", "Europe/Paris", "--disclose-limits")
         #expect(
-            body.line
+            body.text
                 == #"{"name":"Acme","monthly_spend_limit":"500.50","max_extensions":null,"max_dids":0,"max_monthly_minutes":5000,"alert_threshold":75,"auto_suspend":false,"on_limit":"block","billing_cycle_day":31,"time_zone":"Europe/Paris","disclose_limits":true}"#
         )
     }
 
     @Test func onlyWhatIsNamedIsChanged() throws {
         #expect(
-            try members("tenants", "update", "a", "--auto-suspend").line
+            try members("tenants", "update", "a", "--auto-suspend").text
                 == #"{"auto_suspend":true}"#)
     }
 
@@ -178,6 +139,10 @@ struct ControlArgumentTests {
         [], ["--monthly-spend-limit", "5,00"], ["--monthly-spend-limit", "1e3"],
         ["--max-dids", "1.5"], ["--max-dids", "many"], ["--max-extensions=-1"],
         ["--alert-threshold", "0"], ["--alert-threshold", "101"], ["--billing-cycle-day", "32"],
+        ["--billing-cycle-day", "x"], ["--on-limit", "stop"], ["--alert-thresholds", ""],
+        ["--alert-thresholds", "80,50"], ["--alert-thresholds", "50,50"],
+        ["--alert-thresholds", "0,50"], ["--alert-thresholds", "1,2,3,4,5"],
+        ["--alert-thresholds", "50;80"],
     ])
     func wrongSettingsAreRefusedBeforeAnybodyIsAsked(_ flags: [String]) throws {
         let command = try #require(
@@ -185,6 +150,12 @@ struct ControlArgumentTests {
         #expect(throws: ValidationError.self) {
             _ = try changes(try command.fields.members())
         }
+    }
+
+    @Test func severalThresholds() throws {
+        #expect(
+            try members("tenants", "update", "a", "--alert-thresholds", "50, 80,95").text
+                == #"{"alert_thresholds":[50,80,95]}"#)
     }
 
     @Test func profileFlags() throws {
@@ -195,9 +166,28 @@ struct ControlArgumentTests {
                 "--webhook-failover-url", "none",
             ]) as? ProfileUpdate)
         #expect(
-            JSONValue.object(try command.fields.members()).line
+            JSON.object(try command.fields.members()).text
                 == #"{"daily_spend_limit":"0.12","daily_spend_limit_enabled":true,"webhook_url":"https://example.com/a","webhook_failover_url":null}"#
         )
+    }
+
+    /// `--kind` leads to the paths of that kind; a request names one profile at most.
+    @Test func kindsOfProfiles() throws {
+        let plain = try Tollgate.parseAsRoot(["profiles", "get", "p"]) as? ProfileGet
+        #expect(plain?.profile.path == "/v2/messaging_profiles/p")
+        let voice = try Tollgate.parseAsRoot(["profiles", "get", "p", "--kind", "voice"])
+        #expect((voice as? ProfileGet)?.profile.path == "/v2/outbound_voice_profiles/p")
+        #expect(throws: (any Error).self) {
+            try Tollgate.parseAsRoot(["profiles", "list", "--kind", "fax"])
+        }
+        let usage = try Tollgate.parseAsRoot(["usage", "--tenant", "a", "--voice-profile", "v"])
+        let named = (usage as? UsageNowCommand)?.profile.named
+        #expect(named == ProfileReference(id: "v", kind: .voice))
+        #expect(throws: (any Error).self) {
+            try Tollgate.parseAsRoot([
+                "usage", "--tenant", "a", "--voice-profile", "v", "--profile", "p",
+            ])
+        }
     }
 
     @Test func usageKeepsItsFixedForm() throws {
@@ -225,9 +215,8 @@ struct ControlArgumentTests {
     }
 
     @Test func idsAreEscapedInPaths() {
-        #expect(ControlClient.segment("a/b?c#d%e ä") == "a%2Fb%3Fc%23d%25e%20%C3%A4")
-        #expect(ControlClient.segment("..") == "%2E%2E")
-        #expect(ControlClient.segment("A-z_0.9~") == "A-z_0.9~")
+        #expect(Paths.one(Paths.tenants, "a/b ä") == "/v2/tenants/a%2Fb%20%C3%A4")
+        #expect(Paths.one(Paths.tokens, "..", "/x") == "/v2/tokens/%2E%2E/x")
     }
 
     @Test func tokensOfATenantNameIt() throws {
@@ -253,18 +242,19 @@ struct SettingsJSONTests {
             id: "a", name: "A", limits: .newTenant, onLimit: .block, billingCycleDay: 31,
             timeZone: "Europe/Paris", disclosesLimits: true)
         tenant.limits.maxDIDs = nil
-        let members =
-            [("id", JSONValue.string("a"))] + tenant.fields.map { ($0.name, $0.value.json) }
+        let members: [JSON.Member] =
+            [("id", .string("a"))] + tenant.fields.map { ($0.name, $0.value.json) }
         #expect(try TenantSettings(.object(members)) == tenant)
     }
 
-    @Test func aProfileComesBackAsItWasSent() throws {
+    @Test(arguments: ProfileKind.allCases)
+    func aProfileComesBackAsItWasSent(kind: ProfileKind) throws {
         let profile = ProfileSettings(
-            id: "p", tenantID: "a", name: "", dailySpendLimitEnabled: true,
+            id: "p", kind: kind, tenantID: "a", name: "", dailySpendLimitEnabled: true,
             dailySpendLimitNanos: 12_000_000)
-        let ids = [("id", JSONValue.string("p")), ("tenant_id", .string("a"))]
+        let ids: [JSON.Member] = [("id", .string("p")), ("tenant_id", .string("a"))]
         let members = ids + profile.fields.map { ($0.name, $0.value.json) }
-        #expect(try ProfileSettings(.object(members)) == profile)
+        #expect(try ProfileSettings(.object(members), kind) == profile)
     }
 
     @Test func whatIsMissingIsNotTakenForNoLimit() {

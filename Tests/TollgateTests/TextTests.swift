@@ -1,3 +1,4 @@
+import JSON
 import Testing
 
 @testable import tollgate
@@ -42,11 +43,11 @@ struct TextTests {
     }
 
     @Test func jsonKeepsOrderAndEscapes() {
-        let value = JSONValue.object([
+        let value = JSON.object([
             ("z", .string("a/\"\\\n\t\u{1}é€")), ("a", .array([.integer(-1), .null, .bool(true)])),
             ("empty", .object([])),
         ])
         #expect(
-            value.line == #"{"z":"a/\"\\\n\t\u0001é€","a":[-1,null,true],"empty":{}}"#)
+            value.text == #"{"z":"a/\"\\\n\t\u0001é€","a":[-1,null,true],"empty":{}}"#)
     }
 }

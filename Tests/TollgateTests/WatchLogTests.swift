@@ -97,16 +97,16 @@ import Testing
         let said = looks()
         #expect(said.count == 1 && said[0].hasPrefix("error: the wall clock was set back"))
         // At half speed a minute takes two, the last of it a second apart and less.
-        #expect(looks(150) == ["notice: engine time is what the wall clock says again"])
+        #expect(looks(150) == ["notice: engine time matches the wall clock again"])
     }
 
     @Test func aWallClockThatLeapt() {
         machine.leap(900)
         #expect(looks() == [], "followed at once")
         machine.leap(3_600_000)
-        #expect(looks() == ["error: the wall clock leapt ahead; believed if it stands for 60 s"])
+        #expect(looks() == ["error: the wall clock jumped ahead; trusted if it stays so for 60 s"])
         machine.leap(-3_600_000)
-        #expect(looks() == ["notice: engine time is what the wall clock says again"])
+        #expect(looks() == ["notice: engine time matches the wall clock again"])
         machine.leap(3_600_000)
         #expect(looks().count == 1)
         #expect(looks(100) == ["notice: following the wall clock"])
@@ -114,7 +114,7 @@ import Testing
         let said = looks(100)
         #expect(said.count == 1 && said[0].contains("--accept-clock"))
         machine.leap(-40 * 86_400_000)
-        #expect(looks() == ["notice: engine time is what the wall clock says again"])
+        #expect(looks() == ["notice: engine time matches the wall clock again"])
     }
 
     @Test func whatIsScarceIsSaidOnce() {
@@ -129,10 +129,10 @@ import Testing
             return log.take()
         }
         func begins(_ what: String) -> String {
-            "warning: three quarters of the \(what) are in use: tenants have their shares"
+            "warning: three quarters of the \(what) are in use: per-tenant shares apply"
         }
         func ends(_ what: String) -> String {
-            "warning: less than three quarters of the \(what) are in use again"
+            "warning: less than three quarters of the \(what) are in use again: per-tenant shares no longer apply"
         }
         #expect(looks() == [])
         #expect(looks(reservations: true) == [begins("reservations")])

@@ -77,34 +77,35 @@ import X509
         files.key = directory.at("missing.pem")
         expect(fault(files), .unreadable, "missing.pem cannot be read: No such file or directory")
         files.key = directory.path
-        expect(fault(files), .unreadable, directory.path, "it is no file")
+        expect(fault(files), .unreadable, directory.path, "it is not a regular file")
         files.key = directory.at("pipe")
         mkfifo(files.key, 0o600)
-        expect(fault(files), .unreadable, "pipe cannot be read: it is no file")
+        expect(fault(files), .unreadable, "pipe cannot be read: it is not a regular file")
     }
 
     @Test func refusesWhatIsNoPEM() throws {
         expect(try fault(certificate: ""), .malformed, "server.pem is empty")
-        expect(try fault(certificate: "hello"), .malformed, "server.pem holds no certificate")
-        expect(try fault(key: "hello"), .malformed, "server-key.pem holds no private key in PEM")
+        expect(
+            try fault(certificate: "hello"), .malformed, "server.pem contains no PEM certificate")
+        expect(try fault(key: "hello"), .malformed, "server-key.pem contains no PEM private key")
         let cut = String(own.pem.prefix(200))
-        expect(try fault(certificate: cut), .malformed, "server.pem is no PEM file")
+        expect(try fault(certificate: cut), .malformed, "server.pem is not a PEM file")
         var bent = own.pem
         bent.replace("MII", with: "MIH", maxReplacements: 1)
         bent.replace("MIB", with: "MIC", maxReplacements: 1)
         expect(try fault(certificate: bent), .malformed, "certificate 1 in", "cannot be read")
         let files = try directory.files(own)
         try Data(own.der).write(to: URL(fileURLWithPath: files.certificate))
-        expect(fault(files), .malformed, "server.pem is no PEM file: it is no text")
+        expect(fault(files), .malformed, "server.pem is not a PEM file: it is not text")
         let key = own.keyPEM.replacing("MIGHAgEA", with: "MIGHAgEB")
         expect(
             try fault(key: key), .malformed,
-            "server-key.pem holds a private key that cannot be used")
+            "server-key.pem contains an unusable private key")
     }
 
     @Test func refusesWhatIsTooLarge() throws {
         let huge = String(repeating: "#\n", count: 1 << 19) + own.pem
-        expect(try fault(certificate: huge), .tooLarge, "server.pem is longer than 1048576 bytes")
+        expect(try fault(certificate: huge), .tooLarge, "server.pem is larger than 1048576 bytes")
         let many = String(repeating: own.pem, count: ServerCredentials.longestChain + 1)
         expect(try fault(certificate: many), .tooLarge, "more than 16 certificates")
     }
@@ -112,10 +113,10 @@ import X509
     @Test func saysThatFilesAreSwapped() throws {
         expect(
             try fault(certificate: own.keyPEM), .malformed,
-            "server.pem holds a private key and no certificate: are the two files swapped?")
+            "server.pem contains a private key and no certificate: are the two files swapped?")
         expect(
             try fault(key: own.pem), .malformed,
-            "server-key.pem holds a certificate and no private key: are the two files swapped?")
+            "server-key.pem contains a certificate and no private key: are the two files swapped?")
     }
 
     @Test(arguments: [
@@ -131,7 +132,7 @@ import X509
         """,
     ])
     func refusesAnEncryptedKey(key: String) throws {
-        expect(try fault(key: key), .encrypted, "server-key.pem holds an encrypted private key")
+        expect(try fault(key: key), .encrypted, "server-key.pem contains an encrypted private key")
     }
 
     @Test func refusesAKeyOfAnother() throws {
@@ -147,15 +148,15 @@ import X509
         let own = try authority.issue("server", by: middle)
         expect(
             try fault(certificate: own.pem + authority.root.pem, key: own.keyPEM), .mismatched,
-            "certificate 2", "has not issued certificate 1")
+            "certificate 2", "did not issue certificate 1")
         expect(
             try fault(certificate: middle.pem + own.pem, key: own.keyPEM), .mismatched,
-            "has not issued certificate 1")
+            "did not issue certificate 1")
         // The same name, another key.
         let impostor = try TestAuthority("Middle CA").root
         expect(
             try fault(certificate: own.pem + impostor.pem, key: own.keyPEM), .mismatched,
-            "has not issued certificate 1")
+            "did not issue certificate 1")
         let chain = middle.pem + authority.root.pem
         expect(
             try fault(certificate: chain, key: authority.root.keyPEM), .mismatched,
@@ -194,11 +195,11 @@ import X509
         expect(fault(files), .mismatched, "ca.pem", "CN=server", "is not a CA's")
         let middle = try authority.issue("Middle CA", isAuthority: true)
         try directory.write("ca.pem", middle.pem)
-        expect(fault(files), .mismatched, "ca.pem holds no root CA")
+        expect(fault(files), .mismatched, "ca.pem contains no root CA")
         try directory.write("ca.pem", middle.pem + authority.root.pem)
         #expect(fault(files) == nil)
         try directory.write("ca.pem", authority.root.keyPEM)
-        expect(fault(files), .malformed, "ca.pem holds a private key and no certificate")
+        expect(fault(files), .malformed, "ca.pem contains a private key and no certificate")
         let old = try TestAuthority("Old CA", now: testNow - 1_000 * day).root
         try directory.write("ca.pem", authority.root.pem + old.pem)
         expect(fault(files), .notValidNow, "ca.pem", "CN=Old CA")

@@ -24,8 +24,8 @@ struct ClientTests {
         try GoldenBytes.checkRequest.withUnsafeBytes { bytes in
             let command = try decoder.check(bytes).get()
             #expect(text(command.profileID) == request.messagingProfileID)
-            #expect(command.amounts.spendNanos == 4_000_000)
-            #expect(command.minimums.dids == 2)
+            #expect(command.amounts[.spend] == 4_000_000)
+            #expect(command.minimums[.dids] == 2)
             #expect(command.overage == .cap)
         }
     }
@@ -50,8 +50,8 @@ struct ClientTests {
             let command = try decoder.extend(bytes).get()
             #expect(command.reservationID == 3)
             #expect(command.ttlMilliseconds == 1_000)
-            #expect(command.additional.callSeconds == 60)
-            #expect(command.minimums.callSeconds == 5)
+            #expect(command.additional[.callSeconds] == 60)
+            #expect(command.minimums[.callSeconds] == 5)
             #expect(text(command.idempotencyKey) == "k")
             #expect(command.mode == .partial)
         }
@@ -67,7 +67,7 @@ struct ClientTests {
             #expect(text(command.tenantID) == "acme")
             #expect(text(command.profileID) == "p")
             #expect(command.action == .charge)
-            #expect(command.amounts.extensions == -3)
+            #expect(command.amounts[.extensions] == -3)
             #expect(text(command.idempotencyKey) == "k")
             #expect(text(command.reference) == "r")
         }
@@ -76,6 +76,23 @@ struct ClientTests {
             let query = try decoder.usage(bytes).get()
             #expect(text(query.tenantID) == "ä")
             #expect(text(query.profileID) == "p")
+        }
+        try UsageRequest(tenantID: "a", voiceProfileID: "v").encoded().withUnsafeBytes { bytes in
+            let query = try decoder.usage(bytes).get()
+            #expect(text(query.profileID) == "v" && query.profileKind == .voice)
+        }
+        let call = CheckRequest(
+            tenantID: "a", action: .outboundCall, quantities: [Quantity(.spend, 1)],
+            voiceProfileID: "v")
+        try call.encoded().withUnsafeBytes { bytes in
+            let command = try decoder.check(bytes).get()
+            #expect(text(command.profileID) == "v" && command.profileKind == .voice)
+        }
+        let late = RecordUsageRequest(
+            tenantID: "a", quantities: [Quantity(.spend, 1)], voiceProfileID: "v")
+        try late.encoded().withUnsafeBytes { bytes in
+            let command = try decoder.record(bytes).get()
+            #expect(text(command.profileID) == "v" && command.profileKind == .voice)
         }
         #expect(WatchUsageRequest().encoded().isEmpty)
         try WatchUsageRequest(tenantID: "acme").encoded().withUnsafeBytes { bytes in

@@ -34,6 +34,25 @@ struct FieldRow: CustomStringConvertible, Sendable {
 }
 
 extension FieldRow {
+    /// `voice_profile_id`: alone as any other id; beside `messaging_profile_id` (2) never right.
+    static func voiceProfile(_ request: RequestKind, _ number: Int) -> FieldRow {
+        FieldRow(request, "voice_profile_id") {
+            [
+                BadInput(
+                    what: "over-long",
+                    message: request.replacing(2, [])
+                        + ProtoBytes.text(
+                            number, String(repeating: "a", count: 65)),
+                    code: .badField, location: "/voice_profile_id"),
+                BadInput(
+                    what: "both profiles",
+                    message: request.replacing(2, ProtoBytes.text(2, "p"))
+                        + ProtoBytes.text(number, "v"),
+                    code: .badField, location: "/voice_profile_id"),
+            ]
+        }
+    }
+
     /// A text of at most `maximum` bytes.
     static func text(
         _ request: RequestKind, _ field: String, _ number: Int, maximum: Int,
@@ -164,7 +183,7 @@ let fieldTable: [FieldRow] = {
     let quantity = ProtoBytes.quantity
     let badResource = [
         ("missing", quantity(0, 1, 0), ErrorCode.missingField),
-        ("unknown", quantity(5, 1, 0), .badField), ("-1", quantity(-1, 1, 0), .badField),
+        ("unknown", quantity(Int64(Resource.count) + 1, 1, 0), .badField), ("-1", quantity(-1, 1, 0), .badField),
         ("257", quantity(257, 1, 0), .badField),
     ]
     let badAmount = [
@@ -188,6 +207,7 @@ let fieldTable: [FieldRow] = {
         .choice(.check, "overage", 9, last: 3),
         FieldRow(.check, "include_limits") { [] },
         .text(.check, "reference", 11, maximum: 64),
+        .voiceProfile(.check, 12),
         FieldRow(.batch, "requests") {
             let entry = RequestKind.batch.valid[1] ?? []
             return [
@@ -214,8 +234,10 @@ let fieldTable: [FieldRow] = {
         .quantities(.record, "quantities", 4, isRequired: true),
         .text(.record, "idempotency_key", 5, maximum: 128),
         .text(.record, "reference", 6, maximum: 64),
+        .voiceProfile(.record, 7),
         .text(.usage, "tenant_id", 1, maximum: 64, isRequired: true),
         .text(.usage, "messaging_profile_id", 2, maximum: 64),
+        .voiceProfile(.usage, 3),
         .text(.watch, "tenant_id", 1, maximum: 64),
     ]
     let lists: [(RequestKind, String, Int)] = [

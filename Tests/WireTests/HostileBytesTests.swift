@@ -74,12 +74,12 @@ struct HostileBytesTests {
         fields[4] = ProtoBytes.bytes(4, group + ProtoBytes.quantity(1, 70) + group)
         let nested = ProtoBytes.message(fields)
         let command = try nested.withUnsafeBytes { try decoder.check($0).get() }
-        #expect(command.amounts.spendNanos == 70)
+        #expect(command.amounts[.spend] == 70)
         let batch = group + ProtoBytes.bytes(1, nested) + ProtoBytes.bytes(1, nested)
         let count = try batch.withUnsafeBytes { try decoder.batch($0).get() }
         #expect(count == 2)
         let entry = try decoder.batchEntry(1).get()
-        #expect(entry.amounts.spendNanos == 70)
+        #expect(entry.amounts[.spend] == 70)
     }
 
     @Test(

@@ -34,12 +34,12 @@ struct RequestDecoderTests {
             #expect(command.profileID.count == 64)
             #expect(command.action == .charge)
             #expect(command.amounts.present == 0b1111)
-            #expect(command.amounts.spendNanos == 0)
-            #expect(command.amounts.extensions == 2)
-            #expect(command.amounts.dids == 3)
-            #expect(command.amounts.callSeconds == .max)
-            #expect(command.minimums.callSeconds == .max)
-            #expect(command.minimums.dids == 2)
+            #expect(command.amounts[.spend] == 0)
+            #expect(command.amounts[.extensions] == 2)
+            #expect(command.amounts[.dids] == 3)
+            #expect(command.amounts[.callSeconds] == .max)
+            #expect(command.minimums[.callSeconds] == .max)
+            #expect(command.minimums[.dids] == 2)
             #expect(text(command.idempotencyKey) == key)
             #expect(command.ttlMilliseconds == 86_400_000)
             #expect(command.mode == .partial)
@@ -92,8 +92,8 @@ struct RequestDecoderTests {
                 + ProtoBytes.bytes(4, ProtoBytes.quantity(3, -Int64.max)))
         try message.withUnsafeBytes { bytes in
             let amounts = try decoder.record(bytes).get().amounts
-            #expect(amounts.extensions == -5)
-            #expect(amounts.dids == -Int64.max)
+            #expect(amounts[.extensions] == -5)
+            #expect(amounts[.dids] == -Int64.max)
         }
         let commit = RequestKind.commit.replacing(2, ProtoBytes.bytes(2, ProtoBytes.quantity(4, 0)))
         try commit.withUnsafeBytes { bytes in
@@ -101,6 +101,38 @@ struct RequestDecoderTests {
             #expect(command.reservationID == 7)
             #expect(command.actual.contains(Resource.callSeconds.index))
             #expect(command.actual.contains(Resource.spend.index) == false)
+        }
+    }
+
+    @Test(
+        "what is only ever held is asked for, never charged",
+        arguments: Resource.allCases.filter { !$0.mayBeCharged })
+    func onlyHeld(_ resource: Resource) throws {
+        let number = Int64(resource.rawValue)
+        for kind in [RequestKind.check, .extend] {
+            let field = kind == .check ? 4 : 3
+            let asked = ProtoBytes.bytes(field, ProtoBytes.quantity(number, 1))
+            #expect(kind.failure(kind.replacing(field, asked), decoder) == nil)
+        }
+        for amount: Int64 in [0, 1, -1] {
+            let asked = ProtoBytes.bytes(4, ProtoBytes.quantity(number, amount))
+            var charge = RequestKind.check.valid
+            charge[4] = ProtoBytes.bytes(4, ProtoBytes.quantity(1, 1)) + asked
+            charge[7] = ProtoBytes.number(7, 3)
+            let failures = [
+                RequestKind.check.failure(ProtoBytes.message(charge), decoder),
+                RequestKind.record.failure(RequestKind.record.replacing(4, asked), decoder),
+                RequestKind.commit.failure(
+                    RequestKind.commit.replacing(
+                        2, ProtoBytes.bytes(2, ProtoBytes.quantity(number, amount))), decoder),
+            ]
+            #expect(failures.allSatisfy { $0?.code == .badField })
+            #expect(
+                failures.map { $0?.location } == [
+                    "/quantities/1/resource", "/quantities/0/resource", "/actual/0/resource",
+                ])
+            #expect(
+                failures.allSatisfy { $0.map { "\($0.detail)" } == "\(Resource.chargingDetail)" })
         }
     }
 
@@ -137,7 +169,7 @@ struct RequestDecoderTests {
             #expect(decoder.batchEntry(1).failure?.location == "/tenant_id")
             #expect(decoder.violations.count == 1)
             let last = try decoder.batchEntry(2).get()
-            #expect(last.amounts.spendNanos == 4_000_000)
+            #expect(last.amounts[.spend] == 4_000_000)
             #expect(decoder.violations.isEmpty)
             #expect(text(first.tenantID) == "acme")
         }

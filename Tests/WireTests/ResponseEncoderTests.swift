@@ -215,7 +215,7 @@ struct ResponseEncoderTests {
         #expect(response.decision == nil)
         #expect(response.statusCode == 3)
         #expect(response.errors.map(\.pointer) == ["/quantities/3/amount"])
-        #expect(response.errors.map(\.detail) == ["A field of the request is not valid"])
+        #expect(response.errors.map(\.detail) == ["A request field is invalid"])
     }
 
     @Test("the largest answer fits the stated bound")

@@ -104,6 +104,6 @@ import Wire
                 + P.bytes(4, P.bytes(1, files[0])))
         #expect(
             answer([]) == P.bytes(2, [])
-                + P.bytes(7, P.number(1, 3) + P.text(2, "no question that is known here")))
+                + P.bytes(7, P.number(1, 3) + P.text(2, "unsupported reflection request")))
     }
 }

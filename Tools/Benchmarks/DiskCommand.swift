@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CommandIO
 internal import Glibc
+internal import JSON
 
 /// `disk`: what the disk itself can do, and what callers would see of it if nothing else took time.
 struct DiskCommand: ParsableCommand {
@@ -42,9 +43,11 @@ struct DiskCommand: ParsableCommand {
         let waits = Self.waits(ends, every: 1_000_000_000 / Int64(rate))
         let (loop, arrivals) = (Quantiles(rounds), Quantiles(waits))
         if json {
-            StandardOutput.print(
-                "{\"rounds\": \(rounds.count), \"loop_ms\": \(loop.json),"
-                    + " \"arrivals\": \(waits.count), \"arrivals_ms\": \(arrivals.json)}")
+            let report: JSON = [
+                "rounds": .integer(rounds.count), "loop_ms": loop.json,
+                "arrivals": .integer(waits.count), "arrivals_ms": arrivals.json,
+            ]
+            StandardOutput.print(report.text)
         } else {
             StandardOutput.print("\(rounds.count) writes of 4 KiB with fdatasync: \(loop.text)")
             StandardOutput.print("\(rate) arrivals a second would wait: \(arrivals.text)")
@@ -123,5 +126,7 @@ struct Quantiles {
     }
 
     var text: String { "p50 \(self[0.5]) ms, p99 \(self[0.99]) ms, longest \(self[1]) ms" }
-    var json: String { "{\"p50\": \(self[0.5]), \"p99\": \(self[0.99]), \"max\": \(self[1])}" }
+    var json: JSON {
+        ["p50": .decimal(self[0.5]), "p99": .decimal(self[0.99]), "max": .decimal(self[1])]
+    }
 }

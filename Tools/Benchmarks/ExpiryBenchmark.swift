@@ -4,6 +4,7 @@ internal import Journal
 internal import Limits
 internal import Reservations
 internal import Synchronization
+internal import Threads
 
 /// How late holds expire: lanes on threads of their own, in real time, each making its share of the reservations and
 /// ticking every 10 ms. The last lane may stop, as a thread does that the system no longer runs.
@@ -258,27 +259,21 @@ struct ExpiryBenchmark {
     }
 }
 
-private final class ThreadStart {
+// SAFETY: each piece of work is one thread's alone, and is looked at when all have ended.
+private struct Share: @unchecked Sendable {
     let run: () -> Void
-    init(_ run: @escaping () -> Void) { self.run = run }
 }
 
 /// Runs each piece of work on a thread of its own and waits for all.
 func runInThreads<Work: AnyObject>(_ works: [Work], _ body: @escaping (Work) -> Void) {
-    var threads: [pthread_t] = []
-    for work in works {
-        var thread = pthread_t()
-        let start = ThreadStart { body(work) }
-        pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            }, Unmanaged.passRetained(start).toOpaque())
-        threads.append(thread)
+    let threads = works.map { work in
+        let share = Share { body(work) }
+        guard let thread = NamedThread.start(.work, { share.run() }) else {
+            preconditionFailure("the system has no thread left")
+        }
+        return thread
     }
-    for thread in threads { pthread_join(thread, nil) }
+    for thread in threads { thread.join() }
 }
 
 extension ExpiryBenchmark.Result {

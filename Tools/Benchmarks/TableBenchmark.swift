@@ -22,9 +22,12 @@ struct TableBenchmark {
         var denied: Int
     }
 
-    /// The calendar of the benchmark: one cycle for ever.
-    struct OneCycle: CycleSchedules {
+    /// The calendar of the benchmark: one cycle and one day for ever.
+    struct OneCycle: WindowSchedules {
         func cycle(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
+            CycleWindow(start: 0, end: .max)
+        }
+        func day(schedule: UInt32, containing now: Int64, notBefore: Int64?) -> CycleWindow {
             CycleWindow(start: 0, end: .max)
         }
     }

@@ -104,20 +104,7 @@ struct TableCommand: ParsableCommand {
         let works = zip(lanes, workloads).map { lane, workload in
             Work(benchmark: benchmark, lane: lane, workload: workload, clocks: clocks)
         }
-        var threads: [pthread_t] = []
-        for work in works {
-            var thread = pthread_t()
-            pthread_create(
-                &thread, nil,
-                { argument in
-                    guard let argument else { return nil }
-                    let work = Unmanaged<Work>.fromOpaque(argument).takeUnretainedValue()
-                    work.refused = work.benchmark.run(work.lane, work.workload, work.clocks)
-                    return nil
-                }, Unmanaged.passUnretained(work).toOpaque())
-            threads.append(thread)
-        }
-        for thread in threads { pthread_join(thread, nil) }
+        runInThreads(works) { $0.refused = $0.benchmark.run($0.lane, $0.workload, $0.clocks) }
         return works.reduce(0) { $0 + $1.refused }
     }
 
@@ -173,21 +160,7 @@ struct GrowthCommand: ParsableCommand {
                 lane: try table.makeLane(now: TableBenchmark.start), first: index * tenants,
                 count: tenants)
         }
-        var threads: [pthread_t] = []
-        let time = seconds {
-            for work in works {
-                var thread = pthread_t()
-                pthread_create(
-                    &thread, nil,
-                    { argument in
-                        guard let argument else { return nil }
-                        Unmanaged<Work>.fromOpaque(argument).takeUnretainedValue().run()
-                        return nil
-                    }, Unmanaged.passUnretained(work).toOpaque())
-                threads.append(thread)
-            }
-            for thread in threads { pthread_join(thread, nil) }
-        }
+        let time = seconds { runInThreads(works) { $0.run() } }
         precondition(works.allSatisfy { $0.failures == 0 }, "a tenant was not made, or not found")
         let longest = works.map(\.longest).max() ?? 0
         StandardOutput.print(

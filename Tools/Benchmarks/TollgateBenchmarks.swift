@@ -61,7 +61,7 @@ struct CoreCommand: ParsableCommand {
     @OptionGroup var rounds: Rounds
 
     func run() {
-        let rules = LimitRules()
+        let rules = LimitRules.standard
         for hasProfile in [false, true] {
             var best = Double.infinity
             for _ in 0..<rounds.rounds {
@@ -80,14 +80,13 @@ struct CoreCommand: ParsableCommand {
         subjects.profile.cap = .max / 2
         subjects.profile.enabled = true
         var answer = CheckAnswer()
-        var evaluated: LimitSet = []
+        var amounts = Amounts(.spend, 1)
         for _ in 0..<rounds.calls {
             var transition = Transition()
             _ = Decide.check(
-                &subjects, action: .charge, amounts: Amounts(.spend, 1), minimums: Amounts(),
-                mode: .reserve, rules, answer: &answer, transition: &transition,
-                evaluated: &evaluated)
-            transition.apply(to: &subjects.tenant, &subjects.profile)
+                &subjects, action: .charge, amounts: &amounts, minimums: Amounts(),
+                mode: .reserve, rules, answer: &answer, transition: &transition)
+            transition.apply(to: &subjects.tenant, &subjects.profile, rules)
         }
         precondition(subjects.tenant.held[0] == Int64(rounds.calls), "every call was admitted")
     }

@@ -46,7 +46,7 @@ final class TestService: GRPCService {
 
     func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         guard Method(rawValue: call.method) == .unaryCall else { return .done }
         guard let simple = TestRequest(simple: request) else { return .failed(Self.malformed) }
         if let failure = Self.check(simple, call) ?? Self.failure(simple) {
@@ -65,7 +65,7 @@ final class TestService: GRPCService {
 
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         guard Method(rawValue: call.method) == .fullDuplexCall else {
             guard let input = TestRequest(input: request) else { return .failed(Self.malformed) }
             if let failure = Self.check(input, call) { return .failed(failure) }
@@ -79,7 +79,7 @@ final class TestService: GRPCService {
         return .done
     }
 
-    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
+    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome {
         response.appendAggregate(aggregates[call.token] ?? 0)
         return .done
     }

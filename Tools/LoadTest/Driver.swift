@@ -27,7 +27,7 @@ final class Driver: @unchecked Sendable {
     private let population: Population
     private let tenantTable: AliasTable
     private let kindTable: AliasTable
-    private var random: SeededGenerator
+    private var random: SampleGenerator
     private var ledger: Ledger
     private var measurements = Measurements()
     private var keyPrefix: String
@@ -65,7 +65,7 @@ final class Driver: @unchecked Sendable {
         self.ledger = ledger
         tenantTable = AliasTable(weights: population.shares)
         kindTable = AliasTable(weights: settings.traffic.mix.shares)
-        random = SeededGenerator(seed: settings.seed)
+        random = SampleGenerator(seed: settings.seed)
         // Two runs against one service must not share keys.
         keyPrefix = "\(UInt64.random(in: 0 ... .max))-"
         connections = client.connections
@@ -437,7 +437,7 @@ final class Driver: @unchecked Sendable {
     private func showProgress() {
         let now = NIODeadline.now().uptimeNanoseconds
         StandardError.write(
-            Progress(
+            LoadProgress(
                 seconds: (now - start) / 1_000_000_000, started: started,
                 recent: measurements.recent, inFlight: inFlight, queued: queueLength(now),
                 denied: measurements.deniedCount, failed: measurements.failedCount

@@ -86,7 +86,7 @@ final class Journey: @unchecked Sendable {
     let tenant: Int
     /// Position among all profiles; nil: none.
     let profile: Int?
-    let amounts: Amounts
+    let amounts: ResourceAmounts
     let isDirect: Bool
     private let isReleased: Bool
     private var slicesLeft: Int
@@ -95,7 +95,7 @@ final class Journey: @unchecked Sendable {
 
     /// 0: nothing is held.
     var reservationID: UInt64 = 0
-    var held = Amounts()
+    var held = ResourceAmounts()
     /// When the request was sent that made or extended the hold last: it lives for its time to live from then on.
     var renewed: UInt64 = 0
 
@@ -109,7 +109,7 @@ final class Journey: @unchecked Sendable {
 
     init(
         _ kind: ActionKind, tenant: Int, profile: Int, directShare: Double,
-        _ random: inout SeededGenerator
+        _ random: inout SampleGenerator
     ) {
         self.kind = kind
         self.tenant = tenant
@@ -123,12 +123,14 @@ final class Journey: @unchecked Sendable {
             isDirect = random.unit() < directShare
         case .provisioning:
             self.profile = nil
-            amounts = random.index(below: 2) == 0 ? Amounts(0, 1, 0, 0) : Amounts(0, 0, 1, 0)
+            amounts =
+                random.index(below: 2) == 0
+                ? ResourceAmounts(0, 1, 0, 0) : ResourceAmounts(0, 0, 1, 0)
             isDirect = false
         case .calls:
             self.profile = nil
             let seconds = Traffic.sliceSeconds
-            amounts = Amounts(seconds * Traffic.secondNanos, 0, 0, seconds)
+            amounts = ResourceAmounts(seconds * Traffic.secondNanos, 0, 0, seconds)
             isDirect = false
             while slices < Traffic.mostSlices, random.unit() < Traffic.anotherSlice { slices += 1 }
             unused = Int64(random.index(below: Int(seconds)))
@@ -159,7 +161,7 @@ final class Journey: @unchecked Sendable {
     func cutShort() { slicesLeft = 0 }
 
     /// What is charged in the end: what is held, less the unused seconds of the last slice.
-    var used: Amounts {
-        held &- Amounts(unusedSeconds * Traffic.secondNanos, 0, 0, unusedSeconds)
+    var used: ResourceAmounts {
+        held &- ResourceAmounts(unusedSeconds * Traffic.secondNanos, 0, 0, unusedSeconds)
     }
 }

@@ -6,7 +6,7 @@ internal import TollgateClient
 struct Ledger {
     /// What a refusal is judged by: the state of the limits when the request was sent.
     struct Marks {
-        var tenant = Amounts()
+        var tenant = ResourceAmounts()
         var profile: Int64 = 0
         /// The tenant was known to be suspended.
         var isSuspended = false
@@ -46,7 +46,7 @@ struct Ledger {
     // MARK: Asking for room
 
     /// A check or an extension is about to be sent.
-    mutating func ask(_ amounts: Amounts, of journey: Journey, commits: Bool) -> Marks {
+    mutating func ask(_ amounts: ResourceAmounts, of journey: Journey, commits: Bool) -> Marks {
         var marks = Marks()
         forEach(amounts, journey) { tally, subject, amount in
             let mark = tally.ask(amount)
@@ -61,7 +61,7 @@ struct Ledger {
     }
 
     /// It was allowed.
-    mutating func admit(_ amounts: Amounts, of journey: Journey, commits: Bool) {
+    mutating func admit(_ amounts: ResourceAmounts, of journey: Journey, commits: Bool) {
         var over: [(Subject, Int64)] = []
         forEach(amounts, journey) { tally, subject, amount in
             tally.admit(amount)
@@ -77,7 +77,7 @@ struct Ledger {
 
     /// It was denied for these reasons.
     mutating func deny(
-        _ amounts: Amounts, of journey: Journey, commits: Bool, errors: [ErrorEntry]
+        _ amounts: ResourceAmounts, of journey: Journey, commits: Bool, errors: [ErrorEntry]
     ) {
         if errors.isEmpty {
             findings.add(.denied, "\(tenantName(journey)): denied without a reason")
@@ -87,14 +87,15 @@ struct Ledger {
     }
 
     /// It was certainly not processed, or refused as a whole.
-    mutating func withdraw(_ amounts: Amounts, of journey: Journey, commits: Bool) {
+    mutating func withdraw(_ amounts: ResourceAmounts, of journey: Journey, commits: Bool) {
         forEach(amounts, journey) { tally, _, amount in
             tally.refuse(amount)
             if commits { tally.forgo(amount) }
         }
     }
 
-    private mutating func judge(_ error: ErrorEntry, _ amounts: Amounts, _ journey: Journey) {
+    private mutating func judge(_ error: ErrorEntry, _ amounts: ResourceAmounts, _ journey: Journey)
+    {
         if error.code == Self.suspendedCode {
             if isSuspended[journey.tenant] == false, mayBeSuspended(journey.tenant) == false {
                 findings.add(
@@ -114,7 +115,7 @@ struct Ledger {
         let tally: LimitTally
         let mark: Int64
         let amount: Int64
-        if kind == .profileDailySpend {
+        if kind.row.subject != .tenant {
             subject = .profile(journey.profile ?? 0)
             amount = journey.profile == nil ? 0 : amounts[Resource.spend.index]
             tally = profiles[journey.profile ?? 0]
@@ -154,7 +155,7 @@ struct Ledger {
     // MARK: Settling a hold
 
     /// A commit (`charged`) or a release (zeros) of what the journey holds is about to be sent.
-    mutating func beginSettling(_ journey: Journey, charged: Amounts) {
+    mutating func beginSettling(_ journey: Journey, charged: ResourceAmounts) {
         forEach(journey.held, journey) { tally, subject, held in
             let charge = Self.amount(charged, subject)
             tally.beginFreeing(held - charge)
@@ -163,7 +164,7 @@ struct Ledger {
     }
 
     /// It was answered.
-    mutating func settle(_ journey: Journey, charged: Amounts) {
+    mutating func settle(_ journey: Journey, charged: ResourceAmounts) {
         forEach(journey.held, journey) { tally, subject, held in
             let charge = Self.amount(charged, subject)
             tally.free(held - charge)
@@ -172,7 +173,7 @@ struct Ledger {
     }
 
     /// It was certainly not processed.
-    mutating func forgo(_ journey: Journey, charged: Amounts) {
+    mutating func forgo(_ journey: Journey, charged: ResourceAmounts) {
         forEach(journey.held, journey) { tally, subject, _ in
             tally.forgo(Self.amount(charged, subject))
         }
@@ -181,7 +182,7 @@ struct Ledger {
     /// Nobody settles the hold any more: it expires by itself, and no answer will say when.
     ///
     /// - Parameter rest: what of it no call has begun to free yet.
-    mutating func abandon(_ journey: Journey, rest: Amounts) {
+    mutating func abandon(_ journey: Journey, rest: ResourceAmounts) {
         forEach(rest, journey) { tally, _, amount in tally.beginFreeing(amount) }
     }
 
@@ -229,7 +230,7 @@ struct Ledger {
     // MARK: Places
 
     private mutating func forEach(
-        _ amounts: Amounts, _ journey: Journey,
+        _ amounts: ResourceAmounts, _ journey: Journey,
         _ body: (inout LimitTally, Subject, Int64) -> Void
     ) {
         for resource in 0..<4 where amounts[resource] > 0 {
@@ -243,7 +244,7 @@ struct Ledger {
         }
     }
 
-    private static func amount(_ amounts: Amounts, _ subject: Subject) -> Int64 {
+    private static func amount(_ amounts: ResourceAmounts, _ subject: Subject) -> Int64 {
         switch subject {
         case .tenant(_, let resource): amounts[resource]
         case .profile: amounts[Resource.spend.index]
@@ -257,7 +258,10 @@ struct Ledger {
     private func name(_ subject: Subject) -> String {
         switch subject {
         case .tenant(let tenant, let resource):
-            return "tenant \(population.tenantID(tenant)), \(LimitKind.tenant(resource).row.name)"
+            let row = LimitKind.catalogue.first {
+                $0.subject == .tenant && $0.resource.index == resource
+            }
+            return "tenant \(population.tenantID(tenant)), \(row?.name ?? "?")"
         case .profile(let profile):
             let each = population.profilesPerTenant
             let id = population.profileID(profile / each, profile % each)

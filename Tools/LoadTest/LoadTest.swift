@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import CommandIO
 internal import Dispatch
 internal import Foundation
+internal import JSON
 internal import NIOCore
 internal import TollgateClient
 
@@ -65,7 +66,7 @@ struct LoadTest: AsyncParsableCommand {
             throw Self.cannotStart(error)
         }
         let report = try await drive(settings, client, population, ledger, reader)
-        StandardOutput.print(options.json ? try report.json() : report.text)
+        StandardOutput.print(options.json ? report.json.indentedText : report.text)
         if report.check.wrongDecisions > 0 { throw ExitCode(1) }
         if report.check.incomplete != nil { throw ExitCode(69) }
     }

@@ -102,7 +102,7 @@ struct LoadTestOptions: ParsableArguments {
 
     func settings() throws -> Settings {
         func parse(_ name: String, _ text: String, from least: UInt64) throws -> UInt64 {
-            guard let value = DurationText.nanoseconds(text), value >= least else {
+            guard let value = LoadTestDuration.nanoseconds(text), value >= least else {
                 throw ValidationError(
                     "--\(name) must be a duration like 500ms, 30s or 5m, not \"\(text)\".")
             }
@@ -155,7 +155,7 @@ struct LoadTestOptions: ParsableArguments {
         // Of what it reads of its own accord: the tally at the end must not fail for a short --timeout.
         let least = Duration.seconds(10)
         let given = Duration.nanoseconds(
-            Int64(clamping: DurationText.nanoseconds(timeout) ?? 0))
+            Int64(clamping: LoadTestDuration.nanoseconds(timeout) ?? 0))
         var tls: TollgateClient.Configuration.TLS?
         if let files = try security.files(EnvironmentVariables.all) {
             do throws(TollgateError) {

@@ -1,10 +1,10 @@
 internal import TollgateClient
 
 /// Amounts of the four resources; index: `Resource.index`.
-typealias Amounts = SIMD4<Int64>
+typealias ResourceAmounts = SIMD4<Int64>
 
-extension Amounts {
-    static func spend(nanos: Int64) -> Amounts { Amounts(nanos, 0, 0, 0) }
+extension ResourceAmounts {
+    static func spend(nanos: Int64) -> ResourceAmounts { ResourceAmounts(nanos, 0, 0, 0) }
 
     /// As the contract's quantities; zeros are left out.
     var quantities: [Quantity] {

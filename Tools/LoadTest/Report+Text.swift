@@ -77,7 +77,7 @@ extension Report {
 }
 
 /// The line that tells every second how it goes.
-struct Progress {
+struct LoadProgress {
     var seconds: UInt64
     var started: Int
     var recent: Latencies

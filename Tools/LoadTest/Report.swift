@@ -1,10 +1,10 @@
-internal import Foundation
 internal import Histogram
+internal import JSON
 
-/// What a run found out, ready to be printed; in JSON with these names in snake_case.
-struct Report: Encodable {
+/// What a run found out, ready to be printed.
+struct Report {
     /// Milliseconds.
-    struct Percentiles: Encodable {
+    struct Percentiles {
         var count: UInt64
         var p50: Double
         var p90: Double
@@ -23,18 +23,18 @@ struct Report: Encodable {
     }
 
     /// One second of the schedule; calls by the second in which they were due.
-    struct Second: Encodable {
+    struct Second {
         var calls: Int
         var meanMs: Double
         var maxMs: Double
     }
 
-    struct Bucket: Encodable {
+    struct Bucket {
         var latencyUs: UInt64
         var calls: UInt64
     }
 
-    struct Check: Encodable {
+    struct Check {
         var wrongDecisions: Int
         var wrongByKind: [String: Int]
         /// The first of them.
@@ -131,11 +131,71 @@ extension Report {
         }
     }
 
-    /// One JSON object.
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    /// One object, its members in the order of their names.
+    var json: JSON {
+        let run: JSON = [
+            "endpoint": .string(endpoint), "mix": Self.object(mix) { .decimal($0) },
+            "tenants": .integer(tenants), "profiles_per_tenant": .integer(profilesPerTenant),
+            "skew": .decimal(skew), "seed": .integer(seed), "connections": .integer(connections),
+            "max_in_flight": .integer(maxInFlight), "keys": .bool(keys),
+            "measured": .string(measured),
+            "requested_actions_per_second": .decimal(requestedActionsPerSecond),
+            "scheduled_seconds": .decimal(scheduledSeconds),
+            "total_seconds": .decimal(totalSeconds), "interrupted": .bool(interrupted),
+        ]
+        let outcomes: JSON = [
+            "actions": .integer(actions), "calls": .integer(calls),
+            "achieved_calls_per_second": .decimal(achievedCallsPerSecond),
+            "allowed": .integer(allowed), "settled": .integer(settled), "denied": .integer(denied),
+            "denied_by_code": Self.object(deniedByCode) { .integer($0) },
+            "failed": .integer(failed),
+            "failed_by_status": Self.object(failedByStatus) { .integer($0) }, "check": check.json,
+        ]
+        let times: JSON = [
+            "latency_ms": latencyMs.json,
+            "latency_ms_by_method": Self.object(latencyMsByMethod) { $0.json },
+            "from_sending_ms": fromSendingMs.json, "sent_late_ms": sentLateMs.json,
+            "in_flight_peak": .integer(inFlightPeak), "queue_peak": .integer(queuePeak),
+            "load_test_cpu_us_per_call": .decimal(loadTestCpuUsPerCall),
+            "seconds": .array(seconds.map(\.json)), "histogram": .array(histogram.map(\.json)),
+        ]
+        let server = serverCpuUsPerCall.map { [("server_cpu_us_per_call", JSON.decimal($0))] }
+        return (run + outcomes + times + .object(server ?? [])).sorted
+    }
+
+    private static func object<Value>(
+        _ values: [String: Value], _ json: (Value) -> JSON
+    ) -> JSON { .object(values.map { ($0.key, json($0.value)) }) }
+}
+
+extension Report.Percentiles {
+    var json: JSON {
+        [
+            "count": .integer(count), "p50": .decimal(p50), "p90": .decimal(p90),
+            "p99": .decimal(p99), "p999": .decimal(p999), "max": .decimal(max),
+        ]
+    }
+}
+
+extension Report.Second {
+    var json: JSON {
+        ["calls": .integer(calls), "mean_ms": .decimal(meanMs), "max_ms": .decimal(maxMs)]
+    }
+}
+
+extension Report.Bucket {
+    var json: JSON { ["latency_us": .integer(latencyUs), "calls": .integer(calls)] }
+}
+
+extension Report.Check {
+    var json: JSON {
+        let members: JSON = [
+            "wrong_decisions": .integer(wrongDecisions),
+            "wrong_by_kind": .object(wrongByKind.map { ($0.key, .integer($0.value)) }),
+            "findings": .array(findings.map { .string($0) }),
+            "limits_compared": .integer(limitsCompared),
+            "limits_not_judged": .integer(limitsNotJudged),
+        ]
+        return incomplete.map { members + ["incomplete": .string($0)] } ?? members
     }
 }

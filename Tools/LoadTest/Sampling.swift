@@ -1,7 +1,7 @@
 internal import Foundation
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and the same everywhere for the same seed.
-struct SeededGenerator: RandomNumberGenerator {
+struct SampleGenerator: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }
@@ -45,7 +45,7 @@ struct AliasTable {
         // What rounding left over has itself as its alias.
     }
 
-    func draw(_ random: inout SeededGenerator) -> Int {
+    func draw(_ random: inout SampleGenerator) -> Int {
         let index = random.index(below: threshold.count)
         return random.unit() < threshold[index] ? index : Int(alias[index])
     }

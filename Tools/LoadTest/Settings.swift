@@ -17,7 +17,7 @@ struct Settings {
 }
 
 /// Durations as people write them: a whole number and a unit.
-enum DurationText {
+enum LoadTestDuration {
     private static let units: [(name: String, nanoseconds: UInt64)] = [
         ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000),
         ("us", 1_000),

@@ -82,7 +82,7 @@ struct UsageReader {
             var profile: LimitReport?
             for report in answer.limits {
                 guard let kind = report.limit else { continue }
-                if kind == .profileDailySpend {
+                if kind.row.subject != .tenant {
                     profile = report
                 } else {
                     reading.limits[kind.row.resource.index] = report

@@ -27,10 +27,12 @@ BUILD_PACKAGES=(
 TEST_PACKAGES=(
     python3 python3-venv strace gcc curl openssl graphviz mount util-linux chromium chromium-driver fonts-inter
 )
+# What Tools/package makes packages and images with, and what looks at them.
+PACKAGING_PACKAGES=(debhelper dpkg-dev lintian mmdebstrap python3 systemd umoci)
 # What tests and proofs run, of these packages and of the system itself: a machine without apt-get is told what it lacks.
 TEST_PROGRAMS=(
-    awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq strace taskset
-    timeout umount
+    awk bash cc chromedriver chromium cmp curl dot find git grep mount nm objdump openssl python3 seq setpriv strace
+    taskset timeout umount
 )
 
 # As root if we are not: for apt-get only.
@@ -114,25 +116,33 @@ setup_python() {
     PATH=$PATH:/usr/sbin:/sbin
     need_programs "${TEST_PROGRAMS[@]}"
     need_localhost
-    local requirements=$ROOT/Tools/tests/requirements.txt
-    local environment=$SCRATCH/python
-    PYTHON=$environment/bin/python
+    python_environment "$SCRATCH/python" "$ROOT/Tools/tests/requirements.txt"
+    PYTHON=$SCRATCH/python/bin/python
+}
+
+# python_environment DIRECTORY REQUIREMENTS: a Python environment with just these packages.
+python_environment() {
+    local environment=$1 requirements=$2
     if ! cmp -s "$requirements" "$environment/requirements.txt"; then
-        say "Installing Python packages into $environment: $(tr '\n' ' ' <"$requirements")"
+        say "Installing Python packages into $environment: $(grep -o '^[A-Za-z][^ ]*' "$requirements" | tr '\n' ' ')"
         mkdir -p "$SCRATCH"
         rm -rf "$environment"
         python3 -m venv "$environment" ||
             fail "python3 -m venv failed: install python3-venv"
-        "$PYTHON" -m pip install -q --disable-pip-version-check -r "$requirements" ||
+        "$environment/bin/python" -m pip install -q --disable-pip-version-check -r "$requirements" ||
             fail "pip could not install the packages of $requirements: check the network"
         cp "$requirements" "$environment/requirements.txt"
     fi
 }
 
+# What a release build is: what is measured and tried is what Tools/package ships, with the Swift runtime inside.
+RELEASE=(--static-swift-stdlib --disable-local-rpath)
+
 # build CONFIGURATION [ARGUMENT...]: sets BINARIES to the directory of the products.
 build() {
     local configuration=$1
     shift
+    if [ "$configuration" = release ]; then set -- "${RELEASE[@]}" "$@"; fi
     (cd "$ROOT" && swift build -c "$configuration" --scratch-path "$SCRATCH" "$@") ||
         fail "the build failed: see the compiler's messages above"
     BINARIES=$(cd "$ROOT" && swift build -c "$configuration" --scratch-path "$SCRATCH" --show-bin-path)

@@ -170,14 +170,19 @@ def check(contract, stub):
     return ask
 
 
-def quantities(contract, spend=None, extensions=None, dids=None, call_seconds=None):
-    named = [(1, spend), (2, extensions), (3, dids), (4, call_seconds)]
-    return [contract.Quantity(resource=number, amount=amount) for number, amount in named if amount is not None]
+def quantities(contract, spend=None, **others):
+    """By the names of the resources."""
+    return [
+        contract.Quantity(resource=getattr(contract, "RESOURCE_" + name.upper()), amount=amount)
+        for name, amount in {"spend": spend, **others}.items() if amount is not None
+    ]
 
 
-def request(contract, tenant_id="globex", spend=None, extensions=None, dids=None, call_seconds=None, **fields):
+def request(contract, tenant_id="globex", **fields):
+    """CheckAndReserve with amounts by the names of their resources, and other fields."""
+    named = {name: fields.pop(name) for name in list(fields) if hasattr(contract, "RESOURCE_" + name.upper())}
     fields.setdefault("action", contract.ACTION_CHARGE)
-    fields.setdefault("quantities", quantities(contract, spend, extensions, dids, call_seconds))
+    fields.setdefault("quantities", quantities(contract, **named))
     return contract.CheckAndReserveRequest(tenant_id=tenant_id, **fields)
 
 

@@ -11,6 +11,11 @@ from conftest import tollgate
 from receivers import MailServer, Receiver
 
 
+def compact(value):
+    """JSON as the service writes it: no spaces, nothing escaped that need not be."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 class Answer:
     """A REST answer: status, headers, body."""
 
@@ -19,6 +24,7 @@ class Answer:
         self.headers = response.headers
         raw = response.read()
         self.body = json.loads(raw) if raw else None
+        assert not raw or raw.decode() == compact(self.body)
 
     @property
     def data(self):
@@ -190,4 +196,7 @@ def run_json(server, *arguments, status=0, token=None):
     named.insert(named.index("--") if "--" in named else len(named), "--json")
     done = tollgate(server, *named, environment=environment)
     assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = done.stdout.splitlines()
+    values = [json.loads(line) for line in lines]
+    assert lines == [compact(value) for value in values]
+    return values

@@ -262,7 +262,7 @@ def test_failed_attempts_are_told_together(serve, tmp_path):
     assert Rest(server, boss).get("/v2/access_statistics").data["failures"] == {"unknown token": 20}
     # The minute's end, or that of the service.
     server.stop()
-    lines = [line for line in server.log if "to get in failed" in line]
+    lines = [line for line in server.log if "authentication fail" in line]
     assert "reason=unknown token" in lines[0] and "127.0.0.1: " in lines[-1] and len(lines) <= 4
     rest = Rest(serve("--data-dir", str(data), auth=True), boss)
     rows = eventually(

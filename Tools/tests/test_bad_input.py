@@ -29,6 +29,8 @@ BAD_CHECKS = {
     "NUL in the tenant": (dict(tenant_id="a\0b"), "10015", "/tenant_id"),
     "control character in the profile": (dict(messaging_profile_id="a\nb"), "10015", "/messaging_profile_id"),
     "long profile": (dict(messaging_profile_id="x" * 65), "10015", "/messaging_profile_id"),
+    "long voice profile": (dict(voice_profile_id="x" * 65), "10015", "/voice_profile_id"),
+    "both profiles": (dict(messaging_profile_id="a", voice_profile_id="b"), "10015", "/voice_profile_id"),
     "no action": (dict(action=0), "10004", "/action"),
     "unknown action": (dict(action=99), "10015", "/action"),
     "no quantities": (dict(quantities=[]), "10004", "/quantities"),

@@ -1,4 +1,4 @@
-"""The real server while no file descriptor is left: nothing of it ends, nothing is lost, and it costs no processor time.
+"""The real server while no file descriptors are left: nothing of it ends, nothing is lost, and it costs no processor time.
 
 The limit is lowered below every descriptor that is open: what is open stays so, and nothing more can be opened.
 """
@@ -99,17 +99,17 @@ def test_who_comes_waits_until_there_is_a_descriptor(serve, tmp_path, durability
             *crowd(server, server.port, PREFACE),
             *crowd(server, http_port(server), b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"),
         ]
-        eventually(lambda: told(server, "no file descriptor is left"), what="a line in the log")
+        eventually(lambda: told(server, "no file descriptors are left"), what="a line in the log")
         share = must_not_spin(server)
         assert kept.ask("GET", "/healthz").status == 200
         answer = kept.ask("GET", "/readyz")
-        assert answer.status == 503 and "All file descriptors" in answer.body["errors"][0]["detail"]
+        assert answer.status == 503 and "limit of open files" in answer.body["errors"][0]["detail"]
     for connection in waiting:
         assert connection.recv(64), "who waited is not served"
         connection.close()
     assert Rest(server).get("/readyz").status == 200
-    eventually(lambda: told(server, "file descriptors are free again"), what="a line in the log")
-    assert len(told(server, "no file descriptor is left")) == len(told(server, "file descriptors are free again")) == 1
+    eventually(lambda: told(server, "file descriptors are available again"), what="a line in the log")
+    assert len(told(server, "no file descriptors are left")) == len(told(server, "file descriptors are available again")) == 1
     assert not told(server, " error ", "accept")
     print(f"figures: {len(waiting)} connections waited, {share:.0%} of a core meanwhile")
 
@@ -189,8 +189,8 @@ def test_a_new_segment_and_a_webhook_while_all_descriptors_are_spent(contract, t
                 assert refusal.catalogue == "10037" and "RetryInfo" in refusal.details
             extensions = contract.LIMIT_KIND_TENANT_EXTENSIONS
             assert usage(contract, stub, "acme")[extensions] == (charged + 1, 0)
-            eventually(lambda: told(server, "every change is refused"), what="a line in the log")
-            assert "open" in told(server, "every change is refused")[0]
+            eventually(lambda: told(server, "changes cannot be recorded"), what="a line in the log")
+            assert "open" in told(server, "changes cannot be recorded")[0]
             assert kept.ask("GET", "/readyz").status == 503
             share = must_not_spin(server)
             assert server.process.poll() is None and not receiver.posts
@@ -204,8 +204,8 @@ def test_a_new_segment_and_a_webhook_while_all_descriptors_are_spent(contract, t
         eventually(
             lambda: [row for row in Rest(server).all("/v2/tenants") if row["name"] == zone["name"]], what="the change")
         eventually(lambda: told(server, "changes are recorded again"), what="a line in the log")
-        assert len(told(server, "every change is refused")) == len(told(server, "changes are recorded again")) == 1
-        assert len(told(server, "no file descriptor is left")) == 1
+        assert len(told(server, "changes cannot be recorded")) == len(told(server, "changes are recorded again")) == 1
+        assert len(told(server, "no file descriptors are left")) == 1
         assert len(told(server, "the outbox cannot be read")) <= 1
         ids = [post.id for post in receiver.posts]
         assert len(set(ids)) == len(ids) and all(post.attempt == 1 for post in receiver.posts), receiver.posts
@@ -229,7 +229,7 @@ def test_a_stop_needs_no_descriptor(contract, serve, tmp_path):
     with grpc.insecure_channel(server.endpoint) as channel:
         assert charge(contract, contract.Stub(channel), "one", 100) == 100
     with no_descriptors(server):
-        eventually(lambda: told(server, "no file descriptor is left"), what="a line in the log")
+        eventually(lambda: told(server, "no file descriptors are left"), what="a line in the log")
         assert server.stop() == 0, "".join(server.log)
     again = serve("--data-dir", str(tmp_path / "data"), "--durability", "sync", limits=LIMITS)
     with grpc.insecure_channel(again.endpoint) as channel:
@@ -244,8 +244,8 @@ def test_certificates_that_came_meanwhile_are_taken(serve, tmp_path):
     with no_descriptors(server):
         for name in ("server.pem", "server-key.pem"):
             shutil.copy(new / name, used / name)
-        eventually(lambda: told(server, "certificates cannot be taken"), what="a line in the log")
-    eventually(lambda: told(server, "new connections are made with them", "port=grpc"), what="the new certificates")
-    assert len(told(server, "certificates cannot be taken", "port=grpc")) == 1
+        eventually(lambda: told(server, "certificates cannot be used"), what="a line in the log")
+    eventually(lambda: told(server, "used for new connections", "port=grpc"), what="the new certificates")
+    assert len(told(server, "certificates cannot be used", "port=grpc")) == 1
     with connect(server, client_context(new)) as connection:
         assert connection.getpeercert()

@@ -3,6 +3,7 @@ service; test_readme.py runs the commands that pages print."""
 
 import functools
 import json
+import os
 import pathlib
 import re
 import runpy
@@ -12,9 +13,9 @@ import subprocess
 import pytest
 from conftest import BINARY, ROOT
 
-PLACES = ["Sources", "Tests", "Tools", "Protos", "docs", "examples", "clients", ".ci"]
+PLACES = ["Sources", "Tests", "Tools", "Protos", "docs", "examples", "clients", "deploy", ".ci", ".github"]
 SUFFIXES = {"", ".swift", ".py", ".pyi", ".md", ".proto", ".sh", ".c", ".cc", ".h", ".go", ".java", ".mjs", ".js",
-            ".toml", ".yaml", ".mustache", ".css", ".dot", ".txt"}
+            ".toml", ".yaml", ".yml", ".service", ".mustache", ".css", ".dot", ".txt"}
 HERE = pathlib.Path(__file__).name
 DRAW = runpy.run_path(str(ROOT / "Tools/draw"))
 
@@ -29,7 +30,7 @@ def texts():
         parts = path.relative_to(ROOT).parts
         if not path.is_file() or path.suffix not in SUFFIXES or path.name == HERE:
             continue
-        if "__pycache__" in parts or any(part.startswith(".") and part != ".ci" for part in parts[:-1]):
+        if "__pycache__" in parts or any(part.startswith(".") and part not in (".ci", ".github") for part in parts[:-1]):
             continue
         # Links to Sources and Tests, of the second manifest: everything once.
         if any((ROOT.joinpath(*parts[:count])).is_symlink() for count in range(1, len(parts) + 1)):
@@ -145,7 +146,7 @@ def test_links(page):
             assert anchor in anchors(str(path.relative_to(ROOT))), link
 
 
-PATH = re.compile(r"`((?:Sources|Tests|Tools|Protos|docs|examples|clients|\.ci)/[^`\s:,]*)")
+PATH = re.compile(r"`((?:Sources|Tests|Tools|Protos|docs|examples|clients|deploy|\.ci|\.github)/[^`\s:,]*)")
 
 
 def test_paths_in_backquotes():
@@ -225,6 +226,12 @@ def unknown(words):
     return next((flag for flag in flags if flag not in commands()[command]), None)
 
 
+def test_page_of_settings():
+    """docs/configuration.md is what the program says of its settings."""
+    done = subprocess.run([BINARY, "settings-reference"], capture_output=True, text=True, check=True)
+    assert PAGES["docs/configuration.md"] == done.stdout, "run: tollgate settings-reference >docs/configuration.md"
+
+
 def test_commands_and_flags():
     """`tollgate tenants create --preset new-tenant`: the command is there and has the flag. A flag by itself is known to
     one of the programs or tools."""
@@ -271,7 +278,39 @@ def test_commands_that_are_not_run():
     assert found > 15
 
 
+def test_page_of_a_command():
+    """docs/reference and docs/errors are what the program, the contract and the catalogues say."""
+    done = subprocess.run([ROOT / "Tools/reference", "--check"], capture_output=True, text=True,
+                          env={**os.environ, "TOLLGATE_BINARY": BINARY})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# MARK: The site
+
+def test_every_page_has_a_place_in_the_site():
+    """In the menu of mkdocs.yml, once; `Tools/verify --quick --only site` builds it. Errors are found by their index."""
+    settings = (ROOT / "mkdocs.yml").read_text()
+    places = re.findall(r"(?m)^ +- (?:.*: )?(\S+\.md)$", settings[settings.index("\nnav:"):])
+    beside = set(re.findall(r'(?m)^    "[^"]+": "([^"]+)",$', TEXTS["Tools/lib/site/hooks.py"]))
+    pages = {page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")} | beside
+    assert len(places) == len(set(places)) and len(places) > 50
+    assert sorted(places) == sorted(page for page in pages if not re.match(r"errors/\d", page))
+
+
 # MARK: What pages say of the code
+
+def test_log_lines_that_operators_look_for():
+    """What stands in quotes in the tables of docs/operate is a text of the service; `…` stands for what differs."""
+    sources = "\n".join(text for name, text in TEXTS.items() if name.startswith("Sources/"))
+    sources = re.sub(r"\\\n\s*", "", sources)
+    found = 0
+    for page in ("docs/operate/runbook.md", "docs/operate/backup.md"):
+        for quoted in re.findall(r'"([^"]+)"', flat(without_code(PAGES[page]))):
+            found += 1
+            for part in quoted.split("…"):
+                assert part.strip() in sources, f"{page}: {quoted}"
+    assert found > 20
+
 
 def test_terms_name_types_that_exist():
     text = PAGES["docs/glossary.md"]
@@ -286,7 +325,7 @@ def test_terms_name_types_that_exist():
 def test_the_catalogue_is_the_specifications():
     """Limits, and what an error is on either protocol: semantics §1 and §8 are what the code says."""
     page = PAGES["docs/semantics.md"]
-    limits = re.findall(r'name: "([a-z_]+)", subject:', TEXTS["Sources/Limits/LimitKind.swift"])
+    limits = re.findall(r'name: "([a-z_]+)",\s*subject:', TEXTS["Sources/Limits/LimitKind+Catalogue.swift"])
     assert len(limits) >= 5
     for name in limits:
         assert f"| {name.replace('_', ' ')} |" in page.lower(), name
@@ -318,6 +357,36 @@ def test_the_plan_of_targets_is_the_manifests():
         assert kind == "executable" or told[name] == own, name
 
 
+# Modules of the toolchain and the system, and one of Yams that no product is named after.
+SYSTEM = {"CYaml", "Dispatch", "Foundation", "Glibc", "Synchronization", "Testing"}
+IMPORT = re.compile(r"(?m)^(?:@\w+ )*(?:public |package |internal )?import (\w+)$")
+
+
+def test_what_targets_import_is_what_they_declare():
+    """SwiftPM lets a target import whatever its dependencies have, and declare what it does not import."""
+    looked = 0
+    for target in DRAW["manifest"]()["targets"]:
+        name = target["name"]
+        place = "Tests" if target["type"] == "test" else "Sources"
+        files = list((ROOT / (target.get("path") or f"{place}/{name}")).rglob("*.swift"))
+        if not files:
+            continue
+        looked += 1
+        declared = {
+            (dependency["product"] if "product" in dependency else next(iter(dependency.values())))[0].replace("-", "_")
+            for dependency in target["dependencies"]
+        }
+        imported = {module for file in files for module in IMPORT.findall(file.read_text())}
+        assert imported - SYSTEM == declared, name
+    assert looked > 50
+
+
 def test_pictures_are_up_to_date():
     done = subprocess.run([ROOT / "Tools/draw", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_reference_of_the_swift_client():
+    """Every link of it leads somewhere, every parameter is described, and each step of its tutorial compiles."""
+    done = subprocess.run([ROOT / "Tools/document", pathlib.Path(BINARY).parent], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

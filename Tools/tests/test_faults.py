@@ -428,7 +428,7 @@ def test_the_wall_clock_jumps(contract, journal, preload, tmp_path):
 
     # Right again, it is seconds ahead of what half speed came to meanwhile: that is doubted for a minute.
     clock.move(0)
-    eventually(lambda: told("believed if it stands") == 1, "a leap is not reported")
+    eventually(lambda: told("trusted if it stays so") == 1, "a leap is not reported")
     clock.boot += 61
     clock.move(61)
     eventually(lambda: told("following the wall clock") == 1, "one line at the other edge")
@@ -445,14 +445,14 @@ def test_the_wall_clock_jumps(contract, journal, preload, tmp_path):
     count = held(contract, stub)
 
     clock.move(62 + 20 * 3_600)
-    eventually(lambda: told("believed if it stands") == 2, "a leap is not reported")
+    eventually(lambda: told("trusted if it stays so") == 2, "a leap is not reported")
     assert hold(contract, stub, 3_600) < time.time() + 7_200, "a leap of 20 hours was believed at once"
     assert standing()["status"] == "apart" and standing()["ahead_ms"] < -19 * 3_600_000
     # A minute passes: then it is the time, and nobody's hold has lived longer than that.
     clock.boot += 61
     clock.move(62 + 20 * 3_600 + 61)
     eventually(lambda: hold(contract, stub, 3_600) > time.time() + 20 * 3_600, "a leap is never believed")
-    assert told("believed if it stands") == 2, "one line at the edge"
+    assert told("trusted if it stays so") == 2, "one line at the edge"
     assert held(contract, stub) > count, "a hold lived shorter than it was given"
     ahead = hold(contract, stub, 3_600)
 
@@ -577,14 +577,14 @@ def fill_and_recover(contract, journal, disk):
     # Whoever looks after the service sees it: where requests are sent, and once in the log.
     answer = Rest(server).get("/readyz")
     assert answer.status == 503 and "No space left on device" in answer.body["errors"][0]["detail"], answer
-    eventually(lambda: told("every change is refused"), "the log does not say it")
+    eventually(lambda: told("changes cannot be recorded"), "the log does not say it")
     time.sleep(2.5)  # two more looks
-    assert len(told("every change is refused")) == 1 and " error " in told("every change is refused")[0]
-    assert "No space left" in told("every change is refused")[0]
+    assert len(told("changes cannot be recorded")) == 1 and " error " in told("changes cannot be recorded")[0]
+    assert "No space left" in told("changes cannot be recorded")[0]
     filler.unlink()
     eventually(lambda: told("changes are recorded again"), "the log does not say that it is over")
     assert Rest(server).get("/readyz").status == 200
-    assert len(told("every change is refused")) == len(told("changes are recorded again")) == 1
+    assert len(told("changes cannot be recorded")) == len(told("changes are recorded again")) == 1
 
     def accepts():
         return batch(contract, stub, f"again-{time.monotonic_ns()}", 1)[0] == 1
@@ -609,13 +609,13 @@ def test_a_projection_that_does_not_go_on_is_not_ready(journal):
         assert rest.patch("/v2/tenants/acme", {"name": "other"}).status == 200
         eventually(lambda: rest.get("/readyz").status == 503, "it is ready though lists do not go on")
         answer = rest.get("/readyz")
-        assert "Lists and alerts do not go on: string or blob too big" in answer.body["errors"][0]["detail"]
+        assert "Lists and alerts are not updating: string or blob too big" in answer.body["errors"][0]["detail"]
         assert rest.get("/healthz").status == 200
         file.execute("DROP TRIGGER never")
         file.commit()
     eventually(lambda: rest.get("/readyz").status == 200, "it does not recover")
-    eventually(lambda: [line for line in server.log if "lists and logs go on again" in line], "the log does not say it")
-    assert len([line for line in server.log if "lists and logs do not go on" in line]) == 1
+    eventually(lambda: [line for line in server.log if "lists and logs are updating again" in line], "the log does not say it")
+    assert len([line for line in server.log if "lists and logs are not updating" in line]) == 1
 
 
 def test_spent_descriptors_are_told(contract, journal):
@@ -650,18 +650,18 @@ def test_spent_descriptors_are_told(contract, journal):
     try:
         resource.prlimit(process, resource.RLIMIT_NOFILE, (least, before[1]))
         eventually(lambda: ready().status == 503, "it is ready without a descriptor")
-        assert "All file descriptors that this process may have" in ready().body["errors"][0]["detail"]
-        eventually(lambda: told("no file descriptor is left"), "the log does not say it")
+        assert "reached its limit of open files" in ready().body["errors"][0]["detail"]
+        eventually(lambda: told("no file descriptors are left"), "the log does not say it")
         time.sleep(2.5)  # two more looks
         assert ready().status == 503
         hold(contract, stub, 3_600)
     finally:
         resource.prlimit(process, resource.RLIMIT_NOFILE, before)
     eventually(lambda: ready().status == 200, "it does not recover")
-    eventually(lambda: told("file descriptors are free again"), "the log does not say that it is over")
+    eventually(lambda: told("file descriptors are available again"), "the log does not say that it is over")
     assert held(contract, stub) == 2
-    begins, ends = told("no file descriptor is left"), told("file descriptors are free again")
-    assert len(begins) == 1 and " error " in begins[0] and "may have are in use" in begins[0], begins
+    begins, ends = told("no file descriptors are left"), told("file descriptors are available again")
+    assert len(begins) == 1 and " error " in begins[0] and "limit of open files" in begins[0], begins
     assert len(ends) == 1 and " notice " in ends[0], ends
     connection.close()
     assert server.stop() == 0

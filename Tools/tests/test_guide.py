@@ -181,6 +181,19 @@ def test_threshold_is_a_percentage_of_any_cap(rest, make, field, cap, resource, 
     assert events(rest, tenant) == ["tenant.limit-threshold-reached"]
 
 
+def test_each_of_several_thresholds_is_told(rest, make, hooks, mailbox):
+    tenant = make(max_monthly_minutes=1000, name="ACME-steps", alert_thresholds=[50, 80, 95])
+    assert rest.tenant(tenant)["alert_threshold"] == 50
+    rest.record(tenant, call_seconds=800 * 60)
+    assert events(rest, tenant) == ["tenant.limit-threshold-reached"] * 2
+    for percent in (50, 80):
+        subject = f"Tenant ACME-steps has hit {percent}% of their monthly minute cap."
+        eventually(lambda: subject in mailbox.subjects())
+    eventually(lambda: [body["data"]["payload"]["alert_threshold"] for body in hooks.of("tenant.limit-threshold-reached")
+                        if tenant in json.dumps(body)] == [50, 80])
+    assert "Tenant ACME-steps has hit 95% of their monthly minute cap." not in mailbox.subjects()
+
+
 # MARK: at the cap
 
 

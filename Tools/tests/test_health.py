@@ -95,7 +95,7 @@ def test_it_follows_readiness(serve, tmp_path):
 
         def is_at_a_standstill():
             answer = Rest(server).get("/readyz")
-            return answer.status == 503 and "Lists and alerts do not go on" in str(answer.body)
+            return answer.status == 503 and "Lists and alerts are not updating" in str(answer.body)
 
         eventually(is_at_a_standstill, what="the standstill")
         eventually(lambda: checked() == [NOT_SERVING] * 2 + [SERVING] * 3, what="what health checks say of it")
@@ -109,10 +109,10 @@ def test_it_follows_readiness(serve, tmp_path):
         assert [watcher.told for watcher in watchers[2:]] == [[SERVING]] * 3
         assert unknown.told == [SERVICE_UNKNOWN] and unknown.call.is_active()
     # Once, not with each look; and not at all of a second reason, where the disk was one before.
-    said = [line for line in server.log if "not ready: health checks say so" in line]
-    slow = [line for line in said if "The disk has confirmed nothing" in line]
+    said = [line for line in server.log if "not ready: health checks report it" in line]
+    slow = [line for line in said if "The disk has not confirmed a write" in line]
     assert said and len(said) - len(slow) <= 1
-    assert slow or "Lists and alerts do not go on" in said[0]
+    assert slow or "Lists and alerts are not updating" in said[0]
 
 
 def test_watchers_are_told_of_a_stop_before_it_ends_them(serve):

@@ -12,7 +12,7 @@ import time
 import grpc
 import pytest
 from conftest import BINARY, USD, Server, request, usage
-from control import Rest, eventually
+from control import Rest, compact, eventually
 
 LIMITS = """
 tenants:
@@ -126,7 +126,9 @@ def test_the_command_reads_it(contract, limits, tmp_path):
     assert json.loads(verified.stdout)["torn_bytes"] == 0
     stat = json.loads(journal(data, "stat", "--json").stdout)
     assert stat["records_by_kind"]["reserved"] == 2 and stat["records_by_kind"]["committed"] == 1
-    records = [json.loads(line) for line in journal(data, "dump").stdout.splitlines()]
+    lines = journal(data, "dump").stdout.splitlines()
+    records = [json.loads(line) for line in lines]
+    assert lines == [compact(record) for record in records]
     kinds = [record["kind"] for record in records]
     assert kinds.count("reserved") == 2 and "tenant_created" in kinds and "process_started" in kinds
     assert any(record.get("reference") == "call-7" and record["held_by"] == {"spend": "2.00"} for record in records)
@@ -199,7 +201,7 @@ def test_a_torn_tail_is_cut(contract, limits, tmp_path, tail):
 
     (replayed, counted), log = live(contract, limits, data, again)
     assert replayed and counted == (USD, 2 * USD)
-    [warning] = [line for line in log.splitlines() if "cut what was never acknowledged" in line]
+    [warning] = [line for line in log.splitlines() if "removed unacknowledged data" in line]
     assert f"{segment.name}, offset {place}" in warning and f"bytes={len(torn)}" in warning
     assert json.loads(journal(data, "verify", "--json").stdout)["torn_bytes"] == 0
     assert "torn" not in journal(data, "verify").stdout
@@ -226,7 +228,7 @@ def test_dump_tells_what_each_record_is(contract, limits, tmp_path):
     assert keyed["kind"] == "reserved" and keyed["action"] == "charge"
     assert keyed["reservation_id"] == committed["reservation_id"] == str(identifier)
     assert keyed["held_by"] == {"spend": "1.00"} and "committed_by" not in keyed
-    assert keyed["messaging_profile_held_by"] == "1.00" and "messaging_profile" in keyed
+    assert keyed["profile_held_by"] == "1.00" and "profile" in keyed
     assert keyed["key_until"] > keyed["time"] and re.fullmatch("[0-9a-f]+-[0-9a-f]+", keyed["key_hash"])
     assert committed["kind"] == "committed"
     assert committed["committed_by"] == {"spend": "1.00"} and committed["held_by"] == {"spend": "-1.00"}
@@ -287,9 +289,9 @@ def test_a_place_to_cut_at_must_be_one(contract, limits, tmp_path):
     for place, status, reason in [
         ("1", 64, "SEGMENT:OFFSET"),
         ("1:here", 64, "SEGMENT:OFFSET"),
-        ("2:4096", 65, "there is no such segment"),
-        ("1:4095", 65, f"name an offset from 4096 to {size}"),
-        (f"1:{size + 1}", 65, f"name an offset from 4096 to {size}"),
+        ("2:4096", 65, "no such segment"),
+        ("1:4095", 65, f"give an offset from 4096 to {size}"),
+        (f"1:{size + 1}", 65, f"give an offset from 4096 to {size}"),
     ]:
         refused = journal(data, "repair", "--truncate-at", place)
         assert refused.returncode == status and reason in refused.stderr, (place, refused)
@@ -298,7 +300,7 @@ def test_a_place_to_cut_at_must_be_one(contract, limits, tmp_path):
     found, _ = frames(segment)
     start, end, _ = next(frame for frame in found[1:] if frame[2] == DATA)
     repaired = journal(data, "repair", "--truncate-at", f"1:{end - 8}")
-    assert repaired.returncode == 0 and f"behind offset {start}\n" in repaired.stdout, repaired
+    assert repaired.returncode == 0 and f"at offset {start}\n" in repaired.stdout, repaired
     assert (data / (segment.name + ".damaged")).read_bytes() == before[segment.name]
     assert segment.read_bytes() == before[segment.name][:start].ljust(size, b"\0")
     assert journal(data, "verify").returncode == 0
@@ -312,7 +314,7 @@ def test_interval_and_memory(contract, limits, tmp_path):
         contract, limits, data, lambda stub: usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND]
     )
     assert after == (USD, 2 * USD), "an orderly stop loses nothing"
-    assert "may_lose=nothing that was acknowledged mode=sync" in log
+    assert "may_lose=nothing acknowledged mode=sync" in log
     unused = tmp_path / "unused"
     _, log = live(contract, limits, unused, some(contract), "--durability", "memory")
     assert not os.path.exists(unused)
@@ -461,15 +463,15 @@ def test_checkpoints_that_fail_are_told(contract, limits, tmp_path):
             batch = contract.CheckAndReserveBatchRequest(
                 requests=[request(contract, "acme", extensions=1, mode=contract.MODE_COMMIT, reference="x" * 64)] * 500)
             end = time.monotonic() + 120
-            while not told("no checkpoint can be made"):
+            while not told("no checkpoint can be written"):
                 assert time.monotonic() < end, "the log does not say it"
                 if len(list(data.glob("journal-*.log"))) < 10:
                     stub.CheckAndReserveBatch(batch, timeout=60)
                 time.sleep(0.02)
-            [line] = told("no checkpoint can be made")
+            [line] = told("no checkpoint can be written")
             assert " error " in line and "checkpoint-" in line
-        eventually(lambda: told("checkpoints are made again"), what="the end of it")
-        assert len(told("no checkpoint can be made")) == len(told("checkpoints are made again")) == 1
+        eventually(lambda: told("checkpoints are written again"), what="the end of it")
+        assert len(told("no checkpoint can be written")) == len(told("checkpoints are written again")) == 1
         assert server.stop() == 0
     finally:
         server.kill()

@@ -86,8 +86,8 @@ def test_more_connections_than_descriptors(contract, serve_with, tmp_path):
         assert is_closed(idle[0])
         assert not is_closed(idle[-1])
     log = "".join(server.log)
-    assert log.count("fewer connections than asked for") == 1
-    assert log.count("all connections are taken") + log.count("an address has all the connections") == 1
+    assert log.count("fewer connections than configured") == 1
+    assert log.count("all connections are in use") + log.count("an address has reached its maximum number of connections") == 1
 
 
 def test_too_few_descriptors_are_told(tmp_path):

@@ -53,6 +53,6 @@ def test_what_was_cut_is_not_shown(contract, tmp_path):
     place = refused.stderr.split("--truncate-at ")[1].split("`")[0]
     repaired = journal("repair", "--truncate-at", place)
     assert repaired.returncode == 0, repaired.stderr
-    assert "lists are made anew" in repaired.stdout
+    assert "lists are rebuilt" in repaired.stdout
     # The journal grows beyond the place that the list had come to.
     live(5, shown=6)

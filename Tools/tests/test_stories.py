@@ -1,4 +1,4 @@
-"""The seed documents' stories, word for word."""
+"""The stories of the partner guide and the spend-limit page, word for word."""
 
 from conftest import USD, request, usage
 

@@ -198,8 +198,8 @@ def test_clients_must_show_a_certificate(contract, serve, certificates, others):
                 contract.Stub(channel).CheckAndReserve, request(contract, spend=1, tenant_id="globex")
             )
             assert failure.code == grpc.StatusCode.UNAVAILABLE
-    logged(server, "a TLS handshake failed", "it showed no certificate")
-    logged(server, "a TLS handshake failed", "is not from a CA that is trusted here")
+    logged(server, "a TLS handshake failed", "it presented no certificate")
+    logged(server, "a TLS handshake failed", "is not from a trusted CA")
     # REST asks for the same, and serves who has it.
     context = client_context(certificates, "billing", protocols=())
     rest = http.client.HTTPSConnection("127.0.0.1", http_port(server), timeout=60, context=context)
@@ -403,25 +403,25 @@ def test_new_certificates_without_an_end_of_connections(contract, serve, certifi
 
     server = serve(*flags(used))
     # Which anybody could, as this test made it.
-    logged(server, "other users of this machine can reach a private key", "server-key.pem")
+    logged(server, "other users of this machine can access a private key", "server-key.pem")
     with channel_to(server, certificates) as channel:
         assert served(contract, channel)
         (used / "server-key.pem").write_text("no key\n")
         if how == "signal":
             server.process.send_signal(signal.SIGHUP)
-        logged(server, "the certificates cannot be taken", "port=grpc", "holds no private key")
+        logged(server, "the new certificates cannot be used", "port=grpc", "contains no PEM private key")
         with channel_to(server, certificates) as another:
             assert served(contract, another), "what was there stays in force"
         replace(others)
         if how == "signal":
             server.process.send_signal(signal.SIGHUP)
-        logged(server, "certificates are loaded: new connections", "port=grpc")
+        logged(server, "certificates are loaded and used for new connections", "port=grpc")
         assert served(contract, channel), "a connection that is open goes on"
         with channel_to(server, others) as another:
             assert served(contract, another)
         assert served(contract, channel)
     # Between one file and the next, that they do not fit may be said too.
-    errors = [line for line in server.log if "holds no private key" in line and "port=grpc" in line]
+    errors = [line for line in server.log if "contains no PEM private key" in line and "port=grpc" in line]
     assert len(errors) == 1 or how == "signal", errors
 
 
@@ -431,14 +431,14 @@ def test_new_certificates_without_an_end_of_connections(contract, serve, certifi
 def test_plaintext_on_a_port_of_tls(shared):
     with socket.create_connection(("127.0.0.1", shared.port), timeout=60) as connection:
         connection.sendall(PREFACE)
-        assert b"This port speaks TLS" in everything(connection)
+        assert b"This port requires TLS" in everything(connection)
     for port in (shared.port, http_port(shared)):
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = everything(connection)
-            assert answer.startswith(b"HTTP/1.1 400 ") and b"This port speaks TLS" in answer
+            assert answer.startswith(b"HTTP/1.1 400 ") and b"This port requires TLS" in answer
     for port in ("grpc", "http"):
-        logged(shared, "a peer does not speak TLS on a port that does", f"port={port}")
+        logged(shared, "a peer does not speak TLS on a TLS port", f"port={port}")
 
 
 def test_grpcio_without_tls_learns_why(contract, shared):
@@ -453,7 +453,7 @@ def test_tls_on_a_port_of_plaintext(contract, server, certificates):
     for port, log in ((server.port, 1), (http_port(server), 2)):
         with pytest.raises((ssl.SSLError, OSError)):
             connect(server, client_context(certificates), port).close()
-        logged(server, "a peer speaks TLS on a port that does not", count=log)
+        logged(server, "a peer speaks TLS on a plaintext port", count=log)
     with socket.create_connection(("127.0.0.1", http_port(server)), timeout=60) as connection:
         connection.sendall(bytes([22, 3, 1, 0, 5, 1, 0, 0, 1, 0]))
         assert everything(connection) == bytes([21, 3, 1, 0, 2, 2, 40])
@@ -464,7 +464,7 @@ def test_a_peer_that_does_not_ask_for_http2(shared, certificates):
         with connect(shared, client_context(certificates, protocols=protocols)) as connection:
             assert connection.selected_alpn_protocol() is None
             assert everything(connection) == b""
-    logged(shared, "does not ask for HTTP/2 (ALPN h2)")
+    logged(shared, "did not offer HTTP/2 (ALPN h2)")
 
 
 def test_a_handshake_takes_no_longer_than_it_may(serve, certificates):
@@ -507,7 +507,7 @@ def test_more_handshakes_than_may_be_do_not_keep_others_out(contract, serve, cer
         ]
         with channel_to(server, certificates) as channel:
             assert served(contract, channel)
-        logged(server, "an address has as many TLS handshakes under way as one may have")
+        logged(server, "an address has reached its maximum number of TLS handshakes")
         # The first of them had to go.
         assert everything(silent[0]) == b""
 
@@ -548,7 +548,7 @@ def test_files_that_do_not_do_keep_it_from_starting(certificates, others, tmp_pa
         ["openssl", "pkcs8", "-topk8", "-in", key, "-out", encrypted, "-passout", "pass:secret"], check=True
     )
     for certificate, its_key, sentence in (
-        (own, encrypted, f"{encrypted} holds an encrypted private key"),
+        (own, encrypted, f"{encrypted} contains an encrypted private key"),
         (own, others / "server-key.pem", "is not the key of the certificate"),
     ):
         status, error = refused("--tls-certificate", certificate, "--tls-key", its_key)

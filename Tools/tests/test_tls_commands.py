@@ -71,9 +71,9 @@ def test_it_is_trusted_and_trusts(server, files, ask):
 def test_what_is_wrong_is_said_in_one_line(server, files, ask):
     ca = ("--ca", str(files / "ours/ca.pem"))
     cases = [
-        (ca, "asks for a client certificate"),
-        (shows(files, "others"), "refuses this client's certificate: it does not know who issued it"),
-        (("--ca", str(files / "others/ca.pem")), "is not trusted: no root that is trusted has issued it"),
+        (ca, "requires a client certificate"),
+        (shows(files, "others"), "rejected the client certificate: unknown issuer"),
+        (("--ca", str(files / "others/ca.pem")), "is not trusted: it was not issued by a trusted CA"),
     ]
     for arguments, sentence in cases:
         # The service refuses a certificate when the client believes that the handshake is over: what it says of that is
@@ -113,9 +113,9 @@ def test_the_other_port_and_plaintext(server, files):
     status, text = grpc(server, *shows(files), endpoint=server.http)
     assert status == 69 and 'speaks TLS, but not HTTP/2 (ALPN "h2")' in text, text
     status, text = grpc(server)
-    assert status == 69 and "asks for TLS" in text, text
+    assert status == 69 and "requires TLS" in text, text
     status, text = rest(server, url=f"http://{server.http}")
-    assert status == 65 and "This port speaks TLS" in text, text
+    assert status == 65 and "This port requires TLS" in text, text
 
 
 def test_tls_where_there_is_none(serve, files):
@@ -134,10 +134,10 @@ def test_several_endpoints_are_one_service(server, files):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--ca", "/nowhere.pem"), "The CA file /nowhere.pem cannot be read: there is no such file."),
-        (("--certificate", "/nowhere.pem"), "A client certificate and its key go together."),
+        (("--ca", "/nowhere.pem"), "The CA file /nowhere.pem cannot be read: no such file."),
+        (("--certificate", "/nowhere.pem"), "A client certificate and its key must be given together."),
         (("--tls", "--server-name", "10.0.0.1"), 'The server name must be a DNS name, not "10.0.0.1".'),
-        (("--endpoint", "one:1,two"), "several with commas between"),
+        (("--endpoint", "one:1,two"), "several separated by commas"),
     ],
 )
 def test_flags_that_are_wrong(arguments, sentence):
@@ -147,7 +147,7 @@ def test_flags_that_are_wrong(arguments, sentence):
 
 def test_flags_of_tls_need_https(server, files):
     status, text = rest(server, *shows(files), url=f"http://{server.http}")
-    assert status == 64 and "are for https" in text, text
+    assert status == 64 and "need https" in text, text
     status, text = grpc(server, TOLLGATE_TLS="perhaps")
     assert status == 64 and "TOLLGATE_TLS must be true or false" in text, text
 

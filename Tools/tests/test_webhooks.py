@@ -245,7 +245,7 @@ def test_the_log_says_where_but_not_the_secret_path(service, receive):
     assert row["status"] == "failed"
     server.stop()
     log = "".join(server.log)
-    assert "a delivery was given up" in log and str(receiver.port) in log
+    assert "a delivery failed for good" in log and str(receiver.port) in log
     assert "secret-path" not in log and "secret-query" not in log
 
 

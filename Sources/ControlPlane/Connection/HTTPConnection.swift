@@ -115,7 +115,7 @@ final class HTTPConnection {
         if !wantsBytes, pending.readableBytes > settings.maximumPendingBytes { close() }
         feed()
         if !count(), phase == .head || phase == .body {
-            refuse(APIError(.unavailable, "Too many bytes wait for others"))
+            refuse(APIError(.unavailable, "The service's buffers are full"))
         }
     }
 
@@ -186,7 +186,7 @@ final class HTTPConnection {
             give(head)
             rawHead = ByteBuffer()
             // The parser says at once what it found.
-            if phase == .head { refuse(APIError(.badRequest, "This is no request")) }
+            if phase == .head { refuse(APIError(.badRequest, "Malformed HTTP request")) }
         } catch {
             refuse(APIError(error == .targetTooLong ? .targetTooLong : .fieldsTooLong))
         }
@@ -206,9 +206,9 @@ final class HTTPConnection {
             }
             let isWhole = chunks?.isDone ?? (remaining == 0)
             if let part = pending.readSlice(length: length) { give(part) }
-            if isWhole, phase == .body { refuse(APIError(.badRequest, "The body has no end")) }
+            if isWhole, phase == .body { refuse(APIError(.badRequest, "The body is incomplete")) }
         } catch {
-            refuse(APIError(.badRequest, "The body's chunks cannot be told apart"))
+            refuse(APIError(.badRequest, "Malformed chunked body"))
         }
         return true
     }
@@ -222,7 +222,7 @@ final class HTTPConnection {
         switch phase {
         case .idle: close()
         case .ending: if outstanding == 0 { close() }
-        case .head, .body: refuse(APIError(.badRequest, "The request ends in the middle"))
+        case .head, .body: refuse(APIError(.badRequest, "The request is incomplete"))
         case .waiting, .answering, .closed: break
         }
     }
@@ -367,7 +367,7 @@ final class HTTPConnection {
             guard count() else {
                 answer = .none
                 promise?.fail(ChannelError.ioOnClosedChannel)
-                return refuse(APIError(.unavailable, "Too many bytes wait for others"))
+                return refuse(APIError(.unavailable, "The service's buffers are full"))
             }
             parts?.write(NIOAny(HTTPServerResponsePart.head(head)), promise: promise)
         case .body(let data): send(part, promise, bytes: data.readableBytes)
@@ -542,7 +542,7 @@ final class HTTPConnection {
         if let requestDeadline, requestDeadline <= now {
             self.requestDeadline = nil
             switch phase {
-            case .head: refuse(APIError(.tooSlow, "The head did not arrive in time"))
+            case .head: refuse(APIError(.tooSlow, "The request header did not arrive in time"))
             case .body where answer == .none: refuse(APIError(.tooSlow))
             case .idle, .body, .ending: close()
             case .waiting, .answering, .closed: break
@@ -550,15 +550,4 @@ final class HTTPConnection {
         }
         setAlarm()
     }
-}
-
-/// The request's body ended before its time; whoever reads it must not take it for a whole one.
-struct PeerFault: Error {}
-
-/// What the responder tells the connection: outbound events.
-enum ConnectionEvent: Sendable {
-    /// A peer that waits for it is asked to send the body.
-    case bodyIsWanted
-    /// The peer has shown who it is.
-    case peerIsKnown
 }

@@ -58,13 +58,13 @@ enum HeadRules {
         guard hosts.count == 1 || (isOld && hosts.isEmpty) else {
             throw APIError(
                 .badRequest,
-                hosts.isEmpty ? "The request has no Host" : "The request has more than one Host")
+                hosts.isEmpty ? "The Host header is missing" : "There is more than one Host header")
         }
         if let named = absoluteHost(head.uri) {
             head.headers.replaceOrAdd(name: "host", value: named)
         }
         let allowed = head.headers["host"].allSatisfy { $0.utf8.allSatisfy(isHostByte) }
-        guard allowed else { throw APIError(.badRequest, "The Host is none") }
+        guard allowed else { throw APIError(.badRequest, "The Host header is invalid") }
     }
 
     private static func absoluteHost(_ target: String) -> String? {
@@ -89,17 +89,17 @@ enum HeadRules {
         let codings = tokens(head, "transfer-encoding")
         if head.headers.contains(name: "transfer-encoding") {
             guard codings.allSatisfy({ $0 == "chunked" }) else {
-                throw APIError(.notImplemented, "The only transfer coding is chunked")
+                throw APIError(.notImplemented, "The only supported transfer coding is chunked")
             }
             // An old server before this one may have seen another end of the body.
             guard codings.count == 1, !isOld, !head.headers.contains(name: "content-length") else {
-                throw APIError(.badRequest, "It cannot be told where the body ends")
+                throw APIError(.badRequest, "The body length is invalid or ambiguous")
             }
             return .chunked
         }
         guard let text = head.headers.first(name: "content-length") else { return .none }
         guard let length = Int(text), length >= 0 else {
-            throw APIError(.badRequest, "It cannot be told where the body ends")
+            throw APIError(.badRequest, "The body length is invalid or ambiguous")
         }
         return length == 0 ? .none : .length(length)
     }
@@ -109,7 +109,7 @@ enum HeadRules {
         if raw.allSatisfy({ $0 < 0x80 }) { return nil }
         var lines = raw.split(separator: UInt8(ascii: "\n")).drop { $0.first == UInt8(ascii: "\r") }
         if let first = lines.popFirst(), !isText(first) {
-            return APIError(.badField, "The path and the query must be UTF-8")
+            return APIError(.badField, "The path and the query must be valid UTF-8")
         }
         for line in lines where !isText(line) {
             let name = String(decoding: line.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)

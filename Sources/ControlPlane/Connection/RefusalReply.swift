@@ -1,8 +1,9 @@
 import Foundation
 import HTTPTypes
+import JSON
 import NIOCore
 import NIOHTTP1
-import Notifications
+import Notation
 
 /// A refusal as it is written.
 struct RefusalReply {
@@ -10,7 +11,7 @@ struct RefusalReply {
     var body: ByteBuffer
 
     private static var date: String {
-        MIME.date(Int64(Date.now.timeIntervalSince1970 * 1_000)).replacing("+0000", with: "GMT")
+        Instant.http(Int64(Date.now.timeIntervalSince1970 * 1_000))
     }
 
     init(_ error: APIError, version: HTTPVersion) {
@@ -38,7 +39,7 @@ extension APIError {
         switch error {
         case .invalidVersion, .paused: self.init(.versionNotSupported)
         case .headerOverflow: self.init(.fieldsTooLong)
-        default: self.init(.badRequest, "This is no request")
+        default: self.init(.badRequest, "Malformed HTTP request")
         }
     }
 }

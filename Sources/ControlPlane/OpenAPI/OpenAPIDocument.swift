@@ -1,6 +1,8 @@
 import Access
 import HTTPTypes
 import Hummingbird
+import JSON
+import Limits
 
 /// The OpenAPI 3.1 document: made of the routes, so that it forgets none and invents none.
 enum OpenAPIDocument {
@@ -8,16 +10,16 @@ enum OpenAPIDocument {
         var paths: [JSON.Member] = []
         for route in routes where !paths.contains(where: { $0.name == route.path }) {
             let members = routes.filter { $0.path == route.path }.map {
-                JSON.Member(name: $0.method.rawValue.lowercased(), value: operation($0))
+                (name: $0.method.rawValue.lowercased(), value: operation($0))
             }
-            paths.append(JSON.Member(name: route.path, value: .object(members)))
+            paths.append((name: route.path, value: .object(members)))
         }
         return [
             "openapi": "3.1.0",
             "info": [
                 "title": "Tollgate",
                 "version": "2",
-                "summary": "Spending and usage limits of telephony tenants",
+                "summary": "Spending and usage limits for telephony tenants",
                 "description": .string(introduction),
             ],
             "servers": [["url": "/"]],
@@ -27,20 +29,24 @@ enum OpenAPIDocument {
             "components": [
                 "securitySchemes": ["bearer": ["type": "http", "scheme": "bearer"]],
                 "schemas": .object(
-                    Schemas.all.map { JSON.Member(name: $0.name, value: $0.schema) }),
+                    Schemas.all.map { (name: $0.name, value: $0.schema) }),
             ],
         ]
     }
 
     private static let introduction =
-        "Money is a decimal number in quotes, in USD, with up to 9 decimals. Instants are RFC 3339 in UTC. "
-        + "Lists come in parts (`page[number]`, `page[size]`). Everything that is wrong with a request is told at "
-        + "once, each with a `source`. A change is in force for every decision that starts after its answer."
+        "Money is a decimal number in quotes, in USD, with up to 9 decimal places. Times are RFC 3339 in UTC. "
+        + "Lists are paginated (`page[number]`, `page[size]`). All validation errors of a request are reported at "
+        + "once, each with a `source`. A change applies to every decision that starts after its response."
 
-    static let tags: [(String, String)] = [
-        ("Messaging profiles", "Profiles and their daily spend limits"),
+    static let tags: [(String, String)] =
+        ProfileKind.allCases.map {
+            ($0.titleOfMany, "Profiles and their \($0.limit.words.phrase)s")
+        } + others
+
+    private static let others: [(String, String)] = [
         ("Tenants", "Tenants, their limits and their status"),
-        ("Usage", "What is used, now and by day"),
+        ("Usage", "Current and daily usage"),
         ("Data plane", "Decisions, as over gRPC"),
         ("Logs", "The audit log and events"),
         ("Notifications", "Webhooks and e-mail"),
@@ -102,23 +108,25 @@ enum OpenAPIDocument {
         }
         if route.operation.takesTag {
             result.append(
-                header("If-Match", "The `ETag` that the change was made from", ["type": "string"]))
+                header(
+                    "If-Match", "The `ETag` of the version that the change is based on",
+                    ["type": "string"]))
         }
         if route.method == .post {
             let text =
                 route.isChange
                 ? """
-                A repeat of the caller's with the same content gets the stored answer, while that is \
+                A retry by the same caller with the same content gets the stored response, while that is \
                 remembered: for `--idempotency-retention`, and among the newest `--max-answers`
                 """
                 : route.operation.takesKey
                     ? """
-                    A repeat with the same content gets the stored answer for \
-                    `--idempotency-retention`; one key space with gRPC
+                    A retry with the same content gets the stored response for \
+                    `--idempotency-retention`; keys are shared with gRPC
                     """
                     : """
-                    Not needed: a repeat is known by its reservation. A key is bound to reservation and \
-                    content for `--idempotency-retention`; one key space with gRPC
+                    Optional: a retry is recognised by its reservation. A key is bound to the reservation and \
+                    content for `--idempotency-retention`; keys are shared with gRPC
                     """
             result.append(header("Idempotency-Key", text, Schema.text(1...128)))
         }
@@ -145,7 +153,7 @@ enum OpenAPIDocument {
         if route.method == .post, route.isChange { statuses.insert(409) }
         if operation.denies { statuses.formUnion([403, 429]) }
         statuses.formUnion(operation.failures)
-        var members = [JSON.Member(name: "200", value: success(operation))]
+        var members = [(name: "200", value: success(operation))]
         for status in statuses.sorted() {
             var failure: JSON = [
                 "description": .string(meaning(status, denies: operation.denies)),
@@ -161,7 +169,7 @@ enum OpenAPIDocument {
                         ]
                     ]
             }
-            members.append(JSON.Member(name: "\(status)", value: failure))
+            members.append((name: "\(status)", value: failure))
         }
         return .object(members)
     }
@@ -182,7 +190,7 @@ enum OpenAPIDocument {
         case .plain(let plain): schema = plain
         }
         let success: JSON = [
-            "description": "Done", "content": ["application/json": ["schema": schema]],
+            "description": "Success", "content": ["application/json": ["schema": schema]],
         ]
         guard operation.hasTag else { return success }
         return success + [
@@ -192,21 +200,21 @@ enum OpenAPIDocument {
 
     private static func meaning(_ status: Int, denies: Bool) -> String {
         switch status {
-        case 400: "The body is no JSON, or `Idempotency-Key` stands more than once"
-        case 401: "No valid token"
+        case 400: "The body is not valid JSON, or there is more than one `Idempotency-Key`"
+        case 401: "The token is missing or invalid"
         case 403: denies ? "Denied by a limit or suspension, or not allowed" : "Not allowed"
         case 404: "No such resource"
         case 408: "The body did not arrive in time"
         case 409:
-            "The id is or was in use, what the key asked for is done and its answer cannot be given again, or others are changing the resource"
+            "The id is or was in use, the request was carried out but its stored response is no longer available, or another request is changing the resource"
         case 410: "The reservation has expired"
         case 412: "The resource has been changed since"
-        case 413: "The body is too long"
+        case 413: "The body is too large"
         case 415: "The body is not application/json"
-        case 422: "Something is wrong with the request: everything is named"
+        case 422: "The request is invalid; every error is listed"
         case 429: denies ? "Denied by a limit, or too many requests" : "Too many requests"
-        case 503: "Not now; nothing was changed"
-        default: "The service's fault"
+        case 503: "Service unavailable; nothing was changed"
+        default: "Internal error"
         }
     }
 }

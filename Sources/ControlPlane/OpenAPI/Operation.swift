@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import JSON
 
 /// What a route means, for the OpenAPI document. What follows from the route itself (path parameters, who may, which
 /// failures there can be) is not repeated here.
@@ -79,8 +80,8 @@ struct Operation: Sendable {
     }
 
     static let paging = [
-        Parameter("page[number]", "Which part, from 1", Schema.integer(1...1_000_000_000, 1)),
-        Parameter("page[size]", "How many in a part", Schema.integer(1...250, 20)),
+        Parameter("page[number]", "Page number, from 1", Schema.integer(1...1_000_000_000, 1)),
+        Parameter("page[size]", "Entries per page", Schema.integer(1...250, 20)),
     ]
 }
 

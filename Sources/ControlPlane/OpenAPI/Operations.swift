@@ -1,11 +1,11 @@
 import Events
+import JSON
 import Limits
 import Projection
 
 /// What each route means.
 enum Operations {
     private typealias Parameter = Operation.Parameter
-    private static let profiles = "Messaging profiles"
     private static let tenants = "Tenants"
     private static let usage = "Usage"
     private static let dataPlane = "Data plane"
@@ -31,79 +31,98 @@ enum Operations {
         Operation(id, summary, tag, answer).with { $0.takesTag = true }
     }
 
-    // MARK: Messaging profiles
+    // MARK: Profiles
 
+    /// One at most.
+    private static let profileFilters = ProfileKind.allCases.map {
+        Parameter("filter[\($0.idField)]", "The \($0.noun)", Schema.text(1...64))
+    }
     private static let idAfter = Parameter(
-        "filter[id][after]", "Only ids after this one, in the order of their bytes",
+        "filter[id][after]", "Only ids after this one, in byte order",
         Schema.text(1...64))
 
-    static let listProfiles = Operation(
-        "listMessagingProfiles", "Lists messaging profiles", profiles, .page("MessagingProfile")
-    ).filtered(
-        text("filter[name]", "The name"), text("filter[name][eq]", "The name"),
-        text("filter[name][contains]", "A part of the name"),
-        Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)), idAfter)
-    static let createProfile = one(
-        "createMessagingProfile", "Makes a messaging profile", profiles, .one("MessagingProfile")
-    ).taking(
-        "ProfileCreation",
-        [
-            "name": "Promotions", "tenant_id": "acme", "daily_spend_limit_enabled": true,
-            "daily_spend_limit": "10.00",
-        ]
-    ).with { $0.failures = [404, 409] }
-    static let getProfile = one(
-        "getMessagingProfile", "Shows a messaging profile", profiles, .one("MessagingProfile"))
-    static let updateProfile = change(
-        "updateMessagingProfile", "Changes a messaging profile", profiles,
-        .changed("MessagingProfile")
-    ).taking(
-        "ProfileChange", ["daily_spend_limit_enabled": true, "daily_spend_limit": "10.00"]
-    ).with {
-        $0.hasTag = true
-        $0.description =
-            "Totals are never reset by a change: only midnight UTC does that. Null takes the limit away."
+    static func listProfiles(_ kind: ProfileKind) -> Operation {
+        Operation(
+            "list\(kind.schemaName)s", "Lists \(kind.noun)s", kind.titleOfMany,
+            .page(kind.schemaName)
+        ).filtered(
+            text("filter[name]", "The name"), text("filter[name][eq]", "The name"),
+            text("filter[name][contains]", "Part of the name"),
+            Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)), idAfter)
     }
-    static let deleteProfile = change(
-        "deleteMessagingProfile", "Deletes a messaging profile", profiles, .one("MessagingProfile"))
+    static func createProfile(_ kind: ProfileKind) -> Operation {
+        one(
+            "create\(kind.schemaName)", "Creates \(kind.nounWithArticle)", kind.titleOfMany,
+            .one(kind.schemaName)
+        ).taking(
+            kind.schemaName + "Creation",
+            [
+                "name": "Promotions", "tenant_id": "acme", "daily_spend_limit_enabled": true,
+                "daily_spend_limit": "10.00",
+            ]
+        ).with { $0.failures = [404, 409] }
+    }
+    static func getProfile(_ kind: ProfileKind) -> Operation {
+        one(
+            "get\(kind.schemaName)", "Returns \(kind.nounWithArticle)", kind.titleOfMany,
+            .one(kind.schemaName))
+    }
+    static func updateProfile(_ kind: ProfileKind) -> Operation {
+        change(
+            "update\(kind.schemaName)", "Updates \(kind.nounWithArticle)", kind.titleOfMany,
+            .changed(kind.schemaName)
+        ).taking(
+            kind.schemaName + "Change",
+            ["daily_spend_limit_enabled": true, "daily_spend_limit": "10.00"]
+        ).with {
+            $0.hasTag = true
+            $0.description =
+                "A change never resets today's total; only midnight UTC does. Null removes the limit."
+        }
+    }
+    static func deleteProfile(_ kind: ProfileKind) -> Operation {
+        change(
+            "delete\(kind.schemaName)", "Deletes \(kind.nounWithArticle)", kind.titleOfMany,
+            .one(kind.schemaName))
+    }
 
     // MARK: Tenants
 
     private static let tenantFilters = [
         text("filter[id]", "The id"), text("filter[id][eq]", "The id"),
-        text("filter[id][contains]", "A part of the id"), idAfter, text("filter[name]", "The name"),
+        text("filter[id][contains]", "Part of the id"), idAfter, text("filter[name]", "The name"),
         text("filter[name][eq]", "The name"),
-        text("filter[name][contains]", "A part of the name"),
+        text("filter[name][contains]", "Part of the name"),
         Parameter("filter[status]", "The status", Schema.words(["active", "suspended"])),
         Parameter(
             "sort",
-            "The order, the lowest first, but the nearest to a limit; with a minus the other way round",
+            "Sort order, ascending (nearest_to_limit: nearest first); a leading minus reverses it",
             Schema.words(TenantQuery.sortNames)),
     ]
 
     static let listTenants = Operation("listTenants", "Lists tenants", tenants, .page("Tenant"))
         .with { $0.parameters = tenantFilters + Operation.paging }
-    static let createTenant = one("createTenant", "Makes a tenant", tenants, .one("Tenant"))
+    static let createTenant = one("createTenant", "Creates a tenant", tenants, .one("Tenant"))
         .taking(
             "TenantCreation", ["id": "acme", "name": "ACME Telephony", "preset": "new-tenant"]
         ).with {
             $0.failures = [409]
             $0.description =
-                "Limits that are not given are those of the preset, or of the tenant defaults."
+                "Limits that are not given come from the preset or the tenant defaults."
         }
-    static let getTenant = one("getTenant", "Shows a tenant", tenants, .one("Tenant"))
+    static let getTenant = one("getTenant", "Returns a tenant", tenants, .one("Tenant"))
     static let updateTenant = change(
-        "updateTenant", "Changes a tenant", tenants, .changed("Tenant")
+        "updateTenant", "Updates a tenant", tenants, .changed("Tenant")
     ).taking("TenantChange", ["monthly_spend_limit": "750.00", "max_dids": .null]).with {
         $0.hasTag = true
         $0.description =
-            "Null takes a limit away. A cap below present usage suspends nobody by itself: `over_by` tells."
+            "Null removes a limit. A cap below current usage does not suspend the tenant by itself; `over_by` reports the excess."
     }
     static let deleteTenant = change(
         "deleteTenant", "Closes a tenant", tenants, .one("Tenant")
-    ).with { $0.description = "Open holds may still settle. The id is never used again." }
+    ).with { $0.description = "Open holds can still be settled. The id is never reused." }
     static let resetLimits = change(
-        "resetTenantLimits", "Sets the six fields to the tenant defaults", tenants,
+        "resetTenantLimits", "Resets the limit fields to the tenant defaults", tenants,
         .changed("Tenant")
     ).taking("Empty", required: false, [:]).with { $0.hasTag = true }
     static let suspendTenant = one("suspendTenant", "Suspends a tenant", tenants, .one("Tenant"))
@@ -112,13 +131,16 @@ enum Operations {
         "reinstateTenant", "Reinstates a tenant", tenants, .one("Tenant")
     ).taking("StatusChange", required: false, ["reason": "paid"])
     static let setCounts = Operation(
-        "setTenantCounts", "Sets the counts of extensions and DIDs to what they are", tenants,
+        "setTenantCounts",
+        "Sets the counts of \(Resource.standing.map(\.plural).listed("and")) to the given values",
+        tenants,
         .one("Usage")
     ).taking("Counts", ["extensions": 12, "dids": 3])
     static let getDefaults = one(
-        "getTenantDefaults", "Shows what new tenants start with", tenants, .one("TenantDefaults"))
+        "getTenantDefaults", "Returns the defaults for new tenants", tenants, .one("TenantDefaults")
+    )
     static let updateDefaults = change(
-        "updateTenantDefaults", "Changes what new tenants start with", tenants,
+        "updateTenantDefaults", "Updates the defaults for new tenants", tenants,
         .one("TenantDefaults")
     ).taking("DefaultsChange", ["max_extensions": 50, "alert_threshold": 80])
         .with { $0.hasTag = true }
@@ -126,39 +148,40 @@ enum Operations {
     // MARK: Usage
 
     private static let days = [
-        Parameter("from", "The first day, UTC; standard: 30 days", Schema.date),
-        Parameter("to", "The last day, UTC; standard: today", Schema.date),
+        Parameter("from", "First day, UTC; default: 30 days", Schema.date),
+        Parameter("to", "Last day, UTC; default: today", Schema.date),
     ]
 
     static let tenantUsage = Operation(
-        "getTenantUsage", "What a tenant uses now", usage, .one("Usage")
+        "getTenantUsage", "Returns a tenant's current usage", usage, .one("Usage")
     ).with {
-        $0.parameters = [
-            Parameter("messaging_profile_id", "That profile's limit too", Schema.text(1...64))
-        ]
+        $0.parameters = ProfileKind.allCases.map {
+            Parameter($0.idField, "Include this profile's limit", Schema.text(1...64))
+        }
         $0.description =
-            "A tenant token sees caps, windows and whether they block only of messaging profiles, "
-            + "unless its operator discloses the tenant's."
+            "A tenant token sees caps, windows and whether they block for profiles only, "
+            + "unless the operator discloses the tenant's limits too."
     }
     static let tenantDailyUsage = Operation(
-        "listTenantDailyUsage", "What a tenant used, by day of its time zone", usage,
+        "listTenantDailyUsage", "Returns a tenant's usage by day, in its time zone", usage,
         .page("DailyUsage")
     ).with {
         $0.parameters =
-            days + [
-                Parameter(
-                    "filter[messaging_profile_id]", "Of that profile only", Schema.text(1...64))
-            ] + Operation.paging
+            days + profileFilters + Operation.paging
     }
-    static let profileUsage = Operation(
-        "getMessagingProfileUsage", "What a messaging profile uses now", usage,
-        .one("ProfileUsage"))
-    static let profileDailyUsage = Operation(
-        "listMessagingProfileDailyUsage", "What a messaging profile used, by UTC day", usage,
-        .page("DailyUsage")
-    ).with { $0.parameters = days + Operation.paging }
+    static func profileUsage(_ kind: ProfileKind) -> Operation {
+        Operation(
+            "get\(kind.schemaName)Usage", "Returns the current usage of \(kind.nounWithArticle)",
+            usage, .one(kind.schemaName + "Usage"))
+    }
+    static func profileDailyUsage(_ kind: ProfileKind) -> Operation {
+        Operation(
+            "list\(kind.schemaName)DailyUsage",
+            "Returns the usage of \(kind.nounWithArticle) by UTC day", usage, .page("DailyUsage")
+        ).with { $0.parameters = days + Operation.paging }
+    }
     static let listUsage = Operation(
-        "listUsage", "All tenants with what they use, nearest to a limit first", usage,
+        "listUsage", "Lists the usage of all tenants, nearest to a limit first", usage,
         .page("TenantUsage")
     ).with { $0.parameters = tenantFilters + Operation.paging }
 
@@ -167,16 +190,19 @@ enum Operations {
     static let listReservations = Operation(
         "listReservations", "Lists open reservations, oldest first", dataPlane,
         .page("OpenReservation")
-    ).filtered(
-        Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)),
-        Parameter("filter[messaging_profile_id]", "The messaging profile", Schema.text(1...64)),
-        Parameter(
-            "filter[older_than_ms]", "At least so old, in milliseconds",
-            Schema.integer(0...34_560_000_000)))
+    ).with {
+        $0.parameters =
+            [Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64))] + profileFilters + [
+                Parameter(
+                    "filter[older_than_ms]", "Minimum age in milliseconds",
+                    Schema.integer(0...34_560_000_000))
+            ] + Operation.paging
+    }
     static let getReservation = Operation(
-        "getReservation", "Shows an open reservation", dataPlane, .one("OpenReservation"))
+        "getReservation", "Returns an open reservation", dataPlane, .one("OpenReservation"))
     static let checkAndReserve = Operation(
-        "checkAndReserve", "Decides whether an action fits, and holds its room", dataPlane,
+        "checkAndReserve", "Checks an action against all limits and holds the amounts if it fits",
+        dataPlane,
         .one("Reservation")
     ).taking(
         "CheckRequest",
@@ -193,17 +219,17 @@ enum Operations {
         "commitReservation", "Turns a hold into usage", dataPlane, .one("Commit")
     ).taking("CommitRequest", required: false, ["actual": ["spend": "0.004"]])
     static let release = Operation(
-        "releaseReservation", "Gives a hold back", dataPlane, .one("Release")
+        "releaseReservation", "Releases a hold", dataPlane, .one("Release")
     ).taking("ReleaseRequest", required: false, [:])
     static let extend = Operation(
-        "extendReservation", "Prolongs a hold, or holds more", dataPlane, .one("Extension")
+        "extendReservation", "Extends a hold, or holds more", dataPlane, .one("Extension")
     ).taking("ExtendRequest", required: false, ["ttl_ms": 60_000]).with {
         $0.takesKey = true
         $0.denies = true
         $0.failures = [410]
     }
     static let recordUsage = Operation(
-        "recordUsage", "Records usage that needed no permission", dataPlane, .one("UsageRecord")
+        "recordUsage", "Records usage without a check", dataPlane, .one("UsageRecord")
     ).taking(
         "UsageRecordRequest", ["tenant_id": "acme", "quantities": ["spend": "4.99"]]
     ).with {
@@ -214,8 +240,8 @@ enum Operations {
     // MARK: Logs
 
     private static let times = [
-        Parameter("from", "From this instant", Schema.instant),
-        Parameter("to", "Before this instant", Schema.instant),
+        Parameter("from", "From this time", Schema.instant),
+        Parameter("to", "Before this time", Schema.instant),
     ]
     private static let eventType = Parameter(
         "filter[event_type]", "The kind", Schema.words(Event.Kind.allCases.map(\.rawValue)))
@@ -224,12 +250,9 @@ enum Operations {
         "listAuditEvents", "The audit log, newest first", logs, .page("AuditEvent")
     ).with {
         $0.parameters =
-            [
-                Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)),
-                Parameter(
-                    "filter[messaging_profile_id]", "The messaging profile", Schema.text(1...64)),
-                Parameter("filter[kind]", "The kind", Schema.text(1...64)),
-            ] + times + Operation.paging
+            [Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64))] + profileFilters
+            + [Parameter("filter[kind]", "The kind", Schema.text(1...64))] + times
+            + Operation.paging
     }
     static let listEvents = Operation(
         "listEvents", "Events, newest first", logs, .page("Event")
@@ -239,7 +262,7 @@ enum Operations {
                 eventType, Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)),
             ] + times + Operation.paging
     }
-    static let getEvent = Operation("getEvent", "Shows an event", logs, .one("Event"))
+    static let getEvent = Operation("getEvent", "Returns an event", logs, .one("Event"))
 
     // MARK: Notifications
 
@@ -247,23 +270,23 @@ enum Operations {
         "listWebhookEndpoints", "Lists webhook endpoints", notifications, .page("WebhookEndpoint")
     ).filtered()
     static let createWebhook = one(
-        "createWebhookEndpoint", "Makes a webhook endpoint", notifications,
+        "createWebhookEndpoint", "Creates a webhook endpoint", notifications,
         .one("WebhookEndpoint")
     ).taking("WebhookCreation", ["url": "https://example.com/hooks"])
     static let getWebhook = one(
-        "getWebhookEndpoint", "Shows a webhook endpoint", notifications, .one("WebhookEndpoint"))
+        "getWebhookEndpoint", "Returns a webhook endpoint", notifications, .one("WebhookEndpoint"))
     static let updateWebhook = change(
-        "updateWebhookEndpoint", "Changes a webhook endpoint", notifications,
+        "updateWebhookEndpoint", "Updates a webhook endpoint", notifications,
         .one("WebhookEndpoint")
     ).taking("WebhookChange", ["enabled": false]).with { $0.hasTag = true }
     static let deleteWebhook = change(
         "deleteWebhookEndpoint", "Deletes a webhook endpoint", notifications,
         .one("WebhookEndpoint"))
     static let testWebhook = Operation(
-        "testWebhookEndpoint", "Has a sample event posted", notifications, .one("WebhookDelivery"))
+        "testWebhookEndpoint", "Sends a sample event", notifications, .one("WebhookDelivery"))
     static let rotateWebhookSecret = Operation(
         "rotateWebhookEndpointSecret",
-        "Gives an endpoint a new secret; the former one is good for a day more", notifications,
+        "Rotates an endpoint's secret; the old one stays valid for one more day", notifications,
         .one("WebhookEndpoint"))
     static let listDeliveries = Operation(
         "listWebhookDeliveries", "Lists deliveries, newest first", notifications,
@@ -273,33 +296,34 @@ enum Operations {
             "filter[status]", "The status",
             Schema.words(DeliveryRow.Status.allCases.map(\.rawValue))),
         Parameter("filter[event_id]", "The event", Schema.text(1...64)), eventType,
-        Parameter("filter[channel]", "The way", Schema.words(["webhook", "email"])))
+        Parameter("filter[channel]", "The channel", Schema.words(["webhook", "email"])))
     static let getDelivery = Operation(
-        "getWebhookDelivery", "Shows a delivery with its attempts, newest first", notifications,
+        "getWebhookDelivery", "Returns a delivery with its attempts, newest first", notifications,
         .one("WebhookDelivery"))
     static let resendDelivery = Operation(
-        "resendWebhookDelivery", "Has a delivery tried again", notifications,
+        "resendWebhookDelivery", "Sends a delivery again", notifications,
         .one("WebhookDelivery")
     ).taking("Empty", required: false, [:])
     static let listEmails = Operation(
         "listEmailRecipients", "Lists e-mail recipients", notifications, .page("EmailRecipient")
     ).filtered()
     static let createEmail = one(
-        "createEmailRecipient", "Makes an e-mail recipient", notifications, .one("EmailRecipient")
+        "createEmailRecipient", "Creates an e-mail recipient", notifications, .one("EmailRecipient")
     ).taking("EmailCreation", ["address": "ops@example.com", "name": "On call"])
     static let getEmail = one(
-        "getEmailRecipient", "Shows an e-mail recipient", notifications, .one("EmailRecipient"))
+        "getEmailRecipient", "Returns an e-mail recipient", notifications, .one("EmailRecipient"))
     static let updateEmail = change(
-        "updateEmailRecipient", "Changes an e-mail recipient", notifications,
+        "updateEmailRecipient", "Updates an e-mail recipient", notifications,
         .one("EmailRecipient")
     ).taking("EmailChange", ["enabled": false]).with { $0.hasTag = true }
     static let deleteEmail = change(
         "deleteEmailRecipient", "Deletes an e-mail recipient", notifications,
         .one("EmailRecipient"))
     static let testEmail = Operation(
-        "testEmailRecipient", "Has a sample event mailed", notifications, .one("WebhookDelivery"))
+        "testEmailRecipient", "Sends a sample event by e-mail", notifications,
+        .one("WebhookDelivery"))
     static let testAddress = Operation(
-        "testEmailAddress", "Has a sample event mailed to any address", notifications,
+        "testEmailAddress", "Sends a sample event to any e-mail address", notifications,
         .one("WebhookDelivery")
     ).taking("EmailTest", ["address": "ops@example.com"])
 
@@ -309,25 +333,27 @@ enum Operations {
         "listTokens", "Lists tokens, without their secrets", access, .page("Token")
     ).filtered()
     static let createToken = Operation(
-        "createToken", "Makes a token; its secret is told only now", access, .one("Token")
+        "createToken", "Creates a token; the secret is returned only in this response", access,
+        .one("Token")
     ).taking(
         "TokenCreation", ["name": "dialler", "scope": "check", "tenant_ids": ["acme"]])
-    static let getToken = Operation("getToken", "Shows a token", access, .one("Token"))
+    static let getToken = Operation("getToken", "Returns a token", access, .one("Token"))
     static let revokeToken = Operation(
-        "revokeToken", "Makes a token worthless at once", access, .one("Token"))
+        "revokeToken", "Revokes a token immediately", access, .one("Token"))
     static let accessStatistics = Operation(
-        "getAccessStatistics", "What came of attempts to get in, since the start", access,
+        "getAccessStatistics", "Returns counts of authentication attempts since the start", access,
         .one("AccessStatistics"))
     static let publicKey = Operation(
-        "getPublicKey", "The key that webhooks are signed with", access, .one("PublicKey"))
+        "getPublicKey", "Returns the public key for verifying webhook signatures", access,
+        .one("PublicKey"))
 
     // MARK: Service
 
     static let healthz = Operation(
-        "healthz", "Whether the process answers", service,
+        "healthz", "Liveness: whether the process responds", service,
         .plain(Schema.answer(["status": Schema.words(["ok"])])))
     static let readyz = Operation(
-        "readyz", "Whether the service can do its work", service,
+        "readyz", "Readiness: whether the service can do its work", service,
         .plain(
             Schema.answer([
                 "status": Schema.words(["ready"]),
@@ -342,4 +368,11 @@ enum Operations {
             ])))
     static let openAPI = Operation(
         "openAPI", "This document", service, .plain(["type": "object"]))
+}
+
+extension ProfileKind {
+    /// "MessagingProfile"
+    var schemaName: String {
+        recordType.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
+    }
 }

@@ -1,25 +1,29 @@
 import Events
+import JSON
 import Limits
 
 // What requests may say.
 extension Schemas {
     private static let id = Schema.text(
         1...64,
-        "A UUID is made where it is absent. No control characters, none that turn the direction of writing, no space at an end, not . or .."
+        "If omitted, a UUID is generated. No control characters or characters that change the text direction, no leading or trailing space, not . or .."
     )
-    private static let tenantFields: JSON =
-        ["name": Schema.text(0...256)] + sixFields + [
-            "on_limit": Schema.words(OnLimit.names),
-            "billing_cycle_day": Schema.integer(1...31),
-            "time_zone": Schema.text(1...64, "An IANA zone"), "disclose_limits": Schema.flag,
-        ]
-    private static let profileFields: JSON =
-        [
-            "name": Schema.text(1...256), "daily_spend_limit": Schema.orNull(Schema.money),
-            "daily_spend_limit_enabled": Schema.flag,
-            "webhook_url": Schema.orNull(Schema.text(0...1_024)),
-            "webhook_failover_url": Schema.orNull(Schema.text(0...1_024)),
-        ] + vendorFields
+    private static let tenantFields: JSON = TenantSettings.settings.schema()
+    private static func profileFields(_ kind: ProfileKind) -> JSON {
+        ProfileSettings.settings(kind).schema() + vendorFields(kind)
+    }
+    /// Amounts by resource, of as many as a request may name.
+    ///
+    /// - Parameter count: the schema of what is not money.
+    private static func amounts(
+        of rows: [ResourceRow], _ count: (ResourceRow) -> JSON = { _ in Schema.count }
+    ) -> JSON {
+        Schema.request(
+            .object(
+                rows.map { row in
+                    (name: row.name, value: row.unit == .amount ? Schema.money : count(row))
+                })) + ["maxProperties": .integer(Int64(Resource.mostOfRequest))]
+    }
     private static let webhookFields: JSON = [
         "url": Schema.text(1...1_024), "failover_url": Schema.orNull(Schema.text(0...1_024)),
         "description": Schema.text(0...256), "enabled": Schema.flag, "event_types": eventTypes,
@@ -28,58 +32,72 @@ extension Schemas {
         "address": Schema.text(3...254), "name": Schema.text(0...256), "enabled": Schema.flag,
         "event_types": eventTypes,
     ]
-    private static let quantities = Schema.request([
-        "spend": Schema.money, "extensions": Schema.count, "dids": Schema.count,
-        "call_seconds": Schema.count,
-    ])
-    private static let changes = Schema.request([
-        "spend": Schema.money, "extensions": Schema.integer(-Int64.max...Int64.max),
-        "dids": Schema.integer(-Int64.max...Int64.max), "call_seconds": Schema.count,
-    ])
+    private static let quantities = amounts(of: Resource.catalogue)
+    private static let charges = amounts(of: Resource.charged)
+    private static let changes = amounts(of: Resource.charged) {
+        $0.nature == .standing ? Schema.integer(-Int64.max...Int64.max) : Schema.count
+    }
     private static let ttl: JSON = [
         "anyOf": [["const": 0], Schema.integer(1_000...86_400_000), ["type": "null"]],
-        "description": "Life of the hold in milliseconds; 0: the method's own",
+        "description": "Lifetime of the hold in milliseconds; 0: the method's default",
     ]
-    private static let profileID = Schema.orNull(Schema.text(0...64))
+    private static let profileIDs: JSON = .object(
+        ProfileKind.allCases.map {
+            (
+                name: $0.idField,
+                value: Schema.orNull(
+                    Schema.text(
+                        0...64, "One of the tenant's; a request can name at most one profile"))
+            )
+        })
     private static let owner = Schema.orNull(
-        Schema.text(0...64, "Whose reservation it is: another tenant's is then not found"))
+        Schema.text(
+            0...64, "The reservation's tenant; if it belongs to another tenant, it is not found"))
     private static let reference = Schema.orNull(Schema.text(0...64, "The caller's own id"))
 
-    static let requests: [(name: String, schema: JSON)] = [
-        (
-            "ProfileCreation",
-            Schema.request(
-                ["id": id, "tenant_id": Schema.text(1...64)] + profileFields,
-                required: ["tenant_id", "name"], takesOthers: true)
-        ),
-        (
-            "ProfileChange",
-            Schema.request(
-                ["tenant_id": Schema.text(1...64)] + profileFields, takesOthers: true)
-        ),
+    static let requests: [(name: String, schema: JSON)] =
+        ProfileKind.allCases.flatMap(profileRequests) + others
+
+    private static func profileRequests(_ kind: ProfileKind) -> [(name: String, schema: JSON)] {
+        [
+            (
+                kind.schemaName + "Creation",
+                Schema.request(
+                    ["id": id, "tenant_id": Schema.text(1...64)] + profileFields(kind),
+                    required: ["tenant_id", "name"], takesOthers: true)
+            ),
+            (
+                kind.schemaName + "Change",
+                Schema.request(
+                    ["tenant_id": Schema.text(1...64)] + profileFields(kind), takesOthers: true)
+            ),
+        ]
+    }
+
+    private static let others: [(name: String, schema: JSON)] = [
         (
             "TenantCreation",
             Schema.request(
                 ["id": id, "preset": Schema.words(TenantLimits.presets)] + tenantFields)
         ),
         ("TenantChange", Schema.request(tenantFields)),
-        ("DefaultsChange", Schema.request(sixFields)),
+        ("DefaultsChange", Schema.request(TenantLimits.settings.schema())),
         ("StatusChange", Schema.request(["reason": Schema.text(0...512)])),
         (
             "Counts",
-            Schema.request([
-                "extensions": Schema.count, "dids": Schema.count, "reference": reference,
-            ]) + ["minProperties": 1]
+            Schema.request(
+                .object(
+                    Resource.standing.map { (name: $0.name, value: Schema.count) })
+                    + ["reference": reference]) + ["minProperties": 1]
         ),
         ("Empty", Schema.request([:])),
         (
             "CheckRequest",
             Schema.request(
-                [
-                    "tenant_id": Schema.text(1...64), "messaging_profile_id": profileID,
+                ["tenant_id": Schema.text(1...64)] + profileIDs + [
                     "action": Schema.words(DataPlane.actions), "quantities": quantities,
                     "minimums": quantities + [
-                        "description": "mode partial: less than this is a denial"
+                        "description": "Mode partial: a grant below this is denied"
                     ],
                     "ttl_ms": ttl, "mode": Schema.words(DataPlane.modes, "reserve"),
                     "on_expiry": Schema.words(DataPlane.expiries, "release"),
@@ -90,8 +108,8 @@ extension Schemas {
         (
             "CommitRequest",
             Schema.request([
-                "actual": quantities + [
-                    "minProperties": 1, "description": "Absent or null: what was held",
+                "actual": charges + [
+                    "minProperties": 1, "description": "Absent or null: the held amounts",
                 ],
                 "tenant_id": owner,
             ])
@@ -107,8 +125,7 @@ extension Schemas {
         (
             "UsageRecordRequest",
             Schema.request(
-                [
-                    "tenant_id": Schema.text(1...64), "messaging_profile_id": profileID,
+                ["tenant_id": Schema.text(1...64)] + profileIDs + [
                     "action": Schema.words(DataPlane.actions), "quantities": changes,
                     "reference": reference,
                 ], required: ["tenant_id", "quantities"])
@@ -125,7 +142,7 @@ extension Schemas {
                     "name": Schema.text(1...256),
                     "scope": [
                         "type": "string", "enum": .array(Tokens.scopes.map { .string($0.key) }),
-                        "description": "One scope; operator stands for admin too",
+                        "description": "One scope; operator includes admin",
                     ],
                     "scopes": Schema.list(
                         Schema.words(Tokens.scopes), atMost: Int64(Tokens.scopes.count))

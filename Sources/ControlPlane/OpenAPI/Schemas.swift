@@ -1,5 +1,6 @@
 import Access
 import Events
+import JSON
 import Limits
 import Projection
 
@@ -22,7 +23,7 @@ enum Schemas {
                     "errors": Schema.list(Schema.ref("Error")),
                     "meta": ["type": "object"],
                 ], except: ["meta"],
-                example: APIError(ErrorKind(.profileSpendLimit)).json)
+                example: APIError(ErrorKind(ProfileKind.messaging.limit.error)).json)
         ),
         (
             "Error",
@@ -35,7 +36,9 @@ enum Schemas {
                         "properties": ["pointer": Schema.string, "parameter": Schema.string],
                     ],
                 ], except: ["source"],
-                example: ErrorEntry(.badField, source: .pointer("/daily_spend_limit")).json)
+                example: APIErrorEntry(
+                    .badField, source: .pointer("/\(ProfileKind.messaging.limit.cap.name)")
+                ).json)
         ),
         (
             "PageMeta",
@@ -49,7 +52,7 @@ enum Schemas {
             [
                 "type": "object",
                 "description":
-                    "By how much present usage exceeds each cap, by limit; spend as a decimal number, minutes in seconds",
+                    "By how much current usage exceeds each cap, by limit; spend as a decimal number, minutes in seconds",
                 "additionalProperties": ["anyOf": [Schema.amount, Schema.count]],
             ]
         ),
@@ -57,10 +60,13 @@ enum Schemas {
             "Amounts",
             [
                 "type": "object", "description": "Amounts by resource",
-                "properties": [
-                    "spend": Schema.amount, "extensions": ["type": "integer"],
-                    "dids": ["type": "integer"], "call_seconds": ["type": "integer"],
-                ],
+                "properties": .object(
+                    Resource.catalogue.map { row in
+                        (
+                            name: row.name,
+                            value: row.unit == .amount ? Schema.amount : ["type": "integer"]
+                        )
+                    }),
             ]
         ),
         (
@@ -77,7 +83,8 @@ enum Schemas {
                 except: ["cap_minutes", "cap_hidden", "window_start", "resets_at", "blocking"],
                 example: LimitView(
                     LimitUsage(
-                        kind: .profileDailySpend, cap: 10_000_000, committed: 0, held: 4_000_000,
+                        kind: ProfileKind.messaging.limit.kind, cap: 10_000_000, committed: 0,
+                        held: 4_000_000,
                         windowStart: day, resetsAt: day + 86_400_000), subjectID: "promo"
                 ).json())
         ),
@@ -91,24 +98,15 @@ enum Schemas {
 
     // MARK: Resources
 
-    /// The six fields, as they are shown.
-    static let sixFields: JSON =
-        .object(
-            CapSetting.all.map { cap in
-                let schema =
-                    cap.unit == .amount ? Schema.money : Schema.integer(0...cap.most)
-                return JSON.Member(name: cap.name, value: Schema.orNull(schema))
-            }) + [
-            "alert_threshold": Schema.integer(1...100), "auto_suspend": Schema.flag,
-        ]
+    private static let profile = profile(.messaging)
 
-    private static let profile: ProfileSettings = {
+    private static func profile(_ kind: ProfileKind) -> ProfileSettings {
         var profile = ProfileSettings(
-            id: "3fa85f64-5717-4562-b3fc-2c963f66afa6", tenantID: "acme", name: "Promotions",
-            dailySpendLimitEnabled: true, dailySpendLimitNanos: 10_000_000_000)
+            id: "3fa85f64-5717-4562-b3fc-2c963f66afa6", kind: kind, tenantID: "acme",
+            name: "Promotions", dailySpendLimitEnabled: true, dailySpendLimitNanos: 10_000_000_000)
         profile.revision = Revision(number: 1, createdAt: when, updatedAt: when)
         return profile
-    }()
+    }
 
     private static let tenant: TenantSettings = {
         var tenant = TenantSettings(id: "acme", name: "ACME Telephony", limits: .newTenant)
@@ -121,7 +119,7 @@ enum Schemas {
         tenantID: "acme", tenantName: "ACME Telephony", profileID: profile.id,
         profileName: profile.name,
         limit: LimitReading(
-            name: "profile_daily_spend", cap: 10_000_000, committed: 20_000_000, held: 0,
+            name: ProfileKind.messaging.limit.name, cap: 10_000_000, committed: 20_000_000, held: 0,
             asked: 0, percent: 80, windowStart: day, resetsAt: day + 86_400_000))
 
     private static let delivery = DeliveryRow(
@@ -137,10 +135,10 @@ enum Schemas {
         id: "9b1c7a52-61f0-4a5e-9d2b-0f6c3f0f6a11", name: "dialler", scope: .check,
         tenantIDs: ["acme"], hash: "", createdAt: when, expiresAt: nil)
 
-    static let vendorFields: JSON = .object(
-        VendorFields.table.map {
-            JSON.Member(name: $0.name, value: schema($0))
-        })
+    static func vendorFields(_ kind: ProfileKind) -> JSON {
+        .object(
+            VendorFields.of(kind).table.map { (name: $0.name, value: schema($0)) })
+    }
 
     private static func schema(_ row: VendorFields.Row) -> JSON {
         let schema: JSON =
@@ -148,7 +146,8 @@ enum Schemas {
             case .flag: Schema.flag
             case .text: Schema.text(0...256)
             case .integer(let range): Schema.integer(range)
-            case .texts: Schema.list(Schema.text(1...16), atMost: 300)
+            case .number: ["type": "number"]
+            case .texts(let most): Schema.list(Schema.text(1...most), atMost: 300)
             case .object: ["type": "object"]
             }
         return row.isNullable ? Schema.orNull(schema) : schema
@@ -161,36 +160,57 @@ enum Schemas {
     private static func type(_ name: String) -> JSON { ["const": .string(name)] }
     private static let dates: JSON = ["created_at": Schema.instant, "updated_at": Schema.instant]
 
-    private static let resources: [(name: String, schema: JSON)] = configured + told + decided
+    private static let resources: [(name: String, schema: JSON)] =
+        ProfileKind.allCases.flatMap(profileResources) + configured + told + decided
+
+    /// A profile of a kind, and what it uses.
+    private static func profileResources(_ kind: ProfileKind) -> [(name: String, schema: JSON)] {
+        let usage: JSON = .object([
+            (name: "record_type", value: type(kind.recordType + "_usage")),
+            (name: kind.idField, value: Schema.string),
+        ])
+        return [
+            (
+                kind.schemaName,
+                Schema.answer(
+                    [
+                        "record_type": type(kind.recordType), "id": Schema.string,
+                        "tenant_id": Schema.string,
+                    ] + ProfileSettings.settings(kind).schema() + vendorFields(kind) + dates,
+                    example: Profiles.json(profile(kind)))
+            ),
+            (
+                kind.schemaName + "Usage",
+                Schema.answer(
+                    usage + [
+                        "tenant_id": Schema.string, "tenant_status": status,
+                        "as_of": Schema.instant, "limits": limits,
+                    ])
+            ),
+        ]
+    }
+
+    /// The id of a profile under the field of its kind.
+    private static let profileIDs: JSON = .object(
+        ProfileKind.allCases.map {
+            (name: $0.idField, value: Schema.orNull(Schema.string))
+        })
+    private static let profileNames: JSON = .object(
+        ProfileKind.allCases.map {
+            (name: $0.nameField, value: Schema.orNull(Schema.string))
+        })
 
     private static let configured: [(name: String, schema: JSON)] = [
-        (
-            "MessagingProfile",
-            Schema.answer(
-                [
-                    "record_type": type("messaging_profile"), "id": Schema.string,
-                    "tenant_id": Schema.string, "name": Schema.string,
-                    "webhook_url": Schema.orNull(Schema.string),
-                    "webhook_failover_url": Schema.orNull(Schema.string),
-                    "daily_spend_limit": Schema.orNull(Schema.money),
-                    "daily_spend_limit_enabled": Schema.flag,
-                ] + vendorFields + dates, example: Profiles.json(profile))
-        ),
         (
             "Tenant",
             Schema.answer(
                 [
-                    "record_type": type("tenant"), "id": Schema.string, "name": Schema.string,
-                    "status": status,
-                ] + sixFields + [
-                    "on_limit": Schema.words(OnLimit.names),
-                    "billing_cycle_day": Schema.integer(1...31), "time_zone": Schema.string,
-                    "disclose_limits": Schema.flag,
-                ] + dates, example: tenant.json(.active))
+                    "record_type": type("tenant"), "id": Schema.string, "status": status,
+                ] + TenantSettings.settings.schema() + dates, example: tenant.json(.active))
         ),
         (
             "TenantDefaults",
-            Schema.answer(["record_type": type("tenant_defaults")] + sixFields)
+            Schema.answer(["record_type": type("tenant_defaults")] + TenantLimits.settings.schema())
         ),
         (
             "WebhookEndpoint",
@@ -203,7 +223,7 @@ enum Schemas {
                     "secret": [
                         "type": "string",
                         "description":
-                            "Of Standard Webhooks, in the answer to the creation and to rotate_secret only",
+                            "Standard Webhooks secret; only in the responses to creation and rotate_secret",
                     ],
                 ] + dates, except: ["secret"],
                 example: WebhookEndpoint(
@@ -231,16 +251,16 @@ enum Schemas {
                     "record_type": type("token"), "id": Schema.string, "name": Schema.string,
                     "scope": [
                         "type": "string", "enum": .array(Tokens.scopes.map { .string($0.key) }),
-                        "description": "The scope that says most",
+                        "description": "The scope with the most rights",
                     ],
                     "scopes": Schema.list(Schema.words(Tokens.scopes)),
                     "tenant_ids": Schema.list(Schema.string),
                     "created_at": Schema.instant, "expires_at": Schema.orNull(Schema.instant),
                     "last_used_at": Schema.orNull(
-                        Schema.instant + ["description": "To the minute"]),
+                        Schema.instant + ["description": "Accurate to the minute"]),
                     "requests_per_second": Schema.orNull(Schema.count),
                     "secret": [
-                        "type": "string", "description": "Only in the answer to the creation",
+                        "type": "string", "description": "Only in the response to creation",
                     ],
                 ], except: ["secret"], example: Tokens.json(token, lastUse: when))
         ),
@@ -287,8 +307,7 @@ enum Schemas {
                     "event_type": Schema.words(Event.Kind.allCases.map(\.rawValue)),
                     "occurred_at": Schema.instant, "tenant_id": Schema.string,
                     "tenant_name": Schema.string,
-                    "messaging_profile_id": Schema.orNull(Schema.string),
-                    "messaging_profile_name": Schema.orNull(Schema.string),
+                ] + profileIDs + profileNames + [
                     "limit": Schema.orNull(Schema.ref("LimitReading")),
                     "occasion": Schema.orNull(Schema.words(["refusal", "window_end"])),
                     "reason": Schema.orNull(Schema.string), "payload": ["type": "object"],
@@ -296,26 +315,27 @@ enum Schemas {
         ),
         (
             "AuditEvent",
-            Schema.answer([
-                "record_type": type("audit_event"), "id": Schema.string,
-                "occurred_at": Schema.instant, "kind": Schema.string,
-                "tenant_id": Schema.orNull(Schema.string),
-                "messaging_profile_id": Schema.orNull(Schema.string),
-                "caller": Schema.orNull(
-                    Schema.answer(["number": Schema.string, "name": Schema.string])),
-                "action": Schema.orNull(Schema.string), "asked": Schema.ref("Amounts"),
-                "code": Schema.orNull(Schema.string),
-                "limits": Schema.list(Schema.ref("LimitReading")),
-                "events": Schema.list(Schema.string),
-                "reference": Schema.orNull(Schema.string),
-                "reservation_id": Schema.orNull(Schema.string),
-                "changes": Schema.list(
-                    Schema.answer([
-                        "name": Schema.string, "before": Schema.orNull(Schema.string),
-                        "after": Schema.orNull(Schema.string),
-                    ])),
-                "count": Schema.count, "last_at": Schema.instant,
-            ])
+            Schema.answer(
+                [
+                    "record_type": type("audit_event"), "id": Schema.string,
+                    "occurred_at": Schema.instant, "kind": Schema.string,
+                    "tenant_id": Schema.orNull(Schema.string),
+                ] + profileIDs + [
+                    "caller": Schema.orNull(
+                        Schema.answer(["number": Schema.string, "name": Schema.string])),
+                    "action": Schema.orNull(Schema.string), "asked": Schema.ref("Amounts"),
+                    "code": Schema.orNull(Schema.string),
+                    "limits": Schema.list(Schema.ref("LimitReading")),
+                    "events": Schema.list(Schema.string),
+                    "reference": Schema.orNull(Schema.string),
+                    "reservation_id": Schema.orNull(Schema.string),
+                    "changes": Schema.list(
+                        Schema.answer([
+                            "name": Schema.string, "before": Schema.orNull(Schema.string),
+                            "after": Schema.orNull(Schema.string),
+                        ])),
+                    "count": Schema.count, "last_at": Schema.instant,
+                ])
         ),
         (
             "WebhookDelivery",
@@ -350,14 +370,6 @@ enum Schemas {
             ])
         ),
         (
-            "ProfileUsage",
-            Schema.answer([
-                "record_type": type("messaging_profile_usage"),
-                "messaging_profile_id": Schema.string, "tenant_id": Schema.string,
-                "tenant_status": status, "as_of": Schema.instant, "limits": limits,
-            ])
-        ),
-        (
             "TenantUsage",
             Schema.answer([
                 "record_type": type("usage"), "tenant_id": Schema.string,
@@ -368,29 +380,34 @@ enum Schemas {
         ),
         (
             "DailyUsage",
-            Schema.answer([
-                "record_type": type("daily_usage"), "date": Schema.date,
-                "tenant_id": Schema.string, "messaging_profile_id": Schema.orNull(Schema.string),
-                "usage": Schema.ref("Amounts"), "allowed": Schema.count, "denied": Schema.count,
-                "refusals": [
-                    "type": "object", "additionalProperties": Schema.count,
-                    "description": .string(
-                        "Refusals by code; one that several limits made counts with each"),
-                ],
-                "final": Schema.flag,
-            ])
+            Schema.answer(
+                [
+                    "record_type": type("daily_usage"), "date": Schema.date,
+                    "tenant_id": Schema.string,
+                ] + profileIDs + [
+                    "usage": Schema.ref("Amounts"), "allowed": Schema.count, "denied": Schema.count,
+                    "refusals": [
+                        "type": "object", "additionalProperties": Schema.count,
+                        "description": .string(
+                            "Refusals by error code; a refusal by several limits counts for each of them"
+                        ),
+                    ],
+                    "final": Schema.flag,
+                ])
         ),
         (
             "OpenReservation",
-            Schema.answer([
-                "record_type": type("reservation"), "id": Schema.string,
-                "tenant_id": Schema.string, "messaging_profile_id": Schema.orNull(Schema.string),
-                "action": Schema.orNull(Schema.words(DataPlane.actions)),
-                "held": Schema.ref("Amounts"), "created_at": Schema.instant,
-                "expires_at": Schema.instant, "age_ms": Schema.count,
-                "on_expiry": Schema.words(DataPlane.expiries),
-                "overage": Schema.words(DataPlane.overages),
-            ])
+            Schema.answer(
+                [
+                    "record_type": type("reservation"), "id": Schema.string,
+                    "tenant_id": Schema.string,
+                ] + profileIDs + [
+                    "action": Schema.orNull(Schema.words(DataPlane.actions)),
+                    "held": Schema.ref("Amounts"), "created_at": Schema.instant,
+                    "expires_at": Schema.instant, "age_ms": Schema.count,
+                    "on_expiry": Schema.words(DataPlane.expiries),
+                    "overage": Schema.words(DataPlane.overages),
+                ])
         ),
         (
             "Reservation",

@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 import Limits
 
 /// A member of a body that may be absent, or null.
@@ -29,14 +30,14 @@ final class BodyReader {
     private let names: [String]
     /// RFC 6901 of the object itself; empty: the whole body.
     private let pointer: String
-    let findings: Findings
+    let findings: ValidationErrors
     /// What a number outside of its range is called: the data plane has one code for all bad fields.
     let outOfRange: ErrorKind
     let wrongType: ErrorKind
     private var asked: Set<Identifier> = []
 
     init(
-        _ object: JSON, at pointer: String = "", _ findings: Findings,
+        _ object: JSON, at pointer: String = "", _ findings: ValidationErrors,
         outOfRange: ErrorKind = .outOfRange, wrongType: ErrorKind = .wrongType
     ) {
         self.pointer = pointer
@@ -49,7 +50,7 @@ final class BodyReader {
         } else {
             names = []
             members = [:]
-            findings.note(wrongType, .pointer(pointer), "This must be an object")
+            findings.note(wrongType, .pointer(pointer), "Must be an object")
         }
     }
 
@@ -85,7 +86,7 @@ final class BodyReader {
     /// Notes the members that nobody asked for. To be called last.
     func finish() {
         for name in names where !asked.contains(Identifier(name)) {
-            note(.badField, name, "There is no such field")
+            note(.badField, name, "Unknown field")
         }
     }
 
@@ -103,11 +104,11 @@ final class BodyReader {
         guard let value = raw(name) else { return .absent }
         if value == .null {
             if nullable { return .null }
-            note(wrongType, name, "This must be \(what)")
+            note(wrongType, name, "Must be \(what)")
             return .absent
         }
         guard let converted = convert(value) else {
-            note(wrongType, name, "This must be \(what)")
+            note(wrongType, name, "Must be \(what)")
             return .absent
         }
         return .value(converted)
@@ -119,7 +120,7 @@ final class BodyReader {
     func text(
         _ name: String, bytes: ClosedRange<Int>, nullable: Bool = false
     ) -> Field<String> {
-        let field: Field<String> = read(name, nullable: nullable, "a text") {
+        let field: Field<String> = read(name, nullable: nullable, "a string") {
             if case .string(let text) = $0 { text } else { nil }
         }
         guard let text = field.value else { return field }
@@ -132,11 +133,11 @@ final class BodyReader {
     static func fault(of text: String, bytes: ClosedRange<Int>) -> String? {
         guard bytes.contains(text.utf8.count) else {
             return bytes.lowerBound == 0
-                ? "The text must have at most \(bytes.upperBound) bytes"
-                : "The text must have \(bytes.lowerBound) to \(bytes.upperBound) bytes"
+                ? "Must be at most \(bytes.upperBound) bytes"
+                : "Must be \(bytes.lowerBound) to \(bytes.upperBound) bytes"
         }
         if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
-            return "The text must not hold control characters"
+            return "The string must not contain control characters"
         }
         return nil
     }
@@ -151,24 +152,51 @@ final class BodyReader {
     func integer(
         _ name: String, _ range: ClosedRange<Int64>, nullable: Bool = false
     ) -> Field<Int64> {
-        let what = "a whole number"
-        let field: Field<Int64?> = read(name, nullable: nullable, what) {
-            guard case .number(let text) = $0, let digits = Self.wholeDigits(text) else {
-                return nil
-            }
-            // Outer: it is whole; inner: and an Int64.
-            return .some(Int64(digits))
-        }
+        let field: Field<Int64?> = read(name, nullable: nullable, "a whole number", Self.whole)
         switch field {
         case .absent: return .absent
         case .null: return .null
         case .value(let number):
             guard let number, range.contains(number) else {
-                note(outOfRange, name, "This must be \(range.lowerBound) to \(range.upperBound)")
+                note(outOfRange, name, "Must be \(range.lowerBound) to \(range.upperBound)")
                 return .absent
             }
             return .value(number)
         }
+    }
+
+    /// Outer nil: it is not whole; inner: no Int64.
+    private static func whole(_ value: JSON) -> Int64?? {
+        guard case .number(let text) = value, let digits = wholeDigits(text) else { return nil }
+        return .some(Int64(digits))
+    }
+
+    /// A list of whole numbers, each of which is in the range.
+    func integers(
+        _ name: String, _ range: ClosedRange<Int64>, atMost most: Int
+    ) -> Field<[Int64]> {
+        let field: Field<[JSON]> = read(name, nullable: false, "a list of whole numbers") {
+            if case .array(let values) = $0 { values } else { nil }
+        }
+        guard let values = field.value else { return .absent }
+        guard (1...most).contains(values.count) else {
+            note(outOfRange, name, "Must have 1 to \(most) numbers")
+            return .absent
+        }
+        let numbers = values.enumerated().compactMap { index, value -> Int64? in
+            let position = APIErrorEntry.Source.pointer("\(path(name))/\(index)")
+            guard let whole = Self.whole(value) else {
+                findings.note(wrongType, position, "Must be a whole number")
+                return nil
+            }
+            guard let number = whole, range.contains(number) else {
+                findings.note(
+                    outOfRange, position, "Must be \(range.lowerBound) to \(range.upperBound)")
+                return nil
+            }
+            return number
+        }
+        return numbers.count == values.count ? .value(numbers) : .absent
     }
 
     /// "50" of "50" and "50.0"; nil: not whole, or with an exponent.
@@ -207,16 +235,20 @@ final class BodyReader {
     func choice<Value>(
         _ name: String, _ values: KeyValuePairs<String, Value>
     ) -> Field<Value> {
-        let names = values.map { "\"\($0.key)\"" }.joined(separator: ", ")
+        guard let text = choice(name, values.map(\.key)).value,
+            let found = values.first(where: { $0.key == text })
+        else { return .absent }
+        return .value(found.value)
+    }
+
+    func choice(_ name: String, _ words: [String]) -> Field<String> {
+        let names = words.map { "\"\($0)\"" }.joined(separator: ", ")
         let field: Field<String> = read(name, nullable: false, "one of \(names)") {
             if case .string(let text) = $0 { text } else { nil }
         }
-        guard let text = field.value else { return .absent }
-        guard let found = values.first(where: { $0.key == text }) else {
-            note(.badField, name, "This must be one of \(names)")
-            return .absent
-        }
-        return .value(found.value)
+        guard let text = field.value, !words.contains(text) else { return field }
+        note(.badField, name, "Must be one of \(names)")
+        return .absent
     }
 
     /// A list of texts, each of which `convert` understands.
@@ -228,23 +260,23 @@ final class BodyReader {
         }
         guard let values = field.value else { return .absent }
         guard values.count <= maximum else {
-            note(outOfRange, name, "At most \(maximum) are allowed")
+            note(outOfRange, name, "At most \(maximum) entries are allowed")
             return .absent
         }
         var result: [Value] = []
         var seen: Set<Identifier> = []
         for (index, value) in values.enumerated() {
-            let position = ErrorEntry.Source.pointer("\(path(name))/\(index)")
+            let position = APIErrorEntry.Source.pointer("\(path(name))/\(index)")
             guard case .string(let text) = value else {
-                findings.note(wrongType, position, "This must be \(what)")
+                findings.note(wrongType, position, "Must be \(what)")
                 continue
             }
             guard let converted = convert(text) else {
-                findings.note(.badField, position, "This must be \(what)")
+                findings.note(.badField, position, "Must be \(what)")
                 continue
             }
             if !seen.insert(Identifier(text)).inserted {
-                findings.note(.badField, position, "This is named more than once")
+                findings.note(.badField, position, "Duplicate entry")
             }
             result.append(converted)
         }

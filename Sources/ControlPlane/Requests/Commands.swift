@@ -3,9 +3,9 @@ import Limits
 
 // Commands of the data plane that own their texts until a lane decides them.
 
-struct CheckRequest: Sendable {
+struct CheckBody: Sendable {
     var tenantID = ""
-    var profileID: String?
+    var profile: ProfileReference?
     var action = Action.unspecified
     var amounts = Amounts()
     var minimums = Amounts()
@@ -19,12 +19,13 @@ struct CheckRequest: Sendable {
 
     func perform(on lane: EngineLane) -> Result<CheckAnswer, Failure> {
         Optional(tenantID).withBytes { tenant in
-            profileID.withBytes { profile in
+            (profile?.id).withBytes { profileID in
                 key.withBytes { key in
                     reference.withBytes { reference in
                         var command = CheckCommand(
                             tenantID: tenant, action: action, amounts: amounts)
-                        command.profileID = profile
+                        command.profileID = profileID
+                        command.profileKind = profile?.kind ?? .messaging
                         if mode == .partial {
                             command.minimums = amounts
                             for index in amounts.resources {
@@ -50,7 +51,7 @@ struct CheckRequest: Sendable {
     }
 }
 
-struct ExtendRequest: Sendable {
+struct ExtendBody: Sendable {
     var reservationID: UInt64
     var ttlMilliseconds: UInt32 = 0
     var additional = Amounts()
@@ -78,7 +79,7 @@ struct ExtendRequest: Sendable {
 
 struct RecordRequest: Sendable {
     var tenantID = ""
-    var profileID: String?
+    var profile: ProfileReference?
     var action = Action.unspecified
     var amounts = Amounts()
     var key: String?
@@ -87,11 +88,12 @@ struct RecordRequest: Sendable {
     /// - Parameter isTotal: the amounts are what counts are, not what is added.
     func perform(on lane: EngineLane, isTotal: Bool = false) -> Result<RecordAnswer, Failure> {
         Optional(tenantID).withBytes { tenant in
-            profileID.withBytes { profile in
+            (profile?.id).withBytes { profileID in
                 key.withBytes { key in
                     reference.withBytes { reference in
                         var command = RecordCommand(tenantID: tenant, amounts: amounts)
-                        command.profileID = profile
+                        command.profileID = profileID
+                        command.profileKind = profile?.kind ?? .messaging
                         command.action = action
                         command.idempotencyKey = key
                         command.reference = reference
@@ -110,11 +112,12 @@ struct RecordRequest: Sendable {
 
 extension EngineLane {
     /// Usage of a tenant, and of one of its profiles.
-    func usage(tenantID: String, profileID: String?) -> Result<UsageAnswer, Failure> {
+    func usage(tenantID: String, _ profile: ProfileReference?) -> Result<UsageAnswer, Failure> {
         Optional(tenantID).withBytes { tenant in
-            profileID.withBytes { profile in
+            (profile?.id).withBytes { profileID in
                 var answer = UsageAnswer()
-                let query = UsageQuery(tenantID: tenant, profileID: profile)
+                let query = UsageQuery(
+                    tenantID: tenant, profileID: profileID, profile?.kind ?? .messaging)
                 if let failure = usage(query, answer: &answer) { return .failure(failure) }
                 return .success(answer)
             }

@@ -1,5 +1,6 @@
 import Foundation
 import Limits
+import Notation
 import Projection
 
 /// Reads the query parameters of a request and notes everything that is wrong with them.
@@ -7,32 +8,28 @@ final class QueryReader {
     private var values: [Identifier: String] = [:]
     private var names: [String] = []
     private var asked: Set<Identifier> = []
-    let findings: Findings
+    let findings: ValidationErrors
 
     /// - Parameter query: what stands after the `?`.
-    init(_ query: String, _ findings: Findings) {
+    init(_ query: String, _ findings: ValidationErrors) {
         self.findings = findings
         for pair in query.split(separator: "&", maxSplits: 255) {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.decode(parts[0]), !name.isEmpty,
-                let value = Self.decode(parts.count == 2 ? parts[1] : "")
+            guard let name = PercentEncoding.formDecoded(parts[0]), !name.isEmpty,
+                let value = PercentEncoding.formDecoded(parts.count == 2 ? parts[1] : "")
             else {
                 findings.note(
                     .badField, .parameter(String(parts[0].prefix(64))),
-                    "The parameter is not properly encoded")
+                    "The parameter is not valid percent-encoded UTF-8")
                 continue
             }
             if values[Identifier(name)] != nil {
-                note(.badField, name, "The parameter is given more than once")
+                note(.badField, name, "The parameter appears more than once")
             } else {
                 names.append(name)
             }
             values[Identifier(name)] = value
         }
-    }
-
-    private static func decode(_ text: Substring) -> String? {
-        String(text).replacingOccurrences(of: "+", with: " ").removingPercentEncoding
     }
 
     func note(_ kind: ErrorKind, _ name: String, _ detail: String) {
@@ -42,7 +39,7 @@ final class QueryReader {
     /// Notes the parameters that nobody asked for, and throws all findings. To be called last.
     func finish() throws(APIError) {
         for name in names where !asked.contains(Identifier(name)) {
-            note(.badField, name, "There is no such parameter")
+            note(.badField, name, "Unknown parameter")
         }
         try findings.check()
     }
@@ -55,14 +52,28 @@ final class QueryReader {
         return nil
     }
 
+    /// The profile that parameters name, each for one kind; nil: none.
+    ///
+    /// - Parameter isFilter: `filter[messaging_profile_id]`.
+    func profile(isFilter: Bool = false) -> ProfileReference? {
+        var named: ProfileReference?
+        for kind in ProfileKind.allCases {
+            let name = isFilter ? "filter[\(kind.idField)]" : kind.idField
+            guard let id = text(name, bytes: 1...64) else { continue }
+            if named != nil { note(.badField, name, "A request can name at most one profile") }
+            named = ProfileReference(id: id, kind: kind)
+        }
+        return named
+    }
+
     func integer(_ name: String, _ range: ClosedRange<Int64>) -> Int64? {
         guard let text = text(name) else { return nil }
         guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
-            note(.wrongType, name, "This must be a whole number")
+            note(.wrongType, name, "Must be a whole number")
             return nil
         }
         guard let value = Int64(text), range.contains(value) else {
-            note(.outOfRange, name, "This must be \(range.lowerBound) to \(range.upperBound)")
+            note(.outOfRange, name, "Must be \(range.lowerBound) to \(range.upperBound)")
             return nil
         }
         return value
@@ -72,7 +83,7 @@ final class QueryReader {
         guard let text = text(name) else { return nil }
         if let value = convert(text) { return value }
         let names = known.map { "\"\($0)\"" }.joined(separator: ", ")
-        note(.badField, name, "This must be one of \(names)")
+        note(.badField, name, "Must be one of \(names)")
         return nil
     }
 
@@ -81,7 +92,7 @@ final class QueryReader {
         guard let text = text(name) else { return nil }
         // A plus that was not encoded reads as a space.
         if let value = Instant.parse(text.replacingOccurrences(of: " ", with: "+")) { return value }
-        note(.badField, name, "This must be an instant like \"2026-11-21T10:00:00Z\"")
+        note(.badField, name, "Must be an RFC 3339 time like \"2026-11-21T10:00:00Z\"")
         return nil
     }
 
@@ -89,7 +100,7 @@ final class QueryReader {
     func day(_ name: String) -> Int64? {
         guard let text = text(name) else { return nil }
         if let value = Instant.parseDay(text) { return value }
-        note(.badField, name, "This must be a date like \"2026-11-21\"")
+        note(.badField, name, "Must be a date like \"2026-11-21\"")
         return nil
     }
 
@@ -101,7 +112,7 @@ final class QueryReader {
         for name in equals { if let text = text(name) { found.append(.equals(text)) } }
         if let text = text(contains) { found.append(.contains(text)) }
         if found.count > 1 {
-            note(.badField, contains, "Only one filter of \(field) is possible")
+            note(.badField, contains, "Only one filter on \(field) is allowed")
         }
         return found.first
     }

@@ -4,6 +4,7 @@ import Engine
 import Events
 import Foundation
 import HTTPTypes
+import JSON
 import Limits
 import Synchronization
 
@@ -124,7 +125,7 @@ final class StoredAnswers: Sendable {
     private static var sealed: APIError {
         APIError(
             .duplicate,
-            "What this key asked for was done, and the answer cannot be opened any more: it was given to another token, or the service has another key",
+            "The request with this idempotency key was carried out, but its answer can no longer be read: it was given to another token, or the service's key has changed",
             at: .parameter("Idempotency-Key"))
     }
 
@@ -245,19 +246,5 @@ final class StoredAnswers: Sendable {
             return state.turns[name]?.removeFirst()
         }
         next?.resume()
-    }
-}
-
-extension JSON {
-    /// The members of each object in the order of their names.
-    var sorted: JSON {
-        switch self {
-        case .array(let values): .array(values.map(\.sorted))
-        case .object(let members):
-            .object(
-                members.map { Member(name: $0.name, value: $0.value.sorted) }
-                    .sorted { $0.name < $1.name })
-        case .null, .bool, .number, .string: self
-        }
     }
 }

@@ -2,10 +2,11 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 
 /// `/v2/access_statistics`: what the service counts about those who want in.
 struct AccessStatistics: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     var routes: [Route] {
         [
@@ -18,7 +19,7 @@ struct AccessStatistics: Sendable {
         let authority = core.authority
         let counts = authority.attempts.counts
         let failures = AttemptFailure.allCases.filter { counts[$0] != nil }.map { failure in
-            JSON.Member(name: failure.rawValue, value: .integer(Int64(counts[failure] ?? 0)))
+            (name: failure.rawValue, value: JSON.integer(Int64(counts[failure] ?? 0)))
         }
         return .data([
             "record_type": "access_statistics",

@@ -2,12 +2,12 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
-import Reservations
 
 /// The data plane as JSON, beside gRPC: the same commands, the same answers, one space of idempotency keys.
 struct DataPlane: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     static let actions: KeyValuePairs<String, Action> = [
         "send_message": .sendMessage, "provision_extension": .provisionExtension,
@@ -47,17 +47,18 @@ struct DataPlane: Sendable {
 
     func check(_ exchange: Exchange) async throws -> Reply {
         let body = try Self.body(exchange)
-        var request = CheckRequest()
+        var request = CheckBody()
         request.tenantID = Self.tenantID(body)
-        request.profileID = Self.profileID(body)
+        request.profile = Self.profile(body)
         request.action = body.choice("action", Self.actions).value ?? .unspecified
         body.require("action")
-        request.amounts = Self.quantities(body, "quantities", isRequired: true)
+        request.mode = body.choice("mode", Self.modes).value ?? .reserve
+        request.amounts = Self.quantities(
+            body, "quantities", isRequired: true, areCharged: request.mode == .commit)
         request.minimums = Self.quantities(body, "minimums")
         Self.checkMinimums(request.minimums, within: request.amounts, body)
         request.key = try Self.key(exchange, body.findings)
         request.ttlMilliseconds = Self.ttl(body).map { $0 == 0 ? 60_000 : $0 } ?? 60_000
-        request.mode = body.choice("mode", Self.modes).value ?? .reserve
         request.onExpiry = body.choice("on_expiry", Self.expiries).value ?? .release
         request.overage = body.choice("overage", Self.overages).value ?? .record
         request.includeLimits = body.flag("include_limits").value ?? false
@@ -74,7 +75,7 @@ struct DataPlane: Sendable {
         let disclosure = core.disclosure(to: caller)
         let limits =
             answer.includeLimits
-            ? answer.limits.views(tenantID: request.tenantID, profileID: request.profileID ?? "")
+            ? answer.limits.views(tenantID: request.tenantID, profileID: request.profile?.id ?? "")
             : []
         if let denial = DenialReply(answer) {
             let meta: JSON = ["limits": .array(limits.map { $0.json(disclosure) })]
@@ -97,12 +98,12 @@ struct DataPlane: Sendable {
     func commit(_ exchange: Exchange) async throws -> Reply {
         let id = try Self.reservationID(exchange)
         let body = try Self.body(exchange, isOptional: true)
-        let actual = Self.quantities(body, "actual")
+        let actual = Self.quantities(body, "actual", areCharged: true)
         if case .object(let members) = body.raw("actual"), members.isEmpty {
             // In the contract nothing named means all of it; here somebody wrote down that it is nothing.
             body.note(
                 .badField, "actual",
-                "Name what was used, 0 included; leave the field out to charge what was held")
+                "Give the amounts used (0 is allowed), or omit the field to charge what was held")
         }
         let tenantID = Self.statedTenantID(body)
         let key = try Self.key(exchange, body.findings) ?? ""
@@ -149,7 +150,7 @@ struct DataPlane: Sendable {
     func extend(_ exchange: Exchange) async throws -> Reply {
         let id = try Self.reservationID(exchange)
         let body = try Self.body(exchange, isOptional: true)
-        var request = ExtendRequest(reservationID: id)
+        var request = ExtendBody(reservationID: id)
         request.ttlMilliseconds = Self.ttl(body) ?? 0
         request.additional = Self.quantities(body, "additional")
         request.minimums = Self.quantities(body, "minimums")
@@ -178,10 +179,10 @@ struct DataPlane: Sendable {
         let body = try Self.body(exchange)
         var request = RecordRequest()
         request.tenantID = Self.tenantID(body)
-        request.profileID = Self.profileID(body)
+        request.profile = Self.profile(body)
         request.action = body.choice("action", Self.actions).value ?? .unspecified
         request.amounts = Self.quantities(
-            body, "quantities", isRequired: true, allowsNegativeCounts: true)
+            body, "quantities", isRequired: true, areCharged: true, allowsNegativeCounts: true)
         request.key = try Self.key(exchange, body.findings)
         request.reference = Self.reference(body)
         body.finish()
@@ -254,9 +255,17 @@ struct DataPlane: Sendable {
         return id == "" ? nil : id
     }
 
-    static func profileID(_ body: BodyReader) -> String? {
-        let id = body.text("messaging_profile_id", bytes: 0...64, nullable: true).value
-        return id == "" ? nil : id
+    static func profile(_ body: BodyReader) -> ProfileReference? {
+        var named: ProfileReference?
+        for kind in ProfileKind.allCases {
+            let id = body.text(kind.idField, bytes: 0...64, nullable: true).value
+            guard let id, !id.isEmpty else { continue }
+            if named != nil {
+                body.note(.badField, kind.idField, "A request can name at most one profile")
+            }
+            named = ProfileReference(id: id, kind: kind)
+        }
+        return named
     }
 
     static func reference(_ body: BodyReader) -> String? {
@@ -269,15 +278,17 @@ struct DataPlane: Sendable {
             return nil
         }
         guard value == 0 || value >= 1_000 else {
-            body.note(.badField, "ttl_ms", "The ttl_ms is 0, or 1000 to 86400000")
+            body.note(.badField, "ttl_ms", "The ttl_ms must be 0, or 1000 to 86400000")
             return nil
         }
         return UInt32(value)
     }
 
     /// Amounts by the names of their resources.
+    ///
+    /// - Parameter areCharged: what is only ever held may not be named.
     static func quantities(
-        _ body: BodyReader, _ name: String, isRequired: Bool = false,
+        _ body: BodyReader, _ name: String, isRequired: Bool = false, areCharged: Bool = false,
         allowsNegativeCounts: Bool = false
     ) -> Amounts {
         var amounts = Amounts()
@@ -289,13 +300,20 @@ struct DataPlane: Sendable {
         }
         let before = body.findings.entries.count
         for resource in Resource.allCases where object.has(resource.name) {
-            let lowest: Int64 = allowsNegativeCounts && resource.isCount ? -Int64.max : 0
+            guard !areCharged || resource.mayBeCharged else {
+                object.note(.badField, resource.name, "\(Resource.chargingDetail)")
+                continue
+            }
+            let lowest: Int64 = allowsNegativeCounts && resource.mayShrink ? -Int64.max : 0
             let amount =
-                resource == .spend
+                resource.unit == .amount
                 ? object.money(resource.name) : object.integer(resource.name, lowest...Int64.max)
             if let amount = amount.value { amounts.set(resource.index, amount) }
         }
         object.finish()
+        if amounts.present.nonzeroBitCount > Resource.mostOfRequest {
+            body.note(.badField, name, "\(Resource.mostOfRequestDetail)")
+        }
         if isRequired, amounts.isEmpty, body.findings.entries.count == before {
             body.note(.missingField, name, "At least one quantity is required")
         }
@@ -314,17 +332,18 @@ struct DataPlane: Sendable {
     }
 
     /// `Idempotency-Key`: a quoted string (RFC 9651) or a bare one. Two of them would be one key that nobody sent.
-    static func key(_ exchange: Exchange, _ findings: Findings) throws(APIError) -> String? {
+    static func key(_ exchange: Exchange, _ findings: ValidationErrors) throws(APIError) -> String?
+    {
         let values = exchange.headers[allOf: HeaderName.idempotencyKey]
         guard let raw = values.first else { return nil }
-        let source = ErrorEntry.Source.parameter("Idempotency-Key")
+        let source = APIErrorEntry.Source.parameter("Idempotency-Key")
         guard values.count == 1 else {
-            throw APIError(.badRequest, "The header stands \(values.count) times", at: source)
+            throw APIError(.badRequest, "The header appears \(values.count) times", at: source)
         }
         var key = raw
         if raw.hasPrefix("\"") {
             guard let unquoted = unquote(raw) else {
-                findings.note(.badField, source, "The quotes of the key do not match")
+                findings.note(.badField, source, "The key's quotes are unbalanced")
                 return nil
             }
             key = unquoted
@@ -360,7 +379,7 @@ struct DataPlane: Sendable {
         let text = exchange.id
         guard let id = UInt64(text), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
             id > 0, id <= UInt64(Int64.max)
-        else { throw APIError(.notFound, "There is no such reservation") }
+        else { throw APIError(.notFound, "No such reservation") }
         return id
     }
 }

@@ -1,13 +1,14 @@
 import Access
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 
 extension APIError {
     /// A call that the engine refused as a whole.
     init(_ failure: Failure) {
         // Where REST carries the field: the reservation is in the path, the key in a header.
-        let source: ErrorEntry.Source? =
+        let source: APIErrorEntry.Source? =
             switch "\(failure.pointer)" {
             case "", "/reservation_id": nil
             case "/idempotency_key": .parameter("Idempotency-Key")
@@ -57,7 +58,7 @@ struct DenialReply {
     ) -> APIError {
         let rows = denial.rows.filter { disclosure.shows($0) }
         let codes = rows.isEmpty ? [.suspended] : rows.map(\.error)
-        var error = APIError(codes.map { ErrorEntry(ErrorKind($0)) }, meta: meta)
+        var error = APIError(codes.map { APIErrorEntry(ErrorKind($0)) }, meta: meta)
         error.headers[header: HeaderName.shouldRetry] = "false"
         if let name = treatment.name { error.headers[header: HeaderName.treatment] = name }
         // Of what is not shown the end is not told either.

@@ -2,6 +2,7 @@ import Access
 import Events
 import HTTPTypes
 import Hummingbird
+import JSON
 
 extension EmailRecipient: KeptResource {
     static var title: String { "e-mail recipient" }
@@ -18,7 +19,7 @@ extension EmailRecipient: KeptResource {
 
 /// `/v2/email_recipients`
 struct Emails: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     private var settings: ServiceSettings<EmailRecipient> {
         ServiceSettings(
@@ -71,7 +72,7 @@ struct Emails: Sendable {
                     && !label.hasSuffix("-")
                     && label.utf8.allSatisfy { isLetter($0) || $0 == UInt8(ascii: "-") }
             })
-        else { return "This must be a mail address like ops@example.com" }
+        else { return "Must be an e-mail address like ops@example.com" }
         return nil
     }
 

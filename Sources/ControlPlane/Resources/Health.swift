@@ -2,16 +2,17 @@ import Admission
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Projection
 import Synchronization
 
 /// What everybody may ask: whether the service lives, whether it can do its work, and its public key.
 struct Health: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     private let disk: DiskLook
 
     /// - Parameter disk: nil: the journal's.
-    init(core: Core, disk: DiskLook? = nil) {
+    init(core: ControlPlaneContext, disk: DiskLook? = nil) {
         self.core = core
         self.disk = disk ?? DiskLook { [engine = core.engine] in try await engine.durable() }
     }
@@ -31,15 +32,15 @@ struct Health: Sendable {
 
     /// Why the service cannot do its work; nil: it can.
     func trouble() async -> String? {
-        if core.gate.isDraining { return "The service is stopping" }
-        if let reason = core.engine.refusal { return "Nothing can be recorded: \(reason)" }
+        if core.limiter.isDraining { return "The service is stopping" }
+        if let reason = core.engine.refusal { return "Changes cannot be recorded: \(reason)" }
         if let reason = Descriptors.shortage { return reason }
         switch await disk.answer() {
         case .yes: break
-        case .no: return "The journal does not go on; the log says why"
-        case .notYet: return "The disk has confirmed nothing for \(disk.patience)"
+        case .no: return "The journal has stopped; see the log"
+        case .notYet: return "The disk has not confirmed a write for \(disk.patience)"
         }
-        return core.projection?.status.standstill.map { "Lists and alerts do not go on: \($0)" }
+        return core.projection?.status.standstill.map { "Lists and alerts are not updating: \($0)" }
     }
 
     func readyz(_ exchange: Exchange) async throws -> Reply {

@@ -1,21 +1,15 @@
+import JSON
 import Limits
 import Projection
 
 // Limits, amounts and usage as JSON, and who sees how much of them.
-
-extension Resource {
-    /// Money as a decimal text, counts and seconds as numbers.
-    func json(_ amount: Int64) -> JSON {
-        self == .spend ? .string(Money.format(amount)) : .integer(amount)
-    }
-}
 
 extension Amounts {
     /// The resources that are present.
     var json: JSON {
         .object(
             Resource.allCases.filter { contains($0.index) }.map {
-                JSON.Member(name: $0.name, value: $0.json(self[$0]))
+                (name: $0.name, value: $0.json(self[$0]))
             })
     }
 }
@@ -59,12 +53,12 @@ struct LimitView {
         let isShown = disclosure.shows(row)
         var members: [JSON.Member] = []
         func add(_ name: String, _ value: JSON) {
-            members.append(JSON.Member(name: name, value: value))
+            members.append((name: name, value: value))
         }
         add("limit", .string(row.name))
         add("subject_id", .string(subjectID))
         add("cap", isShown ? cap.map(amount) ?? .null : .null)
-        if isShown, row.kind == .tenantMonthlyMinutes {
+        if isShown, row.cap.unit == .minutes {
             add("cap_minutes", cap.map { .integer($0 / 60) } ?? .null)
         }
         if !isShown { add("cap_hidden", true) }
@@ -115,6 +109,6 @@ extension LimitSet {
     func warnings(_ disclosure: Disclosure = .full) -> JSON {
         .array(
             LimitKind.catalogue.filter { contains($0.kind) && disclosure.shows($0) }
-                .map { ErrorEntry(ErrorKind($0.error)).json })
+                .map { APIErrorEntry(ErrorKind($0.error)).json })
     }
 }

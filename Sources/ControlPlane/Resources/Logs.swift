@@ -2,13 +2,14 @@ import Access
 import Events
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Notifications
 import Projection
 
 /// `/v2/audit_events` and `/v2/events`: what happened.
 struct Logs: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     var routes: [Route] {
         [
@@ -22,7 +23,9 @@ struct Logs: Sendable {
         let reader = exchange.queryReader()
         var query = AuditQuery()
         query.tenantID = reader.text("filter[tenant_id]", bytes: 1...64)
-        query.profileID = reader.text("filter[messaging_profile_id]", bytes: 1...64)
+        let profile = reader.profile(isFilter: true)
+        query.profileID = profile?.id
+        query.profileKind = profile?.kind
         query.kind = reader.text("filter[kind]", bytes: 1...64)
         query.from = reader.instant("from")
         query.to = reader.instant("to")
@@ -51,7 +54,7 @@ struct Logs: Sendable {
         let model = try core.readModel()
         await model.caughtUp()
         guard let event = try await model.event(exchange.id) else {
-            throw APIError(.notFound, "There is no such event")
+            throw APIError(.notFound, "No such event")
         }
         return .data(event.json)
     }
@@ -62,10 +65,12 @@ struct Logs: Sendable {
     }
 
     private static func json(_ row: AuditRow) -> JSON {
-        [
+        let profile =
+            row.profileID.isEmpty ? nil : ProfileReference(id: row.profileID, kind: row.profileKind)
+        return [
             "record_type": "audit_event", "id": "\(row.id)", "occurred_at": Instant.json(row.time),
             "kind": .string(row.kind), "tenant_id": .nonEmpty(row.tenantID),
-            "messaging_profile_id": .nonEmpty(row.profileID),
+        ] + .ids(of: profile) + [
             "caller": row.caller == 0
                 ? .null
                 : [
@@ -110,15 +115,19 @@ extension LimitReading {
 
 extension Event {
     var json: JSON {
-        [
+        let ownKind = kind.subject.profileKind
+        let names = ProfileKind.allCases.map {
+            (name: $0.nameField, value: $0 == ownKind ? JSON.nonEmpty(profileName) : .null)
+        }
+        return [
             "record_type": "event", "id": .string(id), "event_type": .string(kind.rawValue),
             "occurred_at": Instant.json(occurredAt), "tenant_id": .string(tenantID),
-            "tenant_name": .string(tenantName), "messaging_profile_id": .nonEmpty(profileID),
-            "messaging_profile_name": .nonEmpty(profileName),
+            "tenant_name": .string(tenantName),
+        ] + .ids(of: ownKind.map { ProfileReference(id: profileID, kind: $0) }) + .object(names) + [
             "limit": limit?.json ?? .null, "occasion": .text(occasion?.rawValue),
             "reason": .nonEmpty(reason),
             // As webhooks carry it.
-            "payload": (try? JSONParser.parse(Array(EventJSON.data(self).utf8)))?["payload"] ?? [:],
+            "payload": EventJSON.payload(self),
         ]
     }
 }

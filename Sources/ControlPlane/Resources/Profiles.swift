@@ -3,27 +3,29 @@ import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
-import Notifications
 import Projection
-import Reservations
 
-/// `/v2/messaging_profiles`, and the singular path of the seed's page.
+/// `/v2/messaging_profiles`, with the singular path of the seed's page, and `/v2/outbound_voice_profiles`.
 struct Profiles: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
+    let kind: ProfileKind
 
     var routes: [Route] {
-        let collection = "/v2/messaging_profiles"
+        let collection = "/v2/\(kind.collection)"
         var routes = [
-            Route(.get, collection, .readProfiles, Operations.listProfiles, list),
-            Route(.post, collection, .change, Operations.createProfile, create),
+            Route(.get, collection, .readProfiles, Operations.listProfiles(kind), list),
+            Route(.post, collection, .change, Operations.createProfile(kind), create),
         ]
-        for (path, suffix) in [(collection, ""), ("/v2/messaging_profile", "Singular")] {
+        var paths = [(collection, "")]
+        if kind == .messaging { paths.append(("/v2/\(kind.recordType)", "Singular")) }
+        for (path, suffix) in paths {
             let one = path + "/{id}"
             routes += [
-                Route(.get, one, .readProfiles, Operations.getProfile.named(suffix), get),
-                Route(.patch, one, .change, Operations.updateProfile.named(suffix), update),
-                Route(.delete, one, .change, Operations.deleteProfile.named(suffix), delete),
+                Route(.get, one, .readProfiles, Operations.getProfile(kind).named(suffix), get),
+                Route(.patch, one, .change, Operations.updateProfile(kind).named(suffix), update),
+                Route(.delete, one, .change, Operations.deleteProfile(kind).named(suffix), delete),
             ]
         }
         return routes
@@ -34,7 +36,7 @@ struct Profiles: Sendable {
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
         var query = ProfileQuery(
-            tenantID: reader.text("filter[tenant_id]", bytes: 1...64),
+            kind, tenantID: reader.text("filter[tenant_id]", bytes: 1...64),
             idAfter: reader.text("filter[id][after]", bytes: 1...64), name: reader.filter("name"))
         let page = reader.page()
         try reader.finish()
@@ -55,12 +57,13 @@ struct Profiles: Sendable {
         let body = try exchange.bodyReader()
         body.require("name")
         let tenantID = DataPlane.tenantID(body)
-        var profile = ProfileSettings(id: Tenants.id(body, exchange), tenantID: tenantID)
+        var profile = ProfileSettings(
+            id: Tenants.id(body, exchange), kind: kind, tenantID: tenantID)
         let unknown = read(body, into: &profile)
         body.finish()
         try body.findings.check()
         guard core.engine.tenant(tenantID) != nil else {
-            throw APIError(.notFound, "There is no such tenant", at: .pointer("/tenant_id"))
+            throw APIError(.notFound, "No such tenant", at: .pointer("/tenant_id"))
         }
         if let present = core.engine.profile(profile.id) {
             // What the first attempt made, or another one just like it.
@@ -84,7 +87,7 @@ struct Profiles: Sendable {
 
     func get(_ exchange: Exchange) async throws -> Reply {
         let profile = try profile(exchange.id)
-        guard exchange.caller.mayRead(profile.tenantID) else { throw Self.unknown }
+        guard exchange.caller.mayRead(profile.tenantID) else { throw unknown }
         return try reply(exchange.id)
     }
 
@@ -98,7 +101,7 @@ struct Profiles: Sendable {
                 !tenantID.hasSameBytes(as: present.tenantID)
             {
                 body.note(
-                    .badField, "tenant_id", "A messaging profile belongs to one tenant for ever")
+                    .badField, "tenant_id", "A profile cannot be moved to another tenant")
             }
             let unknown = read(body, into: &changed)
             body.finish()
@@ -132,13 +135,11 @@ struct Profiles: Sendable {
 
     // MARK: Parts
 
-    private static var unknown: APIError {
-        APIError(.notFound, "There is no such messaging profile")
-    }
+    private var unknown: APIError { APIError(.notFound, "No such \(kind.noun)") }
 
     private func profile(_ id: String) throws(APIError) -> ProfileSettings {
-        if let profile = core.engine.profile(id) { return profile }
-        throw Self.unknown
+        if let profile = core.engine.profile(id, kind) { return profile }
+        throw unknown
     }
 
     /// - Parameter unknown: fields that were kept without being known.
@@ -156,7 +157,7 @@ struct Profiles: Sendable {
         [
             "title": "Unknown field",
             "detail": .string(
-                "The field \(name) is not known here: it is kept, and steers nothing"),
+                "The field \(name) is stored but has no effect"),
             "source": ["pointer": .string(BodyReader.pointer("", name))],
         ]
     }
@@ -164,66 +165,33 @@ struct Profiles: Sendable {
     /// Takes over the members that are there, but for the id and the tenant. Returns the names of those that are not
     /// known.
     private func read(_ body: BodyReader, into profile: inout ProfileSettings) -> [String] {
-        profile.name = body.text("name", bytes: 1...256).value ?? profile.name
-        profile.dailySpendLimitNanos = body.money("daily_spend_limit", nullable: true)
-            .or(profile.dailySpendLimitNanos)
-        profile.dailySpendLimitEnabled =
-            body.flag("daily_spend_limit_enabled").value ?? profile.dailySpendLimitEnabled
+        let cap = kind.limit.cap
+        ProfileSettings.settings(kind).read(body, into: &profile)
         if profile.dailySpendLimitEnabled, profile.dailySpendLimitNanos == nil,
             body.findings.entries.isEmpty
         {
             body.note(
-                .missingField, "daily_spend_limit",
-                "An enabled limit needs a daily_spend_limit")
+                .missingField, cap.name, "The \(cap.name) is required when the limit is enabled")
         }
-        profile.webhookURL = url(body, "webhook_url", or: profile.webhookURL)
-        profile.webhookFailoverURL = url(
-            body, "webhook_failover_url", or: profile.webhookFailoverURL)
         var unknown: [String] = []
-        profile.vendorFields = VendorFields.read(
+        profile.vendorFields = VendorFields.of(kind).read(
             body, over: profile.vendorFields, unknown: &unknown)
         return unknown
     }
 
-    /// null or an empty text takes an address away.
-    private func url(_ body: BodyReader, _ name: String, or present: String) -> String {
-        guard body.has(name) else { return present }
-        let url = body.text(name, bytes: 0...1_024, nullable: true).value ?? ""
-        if !url.isEmpty, !url.hasSameBytes(as: present), let fault = WebhookTarget.fault(of: url) {
-            body.note(.badField, name, fault)
-        }
-        return url
-    }
-
-    /// The vendor's object with `tenant_id`.
+    /// The vendor's object with `tenant_id`, and the addresses of webhooks where the vendor's has none.
     static func json(_ profile: ProfileSettings) -> JSON {
-        let kept = VendorFields.json(profile.vendorFields)
-        func vendor(_ names: String...) -> JSON {
-            .object(names.map { JSON.Member(name: $0, value: kept[$0] ?? .null) })
-        }
-        let head: JSON = [
-            "record_type": "messaging_profile", "id": .string(profile.id),
-            "tenant_id": .string(profile.tenantID), "name": .string(profile.name),
-            "webhook_url": .nonEmpty(profile.webhookURL),
-            "webhook_failover_url": .nonEmpty(profile.webhookFailoverURL),
-        ]
-        let limits: JSON = [
-            "daily_spend_limit": .text(profile.dailySpendLimitNanos.map { Money.format($0) }),
-            "daily_spend_limit_enabled": .bool(profile.dailySpendLimitEnabled),
-        ]
-        let dates: JSON = [
+        let fields = VendorFields.of(profile.kind)
+        var own: [String: JSON] = [
+            "record_type": .string(profile.kind.recordType), "id": .string(profile.id),
+            "tenant_id": .string(profile.tenantID),
             "created_at": Instant.json(profile.revision.createdAt),
             "updated_at": Instant.json(profile.revision.updatedAt),
         ]
-        return head + vendor("enabled", "webhook_api_version", "whitelisted_destinations")
-            + dates
-            + vendor(
-                "number_pool_settings", "url_shortener_settings", "health_webhook_url",
-                "mms_fall_back_to_sms", "mms_transcoding")
-            + limits
-            + vendor(
-                "redaction_enabled", "redaction_level", "mobile_only", "smart_encoding",
-                "alpha_sender", "ai_assistant_id", "organization_id", "resource_group_id")
-            + .object(VendorFields.others(profile.vendorFields))
+        for field in profile.fields { own[field.name] = field.json }
+        let all = own.merging(fields.json(profile.vendorFields)) { own, _ in own }
+        return .object(
+            fields.order.compactMap { name in all[name].map { (name: name, value: $0) } }
+                + fields.others(profile.vendorFields))
     }
 }

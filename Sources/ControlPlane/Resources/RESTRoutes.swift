@@ -1,10 +1,13 @@
 import HTTPTypes
+import JSON
+import Limits
 
 /// All routes, in the order of the OpenAPI document.
 enum RESTRoutes {
-    static func all(_ core: Core) -> [Route] {
+    static func all(_ core: ControlPlaneContext) -> [Route] {
         let routes =
-            Profiles(core: core).routes + Tenants(core: core).routes
+            ProfileKind.allCases.flatMap { Profiles(core: core, kind: $0).routes }
+            + Tenants(core: core).routes
             + TenantDefaults(core).routes + Usage(core: core).routes
             + OpenReservations(core: core).routes + DataPlane(core: core).routes
             + Logs(core: core).routes + Webhooks(core: core).routes + Emails(core: core).routes

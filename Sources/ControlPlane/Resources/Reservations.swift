@@ -2,12 +2,13 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Projection
 
 /// `/v2/reservations`: what is held now, for operators. Settling is the data plane's.
 struct OpenReservations: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     var routes: [Route] {
         [
@@ -20,18 +21,19 @@ struct OpenReservations: Sendable {
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
         let tenantID = reader.text("filter[tenant_id]", bytes: 1...64)
-        let profileID = reader.text("filter[messaging_profile_id]", bytes: 1...64)
+        let profile = reader.profile(isFilter: true)
         let age = reader.integer("filter[older_than_ms]", 0...86_400_000 * 400)
         let page = reader.page()
         if page.number * page.size > Engine.mostListedReservations {
             reader.note(
                 .outOfRange, "page[number]",
-                "The oldest \(Engine.mostListedReservations) can be listed; filter for others")
+                "Only the oldest \(Engine.mostListedReservations) can be listed; use a filter to see others"
+            )
         }
         try reader.finish()
         let now = core.now
         let found = try await core.engine.openReservations(
-            tenantID: tenantID, profileID: profileID, createdBefore: age.map { now - $0 },
+            tenantID: tenantID, profile: profile, createdBefore: age.map { now - $0 },
             offset: (page.number - 1) * page.size, limit: page.size)
         return .page(Paged(rows: found.rows, total: found.total), page) { Self.json($0, now: now) }
     }
@@ -39,7 +41,7 @@ struct OpenReservations: Sendable {
     func get(_ exchange: Exchange) async throws -> Reply {
         let id = try DataPlane.reservationID(exchange)
         guard let found = try core.engine.openReservation(id) else {
-            throw APIError(.notFound, "There is no open reservation with this id")
+            throw APIError(.notFound, "No open reservation with this id")
         }
         return .data(Self.json(found, now: core.now))
     }
@@ -48,7 +50,7 @@ struct OpenReservations: Sendable {
         let actions = DataPlane.actions
         return [
             "record_type": "reservation", "id": "\(row.id)", "tenant_id": .string(row.tenantID),
-            "messaging_profile_id": .text(row.messagingProfileID),
+        ] + .ids(of: row.profile) + [
             "action": .text(actions.first { $0.value == row.action }?.key),
             "held": row.amounts.json, "created_at": Instant.json(row.createdAt),
             "expires_at": Instant.json(row.expiresAt),

@@ -3,6 +3,7 @@ import Engine
 import Events
 import HTTPTypes
 import Hummingbird
+import JSON
 
 /// A resource of the whole service that is kept as a setting in the journal.
 protocol KeptResource: Codable, Sendable {
@@ -24,7 +25,7 @@ extension KeptResource {
 
 /// The five methods of such a resource.
 struct ServiceSettings<Resource: KeptResource>: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     let maximum: Int
     /// Takes over the members of a body that are there.
     let read: @Sendable (BodyReader, inout Resource) -> Void
@@ -54,7 +55,7 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
             }
             guard try all().count < maximum else {
                 throw APIError(
-                    .unprocessable, "There can be at most \(maximum) \(Resource.title)s")
+                    .unprocessable, "At most \(maximum) \(Resource.title)s are allowed")
             }
             return .data(resource.newJSON, tag: try keep(resource, exchange))
         }
@@ -118,7 +119,7 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
 
     func find(_ id: String) throws -> (resource: Resource, tag: String) {
         if let present = try present(id) { return present }
-        throw APIError(.notFound, "There is no such \(Resource.title)")
+        throw APIError(.notFound, "No such \(Resource.title)")
     }
 
     private func present(_ id: String) throws -> (resource: Resource, tag: String)? {

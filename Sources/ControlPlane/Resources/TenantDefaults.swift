@@ -3,13 +3,14 @@ package import Engine
 import Events
 import Foundation
 import HTTPTypes
+import JSON
 package import Limits
 
 /// `/v2/tenant_defaults`: the six fields that pre-fill a new tenant, kept as a setting of the service.
 struct TenantDefaults: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
-    init(_ core: Core) { self.core = core }
+    init(_ core: ControlPlaneContext) { self.core = core }
 
     var routes: [Route] {
         [
@@ -29,7 +30,7 @@ struct TenantDefaults: Sendable {
             try exchange.checkIfMatch(tag)
             var limits = try present()
             let body = try exchange.bodyReader()
-            limits.read(body)
+            TenantLimits.settings.read(body, into: &limits)
             body.finish()
             try body.findings.check()
             try core.engine.setSetting(
@@ -42,7 +43,7 @@ struct TenantDefaults: Sendable {
     private var tag: String { Tag.of(core.engine.setting(DefaultLimits.setting) ?? "") }
 
     private func reply() throws -> Reply {
-        .data(["record_type": "tenant_defaults"] + (try present().json), tag: tag)
+        .data(["record_type": "tenant_defaults"] + (try present().fields.json), tag: tag)
     }
 }
 

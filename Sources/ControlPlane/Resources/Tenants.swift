@@ -3,13 +3,13 @@ import Engine
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 import Projection
-import Reservations
 
 /// `/v2/tenants`
 struct Tenants: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     /// A change that others keep overtaking is given up after so many attempts.
     static let maximumAttempts = 16
 
@@ -56,7 +56,7 @@ struct Tenants: Sendable {
         if let preset = body.choice("preset", TenantLimits.presets).value {
             tenant.limits = preset
         }
-        tenant.read(body)
+        TenantSettings.settings.read(body, into: &tenant)
         body.finish()
         try body.findings.check()
         if let present = core.engine.tenant(tenant.id) {
@@ -83,7 +83,7 @@ struct Tenants: Sendable {
         try exchange.checkIfMatch(present.revision.tag)
         let change = try change(exchange, present) { tenant in
             let body = try exchange.bodyReader()
-            tenant.read(body)
+            TenantSettings.settings.read(body, into: &tenant)
             body.finish()
             try body.findings.check()
         }
@@ -140,16 +140,20 @@ struct Tenants: Sendable {
     func setCounts(_ exchange: Exchange) async throws -> Reply {
         let body = try exchange.bodyReader()
         var request = RecordRequest()
-        for resource in Resource.allCases where resource.isCount {
-            if let count = body.integer(resource.name, 0...Int64.max).value {
-                request.amounts.set(resource.index, count)
+        for row in Resource.standing {
+            if let count = body.integer(row.name, 0...Int64.max).value {
+                request.amounts.set(row.resource.index, count)
             }
+        }
+        for resource in Resource.allCases where !resource.mayBeCharged && body.has(resource.name) {
+            body.note(.badField, resource.name, "\(Resource.chargingDetail)")
         }
         request.reference = body.text("reference", bytes: 0...64, nullable: true).value
         body.finish()
         if request.amounts.isEmpty, body.findings.entries.isEmpty {
             body.findings.note(
-                .missingField, .pointer(""), "At least one of extensions and dids is required")
+                .missingField, .pointer(""),
+                "At least one of \(Resource.standing.map(\.name).listed("and")) is required")
         }
         try body.findings.check()
         request.tenantID = try tenant(exchange.id).id
@@ -158,12 +162,12 @@ struct Tenants: Sendable {
             counts.perform(on: $0, isTotal: true)
         }.get()
         return try await Usage(core: core).now(
-            tenantID: exchange.id, profileID: nil, exchange.caller)
+            tenantID: exchange.id, nil, exchange.caller)
     }
 
     // MARK: Parts
 
-    static let deleted = "It was deleted; ids are never used again"
+    static let deleted = "The id was deleted; ids are never reused"
 
     /// The id of a new resource: the body's, or a new UUID.
     static func id(_ body: BodyReader, _ exchange: Exchange) -> String {
@@ -176,7 +180,7 @@ struct Tenants: Sendable {
 
     private func tenant(_ id: String) throws(APIError) -> TenantSettings {
         if let tenant = core.engine.tenant(id) { return tenant }
-        throw APIError(.notFound, "There is no such tenant")
+        throw APIError(.notFound, "No such tenant")
     }
 
     private func reply(_ id: String, _ change: ChangeResult? = nil) throws -> Reply {
@@ -215,7 +219,7 @@ extension ChangeResult {
         .object(
             LimitKind.catalogue.compactMap { row in
                 overBy[row.kind].map {
-                    JSON.Member(name: row.name, value: row.resource.json($0))
+                    (name: row.name, value: row.resource.json($0))
                 }
             })
     }

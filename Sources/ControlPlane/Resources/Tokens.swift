@@ -2,10 +2,12 @@ import Access
 import Engine
 import HTTPTypes
 import Hummingbird
+import JSON
+import Notation
 
 /// `/v2/tokens`
 struct Tokens: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     static let scopes: KeyValuePairs<String, Caller.Scope> = [
         "admin": .admin, "operator": .operator, "viewer": .viewer, "reports": .reports,
         "check": .check, "tenant": .tenant, "metrics": .metrics,
@@ -46,7 +48,8 @@ struct Tokens: Sendable {
             ).value ?? []
         let expiresAt = expiry(body)
         let rate = body.integer(
-            "requests_per_second", Int64(Pace.range.lowerBound)...Int64(Pace.range.upperBound),
+            "requests_per_second",
+            Int64(CallRate.range.lowerBound)...Int64(CallRate.range.upperBound),
             nullable: true
         ).value.map { Int($0) }
         body.finish()
@@ -63,7 +66,7 @@ struct Tokens: Sendable {
             guard try core.authority.tokens.count < core.settings.maximumTokens else {
                 throw APIError(
                     .unprocessable,
-                    "There can be at most \(core.settings.maximumTokens) tokens")
+                    "At most \(core.settings.maximumTokens) tokens are allowed")
             }
             do throws(EngineError) {
                 let (token, secret) = try core.authority.create(
@@ -88,9 +91,10 @@ struct Tokens: Sendable {
     // MARK: Parts
 
     /// Of an id that is made of a key which is remembered no more.
-    static let madeBefore = "What this key made is there, and the answer is not kept any more"
+    static let madeBefore =
+        "The token was created, but the answer to this idempotency key is no longer stored"
 
-    private static var unknown: APIError { APIError(.notFound, "There is no such token") }
+    private static var unknown: APIError { APIError(.notFound, "No such token") }
 
     private func token(_ id: String) throws -> AccessToken {
         guard let token = try core.authority.tokens.first(where: { $0.id == id }) else {
@@ -114,7 +118,7 @@ struct Tokens: Sendable {
         }
         let scope = body.choice("scope", Self.scopes).value
         if body.has("scopes") {
-            body.note(.badField, "scopes", "Name a scope or scopes, not both")
+            body.note(.badField, "scopes", "Give either scope or scopes")
         }
         return scope.map { Scopes(alone: $0) }
     }
@@ -125,11 +129,11 @@ struct Tokens: Sendable {
         }
         guard let instant = Instant.parse(text) else {
             body.note(
-                .badField, "expires_at", "This must be an instant like \"2026-11-21T10:00:00Z\"")
+                .badField, "expires_at", "Must be an RFC 3339 time like \"2026-11-21T10:00:00Z\"")
             return nil
         }
         if instant <= core.now {
-            body.note(.outOfRange, "expires_at", "This must be in the future")
+            body.note(.outOfRange, "expires_at", "Must be in the future")
         }
         return instant
     }
@@ -143,7 +147,7 @@ struct Tokens: Sendable {
         }
         for (index, id) in ids.enumerated() where core.engine.tenant(id) == nil {
             body.findings.note(
-                .badField, .pointer("/tenant_ids/\(index)"), "There is no such tenant")
+                .badField, .pointer("/tenant_ids/\(index)"), "No such tenant")
         }
     }
 

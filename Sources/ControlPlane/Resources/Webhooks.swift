@@ -4,6 +4,8 @@ import Events
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
+import Limits
 import Notifications
 import Projection
 
@@ -38,7 +40,7 @@ extension WebhookEndpoint: KeptResource {
 
 /// `/v2/webhook_endpoints` and `/v2/webhook_deliveries`
 struct Webhooks: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     private var settings: ServiceSettings<WebhookEndpoint> {
         let core = core
@@ -134,7 +136,7 @@ struct Webhooks: Sendable {
 
 /// Deliveries of events, by webhook and by e-mail.
 struct Deliveries: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
 
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
@@ -171,7 +173,7 @@ struct Deliveries: Sendable {
         let model = try core.readModel()
         await model.caughtUp()
         guard let id = Int64(exchange.id), id > 0, let row = try await query(model, id) else {
-            throw APIError(.notFound, "There is no such delivery")
+            throw APIError(.notFound, "No such delivery")
         }
         return .data(row.json)
     }
@@ -195,7 +197,8 @@ struct Deliveries: Sendable {
             id: exchange.newID(), kind: .profileLimitReached, occurredAt: now,
             tenantID: "test", tenantName: "Test", profileID: "test", profileName: "Test",
             limit: LimitReading(
-                name: "profile_daily_spend", cap: 10_000_000, committed: 20_000_000, held: 0,
+                name: ProfileKind.messaging.limit.name, cap: 10_000_000, committed: 20_000_000,
+                held: 0,
                 asked: 0, percent: 80, windowStart: day, resetsAt: day + Usage.day),
             reason: "")
     }

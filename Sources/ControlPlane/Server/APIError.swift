@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import JSON
 import Limits
 
 /// A row of the error catalogue as REST shows it (semantics §8).
@@ -52,43 +53,43 @@ struct ErrorKind: Sendable, Equatable {
 
     // What only REST can meet.
     static let duplicate = vendor(
-        "10012", "Duplicate resource", "A resource with this id exists or existed", 409)
+        "10012", "Duplicate resource", "The id is or was in use", 409)
     static let conflict = vendor(
         "10036", "Resource is being processed",
-        "The resource is being changed by others; try again", 409)
+        "The resource is being changed by other requests; try again", 409)
     static let badRequest = vendor(
-        "10015", "Bad Request", "The request makes no sense", 400)
+        "10015", "Bad Request", "The request is malformed", 400)
     static let unsupportedMediaType = vendor(
         "10014", "Unsupported Media Type", "The body must be application/json", 415)
     static let wrongType = vendor(
         "10026", "Invalid parameter type", "The value has the wrong type", 422)
     static let unprocessable = vendor(
-        "10027", "Unprocessable Entity", "The request cannot be carried out", 422)
+        "10027", "Unprocessable Entity", "The request cannot be processed", 422)
     static let methodNotAllowed = vendor(
-        "10030", "Method not allowed", "This resource does not know the method", 405)
+        "10030", "Method not allowed", "The method is not allowed for this resource", 405)
     static let outOfRange = vendor(
-        "10033", "Value outside of range", "The value is outside of its range", 422)
+        "10033", "Value outside of range", "The value is out of range", 422)
     static let tooLarge = own(
-        "49301", "Request too large", "The body is longer than the service takes", 413)
+        "49301", "Request too large", "The body is too large", 413)
     static let preconditionFailed = own(
         "49302", "Precondition failed", "The resource has been changed since", 412)
     static let tooSlow = own(
-        "49303", "Request too slow", "The body did not arrive in time", 408)
+        "49303", "Request timeout", "The body did not arrive in time", 408)
     static let targetTooLong = own(
-        "49304", "Target too long", "The first line is longer than the service takes", 414)
+        "49304", "Target too long", "The request line is too long", 414)
     static let fieldsTooLong = own(
-        "49305", "Header too long", "The header has more bytes or fields than the service takes",
+        "49305", "Header too long", "The header has too many bytes or fields",
         431)
     static let notImplemented = own(
-        "49306", "Not implemented", "The service does not know how to do this", 501)
+        "49306", "Not implemented", "The service does not support this", 501)
     static let expectationFailed = own(
-        "49307", "Expectation failed", "The only expectation that is met is 100-continue", 417)
+        "49307", "Expectation failed", "The only supported expectation is 100-continue", 417)
     static let versionNotSupported = own(
-        "49308", "Version not supported", "The service speaks version 1.1 only", 505)
+        "49308", "HTTP version not supported", "Only HTTP/1.1 is supported", 505)
 }
 
 /// One entry of `errors`.
-struct ErrorEntry: Sendable, Equatable {
+struct APIErrorEntry: Sendable, Equatable {
     enum Source: Sendable, Equatable {
         /// RFC 6901, into the body.
         case pointer(String)
@@ -124,20 +125,20 @@ struct ErrorEntry: Sendable, Equatable {
 struct APIError: Error {
     var status: Int
     /// At least one.
-    var entries: [ErrorEntry]
+    var entries: [APIErrorEntry]
     var headers: HTTPFields
     /// Beside `errors`; nil: nothing.
     var meta: JSON?
 
-    init(_ entries: [ErrorEntry], headers: HTTPFields = [:], meta: JSON? = nil) {
+    init(_ entries: [APIErrorEntry], headers: HTTPFields = [:], meta: JSON? = nil) {
         self.entries = entries
         status = entries.first?.kind.status ?? 500
         self.headers = headers
         self.meta = meta
     }
 
-    init(_ kind: ErrorKind, _ detail: String? = nil, at source: ErrorEntry.Source? = nil) {
-        self.init([ErrorEntry(kind, detail, source: source)])
+    init(_ kind: ErrorKind, _ detail: String? = nil, at source: APIErrorEntry.Source? = nil) {
+        self.init([APIErrorEntry(kind, detail, source: source)])
         if kind == .unavailable || kind == .tooManyRequests { headers[.retryAfter] = "1" }
         // The vendor's SDKs try every 409 again, and this one never goes well.
         if kind == .duplicate { headers[header: HeaderName.shouldRetry] = "false" }
@@ -150,14 +151,14 @@ struct APIError: Error {
 }
 
 /// Collects everything that is wrong with one request.
-final class Findings {
+final class ValidationErrors {
     /// More are not told.
     static let maximum = 64
-    private(set) var entries: [ErrorEntry] = []
+    private(set) var entries: [APIErrorEntry] = []
 
-    func note(_ kind: ErrorKind, _ source: ErrorEntry.Source, _ detail: String? = nil) {
+    func note(_ kind: ErrorKind, _ source: APIErrorEntry.Source, _ detail: String? = nil) {
         guard entries.count < Self.maximum else { return }
-        entries.append(ErrorEntry(kind, detail, source: source))
+        entries.append(APIErrorEntry(kind, detail, source: source))
     }
 
     /// Throws all of them, if there are any.

@@ -2,6 +2,7 @@ import Access
 import Foundation
 import HTTPTypes
 import Hummingbird
+import JSON
 import NIOCore
 
 /// A request as a handler sees it.
@@ -39,14 +40,14 @@ struct Exchange: Sendable {
     /// Whether the first attempt made what has the id of `newID`; else an earlier request did, whose key is forgotten.
     func hasMade(createdAt: Int64) -> Bool { isRepeated && createdAt >= begunAt }
 
-    func queryReader() -> QueryReader { QueryReader(query, Findings()) }
+    func queryReader() -> QueryReader { QueryReader(query, ValidationErrors()) }
 
     /// The body as an object.
     ///
     /// - Parameter isOptional: an absent body reads as an empty object.
     func bodyReader(
         isOptional: Bool = false, outOfRange: ErrorKind = .outOfRange,
-        wrongType: ErrorKind = .wrongType, findings: Findings = Findings()
+        wrongType: ErrorKind = .wrongType, findings: ValidationErrors = ValidationErrors()
     ) throws(APIError) -> BodyReader {
         if body.isEmpty {
             guard isOptional else { throw APIError(.malformed, "The body is empty") }
@@ -79,7 +80,7 @@ struct Exchange: Sendable {
         let tags = wanted.split(separator: ",").map { $0.trimming(while: { $0 == " " }) }
         if tags.contains("*") || tags.contains(tag) { return }
         throw APIError(
-            .preconditionFailed, "The resource is at \(tag), not at \(wanted.prefix(128))")
+            .preconditionFailed, "The ETag is \(tag), not \(wanted.prefix(128))")
     }
 }
 

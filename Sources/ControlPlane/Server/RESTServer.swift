@@ -1,5 +1,5 @@
 package import Access
-package import Admission
+import Admission
 package import Crypto
 package import Engine
 import HTTPTypes
@@ -10,68 +10,14 @@ package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
-package import TransportSecurity
-
-/// Bounds of the REST interface; each a number with a sane default.
-package struct RESTSettings: Sendable {
-    package var host = "127.0.0.1"
-    /// 0: any free one.
-    package var port = 8_080
-    /// Bytes of a request's body.
-    package var maximumBodyBytes = 1_048_576
-    /// Bytes of a request's first line.
-    package var maximumTargetBytes = 8 * 1_024
-    /// Bytes of a request's header fields together, and how many there may be.
-    package var maximumHeaderBytes = 32 * 1_024
-    package var maximumHeaders = 100
-    /// Bytes that may wait behind a request that is worked on; more come only from a peer that has ended its side.
-    package var maximumPendingBytes = 256 * 1_024
-    /// The places that there are, in all and of one address.
-    package var places = ConnectionPlaces(total: 1_024, perAddress: 256)
-    /// The bound over the process for all bytes that wait for peers.
-    package var memory = PeerMemory()
-    /// Requests that are worked on at one time; more are told to come back.
-    package var maximumRequests = 256
-    /// A connection that sends nothing for so long is closed.
-    package var idleTimeLimit = Duration.seconds(60)
-    /// How long a request's head may take to arrive.
-    package var headTimeLimit = Duration.seconds(10)
-    /// How long a request's body may take to arrive.
-    package var bodyTimeLimit = Duration.seconds(20)
-    /// How long a request that has come whole may be worked on before it is told that the outcome is not known.
-    package var requestTimeLimit = Duration.seconds(30)
-    /// How long a peer may leave a part of its answer (64 KiB) unread before it is hung up on.
-    package var answerTimeLimit = Duration.seconds(30)
-    /// How long a connection stays after its last answer, so that the peer gets that.
-    package var endTimeLimit = Duration.seconds(2)
-    /// How long a connection stays whose peer's certificate does not count any more.
-    package var dismissalTimeLimit = Duration.seconds(5)
-    /// Whose word counts about where a request comes from.
-    package var trustedProxies = TrustedProxies()
-    /// The connections' TLS, for `ApplicationProtocol.http1`; nil: there is none.
-    package var tls: ServerTLS?
-    /// Where there is none, a peer has begun a TLS handshake: its address. On the event loop.
-    package var onTLS: @Sendable (String) -> Void = { _ in }
-    package var maximumWebhookEndpoints = 100
-    package var maximumEmailRecipients = 100
-    package var maximumTokens = 1_000
-    /// How long the answer to a change with an idempotency key is kept, milliseconds, and how many are.
-    package var answerRetention: Int64 = 900_000
-    package var maximumAnswers = 10_000
-
-    package init() {}
-
-    var headBounds: RequestCutter.Bounds {
-        RequestCutter.Bounds(
-            line: maximumTargetBytes, fields: maximumHeaderBytes, fieldCount: maximumHeaders)
-    }
-}
+import Threads
+import TransportSecurity
 
 /// The REST interface: one server on one address.
 ///
 /// Thread safety: `start` and `shutdown` once each, in this order.
 package final class RESTServer: Sendable {
-    let core: Core
+    let core: ControlPlaneContext
     private let health: Health
     private let logger: Logger
     private let group: (any EventLoopGroup)?
@@ -83,18 +29,18 @@ package final class RESTServer: Sendable {
     ///   - publicKey: base64 of the key that webhooks are signed with.
     ///   - answerKey: a secret that answers to changes with an idempotency key are sealed with; the same as long as the
     ///     engine's journal is.
-    ///   - companion: answers the paths that are none of REST's; nil: they are not found.
+    ///   - page: answers the paths that are none of REST's; nil: they are not found.
     ///   - group: one of its event loops is used; nil: one of the process' shared ones.
     package init(
         engine: Engine, lanes: LaneAccess, authority: TokenAuthority,
         projection: (any ReadModel)?, publicKey: String, answerKey: SymmetricKey,
-        companion: (any Companion)? = nil,
+        page: (any PageResponder)? = nil,
         settings: RESTSettings = RESTSettings(), group: (any EventLoopGroup)? = nil,
         logger: Logger = Logger(label: "tollgate.rest")
     ) {
-        core = Core(
+        core = ControlPlaneContext(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
-            publicKey: publicKey, answerKey: answerKey, companion: companion, settings: settings)
+            publicKey: publicKey, answerKey: answerKey, page: page, settings: settings)
         health = Health(core: core)
         self.group = group
         self.logger = logger
@@ -126,7 +72,7 @@ package final class RESTServer: Sendable {
         }
         running.withLock { $0 = (services, task) }
         for try await address in bound {
-            core.companion?.listens(on: address?.port)
+            core.page?.listens(on: address?.port)
             return (address?.ipAddress ?? core.settings.host, address?.port ?? core.settings.port)
         }
         throw CancellationError()
@@ -139,12 +85,12 @@ package final class RESTServer: Sendable {
     ///
     /// - Parameter time: how long the finishing may take.
     package func shutdown(within time: Duration) async {
-        core.gate.drain()
-        core.companion?.drain()
-        let gate = core.gate
-        await Self.first(of: { await gate.empty() }, time)
-        // What still waits for an empty gate is let go.
-        gate.giveUp()
+        core.limiter.drain()
+        core.page?.drain()
+        let limiter = core.limiter
+        await Self.first(of: { await limiter.empty() }, time)
+        // Whoever still waits for it to be empty is released.
+        limiter.giveUp()
         guard let (services, task) = running.withLock({ $0 }) else { return }
         // No connection is cut off that was accepted and not yet looked at: swift-nio ends the process for one.
         await services.triggerGracefulShutdown()
@@ -209,6 +155,7 @@ package final class RESTServer: Sendable {
                 try? await channel.setOption(.maxMessagesPerRead, value: 4).get()
                 // First, or an error of accepting would end the library's listener.
                 try? await channel.eventLoop.submit {
+                    NamedThread.setName(.rest)
                     try channel.pipeline.syncOperations.addHandler(AcceptPause(), position: .first)
                 }.get()
                 await onRunning(channel)

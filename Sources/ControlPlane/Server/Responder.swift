@@ -39,7 +39,7 @@ struct RESTContext: InitializableFromSource {
 
 /// The way of every request: id, route, authentication, scope, body, bound on concurrency, handler, durability, answer.
 struct Responder: HTTPResponder {
-    let core: Core
+    let core: ControlPlaneContext
     let routes: RouteTree
     let logger: Logger
 
@@ -55,16 +55,16 @@ struct Responder: HTTPResponder {
     private func answered(_ request: Request, _ context: RESTContext) async -> Response {
         let path = Self.path(of: request)
         let id = Self.requestID(request.headers[header: HeaderName.requestID])
-        if let companion = core.companion, Self.isCompanions(path) {
-            if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
+        if let page = core.page, Self.isPages(path) {
+            if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
                 return response(to: request, id, APIError(ErrorKind(.forbidden), refusal))
             }
             if request.method != .get { context.askForBody() }
-            if core.authority.isOpen || companion.caller(of: request) != nil { context.noteKnown() }
-            return await companion.respond(to: request, from: address(of: request, context))
+            if core.authority.isOpen || page.caller(of: request) != nil { context.noteKnown() }
+            return await page.respond(to: request, from: address(of: request, context))
         }
         let began = ContinuousClock.now
-        core.gate.begin()
+        core.limiter.begin()
         var reply: Reply
         do {
             reply = try await answer(request, context)
@@ -72,13 +72,15 @@ struct Responder: HTTPResponder {
             reply = Self.reply(error)
         } catch is PeerFault {
             // The connection has said so, or is gone.
-            reply = Self.reply(APIError(.badRequest, "The request ends in the middle"))
+            reply = Self.reply(APIError(.badRequest, "The request is incomplete"))
         } catch {
             logger.error(
-                "a request failed", metadata: ["request": "\(id)", "error": "\(error)"])
+                "a request failed",
+                metadata: ["request": "\(id)", "error": "\(ProjectionError.reason(of: error))"])
+            logger.debug("why it failed", metadata: ["request": "\(id)", "dump": "\(error)"])
             reply = Self.reply(APIError(.unexpected))
         }
-        if core.gate.isDraining { reply.headers[.connection] = "close" }
+        if core.limiter.isDraining { reply.headers[.connection] = "close" }
         // Without the query: it names whom somebody looked for.
         logger.debug(
             "request",
@@ -86,7 +88,7 @@ struct Responder: HTTPResponder {
                 "id": "\(id)", "method": "\(request.method)", "path": "\(path.prefix(256))",
                 "status": "\(reply.status)", "took": "\(ContinuousClock.now - began)",
             ])
-        return response(to: request, id, reply) { [gate = core.gate] in gate.end() }
+        return response(to: request, id, reply) { [limiter = core.limiter] in limiter.end() }
     }
 
     // MARK: Steps
@@ -97,7 +99,7 @@ struct Responder: HTTPResponder {
     }
 
     /// REST has everything below /v2, and three paths for machines.
-    static func isCompanions(_ path: Substring) -> Bool {
+    static func isPages(_ path: Substring) -> Bool {
         path != "/v2" && !path.hasPrefix("/v2/")
             && !["/healthz", "/readyz", "/openapi.json"].contains(path)
     }
@@ -110,13 +112,13 @@ struct Responder: HTTPResponder {
         var admission = Admission(caller: .anyone)
         let isOpen = route.map { $0.right == nil } ?? false
         if !isOpen {
-            if core.gate.isDraining { throw APIError(.unavailable, "The service is stopping") }
+            if core.limiter.isDraining { throw APIError(.unavailable, "The service is stopping") }
             admission = try authenticate(request, context)
             context.noteKnown()
         }
         let caller = admission.caller
         guard let match = try found.get() else {
-            throw APIError(.notFound, "There is no such path")
+            throw APIError(.notFound, "No such path")
         }
         guard let route else {
             var error = APIError(.methodNotAllowed)
@@ -138,22 +140,22 @@ struct Responder: HTTPResponder {
         }
         exchange.body = try await body(of: request, context)
         // What has not come takes nobody's place.
-        guard core.gate.enter() else {
-            throw APIError(.unavailable, "Too many requests are being worked on")
+        guard core.limiter.enter() else {
+            throw APIError(.unavailable, "Too many requests in progress")
         }
         let whole = exchange
         let work = Task {
             // It keeps its place for as long as it takes, whatever its caller is told meanwhile.
-            defer { core.gate.leave() }
+            defer { core.limiter.leave() }
             return try await worked(on: whole, route)
         }
         if let reply = try await work.value(within: core.settings.requestTimeLimit) { return reply }
         throw APIError(
             .unavailable,
             route.method == .get
-                ? "The answer was not there in time"
-                : "The disk did not confirm this in time, and it may still take effect: retry it only "
-                    + "with the same Idempotency-Key, or look first"
+                ? "The request took too long"
+                : "The disk did not confirm the change in time, and it may still take effect: retry only "
+                    + "with the same Idempotency-Key, or check first"
         )
     }
 
@@ -186,7 +188,7 @@ struct Responder: HTTPResponder {
         guard route.method == .post, route.isChange else {
             return try await route.handler(exchange)
         }
-        let findings = Findings()
+        let findings = ValidationErrors()
         let key = try DataPlane.key(exchange, findings)
         try findings.check()
         guard let key else { return try await route.handler(exchange) }
@@ -212,16 +214,16 @@ struct Responder: HTTPResponder {
             of: core.settings.trustedProxies.client(of: request.headers, context.peer))
     }
 
-    private static let tooFast = "The caller has made more calls than it may in a second"
+    private static let tooFast = "The caller has exceeded its rate limit"
 
     private func authenticate(
         _ request: Request, _ context: RESTContext
     ) throws(APIError) -> Admission {
         let authorization = request.headers[.authorization]
-        if core.authority.isOpen, let refusal = OpenDoor.refusal(of: request.head) {
+        if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
             throw APIError(ErrorKind(.forbidden), refusal)
         }
-        if authorization == nil, let caller = core.companion?.caller(of: request) {
+        if authorization == nil, let caller = core.page?.caller(of: request) {
             return Admission(caller: caller)
         }
         // A browser shows its certificate to whatever site has it ask.

@@ -1,7 +1,7 @@
 import Access
-import Foundation
 import HTTPTypes
 import Hummingbird
+import Notation
 
 /// One method of one path: who may, what it means (for the OpenAPI document), and what is done.
 struct Route: Sendable {
@@ -92,8 +92,8 @@ struct RouteTree: Sendable {
         var current = 0
         var values: [String] = []
         for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
-            guard let text = String(segment).removingPercentEncoding else {
-                throw APIError(.badField, "The path must be UTF-8, percent-encoded")
+            guard let text = PercentEncoding.decoded(segment) else {
+                throw APIError(.badField, "The path must be valid percent-encoded UTF-8")
             }
             if let next = nodes[current].literals[text] {
                 current = next

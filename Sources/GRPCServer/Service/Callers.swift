@@ -222,7 +222,7 @@ final class Callers {
         let count = state.pointee.entries[place].count
         guard count == value.count, count > 0 else { return false }
         guard let value = value.baseAddress else { return false }
-        return Bytes.areSame(state.pointee.values + place * Self.longestValue, value, count)
+        return ConstantTime.areSame(state.pointee.values + place * Self.longestValue, value, count)
     }
 
     /// Asks the authority, and remembers what it says of somebody.
@@ -290,7 +290,7 @@ final class IDSet {
         while true {
             let slot = slots + (index & mask) * Self.slotBytes
             let count = slot.load(as: Int.self)
-            if count == 0 || count == id.count && Bytes.areSame(slot + 8, bytes, count) {
+            if count == 0 || count == id.count && ConstantTime.areSame(slot + 8, bytes, count) {
                 return slot
             }
             index &+= 1
@@ -300,34 +300,6 @@ final class IDSet {
 
 /// Bytes by the word.
 enum Bytes {
-    /// Takes equally long wherever the two differ.
-    @inline(__always)
-    static func areSame(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
-        var different: UInt64 = 0
-        var offset = 0
-        guard count >= 8 else {
-            while offset < count {
-                different |= UInt64(
-                    a.load(fromByteOffset: offset, as: UInt8.self)
-                        ^ b.load(fromByteOffset: offset, as: UInt8.self))
-                offset &+= 1
-            }
-            return different == 0
-        }
-        // The last word takes up again some bytes of the one before.
-        let last = count &- 8
-        while offset < last {
-            different |=
-                a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-                ^ b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            offset &+= 8
-        }
-        different |=
-            a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-            ^ b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
-        return different == 0
-    }
-
     /// Spreads well enough for bytes that nobody chose with evil intent; nobody else gets this far.
     @inline(__always)
     static func hash(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt64 {

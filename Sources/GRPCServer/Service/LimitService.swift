@@ -7,7 +7,7 @@ internal import Wire
 /// `tollgate.v1.LimitService` on one event loop: decodes, asks the engine, encodes. Decides in place; allocates only
 /// for calls that fail.
 ///
-/// Durability: an answer or failure that reflects what is not on disk yet is held by the transport, encoded as it is.
+/// Durability: an answer or failure that reflects what is not on disk yet is parked by the transport, encoded as it is.
 ///
 /// Thread safety: belongs to its event loop.
 package final class LimitService: GRPCService {
@@ -28,7 +28,7 @@ package final class LimitService: GRPCService {
 
     private let methods = LimitServiceMethod.allCases
     private let lane: EngineLane
-    private let gate: any AnswerGate
+    private let gate: any DurabilityGate
     private let decoder = RequestDecoder()
     private let encoder = ResponseEncoder()
     /// nil: everybody may do everything.
@@ -61,7 +61,7 @@ package final class LimitService: GRPCService {
     ///   - onKept: called on the loop, at its end, if the journal had no room until then to take back what was done for so
     ///     many callers that have no answer.
     package init(
-        lane: EngineLane, loop: ServerLoop, gate: (any AnswerGate)? = nil,
+        lane: EngineLane, loop: ServerLoop, gate: (any DurabilityGate)? = nil,
         authority: TokenAuthority?, watchBounds: WatchBounds = WatchBounds(),
         onKept: @escaping (Int) -> Void = { _ in }
     ) {
@@ -153,8 +153,8 @@ package final class LimitService: GRPCService {
 
     /// Has the answer wait that the engine has just given, if it must.
     @inline(__always)
-    private func holdIfNeeded(_ call: CallContext) {
-        if gate.answerWaits { call.hold() }
+    private func parkIfNeeded(_ call: CallContext) {
+        if gate.answerWaits { call.park() }
     }
 
     /// Notes how to take back the CheckAndReserve that was just decided. Keyed ones stand, for the retry to collect.
@@ -177,7 +177,7 @@ package final class LimitService: GRPCService {
 
     package func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         beginBatch(call)
         guard let permission = permission(of: call) else { return .failed(strangersFailure) }
         let method = methods[call.method]
@@ -196,7 +196,7 @@ package final class LimitService: GRPCService {
     private func unary(
         _ method: LimitServiceMethod, _ call: CallContext, _ permission: Permission,
         _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch method {
         case .checkAndReserve: return check(call, permission, request, &response)
         case .checkAndReserveBatch: return checkBatch(call, permission, request, &response)
@@ -224,7 +224,7 @@ package final class LimitService: GRPCService {
     /// the caller's token has come to its end.
     package func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         beginBatch(call)
         guard let permission = permission(of: call) else { return .failed(strangersFailure) }
         // It may have been let do more when the stream began.
@@ -244,7 +244,7 @@ package final class LimitService: GRPCService {
                 return .done
             }
             let failure = lane.check(command, answer: &answers.pointee.check)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure {
                 if lane.waitsForRoom {
                     permission.giveBack()
@@ -302,9 +302,9 @@ package final class LimitService: GRPCService {
 
     private static let forbidden = Failure(.forbidden)
     private static let otherTenant = Failure(
-        .forbidden, detail: "The token is not for this tenant")
+        .forbidden, detail: "The token does not cover this tenant")
     private static let tooFast = Failure(
-        .tooManyRequests, detail: "The caller has made more calls than it may in a second")
+        .tooManyRequests, detail: "The caller has exceeded its rate limit")
     private static let unknownTenant = Failure(
         .notFound, pointer: "/tenant_id", detail: "No such tenant")
 
@@ -329,7 +329,7 @@ package final class LimitService: GRPCService {
     }
 
     @inline(never)
-    private func hurried() -> CallOutcome {
+    private func hurried() -> ServiceOutcome {
         noteHurry()
         return failed(Self.tooFast)
     }
@@ -359,7 +359,7 @@ package final class LimitService: GRPCService {
     private func check(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let command: CheckCommand
         switch decoder.check(request) {
         case .success(let decoded): command = decoded
@@ -367,7 +367,7 @@ package final class LimitService: GRPCService {
         }
         guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
         let failure = lane.check(command, answer: &answers.pointee.check)
-        holdIfNeeded(call)
+        parkIfNeeded(call)
         if let failure { return ended(failure) }
         noteWithdrawal(call, command)
         let disclosure = disclosure(to: permission)
@@ -384,7 +384,7 @@ package final class LimitService: GRPCService {
     private func checkBatch(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let count: Int
         switch decoder.batch(request) {
         case .success(let decoded): count = decoded
@@ -408,7 +408,7 @@ package final class LimitService: GRPCService {
                     continue
                 }
                 let failure = lane.check(command, answer: &answers.pointee.check)
-                holdIfNeeded(call)
+                parkIfNeeded(call)
                 if let failure {
                     if lane.waitsForRoom {
                         call.progress = index + 1
@@ -433,7 +433,7 @@ package final class LimitService: GRPCService {
     private func commit(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.commit(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
@@ -443,7 +443,7 @@ package final class LimitService: GRPCService {
                 return failed(failure)
             }
             let failure = lane.commit(command, answer: &answers.pointee.commit)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             write(&response) {
@@ -457,7 +457,7 @@ package final class LimitService: GRPCService {
     private func release(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.release(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
@@ -468,7 +468,7 @@ package final class LimitService: GRPCService {
             }
             var answer = ReleaseAnswer()
             let failure = lane.release(command.reservationID, answer: &answer)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             write(&response) { encoder.release(answer, into: $0) }
             return .done
@@ -478,7 +478,7 @@ package final class LimitService: GRPCService {
     private func extend(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.extend(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
@@ -488,7 +488,7 @@ package final class LimitService: GRPCService {
                 return failed(failure)
             }
             let failure = lane.extend(command, answer: &answers.pointee.extend)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             if call.denyAsStatus, let denial = Denial(answers.pointee.extend) {
@@ -505,13 +505,13 @@ package final class LimitService: GRPCService {
     private func record(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.record(request) {
         case .failure(let failure): return refused(failure)
         case .success(let command):
             guard permission.covers(command.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.record(command, answer: &answers.pointee.record)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             write(&response) {
@@ -525,13 +525,13 @@ package final class LimitService: GRPCService {
     private func usage(
         _ call: CallContext, _ permission: Permission, _ request: UnsafeRawBufferPointer,
         _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         switch decoder.usage(request) {
         case .failure(let failure): return refused(failure)
         case .success(let query):
             guard permission.covers(query.tenantID) else { return failed(Self.otherTenant) }
             let failure = lane.usage(query, answer: &answers.pointee.usage)
-            holdIfNeeded(call)
+            parkIfNeeded(call)
             if let failure { return ended(failure) }
             let disclosure = disclosure(to: permission)
             write(&response) {
@@ -571,24 +571,24 @@ package final class LimitService: GRPCService {
     }
 
     /// A request that the decoder refused, with all its findings.
-    private func refused(_ failure: Failure) -> CallOutcome {
+    private func refused(_ failure: Failure) -> ServiceOutcome {
         .failed(GRPCFailure(failure, decoder.violations, encoder: encoder))
     }
 
     /// A request that was refused as a whole.
-    private func failed(_ failure: Failure) -> CallOutcome {
+    private func failed(_ failure: Failure) -> ServiceOutcome {
         .failed(GRPCFailure(failure, encoder: encoder))
     }
 
     /// What a failure of the lane's last call comes to: another try, if only the journal had no room just then.
-    private func ended(_ failure: Failure) -> CallOutcome {
+    private func ended(_ failure: Failure) -> ServiceOutcome {
         lane.waitsForRoom ? .putOff : failed(failure)
     }
 
     /// A denial for a caller that wants it as a status.
     private func denied(
         _ denial: Denial, _ subjects: Subjects, _ disclosure: Disclosure
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let row = denial.code(disclosure).row
         let details = GRPCFailure.bytes {
             encoder.status(denial, subjects, disclosure: disclosure, into: $0)

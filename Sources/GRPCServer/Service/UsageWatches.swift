@@ -107,7 +107,7 @@ final class UsageWatches {
     }
 
     private let lane: EngineLane
-    private let gate: any AnswerGate
+    private let gate: any DurabilityGate
     /// nil: everybody may do everything.
     private let callers: Callers?
     private let bounds: WatchBounds
@@ -132,7 +132,7 @@ final class UsageWatches {
     private var ticket: UInt64 = 0
 
     init(
-        _ lane: EngineLane, _ gate: any AnswerGate, _ callers: Callers?, loop: ServerLoop,
+        _ lane: EngineLane, _ gate: any DurabilityGate, _ callers: Callers?, loop: ServerLoop,
         _ bounds: WatchBounds
     ) {
         self.lane = lane
@@ -155,14 +155,14 @@ final class UsageWatches {
         _ call: CallContext, tenant: Int?, _ tenantID: BorrowedBytes, _ permission: Permission
     ) -> Failure? {
         guard watches.count < bounds.watches else {
-            return Failure(.tooManyRequests, detail: "There are as many watches as there may be")
+            return Failure(.tooManyRequests, detail: "The maximum number of watches is reached")
         }
         if let tenant, permission.isLimited, isScarce {
             let ofTenant = watches.count { $0.walk.tenant == tenant }
             guard ofTenant * 100 < bounds.watches * bounds.tenantShare else {
                 return Failure(
                     .tooManyRequests,
-                    detail: "The tenant has more than its share of the watches, and few are left")
+                    detail: "The tenant has used its share of the watches, and few are left")
             }
         }
         if tenant == nil {
@@ -170,7 +170,7 @@ final class UsageWatches {
             guard ofEverything < bounds.watchesOfEverything else {
                 return Failure(
                     .tooManyRequests,
-                    detail: "There are as many watches of all tenants as there may be")
+                    detail: "The maximum number of watches of all tenants is reached")
             }
         }
         watches.append(Watch(call, tenant: tenant, tenantID, isTenant: permission.isTenant))

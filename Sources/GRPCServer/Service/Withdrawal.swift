@@ -7,10 +7,10 @@ internal import Limits
 enum Withdrawal {
     private struct Charge: BitwiseCopyable {
         var amounts: Amounts
-        var cycleStart: Int64
+        var starts: UInt64
         var dayStart: Int64
         /// `CheckAnswer.raised`
-        var raised: UInt32
+        var raised: UInt128
         var tenantBytes: UInt8
         var profileBytes: UInt8
     }
@@ -24,23 +24,20 @@ enum Withdrawal {
         if reservationID != 0 {
             withUnsafeBytes(of: &reservationID) { call.undo($0) }
         } else if command.mode == .commit {
-            noteCharge(
-                command, cycleStart: answer.cycleStart, dayStart: answer.dayStart,
-                raised: answer.raised, in: call)
+            noteCharge(command, answer, in: call)
         }
     }
 
     private static func noteCharge(
-        _ command: CheckCommand, cycleStart: Int64, dayStart: Int64, raised: EventSet,
-        in call: CallContext
+        _ command: CheckCommand, _ answer: borrowing CheckAnswer, in call: CallContext
     ) {
         withUnsafeBytes(of: UInt64(0)) { call.undo($0) }
         // Ids are at most 64 bytes long.
         let charge = Charge(
-            amounts: command.amounts, cycleStart: cycleStart, dayStart: dayStart,
-            raised: raised.rawValue, tenantBytes: UInt8(command.tenantID.count),
-            profileBytes: UInt8(command.profileID.count)
-        )
+            amounts: command.amounts, starts: answer.starts.word,
+            dayStart: answer.dayStart, raised: answer.raised.rawValue,
+            tenantBytes: UInt8(command.tenantID.count),
+            profileBytes: UInt8(command.profileID.count))
         withUnsafeBytes(of: charge) { call.undo($0) }
         call.undo(command.tenantID)
         call.undo(command.profileID)
@@ -82,7 +79,7 @@ enum Withdrawal {
                 command.amounts = charge.amounts
                 command.tenantID = take(Int(charge.tenantBytes))
                 command.profileID = take(Int(charge.profileBytes))
-                answer.cycleStart = charge.cycleStart
+                answer.starts = WindowStarts(word: charge.starts)
                 answer.dayStart = charge.dayStart
                 answer.raised = EventSet(rawValue: charge.raised)
             }

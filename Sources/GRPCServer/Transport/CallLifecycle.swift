@@ -4,7 +4,7 @@ internal import HTTP2
 /// or output. It is told what happens, and says what is to be done. 16 bytes; O(1) throughout.
 ///
 /// A call with one request begins in `awaitingBody` or `putOff`, from where it is begun anew, or in `answered` or `failed`
-/// with its one answer held. A stream begins in `open`. Whoever still holds answers of a call that ends keeps it in `over`
+/// with its one answer parked. A stream begins in `open`. A call that ends while answers are parked stays in `over`
 /// until the last of them is let go.
 struct CallLifecycle {
     enum Phase {
@@ -14,11 +14,11 @@ struct CallLifecycle {
         case putOff
         /// A stream: requests are taken, or answers pushed.
         case open
-        /// The one answer to all its requests is asked for, or held: it ends the call with status OK.
+        /// The one answer to all its requests is asked for, or parked: it ends the call with status OK.
         case answered
-        /// It ends with this status as soon as no answer before is held.
+        /// It ends with this status as soon as no answer before is parked.
         case failed(GRPCFailure)
-        /// Its caller has been told how it ended, or is gone: what is held of it is taken back.
+        /// Its caller has been told how it ended, or is gone: what is parked of it is taken back.
         case over
     }
 
@@ -73,7 +73,7 @@ struct CallLifecycle {
         case leaves
         /// It waits for the disk.
         case waits
-        /// It leaves with the held one before it.
+        /// It leaves with the parked one before it.
         case follows
         /// A client stream's: there is none before all requests are there.
         case none
@@ -83,7 +83,7 @@ struct CallLifecycle {
 
     /// What follows from the client's having sent its last byte.
     enum Conclusion {
-        /// It has not, or answers are held.
+        /// It has not, or answers are parked.
         case nothing
         /// A message was begun and not ended.
         case cutShort
@@ -121,9 +121,9 @@ struct CallLifecycle {
     }
 
     private(set) var phase: Phase
-    /// Requests whose answers are held, or of a stream stand behind one that is. While there are any, the call keeps its
+    /// Requests whose answers are parked, or of a stream stand behind one that is. While there are any, the call keeps its
     /// record and its stream.
-    private(set) var heldAnswers: UInt32 = 0
+    private(set) var parkedAnswers: UInt32 = 0
     let kind: MethodKind
     private(set) var marks: Marks = []
 
@@ -149,10 +149,10 @@ struct CallLifecycle {
     ///
     /// - Parameter failure: nil: the answer stands in the output.
     @inline(__always)
-    static func held(_ failure: GRPCFailure?, isPacked: Bool) -> CallLifecycle {
+    static func parked(_ failure: GRPCFailure?, isPacked: Bool) -> CallLifecycle {
         var life = CallLifecycle(failure.map { .failed($0) } ?? .answered, .unary)
         if isPacked { life.marks = .packed }
-        life.heldAnswers = 1
+        life.parkedAnswers = 1
         return life
     }
 
@@ -185,8 +185,8 @@ struct CallLifecycle {
     /// A stream from which requests are still taken.
     var takesRequests: Bool { isOpen && kind != .serverStreaming }
 
-    /// A stream none of whose answers is held.
-    var owesNothing: Bool { isStream && heldAnswers == 0 }
+    /// A stream none of whose answers is parked.
+    var owesNothing: Bool { isStream && parkedAnswers == 0 }
 
     private var isOpen: Bool {
         if case .open = phase { return true }
@@ -218,7 +218,7 @@ struct CallLifecycle {
 
     /// The service does not take the stream, which it was shown just now.
     mutating func refused() -> Actions {
-        precondition(isOpen && heldAnswers == 0, "a stream is refused that has begun")
+        precondition(isOpen && parkedAnswers == 0, "a stream is refused that has begun")
         phase = .over
         return [.forget, .refuse]
     }
@@ -227,18 +227,18 @@ struct CallLifecycle {
     mutating func start() -> Bool { marks.insert(.started).inserted }
 
     /// The service has decided a request of a stream.
-    mutating func decided(_ failure: GRPCFailure?, isHeld: Bool) -> Filing {
+    mutating func decided(_ failure: GRPCFailure?, isParked: Bool) -> Filing {
         precondition(takesRequests, "a request was taken of a call that takes none")
         if let failure {
-            guard isHeld else { return .ends(fail(failure)) }
+            guard isParked else { return .ends(fail(failure)) }
             phase = .failed(failure)
         } else if kind == .clientStreaming {
-            if isHeld { marks.insert(.waits) }
+            if isParked { marks.insert(.waits) }
             return .none
         }
-        guard isHeld || heldAnswers > 0 else { return .leaves }
-        heldAnswers += 1
-        return isHeld ? .waits : .follows
+        guard isParked || parkedAnswers > 0 else { return .leaves }
+        parkedAnswers += 1
+        return isParked ? .waits : .follows
     }
 
     /// All requests that are complete were taken.
@@ -247,40 +247,40 @@ struct CallLifecycle {
     mutating func ranDry(isCutShort: Bool) -> Conclusion {
         guard takesRequests, marks.contains(.halfClosed) else { return .nothing }
         if isCutShort { return .cutShort }
-        guard heldAnswers == 0 else { return .nothing }
+        guard parkedAnswers == 0 else { return .nothing }
         guard kind == .clientStreaming else { return .finish }
         phase = .answered
         return .ask(waits: marks.contains(.waits))
     }
 
     /// The service has given a client stream's one answer, after `ranDry` had it asked for. Nothing is to be done if it is
-    /// held.
-    mutating func concluded(_ failure: GRPCFailure?, isHeld: Bool) -> Actions {
-        guard case .answered = phase, heldAnswers == 0 else {
+    /// parked.
+    mutating func concluded(_ failure: GRPCFailure?, isParked: Bool) -> Actions {
+        guard case .answered = phase, parkedAnswers == 0 else {
             preconditionFailure("a client stream is answered twice")
         }
-        guard isHeld else { return finish(failed: failure != nil) }
+        guard isParked else { return finish(failed: failure != nil) }
         if let failure { phase = .failed(failure) }
-        heldAnswers = 1
+        parkedAnswers = 1
         return []
     }
 
-    /// The ticket of held answers is reached.
+    /// The ticket of parked answers is reached.
     ///
     /// - Parameters:
-    ///   - count: requests that they answer; 1 ... `heldAnswers`.
+    ///   - count: requests that they answer; 1 ... `parkedAnswers`.
     ///   - isGone: nobody waits for them any longer.
     ///   - isLate: the deadline has passed.
-    ///   - resumesAt: the most held answers at which requests are taken again.
+    ///   - resumesAt: the most parked answers at which requests are taken again.
     @inline(__always)
-    mutating func letGo(_ count: UInt32, isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
-        heldAnswers -= count  // traps below 0
-        if kind == .unary { return letGoAnswer(isGone: isGone, isLate: isLate) }
-        return letGoMessages(isGone: isGone, isLate: isLate, resumesAt: resumesAt)
+    mutating func release(_ count: UInt32, isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
+        parkedAnswers -= count  // traps below 0
+        if kind == .unary { return releasedAnswer(isGone: isGone, isLate: isLate) }
+        return releasedMessages(isGone: isGone, isLate: isLate, resumesAt: resumesAt)
     }
 
     @inline(__always)
-    private func letGoAnswer(isGone: Bool, isLate: Bool) -> Release {
+    private func releasedAnswer(isGone: Bool, isLate: Bool) -> Release {
         switch phase {
         case .answered where !isGone && !isLate:
             return Release(
@@ -297,37 +297,37 @@ struct CallLifecycle {
         }
     }
 
-    private mutating func letGoMessages(isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
+    private mutating func releasedMessages(isGone: Bool, isLate: Bool, resumesAt: Int) -> Release {
         precondition(isStream, "an answer of a call that was not decided")
         guard !isGone, !isOver else {
             var actions: Actions = isOver ? [] : .tellService
             phase = .over
-            if heldAnswers == 0 { actions.formUnion([.forget, .release]) }
+            if parkedAnswers == 0 { actions.formUnion([.forget, .release]) }
             return Release(actions: actions, outcome: .gone)
         }
         guard !isLate else { return Release(actions: finish(failed: true), outcome: .late) }
         switch phase {
         case .answered: return Release(actions: finish(failed: false))
-        case .failed(let failure) where heldAnswers == 0:
+        case .failed(let failure) where parkedAnswers == 0:
             return Release(actions: finish(failed: true).union(.move), failure: failure)
         default: break
         }
         var actions: Actions = [.move, .push]
-        if Int(heldAnswers) <= resumesAt { actions.insert(.take) }
-        if heldAnswers == 0 { actions.insert(.rest) }
+        if Int(parkedAnswers) <= resumesAt { actions.insert(.take) }
+        if parkedAnswers == 0 { actions.insert(.rest) }
         return Release(actions: actions)
     }
 
     // MARK: Ends
 
-    /// The call ends with a status behind the answers that are held.
+    /// The call ends with a status behind the answers that are parked.
     mutating func fail(_ failure: GRPCFailure) -> Actions {
-        if heldAnswers == 0 { return finish(failed: true) }
+        if parkedAnswers == 0 { return finish(failed: true) }
         if isOpen { phase = .failed(failure) }
         return []
     }
 
-    /// The call ends with a status now: answers that are held will not leave.
+    /// The call ends with a status now: answers that are parked will not leave.
     ///
     /// - Parameter failed: with another than OK.
     mutating func finish(failed: Bool) -> Actions {
@@ -345,7 +345,7 @@ struct CallLifecycle {
             actions = .refuse
         }
         if case .putOff = phase { actions.insert(.withdrawRequest) }
-        actions.insert(heldAnswers > 0 ? .keep : .forget)
+        actions.insert(parkedAnswers > 0 ? .keep : .forget)
         phase = .over
         return actions
     }
@@ -354,7 +354,7 @@ struct CallLifecycle {
     mutating func closed() -> Actions {
         var actions: Actions = isStream && !isOver ? .tellService : []
         if case .putOff = phase { actions.insert(.withdrawRequest) }
-        if heldAnswers == 0 { actions.formUnion([.forget, .release]) }
+        if parkedAnswers == 0 { actions.formUnion([.forget, .release]) }
         phase = .over
         return actions
     }

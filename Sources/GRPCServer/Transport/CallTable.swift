@@ -1,6 +1,6 @@
 internal import HTTP2
 
-/// A call that outlives the read that brought it: a streaming one, or one whose answer is held, or whose request is not
+/// A call that outlives the read that brought it: a streaming one, or one whose answer is parked, or whose request is not
 /// complete or was put off.
 struct ActiveCall {
     var stream = StreamHandle.none
@@ -10,7 +10,7 @@ struct ActiveCall {
     /// How far it is.
     var life = CallLifecycle.none
     /// What a stream keeps; nil: it is none.
-    var streaming: StreamCall?
+    var streaming: ActiveStream?
 }
 
 /// A request of one message that waits to be unpacked, or a unary one that waits for room, as far as it was decided. Its
@@ -18,7 +18,7 @@ struct ActiveCall {
 struct PutOffCall {
     let stream: StreamHandle
     let progress: Int
-    let isHeld: Bool
+    let isParked: Bool
     /// What would take back what was done of it.
     let undo: [UInt8]
     let receivedNanoseconds: UInt64

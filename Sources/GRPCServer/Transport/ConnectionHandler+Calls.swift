@@ -158,8 +158,8 @@ extension ConnectionHandler {
             return putOff(stream, method: method, deadline: deadline, undo)
         }
         if !isKnown { noteCaller(method, failure) }
-        if loop.call.values.pointee.isHeld {
-            return hold(
+        if loop.call.values.pointee.isParked {
+            return park(
                 stream, failure, method: method, deadline: deadline, isPacked: isPacked,
                 kept(undo, failure))
         }
@@ -190,7 +190,8 @@ extension ConnectionHandler {
     ) {
         let values = loop.call.values.pointee
         putOffCall = PutOffCall(
-            stream: stream, progress: values.progress, isHeld: values.isHeld, undo: undo.putOff(),
+            stream: stream, progress: values.progress, isParked: values.isParked,
+            undo: undo.putOff(),
             receivedNanoseconds: nowNanoseconds)
         calls.add(
             ActiveCall(
@@ -221,7 +222,7 @@ extension ConnectionHandler {
         defer { nowNanoseconds = now }
         prepareCall(stream, head, method: method, deadline: deadline)
         loop.call.values.pointee.progress = waiting.progress
-        loop.call.values.pointee.isHeld = waiting.isHeld
+        loop.call.values.pointee.isParked = waiting.isParked
         let undo = AnswerUndo(loop, noted: waiting.undo)
         guard let request = singleRequest(stream, method) else { return undo.withdraw() }
         if loop.limits[method].kind == .serverStreaming {
@@ -255,10 +256,10 @@ extension ConnectionHandler {
         deadlineNanoseconds != .max && loop.clock() >= deadlineNanoseconds
     }
 
-    // MARK: Held answers
+    // MARK: Parked answers
 
     /// Keeps the answer that stands in a unary call's output, or its failure, until its ticket.
-    private func hold(
+    private func park(
         _ stream: StreamHandle, _ failure: GRPCFailure?, method: Int, deadline: UInt64,
         isPacked: Bool, _ undo: consuming AnswerUndo
     ) {
@@ -266,21 +267,21 @@ extension ConnectionHandler {
         calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
-                life: .held(failure, isPacked: isPacked)))
+                life: .parked(failure, isPacked: isPacked)))
         let answerBytes = session.output(stream)?.pointee.count ?? 0
-        _ = hold(stream, answerBytes: answerBytes, undo)
+        _ = park(stream, answerBytes: answerBytes, undo)
     }
 
     /// Files an answer of a call, which counts it, among those of the loop.
     ///
     /// - Returns: the answer's number.
-    func hold(
+    func park(
         _ stream: StreamHandle, answerBytes: Int, _ undo: consuming AnswerUndo
     ) -> UInt64 {
         let undoBytes = undo.keep()
-        heldBytes += answerBytes + undoBytes
-        return loop.hold(
-            HeldAnswer(
+        parkedBytes += answerBytes + undoBytes
+        return loop.park(
+            ParkedAnswer(
                 connection: Unmanaged.passUnretained(self), stream: stream,
                 answerBytes: UInt32(answerBytes), undoBytes: UInt32(undoBytes),
                 receivedNanoseconds: nowNanoseconds))
@@ -288,14 +289,14 @@ extension ConnectionHandler {
 
     /// The ticket of one of this connection's answers is reached: it leaves, or is taken back.
     ///
-    /// - Parameter isCut: nobody waits any longer for what is still held.
+    /// - Parameter isCut: nobody waits any longer for what is still parked.
     /// - Returns: whether it left; if not, what the service did is to be withdrawn.
-    func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) -> Bool {
-        heldBytes -= Int(answer.answerBytes) + Int(answer.undoBytes)
+    func release(_ answer: ParkedAnswer, nowNanoseconds now: UInt64, isCut: Bool) -> Bool {
+        parkedBytes -= Int(answer.answerBytes) + Int(answer.undoBytes)
         guard let call = calls[answer.stream] else {
-            preconditionFailure("an answer is held of a call that is none")
+            preconditionFailure("an answer is parked of a call that is none")
         }
-        let release = call.pointee.life.letGo(
+        let release = call.pointee.life.release(
             answer.messages, isGone: isCut || !session.isOpen(answer.stream),
             isLate: call.pointee.deadlineNanoseconds <= now,
             resumesAt: loop.configuration.maximumUnanswered / 2)
@@ -326,7 +327,7 @@ extension ConnectionHandler {
 
     // MARK: Ends
 
-    /// Ends an active call with a status, now: answers that are held will not leave.
+    /// Ends an active call with a status, now: answers that are parked will not leave.
     ///
     /// - Parameter failure: nil: OK.
     func finishCall(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure?) {
@@ -385,11 +386,11 @@ extension ConnectionHandler {
     }
 
     static let deadlineExceeded = GRPCFailure(.deadlineExceeded, "the deadline has passed")
-    static let cutShort = GRPCFailure(.internal, "the request message is cut short")
-    static let wrongFlag = GRPCFailure(.internal, "a message is compressed or not: 1 or 0")
+    static let cutShort = GRPCFailure(.internal, "the request message is truncated")
+    static let wrongFlag = GRPCFailure(.internal, "the compressed flag must be 0 or 1")
     static let shuttingDown = GRPCFailure(.unavailable, "the server is shutting down")
-    static let retired = GRPCFailure(.unavailable, "the connection has come to its end")
+    static let retired = GRPCFailure(.unavailable, "the connection is closing")
     static let tooMuchMetadata = GRPCFailure(
-        .resourceExhausted, "more metadata than a request may have")
+        .resourceExhausted, "the request metadata is too large")
     static let tooLarge = GRPCFailure(.resourceExhausted, "the request message is too large")
 }

@@ -1,6 +1,7 @@
 internal import Admission
 internal import HTTP2
 internal import NIOCore
+internal import TransportSecurity
 
 /// What a connection is allowed: its time, its memory, its place.
 extension ConnectionHandler {
@@ -24,7 +25,7 @@ extension ConnectionHandler {
 
     /// Tells the process what of this connection waits, and obeys if that is too much.
     func noteMemory() {
-        var waiting = session.waitingBytes + heldBytes
+        var waiting = session.waitingBytes + parkedBytes
         if !isWritable || unread != nil { waiting += waitingOutside }
         guard waiting > PeerMemoryShare.freeBytes || share.isCounting || !hasMemory else { return }
         life.keepsMemory()
@@ -65,7 +66,7 @@ extension ConnectionHandler {
     }
 
     private static let tooManyStrangers = GRPCFailure(
-        .resourceExhausted, "as many calls as a connection may have that showed no token")
+        .resourceExhausted, "too many calls without a token on this connection")
 
     /// The peer has shown who it is: others are closed before it, and it may do more at once.
     func becomeKnown() {
@@ -97,3 +98,6 @@ extension ConnectionHandler {
         if !isServed, !isWritable { abort() }
     }
 }
+
+/// Tells a connection that its place is another's now.
+struct Evicted: EndsHandshake {}

@@ -73,7 +73,7 @@ extension ConnectionHandler {
     /// Keeps a request of one message until it may be unpacked.
     private func awaitUnpacking(_ stream: StreamHandle, method: Int) {
         putOffCall = PutOffCall(
-            stream: stream, progress: 0, isHeld: false, undo: [],
+            stream: stream, progress: 0, isParked: false, undo: [],
             receivedNanoseconds: nowNanoseconds)
         calls.add(
             ActiveCall(
@@ -131,7 +131,7 @@ extension ConnectionHandler {
     private static let compressed = GRPCFailure(
         .internal, "a compressed message without grpc-encoding: gzip")
     private static let damaged = GRPCFailure(
-        .internal, "the message is no gzip, is cut short, or damaged")
+        .internal, "the message is not valid gzip")
     private static let noMemory = GRPCFailure(
-        .resourceExhausted, "there is no memory to unpack the message")
+        .resourceExhausted, "out of memory while decompressing the message")
 }

@@ -1,26 +1,5 @@
 internal import HTTP2
 
-/// What a stream keeps besides its life.
-final class StreamCall {
-    /// Its answers may leave compressed.
-    let compresses: Bool
-    /// Answers in the order of their requests, prefix included, from the first that is held on.
-    let waiting: UnsafeMutablePointer<ByteQueue>
-    /// The number of its last held answer; while that is held, what follows stands behind it.
-    var lastHeld: UInt64 = 0
-
-    init(compresses: Bool) {
-        self.compresses = compresses
-        waiting = .allocate(capacity: 1)
-        waiting.initialize(to: ByteQueue())
-    }
-
-    deinit {
-        waiting.deinitialize(count: 1)
-        waiting.deallocate()
-    }
-}
-
 /// Streaming calls.
 extension ConnectionHandler {
     // MARK: Opening
@@ -32,7 +11,7 @@ extension ConnectionHandler {
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline,
                 life: .stream(.serverStreaming),
-                streaming: StreamCall(compresses: loop.call.values.pointee.compresses)))
+                streaming: ActiveStream(compresses: loop.call.values.pointee.compresses)))
         let failure = service.watch(loop.call, request: request)
         noteCaller(method, failure)
         guard let call = calls[stream] else { return }  // ended within `watch`
@@ -50,7 +29,7 @@ extension ConnectionHandler {
         let call = calls.add(
             ActiveCall(
                 stream: stream, method: method, deadlineNanoseconds: deadline, life: .stream(kind),
-                streaming: StreamCall(compresses: loop.call.values.pointee.compresses)))
+                streaming: ActiveStream(compresses: loop.call.values.pointee.compresses)))
         if kind == .bidirectional { startAnswers(call) }
         perform(call.pointee.life.arrived(events), call)
         endIfIdle(stream)
@@ -79,7 +58,7 @@ extension ConnectionHandler {
         }
     }
 
-    /// Ends a stream after the answers that are held.
+    /// Ends a stream after the answers that are parked.
     private func endInTurn(_ call: UnsafeMutablePointer<ActiveCall>, _ failure: GRPCFailure) {
         perform(call.pointee.life.fail(failure), call, failure)
     }
@@ -100,7 +79,7 @@ extension ConnectionHandler {
         isRunning = true
         defer { isRunning = wasRunning }
         while let call = openCall(stream), let output = session.output(stream) {
-            guard Int(call.pointee.life.heldAnswers) < loop.configuration.maximumUnanswered,
+            guard Int(call.pointee.life.parkedAnswers) < loop.configuration.maximumUnanswered,
                 streaming.waiting.pointee.count <= loop.configuration.maximumStreamOutputBytes
             else { break }
             guard output.pointee.count <= loop.configuration.maximumStreamOutputBytes else {
@@ -144,7 +123,7 @@ extension ConnectionHandler {
 
     /// One request of a stream. False: it was put off, and stays where it is.
     private func take(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream,
         _ request: UnsafeRawBufferPointer, _ output: UnsafeMutablePointer<ByteQueue>
     ) -> Bool {
         let stream = call.pointee.stream
@@ -153,13 +132,13 @@ extension ConnectionHandler {
             stream, head, method: call.pointee.method, deadline: call.pointee.deadlineNanoseconds)
         let undo = AnswerUndo(loop)
         // Whether this answer must wait is known only when it is there; most either all do or none.
-        let target = call.pointee.life.heldAnswers > 0 ? streaming.waiting : output
+        let target = call.pointee.life.parkedAnswers > 0 ? streaming.waiting : output
         let start = target.pointee.count
         var response = ResponseBuffer(target)
         let outcome = service.message(loop.call, request: request, response: &response)
-        let isHeld = loop.call.values.pointee.isHeld
+        let isParked = loop.call.values.pointee.isParked
         var failed: GRPCFailure?
-        if !isHeld, isLate(call.pointee.deadlineNanoseconds) {
+        if !isParked, isLate(call.pointee.deadlineNanoseconds) {
             response.cancel()
             undo.withdraw()
             finishCall(call, Self.deadlineExceeded)
@@ -182,18 +161,20 @@ extension ConnectionHandler {
             failed = failure
         }
         file(
-            call, streaming, failed, from: target, start: start, isHeld: isHeld, kept(undo, failed))
+            call, streaming, failed, from: target, start: start, isParked: isParked,
+            kept(undo, failed))
         return true
     }
 
     /// Puts an answer that was written to `source`, from `start` on, where it waits, if it must.
     private func file(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall, _ failure: GRPCFailure?,
-        from source: UnsafeMutablePointer<ByteQueue>, start: Int, isHeld: Bool,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream,
+        _ failure: GRPCFailure?,
+        from source: UnsafeMutablePointer<ByteQueue>, start: Int, isParked: Bool,
         _ undo: consuming AnswerUndo
     ) {
         let waiting = streaming.waiting
-        switch call.pointee.life.decided(failure, isHeld: isHeld) {
+        switch call.pointee.life.decided(failure, isParked: isParked) {
         case .none:
             undo.forget()
         case .ends(let actions):
@@ -205,8 +186,8 @@ extension ConnectionHandler {
         case .follows:
             undo.forget()
             let bytes = waiting.pointee.count - start
-            heldBytes += bytes
-            loop.extendHeld(streaming.lastHeld, answerBytes: bytes)
+            parkedBytes += bytes
+            loop.extendParked(streaming.lastParked, answerBytes: bytes)
         case .waits:
             if source != waiting {
                 let answer = source.pointee.readable[start...]
@@ -214,13 +195,13 @@ extension ConnectionHandler {
                 source.pointee.truncate(to: start)
             }
             let bytes = waiting.pointee.count - (source == waiting ? start : 0)
-            streaming.lastHeld = hold(call.pointee.stream, answerBytes: bytes, undo)
+            streaming.lastParked = park(call.pointee.stream, answerBytes: bytes, undo)
         }
     }
 
     /// No message is left that is complete.
     private func conclude(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall, isCutShort: Bool,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream, isCutShort: Bool,
         _ output: UnsafeMutablePointer<ByteQueue>
     ) {
         guard let head = session.request(call.pointee.stream) else { return }
@@ -236,13 +217,13 @@ extension ConnectionHandler {
     ///
     /// - Parameter waits: the answer must wait for the disk.
     private func ask(
-        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: StreamCall,
+        _ call: UnsafeMutablePointer<ActiveCall>, _ streaming: ActiveStream,
         _ head: UnsafePointer<RequestHead>, _ output: UnsafeMutablePointer<ByteQueue>, waits: Bool
     ) {
         prepareCall(
             call.pointee.stream, head, method: call.pointee.method,
             deadline: call.pointee.deadlineNanoseconds)
-        if waits { loop.call.hold() }
+        if waits { loop.call.park() }
         let undo = AnswerUndo(loop)
         var response = ResponseBuffer(output)
         var failure: GRPCFailure?
@@ -255,10 +236,10 @@ extension ConnectionHandler {
             failure = reason
         case .putOff:
             response.cancel()
-            failure = GRPCFailure(.unavailable, "there is no room")
+            failure = GRPCFailure(.unavailable, "the server is overloaded")
         }
-        let isHeld = loop.call.values.pointee.isHeld
-        if !isHeld {
+        let isParked = loop.call.values.pointee.isParked
+        if !isParked {
             answeredAtOnce &+= 1
             if isLate(call.pointee.deadlineNanoseconds) {
                 response.cancel()
@@ -266,10 +247,10 @@ extension ConnectionHandler {
                 return finishCall(call, Self.deadlineExceeded)
             }
         }
-        let actions = call.pointee.life.concluded(failure, isHeld: isHeld)
-        if isHeld {
+        let actions = call.pointee.life.concluded(failure, isParked: isParked)
+        if isParked {
             // The head was not sent, so nothing of the output leaves.
-            streaming.lastHeld = hold(
+            streaming.lastParked = park(
                 call.pointee.stream, answerBytes: output.pointee.count, kept(undo, failure))
         } else {
             kept(undo, failure).forget()
@@ -280,7 +261,7 @@ extension ConnectionHandler {
     // MARK: Answers
 
     /// Moves what waits beside a stream's output, up to the end of `answer`, into it.
-    func move(_ answer: HeldAnswer, of call: UnsafeMutablePointer<ActiveCall>) {
+    func move(_ answer: ParkedAnswer, of call: UnsafeMutablePointer<ActiveCall>) {
         guard let waiting = call.pointee.streaming?.waiting,
             let output = session.output(answer.stream)
         else { return }

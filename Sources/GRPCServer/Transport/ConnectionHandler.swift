@@ -49,7 +49,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// All but those that are answered within their read.
     let calls = CallTable()
     /// Bytes that this connection's part of the answers that the loop holds keeps.
-    var heldBytes = 0
+    var parkedBytes = 0
     /// Set while a request waits for room, or to be unpacked: nothing more is decided or read.
     private(set) var isPutOff = false
     /// The request of one message that waited may be unpacked.
@@ -104,9 +104,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         leave()
     }
 
-    /// Gives the place in the loop back, once, when the channel and all held answers are gone.
+    /// Gives the place in the loop back, once, when the channel and all parked answers are gone.
     func leave() {
-        // A call of a closed connection is there as long as one of its answers is held.
+        // A call of a closed connection is there as long as one of its answers is parked.
         guard isPlaced, context == nil, calls.count == 0 else { return }
         isPlaced = false
         admission.give(unpaidAtNanoseconds: isKnown && !session.hasOffended ? nil : loop.clock())
@@ -222,14 +222,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func run() {
         guard context != nil, !isRunning else { return }
         isRunning = true
-        var isHeldBack: Bool
+        var isThrottled: Bool
         repeat {
-            isHeldBack = !decide()
+            isThrottled = !decide()
             if answeredAtOnce > 0 { service.answersLeave() }
             write()
             noteAnswers()
             // What was written may have brought more to do, and no read follows that would do it.
-        } while (isHeldBack || session.hasReady) && isWritable && hasOutputRoom && !isPutOff
+        } while (isThrottled || session.hasReady) && isWritable && hasOutputRoom && !isPutOff
         isRunning = false
         noteSessionEvents()
         noteMemory()
@@ -238,7 +238,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private var hasOutputRoom: Bool {
-        session.queuedOutputBytes + heldBytes
+        session.queuedOutputBytes + parkedBytes
             <= (hasMemory
                 ? loop.configuration.maximumConnectionOutputBytes
                 : loop.configuration.scarceConnectionOutputBytes)

@@ -3,6 +3,7 @@ internal import HTTP2
 package import NIOCore
 internal import NIOPosix
 package import Telemetry
+internal import Threads
 internal import TransportSecurity
 
 /// A gRPC server over HTTP/2: listens, spreads connections over its event loops, and drains.
@@ -48,7 +49,10 @@ package final class GRPCServer: Sendable {
         }
         do {
             for loop in loops {
-                try await loop.eventLoop.submit { loop.start(makeService(loop)) }.get()
+                try await loop.eventLoop.submit {
+                    NamedThread.setName(.grpc(loop.index))
+                    loop.start(makeService(loop))
+                }.get()
             }
             let listener = try await listen(configuration, group, loops)
             return GRPCServer(
@@ -65,7 +69,7 @@ package final class GRPCServer: Sendable {
     ) async throws -> any Channel {
         let loopsByID = Dictionary(
             uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
-        let noDelay = ChannelOptions.socketOption(.tcp_nodelay)
+        let noDelay = ChannelOptions.tcpOption(.tcp_nodelay)
         return try await ServerBootstrap(group: group)
             .serverChannelOption(
                 ChannelOptions.backlog, value: Int32(ConnectionPlaces.backlog)
@@ -188,6 +192,3 @@ package final class GRPCServer: Sendable {
 
 /// Why a connection is closed on arrival.
 struct NotAccepted: Error {}
-
-/// Tells a connection that its place is another's now.
-struct Evicted: EndsHandshake {}

@@ -1,86 +1,6 @@
 internal import Admission
 internal import HTTP2
 
-/// How many messages go each way.
-package enum MethodKind: Sendable {
-    case unary
-    /// Many requests, one answer after the client's half-close.
-    case clientStreaming
-    /// One request, answers pushed by the service whenever it has any.
-    case serverStreaming
-    /// One answer to each request, in order.
-    case bidirectional
-}
-
-/// A method as the transport must know it. Its id is its index in the server's list.
-package struct MethodDescriptor: Sendable {
-    /// "/package.Service/Method".
-    package var path: String
-    package var kind: MethodKind
-    /// Bytes of one request message, and of what it unfolds to if it is compressed; a larger one is RESOURCE_EXHAUSTED.
-    package var maximumRequestBytes: Int
-    /// Everybody may call it: a call of it does not show who the peer is.
-    package var isOpen: Bool
-
-    package init(
-        path: String, kind: MethodKind = .unary, maximumRequestBytes: Int = 64 * 1024,
-        isOpen: Bool = false
-    ) {
-        self.path = path
-        self.kind = kind
-        self.maximumRequestBytes = maximumRequestBytes
-        self.isOpen = isOpen
-    }
-}
-
-/// gRPC status codes.
-package enum GRPCCode: UInt8, Sendable {
-    case ok, cancelled, unknown, invalidArgument, deadlineExceeded, notFound, alreadyExists
-    case permissionDenied, resourceExhausted, failedPrecondition, aborted, outOfRange
-    case unimplemented, `internal`, unavailable, dataLoss, unauthenticated
-}
-
-/// A call that ends with a status other than OK. A class, so that the common outcome stays one word.
-package final class GRPCFailure: Sendable {
-    package let code: GRPCCode
-    /// For people; percent-encoded on the wire.
-    package let message: String
-    /// A serialized google.rpc.Status for `grpc-status-details-bin`; empty: none.
-    package let details: [UInt8]
-    /// Nobody knows who the caller is: its connection earns nothing by this call.
-    package let isStrangers: Bool
-
-    /// - Parameter isStrangers: nil: if the code says so.
-    package init(
-        _ code: GRPCCode, _ message: String, details: [UInt8] = [], isStrangers: Bool? = nil
-    ) {
-        self.code = code
-        self.message = message
-        self.details = details
-        self.isStrangers = isStrangers ?? (code == .unauthenticated)
-    }
-}
-
-/// What became of a request. Either may have to wait for the disk: see `CallContext.hold`.
-package enum CallOutcome {
-    /// The answer stands in the response buffer.
-    case done
-    /// The call (with all its messages) ends with a status.
-    case failed(GRPCFailure)
-    /// There is no room to decide it, or the rest of it, now: the same request is handed over again when `hasRoom` says
-    /// so, unless its deadline passes first. What stands in the response buffer stays, and so does `progress`. Not for
-    /// `halfClosed`.
-    case putOff
-}
-
-/// Names one call of one event loop. A plain value of 16 bytes; it names nothing any more once the
-/// call is over.
-package struct CallToken: Hashable, Sendable {
-    let connection: UInt32
-    let connectionGeneration: UInt32
-    let stream: StreamHandle
-}
-
 /// What the transport knows about a request. One object serves all requests of a loop: it is valid
 /// during the service's call only, and so are the bytes that it shows.
 package final class CallContext {
@@ -95,7 +15,7 @@ package final class CallContext {
         /// The answer may leave compressed.
         var compresses = false
         /// The answer must wait for the disk.
-        var isHeld = false
+        var isParked = false
         /// How much of the request was decided when it was put off.
         var progress = 0
         /// Unretained, for the hot path's sake: the connection calls, so it is there.
@@ -168,11 +88,11 @@ package final class CallContext {
     /// The answer or failure that the service is about to give reflects what is not on disk yet: it
     /// leaves when the next ticket of the service is durable, and not before an earlier one of the
     /// same call.
-    package func hold() { values.pointee.isHeld = true }
+    package func park() { values.pointee.isParked = true }
 
     /// Whether the answer may turn out to come too late: the service must say then, by `undo`, what
     /// it did on the strength of it.
-    package var mayBeLate: Bool { values.pointee.isHeld || deadlineNanoseconds != .max }
+    package var mayBeLate: Bool { values.pointee.isParked || deadlineNanoseconds != .max }
 
     /// Adds bytes that are given to the service's `withdraw` should the answer not leave: its
     /// caller's deadline passed, or the call was cancelled, or the connection broke, or the request
@@ -190,7 +110,7 @@ package protocol GRPCService: AnyObject {
     /// Decides one unary call in place, writing the encoded message to `response`.
     func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome
+    ) -> ServiceOutcome
 
     /// The head of a unary or server-streaming request has come, and its body has not: whether that may be kept until
     /// it is complete. The same is asked again when it is.
@@ -205,13 +125,13 @@ package protocol GRPCService: AnyObject {
 
     /// One request of a client or bidirectional stream. A bidirectional one is answered as a unary
     /// call is; the answers leave in the order of their requests. A client stream's one answer is
-    /// held if that to any of its requests would have been.
+    /// parked if that to any of its requests would have been.
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome
+    ) -> ServiceOutcome
 
     /// The client of a client stream has sent everything: the answer, as for a unary call.
-    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome
+    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome
 
     /// A server stream begins with its one request. From now on `ServerLoop.push` may be called.
     ///
@@ -230,10 +150,10 @@ package protocol GRPCService: AnyObject {
     // MARK: Durability
 
     /// The ticket of all answers given so far; asked for once after a batch of requests of which at
-    /// least one answer was held. Tickets never fall.
+    /// least one answer was parked. Tickets never fall.
     func takeTicket() -> UInt64
 
-    /// Answers are about to leave that were not held. Called once for all that a read brought.
+    /// Answers are about to leave that were not parked. Called once for all that a read brought.
     func answersLeave()
 
     /// The highest ticket whose answers may leave.
@@ -267,9 +187,9 @@ extension GRPCService {
 
     package func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome { .failed(GRPCFailure(.unimplemented, "not implemented")) }
+    ) -> ServiceOutcome { .failed(GRPCFailure(.unimplemented, "not implemented")) }
 
-    package func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
+    package func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome {
         .failed(GRPCFailure(.unimplemented, "not implemented"))
     }
 

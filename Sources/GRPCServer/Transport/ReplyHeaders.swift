@@ -43,7 +43,7 @@ extension RouteTable {
         self.init(
             methods.map { method in
                 let streams = method.kind == .clientStreaming || method.kind == .bidirectional
-                return Route(
+                return MethodRoute(
                     path: method.path,
                     maximumBodyBytes: method.maximumRequestBytes + GRPCFraming.prefixBytes,
                     streamsRequests: streams)

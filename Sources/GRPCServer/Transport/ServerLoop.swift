@@ -3,15 +3,6 @@ internal import HTTP2
 package import NIOCore
 internal import Telemetry
 
-/// What became of a message pushed on a server stream.
-package enum PushResult: Sendable {
-    case sent
-    /// Too much waits already; nothing was encoded, `streamWritable` follows when there is room.
-    case congested
-    /// The call is over.
-    case gone
-}
-
 /// One event loop of the server: its service, its connections, and the answers that wait for the disk.
 ///
 /// Thread safety: every member but `latency` belongs to the event loop's thread.
@@ -57,7 +48,7 @@ package final class ServerLoop: @unchecked Sendable {
     let clock: @Sendable () -> UInt64
     /// See `GRPCServer.latency`.
     let latency = LatencyRecorder()
-    private var held = HeldAnswers()
+    private var parked = ParkedAnswers()
     private var isFilingScheduled = false
     /// Made once, so that no turn of the loop allocates a closure.
     private var fileAtEndOfTurn: @Sendable () -> Void = {}
@@ -105,10 +96,10 @@ package final class ServerLoop: @unchecked Sendable {
     func start(_ service: any GRPCService) {
         self.service = service
         timer = LoopTimer(on: eventLoop, every: .milliseconds(100)) { [weak self] in self?.tick() }
-        fileAtEndOfTurn = { [weak self] in self?.fileHeldAnswers() }
+        fileAtEndOfTurn = { [weak self] in self?.fileParkedAnswers() }
         let signal = DurableSignal(eventLoop: eventLoop) { [weak self] in
             self?.durableSignal?.lower()
-            self?.letGo()
+            self?.release()
             self?.resumeCalls()
         }
         durableSignal = signal
@@ -167,27 +158,27 @@ package final class ServerLoop: @unchecked Sendable {
         return slots[index].handler
     }
 
-    // MARK: Held answers
+    // MARK: Parked answers
 
     /// Keeps an answer until the ticket that the service gives out at the end of this turn of the
     /// loop: everything that was read in one turn, on whatever connection, shares a ticket.
     ///
     /// - Returns: the answer's number.
-    func hold(_ answer: HeldAnswer) -> UInt64 {
+    func park(_ answer: ParkedAnswer) -> UInt64 {
         if !isFilingScheduled {
             isFilingScheduled = true
             eventLoop.execute(fileAtEndOfTurn)
         }
-        return held.append(answer)
+        return parked.append(answer)
     }
 
-    /// Lets an answer that need not wait leave together with the held one that it stands behind.
-    func extendHeld(_ number: UInt64, answerBytes: Int) {
-        held.extend(number, answerBytes: answerBytes)
+    /// Lets an answer that need not wait leave together with the parked one that it stands behind.
+    func extendParked(_ number: UInt64, answerBytes: Int) {
+        parked.extend(number, answerBytes: answerBytes)
     }
 
     /// Answers that wait.
-    var heldCount: Int { held.count }
+    var parkedCount: Int { parked.count }
 
     /// Calls that are neither answered nor being decided.
     var activeCallCount: Int { slots.reduce(0) { $0 + ($1.handler?.calls.count ?? 0) } }
@@ -198,30 +189,30 @@ package final class ServerLoop: @unchecked Sendable {
     /// Bytes that wait in sessions.
     var waitingBytes: Int { slots.reduce(0) { $0 + ($1.handler?.session.waitingBytes ?? 0) } }
 
-    private func fileHeldAnswers() {
+    private func fileParkedAnswers() {
         isFilingScheduled = false
-        guard let service, held.unfiled > 0 else { return }
-        held.file(under: service.takeTicket())
-        letGo()
+        guard let service, parked.unfiled > 0 else { return }
+        parked.file(under: service.takeTicket())
+        release()
     }
 
     /// Sends what has become durable, with one flush for each connection.
-    private func letGo() {
-        guard let service, held.count > 0 else { return }
+    private func release() {
+        guard let service, parked.count > 0 else { return }
         let durableTicket = service.durableTicket
         let now = clock()
-        while let answer = held.take(upTo: durableTicket) {
+        while let answer = parked.take(upTo: durableTicket) {
             noteAnswers(
                 UInt64(answer.messages), receivedNanoseconds: answer.receivedNanoseconds,
                 nowNanoseconds: now)
-            letGo(answer, nowNanoseconds: now, isCut: false)
+            release(answer, nowNanoseconds: now, isCut: false)
         }
         flush()
     }
 
-    private func letGo(_ answer: HeldAnswer, nowNanoseconds now: UInt64, isCut: Bool) {
+    private func release(_ answer: ParkedAnswer, nowNanoseconds now: UInt64, isCut: Bool) {
         let handler = answer.connection.takeUnretainedValue()
-        let hasLeft = handler.letGo(answer, nowNanoseconds: now, isCut: isCut)
+        let hasLeft = handler.release(answer, nowNanoseconds: now, isCut: isCut)
         let undoBytes = Int(answer.undoBytes)
         if undoBytes > 0 {
             if !hasLeft {
@@ -337,11 +328,11 @@ package final class ServerLoop: @unchecked Sendable {
         for index in slots.indices { slots[index].handler?.beginDrain() }
     }
 
-    /// Closes whatever is left; what is still held is taken back. On the loop.
+    /// Closes whatever is left; what is still parked is taken back. On the loop.
     func closeAll() {
         for index in slots.indices { slots[index].handler?.close() }
         let now = clock()
-        while let answer = held.takeAny() { letGo(answer, nowNanoseconds: now, isCut: true) }
+        while let answer = parked.takeAny() { release(answer, nowNanoseconds: now, isCut: true) }
         flush()
     }
 

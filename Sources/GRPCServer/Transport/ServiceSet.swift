@@ -39,7 +39,7 @@ package final class ServiceSet: GRPCService {
 
     package func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         if call.method < mainCount {
             return main.unary(call, request: request, response: &response)
         }
@@ -50,7 +50,7 @@ package final class ServiceSet: GRPCService {
     @inline(never)
     private func unaryBeside(
         _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         if let failure = refusal(call) { return .failed(failure) }
         return owner(call).unary(call, request: request, response: &response)
     }
@@ -66,13 +66,13 @@ package final class ServiceSet: GRPCService {
 
     package func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         // Tokens end while streams go on.
         if call.method >= mainCount, let failure = refusal(call) { return .failed(failure) }
         return owner(call).message(call, request: request, response: &response)
     }
 
-    package func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
+    package func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome {
         owner(call).halfClosed(call, response: &response)
     }
 

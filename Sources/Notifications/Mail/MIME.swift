@@ -1,4 +1,5 @@
 import Foundation
+import Notation
 
 /// A message of RFC 5322 and MIME, as it is handed to a mail server. The same event to the same address gives the same
 /// bytes at every attempt.
@@ -24,7 +25,7 @@ package enum MIME {
         // "=_" cannot occur in quoted-printable text.
         let boundary = "=_\(id)"
         let lines = [
-            "Date: \(date(message.date))",
+            "Date: \(Instant.mail(message.date))",
             "From: \(displayName(message.brandName))<\(from)>",
             "To: <\(address)>",
             "Subject: \(unstructured(message.subject, indent: 9))",
@@ -58,7 +59,9 @@ package enum MIME {
         let unfit = Set("\"(),:;<>[\\]".utf8)
         guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty, address.utf8.count <= 254,
             address.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !unfit.contains($0) })
-        else { throw MailError(.unusable, "No mail can be sent: \(what) is not a mail address.") }
+        else {
+            throw MailError(.unusable, "No mail can be sent: \(what) is not an e-mail address.")
+        }
     }
 
     private static func requireLine(
@@ -83,23 +86,6 @@ package enum MIME {
     }
 
     // MARK: Header fields
-
-    /// "Sat, 21 Nov 2026 10:00:00 +0000".
-    package static func date(_ milliseconds: Int64) -> String {
-        var calendar = Calendar(identifier: .gregorian)
-        calendar.timeZone = .gmt
-        let instant = Date(timeIntervalSince1970: Double(milliseconds) / 1_000)
-        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
-        let months = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ]
-        let day = days[(calendar.component(.weekday, from: instant) + 6) % 7]
-        let month = months[(calendar.component(.month, from: instant) + 11) % 12]
-        // "2026-11-21T10:00:00.000Z"
-        let text = EventJSON.instant(milliseconds)
-        let number = text.dropFirst(8).prefix(2)
-        return "\(day), \(number) \(month) \(text.prefix(4)) \(text.dropFirst(11).prefix(8)) +0000"
-    }
 
     /// A name before an address with the space between them, or nothing.
     static func displayName(_ name: String) -> String {

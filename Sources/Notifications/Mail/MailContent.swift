@@ -22,7 +22,7 @@ struct MailContent: Sendable {
     let eventType: String
 
     init(_ event: Event) {
-        let words = Words(event)
+        let words = MailWords(event)
         subject = words.subject
         summary = words.subject + " " + "It happened at \(MailText.instant(event.occurredAt))."
         facts = words.facts
@@ -36,7 +36,7 @@ struct MailContent: Sendable {
 }
 
 /// The wording.
-private struct Words {
+private struct MailWords {
     let event: Event
     let limit: LimitReading?
     let row: LimitRow?
@@ -58,14 +58,13 @@ private struct Words {
 
     /// As the partner guide says it.
     private var cap: String {
-        switch row?.kind {
-        case .profileDailySpend: "daily spend limit"
-        case .tenantMonthlySpend: "monthly spend cap"
-        case .tenantExtensions: "extension cap"
-        case .tenantDIDs: "DID cap"
-        case .tenantMonthlyMinutes: "monthly minute cap"
-        case nil: limit.map { MailText.line($0.name) } ?? "cap"
-        }
+        row?.words.phrase ?? limit.map { MailText.line($0.name) } ?? "cap"
+    }
+
+    /// Of an event about a profile: the row of its limit.
+    private var subjectRow: LimitRow {
+        if let row, row.subject != .tenant { return row }
+        return (event.kind.subject.profileKind ?? .messaging).limit
     }
 
     // MARK: What happened
@@ -86,14 +85,15 @@ private struct Words {
                 ? "Tenant \(tenant) has been suspended by an operator."
                 : "Tenant \(tenant) has been suspended: they have hit their \(cap)."
         case .tenantReinstated: return "Tenant \(tenant) has been reinstated."
-        case .profileThresholdReached:
+        case .profileThresholdReached, .voiceProfileThresholdReached:
             return """
-                Messaging profile \(profile) of tenant \(tenant) has hit \(percent)% of its \
-                daily spend limit.
+                \(subjectRow.subject.title) \(profile) of tenant \(tenant) has hit \(percent)% of its \
+                \(subjectRow.words.phrase).
                 """
-        case .profileLimitReached:
+        case .profileLimitReached, .voiceProfileLimitReached:
             return """
-                Messaging profile \(profile) of tenant \(tenant) has reached its daily spend limit.
+                \(subjectRow.subject.title) \(profile) of tenant \(tenant) has reached its \
+                \(subjectRow.words.phrase).
                 """
         }
     }
@@ -101,13 +101,13 @@ private struct Words {
     /// Whose limit it is.
     private var owner: String {
         event.profileID.isEmpty
-            ? "tenant \(tenant)" : "messaging profile \(profile) of tenant \(tenant)"
+            ? "tenant \(tenant)" : "\(subjectRow.subject.noun) \(profile) of tenant \(tenant)"
     }
 
     /// Asked, used, cap.
     private var refusal: String {
         guard let limit else { return "A request of \(owner) was refused." }
-        let resource = row?.resource ?? .extensions
+        let resource = row?.resource
         return """
             A request of \(owner) was refused: it asked for \(MailText.amount(limit.asked, resource)), and \
             \(MailText.amount(limit.committed, resource)) of the \(cap) of \
@@ -115,13 +115,20 @@ private struct Words {
             """
     }
 
+    /// What a total runs over.
+    private var window: String {
+        switch row?.window {
+        case .utcDay, .tenantDay: "day"
+        case .billingCycle, .standing, nil: "billing cycle"
+        }
+    }
+
     private var windowEnd: String {
-        let isThreshold =
-            event.kind == .tenantThresholdReached || event.kind == .profileThresholdReached
         let what =
-            isThreshold ? "at \(limit?.percent ?? 0)% of the \(cap) or more" : "at the \(cap)"
+            event.kind.isThreshold
+            ? "at \(limit?.percent ?? 0)% of the \(cap) or more" : "at the \(cap)"
         return """
-            The \(row?.window == .utcDay ? "day" : "billing cycle") of \(owner) has ended \(what), with what was still \
+            The \(window) of \(owner) has ended \(what), including what was still \
             reserved.
             """
     }
@@ -133,23 +140,27 @@ private struct Words {
         }
         add("Tenant", named(event.tenantName, event.tenantID))
         if !event.profileID.isEmpty {
-            add("Messaging profile", named(event.profileName, event.profileID))
+            add(subjectRow.subject.title, named(event.profileName, event.profileID))
         }
         if !event.reason.isEmpty { add("Reason", MailText.line(event.reason)) }
         guard let limit else { return facts }
-        let resource = row?.resource ?? .extensions
-        let share = MailText.percent(limit.committed, of: limit.cap).map { " (\($0)%)" } ?? ""
+        let resource = row?.resource
+        let shown =
+            row?.shown(committed: limit.committed, held: limit.held)
+            ?? (used: limit.committed, held: limit.held)
+        let share = MailText.percent(shown.used, of: limit.cap).map { " (\($0)%)" } ?? ""
         add("Limit", cap)
         add("Cap", MailText.amount(limit.cap, resource))
-        add("Used", MailText.amount(limit.committed, resource) + share)
-        if limit.held != 0 { add("Reserved besides", MailText.amount(limit.held, resource)) }
+        add(isOnlyHeld ? "In use" : "Used", MailText.amount(shown.used, resource) + share)
+        if shown.held != 0 { add("Also held", MailText.amount(shown.held, resource)) }
         if limit.asked != 0 { add("Last request", MailText.amount(limit.asked, resource)) }
         if limit.cap > 0 { add("Alert threshold", "\(limit.percent)%") }
         if row?.window == .standing {
-            add("Counted", "what exists now; this total does not start anew")
+            let what = isOnlyHeld ? "what is open now" : "what exists now"
+            add("Counted", "\(what); this total does not reset")
         } else if limit.resetsAt != 0 {
             add("Counted since", MailText.instant(limit.windowStart))
-            add("Starts anew", MailText.instant(limit.resetsAt))
+            add("Resets at", MailText.instant(limit.resetsAt))
         }
         return facts
     }
@@ -164,19 +175,22 @@ private struct Words {
     // MARK: What comes of it
 
     private var isCount: Bool { row?.window == .standing }
-    private var things: String { row?.kind == .tenantDIDs ? "DID" : "extension" }
+    private var isOnlyHeld: Bool { row?.resource.mayBeCharged == false }
+    /// What is counted, one and several.
+    private var thing: String { row?.resource.row.singular ?? "" }
+    private var things: String { row?.resource.row.plural ?? "" }
 
     var consequences: [String] {
         switch event.occasion {
         case .refusal:
             return [
-                "That request was refused. Nobody was suspended: little of the cap is used.",
-                "Requests that fit are still allowed. You are told once in a window.",
+                "That request was refused. The tenant was not suspended: little of the cap is used.",
+                "Requests that fit are still allowed. You are notified once per window.",
             ]
         case .windowEnd:
             return [
-                "The total has started anew: nothing is refused, and nobody was suspended.",
-                "What was reserved then still counts for the window that ended when it is charged.",
+                "The total has been reset: nothing is refused, and the tenant was not suspended.",
+                "Amounts held then still count for the window that ended when they are charged.",
             ]
         case nil: break
         }
@@ -186,70 +200,88 @@ private struct Words {
     private var usualConsequences: [String] {
         switch event.kind {
         case .tenantThresholdReached where isCount:
-            ["Nothing is refused yet. The first \(things) beyond the cap will be."]
+            ["Nothing is refused yet. The first \(thing) above the cap will be."]
         case .tenantThresholdReached:
             [
                 "Nothing is refused yet.",
                 """
-                At the cap, a tenant with auto-suspend is suspended; one without keeps running, \
-                and you are told.
+                At the cap, the tenant is suspended if auto-suspend is on; otherwise it keeps running \
+                and you are notified.
                 """,
             ]
         case .tenantLimitReached where isCount:
             [
-                "A further \(things) is refused as long as the cap is used up.",
-                "A tenant with auto-suspend is suspended as well; another mail says so.",
+                "Every further \(thing) is refused while the cap is reached.",
+                row?.suspends == false
+                    ? "The tenant is not suspended. Each of its \(things) that ends makes room again."
+                    : "If auto-suspend is on, the tenant is suspended as well; you get a separate e-mail.",
             ]
         case .tenantLimitReached:
             [
-                "If auto-suspend is on, the tenant is suspended; another mail says so.",
+                "If auto-suspend is on, the tenant is suspended; you get a separate e-mail.",
                 "If auto-suspend is off, the tenant keeps running.",
             ]
         case .tenantSuspended:
             [
-                "Every new request of this tenant is refused. Usage that still comes in is recorded.",
+                "Every new request of this tenant is refused. Usage that is still reported is recorded.",
                 """
-                It stays so until an operator reinstates the tenant: neither a higher cap nor the \
-                next billing cycle does.
+                It stays suspended until an operator reinstates it; a higher cap or the next \
+                \(window) does not.
                 """,
-                "The tenant itself has not been mailed.",
+                "The tenant itself has not been notified.",
             ]
         case .tenantReinstated:
             [
-                "New requests of this tenant are decided by its limits again.",
-                "A tenant that is still at a cap is suspended again by its next charge or creation there.",
+                "New requests of this tenant are checked against its limits again.",
+                "A tenant that is still at a cap is suspended again by its next charge or creation.",
             ]
-        case .profileThresholdReached:
-            ["Nothing is refused yet. Messages that would go over the limit will be."]
-        case .profileLimitReached:
+        case .profileThresholdReached, .voiceProfileThresholdReached:
             [
-                "Messages of this profile that would go over the limit are refused with error 40333.",
-                "At midnight UTC the total starts anew. Nothing else resets it.",
+                "Nothing is refused yet. \(subjectRow.subject.usage) that would go over the limit will be."
+            ]
+        case .profileLimitReached, .voiceProfileLimitReached:
+            [
+                """
+                \(subjectRow.subject.usage) of this profile that would go over the limit are refused \
+                with error \(subjectRow.error.rawValue).
+                """,
+                "The total resets at midnight UTC. Nothing else resets it.",
             ]
         }
+    }
+
+    private var makingRoom: String {
+        if isOnlyHeld { return "Raise or remove the cap, or wait until some \(things) end." }
+        return isCount
+            ? "Raise or remove the cap, or have the tenant release some \(things)."
+            : "Raise or remove the cap. Usage so far stays counted."
     }
 
     var advice: [String] {
         switch event.kind {
         case .tenantThresholdReached, .tenantLimitReached:
             [
-                isCount
-                    ? "Raise or remove the cap, or have the tenant give \(things)s back."
-                    : "Raise or remove the cap. What has been used stays counted.",
-                "Tell the tenant, in whatever words are your brand's: it has not been mailed.",
-                "See the tenant's usage and the audit log for what exactly was charged.",
+                makingRoom,
+                "Tell the tenant under your own brand: it has not been notified.",
+                "See the tenant's usage and the audit log for the exact charges.",
             ]
         case .tenantSuspended:
             [
-                "See the audit log for what exactly triggered it.",
-                "Raise or remove the cap if the usage is welcome, then reinstate the tenant.",
+                "See the audit log for the exact trigger.",
+                "If the usage is legitimate, raise or remove the cap, then reinstate the tenant.",
             ]
         case .tenantReinstated:
-            ["If that was not meant to happen: the audit log says who did it. Suspend it again."]
-        case .profileThresholdReached, .profileLimitReached:
+            ["If this was not intended: the audit log shows who did it. Suspend the tenant again."]
+        case .profileThresholdReached, .profileLimitReached, .voiceProfileThresholdReached,
+            .voiceProfileLimitReached:
             [
-                "Raise daily_spend_limit, or set daily_spend_limit_enabled to false for a while.",
-                "If the spend is unexpected, look for a bug or a stolen key in what sends.",
+                """
+                Raise \(subjectRow.cap.name), or set \(subjectRow.cap.toggleName) to false for a while.
+                """,
+                """
+                If the \(subjectRow.resource.row.plural) is unexpected, look for a bug or a leaked key in \
+                the sending system.
+                """,
             ]
         }
     }

@@ -1,6 +1,7 @@
 import Foundation
 import NIOPosix
 import Synchronization
+import Threads
 
 /// Sends mails, each over a connection of its own, on a few threads that do nothing else.
 ///
@@ -46,13 +47,14 @@ package final class MailSender: Sendable {
         let others = mails.wrappingAdd(1, ordering: .relaxed).oldValue
         defer { mails.wrappingSubtract(1, ordering: .relaxed) }
         guard others < Self.maximumMails else {
-            throw MailError(.notTried, "\(Self.maximumMails) mails are waiting already.")
+            throw MailError(.notTried, "\(Self.maximumMails) mails are already queued.")
         }
         let cancellation = MailCancellation()
         let result: Result<Int, MailError>?
         do {
             result = try await withTaskCancellationHandler {
                 try await threads.runIfActive {
+                    NamedThread.setName(.mail)
                     began()
                     return Result { () throws(MailError) -> Int in
                         try SMTPTransaction.send(bytes, to: address, settings, cancellation)
@@ -82,7 +84,7 @@ package final class MailSender: Sendable {
             }
         }
         guard isHost, !host.isEmpty, (1...65_535).contains(settings.port) else {
-            throw MailError(.unusable, "The mail server's name or port cannot be used.")
+            throw MailError(.unusable, "The mail server's name or port is invalid.")
         }
     }
 }

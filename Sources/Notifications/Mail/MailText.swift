@@ -1,4 +1,5 @@
 import Limits
+import Notation
 
 /// Amounts, instants and names as people read them.
 enum MailText {
@@ -32,17 +33,17 @@ enum MailText {
         return escaped
     }
 
-    /// "$1,234.50", "800 minutes", "12 minutes 30 seconds", "3".
-    static func amount(_ amount: Int64, _ resource: Resource) -> String {
-        switch resource {
-        case .spend:
+    /// "$1,234.50", "800 minutes", "12 minutes 30 seconds", "3"; of a limit that is not known as a count.
+    static func amount(_ amount: Int64, _ resource: Resource?) -> String {
+        switch resource?.unit {
+        case .amount:
             let parts = Money.format(amount).split(separator: ".", maxSplits: 1)
             return "$" + grouped(parts.first ?? "0") + parts.dropFirst().map { "." + $0 }.joined()
-        case .callSeconds:
+        case .seconds:
             let (minutes, seconds) = amount.quotientAndRemainder(dividingBy: 60)
             let whole = counted(minutes, "minute")
             return seconds == 0 ? whole : whole + " " + counted(seconds, "second")
-        case .extensions, .dids: return grouped(String(amount))
+        case .count, nil: return grouped(String(amount))
         }
     }
 
@@ -63,7 +64,7 @@ enum MailText {
 
     /// "2026-11-21 10:00:00 UTC".
     static func instant(_ milliseconds: Int64) -> String {
-        let text = EventJSON.instant(milliseconds)
+        let text = Instant.text(milliseconds)
         return "\(text.prefix(10)) \(text.dropFirst(11).prefix(8)) UTC"
     }
 

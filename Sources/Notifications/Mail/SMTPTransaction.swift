@@ -68,14 +68,14 @@ struct SMTPTransaction: ~Copyable {
         _ cancellation: MailCancellation
     ) throws(MailError) -> Int {
         guard let transaction = SMTPTransaction(message, to: address, cancellation) else {
-            throw MailError(.notTried, "libcurl could not be set up.")
+            throw MailError(.notTried, "libcurl could not be initialised.")
         }
         try transaction.configure(settings)
         return try transaction.perform()
     }
 
     private init?(_ message: [UInt8], to address: String, _ cancellation: MailCancellation) {
-        // nil: out of memory, or libcurl could not be set up.
+        // nil: out of memory, or libcurl could not be initialised.
         guard Self.isReady, let handle = curl_easy_init() else { return nil }
         guard let recipients = curl_slist_append(nil, address) else {
             curl_easy_cleanup(handle)
@@ -174,7 +174,7 @@ struct SMTPTransaction: ~Copyable {
     private func set(_ option: CURLoption, _ value: String) throws(MailError) {
         // A C string would end at it.
         guard !value.utf8.contains(0) else {
-            throw MailError(.unusable, "A setting of the mail server contains a NUL.")
+            throw MailError(.unusable, "A mail server setting contains a NUL byte.")
         }
         try check(curl_set_string(handle, option, value))
     }
@@ -184,7 +184,7 @@ struct SMTPTransaction: ~Copyable {
     private func check(_ code: CURLcode) throws(MailError) {
         guard code == CURLE_OK else {
             throw MailError(
-                .unusable, "The mail server's settings cannot be used: \(Self.text(of: code)).")
+                .unusable, "The mail server settings are invalid: \(Self.text(of: code)).")
         }
     }
 
@@ -208,18 +208,19 @@ struct SMTPTransaction: ~Copyable {
         case CURLE_ABORTED_BY_CALLBACK: return MailError(.notTried, "The service is stopping.")
         case CURLE_LOGIN_DENIED:
             return MailError(
-                .login, status: status, "The mail server does not accept the log-in: \(said).")
+                .login, status: status, "The mail server rejected the log-in: \(said).")
         case CURLE_USE_SSL_FAILED:
             return MailError(.insecure, status: status, "The mail server does not offer STARTTLS.")
         case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CACERT_BADFILE:
             return MailError(
-                .insecure, "The mail server cannot be trusted: \(sentence(code)).")
+                .insecure, "The TLS connection to the mail server failed: \(sentence(code)).")
         default: break
         }
         if let status {
-            return MailError(.refused, status: status, "The mail server refused: \(said).")
+            return MailError(
+                .refused, status: status, "The mail server rejected the mail: \(said).")
         }
-        return MailError(.unreachable, "The mail server did not take the mail: \(sentence(code)).")
+        return MailError(.unreachable, "The mail could not be sent: \(sentence(code)).")
     }
 
     private func sentence(_ code: CURLcode) -> String {
@@ -236,6 +237,6 @@ struct SMTPTransaction: ~Copyable {
     private static func printable(_ bytes: [UInt8]) -> String {
         var text = MailText.line(String(decoding: bytes, as: UTF8.self))
         while text.last == " " || text.last == "." { text.removeLast() }
-        return text.isEmpty ? "without a word" : text
+        return text.isEmpty ? "no reason given" : text
     }
 }

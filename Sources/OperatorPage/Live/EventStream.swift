@@ -1,5 +1,5 @@
-import Foundation
 import Hummingbird
+import JSON
 import NIOCore
 
 /// Server-sent events (the HTML standard): a message whenever there is something new, and a comment now and then.
@@ -43,7 +43,7 @@ struct EventStream: Sendable {
     }
 
     static func line(_ value: some Encodable) throws -> String {
-        String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
+        try JSON(encoding: value).text
     }
 }
 

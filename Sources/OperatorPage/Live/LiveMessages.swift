@@ -59,17 +59,17 @@ struct LiveMessage: Sendable, Encodable {
         guard abs(ahead) > EngineClock.believableLead else { return "" }
         let span = Texts.span(abs(ahead))
         return ahead > 0
-            ? "The wall clock was set back: days and billing cycles go by a time that is \(span) ahead of it, at half speed until it has caught up."
-            : "The wall clock leapt ahead by \(span). Days and billing cycles do not go by it yet; the log says when they will."
+            ? "The wall clock was set back. Days and billing cycles follow a clock that is \(span) ahead of it and runs at half speed until the wall clock has caught up."
+            : "The wall clock jumped ahead by \(span). Days and billing cycles do not follow it yet; see the log."
     }
 
     private static func nearest(_ row: TenantRow) -> Nearest? {
         let fullest = row.usage.filter { $0.cap ?? 0 > 0 }.max { $0.fullness < $1.fullness }
         guard let fullest, fullest.fullness > 0 else { return nil }
-        let fields = LimitFields(fullest, percent: row.settings.limits.alertThresholdPercent)
+        let fields = LimitFields(fullest, percent: row.settings.limits.firstThreshold)
         return Nearest(
             name: row.shownName, path: Links.tenant(row.settings.id),
-            limit: Texts.name(fullest.kind), text: fields.text, share: fields.share,
+            limit: fullest.kind.row.words.title, text: fields.text, share: fields.share,
             filled: fields.filled, state: fields.state)
     }
 }
@@ -110,6 +110,7 @@ struct TenantMessage: Sendable, Encodable {
         var id: String
         var used: String
         var shareText: String
+        var heldText: String
         var share: String
         var filled: String
         var state: String
@@ -120,14 +121,15 @@ struct TenantMessage: Sendable, Encodable {
     var profiles: [Profile]
 
     init(_ row: TenantRow, _ profiles: [ProfileRow]) {
-        let percent = row.settings.limits.alertThresholdPercent
+        let percent = row.settings.limits.firstThreshold
         suspended = row.status == .suspended
         limits = row.tenantLimits
         self.profiles = profiles.map { profile in
             let usage = LimitFields(profile.usage, percent: percent)
             return Profile(
                 id: profile.settings.id, used: usage.used, shareText: usage.shareText,
-                share: usage.share, filled: usage.filled, state: usage.state)
+                heldText: usage.heldText, share: usage.share, filled: usage.filled,
+                state: usage.state)
         }
     }
 }

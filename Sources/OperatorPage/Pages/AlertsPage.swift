@@ -50,8 +50,9 @@ struct AlertsPage: Sendable {
         }
         let amount = { (value: Int64) in Texts.amount(value, of: row.resource) }
         let asked = reading.asked == 0 ? "" : ", \(amount(reading.asked)) asked"
+        let used = row.shown(committed: reading.committed, held: reading.held).used
         return
-            "\(Texts.name(row.kind)): \(amount(reading.committed)) of \(amount(reading.cap))\(asked)"
+            "\(row.words.title): \(amount(used)) of \(amount(reading.cap))\(asked)"
     }
 
     // MARK: Deliveries
@@ -113,14 +114,14 @@ struct AlertsPage: Sendable {
             "attempts": row.attempts.prefix(12).map(Self.text),
             "next": row.nextAttemptAt.map { due in
                 let wait = due - context.engine.clock.now
-                return wait > 0 ? "next in \(Texts.age(wait))" : "next now"
+                return wait > 0 ? "next attempt in \(Texts.age(wait))" : "next attempt now"
             },
         ]
     }
 
     private static func text(_ attempt: DeliveryAttempt) -> String {
         let outcome =
-            attempt.error ?? attempt.status.map { "answered \($0)" } ?? "delivered"
+            attempt.error ?? attempt.status.map { "HTTP status \($0)" } ?? "delivered"
         return
             "\(attempt.number). \(Texts.time(attempt.startedAt)) to \(attempt.target): \(outcome) (\(attempt.finishedAt - attempt.startedAt) ms)"
     }

@@ -71,7 +71,7 @@ struct AuditPage: Sendable {
         var table = CSVTable([
             "time", "kind", "tenant_id", "messaging_profile_id", "code", "limit", "cap",
             "committed", "held", "asked", "events", "action", "reservation_id", "reference",
-            "caller", "changes", "count", "last",
+            "caller", "changes", "count", "last", "voice_profile_id",
         ])
         let size = 250
         var number = 1
@@ -125,15 +125,16 @@ enum AuditLines {
         for reading in row.limits {
             guard let limit = reading.row else { continue }
             let amount = { (value: Int64) in Texts.amount(value, of: limit.resource) }
+            let shown = limit.shown(committed: reading.committed, held: reading.held)
             var text =
-                "\(Texts.name(limit.kind)): \(amount(reading.committed)) of \(amount(reading.cap)) used"
-            if reading.held != 0 { text += ", \(amount(reading.held)) held" }
+                "\(limit.words.title): \(amount(shown.used)) of \(amount(reading.cap)) used"
+            if shown.held != 0 { text += ", \(amount(shown.held)) held" }
             if reading.asked != 0 { text += ", \(amount(reading.asked)) asked" }
             lines.append(text)
         }
         if row.limits.isEmpty, !row.asked.isEmpty {
             let asked = Resource.allCases.filter { row.asked.contains($0.index) }
-                .map { "\(Texts.amount(row.asked[$0], of: $0)) \(Texts.name($0))" }
+                .map { Texts.counted(row.asked[$0], of: $0) }
             lines.append("Asked: " + asked.joined(separator: ", "))
         }
         if !row.reference.isEmpty {
@@ -150,7 +151,7 @@ enum AuditLines {
         if !new.isEmpty { lines.append(new.joined(separator: " · ")) }
         if row.reservationID != 0 { lines.append("Reservation \(row.reservationID)") }
         if row.count > 1 {
-            let what = row.code.isEmpty ? "charges taken back" : "refusals"
+            let what = row.code.isEmpty ? "reversed charges" : "refusals"
             lines.append(
                 "\(Texts.count(row.count)) \(what), the last at \(Texts.time(row.lastTime))")
         }
@@ -159,8 +160,11 @@ enum AuditLines {
 
     /// One line for each limit, at least one.
     static func cells(_ row: AuditRow) -> [[String]] {
+        func profile(_ kind: ProfileKind) -> String {
+            row.profileKind == kind ? row.profileID : ""
+        }
         let head = [
-            Texts.iso(row.time), row.kind, row.tenantID, row.profileID, row.code,
+            Texts.iso(row.time), row.kind, row.tenantID, profile(.messaging), row.code,
         ]
         let tail = [
             row.events.map(\.rawValue).joined(separator: " "),
@@ -169,10 +173,10 @@ enum AuditLines {
             caller(row) ?? "",
             row.changes.map { "\($0.name): \($0.before ?? "not set") -> \($0.after ?? "not set")" }
                 .joined(separator: "; "),
-            "\(row.count)", Texts.iso(row.lastTime),
+            "\(row.count)", Texts.iso(row.lastTime), profile(.voice),
         ]
         let limits = row.limits.map { reading -> [String] in
-            let resource = reading.row?.resource ?? .extensions
+            let resource = reading.row?.resource
             return [reading.name]
                 + [reading.cap, reading.committed, reading.held, reading.asked]
                 .map { Texts.plain($0, of: resource) }

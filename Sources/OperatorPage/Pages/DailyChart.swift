@@ -3,15 +3,32 @@ import Projection
 
 /// A chart of days: bars with an axis, as numbers for an SVG.
 struct DailyChart: Sendable {
-    enum Subject: String, CaseIterable {
-        case spend, minutes, decisions
+    enum Subject: Hashable, CaseIterable {
+        /// What adds up.
+        case usage(Resource)
+        case decisions
+
+        static let allCases: [Subject] =
+            Resource.catalogue.filter { $0.nature == .accumulating }.map { .usage($0.resource) }
+            + [.decisions]
+
+        /// The first where there is none of that name.
+        init(named name: String) {
+            self = Self.allCases.first { $0.name == name } ?? Self.allCases[0]
+        }
 
         var title: String {
             switch self {
-            case .spend: "Spend"
-            case .minutes: "Minutes"
+            case .usage(let resource): resource.row.title
             case .decisions: "Decisions"
             }
+        }
+
+        /// In the page's address.
+        var name: String { title.lowercased() }
+
+        fileprivate var isMoney: Bool {
+            if case .usage(let resource) = self { resource.unit == .amount } else { false }
         }
     }
 
@@ -35,21 +52,27 @@ struct DailyChart: Sendable {
         self.subject = subject
         days = rows.map { row in
             switch subject {
-            case .spend:
-                Day(
-                    day: row.day, value: Double(row.committed.spendNanos) / 1e9, second: 0,
-                    text: Texts.money(row.committed.spendNanos))
-            case .minutes:
-                Day(
-                    day: row.day, value: Double(row.committed.callSeconds) / 60, second: 0,
-                    text: Texts.minutes(row.committed.callSeconds) + " min")
+            case .usage(let resource):
+                let amount = row.committed[resource]
+                return Day(
+                    day: row.day, value: Double(amount) / Self.scale(resource), second: 0,
+                    text: Texts.counted(amount, of: resource))
             case .decisions:
-                Day(
+                return Day(
                     day: row.day, value: Double(row.allowed), second: Double(row.denied),
                     text: "\(Texts.count(row.allowed)) allowed, \(Texts.count(row.denied)) denied")
             }
         }
-        top = Self.rounded(days.map { $0.value + $0.second }.max() ?? 0, whole: subject != .spend)
+        top = Self.rounded(days.map { $0.value + $0.second }.max() ?? 0, whole: !subject.isMoney)
+    }
+
+    /// Units of a resource in one of the axis: dollars, pieces, minutes.
+    private static func scale(_ resource: Resource) -> Double {
+        switch resource.unit {
+        case .amount: 1e9
+        case .count: 1
+        case .seconds: 60
+        }
     }
 
     /// The next of 1, 2 and 5 times a power of ten.
@@ -65,13 +88,10 @@ struct DailyChart: Sendable {
     }
 
     private func label(_ value: Double) -> String {
-        switch subject {
-        case .spend:
-            let cents = Int64(value * 100)
-            return cents % 100 == 0
-                ? "$" + Texts.count(cents / 100) : Texts.money(cents * 10_000_000)
-        case .minutes, .decisions: return Texts.count(Int64(value))
-        }
+        guard subject.isMoney else { return Texts.count(Int64(value)) }
+        let cents = Int64(value * 100)
+        return cents % 100 == 0
+            ? "$" + Texts.count(cents / 100) : Texts.money(cents * 10_000_000)
     }
 
     private func y(_ value: Double) -> Double {
@@ -120,9 +140,9 @@ struct DailyChart: Sendable {
         guard let first = days.first, let last = days.last,
             let most = days.max(by: { $0.value + $0.second < $1.value + $1.second }),
             most.value + most.second > 0
-        else { return "Nothing was used in these days." }
+        else { return "No usage on these days." }
         return
-            "\(Texts.day(first.day)) to \(Texts.day(last.day)); the most on \(Texts.day(most.day)): \(most.text)."
+            "\(Texts.day(first.day)) to \(Texts.day(last.day)); highest on \(Texts.day(most.day)): \(most.text)."
     }
 
     private func number(_ value: Double) -> String {

@@ -1,3 +1,5 @@
+import ControlPlane
+import JSON
 import Limits
 import Projection
 
@@ -5,7 +7,7 @@ import Projection
 struct LimitFields: Sendable, Encodable, Equatable {
     /// `LimitRow.name`.
     var limit: String
-    /// Percent of the cap that is committed, and committed or held; 0 ... 100, to a tenth.
+    /// Percent of the cap that is used, and used or held; 0 ... 100, to a tenth.
     var share: String
     var filled: String
     /// "": fine; "near": beyond the alert threshold; "over": reached.
@@ -17,40 +19,47 @@ struct LimitFields: Sendable, Encodable, Equatable {
     var of: String
     var shareText: String
     var heldText: String
-    /// Use and share in one line.
+    /// What is used and held, and the share of both, in one line.
     var text: String
 
     /// - Parameter percent: the alert threshold.
     init(_ usage: LimitUsage, percent: UInt8) {
-        let resource = usage.kind.row.resource
-        let amount = { (value: Int64) in Texts.amount(value, of: resource) }
-        limit = usage.kind.row.name
-        used = amount(usage.committed)
-        heldText = usage.held == 0 ? "Nothing held" : "\(amount(usage.held)) held"
+        let row = usage.kind.row
+        let amount = { (value: Int64) in Texts.amount(value, of: row.resource) }
+        let shown = row.shown(committed: usage.committed, held: usage.held)
+        limit = row.name
+        used = amount(shown.used)
+        if row.resource.mayBeCharged {
+            heldText = shown.held == 0 ? "Nothing held" : "\(amount(shown.held)) held"
+            text = shown.held == 0 ? "\(used) used" : "\(used) used, \(heldText)"
+        } else {
+            heldText = ""
+            text = "\(used) in use"
+        }
         guard let cap = usage.cap else {
             (share, filled, state) = ("0", "0", "")
             (of, shareText) = ("no limit", "No limit")
-            text = "\(used) used"
             return
         }
-        let committed = Double(usage.committed)
-        share = Self.percent(committed, of: cap)
-        filled = Self.percent(committed + Double(usage.held), of: cap)
+        let amountUsed = Double(shown.used)
+        let taken = amountUsed + Double(shown.held)
+        share = Self.percent(amountUsed, of: cap)
+        filled = Self.percent(taken, of: cap)
         self.cap = amount(cap).replacingSuffix(" min", with: "")
         of = "of \(amount(cap))"
-        if usage.committed > cap {
+        if shown.used > cap {
             state = "over"
-            shareText = "\(amount(usage.committed - cap)) over the cap"
-        } else if usage.committed == cap {
+            shareText = "\(amount(shown.used - cap)) over the cap"
+        } else if shown.used == cap {
             // Nothing of nothing is no reason to worry.
             state = cap > 0 ? "over" : ""
-            shareText = cap > 0 ? "Cap reached" : "Nothing is allowed"
+            shareText = cap > 0 ? "Cap reached" : "Nothing allowed"
         } else {
-            let isNear = committed * 100 >= Double(cap) * Double(percent)
+            let isNear = amountUsed * 100 >= Double(cap) * Double(percent)
             state = isNear ? "near" : ""
-            shareText = "\(share) % of the cap"
+            shareText = "\(share)% of the cap used"
         }
-        text = cap > 0 ? "\(used) used · \(Self.whole(committed, of: cap)) %" : "\(used) used"
+        if cap > 0 { text += " · \(Self.whole(taken, of: cap))%" }
     }
 
     private static func percent(_ amount: Double, of cap: Int64) -> String {
@@ -73,28 +82,27 @@ struct LimitFields: Sendable, Encodable, Equatable {
 
 extension TenantRow {
     private var tenantUsage: [LimitUsage] {
-        LimitKind.catalogue.filter { $0.cap != nil }
-            .compactMap { row in usage.first { $0.kind == row.kind } }
+        LimitSubject.tenant.limits.compactMap { row in usage.first { $0.kind == row.kind } }
     }
 
     /// The tenant's own limits in the order of the catalogue, which is that of the guide's table.
     var tenantLimits: [LimitFields] {
-        tenantUsage.map { LimitFields($0, percent: settings.limits.alertThresholdPercent) }
+        tenantUsage.map { LimitFields($0, percent: settings.limits.firstThreshold) }
     }
 
     /// The same for a template, with their columns.
-    func limitFields(titles: [LimitKind: String]) -> [Fields] {
+    func limitFields() -> [Fields] {
         zip(tenantUsage, tenantLimits).map { usage, limit in
             limit.fields.merging([
-                "title": titles[usage.kind], "label": Texts.name(usage.kind),
+                "title": usage.kind.row.cap.columnTitle, "label": usage.kind.row.words.title,
                 "resets": usage.resetsAt == 0
-                    ? "A standing count"
-                    : "Starts anew \(Texts.time(usage.resetsAt).dropLast(3)) UTC",
+                    ? "Does not reset"
+                    : "Resets \(Texts.time(usage.resetsAt).dropLast(3)) UTC",
             ])
         }
     }
 
-    var thresholdText: String { "\(settings.limits.alertThresholdPercent)" }
+    var thresholdText: String { settings.limits.thresholdText }
     var autoSuspendText: String { settings.limits.autoSuspend ? "Yes" : "No" }
 
     /// What people call it.
@@ -108,39 +116,71 @@ extension String {
 }
 
 extension TenantLimits {
-    /// As the API has the six fields.
-    var json: String {
-        let caps = CapSetting.all.map { cap in
-            let quote = cap.unit == .amount ? "\"" : ""
-            return "\"\(cap.name)\":" + (self[cap].map { quote + cap.text($0) + quote } ?? "null")
-        }
-        return """
-            {\(caps.joined(separator: ",")),\
-            "alert_threshold":\(alertThresholdPercent),"auto_suspend":\(autoSuspend)}
-            """
-    }
+    /// From it on, a limit is shown as near.
+    var firstThreshold: UInt8 { alertThresholds.first ?? 100 }
+    /// "50, 80"
+    var thresholdText: String { alertThresholds.map { "\($0)" }.joined(separator: ", ") }
 
     /// What `limit-fields` is filled with.
     ///
     /// - Parameter prefix: of the fields' ids.
     func formFields(prefix: String) -> Fields {
-        let caps = LimitKind.catalogue.compactMap { row -> Fields? in
-            guard let cap = row.cap else { return nil }
-            return [
-                "name": cap.name, "id": "\(prefix)-\(cap.name)", "label": cap.title,
-                "value": self[cap].map(cap.text), "isAmount": cap.unit == .amount,
-                "isMinutes": cap.unit == .minutes, "limit": row.name,
-                "mode": cap.unit == .amount ? "decimal" : "numeric",
+        let settings = Self.settings.filter(\.isInForms).map { setting -> Fields in
+            let value = setting.value(of: self)
+            var fields: Fields = [
+                "name": setting.name, "id": "\(prefix)-\(setting.name)", "label": setting.title,
+                "value": value.inputText, "isAmount": setting.shape == .amount,
+                "suffix": setting.suffix, "isFlag": setting.shape == .flag,
+                "isOn": value == .flag(true), "hint": setting.help, "isCap": setting.cap != nil,
+                "shape": setting.formShape, "mode": setting.mode,
             ]
+            if let cap = setting.cap {
+                let row = cap.kind.row
+                fields = fields.merging([
+                    "limit": row.name, "unit": "\(cap.unit)",
+                    "occasion": row.resource.row.occasion, "steers": row.blocksOnlyWithAutoSuspend,
+                    "suspends": row.suspends, "isOnlyHeld": !row.resource.mayBeCharged,
+                ])
+            }
+            return fields
         }
-        let values: Fields = [
-            "alert_threshold": String(alertThresholdPercent), "auto_suspend": autoSuspend,
-        ]
-        return ["prefix": prefix, "caps": caps, "limits": values]
+        return ["settings": settings]
     }
 
     /// The presets by their names in the API.
     static var presetsJSON: String {
-        "{\"new-tenant\":\(TenantLimits.newTenant.json),\"unlimited\":\(TenantLimits().json)}"
+        JSON.object(presets.map { (name: $0.key, value: $0.value.json) }).text
+    }
+}
+
+extension SettingDescriptor {
+    /// How `page.js` reads the field.
+    fileprivate var formShape: String {
+        switch shape {
+        case .amount: "amount"
+        case .whole: "whole"
+        case .wholes: "wholes"
+        case .flag: "flag"
+        case .text, .timeZone, .address, .choice: "text"
+        }
+    }
+
+    /// The keyboard of a phone.
+    fileprivate var mode: String {
+        switch shape {
+        case .amount: "decimal"
+        case .whole: "numeric"
+        default: "text"
+        }
+    }
+
+    /// Behind the field; empty: nothing.
+    fileprivate var suffix: String? { cap?.unit == .minutes ? "min" : unit.isEmpty ? nil : unit }
+}
+
+extension SettingField.Value {
+    /// As an input has it; empty: none.
+    fileprivate var inputText: String {
+        if case .none = self { "" } else { text }
     }
 }

@@ -11,7 +11,7 @@ enum Pager {
         return [
             "label": label,
             "summary": first > total
-                ? "Nothing beyond \(Texts.count(Int64(total)))"
+                ? "No more entries after \(Texts.count(Int64(total)))"
                 : "\(Texts.count(Int64(first)))–\(Texts.count(Int64(last))) of \(Texts.count(Int64(total)))",
             "previous": number > 1 ? link(number - 1) : nil,
             "next": last < total ? link(number + 1) : nil,

@@ -27,9 +27,9 @@ struct TenantPage: Sendable {
         var fields: Fields = [
             "id": id, "name": tenant.shownName, "suspended": tenant.status == .suspended,
             "zone": settings.timeZone, "cycleDay": "\(settings.billingCycleDay)",
-            "threshold": "\(settings.limits.alertThresholdPercent)",
+            "threshold": settings.limits.thresholdText,
             "autoSuspend": settings.limits.autoSuspend ? "on" : "off",
-            "cells": tenant.limitFields(titles: [:]), "eventsPath": Links.tenant(id, "/events"),
+            "cells": tenant.limitFields(), "eventsPath": Links.tenant(id, "/events"),
             "csvPath": Links.tenant(id, "/daily.csv"),
             "auditPath": Links.path("/audit", [("tenant", id)]),
             "edit": settings.limits.formFields(prefix: "edit"),
@@ -37,7 +37,7 @@ struct TenantPage: Sendable {
             "showTenant": false,
         ]
         fields = fields.merging(chart(days, id, request))
-            .merging(Self.fields(profiles, percent: settings.limits.alertThresholdPercent))
+            .merging(Self.fields(profiles, percent: settings.limits.firstThreshold))
             .merging(self.fields(reservations))
         return context.page("tenant", visitor, current: "/settings/usage-limits", fields)
     }
@@ -72,23 +72,27 @@ struct TenantPage: Sendable {
     }
 
     private func chart(_ days: [DailyUsageRow], _ id: String, _ request: PageRequest) -> Fields {
-        let subject = DailyChart.Subject(rawValue: request.text("chart")) ?? .spend
+        let subject = DailyChart.Subject(named: request.text("chart"))
         return [
             "charts": DailyChart.Subject.allCases.map { choice -> Fields in
                 [
                     "title": choice.title, "current": choice == subject,
                     "link": Links.path(
-                        Links.tenant(id), [("chart", choice.rawValue)], fragment: "#daily"),
+                        Links.tenant(id), [("chart", choice.name)], fragment: "#daily"),
                 ]
             },
             "chart": DailyChart(days, subject).fields,
+            "dayColumns": Resource.reported.map { reported -> Fields in
+                ["title": reported.title]
+            },
             "days": days.reversed().map { row -> Fields in
                 [
-                    "day": Texts.day(row.day), "spend": Texts.money(row.committed.spendNanos),
-                    "minutes": Texts.minutes(row.committed.callSeconds),
-                    "extensions": Texts.count(row.committed.extensions),
-                    "dids": Texts.count(row.committed.dids), "allowed": Texts.count(row.allowed),
-                    "denied": Texts.count(row.denied),
+                    "day": Texts.day(row.day),
+                    "amounts": Resource.reported.map { reported -> Fields in
+                        let resource = reported.resource
+                        return ["text": Texts.cell(row.committed[resource], of: resource)]
+                    },
+                    "allowed": Texts.count(row.allowed), "denied": Texts.count(row.denied),
                 ]
             },
         ]
@@ -103,13 +107,14 @@ struct TenantPage: Sendable {
         let rows = try await model.dailyUsage(
             tenantID: id, profileID: nil, from: 0, to: now + 2 * ProfileState.dayLength)
         let codes = LimitKind.catalogue.map(\.error) + [.suspended]
+        let booked = Resource.catalogue.filter { $0.nature != .held }
         var table = CSVTable(
-            ["day", "spend_usd", "extensions", "dids", "call_seconds", "allowed", "denied"]
+            ["day"] + booked.map(\.csvColumn) + ["allowed", "denied"]
                 + codes.map { "denied_\($0.rawValue)" } + ["final"])
         for row in rows {
             table.append(
                 [Texts.day(row.day)]
-                    + Resource.allCases.map { Texts.plain(row.committed[$0], of: $0) }
+                    + booked.map { $0.resource.plain(row.committed[$0.resource]) }
                     + ["\(row.allowed)", "\(row.denied)"]
                     + codes.map { "\(row.refusals[$0.rawValue] ?? 0)" }
                     + [row.isFinal ? "true" : "false"])
@@ -122,18 +127,22 @@ struct TenantPage: Sendable {
     private static func fields(_ profiles: Paged<ProfileRow>, percent: UInt8) -> Fields {
         let rows = profiles.rows.enumerated().map { index, row -> Fields in
             let settings = row.settings
+            let cap = settings.kind.limit.cap
             return LimitFields(row.usage, percent: percent).fields.merging([
-                "index": "\(index)", "id": settings.id,
+                "index": "\(index)", "id": settings.id, "kind": settings.kind.subject.title,
+                "collection": settings.kind.collection, "capName": cap.name,
+                "toggleName": cap.toggleName,
                 "name": settings.name.isEmpty ? settings.id : settings.name,
                 "tag": "\"\(settings.revision.number)\"",
-                "limit": settings.dailySpendLimitNanos.map { Money.format($0) },
+                "limit": settings.dailySpendLimitNanos.map(cap.text),
                 "enabled": settings.dailySpendLimitEnabled,
             ])
         }
         return [
             "profiles": rows, "hasProfiles": !rows.isEmpty,
             "moreProfiles": profiles.total > rows.count
-                ? "The first \(rows.count) of \(profiles.total); the API lists all." : nil,
+                ? "Showing the first \(rows.count) of \(profiles.total); use the API to list all."
+                : nil,
         ]
     }
 
@@ -141,13 +150,9 @@ struct TenantPage: Sendable {
         let now = context.engine.clock.now
         let rows = page.rows.map { row -> Fields in
             let held = Resource.allCases.filter { row.amounts.contains($0.index) }
-                .map { resource in
-                    resource.isCount
-                        ? "\(Texts.count(row.amounts[resource])) \(Texts.name(resource))"
-                        : Texts.amount(row.amounts[resource], of: resource)
-                }
+                .map { Texts.counted(row.amounts[$0], of: $0) }
             return [
-                "id": "\(row.id)", "profile": row.messagingProfileID,
+                "id": "\(row.id)", "profile": row.profile?.id,
                 "action": Texts.name(row.action), "amounts": held.joined(separator: ", "),
                 "createdISO": Texts.iso(row.createdAt),
                 "ageMilliseconds": "\(max(0, now - row.createdAt))",
@@ -159,8 +164,8 @@ struct TenantPage: Sendable {
         return [
             "reservations": rows, "hasReservations": !rows.isEmpty,
             "reservationsText": page.total > rows.count
-                ? "The oldest \(rows.count) of \(Texts.count(Int64(page.total)))."
-                : "Held and neither committed nor released yet, oldest first.",
+                ? "Showing the oldest \(rows.count) of \(Texts.count(Int64(page.total)))."
+                : "Not yet committed or released, oldest first.",
         ]
     }
 }

@@ -11,7 +11,7 @@ struct TokensPage: Sendable {
     func reply(_ request: PageRequest, _ visitor: Visitor) throws -> PageReply {
         guard visitor.caller.may(.administer) else {
             return context.message(
-                403, "Not allowed", "Access tokens are shown to those with the scope admin.")
+                403, "Not allowed", "Viewing access tokens requires the scope admin.")
         }
         let tokens = try authority.tokens
         let uses = authority.lastUses

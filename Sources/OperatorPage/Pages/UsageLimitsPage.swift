@@ -1,4 +1,5 @@
 import ControlPlane
+import JSON
 import Limits
 import Projection
 
@@ -6,23 +7,22 @@ import Projection
 struct UsageLimitsPage: Sendable {
     let context: PageContext
 
-    private static let columns: [(title: String, sort: TenantQuery.Sort?)] = [
-        ("Name", .name), ("Monthly Spend Limit ($)", .monthlySpend),
-        ("Max Extensions", .extensions),
-        ("Max DIDs", .dids), ("Max Monthly Minutes", .monthlyMinutes), ("Alert Threshold (%)", nil),
-        ("Auto-Suspend", nil), ("Actions", nil),
-    ]
-    private static let titles: [LimitKind: String] = [
-        .tenantMonthlySpend: "Monthly Spend Limit ($)", .tenantExtensions: "Max Extensions",
-        .tenantDIDs: "Max DIDs", .tenantMonthlyMinutes: "Max Monthly Minutes",
-    ]
-    private static let sorts: [(value: String, label: String)] = [
-        ("name", "Name"), ("-name", "Name, Z to A"), ("nearest_to_limit", "Nearest to a limit"),
-        ("-monthly_spend", "Most spent"), ("-monthly_minutes", "Most minutes"),
-        ("-extensions", "Most extensions"), ("-dids", "Most DIDs"), ("-created_at", "Newest"),
-        ("monthly_spend", "Least spent"), ("monthly_minutes", "Fewest minutes"),
-        ("extensions", "Fewest extensions"), ("dids", "Fewest DIDs"),
-    ]
+    private static let columns: [(title: String, sort: TenantQuery.Sort?)] =
+        [
+            ("Name", .name)
+        ] + LimitSubject.tenant.limits.map { ($0.cap.columnTitle, .limit($0.kind)) } + [
+            ("Alert Threshold (%)", nil), ("Auto-Suspend", nil), ("Actions", nil),
+        ]
+    private static let sorts: [(value: String, label: String)] = {
+        let limits = LimitSubject.tenant.limits
+        // What adds up before what stands.
+        let ordered =
+            limits.filter { $0.window != .standing } + limits.filter { $0.window == .standing }
+        return [
+            ("name", "Name"), ("-name", "Name, Z to A"), ("nearest_to_limit", "Nearest to a limit"),
+        ] + ordered.map { ("-" + $0.sortName, $0.words.most) } + [("-created_at", "Newest")]
+            + ordered.map { ($0.sortName, $0.words.least) }
+    }()
 
     /// What the query parameters ask for.
     private struct Choice {
@@ -82,12 +82,12 @@ struct UsageLimitsPage: Sendable {
                     "/settings/usage-limits/events",
                     [("ids", found.rows.map(\.settings.id).joined(separator: "\n"))]),
                 "emptyText": choice.search.isEmpty && choice.status.isEmpty
-                    ? "There are no tenants yet." : "No tenant fits.",
+                    ? "There are no tenants yet." : "No matching tenants.",
                 "pager": Pager.fields(
                     label: "Tenants", number: page.number, size: page.size, total: found.total
                 ) { choice.link(page: $0) },
                 "edit": defaults.formFields(prefix: "edit"),
-                "create": defaults.formFields(prefix: "new"), "defaultsJSON": defaults.json,
+                "create": defaults.formFields(prefix: "new"), "defaultsJSON": defaults.json.text,
                 "presetsJSON": TenantLimits.presetsJSON,
             ])
     }
@@ -129,7 +129,7 @@ struct UsageLimitsPage: Sendable {
     private static func row(_ row: TenantRow) -> Fields {
         [
             "id": row.settings.id, "name": row.shownName, "path": Links.tenant(row.settings.id),
-            "suspended": row.status == .suspended, "cells": row.limitFields(titles: titles),
+            "suspended": row.status == .suspended, "cells": row.limitFields(),
             "threshold": row.thresholdText, "autoSuspend": row.autoSuspendText,
         ]
     }

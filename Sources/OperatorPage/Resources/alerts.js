@@ -4,7 +4,7 @@ import { $, $$, act, api, clearErrors, confirmed, onClick, onSubmit, reload, seg
 onClick("[data-resend]", (button) =>
     act(button, async () => {
         await api("POST", `/v2/webhook_deliveries/${segment(button.dataset.resend)}/actions/resend`, { body: {} });
-        reload("It is on its way again.", `[data-resend="${CSS.escape(button.dataset.resend)}"]`);
+        reload("The delivery is being resent.", `[data-resend="${CSS.escape(button.dataset.resend)}"]`);
     }));
 
 const resources = {
@@ -52,7 +52,7 @@ for (const [kind, resource] of Object.entries(resources)) {
     });
     onClick(`[data-delete="${kind}"]`, async (button) => {
         const it = rowOf(button);
-        if (!(await confirmed(`Delete ${resource.name(it)}?`, "Nothing is sent there any more.", "Delete"))) return;
+        if (!(await confirmed(`Delete ${resource.name(it)}?`, "Nothing will be sent there any more.", "Delete"))) return;
         await act(button, async () => {
             await api("DELETE", `${resource.path}/${segment(it.id)}`);
             reload("Deleted.");
@@ -67,13 +67,13 @@ for (const [kind, resource] of Object.entries(resources)) {
 
 /** Waits for what became of a test, 10 s at most. */
 async function outcome(id) {
-    toast("The test is on its way.");
+    toast("Sending the test.");
     for (let attempt = 0; attempt < 20; attempt += 1) {
         const { data } = await api("GET", `/v2/webhook_deliveries/${segment(id)}`);
         const last = data.attempts[0];
-        if (data.status === "delivered") return toast("The test has arrived.");
-        if (last?.error) return toast(`The test did not arrive: ${last.error}`);
+        if (data.status === "delivered") return toast("The test was delivered.");
+        if (last?.error) return toast(`The test failed: ${last.error}`);
         await new Promise((resolve) => setTimeout(resolve, 500));
     }
-    toast("The test has not arrived yet; its attempts are in the list of deliveries.");
+    toast("The test has not been delivered yet; see the list of deliveries.");
 }

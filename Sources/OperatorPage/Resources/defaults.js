@@ -14,11 +14,11 @@ onSubmit(form, async () => {
     const { etag } = theirs ?? (await opened.catch(read));
     try {
         await api("PATCH", "/v2/tenant_defaults", { body: limitsOf(form), etag });
-        reload("The defaults are saved.");
+        reload("Defaults saved.");
     } catch (error) {
         if (error.status !== 412) throw error;
         theirs = await read();
         fillLimits(form, theirs.data);
-        showErrors(form, { errors: [{ detail: "Changed by someone else: this is what they set. Change it again, or leave it." }] });
+        showErrors(form, { errors: [{ detail: "Changed by someone else: these are their values. Edit them again, or leave them." }] });
     }
 });

@@ -8,7 +8,7 @@ const token = $('meta[name="csrf-token"]').content;
 /** What the API answered instead of success: a status and its list of errors. */
 export class APIError extends Error {
     constructor(status, errors) {
-        super(errors[0]?.detail || errors[0]?.title || `The service answered ${status}.`);
+        super(errors[0]?.detail || errors[0]?.title || `The service answered with status ${status}.`);
         this.status = status;
         this.errors = errors;
     }
@@ -30,7 +30,7 @@ const lost = (method) =>
     new APIError(0, [{
         detail: method === "GET"
             ? "The service cannot be reached."
-            : "The connection was lost: whether the change was made is not known. Load the page anew to see.",
+            : "The connection was lost, so the change may or may not have been made. Reload the page to check.",
     }]);
 
 /** One call of the REST API. `etag`: the change is refused (412) if the resource has changed since. */
@@ -220,29 +220,35 @@ export function numberIn(field) {
 /** The fields of the caps, one for each row of the catalogue. */
 export const capsOf = (form) => [...form.elements].filter((field) => field.dataset.cap);
 
-/** The six fields as the API takes them: blank is null; what is no number goes as it is, to be refused beside its field. */
-export function limitsOf(form) {
-    const whole = (name) => {
-        const text = numberIn(form.elements[name]);
-        if (text === "") return null;
-        return /^\d{1,15}$/.test(text) ? Number(text) : text;
-    };
-    const amount = (name) => numberIn(form.elements[name]) || null;
-    const caps = capsOf(form).map((field) => [field.name, (field.dataset.cap === "decimal" ? amount : whole)(field.name)]);
-    return {
-        ...Object.fromEntries(caps),
-        alert_threshold: whole("alert_threshold"),
-        auto_suspend: form.elements.auto_suspend.checked,
-    };
-}
+/** The fields of "Edit Limits". */
+const limitFields = (form) => [...form.elements].filter((field) => field.dataset.shape);
+
+const whole = (text) => (/^\d{1,15}$/.test(text) ? Number(text) : text);
+
+/** What a field says, as the API takes it: blank is null; what is no number goes as it is, to be refused beside its field. */
+const valueOf = {
+    amount: (field) => numberIn(field) || null,
+    whole: (field) => (numberIn(field) === "" ? null : whole(numberIn(field))),
+    wholes: (field) => wholesIn(field),
+    flag: (field) => field.checked,
+    text: (field) => field.value.trim(),
+};
+
+/** "50, 80" as a list. */
+export const wholesIn = (field) => field.value.split(",").map((text) => text.trim()).filter((text) => text !== "").map(whole);
+
+/** The limits as the API takes them. */
+export const limitsOf = (form) =>
+    Object.fromEntries(limitFields(form).map((field) => [field.name, valueOf[field.dataset.shape](field)]));
 
 /** What was wrong with the values before is not wrong with these. */
 export function fillLimits(form, limits) {
-    for (const field of [...capsOf(form), form.elements.alert_threshold]) {
-        field.value = limits[field.name] ?? "";
+    for (const field of limitFields(form)) {
+        const value = limits[field.name] ?? "";
+        if (field.dataset.shape === "flag") field.checked = value;
+        else field.value = Array.isArray(value) ? value.join(", ") : value;
         if (field.hasAttribute("aria-invalid")) clearError(field);
     }
-    form.elements.auto_suspend.checked = limits.auto_suspend;
     if (!$("[aria-invalid]", form)) clearErrors(form);
     form.dispatchEvent(new Event("input"));
 }

@@ -1,5 +1,5 @@
-// One tenant: usage as it changes, messaging profiles, reservations.
-import { $, $$, act, api, confirmed, follow, numberIn, onClick, onSubmit, reload, segment, setBar, setSuspended, setText } from "/assets/page.js";
+// One tenant: usage as it changes, profiles, reservations.
+import { $, $$, act, api, capsOf, confirmed, follow, numberIn, onClick, onSubmit, reload, segment, setBar, setSuspended, setText } from "/assets/page.js";
 
 follow($("[data-events]").dataset.events, (now) => {
     for (const limit of now.limits) {
@@ -16,31 +16,31 @@ follow($("[data-events]").dataset.events, (now) => {
         if (!row) continue;
         setText(row, "[data-used]", profile.used);
         setText(row, "[data-share]", profile.shareText);
+        setText(row, "[data-held]", profile.heldText);
         setBar(row, profile);
     }
     setSuspended($(".heading[data-tenant]"), now.suspended);
 });
 
-// Messaging profiles.
+// Profiles.
 
 async function change(row, body) {
-    const path = `/v2/messaging_profiles/${segment(row.dataset.profile)}`;
+    const path = `/v2/${row.dataset.collection}/${segment(row.dataset.profile)}`;
     const { etag } = await api("PATCH", path, { body, etag: row.dataset.tag });
     row.dataset.tag = etag;
 }
 
-const limitOf = (form) => numberIn(form.elements.daily_spend_limit) || null;
-
 for (const row of $$("[data-profile]")) {
     const form = $("form", row);
+    const [cap] = capsOf(form);
+    const toggle = $("[data-toggle]", row);
     onSubmit(form, async () => {
         await change(row, {
-            daily_spend_limit: limitOf(form),
-            daily_spend_limit_enabled: form.elements.daily_spend_limit_enabled.checked,
+            [cap.name]: numberIn(cap) || null,
+            [toggle.name]: toggle.checked,
         });
-        reload("The daily limit is saved.", `#${form.elements.daily_spend_limit.id}`);
+        reload("Daily limit saved.", `#${cap.id}`);
     });
-    const toggle = $("[data-toggle]", row);
     toggle.addEventListener("change", () => {
         setText(row, "[data-state]", toggle.checked ? "On" : "Off");
         form.requestSubmit();
@@ -57,11 +57,11 @@ for (const row of $$("[data-profile]")) {
 
 onClick("[data-release]", async (button) => {
     const id = button.dataset.release;
-    const yes = await confirmed("Release this reservation?", `What reservation ${id} holds becomes free at once. A commit of it is refused afterwards.`, "Release");
+    const yes = await confirmed("Release this reservation?", `The amounts held by reservation ${id} are freed at once, and it can no longer be committed.`, "Release");
     if (!yes) return;
     await act(button, async () => {
         await api("POST", `/v2/reservations/${segment(id)}/actions/release`, { body: {} });
-        reload("The reservation is released.");
+        reload("Reservation released.");
     });
 });
 

@@ -1,5 +1,5 @@
 // Edit Limits, suspend and reinstate, new tenant.
-import { $, $$, APIError, act, api, capsOf, clearErrors, fillLimits, limitsOf, money, nanos, numberIn, onClick, onSubmit, reload, segment, showErrors } from "/assets/page.js";
+import { $, $$, APIError, act, api, capsOf, clearErrors, fillLimits, limitsOf, money, nanos, numberIn, onClick, onSubmit, reload, segment, showErrors, wholesIn } from "/assets/page.js";
 
 const dialog = $("#edit-limits");
 const form = $("form", dialog);
@@ -7,14 +7,17 @@ const conflict = $("[data-conflict]", dialog);
 /** The tenant as it was when the dialog was opened, its tag, and what it uses. */
 let open = null;
 
-const names = {
-    ...Object.fromEntries(capsOf(form).map((field) => [field.name, field.labels[0].textContent + (field.dataset.cap === "decimal" ? " ($)" : "")])),
-    alert_threshold: "Alert Threshold (%)",
-    auto_suspend: "Auto-Suspend",
-};
+const names = Object.fromEntries($$("[data-shape]", form).map((field) => [field.name, titleOf(field)]));
+
+/** "Monthly Spend Limit ($)": the label, with the sign beside the field. */
+function titleOf(field) {
+    if (field.dataset.shape === "flag") return $("span", field.labels[0]).firstChild.textContent;
+    const sign = field.dataset.cap === "numeric" ? null : $("[aria-hidden]", field.parentElement);
+    return field.labels[0].textContent + (sign ? ` (${sign.textContent})` : "");
+}
 
 const shown = (value) =>
-    value === null ? "no limit" : value === true ? "Yes" : value === false ? "No" : String(value);
+    value === null ? "no limit" : value === true ? "Yes" : value === false ? "No" : Array.isArray(value) ? value.join(", ") : String(value);
 
 async function read(id) {
     const [tenant, usage] = await Promise.all([
@@ -26,28 +29,18 @@ async function read(id) {
 
 // Preview: what a cap would mean, before it is set.
 
-const kinds = {
-    tenant_monthly_spend: {
-        field: "monthly_spend_limit", parse: nanos, used: (limit) => nanos(limit.committed) ?? 0n,
-        held: (limit) => nanos(limit.held) ?? 0n, text: (amount) => "$" + money(amount),
-        next: "at the next charge", steers: true,
-    },
-    tenant_monthly_minutes: {
-        field: "max_monthly_minutes", parse: (text) => (/^\d+$/.test(text) ? BigInt(text) * 60n : null),
-        used: (limit) => BigInt(limit.committed), held: (limit) => BigInt(limit.held),
-        text: (seconds) => minutes(seconds) + " min", next: "at the next call", steers: true,
-    },
-    tenant_extensions: count("max_extensions", "extension"),
-    tenant_dids: count("max_dids", "DID"),
+const whole = (text) => (/^\d+$/.test(text) ? BigInt(text) : null);
+const minute = (text) => { const number = whole(text); return number === null ? null : number * 60n; };
+const units = {
+    amount: { parse: nanos, value: (amount) => nanos(amount) ?? 0n, text: (amount) => "$" + money(amount) },
+    minutes: { parse: minute, value: BigInt, text: (seconds) => minutes(seconds) + " min" },
+    count: { parse: whole, value: BigInt, text: (amount) => amount.toLocaleString("en-US") },
 };
-
-function count(field, thing) {
-    return {
-        field, parse: (text) => (/^\d+$/.test(text) ? BigInt(text) : null),
-        used: (limit) => BigInt(limit.committed), held: (limit) => BigInt(limit.held),
-        text: (amount) => amount.toLocaleString("en-US"), next: `at the next ${thing}`, steers: false,
-    };
-}
+/** The limits by name, as the form has them. */
+const kinds = Object.fromEntries($$("[data-preview]", form).map((place) => {
+    const { preview: name, field, unit, next, steers, suspends, onlyHeld } = place.dataset;
+    return [name, { place, field, ...units[unit], next: `at the next ${next}`, steers: steers !== undefined, suspends: suspends !== undefined, isOnlyHeld: onlyHeld !== undefined, isMinutes: unit === "minutes" }];
+}));
 
 function minutes(seconds) {
     const tenths = (seconds * 10n) / 60n;
@@ -56,39 +49,39 @@ function minutes(seconds) {
 }
 
 /** What happens when the limit is hit, given auto-suspend and on_limit. */
-function consequence(kind, suspends, onLimit) {
+function consequence(kind, autoSuspends, onLimit) {
     if (onLimit === "alert") return "alerts only";
-    if (suspends) return "suspends the tenant";
+    if (autoSuspends && kind.suspends) return "suspends the tenant";
     return onLimit === "block" || !kind.steers ? "refuses and alerts" : "alerts only";
 }
 
 function preview() {
     if (!open) return;
-    const percent = Number(form.elements.alert_threshold.value);
+    const percent = wholesIn(form.elements.alert_thresholds)[0];
     const hasPercent = Number.isInteger(percent) && percent >= 1 && percent <= 100;
     for (const [name, kind] of Object.entries(kinds)) {
-        const place = $(`[data-preview="${name}"]`, form);
         const limit = open.limits.find((entry) => entry.limit === name);
         const [text, tone] = effect(kind, limit, numberIn(form.elements[kind.field]), hasPercent ? percent : null);
-        place.textContent = text;
-        place.className = `preview ${tone}`;
+        kind.place.textContent = text;
+        kind.place.className = `preview ${tone}`;
     }
 }
 
 function effect(kind, limit, text, percent) {
     if (!limit) return ["", ""];
-    const used = kind.used(limit);
-    const held = kind.held(limit);
-    if (text === "") return [`No limit. ${kind.text(used)} used so far.`, ""];
+    // What is only ever held is in use while it is held.
+    const used = kind.value(kind.isOnlyHeld ? limit.held : limit.committed);
+    const held = kind.isOnlyHeld ? 0n : kind.value(limit.held);
+    if (text === "") return [`No limit. ${kind.text(used)} ${kind.isOnlyHeld ? "in use" : "used so far"}.`, ""];
     const cap = kind.parse(text);
     if (cap === null) return ["", ""];
     const then = consequence(kind, form.elements.auto_suspend.checked, open.tenant.on_limit);
-    if (used > cap) return [`Already over by ${kind.text(used - cap).replace("$", "")}: trips ${kind.next} and ${then}.`, "over"];
-    if (used === cap && cap > 0n) return [`Exactly reached: trips ${kind.next} and ${then}.`, "over"];
-    if (used + held > cap) return [`Within the cap, but ${kind.text(held)} more is held.`, "near"];
+    if (used > cap) return [`Already over by ${kind.text(used - cap)}: triggers ${kind.next} and ${then}.`, "over"];
+    if (used === cap && cap > 0n) return [`Already reached: triggers ${kind.next} and ${then}.`, "over"];
+    if (used + held > cap) return [`Below the cap, but ${kind.text(held)} more is held.`, "near"];
     const left = kind.text(cap - used - held);
     if (percent && cap > 0n && used * 100n >= cap * BigInt(percent)) {
-        return [`${left} left, beyond the alert threshold.`, "near"];
+        return [`${left} left, above the alert threshold.`, "near"];
     }
     return [`${kind.text(used)} used, ${left} left; at the cap it ${then}.`, ""];
 }
@@ -104,7 +97,7 @@ onClick("[data-edit]", (button) =>
         $("[data-tenant-name]", dialog).textContent = open.tenant.name || open.id;
         fillLimits(form, open.tenant);
         dialog.showModal();
-        form.elements.monthly_spend_limit.focus();
+        capsOf(form)[0].focus();
     }));
 
 form.addEventListener("input", preview);
@@ -112,7 +105,7 @@ form.addEventListener("input", preview);
 async function save() {
     const { meta } = await api("PATCH", `/v2/tenants/${segment(open.id)}`, { body: limitsOf(form), etag: open.etag });
     const over = Object.entries(meta?.over_by ?? {});
-    const note = over.map(([name, amount]) => `${kinds[name] ? names[kinds[name].field] : name}: already over by ${name === "tenant_monthly_minutes" ? minutes(BigInt(amount)) + " min" : amount}.`);
+    const note = over.map(([name, amount]) => `${kinds[name] ? names[kinds[name].field] : name}: already over by ${kinds[name]?.isMinutes ? kinds[name].text(BigInt(amount)) : amount}.`);
     reload(["Limits saved.", ...note].join(" "), `[data-edit="${CSS.escape(open.id)}"]`);
 }
 
@@ -152,7 +145,7 @@ onSubmit(form, saveOrShowConflict);
 onClick("[data-theirs]", () => {
     fillLimits(form, open.tenant);
     conflict.hidden = true;
-    form.elements.monthly_spend_limit.focus();
+    capsOf(form)[0].focus();
 });
 onClick("[data-mine]", () => {
     conflict.hidden = true;
@@ -163,7 +156,7 @@ onClick("[data-reset]", async () => {
         const { data } = await api("GET", "/v2/tenant_defaults");
         clearErrors(form);
         fillLimits(form, data);
-        form.elements.monthly_spend_limit.focus();
+        capsOf(form)[0].focus();
     } catch (error) {
         if (!(error instanceof APIError)) throw error;
         showErrors(form, error);
@@ -182,8 +175,8 @@ function ask(id, action) {
     status = { id, action };
     $("h2", statusDialog).textContent = suspends ? `Suspend ${name}?` : `Reinstate ${name}?`;
     $("[data-text]", statusDialog).textContent = suspends
-        ? "Everything it asks for is refused from the next request on. What it holds may still settle."
-        : "It may use the service again at once. If it is still over a cap, its next charge suspends it again.";
+        ? "Every request is refused from now on. Open reservations can still be committed or released."
+        : "The tenant can use the service again immediately. If it is still over a cap, its next charge suspends it again.";
     const button = $("button[type=submit]", statusForm);
     button.textContent = suspends ? "Suspend" : "Reinstate";
     button.classList.toggle("danger", suspends);
@@ -198,10 +191,10 @@ onClick("[data-reinstate]", (button) => ask(button.dataset.reinstate, "reinstate
 onSubmit(statusForm, async () => {
     const reason = statusForm.elements.reason.value.trim();
     if (reason === "") {
-        throw new APIError(422, [{ detail: "Say why.", source: { pointer: "/reason" } }]);
+        throw new APIError(422, [{ detail: "Enter a reason.", source: { pointer: "/reason" } }]);
     }
     await api("POST", `/v2/tenants/${segment(status.id)}/actions/${status.action}`, { body: { reason } });
-    reload(status.action === "suspend" ? "The tenant is suspended." : "The tenant is reinstated.");
+    reload(status.action === "suspend" ? "Tenant suspended." : "Tenant reinstated.");
 });
 
 // New tenant.

@@ -8,8 +8,8 @@ extension CheckRequest: RequestMessage {
     }
 
     fileprivate var textBytes: Int {
-        tenantID.utf8.count + messagingProfileID.utf8.count + idempotencyKey.utf8.count
-            + reference.utf8.count
+        tenantID.utf8.count + messagingProfileID.utf8.count + voiceProfileID.utf8.count
+            + idempotencyKey.utf8.count + reference.utf8.count
     }
 
     fileprivate var messages: Int { 1 + quantities.count }
@@ -20,6 +20,7 @@ extension CheckRequest: RequestMessage {
         let message = writer.make(Tollgate__V1__CheckAndReserveRequest.self)
         message.pointee.tenant_id = writer.text(tenantID)
         message.pointee.messaging_profile_id = writer.text(messagingProfileID)
+        message.pointee.voice_profile_id = writer.text(voiceProfileID)
         message.pointee.action = Tollgate__V1__Action(UInt32(action.rawValue))
         message.pointee.n_quantities = quantities.count
         message.pointee.quantities = writer.quantities(quantities)
@@ -90,11 +91,12 @@ extension RecordUsageRequest: RequestMessage {
     package func encoded() -> [UInt8] {
         let writer = ClientWriter(
             textBytes: tenantID.utf8.count + messagingProfileID.utf8.count
-                + idempotencyKey.utf8.count + reference.utf8.count,
+                + voiceProfileID.utf8.count + idempotencyKey.utf8.count + reference.utf8.count,
             messages: 1 + quantities.count)
         let message = writer.make(Tollgate__V1__RecordUsageRequest.self)
         message.pointee.tenant_id = writer.text(tenantID)
         message.pointee.messaging_profile_id = writer.text(messagingProfileID)
+        message.pointee.voice_profile_id = writer.text(voiceProfileID)
         message.pointee.action = Tollgate__V1__Action(UInt32(action.rawValue))
         message.pointee.n_quantities = quantities.count
         message.pointee.quantities = writer.quantities(quantities)
@@ -107,10 +109,12 @@ extension RecordUsageRequest: RequestMessage {
 extension UsageRequest: RequestMessage {
     package func encoded() -> [UInt8] {
         let writer = ClientWriter(
-            textBytes: tenantID.utf8.count + messagingProfileID.utf8.count, messages: 1)
+            textBytes: tenantID.utf8.count + messagingProfileID.utf8.count
+                + voiceProfileID.utf8.count, messages: 1)
         let message = writer.make(Tollgate__V1__GetUsageRequest.self)
         message.pointee.tenant_id = writer.text(tenantID)
         message.pointee.messaging_profile_id = writer.text(messagingProfileID)
+        message.pointee.voice_profile_id = writer.text(voiceProfileID)
         return writer.pack(message)
     }
 }

@@ -24,6 +24,8 @@ public struct CheckRequest: Sendable, Hashable {
     public var tenantID: String
     /// Empty: none; at most 64 bytes.
     public var messagingProfileID: String
+    /// Empty: none; at most 64 bytes. A request names one profile at most.
+    public var voiceProfileID: String
     public var action: Action
     /// 1 ... 4, each resource at most once, no amount negative.
     public var quantities: [Quantity]
@@ -43,10 +45,12 @@ public struct CheckRequest: Sendable, Hashable {
         tenantID: String, messagingProfileID: String = "", action: Action,
         quantities: [Quantity], idempotencyKey: String = "", ttlMilliseconds: UInt32 = 0,
         mode: Mode = .reserve, onExpiry: ExpiryPolicy = .release,
-        overage: OveragePolicy = .record, includesLimits: Bool = false, reference: String = ""
+        overage: OveragePolicy = .record, includesLimits: Bool = false, reference: String = "",
+        voiceProfileID: String = ""
     ) {
         self.tenantID = tenantID
         self.messagingProfileID = messagingProfileID
+        self.voiceProfileID = voiceProfileID
         self.action = action
         self.quantities = quantities
         self.idempotencyKey = idempotencyKey
@@ -128,6 +132,8 @@ public struct RecordUsageRequest: Sendable, Hashable {
     public var tenantID: String
     /// Empty: none; only spend counts against it.
     public var messagingProfileID: String
+    /// The same; a request names one profile at most.
+    public var voiceProfileID: String
     public var action: Action
     /// 1 ... 4, each resource at most once; negative only for counts.
     public var quantities: [Quantity]
@@ -138,10 +144,12 @@ public struct RecordUsageRequest: Sendable, Hashable {
 
     public init(
         tenantID: String, messagingProfileID: String = "", action: Action = .unspecified,
-        quantities: [Quantity], idempotencyKey: String = "", reference: String = ""
+        quantities: [Quantity], idempotencyKey: String = "", reference: String = "",
+        voiceProfileID: String = ""
     ) {
         self.tenantID = tenantID
         self.messagingProfileID = messagingProfileID
+        self.voiceProfileID = voiceProfileID
         self.action = action
         self.quantities = quantities
         self.idempotencyKey = idempotencyKey
@@ -149,16 +157,19 @@ public struct RecordUsageRequest: Sendable, Hashable {
     }
 }
 
-/// The usage of a tenant, and of one of its messaging profiles.
+/// The usage of a tenant, and of one of its profiles.
 public struct UsageRequest: Sendable, Hashable {
     /// 1 ... 64 bytes.
     public var tenantID: String
     /// Set: that profile's limit too.
     public var messagingProfileID: String
+    /// The same; one profile at most.
+    public var voiceProfileID: String
 
-    public init(tenantID: String, messagingProfileID: String = "") {
+    public init(tenantID: String, messagingProfileID: String = "", voiceProfileID: String = "") {
         self.tenantID = tenantID
         self.messagingProfileID = messagingProfileID
+        self.voiceProfileID = voiceProfileID
     }
 }
 

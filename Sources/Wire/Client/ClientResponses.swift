@@ -6,7 +6,7 @@ public import Limits
 public struct LimitReport: Sendable, Hashable {
     /// nil: a limit that this version does not know.
     public var limit: LimitKind?
-    /// Id of the tenant or of the messaging profile.
+    /// Id of the tenant or of the profile.
     public var subjectID: String
     /// In the resource's unit; nil: unlimited, or hidden.
     public var cap: Int64?
@@ -153,7 +153,7 @@ public struct StatusDetails: Sendable, Hashable {
 
     /// A limit that is reached.
     public struct QuotaViolation: Sendable, Hashable {
-        /// "tenant:acme", "messaging_profile:<id>".
+        /// "tenant:acme", "messaging_profile:<id>", "outbound_voice_profile:<id>".
         public var subject: String
         public var description: String
     }

@@ -86,7 +86,7 @@ package struct DescriptorIndex: Sendable {
         case .services:
             .services(services)
         case .none:
-            .notUnderstood("no question that is known here")
+            .notUnderstood("unsupported reflection request")
         }
     }
 

@@ -1,20 +1,21 @@
 internal import ArgumentParser
 internal import CommandIO
+internal import JSON
 internal import LimitsFile
 
 /// `tollgate apply`
 struct ApplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply",
-        abstract: "Makes a running service have what a limits file says.",
+        abstract: "Applies a limits file to a running service.",
         discussion: """
-            Prints what differs and changes it; a second run has nothing to do. A resource that \
-            somebody else changes meanwhile is left as it is and told. What the file does not name \
-            is left alone, unless --prune is given. Webhook addresses of messaging profiles are \
-            not part of the file and stay.
+            Prints the differences and applies them; a second run has nothing to do. A resource that \
+            somebody else changes meanwhile is left as it is and reported. What the file does not name \
+            is left alone, unless --prune is given. Webhook addresses of profiles are \
+            not part of the file and are kept.
 
-            Exit status 0 also stands for "nothing to do". After a failure the other changes are \
-            still made (--stop-on-error: are not), and the exit status is that of the first failure.
+            Exit status 0 includes "nothing to do". After a failure the other changes are \
+            still made (not with --stop-on-error), and the exit status is that of the first failure.
 
             Example: tollgate apply -f limits.yaml --dry-run
             """)
@@ -24,13 +25,13 @@ struct ApplyCommand: AsyncParsableCommand {
         help: .init("The limits file (docs/limits-file.md).", valueName: "file"))
     var file: String
 
-    @Flag(help: "Only print what differs.")
+    @Flag(help: "Only print the differences.")
     var dryRun = false
 
-    @Flag(help: "Delete tenants and messaging profiles that the file does not name.")
+    @Flag(help: "Delete tenants and profiles that the file does not name.")
     var prune = false
 
-    @Flag(help: "Confirms --prune: a deleted tenant never comes back.")
+    @Flag(help: "Confirm --prune: a deleted tenant cannot be restored.")
     var confirmDeletion = false
 
     @Flag(help: "Make no further change after one that failed.")
@@ -61,7 +62,7 @@ struct ApplyCommand: AsyncParsableCommand {
             if plan.count(.delete) > 0 && confirmDeletion == false {
                 throw ControlFailure(
                     .usage,
-                    "nothing was changed: --prune deletes only together with --confirm-deletion")
+                    "nothing was changed: --prune also needs --confirm-deletion")
             }
             try await apply(plan, client, progress)
         }
@@ -72,18 +73,18 @@ struct ApplyCommand: AsyncParsableCommand {
     private func show(_ plan: LimitsPlan) {
         if control.json {
             if dryRun {
-                for step in plan.steps { StandardOutput.print(step.json(result: "planned").line) }
+                for step in plan.steps { StandardOutput.print(step.json(result: "planned").text) }
             }
-            if dryRun || plan.steps.isEmpty { StandardOutput.print(summary(plan, Tally()).line) }
+            if dryRun || plan.steps.isEmpty { StandardOutput.print(summary(plan, Tally()).text) }
             return
         }
         for step in plan.steps { StandardOutput.print("\(step.change)") }
         if let (tenants, profiles) = plan.leftAlone, tenants + profiles > 0 {
-            let subjects = "\(tenants) tenants and \(profiles) messaging profiles"
-            StandardError.print("left alone, as the file does not name them: \(subjects)")
+            let subjects = "\(tenants) tenants and \(profiles) profiles"
+            StandardError.print("left alone because the file does not name them: \(subjects)")
         }
         if plan.steps.isEmpty {
-            return StandardOutput.print("Nothing to do: the service has what the file says.")
+            return StandardOutput.print("Nothing to do: the service matches the file.")
         }
         let counts = [
             (plan.count(.create), "create"), (plan.count(.update), "change"),
@@ -93,7 +94,7 @@ struct ApplyCommand: AsyncParsableCommand {
             counts.joined(separator: ", ") + (dryRun ? "; nothing was changed (--dry-run)." : "."))
     }
 
-    private func summary(_ plan: LimitsPlan, _ tally: Tally) -> JSONValue {
+    private func summary(_ plan: LimitsPlan, _ tally: Tally) -> JSON {
         .object([
             ("record_type", .string("summary")),
             ("to_create", .integer(Int64(plan.count(.create)))),
@@ -128,7 +129,7 @@ struct ApplyCommand: AsyncParsableCommand {
             }
         }
         if control.json {
-            StandardOutput.print(summary(plan, tally).line)
+            StandardOutput.print(summary(plan, tally).text)
         } else {
             tell(plan, tally)
         }
@@ -152,7 +153,7 @@ struct ApplyCommand: AsyncParsableCommand {
             return .applied
         } catch {
             let failure =
-                error as? ControlFailure ?? ControlFailure(.failure, "\(error)")
+                error as? ControlFailure ?? ControlFailure(.failure, "the change failed")
             // Without a service or the right to change it, every other step would fail too.
             if stopOnError || failure.status == .unavailable || failure.status == .notPermitted {
                 await halt.end()
@@ -178,12 +179,12 @@ struct ApplyCommand: AsyncParsableCommand {
         case .notTried: result = "not_tried"
         }
         if control.json {
-            StandardOutput.print(step.json(result: result, failure: told, place: place).line)
+            StandardOutput.print(step.json(result: result, failure: told, place: place).text)
         } else if let told {
             let isConflict = told.httpStatus == 412
             let text =
                 isConflict
-                ? "somebody changed it meanwhile; left as it is, apply again" : told.text
+                ? "it was changed meanwhile and left as it is; apply again" : told.text
             StandardError.print("\(place): \(step.change.subject): \(text)")
         }
     }

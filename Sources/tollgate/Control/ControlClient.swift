@@ -1,8 +1,11 @@
 internal import AsyncHTTPClient
 internal import ControlPlane
 internal import Foundation
+internal import JSON
+internal import Limits
 internal import NIOCore
 internal import NIOHTTP1
+internal import Notation
 internal import ServerTrust
 internal import TollgateClient
 
@@ -11,12 +14,12 @@ struct ControlAnswer: Sendable {
     /// 200 ... 299.
     var httpStatus: Int
     /// null: an empty body.
-    var body: JSONValue
+    var body: JSON
     /// For `If-Match`; nil: the resource has none.
     var etag: String?
 
     /// The resource, or the resources of a page.
-    var data: JSONValue { body["data"] ?? .null }
+    var data: JSON { body["data"] ?? .null }
 }
 
 /// The REST API as commands use it. One connection pool; safe to use from several tasks.
@@ -73,11 +76,11 @@ struct ControlClient: Sendable {
     /// One request.
     ///
     /// - Parameters:
-    ///   - path: From `/v2` on; ids in it escaped with `segment`.
+    ///   - path: From `/v2` on; ids in it escaped, see `PercentEncoding.segment`.
     ///   - ifMatch: The `ETag` that the resource must still have.
     /// - Throws: `ControlFailure`, also for every answer that is no success.
     func send(
-        _ method: Method, _ path: String, query: [(String, String)] = [], body: JSONValue? = nil,
+        _ method: Method, _ path: String, query: [(String, String)] = [], body: JSON? = nil,
         ifMatch: String? = nil
     ) async throws -> ControlAnswer {
         var request = HTTPClientRequest(url: url + path + Self.text(query))
@@ -88,13 +91,14 @@ struct ControlClient: Sendable {
         if let ifMatch { request.headers.add(name: "If-Match", value: ifMatch) }
         if let body {
             request.headers.add(name: "Content-Type", value: "application/json")
-            request.body = .bytes(ByteBuffer(string: body.line))
+            request.body = .bytes(ByteBuffer(string: body.text))
         }
         let (status, bytes, etag) = try await exchange(request)
-        let json = bytes.readableBytes == 0 ? .null : try? JSONReader.parse(bytes.readableBytesView)
+        let json =
+            bytes.readableBytes == 0 ? .null : try? JSONParser.parse(Array(bytes.readableBytesView))
         guard (200..<300).contains(status), let json else {
             if (200..<300).contains(status) {
-                throw ControlFailure(.failure, "\(url) answered something that is not JSON")
+                throw ControlFailure(.failure, "\(url) did not answer with JSON")
             }
             throw ControlFailure(httpStatus: status, body: json)
         }
@@ -121,9 +125,9 @@ struct ControlClient: Sendable {
             let duration = DurationText.text(timeoutMilliseconds)
             throw ControlFailure(.unavailable, "\(url) did not answer within \(duration)")
         } catch is NIOTooManyBytesError {
-            throw ControlFailure(.failure, "\(url) answered more than can be read")
+            throw ControlFailure(.failure, "\(url) sent an answer that is too large")
         } catch let error as HTTPClientError where Self.isWrongURL(error) {
-            throw ControlFailure(.usage, "\"\(url)\" is no URL of a service: \(error)")
+            throw ControlFailure(.usage, "\"\(url)\" is not a service URL")
         } catch {
             let text = TLSText.failure(error, endpoint: url)
             throw ControlFailure(
@@ -133,7 +137,7 @@ struct ControlClient: Sendable {
 
     private static func reason(_ error: any Error) -> String {
         switch error as? HTTPClientError {
-        case .remoteConnectionClosed: "the other side broke off the connection"
+        case .remoteConnectionClosed: "the peer closed the connection"
         case let error?: error.shortDescription
         case nil: ConnectionText.reason(error)
         }
@@ -148,12 +152,12 @@ struct ControlClient: Sendable {
     /// How often a list is begun anew because it became shorter while it was read.
     static let attempts = 5
     /// Lists that take `filter[id][after]`.
-    private static let byID = [Paths.tenants, Paths.profiles]
+    private static let byID = [Paths.tenants] + ProfileKind.allCases.map(Paths.profiles)
     /// The newest come first, and only the oldest go: no row comes to an earlier page.
     private static let logs = [Paths.audit, Paths.events]
 
     private struct Part {
-        var rows: [JSONValue]
+        var rows: [JSON]
         /// Of all pages.
         var total: Int
         var isLast: Bool
@@ -165,7 +169,7 @@ struct ControlClient: Sendable {
     /// - Returns: the rows, and how many there are in all.
     func list(
         _ path: String, query: [(String, String)] = [], limit: Int?
-    ) async throws -> (rows: [JSONValue], total: Int) {
+    ) async throws -> (rows: [JSON], total: Int) {
         if Self.byID.contains(path), !query.contains(where: { $0.0 == "sort" }) {
             return try await listByID(path, query, limit)
         }
@@ -174,15 +178,15 @@ struct ControlClient: Sendable {
         }
         throw ControlFailure(
             .unavailable,
-            "Rows of \(url)\(path) kept going away while it was read, so that others would be left out"
+            "\(url)\(path) kept changing while it was read; try again"
         )
     }
 
     /// Each page begins behind the last row of the one before.
     private func listByID(
         _ path: String, _ query: [(String, String)], _ limit: Int?
-    ) async throws -> (rows: [JSONValue], total: Int) {
-        var rows: [JSONValue] = []
+    ) async throws -> (rows: [JSON], total: Int) {
+        var rows: [JSON] = []
         var total: Int?
         var after: [(String, String)] = []
         while true {
@@ -202,8 +206,8 @@ struct ControlClient: Sendable {
     /// nil: rows went away while it was read, and others may have come to pages that had been read.
     private func listByPage(
         _ path: String, _ query: [(String, String)], _ limit: Int?
-    ) async throws -> (rows: [JSONValue], total: Int)? {
-        var rows: [JSONValue] = []
+    ) async throws -> (rows: [JSON], total: Int)? {
+        var rows: [JSON] = []
         var total = 0
         var page = 1
         while true {
@@ -225,7 +229,7 @@ struct ControlClient: Sendable {
         let paging = [("page[number]", "\(page)"), ("page[size]", "\(size)")]
         let answer = try await send(.get, path, query: query + paging)
         guard let rows = answer.data.array else {
-            throw ControlFailure(.failure, "\(url)\(path) answered something that is no list")
+            throw ControlFailure(.failure, "\(url)\(path) did not answer with a list")
         }
         let meta = answer.body["meta"]
         let pages = Int(meta?["total_pages"]?.integer ?? 1)
@@ -236,25 +240,11 @@ struct ControlClient: Sendable {
 
     // MARK: Texts
 
-    /// A path's part: everything but unreserved characters escaped.
-    static func segment(_ id: String) -> String {
-        // A dot alone or two would be taken for a step in the path.
-        if id.utf8.allSatisfy({ $0 == UInt8(ascii: ".") }) {
-            return id.utf8.map { _ in "%2E" }.joined()
-        }
-        return escape(id)
-    }
-
-    private static func escape(_ text: String) -> String {
-        var unreserved = CharacterSet(charactersIn: "a"..."z")
-        unreserved.insert(charactersIn: "A"..."Z")
-        unreserved.insert(charactersIn: "0"..."9")
-        unreserved.insert(charactersIn: "-._~")
-        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
-    }
-
     private static func text(_ query: [(String, String)]) -> String {
         if query.isEmpty { return "" }
-        return "?" + query.map { "\(escape($0.0))=\(escape($0.1))" }.joined(separator: "&")
+        let parts = query.map { name, value in
+            "\(PercentEncoding.component(name))=\(PercentEncoding.component(value))"
+        }
+        return "?" + parts.joined(separator: "&")
     }
 }

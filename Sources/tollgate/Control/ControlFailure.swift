@@ -1,4 +1,5 @@
 internal import Foundation
+internal import JSON
 
 /// Why a command over the REST API could not do what it should: sentences, JSON, and an exit status.
 struct ControlFailure: Error, Sendable {
@@ -18,7 +19,7 @@ struct ControlFailure: Error, Sendable {
     var sentence: String
     var entries: [Entry] = []
     /// What the service said, for `--json`.
-    var body: JSONValue?
+    var body: JSON?
 
     init(_ status: ExitStatus, _ sentence: String) {
         self.status = status
@@ -26,7 +27,7 @@ struct ControlFailure: Error, Sendable {
     }
 
     /// An answer that is no success.
-    init(httpStatus: Int, body: JSONValue?) {
+    init(httpStatus: Int, body: JSON?) {
         self.httpStatus = httpStatus
         self.body = body
         status = Self.exitStatus(httpStatus)
@@ -37,7 +38,7 @@ struct ControlFailure: Error, Sendable {
                 detail: entry["detail"]?.string ?? "",
                 source: source?["pointer"]?.string ?? source?["parameter"]?.string ?? "")
         }
-        sentence = "The service answered with the HTTP status \(httpStatus)"
+        sentence = "The service answered with HTTP status \(httpStatus)"
         if entries.isEmpty && body == nil { sentence += " and no JSON: is this its REST address?" }
     }
 
@@ -59,7 +60,7 @@ struct ControlFailure: Error, Sendable {
         case 0: sentence
         case 1: Self.line(entries[0])
         default:
-            "The service refused it:" + entries.map { "\n  \(Self.line($0))" }.joined()
+            "The service refused the request:" + entries.map { "\n  \(Self.line($0))" }.joined()
         }
     }
 
@@ -70,7 +71,7 @@ struct ControlFailure: Error, Sendable {
     }
 
     /// For scripts: what the service said, with its HTTP status; else the sentence in the same shape.
-    var json: JSONValue {
+    var json: JSON {
         let errors = body?["errors"] ?? .array([.object([("title", .string(sentence))])])
         return .object([
             ("status", httpStatus.map { .integer(Int64($0)) } ?? .null), ("errors", errors),

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CommandIO
 internal import Foundation
+internal import JSON
 internal import TollgateClient
 
 /// The flags that every command has which asks a running service over its REST API.
@@ -15,7 +16,7 @@ struct ControlOptions: ParsableArguments {
     var token: String?
 
     @Option(
-        help: .init("How long to wait for an answer, like 500ms or 10s.", valueName: "duration"))
+        help: .init("Timeout for an answer, like 500ms or 10s.", valueName: "duration"))
     var timeout = "5s"
 
     @OptionGroup var certificates: CertificateOptions
@@ -33,7 +34,7 @@ struct ControlOptions: ParsableArguments {
         } catch let failure as ControlFailure {
             await client.close()
             if json {
-                StandardOutput.print(failure.json.line)
+                StandardOutput.print(failure.json.text)
             } else {
                 StandardError.print(failure.text)
             }
@@ -65,7 +66,7 @@ struct ControlOptions: ParsableArguments {
         let isSecure = parts.scheme == "https"
         if certificates.isGiven, isSecure == false {
             throw ValidationError(
-                "--ca, --certificate, --certificate-key and --server-name are for https, not for \"\(text)\"."
+                "--ca, --certificate, --certificate-key and --server-name need https, not \"\(text)\"."
             )
         }
         let tls =
@@ -77,19 +78,19 @@ struct ControlOptions: ParsableArguments {
     // MARK: - Output
 
     /// One resource.
-    func print(_ resource: JSONValue) {
-        StandardOutput.print(json ? resource.line : RecordText.text(resource))
+    func print(_ resource: JSON) {
+        StandardOutput.print(json ? resource.text : RecordText.text(resource))
     }
 
     /// What was done; in JSON what the service said of it, or `{}`.
     ///
     /// - Parameter meta: beside the resource: the limits that are now below present usage.
-    func print(done sentence: String, _ resource: JSONValue = .null, meta: JSONValue? = nil) {
+    func print(done sentence: String, _ resource: JSON = .null, meta: JSON? = nil) {
         if json {
-            var members: [(String, JSONValue)] = []
+            var members: [JSON.Member] = []
             if case .object(let own) = resource { members = own }
             if let overBy = meta?["over_by"] { members.append(("over_by", overBy)) }
-            StandardOutput.print(JSONValue.object(members).line)
+            StandardOutput.print(JSON.object(members).text)
         } else {
             StandardOutput.print(sentence)
             for line in RecordText.overBy(meta ?? .null) { StandardOutput.print(line) }
@@ -97,9 +98,9 @@ struct ControlOptions: ParsableArguments {
     }
 
     /// A list; says on standard error when there is more than was asked for.
-    func print(_ rows: [JSONValue], total: Int, _ table: Table) {
+    func print(_ rows: [JSON], total: Int, _ table: Table) {
         if json {
-            for row in rows { StandardOutput.print(row.line) }
+            for row in rows { StandardOutput.print(row.text) }
         } else {
             StandardOutput.print(table.text(rows))
         }
@@ -111,14 +112,14 @@ struct ControlOptions: ParsableArguments {
 
 /// How much of a list.
 struct ListOptions: ParsableArguments {
-    @Option(help: .init("How many at most, or \"all\".", valueName: "n"))
+    @Option(help: .init("Maximum number of entries, or \"all\".", valueName: "n"))
     var limit = "100"
 
     /// nil: all.
     func rows() throws -> Int? {
         if limit == "all" { return nil }
         guard let count = Int(limit), count > 0 else {
-            throw ValidationError("--limit must be a whole number from 1, or all.")
+            throw ValidationError("--limit must be a whole number of at least 1, or all.")
         }
         return count
     }
@@ -143,7 +144,7 @@ extension ControlOptions {
 
     /// Changes something and says so.
     func act(
-        _ method: ControlClient.Method, _ path: String, body: JSONValue? = nil,
+        _ method: ControlClient.Method, _ path: String, body: JSON? = nil,
         ifMatch: String? = nil, done sentence: String
     ) async throws {
         try await run { client in
@@ -154,6 +155,8 @@ extension ControlOptions {
 }
 
 /// Query parameters of those flags that were given.
-func query(_ pairs: (String, String?)...) -> [(String, String)] {
+func query(_ pairs: (String, String?)...) -> [(String, String)] { query(pairs) }
+
+func query(_ pairs: [(String, String?)]) -> [(String, String)] {
     pairs.compactMap { name, value in value.map { (name, $0) } }
 }

@@ -1,10 +1,11 @@
 internal import ArgumentParser
+internal import JSON
 
 /// `tollgate emails`
 struct EmailsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "emails",
-        abstract: "Shows and changes who is mailed. Tenants never are.",
+        abstract: "Manages e-mail recipients of alerts. Tenants are never mailed.",
         subcommands: [EmailList.self, EmailCreate.self, EmailUpdate.self, EmailDelete.self])
 }
 
@@ -36,13 +37,13 @@ struct EmailList: AsyncParsableCommand {
 
 struct EmailCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Has somebody of yours mailed.",
+        commandName: "create", abstract: "Adds an e-mail recipient.",
         discussion: "Example: tollgate emails create ops@example.com --name \"On call\"")
 
     @Argument(help: "The address.")
     var address: String
 
-    @Option(help: .init("Name for people.", valueName: "text"))
+    @Option(help: .init("Display name.", valueName: "text"))
     var name: String?
 
     @OptionGroup(title: "Settings") var fields: RecipientFlags
@@ -62,14 +63,14 @@ struct EmailCreate: AsyncParsableCommand {
 
 struct EmailUpdate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Changes an e-mail recipient.")
+        commandName: "update", abstract: "Updates an e-mail recipient.")
 
     @OptionGroup var email: EmailArgument
 
-    @Option(help: .init("Another address.", valueName: "address"))
+    @Option(help: .init("New address.", valueName: "address"))
     var address: String?
 
-    @Option(help: .init("Name for people.", valueName: "text"))
+    @Option(help: .init("Display name.", valueName: "text"))
     var name: String?
 
     @OptionGroup(title: "Settings") var fields: RecipientFlags
@@ -88,7 +89,7 @@ struct EmailUpdate: AsyncParsableCommand {
 
 struct EmailDelete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Has somebody mailed no more.")
+        commandName: "delete", abstract: "Deletes an e-mail recipient.")
 
     @OptionGroup var email: EmailArgument
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -102,26 +103,26 @@ struct EmailDelete: AsyncParsableCommand {
 /// `tollgate email`
 struct EmailCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "email", abstract: "Tries the mail settings.", subcommands: [EmailTest.self])
+        commandName: "email", abstract: "Tests the mail settings.", subcommands: [EmailTest.self])
 }
 
 struct EmailTest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "Has the service send a test mail.",
+        commandName: "test", abstract: "Sends a test e-mail from the service.",
         discussion: """
-            Says what the mail server answered; exit status 70 if it did not take the mail.
+            Prints the mail server's answer; exit status 70 if it did not accept the mail.
 
             Example: tollgate email test ops@example.com
             """)
 
-    @Argument(help: "The address to mail to.")
+    @Argument(help: "The recipient's address.")
     var address: String
 
     @OptionGroup var wait: WaitOption
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        let body = JSONValue.object([("address", .string(address))])
+        let body = JSON.object([("address", .string(address))])
         try await control.runTest(Paths.emailTest, body: body, wait)
     }
 }

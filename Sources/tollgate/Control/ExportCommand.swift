@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CommandIO
+internal import JSON
 internal import Limits
 internal import LimitsFile
 
@@ -7,7 +8,7 @@ internal import LimitsFile
 struct ExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Writes what a running service has as a limits file.",
+        abstract: "Exports the settings of a running service as a limits file.",
         discussion: """
             Applying the file to the same service changes nothing. Usage, status, tokens and \
             webhook addresses are not part of it.
@@ -19,8 +20,8 @@ struct ExportCommand: AsyncParsableCommand {
         name: .shortAndLong,
         help: .init(
             """
-            Where to (default, and "-": standard output). A regular file is replaced as a whole, and \
-            keeps its mode and owner; through symbolic links it is what they lead to.
+            Output file (default, and "-": standard output). A regular file is replaced atomically and \
+            keeps its mode and owner; symbolic links are followed.
             """,
             valueName: "file"))
     var output: String?
@@ -41,14 +42,18 @@ struct ExportCommand: AsyncParsableCommand {
             } catch {
                 throw ControlFailure(.failure, "\(error)")
             }
-            let counts = "\(file.tenants.count) tenants, \(file.profiles.count) messaging profiles"
+            let counts = ProfileKind.allCases.map { kind in
+                (kind, file.profiles.count { $0.kind == kind })
+            }
+            let listed =
+                ["\(file.tenants.count) tenants"] + counts.map { "\($0.1) \($0.0.noun)s" }
             control.print(
-                done: "Wrote \(output): \(counts).",
-                .object([
-                    ("record_type", .string("export")), ("file", .string(output)),
-                    ("tenants", .integer(Int64(file.tenants.count))),
-                    ("messaging_profiles", .integer(Int64(file.profiles.count))),
-                ]))
+                done: "Wrote \(output): \(listed.joined(separator: ", ")).",
+                .object(
+                    [
+                        ("record_type", .string("export")), ("file", .string(output)),
+                        ("tenants", .integer(Int64(file.tenants.count))),
+                    ] + counts.map { ($0.0.collection, .integer(Int64($0.1))) }))
         }
     }
 
@@ -57,9 +62,7 @@ struct ExportCommand: AsyncParsableCommand {
         let tenants = try await client.list(Paths.tenants, limit: nil).rows
             .map { try TenantSettings($0) }
         let profiles = Dictionary(
-            grouping: try await client.list(Paths.profiles, limit: nil).rows
-                .map { try ProfileSettings($0) },
-            by: { Identifier($0.tenantID) })
+            grouping: try await client.profiles(), by: { Identifier($0.tenantID) })
         return LimitsFile(
             defaults: defaults, tenants: tenants,
             profiles: tenants.flatMap { profiles[Identifier($0.id)] ?? [] })
@@ -70,9 +73,13 @@ struct ExportCommand: AsyncParsableCommand {
         do {
             let again = try LimitsFile.parse(text, file: output ?? "the export")
             if again.saysTheSame(as: file) { return }
-            throw ControlFailure(.failure, "The export does not read back as it was written")
+            throw ControlFailure(
+                .failure,
+                "The exported text does not match the settings when it is read back; nothing was written"
+            )
         } catch let error as LimitsFileError {
-            throw ControlFailure(.failure, "The export does not read back: \(error)")
+            throw ControlFailure(
+                .failure, "The exported text cannot be read back; nothing was written: \(error)")
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import JSON
 internal import Limits
 internal import LimitsFile
 
@@ -44,15 +45,15 @@ struct LimitsPlan: Sendable {
             return change.map { Step(change: $0, etag: found?.etag) }
         }
         let profiles = try await concurrently(file.profiles, progress) { wanted in
-            let found = try await client.find(Paths.one(Paths.profiles, wanted.id))
-            let present = try found.map { try ProfileSettings($0.data) }
+            let found = try await client.find(Paths.one(Paths.profiles(wanted.kind), wanted.id))
+            let present = try found.map { try ProfileSettings($0.data, wanted.kind) }
             if let present, !present.tenantID.hasSameBytes(as: wanted.tenantID) {
                 let place = file.places.place(
-                    of: .profile(id: wanted.id, tenantID: wanted.tenantID))
+                    of: .profile(id: wanted.id, kind: wanted.kind, tenantID: wanted.tenantID))
                 throw ControlFailure(
                     .refusedInput,
                     """
-                    \(place): The messaging profile \(wanted.id) belongs to tenant \(present.tenantID), not \
+                    \(place): The \(wanted.kind.noun) \(wanted.id) belongs to tenant \(present.tenantID), not \
                     \(wanted.tenantID), and a profile's tenant cannot change
                     """)
             }
@@ -96,12 +97,11 @@ struct LimitsPlan: Sendable {
             let tenants = try await client.list(Paths.tenants, limit: nil).rows
                 .map { try ResourceReader(resource: $0).id("id") }
                 .filter { tenantIDs.contains(Identifier($0)) == false }
-            let profiles = try await client.list(Paths.profiles, limit: nil).rows
-                .map { try ProfileSettings($0) }
+            let profiles = try await client.profiles()
                 .filter { profileIDs.contains(Identifier($0.id)) == false }
             return (
                 tenants.map { .tenant(id: $0) },
-                profiles.map { .profile(id: $0.id, tenantID: $0.tenantID) }
+                profiles.map { .profile(id: $0.id, kind: $0.kind, tenantID: $0.tenantID) }
             )
         } catch let failure as ControlFailure
             where failure.httpStatus == 503 && isNeeded == false
@@ -116,7 +116,7 @@ extension LimitsPlan.Step {
     ///
     /// - Throws: `ControlFailure`; one with HTTP status 412 when somebody changed the resource since.
     func apply(_ client: ControlClient) async throws {
-        let members = change.fields.map { ($0.name, $0.after.json) }
+        let members: [JSON.Member] = change.fields.map { ($0.name, $0.after.json) }
         switch (change.subject, change.kind) {
         case (_, .delete): try await delete(client)
         case (.defaults, _):
@@ -125,9 +125,10 @@ extension LimitsPlan.Step {
         case (.tenant(let id), .create):
             _ = try await client.send(
                 .post, Paths.tenants, body: .object([("id", .string(id))] + members))
-        case (.profile(let id, let tenantID), .create):
-            let ids = [("id", JSONValue.string(id)), ("tenant_id", .string(tenantID))]
-            _ = try await client.send(.post, Paths.profiles, body: .object(ids + members))
+        case (.profile(let id, let kind, let tenantID), .create):
+            let ids: [JSON.Member] = [("id", .string(id)), ("tenant_id", .string(tenantID))]
+            _ = try await client.send(
+                .post, Paths.profiles(kind), body: .object(ids + members))
         case (_, .update):
             _ = try await client.send(
                 .patch, change.subject.path, body: .object(members), ifMatch: etag)
@@ -145,12 +146,12 @@ extension LimitsPlan.Step {
     /// One line of `--json`.
     ///
     /// - Parameter place: where the file says it; said together with errors.
-    func json(result: String, failure: ControlFailure? = nil, place: String = "") -> JSONValue {
+    func json(result: String, failure: ControlFailure? = nil, place: String = "") -> JSON {
         let (type, id): (String, String?) =
             switch change.subject {
             case .defaults: ("tenant_defaults", nil)
             case .tenant(let id): ("tenant", id)
-            case .profile(let id, _): ("messaging_profile", id)
+            case .profile(let id, let kind, _): (kind.recordType, id)
             }
         let action =
             switch change.kind {
@@ -159,7 +160,7 @@ extension LimitsPlan.Step {
             case .delete: "delete"
             }
         let changes = change.fields.map { field in
-            JSONValue.object([
+            JSON.object([
                 ("name", .string(field.name)), ("before", field.before?.json ?? .null),
                 ("after", field.after.json),
             ])
@@ -181,12 +182,22 @@ extension SettingChange.Subject {
         switch self {
         case .defaults: Paths.defaults
         case .tenant(let id): Paths.one(Paths.tenants, id)
-        case .profile(let id, _): Paths.one(Paths.profiles, id)
+        case .profile(let id, let kind, _): Paths.one(Paths.profiles(kind), id)
         }
     }
 }
 
 extension ControlClient {
+    /// All profiles, of every kind.
+    func profiles() async throws -> [ProfileSettings] {
+        var profiles: [ProfileSettings] = []
+        for kind in ProfileKind.allCases {
+            profiles += try await list(Paths.profiles(kind), limit: nil).rows
+                .map { try ProfileSettings($0, kind) }
+        }
+        return profiles
+    }
+
     /// A resource; nil: there is none.
     func find(_ path: String) async throws -> ControlAnswer? {
         do {

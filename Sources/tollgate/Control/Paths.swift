@@ -1,7 +1,10 @@
+internal import Limits
+internal import Notation
+
 /// The paths of the REST API, in one place.
 enum Paths {
     static let tenants = "/v2/tenants"
-    static let profiles = "/v2/messaging_profiles"
+    static func profiles(_ kind: ProfileKind) -> String { "/v2/\(kind.collection)" }
     static let defaults = "/v2/tenant_defaults"
     static let usage = "/v2/usage"
     static let audit = "/v2/audit_events"
@@ -14,6 +17,6 @@ enum Paths {
 
     /// One resource, or something below it.
     static func one(_ collection: String, _ id: String, _ rest: String = "") -> String {
-        "\(collection)/\(ControlClient.segment(id))\(rest)"
+        "\(collection)/\(PercentEncoding.segment(id))\(rest)"
     }
 }

@@ -1,53 +1,79 @@
 internal import ArgumentParser
+internal import JSON
+internal import Limits
 
 /// `tollgate profiles`
 struct ProfilesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profiles",
-        abstract: "Shows and changes messaging profiles and their daily spend limit.",
+        abstract:
+            "Manages messaging and outbound voice profiles and their \(ProfileKind.messaging.limit.words.phrase).",
         subcommands: [
             ProfileList.self, ProfileGet.self, ProfileCreate.self, ProfileUpdate.self,
             ProfileDelete.self,
         ])
 }
 
-/// A messaging profile, as an argument.
+/// Profiles of which kind.
+enum ProfileKindName: String, ExpressibleByArgument, CaseIterable {
+    case messaging, voice
+
+    var kind: ProfileKind { .named(rawValue) ?? .messaging }
+}
+
+/// Which kind of profile a command is about.
+struct ProfileKindOption: ParsableArguments {
+    @Option(name: .customLong("kind"), help: "The kind of profile.")
+    var name = ProfileKindName.messaging
+
+    var kind: ProfileKind { name.kind }
+    var collection: String { Paths.profiles(kind) }
+}
+
+/// A profile, as an argument.
 struct ProfileArgument: ParsableArguments {
-    @Argument(help: "The messaging profile's id.")
+    @Argument(help: "The profile's id.")
     var id: String
 
-    var path: String { Paths.one(Paths.profiles, id) }
+    @OptionGroup var of: ProfileKindOption
+
+    var path: String { Paths.one(of.collection, id) }
+    /// "messaging profile alerts"
+    var called: String { "\(of.kind.noun) \(id)" }
 }
 
 struct ProfileList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists messaging profiles.")
+        commandName: "list", abstract: "Lists the profiles of one kind.")
 
-    @Option(help: .init("Only those of a tenant.", valueName: "id"))
+    @OptionGroup var of: ProfileKindOption
+
+    @Option(help: .init("Only those of this tenant.", valueName: "id"))
     var tenant: String?
 
-    @Option(help: .init("Only names that contain this text.", valueName: "text"))
+    @Option(help: .init("Only names containing this text.", valueName: "text"))
     var name: String?
 
     @OptionGroup var list: ListOptions
     @OptionGroup(title: "Service") var control: ControlOptions
 
+    private static let cap = ProfileKind.messaging.limit.cap
     static let table = Table(
         columns: [
             .init("ID", "id"), .init("TENANT", "tenant_id"), .init("NAME", "name"),
-            .init("DAILY LIMIT", "daily_spend_limit", isNumber: true),
-            .init("ENABLED", "daily_spend_limit_enabled"), .init("WEBHOOK", "webhook_url"),
-        ], none: "No messaging profiles.")
+            .init(cap.heading, cap.name, isNumber: true), .init("ENABLED", cap.toggleName),
+            .init("WEBHOOK", "webhook_url"),
+        ], none: "No profiles.")
 
     func run() async throws {
         let filter = query(("filter[tenant_id]", tenant), ("filter[name][contains]", name))
-        try await control.list(Paths.profiles, query: filter, list, Self.table)
+        try await control.list(of.collection, query: filter, list, Self.table)
     }
 }
 
 struct ProfileGet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "get", abstract: "Shows one messaging profile.")
+        commandName: "get", abstract: "Shows one profile.")
 
     @OptionGroup var profile: ProfileArgument
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -57,60 +83,64 @@ struct ProfileGet: AsyncParsableCommand {
 
 struct ProfileCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Makes a messaging profile of a tenant.",
+        commandName: "create", abstract: "Creates a profile.",
         discussion: """
             Example: tollgate profiles create --tenant acme --name Alerts \
             --daily-spend-limit 10.00 --daily-spend-limit-enabled
+
+            An outbound voice profile: --kind voice.
             """)
 
-    @Argument(help: "Its id; without one the service makes a UUID.")
+    @Argument(help: "The id (default: a generated UUID).")
     var id: String?
 
-    @Option(help: .init("The tenant that it belongs to, for ever.", valueName: "id"))
+    @OptionGroup var of: ProfileKindOption
+
+    @Option(help: .init("The tenant that it belongs to; cannot be changed later.", valueName: "id"))
     var tenant: String
 
-    @OptionGroup(title: "Settings") var fields: ProfileFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<ProfileFlags>
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
         let members = named([("id", id.map { .string($0) }), ("tenant_id", .string(tenant))])
-        let body = JSONValue.object(members + (try fields.members()))
+        let body = JSON.object(members + (try fields.members()))
         try await control.run { client in
-            let answer = try await client.send(.post, Paths.profiles, body: body)
+            let answer = try await client.send(.post, of.collection, body: body)
             let id = answer.data["id"]?.string ?? ""
-            control.print(done: "Created messaging profile \(id).", answer.data)
+            control.print(done: "Created \(of.kind.noun) \(id).", answer.data)
         }
     }
 }
 
 struct ProfileUpdate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Changes a messaging profile; the next decision obeys.",
+        commandName: "update", abstract: "Updates a profile, effective immediately.",
         discussion: """
-            No change resets what was spent today: only midnight UTC does.
+            No change resets today's spend; only midnight UTC does.
 
-            To override a limit that was reached, for a few more messages: \
+            To allow a few more messages after a limit is reached: \
             --no-daily-spend-limit-enabled, send them, --daily-spend-limit-enabled.
 
             Example: tollgate profiles update PROFILE --daily-spend-limit 20.00
             """)
 
     @OptionGroup var profile: ProfileArgument
-    @OptionGroup(title: "Settings") var fields: ProfileFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<ProfileFlags>
     @OptionGroup var match: MatchOption
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
         try await control.act(
             .patch, profile.path, body: changes(try fields.members()), ifMatch: match.ifMatch,
-            done: "Changed messaging profile \(profile.id).")
+            done: "Changed \(profile.called).")
     }
 }
 
 struct ProfileDelete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete",
-        abstract: "Closes a messaging profile for ever; its id is never used again.")
+        abstract: "Deletes a profile permanently; its id is never reused.")
 
     @OptionGroup var profile: ProfileArgument
     @OptionGroup var match: MatchOption
@@ -119,7 +149,7 @@ struct ProfileDelete: AsyncParsableCommand {
     func run() async throws {
         try await control.act(
             .delete, profile.path, ifMatch: match.ifMatch,
-            done: "Deleted messaging profile \(profile.id).")
+            done: "Deleted \(profile.called).")
     }
 }
 
@@ -127,7 +157,7 @@ struct ProfileDelete: AsyncParsableCommand {
 struct DefaultsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "defaults",
-        abstract: "Shows and changes the limits that new tenants start with.",
+        abstract: "Manages the default limits of new tenants.",
         subcommands: [DefaultsGet.self, DefaultsSet.self])
 }
 
@@ -142,10 +172,11 @@ struct DefaultsGet: AsyncParsableCommand {
 
 struct DefaultsSet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "set", abstract: "Changes the tenant defaults; tenants that exist stay.",
+        commandName: "set",
+        abstract: "Updates the tenant defaults; existing tenants keep their limits.",
         discussion: "Example: tollgate defaults set --max-dids 10 --auto-suspend")
 
-    @OptionGroup(title: "Settings") var fields: LimitFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<LimitFlags>
     @OptionGroup var match: MatchOption
     @OptionGroup(title: "Service") var control: ControlOptions
 

@@ -1,150 +1,114 @@
 internal import ArgumentParser
+internal import JSON
 internal import Limits
-internal import LimitsFile
 
-/// A cap on the command line: a number, or "none" for no limit.
-enum CapText {
-    /// - Parameter name: the flag, for the sentence.
-    static func money(_ text: String?, _ name: String) throws -> JSONValue? {
-        guard let text else { return nil }
-        if text == "none" { return .null }
-        do {
-            // The service parses it too; here it is refused beside the flag's name.
-            return .string(Money.format(try Money.parse(text)))
-        } catch {
-            throw ValidationError("\(name) must be an amount in USD or none. \(error.sentence).")
+/// Settings of tenants and profiles on the command line.
+extension SettingDescriptor {
+    fileprivate var option: CatalogueOption {
+        CatalogueOption(
+            name: name.replacing("_", with: "-"), help: help, valueName: valueName,
+            isInvertible: shape == .flag)
+    }
+
+    private var valueName: String {
+        switch shape {
+        case .text: "text"
+        case .timeZone: "zone"
+        case .address: "url"
+        case .amount: "usd"
+        case .whole: unit == "%" ? "percent" : "n"
+        case .wholes: unit == "%" ? "percent,..." : "n,..."
+        case .flag: ""
+        case .choice(let names): names.joined(separator: "|")
         }
     }
 
-    static func count(_ text: String?, _ name: String) throws -> JSONValue? {
-        guard let text else { return nil }
-        if text == "none" { return .null }
-        guard let number = Int64(text), number >= 0 else {
-            throw ValidationError("\(name) must be a whole number from 0, or none.")
+    /// What the command line says, as a member of a body: the service checks it too; here it is refused beside the flag's
+    /// name.
+    fileprivate func json(_ text: String) throws -> JSON {
+        if isNullable, text == "none" { return .null }
+        guard let value = try value(text) else { throw fault("must be \(expected)") }
+        if let sentence = shape.fault(of: value) { throw fault(sentence) }
+        return value.json
+    }
+
+    private var expected: String { shape.expected + (isNullable ? ", or none" : "") }
+
+    private func fault(_ sentence: String) -> ValidationError {
+        ValidationError("--\(option.name) \(sentence).")
+    }
+
+    /// nil: the text is no such value.
+    private func value(_ text: String) throws -> SettingField.Value? {
+        switch shape {
+        case .text, .timeZone, .address, .choice: return .text(text)
+        case .flag: return Bool(text).map { .flag($0) }
+        case .whole: return Int64(text).map { .whole($0) }
+        case .wholes:
+            let parts = text.split(separator: ",").map { $0.filter { !$0.isWhitespace } }
+            let numbers = parts.compactMap { Int64($0) }
+            return numbers.count == parts.count ? .wholes(numbers) : nil
+        case .amount:
+            do {
+                return .amount(try Money.parse(text))
+            } catch {
+                throw fault("must be an amount in USD or none. \(error.sentence)")
+            }
         }
-        return .integer(number)
     }
 }
 
-/// The six fields of "Edit Limits".
-struct LimitFlags: ParsableArguments {
-    @Option(help: .init("USD a billing cycle, or none.", valueName: "usd"))
-    var monthlySpendLimit: String?
+/// The settings that a command sets, by their rows.
+protocol SettingFlags: OptionCatalogue {
+    associatedtype Owner
+    static var settings: [SettingDescriptor<Owner>] { get }
+}
 
-    @Option(help: .init("Extensions at most, or none.", valueName: "n"))
-    var maxExtensions: String?
-
-    @Option(help: .init("DIDs at most, or none.", valueName: "n"))
-    var maxDids: String?
-
-    @Option(help: .init("Inbound and outbound minutes a billing cycle, or none.", valueName: "n"))
-    var maxMonthlyMinutes: String?
-
-    @Option(help: .init("Percent of a cap that warns, 1 to 100.", valueName: "percent"))
-    var alertThreshold: Int?
-
-    @Flag(inversion: .prefixedNo, help: "Suspend the tenant when a cap is hit.")
-    var autoSuspend: Bool?
-
-    func members() throws -> [(String, JSONValue)] {
-        if let alertThreshold, (1...100).contains(alertThreshold) == false {
-            throw ValidationError("--alert-threshold must be 1 to 100.")
+extension CatalogueOptions where Catalogue: SettingFlags {
+    /// What was given, as members of a body.
+    func members() throws -> [(String, JSON)] {
+        let given = given
+        return try Catalogue.settings.compactMap { setting in
+            try given[setting.option.name].map { (setting.name, try setting.json($0)) }
         }
-        return named([
-            ("monthly_spend_limit", try CapText.money(monthlySpendLimit, "--monthly-spend-limit")),
-            ("max_extensions", try CapText.count(maxExtensions, "--max-extensions")),
-            ("max_dids", try CapText.count(maxDids, "--max-dids")),
-            ("max_monthly_minutes", try CapText.count(maxMonthlyMinutes, "--max-monthly-minutes")),
-            ("alert_threshold", alertThreshold.map { .integer(Int64($0)) }),
-            ("auto_suspend", autoSuspend.map { .bool($0) }),
-        ])
     }
 }
 
-enum OnLimitName: String, ExpressibleByArgument, CaseIterable { case auto, block, alert }
-
-/// What else is set of a tenant.
-struct TenantFlags: ParsableArguments {
-    @Option(help: .init("Name for people.", valueName: "text"))
-    var name: String?
-
-    @OptionGroup var limits: LimitFlags
-
-    @Option(
-        help: """
-            At a cap: auto, what the limit's kind does; block, always refuse; alert, only warn.
-            """)
-    var onLimit: OnLimitName?
-
-    @Option(help: .init("Day of the month on which a cycle begins, 1 to 31.", valueName: "day"))
-    var billingCycleDay: Int?
-
-    @Option(help: .init("Where that day begins, like Europe/Paris.", valueName: "zone"))
-    var timeZone: String?
-
-    @Flag(inversion: .prefixedNo, help: "Let the tenant's own tokens see caps and limit codes.")
-    var discloseLimits: Bool?
-
-    func members() throws -> [(String, JSONValue)] {
-        if let billingCycleDay, (1...31).contains(billingCycleDay) == false {
-            throw ValidationError("--billing-cycle-day must be 1 to 31.")
-        }
-        return named([("name", name.map { .string($0) })]) + (try limits.members())
-            + named([
-                ("on_limit", onLimit.map { .string($0.rawValue) }),
-                ("billing_cycle_day", billingCycleDay.map { .integer(Int64($0)) }),
-                ("time_zone", timeZone.map { .string($0) }),
-                ("disclose_limits", discloseLimits.map { .bool($0) }),
-            ])
-    }
+/// The fields of "Edit Limits".
+enum LimitFlags: SettingFlags {
+    static let settings = TenantLimits.settings
+    static let options = settings.map(\.option)
 }
 
-/// What is set of a messaging profile.
-struct ProfileFlags: ParsableArguments {
-    @Option(help: .init("Name for people.", valueName: "text"))
-    var name: String?
+enum TenantFlags: SettingFlags {
+    static let settings = TenantSettings.settings
+    static let options = settings.map(\.option)
+}
 
-    @Option(help: .init("USD a UTC day, or none.", valueName: "usd"))
-    var dailySpendLimit: String?
-
-    @Flag(inversion: .prefixedNo, help: "Refuse what exceeds the daily spend limit.")
-    var dailySpendLimitEnabled: Bool?
-
-    @Option(help: .init("Where its events are posted to, or none.", valueName: "url"))
-    var webhookURL: String?
-
-    @Option(help: .init("Where to if that fails three times, or none.", valueName: "url"))
-    var webhookFailoverURL: String?
-
-    func members() throws -> [(String, JSONValue)] {
-        named([
-            ("name", name.map { .string($0) }),
-            ("daily_spend_limit", try CapText.money(dailySpendLimit, "--daily-spend-limit")),
-            ("daily_spend_limit_enabled", dailySpendLimitEnabled.map { .bool($0) }),
-            ("webhook_url", webhookURL.map { $0 == "none" ? .null : .string($0) }),
-            ("webhook_failover_url", webhookFailoverURL.map { $0 == "none" ? .null : .string($0) }),
-        ])
-    }
+enum ProfileFlags: SettingFlags {
+    // They are called the same whatever the kind.
+    static let settings = ProfileSettings.settings(.messaging)
+    static let options = settings.map(\.option)
 }
 
 /// Only act on the version that one has seen.
 struct MatchOption: ParsableArguments {
     @Option(
         help: .init(
-            "Change it only if it still has this ETag (a get with --json of another client shows it).",
+            "Only apply the change if the resource still has this ETag (shown by get --json).",
             valueName: "etag"))
     var ifMatch: String?
 }
 
 /// The members that have a value.
-func named(_ members: [(String, JSONValue?)]) -> [(String, JSONValue)] {
+func named(_ members: [(String, JSON?)]) -> [JSON.Member] {
     members.compactMap { name, value in value.map { (name, $0) } }
 }
 
 /// A body for a change; a change of nothing is wrong usage.
-func changes(_ members: [(String, JSONValue)]) throws -> JSONValue {
+func changes(_ members: [JSON.Member]) throws -> JSON {
     guard members.isEmpty == false else {
-        throw ValidationError("Nothing to change: name at least one setting.")
+        throw ValidationError("Nothing to change: give at least one setting.")
     }
     return .object(members)
 }

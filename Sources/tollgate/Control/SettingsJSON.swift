@@ -1,15 +1,17 @@
+internal import JSON
 internal import Limits
 internal import LimitsFile
 
 // Settings as the REST API has them, and back.
 
 extension SettingField.Value {
-    var json: JSONValue {
+    var json: JSON {
         switch self {
         case .none: .null
         case .text(let text): .string(text)
         case .amount: .string(text)
         case .whole(let number): .integer(number)
+        case .wholes(let numbers): .array(numbers.map { .integer($0) })
         case .flag(let flag): .bool(flag)
         }
     }
@@ -17,20 +19,13 @@ extension SettingField.Value {
 
 /// Reads members of a resource; what is not as it should be is the service's fault.
 struct ResourceReader {
-    let resource: JSONValue
+    let resource: JSON
 
     private func fault(_ name: String) -> ControlFailure {
         ControlFailure(
             .failure,
-            "The service's \"\(name)\" is nothing that this version understands: "
-                + (resource[name]?.line ?? "it is missing"))
-    }
-
-    /// Empty: null or absent.
-    func text(_ name: String) throws -> String {
-        guard let value = resource[name], value.isNull == false else { return "" }
-        guard let text = value.string else { throw fault(name) }
-        return text
+            "The service's \"\(name)\" is not understood by this version: "
+                + (resource[name]?.text ?? "it is missing"))
     }
 
     func id(_ name: String) throws -> String {
@@ -38,75 +33,59 @@ struct ResourceReader {
         return text
     }
 
-    func flag(_ name: String) throws -> Bool {
-        guard let flag = resource[name]?.bool else { throw fault(name) }
-        return flag
-    }
-
-    func whole(_ name: String, _ range: ClosedRange<Int64>) throws -> Int64 {
-        guard let number = resource[name]?.integer, range.contains(number) else {
-            throw fault(name)
+    /// Gives an owner its settings.
+    ///
+    /// - Throws: `ControlFailure` for members that no version of the service would send.
+    func read<Owner>(_ settings: [SettingDescriptor<Owner>], into owner: inout Owner) throws {
+        var given: [String: SettingField.Value] = [:]
+        for setting in settings {
+            // What a service of an older version does not know, it does not send.
+            if resource[setting.name] == nil, setting.shape.isList { continue }
+            guard let value = value(setting) else { throw fault(setting.name) }
+            given[setting.name] = value
         }
-        return number
+        if let wrong = settings.write(given, to: &owner).first { throw fault(wrong.name) }
     }
 
-    /// nil: no limit.
-    func cap(_ name: String, most: Int64 = .max) throws -> Int64? {
-        if resource[name]?.isNull == true { return nil }
-        return try whole(name, 0...most)
-    }
-
-    /// Nano-USD; nil: no limit.
-    func money(_ name: String) throws -> Int64? {
-        if resource[name]?.isNull == true { return nil }
-        guard let text = resource[name]?.string, let nanos = try? Money.parse(text) else {
-            throw fault(name)
+    private func value<Owner>(_ setting: SettingDescriptor<Owner>) -> SettingField.Value? {
+        guard let member = resource[setting.name] else { return nil }
+        if member.isNull { return setting.isNullable ? SettingField.Value.none : nil }
+        switch setting.shape {
+        case .text, .timeZone, .address, .choice: return member.string.map { .text($0) }
+        case .amount: return member.string.flatMap { try? Money.parse($0) }.map { .amount($0) }
+        case .whole: return member.integer.map { .whole($0) }
+        case .wholes:
+            guard case .array(let members) = member else { return nil }
+            let numbers = members.compactMap(\.integer)
+            return numbers.count == members.count ? .wholes(numbers) : nil
+        case .flag: return member.bool.map { .flag($0) }
         }
-        return nanos
     }
 }
 
 extension TenantLimits {
     /// - Throws: `ControlFailure` for members that no version of the service would send.
-    init(_ resource: JSONValue) throws {
-        let reader = ResourceReader(resource: resource)
-        self.init(
-            alertThresholdPercent: UInt8(try reader.whole("alert_threshold", 1...100)),
-            autoSuspend: try reader.flag("auto_suspend"))
-        for cap in CapSetting.all {
-            self[cap] =
-                cap.unit == .amount
-                ? try reader.money(cap.name)
-                : try reader.cap(cap.name, most: cap.most).map(cap.kept)
-        }
+    init(_ resource: JSON) throws {
+        self.init()
+        try ResourceReader(resource: resource).read(Self.settings, into: &self)
     }
 }
 
 extension TenantSettings {
     /// - Throws: `ControlFailure` for members that no version of the service would send.
-    init(_ resource: JSONValue) throws {
+    init(_ resource: JSON) throws {
         let reader = ResourceReader(resource: resource)
-        let name = try reader.text("on_limit")
-        guard let onLimit = OnLimit(name: name) else {
-            throw ControlFailure(.failure, "The service's \"on_limit\" is \"\(name)\"")
-        }
-        self.init(
-            id: try reader.id("id"), name: try reader.text("name"),
-            limits: try TenantLimits(resource), onLimit: onLimit,
-            billingCycleDay: UInt8(try reader.whole("billing_cycle_day", 1...31)),
-            timeZone: try reader.id("time_zone"),
-            disclosesLimits: try reader.flag("disclose_limits"))
+        self.init(id: try reader.id("id"))
+        try reader.read(Self.settings, into: &self)
     }
 }
 
 extension ProfileSettings {
     /// - Throws: `ControlFailure` for members that no version of the service would send.
-    init(_ resource: JSONValue) throws {
+    init(_ resource: JSON, _ kind: ProfileKind) throws {
         let reader = ResourceReader(resource: resource)
         self.init(
-            id: try reader.id("id"), tenantID: try reader.id("tenant_id"),
-            name: try reader.text("name"),
-            dailySpendLimitEnabled: try reader.flag("daily_spend_limit_enabled"),
-            dailySpendLimitNanos: try reader.money("daily_spend_limit"))
+            id: try reader.id("id"), kind: kind, tenantID: try reader.id("tenant_id"))
+        try reader.read(Self.settings(kind).filter(\.isInLimitsFile), into: &self)
     }
 }

@@ -1,3 +1,4 @@
+internal import JSON
 internal import Limits
 
 /// Rows as aligned columns. A cell without a value is "-".
@@ -5,7 +6,7 @@ struct Table: Sendable {
     struct Column: Sendable {
         var title: String
         var isNumber: Bool
-        var cell: @Sendable (JSONValue) -> JSONValue?
+        var cell: @Sendable (JSON) -> JSON?
 
         /// - Parameter name: the member of a row, or a path of members: "limit.name".
         init(_ title: String, _ name: String, isNumber: Bool = false) {
@@ -17,9 +18,12 @@ struct Table: Sendable {
             }
         }
 
-        init(_ title: String, cell: @escaping @Sendable (JSONValue) -> JSONValue?) {
+        init(
+            _ title: String, isNumber: Bool = false,
+            cell: @escaping @Sendable (JSON) -> JSON?
+        ) {
             self.title = title
-            isNumber = false
+            self.isNumber = isNumber
             self.cell = cell
         }
     }
@@ -29,7 +33,7 @@ struct Table: Sendable {
     var none: String
 
     /// - Complexity: O(rows × columns).
-    func text(_ rows: [JSONValue]) -> String {
+    func text(_ rows: [JSON]) -> String {
         if rows.isEmpty { return none }
         var lines = [columns.map(\.title)]
         lines += rows.map { row in
@@ -49,11 +53,10 @@ struct Table: Sendable {
 
 /// One value for people, on one line.
 enum CellText {
-    static func text(_ value: JSONValue) -> String {
+    static func text(_ value: JSON) -> String {
         switch value {
         case .null: "-"
         case .bool(let flag): flag ? "yes" : "no"
-        case .integer(let number): String(number)
         case .number(let text): text
         case .string(let text): printable(text)
         case .array(let values):
@@ -82,11 +85,11 @@ enum CellText {
 
 /// A resource as lines: name, value; lists of objects are indented below their name.
 enum RecordText {
-    static func text(_ resource: JSONValue) -> String {
+    static func text(_ resource: JSON) -> String {
         lines(resource, indent: "").joined(separator: "\n")
     }
 
-    private static func lines(_ value: JSONValue, indent: String) -> [String] {
+    private static func lines(_ value: JSON, indent: String) -> [String] {
         guard case .object(let members) = value else { return [indent + CellText.text(value)] }
         let shown = members.filter { $0.0 != "record_type" }
         let width = shown.map(\.0.count).max() ?? 0
@@ -111,22 +114,21 @@ enum RecordText {
         return lines
     }
 
-    private static func objects(_ value: JSONValue) -> [JSONValue] {
+    private static func objects(_ value: JSON) -> [JSON] {
         (value.array ?? []).filter { if case .object = $0 { true } else { false } }
     }
 
     /// What an answer to a change says about limits that are below present usage.
-    static func overBy(_ meta: JSONValue) -> [String] {
+    static func overBy(_ meta: JSON) -> [String] {
         guard case .object(let limits) = meta["over_by"] ?? .null else { return [] }
         return limits.map { name, amount in
-            let row = LimitKind.catalogue.first { $0.name == name }
             let text =
-                switch row?.resource {
-                case .spend: "\(CellText.text(amount)) USD"
-                case .callSeconds: "\(CellText.text(amount)) s"
-                default: CellText.text(amount)
+                switch LimitKind.row(named: name)?.resource.unit {
+                case .amount: "\(CellText.text(amount)) USD"
+                case .seconds: "\(CellText.text(amount)) s"
+                case .count, nil: CellText.text(amount)
                 }
-            return "  over \(name) by \(text): its next charge or creation trips it"
+            return "  over \(name) by \(text): its next charge or creation triggers the limit"
         }
     }
 }

@@ -1,9 +1,11 @@
 internal import ArgumentParser
+internal import JSON
+internal import Limits
 
 /// `tollgate tenants`
 struct TenantsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tenants", abstract: "Shows and changes tenants and their limits.",
+        commandName: "tenants", abstract: "Manages tenants and their limits.",
         subcommands: [
             TenantList.self, TenantGet.self, TenantCreate.self, TenantUpdate.self,
             TenantDelete.self, TenantSuspend.self, TenantReinstate.self, TenantReset.self,
@@ -21,17 +23,17 @@ struct TenantArgument: ParsableArguments {
 
 struct TenantList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists tenants with their limits; \"-\" is no limit.")
+        commandName: "list", abstract: "Lists tenants with their limits; \"-\" means no limit.")
 
-    @Option(help: .init("Only names that contain this text.", valueName: "text"))
+    @Option(help: .init("Only names containing this text.", valueName: "text"))
     var name: String?
 
-    @Option(help: .init("Only active or suspended ones.", valueName: "status"))
+    @Option(help: .init("Only this status: active or suspended.", valueName: "status"))
     var status: String?
 
     @Option(
         help: .init(
-            "id, name, created_at, monthly_spend, …, the lowest first; nearest_to_limit, the nearest first; with \"-\" before it the other way.",
+            "id, name, created_at, \(LimitSubject.tenant.limits[0].sortName), …, ascending; nearest_to_limit, nearest first; a leading \"-\" reverses the order.",
             valueName: "order"))
     var sort: String?
 
@@ -41,13 +43,12 @@ struct TenantList: AsyncParsableCommand {
     static let table = Table(
         columns: [
             .init("ID", "id"), .init("NAME", "name"), .init("STATUS", "status"),
-            .init("SPEND LIMIT", "monthly_spend_limit", isNumber: true),
-            .init("EXTENSIONS", "max_extensions", isNumber: true),
-            .init("DIDS", "max_dids", isNumber: true),
-            .init("MINUTES", "max_monthly_minutes", isNumber: true),
-            .init("ALERT %", "alert_threshold", isNumber: true),
-            .init("AUTO-SUSPEND", "auto_suspend"),
-        ], none: "No tenants.")
+        ]
+            + TenantLimits.settings.compactMap { setting in
+                setting.heading.map {
+                    .init($0, setting.name, isNumber: setting.shape != .flag)
+                }
+            }, none: "No tenants.")
 
     func run() async throws {
         let filter = query(
@@ -68,9 +69,9 @@ struct TenantGet: AsyncParsableCommand {
 
 struct TenantCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Makes a tenant.",
+        commandName: "create", abstract: "Creates a tenant.",
         discussion: """
-            What is not named comes from the tenant defaults, or from the preset.
+            Settings not given come from the tenant defaults or the preset.
 
             Example: tollgate tenants create acme --name "Acme" --preset new-tenant --max-dids 20
             """)
@@ -79,18 +80,18 @@ struct TenantCreate: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "new-tenant (500.00 USD, 50, 10, 5000 minutes, 80 %, auto-suspend) or unlimited.",
+            "new-tenant (500.00 USD, 50, 10, 5000 minutes, 80%, auto-suspend) or unlimited.",
             valueName: "name"))
     var preset: String?
 
-    @OptionGroup(title: "Settings") var fields: TenantFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<TenantFlags>
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
         let members = named([
             ("id", .string(tenant.id)), ("preset", preset.map { .string($0) }),
         ])
-        let body = JSONValue.object(members + (try fields.members()))
+        let body = JSON.object(members + (try fields.members()))
         try await control.act(
             .post, Paths.tenants, body: body, done: "Created tenant \(tenant.id).")
     }
@@ -98,16 +99,16 @@ struct TenantCreate: AsyncParsableCommand {
 
 struct TenantUpdate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Changes a tenant; the next decision obeys.",
+        commandName: "update", abstract: "Updates a tenant, effective immediately.",
         discussion: """
-            Says by how much present usage is over a cap that was just set: nobody is suspended by \
-            that, but the next charge or creation will trip it.
+            Prints by how much current usage exceeds a new cap: the tenant is not suspended by the \
+            change itself, but its next charge or creation will trigger the limit.
 
             Example: tollgate tenants update acme --monthly-spend-limit 750.00 --max-dids none
             """)
 
     @OptionGroup var tenant: TenantArgument
-    @OptionGroup(title: "Settings") var fields: TenantFlags
+    @OptionGroup(title: "Settings") var fields: CatalogueOptions<TenantFlags>
     @OptionGroup var match: MatchOption
     @OptionGroup(title: "Service") var control: ControlOptions
 
@@ -120,7 +121,7 @@ struct TenantUpdate: AsyncParsableCommand {
 
 struct TenantDelete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Closes a tenant for ever; its id is never used again.")
+        commandName: "delete", abstract: "Deletes a tenant permanently; its id is never reused.")
 
     @OptionGroup var tenant: TenantArgument
     @OptionGroup var match: MatchOption
@@ -134,16 +135,16 @@ struct TenantDelete: AsyncParsableCommand {
 
 /// Why, for the audit log.
 struct ReasonOption: ParsableArguments {
-    @Option(help: .init("Why; operators read it in the audit log.", valueName: "text"))
+    @Option(help: .init("The reason, for the audit log.", valueName: "text"))
     var reason: String?
 
     /// nil: no body at all.
-    var body: JSONValue? { reason.map { .object([("reason", .string($0))]) } }
+    var body: JSON? { reason.map { .object([("reason", .string($0))]) } }
 }
 
 struct TenantSuspend: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "suspend", abstract: "Suspends a tenant: everything is refused.")
+        commandName: "suspend", abstract: "Suspends a tenant: every request is refused.")
 
     @OptionGroup var tenant: TenantArgument
     @OptionGroup var reason: ReasonOption
@@ -174,7 +175,7 @@ struct TenantReinstate: AsyncParsableCommand {
 struct TenantReset: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reset-limits",
-        abstract: "Sets the six limit fields to the tenant defaults.")
+        abstract: "Resets the limit fields to the tenant defaults.")
 
     @OptionGroup var tenant: TenantArgument
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -182,35 +183,44 @@ struct TenantReset: AsyncParsableCommand {
     func run() async throws {
         try await control.act(
             .post, tenant.path("/actions/reset_limits"),
-            done: "Tenant \(tenant.id) has the limits of the tenant defaults.")
+            done: "Tenant \(tenant.id) now has the default limits.")
     }
 }
 
 struct TenantSetCounts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "set-counts",
-        abstract: "Sets how many extensions and DIDs a tenant has, where the count went astray.",
+        abstract:
+            "Sets how many \(Resource.standing.map(\.plural).listed("and")) a tenant has, to correct a count.",
         discussion: "Example: tollgate tenants set-counts acme --extensions 12 --reference audit-7")
 
     @OptionGroup var tenant: TenantArgument
 
-    @Option(help: .init("Extensions that exist.", valueName: "n"))
-    var extensions: Int64?
+    enum Counts: OptionCatalogue {
+        static let options = Resource.standing.map {
+            CatalogueOption(
+                name: $0.option, help: $0.countHelp ?? "", valueName: "n", isWhole: true)
+        }
+    }
 
-    @Option(help: .init("DIDs that are assigned.", valueName: "n"))
-    var dids: Int64?
+    @OptionGroup var counts: CatalogueOptions<Counts>
 
-    @Option(help: .init("Your own id of the occasion; operators see it.", valueName: "text"))
+    @Option(help: .init("Your own reference; operators see it.", valueName: "text"))
     var reference: String?
 
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        let counts = named([
-            ("extensions", extensions.map { .integer($0) }), ("dids", dids.map { .integer($0) }),
-        ])
-        if counts.isEmpty { throw ValidationError("Name --extensions, --dids or both.") }
-        let body = JSONValue.object(counts + named([("reference", reference.map { .string($0) })]))
+        let counts = named(
+            Resource.standing.map { row in
+                (row.name, self.counts.whole(row.option).map { .integer($0) })
+            })
+        if counts.isEmpty {
+            let options = Resource.standing.map { "--" + $0.option }.joined(separator: ", ")
+            throw ValidationError(
+                "Give \(options) or \(Resource.standing.count == 2 ? "both" : "several").")
+        }
+        let body = JSON.object(counts + named([("reference", reference.map { .string($0) })]))
         try await control.act(
             .post, tenant.path("/actions/set_counts"), body: body,
             done: "Set the counts of tenant \(tenant.id).")

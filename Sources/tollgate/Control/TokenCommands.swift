@@ -2,11 +2,13 @@ internal import Access
 internal import ArgumentParser
 internal import CommandIO
 internal import Foundation
+internal import JSON
+internal import Notation
 
 /// `tollgate tokens`
 struct TokensCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tokens", abstract: "Makes and revokes access tokens.",
+        commandName: "tokens", abstract: "Creates, lists and revokes access tokens.",
         subcommands: [TokenCreate.self, TokenList.self, TokenRevoke.self])
 }
 
@@ -18,13 +20,13 @@ extension Role: ExpressibleByArgument {}
 
 struct TokenCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Makes an access token and prints its secret, once.",
+        commandName: "create", abstract: "Creates an access token and prints its secret, once.",
         discussion: """
-            admin: tokens and to whom alerts go; operator: tenants, limits, the data plane; viewer: \
-            sees what operators see; reports: usage of all tenants; check: the data plane, for the \
-            named tenants or all; tenant: reads the usage of its own tenant; metrics: what the \
-            service counts about itself. Several make a set. operator by itself stands for admin \
-            and operator. A role is a set by name: owner (admin, operator), operator, viewer, \
+            admin: tokens and alert recipients; operator: tenants, limits, the data plane; viewer: \
+            reads what operators read; reports: usage of all tenants; check: the data plane, for the \
+            named tenants or all; tenant: reads the usage of its own tenant; metrics: the \
+            service's own metrics. Scopes can be combined. operator alone includes admin. \
+            A role is a named set of scopes: owner (admin, operator), operator, viewer, \
             billing (viewer, reports).
 
             Example: tollgate tokens create switch-1 --scope check --tenant acme --expires-in 90d
@@ -33,41 +35,41 @@ struct TokenCreate: AsyncParsableCommand {
     @Argument(help: "A name for the audit log.")
     var name: String
 
-    @Option(help: "What it may do; may be repeated.")
+    @Option(help: "Scope; may be repeated.")
     var scope: [ScopeName] = []
 
-    @Option(help: "What it may do, as a set by name.")
+    @Option(help: "Role: a named set of scopes.")
     var role: Role?
 
-    @Option(help: .init("Only for this tenant; may be repeated.", valueName: "id"))
+    @Option(help: .init("Restrict to this tenant; may be repeated.", valueName: "id"))
     var tenant: [String] = []
 
     @Option(
         help: .init(
-            "How long it is good, like 24h or 90d (default: for ever).", valueName: "duration"))
+            "Lifetime, like 24h or 90d (default: no expiry).", valueName: "duration"))
     var expiresIn: String?
 
     @Option(
         help: .init(
-            "Calls a second, 1 to 1000000 (default: what the service says).", valueName: "n"))
+            "Calls per second, 1 to 1000000 (default: the service's default).", valueName: "n"))
     var rate: Int?
 
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func validate() throws {
         if scope.isEmpty == (role == nil) {
-            throw ValidationError("Name either at least one --scope, or a --role.")
+            throw ValidationError("Give either at least one --scope or a --role.")
         }
         let scopes = role?.scopes ?? Scopes(names: scope.map(\.rawValue))
         switch scopes.fault(tenants: tenant.isEmpty ? nil : tenant.count) {
         case nil, .empty?: break
         case .tenantNeedsOne?:
-            throw ValidationError("A token of scope tenant needs exactly one --tenant.")
+            throw ValidationError("A token with scope tenant needs exactly one --tenant.")
         case .forEverything(let scope)?:
             throw ValidationError(
-                "A token of scope \(scope.rawValue) is for everything: name no --tenant.")
+                "A token with scope \(scope.rawValue) cannot be restricted with --tenant.")
         }
-        if let rate, !Pace.range.contains(rate) {
+        if let rate, !CallRate.range.contains(rate) {
             throw ValidationError("--rate must be a whole number from 1 to 1000000.")
         }
         if let expiresIn, (DurationText.milliseconds(expiresIn) ?? 0) <= 0 {
@@ -84,18 +86,20 @@ struct TokenCreate: AsyncParsableCommand {
             ("scope", scope.count == 1 ? .string(scope[0].rawValue) : nil),
             ("scopes", scope.count == 1 ? nil : .array(names.map { .string($0) })),
             ("tenant_ids", tenant.isEmpty ? nil : .array(tenant.map { .string($0) })),
-            ("expires_at", expiry.map { .string(InstantText.text($0)) }),
+            ("expires_at", expiry.map { .string(Instant.text($0)) }),
             ("requests_per_second", rate.map { .integer(Int64($0)) }),
         ])
         try await control.run { client in
             let made = try await client.send(.post, Paths.tokens, body: .object(members)).data
             if control.json { return control.print(made) }
             guard let secret = made["secret"]?.string else {
-                throw ControlFailure(.failure, "The service made a token and did not say it")
+                throw ControlFailure(
+                    .failure, "The service created a token but did not return its secret")
             }
             // The secret alone on standard output: TOKEN=$(tollgate tokens create …).
             StandardOutput.print(secret)
-            StandardError.print("this secret is shown only now; id \(made["id"]?.string ?? "")")
+            StandardError.print(
+                "store this secret now, it is not shown again; id \(made["id"]?.string ?? "")")
         }
     }
 
@@ -107,7 +111,7 @@ struct TokenCreate: AsyncParsableCommand {
 
 struct TokenList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists access tokens, never their secrets.")
+        commandName: "list", abstract: "Lists access tokens, without their secrets.")
 
     @OptionGroup var list: ListOptions
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -124,7 +128,7 @@ struct TokenList: AsyncParsableCommand {
 
 struct TokenRevoke: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Makes a token worthless at once.")
+        commandName: "revoke", abstract: "Revokes a token immediately.")
 
     @Argument(help: "The token's id, as list shows it.")
     var id: String

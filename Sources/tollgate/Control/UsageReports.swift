@@ -1,13 +1,15 @@
 internal import ArgumentParser
 internal import Foundation
+internal import JSON
+internal import Limits
 
 /// `tollgate usage`: now over gRPC, lists and days over the REST API.
 struct UsageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "usage",
-        abstract: "Prints usage: of a tenant now, of all tenants, or by day.",
+        abstract: "Prints current usage of a tenant or all tenants, or daily usage.",
         discussion: """
-            Without a sub-command it is "now".
+            The default sub-command is "now".
 
             Example: tollgate usage --tenant acme
             """,
@@ -19,7 +21,7 @@ struct UsageCommand: ParsableCommand {
 struct UsageList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Lists what all tenants use, the one nearest to a limit first.",
+        abstract: "Lists the usage of all tenants, nearest to a limit first.",
         discussion: """
             Each cell is used (committed and held) / cap.
 
@@ -28,11 +30,11 @@ struct UsageList: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "nearest_to_limit (default, the nearest first); monthly_spend, extensions, dids, monthly_minutes, id or name, the lowest first; with \"-\" before it the other way.",
+            "nearest_to_limit (default, nearest first); \(LimitSubject.tenant.limits.map(\.sortName).joined(separator: ", ")), id or name, ascending; a leading \"-\" reverses the order.",
             valueName: "order"))
     var sort: String?
 
-    @Option(help: .init("Only active or suspended ones.", valueName: "status"))
+    @Option(help: .init("Only this status: active or suspended.", valueName: "status"))
     var status: String?
 
     @OptionGroup var list: ListOptions
@@ -43,12 +45,10 @@ struct UsageList: AsyncParsableCommand {
             .init("TENANT", "tenant_id"),
             .init("NAME", "tenant_name"),
             .init("STATUS", "tenant_status"),
-            .init("SPEND") { LimitCell.text($0, "tenant_monthly_spend") },
-            .init("EXTENSIONS") { LimitCell.text($0, "tenant_extensions") },
-            .init("DIDS") { LimitCell.text($0, "tenant_dids") },
-            .init("MINUTES") { LimitCell.text($0, "tenant_monthly_minutes") },
-            .init("NEAREST %", "nearest_limit_percent", isNumber: true),
-        ], none: "No tenants.")
+        ]
+            + LimitSubject.tenant.limits.map { limit in
+                .init(limit.words.heading) { LimitCell.text($0, limit) }
+            } + [.init("NEAREST %", "nearest_limit_percent", isNumber: true)], none: "No tenants.")
 
     func run() async throws {
         let filter = query(("sort", sort), ("filter[status]", status))
@@ -58,10 +58,12 @@ struct UsageList: AsyncParsableCommand {
 
 /// "12.50 / 500.00" of one limit in a row's `limits`.
 enum LimitCell {
-    static func text(_ row: JSONValue, _ name: String) -> JSONValue? {
+    static func text(_ row: JSON, _ kind: LimitRow) -> JSON? {
         let limits = row["limits"]?.array ?? []
-        guard let limit = limits.first(where: { $0["limit"]?.string == name }) else { return nil }
-        let isMinutes = name == "tenant_monthly_minutes"
+        guard let limit = limits.first(where: { $0["limit"]?.string == kind.name }) else {
+            return nil
+        }
+        let isMinutes = kind.cap.unit == .minutes
         let used = sum(limit["committed"], limit["held"], isMinutes: isMinutes)
         let cap = isMinutes ? limit["cap_minutes"] : limit["cap"]
         guard let cap, cap.isNull == false else { return .string(used) }
@@ -69,7 +71,7 @@ enum LimitCell {
     }
 
     private static func sum(
-        _ committed: JSONValue?, _ held: JSONValue?, isMinutes: Bool
+        _ committed: JSON?, _ held: JSON?, isMinutes: Bool
     ) -> String {
         if let committed = committed?.integer {
             let (total, overflows) = committed.addingReportingOverflow(held?.integer ?? 0)
@@ -87,14 +89,13 @@ enum LimitCell {
 /// `tollgate usage daily`
 struct UsageDaily: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "daily", abstract: "Prints what a tenant used on each day of its time zone.",
+        commandName: "daily", abstract: "Prints a tenant's usage by day, in its time zone.",
         discussion: "Example: tollgate usage daily --tenant acme --from 2026-11-01 --to 2026-11-30")
 
     @Option(help: .init("The tenant's id.", valueName: "id"))
     var tenant: String
 
-    @Option(help: .init("The messaging profile's id.", valueName: "id"))
-    var profile: String?
+    @OptionGroup var profile: ProfileOptions
 
     @Option(help: .init("First day, like 2026-11-01.", valueName: "date"))
     var from: String?
@@ -107,16 +108,17 @@ struct UsageDaily: AsyncParsableCommand {
 
     static let table = Table(
         columns: [
-            .init("DAY", "date"), .init("PROFILE", "messaging_profile_id"),
-            .init("SPEND", "usage.spend", isNumber: true),
-            .init("EXTENSIONS", "usage.extensions", isNumber: true),
-            .init("DIDS", "usage.dids", isNumber: true),
-            .init("CALL SECONDS", "usage.call_seconds", isNumber: true),
-            .init("ALLOWED", "allowed", isNumber: true), .init("DENIED", "denied", isNumber: true),
-        ], none: "No usage in these days.")
+            .init("DAY", "date"), .profile,
+        ]
+            + Resource.catalogue.filter { $0.nature != .held }.map {
+                .init($0.heading, "usage.\($0.name)", isNumber: true)
+            } + [
+                .init("ALLOWED", "allowed", isNumber: true),
+                .init("DENIED", "denied", isNumber: true),
+            ], none: "No usage on these days.")
 
     func run() async throws {
-        let filter = query(("from", from), ("to", to), ("filter[messaging_profile_id]", profile))
+        let filter = query([("from", from), ("to", to)] + profile.filter)
         try await control.list(
             Paths.one(Paths.tenants, tenant, "/usage/daily"), query: filter, list, Self.table)
     }

@@ -1,10 +1,11 @@
 internal import ArgumentParser
+internal import JSON
 
 /// `tollgate webhooks`
 struct WebhooksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "webhooks",
-        abstract: "Shows and changes where events are posted to, and what became of it.",
+        abstract: "Manages webhook endpoints and shows deliveries.",
         subcommands: [
             WebhookList.self, WebhookGet.self, WebhookCreate.self, WebhookUpdate.self,
             WebhookDelete.self, WebhookRotate.self, WebhookTest.self, DeliveryList.self,
@@ -24,13 +25,13 @@ struct WebhookArgument: ParsableArguments {
 struct RecipientFlags: ParsableArguments {
     @Option(
         parsing: .upToNextOption,
-        help: .init("Only these types of events; \"all\" for all.", valueName: "type"))
+        help: .init("Only these event types, or \"all\".", valueName: "type"))
     var events: [String] = []
 
-    @Flag(inversion: .prefixedEnableDisable, help: "Whether anything is sent there.")
+    @Flag(inversion: .prefixedEnableDisable, help: "Whether events are sent to it.")
     var sending: Bool?
 
-    func members() -> [(String, JSONValue)] {
+    func members() -> [JSON.Member] {
         named([
             ("enabled", sending.map { .bool($0) }),
             (
@@ -43,15 +44,15 @@ struct RecipientFlags: ParsableArguments {
 }
 
 struct WebhookFlags: ParsableArguments {
-    @Option(help: .init("Where to if the URL fails three times, or none.", valueName: "url"))
+    @Option(help: .init("Failover URL after three failures, or none.", valueName: "url"))
     var failoverURL: String?
 
-    @Option(help: .init("What it is.", valueName: "text"))
+    @Option(help: .init("Description.", valueName: "text"))
     var description: String?
 
     @OptionGroup var recipient: RecipientFlags
 
-    func members() -> [(String, JSONValue)] {
+    func members() -> [JSON.Member] {
         named([
             ("failover_url", failoverURL.map { $0 == "none" ? .null : .string($0) }),
             ("description", description.map { .string($0) }),
@@ -90,26 +91,26 @@ struct WebhookGet: AsyncParsableCommand {
 
 struct WebhookCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Has events posted to a URL.",
+        commandName: "create", abstract: "Creates a webhook endpoint.",
         discussion: """
             Example: tollgate webhooks create https://example.com/tollgate --events \
             tenant.suspended tenant.limit-reached
             """)
 
-    @Argument(help: "Where to.")
+    @Argument(help: "The URL.")
     var to: String
 
     @OptionGroup(title: "Settings") var fields: WebhookFlags
     @OptionGroup(title: "Service") var control: ControlOptions
 
     func run() async throws {
-        let body = JSONValue.object([("url", .string(to))] + fields.members())
+        let body = JSON.object([("url", .string(to))] + fields.members())
         try await control.run { client in
             let answer = try await client.send(.post, Paths.webhooks, body: body)
             let id = answer.data["id"]?.string ?? ""
             let secret = answer.data["secret"]?.string ?? ""
             control.print(
-                done: "Created webhook endpoint \(id). Its secret, shown this once: \(secret)",
+                done: "Created webhook endpoint \(id). Its secret, shown only once: \(secret)",
                 answer.data)
         }
     }
@@ -117,12 +118,12 @@ struct WebhookCreate: AsyncParsableCommand {
 
 struct WebhookUpdate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Changes a webhook endpoint.",
+        commandName: "update", abstract: "Updates a webhook endpoint.",
         discussion: "Example: tollgate webhooks update ID --to https://example.com/other")
 
     @OptionGroup var webhook: WebhookArgument
 
-    @Option(help: .init("Another URL.", valueName: "url"))
+    @Option(help: .init("New URL.", valueName: "url"))
     var to: String?
 
     @OptionGroup(title: "Settings") var fields: WebhookFlags
@@ -139,7 +140,7 @@ struct WebhookUpdate: AsyncParsableCommand {
 
 struct WebhookDelete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Has nothing more posted there.")
+        commandName: "delete", abstract: "Deletes a webhook endpoint.")
 
     @OptionGroup var webhook: WebhookArgument
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -153,7 +154,7 @@ struct WebhookDelete: AsyncParsableCommand {
 struct WebhookRotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate-secret",
-        abstract: "Gives an endpoint a new secret; the former one is good for a day more.")
+        abstract: "Rotates an endpoint's secret; the old one stays valid for one more day.")
 
     @OptionGroup var webhook: WebhookArgument
     @OptionGroup(title: "Service") var control: ControlOptions
@@ -162,15 +163,15 @@ struct WebhookRotate: AsyncParsableCommand {
         try await control.run { client in
             let answer = try await client.send(.post, webhook.path("/actions/rotate_secret"))
             let secret = answer.data["secret"]?.string ?? ""
-            control.print(done: "The new secret, shown this once: \(secret)", answer.data)
+            control.print(done: "The new secret, shown only once: \(secret)", answer.data)
         }
     }
 }
 
 struct WebhookTest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "Has a signed test event posted to an endpoint.",
-        discussion: "Says what came back; exit status 70 if the endpoint did not take it.")
+        commandName: "test", abstract: "Sends a signed test event to an endpoint.",
+        discussion: "Prints the response; exit status 70 if the endpoint did not accept the event.")
 
     @OptionGroup var webhook: WebhookArgument
     @OptionGroup var wait: WaitOption
@@ -184,19 +185,19 @@ struct WebhookTest: AsyncParsableCommand {
 struct DeliveryList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "deliveries",
-        abstract: "Lists what was or will be posted or mailed, newest first.",
+        abstract: "Lists webhook and e-mail deliveries, newest first.",
         discussion: "Example: tollgate webhooks deliveries --status failed")
 
-    @Option(help: .init("Only pending, delivered or failed ones.", valueName: "status"))
+    @Option(help: .init("Only this status: pending, delivered or failed.", valueName: "status"))
     var status: String?
 
-    @Option(help: .init("Only of an event.", valueName: "id"))
+    @Option(help: .init("Only this event.", valueName: "id"))
     var event: String?
 
-    @Option(help: .init("Only a type of event.", valueName: "type"))
+    @Option(help: .init("Only this event type.", valueName: "type"))
     var type: String?
 
-    @Option(help: .init("Only webhook or only email.", valueName: "channel"))
+    @Option(help: .init("Only this channel: webhook or email.", valueName: "channel"))
     var channel: String?
 
     @OptionGroup var list: ListOptions
@@ -224,7 +225,7 @@ struct DeliveryList: AsyncParsableCommand {
 
 struct DeliveryResend: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resend", abstract: "Sends a delivery again, with the same event id.")
+        commandName: "resend", abstract: "Resends a delivery with the same event id.")
 
     @Argument(help: "The delivery's id.")
     var id: String
@@ -241,7 +242,7 @@ struct DeliveryResend: AsyncParsableCommand {
 /// How long to wait for what becomes of a test message.
 struct WaitOption: ParsableArguments {
     @Option(
-        help: .init("How long to wait for what comes back, like 20s.", valueName: "duration"))
+        help: .init("How long to wait for the response, like 20s.", valueName: "duration"))
     var wait = "20s"
 
     func validate() throws {
@@ -255,7 +256,7 @@ struct WaitOption: ParsableArguments {
 
 extension ControlOptions {
     /// Has a test message sent and tells what became of its first attempt.
-    func runTest(_ path: String, body: JSONValue?, _ wait: WaitOption) async throws {
+    func runTest(_ path: String, body: JSON?, _ wait: WaitOption) async throws {
         try await run { client in
             var delivery = try await client.send(.post, path, body: body).data
             let id = delivery["id"]?.string ?? ""
@@ -267,15 +268,18 @@ extension ControlOptions {
             }
             guard let attempt = delivery["attempts"]?.array?.first else {
                 throw ControlFailure(
-                    .unavailable, "nothing was sent within \(wait.wait); delivery \(id) still waits"
+                    .unavailable,
+                    "nothing was sent within \(wait.wait); delivery \(id) is still pending"
                 )
             }
             let error = attempt["error"]?.string
             let status = attempt["status_code"]?.integer.map { " (\($0))" } ?? ""
             let target = CellText.text(attempt["target"] ?? .null)
             self.print(
-                done: error.map { "\(target) did not take it: \(CellText.printable($0))\(status)" }
-                    ?? "\(target) took it\(status).", delivery)
+                done: error.map {
+                    "\(target) did not accept it: \(CellText.printable($0))\(status)"
+                }
+                    ?? "\(target) accepted it\(status).", delivery)
             if error != nil { throw ExitStatus.failure.code }
         }
     }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CommandIO
 internal import Foundation
+internal import JSON
 internal import Limits
 internal import TollgateClient
 
@@ -8,7 +9,7 @@ internal import TollgateClient
 struct ClientOptions: ParsableArguments {
     @Option(
         help: .init(
-            "The service, or several addresses of it with commas between (environment TOLLGATE_ENDPOINT; default 127.0.0.1:50051).",
+            "The service's address, or several separated by commas (environment TOLLGATE_ENDPOINT; default 127.0.0.1:50051).",
             valueName: "host:port"))
     var endpoint: String?
 
@@ -16,7 +17,7 @@ struct ClientOptions: ParsableArguments {
     var token: String?
 
     @Option(
-        help: .init("How long to wait for the answer, like 500ms or 10s.", valueName: "duration"))
+        help: .init("Timeout for the answer, like 500ms or 10s.", valueName: "duration"))
     var timeout = "1s"
 
     @OptionGroup var security: TLSOptions
@@ -37,7 +38,7 @@ struct ClientOptions: ParsableArguments {
             outcome = Outcome(error)
         }
         if json {
-            StandardOutput.print(outcome.json.line)
+            StandardOutput.print(outcome.json.text)
         } else if outcome.isFailure {
             StandardError.print(outcome.text)
         } else {
@@ -59,7 +60,7 @@ struct ClientOptions: ParsableArguments {
         do {
             for try await update in ask(client) {
                 guard let outcome = render(update) else { continue }
-                StandardOutput.print(json ? outcome.json.line : outcome.text)
+                StandardOutput.print(json ? outcome.json.text : outcome.text)
                 // Each update is for a reader now.
                 StandardOutput.flush()
                 StandardOutput.endWhenOver()
@@ -102,7 +103,7 @@ struct ClientOptions: ParsableArguments {
         return try endpoints.map { address in
             guard let address, address.port > 0, endpoints.count <= mostEndpoints else {
                 throw ValidationError(
-                    "The endpoint must be HOST:PORT, like 127.0.0.1:50051, or several with commas between, not \"\(text)\"."
+                    "The endpoint must be HOST:PORT, like 127.0.0.1:50051, or several separated by commas, not \"\(text)\"."
                 )
             }
             return Endpoint(host: address.host, port: address.port)
@@ -126,12 +127,12 @@ extension TollgateClient.Configuration.TLS {
 /// What a command found out: for people, for scripts, and as an exit status.
 struct Outcome: Sendable {
     var text: String
-    var json: JSONValue
+    var json: JSON
     var status: ExitStatus
     /// `text` explains a failure rather than an answer.
     var isFailure = false
 
-    init(text: String, json: JSONValue, status: ExitStatus = .done) {
+    init(text: String, json: JSON, status: ExitStatus = .done) {
         self.text = text
         self.json = json
         self.status = status
@@ -160,9 +161,9 @@ struct Outcome: Sendable {
     }
 
     /// An entry of `errors`; without a row of the catalogue the title is the sentence.
-    private static func entry(_ row: ErrorRow?, pointer: String?, detail: String) -> JSONValue {
+    private static func entry(_ row: ErrorRow?, pointer: String?, detail: String) -> JSON {
         guard let row else { return .object([("title", .string(detail))]) }
-        var members: [(String, JSONValue)] = [
+        var members: [JSON.Member] = [
             ("code", .string("\(row.text)")), ("title", .string("\(row.title)")),
             ("detail", .string(detail)), ("meta", .object([("url", .string("\(row.url)"))])),
         ]

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Limits
 internal import TollgateClient
 
 // How the contract's numbers are named on the command line (with dashes) and in JSON (with underscores).
@@ -65,16 +66,10 @@ enum OverageName: String, ExpressibleByArgument, CaseIterable {
 extension Resource {
     /// An amount for people: "12.50 USD", "3 extensions", "60 s".
     func text(_ amount: Int64) -> String {
-        switch self {
-        case .spend: "\(Money.format(amount)) USD"
-        case .extensions: "\(amount) extensions"
-        case .dids: "\(amount) DIDs"
-        case .callSeconds: "\(amount) s"
+        switch unit {
+        case .amount: "\(Money.format(amount)) USD"
+        case .count: "\(amount) \(amount.magnitude == 1 ? row.singular : row.plural)"
+        case .seconds: "\(amount) s"
         }
-    }
-
-    /// An amount in JSON: money as a decimal string, counts and seconds as numbers.
-    func json(_ amount: Int64) -> JSONValue {
-        self == .spend ? .string(Money.format(amount)) : .integer(amount)
     }
 }

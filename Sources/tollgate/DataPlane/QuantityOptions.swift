@@ -1,43 +1,58 @@
 internal import ArgumentParser
+internal import Limits
 internal import TollgateClient
 
-/// `--spend`, `--extensions`, `--dids` and `--seconds`.
-struct QuantityOptions: ParsableArguments {
-    @Option(
-        parsing: .unconditional,
-        help: .init("Money in USD, up to 9 decimals, like 0.004.", valueName: "usd"))
-    var spend: String?
+/// The resources of which a command takes amounts.
+protocol QuantityCatalogue: OptionCatalogue {
+    static var rows: [ResourceRow] { get }
+}
 
-    @Option(parsing: .unconditional, help: .init("Extensions.", valueName: "n"))
-    var extensions: Int64?
+extension QuantityCatalogue {
+    static var options: [CatalogueOption] {
+        rows.map {
+            CatalogueOption(
+                name: $0.option, help: $0.optionHelp,
+                valueName: $0.unit == .amount ? "usd" : "n", isWhole: $0.unit != .amount,
+                isUnconditional: true)
+        }
+    }
+}
 
-    @Option(parsing: .unconditional, help: .init("DIDs.", valueName: "n"))
-    var dids: Int64?
+/// What may be asked for: everything.
+enum Asked: QuantityCatalogue {
+    static let rows = Resource.catalogue
+}
 
-    @Option(parsing: .unconditional, help: .init("Call seconds.", valueName: "n"))
-    var seconds: Int64?
+/// What may be charged and recorded.
+enum Charged: QuantityCatalogue {
+    static let rows = Resource.charged
+}
+
+/// An amount of each resource: `--spend`, ...
+struct QuantityOptions<Catalogue: QuantityCatalogue>: ParsableArguments {
+    @OptionGroup var amounts: CatalogueOptions<Catalogue>
 
     /// What the command line names, in the resources' units.
     func quantities() throws -> [Quantity] {
-        var quantities: [Quantity] = []
-        if let spend {
+        try Catalogue.rows.compactMap { row in
+            guard row.unit == .amount else {
+                return amounts.whole(row.option).map { Quantity(row.resource, $0) }
+            }
+            guard let text = amounts.text(row.option) else { return nil }
             do {
-                quantities.append(Quantity(.spend, try Money.parse(spend, allowsNegative: true)))
+                return Quantity(row.resource, try Money.parse(text, allowsNegative: true))
             } catch {
-                throw ValidationError("--spend \(spend): \(error).")
+                throw ValidationError("--\(row.option) \(text): \(error).")
             }
         }
-        if let extensions { quantities.append(Quantity(.extensions, extensions)) }
-        if let dids { quantities.append(Quantity(.dids, dids)) }
-        if let seconds { quantities.append(Quantity(.callSeconds, seconds)) }
-        return quantities
     }
 
     /// The same, and at least one.
     func someQuantities() throws -> [Quantity] {
         let quantities = try quantities()
         if quantities.isEmpty {
-            throw ValidationError("Say how much: --spend, --extensions, --dids or --seconds.")
+            let options = Catalogue.rows.map { "--" + $0.option }
+            throw ValidationError("Give an amount: \(options.listed("or")).")
         }
         return quantities
     }
@@ -45,7 +60,7 @@ struct QuantityOptions: ParsableArguments {
 
 /// A reservation's id on the command line: decimal, as the service gives it.
 struct ReservationArgument: ParsableArguments {
-    @Argument(help: "The reservation's id, as the check printed it.")
+    @Argument(help: "The reservation id printed by check.")
     var id: UInt64
 }
 

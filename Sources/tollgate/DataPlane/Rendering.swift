@@ -1,27 +1,13 @@
 internal import Foundation
+internal import JSON
 internal import Limits
+internal import Notation
 internal import TollgateClient
 
 // Answers as JSON with the REST API's field names, and as lines for people.
 
-enum InstantText {
-    /// RFC 3339 with milliseconds, "2026-11-21T10:00:00.000Z".
-    static func text(_ milliseconds: Int64) -> String {
-        let (seconds, rest) = milliseconds.quotientAndRemainder(dividingBy: 1_000)
-        let date = Date(timeIntervalSince1970: Double(seconds))
-        let whole = date.formatted(.iso8601.dateTimeSeparator(.standard))
-        let digits = String(1_000 + rest).dropFirst()
-        return whole.dropLast() + ".\(digits)Z"
-    }
-
-    /// null where there is no such instant.
-    static func json(_ milliseconds: Int64) -> JSONValue {
-        milliseconds == 0 ? .null : .string(text(milliseconds))
-    }
-}
-
 extension Array where Element == Quantity {
-    var json: JSONValue {
+    var json: JSON {
         .object(map { ($0.resource.name, $0.resource.json($0.amount)) })
     }
 
@@ -32,22 +18,22 @@ extension Array where Element == Quantity {
 }
 
 extension LimitReport {
-    var json: JSONValue {
+    var json: JSON {
         let row = limit?.row
-        let amount: (Int64) -> JSONValue = { row?.resource.json($0) ?? .integer($0) }
-        var members: [(String, JSONValue)] = [
+        let amount: (Int64) -> JSON = { row?.resource.json($0) ?? .integer($0) }
+        var members: [JSON.Member] = [
             ("limit", row.map { .string($0.name) } ?? .null),
             ("subject_id", .string(subjectID)),
             ("cap", cap.map(amount) ?? .null),
         ]
-        if limit == .tenantMonthlyMinutes, let cap {
+        if row?.cap.unit == .minutes, let cap {
             members.append(("cap_minutes", .integer(cap / 60)))
         }
         if capIsHidden { members.append(("cap_hidden", .bool(true))) }
         members += [
             ("committed", amount(committed)), ("held", amount(held)),
-            ("window_start", InstantText.json(windowStartMilliseconds)),
-            ("resets_at", InstantText.json(resetsAtMilliseconds)),
+            ("window_start", Instant.json(windowStartMilliseconds)),
+            ("resets_at", Instant.json(resetsAtMilliseconds)),
             ("blocking", .bool(isBlocking)),
         ]
         return .object(members)
@@ -61,10 +47,14 @@ extension LimitReport {
             ? "of a hidden cap"
             : cap.map { "of \(resource?.text($0) ?? String($0))" } ?? "without limit"
         var line = "\(limit?.row.name ?? "unknown limit") of \(subjectID): "
-        line += "\(resource?.text(committed) ?? String(committed)) \(cap)"
-        if held != 0 { line += ", \(resource?.text(held) ?? String(held)) held" }
+        let shown =
+            limit?.row.shown(committed: committed, held: held) ?? (used: committed, held: held)
+        line += "\(resource?.text(shown.used) ?? String(shown.used)) \(cap)"
+        if shown.held != 0 {
+            line += ", \(resource?.text(shown.held) ?? String(shown.held)) held"
+        }
         if resetsAtMilliseconds != 0 {
-            line += ", resets \(InstantText.text(resetsAtMilliseconds))"
+            line += ", resets \(Instant.text(resetsAtMilliseconds))"
         }
         if isBlocking == false && self.cap != nil { line += ", alerts only" }
         return line
@@ -73,8 +63,8 @@ extension LimitReport {
 
 extension ErrorEntry {
     /// An entry of the REST API's `errors`.
-    var json: JSONValue {
-        var members: [(String, JSONValue)] = [
+    var json: JSON {
+        var members: [JSON.Member] = [
             ("code", .string(code)), ("title", .string(title)),
         ]
         if detail.isEmpty == false { members.append(("detail", .string(detail))) }
@@ -99,11 +89,11 @@ extension ErrorEntry {
 extension Outcome {
     init(_ answer: CheckResponse) {
         let isAllowed = answer.decision == .allowed
-        var members: [(String, JSONValue)] = [
+        var members: [JSON.Member] = [
             ("record_type", .string("reservation")),
             ("id", answer.reservationID == 0 ? .null : .string(String(answer.reservationID))),
             ("decision", .string(isAllowed ? "allowed" : "denied")),
-            ("expires_at", InstantText.json(answer.expiresAtMilliseconds)),
+            ("expires_at", Instant.json(answer.expiresAtMilliseconds)),
             ("granted", answer.granted.json),
             ("limits", .array(answer.limits.map(\.json))),
             ("warnings", .array(answer.warnings.map(\.json))),
@@ -117,7 +107,7 @@ extension Outcome {
         var lines = [isAllowed ? "ALLOWED" : "DENIED"]
         if answer.reservationID != 0 {
             lines[0] += " reservation \(answer.reservationID)"
-            lines[0] += ", expires \(InstantText.text(answer.expiresAtMilliseconds))"
+            lines[0] += ", expires \(Instant.text(answer.expiresAtMilliseconds))"
         }
         if answer.isReplayed { lines[0] += " (replayed)" }
         if answer.granted.isEmpty == false { lines.append("  granted \(answer.granted.text)") }
@@ -163,15 +153,15 @@ extension Outcome {
     init(_ answer: ExtendResponse) {
         let isAllowed = answer.decision == .allowed
         var lines = [isAllowed ? "EXTENDED" : "DENIED"]
-        lines[0] += ", expires \(InstantText.text(answer.expiresAtMilliseconds))"
+        lines[0] += ", expires \(Instant.text(answer.expiresAtMilliseconds))"
         if answer.isReplayed { lines[0] += " (replayed)" }
         if answer.granted.isEmpty == false { lines.append("  granted \(answer.granted.text)") }
         lines += answer.errors.map(\.text)
         if let treatment = answer.treatment.name { lines.append("  treatment: \(treatment)") }
         lines += answer.warnings.map { "  warning\($0.text)" }
-        var members: [(String, JSONValue)] = [
+        var members: [JSON.Member] = [
             ("decision", .string(isAllowed ? "allowed" : "denied")),
-            ("expires_at", InstantText.json(answer.expiresAtMilliseconds)),
+            ("expires_at", Instant.json(answer.expiresAtMilliseconds)),
             ("granted", answer.granted.json),
             ("warnings", .array(answer.warnings.map(\.json))),
             ("replayed", .bool(answer.isReplayed)),
@@ -201,7 +191,7 @@ extension Outcome {
     init(_ update: UsageUpdate) {
         guard update.isSnapshotComplete == false else {
             self.init(
-                text: "(that is what stands; changes follow)",
+                text: "(current state; changes follow)",
                 json: .object([
                     ("record_type", .string("usage")), ("snapshot_complete", .bool(true)),
                 ]))

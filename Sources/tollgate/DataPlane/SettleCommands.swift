@@ -2,19 +2,19 @@ internal import ArgumentParser
 internal import TollgateClient
 
 /// `tollgate commit`
-struct CommitCommand: AsyncParsableCommand {
+struct SendCommitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "commit",
-        abstract: "Turns a hold into usage.",
+        abstract: "Commits a hold as usage.",
         discussion: """
-            Without quantities what was held is charged. With quantities the rest of the hold is \
+            Without quantities the held amounts are charged. With quantities the rest of the hold is \
             freed, and a resource that is not named counts as 0.
 
             Example: tollgate commit 4611686018427387905 --seconds 42
             """)
 
     @OptionGroup var reservation: ReservationArgument
-    @OptionGroup(title: "What was used") var quantities: QuantityOptions
+    @OptionGroup(title: "Usage") var quantities: QuantityOptions<Charged>
     @OptionGroup(title: "Service") var client: ClientOptions
 
     func run() async throws {
@@ -27,10 +27,10 @@ struct CommitCommand: AsyncParsableCommand {
 }
 
 /// `tollgate release`
-struct ReleaseCommand: AsyncParsableCommand {
+struct SendReleaseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "release",
-        abstract: "Gives a whole hold back.",
+        abstract: "Releases a hold.",
         discussion: "Example: tollgate release 4611686018427387905")
 
     @OptionGroup var reservation: ReservationArgument
@@ -45,12 +45,12 @@ struct ReleaseCommand: AsyncParsableCommand {
 }
 
 /// `tollgate extend`
-struct ExtendCommand: AsyncParsableCommand {
+struct SendExtendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "extend",
-        abstract: "Pushes a hold's expiry out and, with quantities, holds more.",
+        abstract: "Extends a hold's expiry and, with quantities, holds more.",
         discussion: """
-            Exit status 0: extended; 3: the additional room is not there, the hold stands as it was.
+            Exit status 0: extended; 3: denied, the hold is unchanged.
 
             Example: tollgate extend 4611686018427387905 --ttl 60s --seconds 60
             """)
@@ -63,9 +63,9 @@ struct ExtendCommand: AsyncParsableCommand {
             valueName: "duration"))
     var ttl: String?
 
-    @OptionGroup(title: "More room") var quantities: QuantityOptions
+    @OptionGroup(title: "Additional amounts") var quantities: QuantityOptions<Asked>
 
-    @Option(help: .init("Idempotency key: a repeat gets the first answer.", valueName: "key"))
+    @Option(help: .init("Idempotency key: a retry gets the first answer.", valueName: "key"))
     var key: String?
 
     @Option(help: "reserve: all of it or nothing; partial: what fits.")

@@ -3,12 +3,13 @@ internal import Limits
 internal import TollgateClient
 
 /// `tollgate record`
-struct RecordCommand: AsyncParsableCommand {
+struct SendRecordCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "record",
-        abstract: "Records usage that needed no permission: fees, late charges, de-provisioning.",
+        abstract: "Records usage without a check: fees, late charges, de-provisioning.",
         discussion: """
-            No limit refuses it. Counts may be negative, down to zero in total.
+            No limit refuses it. Counts may be negative, down to zero in total. Only \
+            \(ProfileKind.messaging.limit.resource.row.plural) counts against a profile.
 
             Example: tollgate record --tenant acme --extensions -1 --reference order-7
             """)
@@ -16,30 +17,28 @@ struct RecordCommand: AsyncParsableCommand {
     @Option(help: .init("The tenant's id.", valueName: "id"))
     var tenant: String
 
-    @Option(
-        help: .init("The messaging profile's id; only spend counts against it.", valueName: "id"))
-    var profile: String?
+    @OptionGroup var profile: ProfileOptions
 
-    @Option(help: .init("What it was for.", valueName: "action"))
+    @Option(help: .init("The action it was for.", valueName: "action"))
     var action = ActionName.charge
 
-    @OptionGroup(title: "Quantities") var quantities: QuantityOptions
+    @OptionGroup(title: "Quantities") var quantities: QuantityOptions<Charged>
 
-    @Option(help: .init("Idempotency key: a repeat gets the first answer.", valueName: "key"))
+    @Option(help: .init("Idempotency key: a retry gets the first answer.", valueName: "key"))
     var key: String?
 
     @Option(
         help: .init(
-            "Your own id of the message, call or order; operators see it.", valueName: "text"))
+            "Your own id for the message, call or order; operators see it.", valueName: "text"))
     var reference: String?
 
     @OptionGroup(title: "Service") var client: ClientOptions
 
     func run() async throws {
         let request = RecordUsageRequest(
-            tenantID: tenant, messagingProfileID: profile ?? "", action: action.action,
+            tenantID: tenant, messagingProfileID: profile.messaging ?? "", action: action.action,
             quantities: try quantities.someQuantities(), idempotencyKey: key ?? "",
-            reference: reference ?? "")
+            reference: reference ?? "", voiceProfileID: profile.voice ?? "")
         try await client.run { client throws(TollgateError) in
             Outcome(try await client.record(request))
         }
@@ -50,9 +49,10 @@ struct RecordCommand: AsyncParsableCommand {
 struct UsageNowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "now",
-        abstract: "Prints committed and held usage of a tenant and, with --profile, of a profile.",
+        abstract:
+            "Prints committed and held usage of a tenant and, with --profile or --voice-profile, of a profile.",
         discussion: """
-            With --watch it prints what stands now, of the tenant and its profiles, and then every \
+            With --watch it prints the current state of the tenant and its profiles, then every \
             change, until it is interrupted.
 
             Example: tollgate usage --tenant acme --json
@@ -64,10 +64,9 @@ struct UsageNowCommand: AsyncParsableCommand {
             valueName: "id"))
     var tenant: String?
 
-    @Option(help: .init("The messaging profile's id.", valueName: "id"))
-    var profile: String?
+    @OptionGroup var profile: ProfileOptions
 
-    @Flag(help: "Go on and print every change.")
+    @Flag(help: "Keep running and print every change.")
     var watch = false
 
     @OptionGroup(title: "Service") var client: ClientOptions
@@ -85,16 +84,19 @@ struct UsageNowCommand: AsyncParsableCommand {
                 isWanted(update) ? Outcome(update) : nil
             }
         }
-        let request = UsageRequest(tenantID: tenant, messagingProfileID: profile ?? "")
+        let request = UsageRequest(
+            tenantID: tenant, messagingProfileID: profile.messaging ?? "",
+            voiceProfileID: profile.voice ?? "")
         try await client.run { client throws(TollgateError) in
             Outcome(try await client.usage(request), tenantID: request.tenantID)
         }
     }
 
-    /// With --profile other profiles are passed over.
+    /// Other profiles than the one that is named are passed over.
     private func isWanted(_ update: UsageUpdate) -> Bool {
-        guard let profile, let state = update.limits.first, state.limit == .profileDailySpend
+        guard let profile = profile.named, let state = update.limits.first,
+            let kind = state.limit?.row.subject.profileKind
         else { return true }
-        return state.subjectID.hasSameBytes(as: profile)
+        return kind == profile.kind && state.subjectID.hasSameBytes(as: profile.id)
     }
 }

@@ -3,6 +3,7 @@ internal import CommandIO
 internal import Engine
 internal import Foundation
 internal import Journal
+internal import JSON
 internal import Limits
 internal import Projection
 
@@ -10,9 +11,9 @@ internal import Projection
 struct JournalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "journal",
-        abstract: "Looks at a data directory whose service is stopped, or repairs it.",
+        abstract: "Inspects or repairs the data directory of a stopped service.",
         discussion: """
-            Exit status: 0 whole or done, 64 wrong usage, 65 damaged or refused, 69 in use by a \
+            Exit status: 0 intact or done, 64 wrong usage, 65 damaged or refused, 69 in use by a \
             service, 70 anything else. The format is described in docs/journal-format.md.
             """,
         subcommands: [Verify.self, Dump.self, Stat.self, Repair.self])
@@ -28,8 +29,8 @@ struct JournalCommand: ParsableCommand {
             try disk.lock()
             guard let id = try JournalReader.id(disk) else {
                 throw JournalError(
-                    .missing, file: dataDir, reason: "there is no journal in it",
-                    remedy: "name the directory that `tollgate serve --data-dir` was given")
+                    .missing, file: dataDir, reason: "it contains no journal",
+                    remedy: "give the directory used with `tollgate serve --data-dir`")
             }
             return (disk, id)
         }
@@ -50,7 +51,7 @@ struct JournalCommand: ParsableCommand {
 
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Reads everything and plays it back; changes nothing.")
+            abstract: "Reads and replays everything; changes nothing.")
         @OptionGroup var directory: Directory
         @Flag(help: "One JSON object.") var json = false
 
@@ -60,22 +61,22 @@ struct JournalCommand: ParsableCommand {
                 let report = try Engine.verify(disk: disk)
                 if json {
                     StandardOutput.print(
-                        JSONValue.object([
+                        JSON.object([
                             ("records", .integer(Int64(report.records))),
                             ("bytes", .integer(Int64(report.bytes))),
-                            ("second_copies", .integer(Int64(report.known))),
+                            ("second_copies", .integer(Int64(report.duplicates))),
                             ("never_acknowledged", .integer(Int64(report.dropped))),
                             ("torn_bytes", .integer(Int64(report.tornBytes))),
                             (
                                 "damaged_checkpoints",
                                 .array(report.passedOver.map { .string($0) })
                             ),
-                        ]).line)
+                        ]).text)
                 } else {
                     StandardOutput.print(
                         """
-                        whole: \(report.records) records and entries in \(report.bytes) bytes of \
-                        segments, \(report.known) second copies, \(report.dropped) never acknowledged
+                        intact: \(report.records) records and entries in \(report.bytes) bytes of \
+                        segments, \(report.duplicates) duplicates, \(report.dropped) never acknowledged
                         """)
                     if report.tornBytes > 0 {
                         StandardOutput.print(
@@ -94,8 +95,8 @@ struct JournalCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Prints every record, one JSON object a line.")
         @OptionGroup var directory: Directory
-        @Flag(help: "JSON; the only form there is.") var json = false
-        @Flag(help: "The newest checkpoint's entries before the records behind it.")
+        @Flag(help: "JSON; the only format.") var json = false
+        @Flag(help: "Print the newest checkpoint's entries first.")
         var checkpoint = false
 
         func run() throws {
@@ -115,10 +116,10 @@ struct JournalCommand: ParsableCommand {
                     switch event {
                     case .start(let epoch):
                         StandardOutput.print(
-                            JSONValue.object([
+                            JSON.object([
                                 ("kind", .string("process_started")),
                                 ("epoch", .integer(Int64(clamping: epoch))),
-                            ]).line)
+                            ]).text)
                     case .records(let payload, let place):
                         payload.forEachRecord { Self.show($0, place, &record) }
                     }
@@ -130,9 +131,9 @@ struct JournalCommand: ParsableCommand {
             _ words: UnsafeBufferPointer<UInt64>, _ place: JournalReader.Place?,
             _ record: inout Record
         ) {
-            var value: JSONValue
-            if let kind = ImageKind(rawValue: words.recordKind) {
-                value = RecordJSON.image(kind, words)
+            var value: JSON
+            if let entry = RecordJSON.entry(words) {
+                value = entry
             } else if (try? record.read(words)) != nil {
                 value = RecordJSON.operation(record)
             } else {
@@ -146,14 +147,14 @@ struct JournalCommand: ParsableCommand {
                         ("epoch", .integer(Int64(clamping: place.epoch))),
                     ] + members)
             }
-            StandardOutput.print(value.line)
+            StandardOutput.print(value.text)
             StandardOutput.endWhenOver()
         }
     }
 
     struct Stat: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Files, sizes, records by kind.")
+            abstract: "Prints files, sizes and record counts by kind.")
         @OptionGroup var directory: Directory
         @Flag(help: "One JSON object.") var json = false
 
@@ -181,7 +182,7 @@ struct JournalCommand: ParsableCommand {
                 }
                 if json {
                     StandardOutput.print(
-                        JSONValue.object([
+                        JSON.object([
                             ("segments", .integer(Int64(segments.count))),
                             ("first_segment", .integer(Int64(clamping: segments.first ?? 0))),
                             (
@@ -196,7 +197,7 @@ struct JournalCommand: ParsableCommand {
                                 "records_by_kind",
                                 .object(counts.map { ($0.key, .integer($0.value)) })
                             ),
-                        ]).line)
+                        ]).text)
                     return
                 }
                 StandardOutput.print("segments      \(segments.count), from \(segments.first ?? 0)")
@@ -212,11 +213,12 @@ struct JournalCommand: ParsableCommand {
 
     struct Repair: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Cuts the journal behind a place, for good. Keeps a copy of what it changes.",
+            abstract:
+                "Truncates the journal at an offset, permanently. Keeps a copy of what it changes.",
             discussion: """
-                Everything behind SEGMENT:OFFSET is lost: what was acknowledged there will not be \
-                known any more. The place is the one that an error names. Lists (projection.sqlite) \
-                are made anew when the service starts, if they know what was cut; the audit log, \
+                Everything after SEGMENT:OFFSET is lost, including acknowledged changes. The offset is \
+                the one in the error message. Lists (projection.sqlite) are rebuilt when the service \
+                starts, if they include what was cut; the audit log, \
                 daily usage and events stay.
                 """)
         @OptionGroup var directory: Directory
@@ -237,7 +239,7 @@ struct JournalCommand: ParsableCommand {
                 if try ProjectionFile(path: projection).forget(behind: end) {
                     StandardOutput.print(
                         """
-                        projection.sqlite knew what was cut: lists are made anew when the service \
+                        projection.sqlite includes what was cut: lists are rebuilt when the service \
                         starts, and the audit log, daily usage and events stay
                         """)
                 }

@@ -1,76 +1,74 @@
 internal import Engine
 internal import Foundation
 internal import Journal
+internal import JSON
 internal import Limits
+internal import Notation
 
 /// A record as `tollgate journal dump --json` shows it: snake_case names, absent where there is nothing to say.
 struct RecordJSON {
-    private var members: [(String, JSONValue)] = []
+    private var members: [JSON.Member] = []
 
     /// An operation.
-    static func operation(_ record: borrowing Record) -> JSONValue {
+    static func operation(_ record: borrowing Record) -> JSON {
         var json = RecordJSON()
         json.add("kind", .string(snakeCase("\(record.kind)")))
         json.add("tenant", .integer(Int64(record.tenant)))
         json.add("version", .integer(Int64(clamping: record.version)))
-        json.add("time", .string(instant(record.time)))
-        if record.lead != 0 { json.add("life_time", .string(instant(record.life))) }
-        if let profile = record.profile { json.add("messaging_profile", .integer(Int64(profile))) }
+        json.add("time", .string(Instant.text(record.time)))
+        if record.lead != 0 { json.add("life_time", .string(Instant.text(record.life))) }
+        if let profile = record.profile { json.add("profile", .integer(Int64(profile))) }
         if record.reservationID != 0 {
             json.add("reservation_id", .string(String(record.reservationID)))
         }
-        if record.expiresAt != 0 { json.add("expires_at", .string(instant(record.expiresAt))) }
+        if record.expiresAt != 0 { json.add("expires_at", .string(Instant.text(record.expiresAt))) }
         if record.action != .unspecified {
             json.add("action", .string(snakeCase("\(record.action)")))
         }
         json.add("asked", record.asked)
         json.add("charged", record.charged)
-        json.add("committed_by", record.transition.committed)
-        json.add("held_by", record.transition.held)
+        json.add("committed_by", Transition.amounts(record.transition.committed, .standard))
+        json.add("held_by", Transition.amounts(record.transition.held, .standard))
         json.addProfile(record)
         json.addWindows(record)
         json.addAnswer(record)
         if record.caller != 0 { json.add("caller", .string(String(record.caller, radix: 16))) }
-        if record.takenAt != 0 { json.add("taken_at", .string(instant(record.takenAt))) }
+        if record.takenAt != 0 { json.add("taken_at", .string(Instant.text(record.takenAt))) }
         if record.count.all != 0 {
             json.add("count", .integer(Int64(clamping: record.count.all)))
             json.add("raised_nothing", .integer(Int64(clamping: record.count.quiet)))
-            json.add("first", .string(instant(record.count.first)))
-            json.add("last", .string(instant(record.count.last)))
+            json.add("first", .string(Instant.text(record.count.first)))
+            json.add("last", .string(Instant.text(record.count.last)))
         }
         json.addText(record)
         return .object(json.members)
     }
 
-    /// An entry of a checkpoint.
-    static func image(_ kind: ImageKind, _ words: UnsafeBufferPointer<UInt64>) -> JSONValue {
+    /// An entry of a checkpoint; nil: it cannot be read.
+    static func entry(_ words: UnsafeBufferPointer<UInt64>) -> JSON? {
+        guard let kind = CheckpointEntry.Kind(rawValue: words.recordKind),
+            let entry = try? CheckpointEntry(words)
+        else { return nil }
         var json = RecordJSON()
         json.add("kind", .string("\(kind)_entry"))
         json.add("tenant", .integer(Int64(UInt32(truncatingIfNeeded: words[3]))))
         json.add("version", .integer(Int64(clamping: words[1])))
-        switch kind {
-        case .tenant:
-            json.addSettings(RecordImage.text(words, at: 19).flatMap(SettingsText.tenant))
-        case .profile:
-            json.addSettings(RecordImage.text(words, at: 10).flatMap(SettingsText.profile))
+        switch entry {
+        case .tenant(let tenant): json.addSettings(SettingsText.tenant(tenant.settings))
+        case .profile(let profile): json.addSettings(SettingsText.profile(profile.settings))
         case .table, .reservation, .key, .setting, .clock: break
         }
         json.add("words", .array(words.dropFirst(4).map { .string(String($0, radix: 16)) }))
         return .object(json.members)
     }
 
-    private mutating func add(_ name: String, _ value: JSONValue) { members.append((name, value)) }
+    private mutating func add(_ name: String, _ value: JSON) { members.append((name, value)) }
 
     private mutating func add(_ name: String, _ amounts: Amounts) {
         guard !amounts.isEmpty else { return }
-        var values: [(String, JSONValue)] = []
+        var values: [JSON.Member] = []
         for resource in Resource.allCases where amounts.contains(resource.index) {
-            let amount = amounts[resource.index]
-            values.append(
-                (
-                    resource.name,
-                    resource == .spend ? .string(Money.format(amount)) : .integer(amount)
-                ))
+            values.append((resource.name, resource.json(amounts[resource.index])))
         }
         add(name, .object(values))
     }
@@ -78,26 +76,25 @@ struct RecordJSON {
     private mutating func addProfile(_ record: borrowing Record) {
         guard record.transition.touchesProfile else { return }
         add(
-            "messaging_profile_committed_by",
-            .string(Money.format(record.transition.profileCommitted)))
-        add("messaging_profile_held_by", .string(Money.format(record.transition.profileHeld)))
+            "profile_committed_by", .string(Money.format(record.transition.profileCommitted)))
+        add("profile_held_by", .string(Money.format(record.transition.profileHeld)))
     }
 
     private mutating func addWindows(_ record: borrowing Record) {
         if record.openedCycleEnd != 0 {
-            add("cycle_start", .string(Self.instant(record.openedCycleStart)))
-            add("cycle_end", .string(Self.instant(record.openedCycleEnd)))
+            add("cycle_start", .string(Instant.text(record.openedCycleStart)))
+            add("cycle_end", .string(Instant.text(record.openedCycleEnd)))
         }
-        if record.openedDay != 0 { add("day", .string(Self.instant(record.openedDay))) }
+        if record.openedDay != 0 { add("day", .string(Instant.text(record.openedDay))) }
         guard record.closed.count > 0 else { return }
-        var closed: [JSONValue] = []
+        var closed: [JSON] = []
         for index in 0..<record.closed.count {
             let charge = record.closed.charges[index]
             var json = RecordJSON()
-            json.add("cycle_start", .string(Self.instant(charge.cycleStart)))
-            json.add("day", .string(Self.instant(charge.dayStart)))
+            json.add("cycle_start", .string(Instant.text(charge.cycleStart)))
+            json.add("day", .string(Instant.text(charge.dayStart)))
             json.add("amounts", charge.amounts)
-            json.add("messaging_profile_spend", .string(Money.format(charge.profileSpend)))
+            json.add("profile_spend", .string(Money.format(charge.profileSpend)))
             closed.append(.object(json.members))
         }
         add("charged_to_closed_windows", .array(closed))
@@ -121,7 +118,7 @@ struct RecordJSON {
         if record.hasKey {
             let key = String(record.keyHigh, radix: 16) + "-" + String(record.keyLow, radix: 16)
             add("key_hash", .string(key))
-            add("key_until", .string(Self.instant(record.keyUntil)))
+            add("key_until", .string(Instant.text(record.keyUntil)))
         }
     }
 
@@ -149,12 +146,6 @@ struct RecordJSON {
     private mutating func addSettings(_ settings: [(String, String)]?) {
         guard let settings else { return }
         add("settings", .object(settings.map { ($0.0, .string($0.1)) }))
-    }
-
-    /// RFC 3339 with milliseconds.
-    static func instant(_ milliseconds: Int64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(
-            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
     /// "tenantCreated" → "tenant_created".

@@ -6,7 +6,7 @@ internal import Foundation
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
-internal import TollgateClient
+internal import ServerTrust
 
 /// What is to be done for access control beside the calls: issuers' keys are looked at, attempts that failed are told,
 /// and it is put on record who was here.
@@ -21,7 +21,7 @@ struct AccessKeeping: Sendable {
         self.logger = logger
         authority.attempts.onFirst { failure, address in
             logger.notice(
-                "an attempt to get in failed",
+                "authentication failed",
                 metadata: ["from": "\(address)", "reason": "\(failure.rawValue)"])
         }
     }
@@ -50,7 +50,7 @@ struct AccessKeeping: Sendable {
     private func tellAttempts(isLast: Bool = false) {
         guard let minute = authority.keepAttempts(isLast: isLast), minute.count > 1 else { return }
         logger.notice(
-            "attempts to get in failed within a minute",
+            "authentication failures in the last minute",
             metadata: [
                 "count": "\(minute.count)", "addresses": "\(minute.addresses)",
                 "most": "\(minute.lines.joined(separator: ", "))",
@@ -63,7 +63,7 @@ struct AccessKeeping: Sendable {
         do {
             let bytes = try await read(issuer.keys)
             if try authority.keep(bytes, of: issuer) {
-                logger.info("took an issuer's keys over", metadata: ["issuer": "\(issuer.name)"])
+                logger.info("loaded an issuer's keys", metadata: ["issuer": "\(issuer.name)"])
             }
         } catch {
             // The service stops.
@@ -71,7 +71,7 @@ struct AccessKeeping: Sendable {
             let reason = "\(Self.reason(error))"
             guard authority.webTokens.fail(reason, of: issuer) else { return }
             logger.error(
-                "an issuer's keys cannot be read; those that were read last stay in force",
+                "an issuer's keys cannot be read; the last keys stay in force",
                 metadata: ["issuer": "\(issuer.name)", "reason": "\(reason)"])
         }
     }
@@ -80,7 +80,7 @@ struct AccessKeeping: Sendable {
         switch source {
         case .file(let path):
             guard let bytes = try InputFile.read(path, atMost: JSONWebKeys.maximumBytes) else {
-                throw KeyFailure("\(path) is longer than \(JSONWebKeys.maximumBytes) bytes")
+                throw KeyFailure("\(path) is larger than \(JSONWebKeys.maximumBytes) bytes")
             }
             return bytes
         case .url(let url):
@@ -131,8 +131,9 @@ struct AccessKeeping: Sendable {
     private static func reason(_ error: any Error) -> String {
         switch error {
         case let error as HTTPClientError: error.shortDescription
-        case is NIOTooManyBytesError: "longer than \(JSONWebKeys.maximumBytes) bytes"
-        default: "\(error)"
+        case is NIOTooManyBytesError: "larger than \(JSONWebKeys.maximumBytes) bytes"
+        case is KeyFailure, is FileFailure, is JSONWebKeysError: "\(error)"
+        default: TLSText.failure(error, endpoint: "the issuer") ?? ConnectionText.reason(error)
         }
     }
 }

@@ -2,6 +2,7 @@ internal import Admission
 internal import Foundation
 internal import Logging
 internal import NIOCore
+internal import Threads
 
 /// What peers may take of the process: places on both ports, fitted to its descriptors, and bytes that wait.
 struct Admittance: Sendable {
@@ -27,13 +28,13 @@ struct Admittance: Sendable {
         else {
             throw SettingsError(
                 description: """
-                    the process may open \(limit) files (RLIMIT_NOFILE, ulimit -n), and needs \
-                    \(DescriptorPlan.least) at least
+                    the process may open \(limit) files (RLIMIT_NOFILE, ulimit -n), but needs at \
+                    least \(DescriptorPlan.least)
                     """)
         }
         if plan.isFitted {
             logger.warning(
-                "fewer connections than asked for: the process may not open more files",
+                "fewer connections than configured: the open file limit is too low",
                 metadata: [
                     "descriptors": "\(plan.limit)", "kept": "\(plan.reserve)",
                     "grpc_connections": "\(plan.grpc)", "http_connections": "\(plan.http)",
@@ -52,7 +53,7 @@ struct Admittance: Sendable {
     func giveMemoryBack(_ eventLoop: any EventLoop) {
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
             // On a thread of its own: it may take a while, and everybody else goes on.
-            if memoryReturn.look() { Thread.detachNewThread { MemoryReturn.giveBack() } }
+            if memoryReturn.look() { NamedThread.detach(.memory) { MemoryReturn.giveBack() } }
         }
     }
 
@@ -63,16 +64,16 @@ struct Admittance: Sendable {
             switch notice {
             case .full(let places):
                 logger.warning(
-                    "all connections are taken: the longest idle are closed for new ones",
+                    "all connections are in use: the longest idle ones are closed for new ones",
                     metadata: ["port": "\(port)", "connections": "\(places)"])
             case .addressFull(let address, let places):
                 logger.warning(
-                    "an address has all the connections that one may have",
+                    "an address has reached its maximum number of connections",
                     metadata: [
                         "port": "\(port)", "address": "\(address)", "connections": "\(places)",
                     ])
             case .roomAgain:
-                logger.notice("there is room for connections again", metadata: ["port": "\(port)"])
+                logger.notice("connections are available again", metadata: ["port": "\(port)"])
             }
         }
     }

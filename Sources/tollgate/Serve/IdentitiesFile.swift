@@ -3,6 +3,7 @@ internal import CommandIO
 internal import Foundation
 internal import Limits
 internal import LimitsFile
+internal import Notation
 internal import Yams
 
 /// The identities file: whose word counts about who a caller is (docs/authorization.md).
@@ -22,7 +23,7 @@ enum IdentitiesFile {
         }
         guard let bytes, let text = String(validating: bytes, as: UTF8.self) else {
             throw LimitsFileError(
-                file: path, sentence: "The file is longer than 1 MiB, or not valid UTF-8")
+                file: path, sentence: "The file is larger than 1 MiB, or not valid UTF-8")
         }
         return try parse(text, file: path)
     }
@@ -64,13 +65,13 @@ private struct IdentitiesParser {
         guard let fields = fields(of: node, "An issuer", Self.issuerKeys) else { return }
         let name = needed(fields["issuer"], "issuer", of: node, "An issuer", 1...1_024)
         if identities.issuers.contains(where: { $0.name == name }) {
-            note(fields["issuer"] ?? node, "The issuer \"\(name)\" stands here twice")
+            note(fields["issuer"] ?? node, "Duplicate issuer \"\(name)\"")
         }
         let audiences = texts(fields["audience"], "audience", 16)
         if audiences.isEmpty {
             note(
                 fields["audience"] ?? node,
-                "An issuer needs an \"audience\": what its tokens for this service name in aud")
+                "An issuer needs an \"audience\": the aud of its tokens for this service")
         }
         let keys = needed(fields["keys"], "keys", of: node, "An issuer", 1...4_096)
         var issuer = Issuer(
@@ -82,7 +83,7 @@ private struct IdentitiesParser {
             let algorithms = names.compactMap { SignatureAlgorithm(rawValue: $0) }
             if algorithms.count < names.count || algorithms.isEmpty {
                 let known = SignatureAlgorithm.allCases.map(\.rawValue).joined(separator: ", ")
-                note(node, "\"algorithms\" must be some of \(known)")
+                note(node, "\"algorithms\" must be one or more of \(known)")
             }
             issuer.algorithms = Set(algorithms)
         }
@@ -116,13 +117,13 @@ private struct IdentitiesParser {
         {
             note(
                 fields["name"] ?? node,
-                "A \"*\" stands at the end of a URI only, behind a \"/\", like spiffe://example.org/ns/calls/*"
+                "A \"*\" is only allowed at the end of a URI, after a \"/\", like spiffe://example.org/ns/calls/*"
             )
         }
         let scopes = scopes(fields["scopes"], of: node, "A certificate")
         let ids = texts(fields["tenants"], "tenants", 1_024)
         if let node = fields["tenants"], ids.isEmpty {
-            note(node, "\"tenants\" must name some, or be left out: then it is for all")
+            note(node, "\"tenants\" must not be empty; omit it for all tenants")
         }
         let tenants = fields["tenants"].map { _ in Set(ids.map { Identifier($0) }) }
         if !scopes.isEmpty, let fault = scopes.fault(tenants: tenants?.count) {
@@ -140,7 +141,7 @@ private struct IdentitiesParser {
         guard text.contains("://") else { return .file(text) }
         let url = URLComponents(string: text)
         let host = url?.host?.lowercased() ?? ""
-        let isHere = ["localhost", "127.0.0.1", "[::1]", "::1"].contains(host)
+        let isHere = Loopback.contains(host: host)
         if host.isEmpty || !(url?.scheme == "https" || url?.scheme == "http" && isHere) {
             note(
                 node,
@@ -148,7 +149,7 @@ private struct IdentitiesParser {
             )
         }
         if url?.user != nil || url?.password != nil {
-            note(node, "\"keys\" must be a URL without a user and a password")
+            note(node, "\"keys\" must be a URL without user and password")
         }
         return .url(text)
     }
@@ -156,19 +157,19 @@ private struct IdentitiesParser {
     private mutating func scopes(_ node: Node?, of owner: Node, _ what: String) -> Scopes {
         let known = Caller.Scope.allCases.map(\.rawValue)
         guard let node else {
-            note(owner, "\(what) needs \"scopes\": some of \(known.joined(separator: ", "))")
+            note(owner, "\(what) needs \"scopes\": one or more of \(known.joined(separator: ", "))")
             return []
         }
         let names = texts(node, "scopes", known.count)
         if names.isEmpty || !names.allSatisfy(known.contains) {
-            note(node, "\"scopes\" must be some of \(known.joined(separator: ", "))")
+            note(node, "\"scopes\" must be one or more of \(known.joined(separator: ", "))")
         }
         return Scopes(names: names)
     }
 
     private mutating func rate(_ node: Node?) -> Int? {
         guard let node else { return nil }
-        guard let number = node.scalar.flatMap({ Int($0.string) }), Pace.range.contains(number)
+        guard let number = node.scalar.flatMap({ Int($0.string) }), CallRate.range.contains(number)
         else {
             note(node, "\"requests_per_second\" must be a whole number from 1 to 1000000")
             return nil
@@ -215,7 +216,7 @@ private struct IdentitiesParser {
         guard let text = node.scalar?.string, bytes.contains(text.utf8.count) else {
             note(
                 node,
-                "\"\(key)\" must be a text of \(bytes.lowerBound) to \(bytes.upperBound) bytes")
+                "\"\(key)\" must be a string of \(bytes.lowerBound) to \(bytes.upperBound) bytes")
             return ""
         }
         return text
@@ -262,7 +263,7 @@ private struct IdentitiesParser {
             guard let name = key.scalar?.string, keys.contains(name) else {
                 note(
                     key,
-                    "\(what) has no key \"\(key.scalar?.string ?? "this")\"; the keys are \(keys.joined(separator: ", "))"
+                    "\(what) has no key \"\(key.scalar?.string ?? "this")\"; valid keys: \(keys.joined(separator: ", "))"
                 )
                 continue
             }

@@ -39,7 +39,7 @@ struct OperatorToken {
         }
         try engine.awaitDurable()
         logger.notice(
-            "made the first operator's access token: keep it, and delete the file",
+            "created the first operator's access token: store it safely, and delete the file",
             metadata: ["file": "\(path)"])
     }
 

@@ -29,9 +29,9 @@ struct ReadinessLook: Sendable {
         let reason = await trouble()
         guard !Task.isCancelled, board.set(isReady: reason == nil) else { return }
         if let reason {
-            logger.error("not ready: health checks say so", metadata: ["reason": "\(reason)"])
+            logger.error("not ready: health checks report it", metadata: ["reason": "\(reason)"])
         } else {
-            logger.info("ready: health checks say so")
+            logger.info("ready: health checks report it")
         }
     }
 }

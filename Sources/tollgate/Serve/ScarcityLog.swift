@@ -24,8 +24,8 @@ final class ScarcityLog: Sendable {
         guard was.exchange(isScarce, ordering: .relaxed) != isScarce else { return }
         logger.warning(
             isScarce
-                ? "three quarters of the \(what) are in use: tenants have their shares"
-                : "less than three quarters of the \(what) are in use again",
+                ? "three quarters of the \(what) are in use: per-tenant shares apply"
+                : "less than three quarters of the \(what) are in use again: per-tenant shares no longer apply",
             metadata: [
                 "reservations": "\(found.reservations)", "keys": "\(found.keys)",
                 "refused_over_share": "\(found.refusedOverShare)",

@@ -28,7 +28,7 @@ struct Secrecy {
         guard stat(path, &found) == 0, found.st_mode & 0o077 != 0 else { return }
         let mode = String(found.st_mode & 0o777, radix: 8)
         logger.warning(
-            "other users of this machine can reach \(what)",
+            "other users of this machine can access \(what)",
             metadata: ["path": "\(path)", "mode": "\(mode)", "remedy": "\(remedy) \(path)"])
     }
 }

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import CommandIO
-internal import Foundation
 internal import Glibc
 internal import LimitsFile
 internal import TransportSecurity
@@ -11,20 +10,46 @@ struct ServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Runs the service until SIGTERM or SIGINT.",
         discussion: """
-            Each setting comes from its flag, else from the environment (--grpc-listen is \
+            Settings come from the flag, else from the environment (--grpc-listen is \
             TOLLGATE_GRPC_LISTEN), else from the file given with --config, else from its default.
 
             Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT. \
-            SIGTERM and SIGINT finish running calls and exit 0.
+            On SIGTERM or SIGINT it finishes running calls and exits 0.
 
             Example: tollgate serve --limits Tools/examples/limits.yaml --insecure-no-auth
             """)
 
-    @OptionGroup var options: ServeOptions
+    // All are texts here: one place parses them, whoever said them. The groups stand in the command itself: a debug build
+    // checks each group once for every level above it.
+    @Option(
+        help: .init(
+            "Settings as YAML, with these flags' names as keys (environment TOLLGATE_CONFIG).",
+            valueName: "file"))
+    var config: String?
+
+    @OptionGroup(title: .init(ServingSettings.title))
+    var serving: CatalogueOptions<ServingSettings>
+    @OptionGroup(title: .init(TLSSettings.title)) var tls: CatalogueOptions<TLSSettings>
+    @OptionGroup(title: .init(CallerSettings.title)) var callers: CatalogueOptions<CallerSettings>
+    @OptionGroup(title: .init(JournalSettings.title))
+    var journal: CatalogueOptions<JournalSettings>
+    @OptionGroup(title: .init(ReservationSettings.title))
+    var reservations: CatalogueOptions<ReservationSettings>
+    @OptionGroup(title: .init(GRPCSettings.title)) var grpc: CatalogueOptions<GRPCSettings>
+    @OptionGroup(title: .init(HTTPSettings.title)) var http: CatalogueOptions<HTTPSettings>
+    @OptionGroup(title: .init(AlertSettings.title)) var alerts: CatalogueOptions<AlertSettings>
+
+    /// What the command line named, by the settings' names.
+    var named: [String: String] {
+        [
+            serving.given, tls.given, callers.given, journal.given, reservations.given, grpc.given,
+            http.given, alerts.given,
+        ].reduce(into: [:]) { all, some in all.merge(some) { first, _ in first } }
+    }
 
     func run() async throws {
         CrashHandlers.remove()
-        ProcessSignals.catchAll()
+        let hangups = await ProcessSignals.catchEarly()
         StandardError.writeInBackground()
         // Whatever is written from here on is nobody else's to read.
         umask(0o077)
@@ -32,9 +57,8 @@ struct ServeCommand: AsyncParsableCommand {
         let settings: ServeSettings
         let limits: LimitsSource?
         do {
-            settings = try await ServeSettings.resolve(
-                flags: options.named, environment: EnvironmentVariables.all,
-                file: options.config, cores: ProcessInfo.processInfo.activeProcessorCount)
+            settings = try ServeSettings(
+                flags: named, environment: EnvironmentVariables.all, file: config)
             limits = try settings.limitsFile.map { path throws(LimitsFileError) in
                 try LimitsSource(path: path)
             }
@@ -43,7 +67,7 @@ struct ServeCommand: AsyncParsableCommand {
             throw ExitStatus.usage.code
         }
         do {
-            try await Service(settings, limits: limits).run()
+            try await Service(settings, limits: limits).run(hangups: hangups)
         } catch let error as LimitsFileError {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code

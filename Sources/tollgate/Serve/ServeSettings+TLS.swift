@@ -2,88 +2,81 @@ internal import Logging
 internal import TransportSecurity
 
 extension ServeSettings {
-    mutating func readTLS(_ reader: SettingsReader) throws(SettingsError) {
-        tlsHandshakeTimeoutMilliseconds =
-            try reader.duration(.tlsHandshakeTimeout, 100...600_000)
-            ?? tlsHandshakeTimeoutMilliseconds
-        tlsMaxHandshakes =
-            try reader.count(.tlsMaxHandshakes, 1...1_000_000) ?? tlsMaxHandshakes
-        tlsExpiryWarningsMilliseconds =
-            try reader.durations(.tlsExpiryWarning, 3_600_000...315_360_000_000, atMost: 16)
-            ?? tlsExpiryWarningsMilliseconds
-        insecureAllowPlaintext = try reader.flag(.insecureAllowPlaintext) ?? insecureAllowPlaintext
-        grpcTLS = try Self.files(reader)
-        httpTLS = try Self.httpFiles(reader, grpcTLS)
-    }
-
-    private static func files(_ reader: SettingsReader) throws(SettingsError) -> TLSFiles? {
-        let pair = try pair(reader, .tlsCertificate, .tlsKey)
-        let authorities = reader.text(.tlsClientCA)
-        let clients = try reader.choice(.tlsClientAuth, ClientAuthentication.self)
-        let revoked = reader.text(.tlsRevoked)
+    /// TLS of the gRPC port; nil: it is plaintext.
+    func grpcFiles() throws(SettingsError) -> TLSFiles? {
+        let tls = SettingsCatalogue.tls
+        let pair = try pair(tls.tlsCertificate, tls.tlsKey)
+        let clients = self.tlsClientAuth
         guard let pair else {
-            let unused: [(ServeKey, Bool)] = [
-                (.tlsClientCA, authorities != nil), (.tlsRevoked, revoked != nil),
-                (.tlsClientAuth, clients.map { $0 != .off } ?? false),
+            let unused = [
+                (tls.tlsClientCA.row, self.tlsClientCA != nil),
+                (tls.tlsRevoked.row, self.tlsRevoked != nil),
+                (tls.tlsClientAuth.row, clients.map { $0 != .off } ?? false),
             ]
-            if let key = unused.first(where: \.1)?.0 { throw needs(key, .tlsCertificate) }
+            if let row = unused.first(where: \.1)?.0 {
+                throw Self.needs(row, tls.tlsCertificate.row)
+            }
             return nil
         }
-        if revoked != nil, authorities == nil { throw needs(.tlsRevoked, .tlsClientCA) }
-        if let clients, clients != .off, authorities == nil {
-            throw needs(.tlsClientAuth, .tlsClientCA)
+        if self.tlsClientCA == nil {
+            if self.tlsRevoked != nil { throw Self.needs(tls.tlsRevoked.row, tls.tlsClientCA.row) }
+            if let clients, clients != .off {
+                throw Self.needs(tls.tlsClientAuth.row, tls.tlsClientCA.row)
+            }
         }
         return TLSFiles(
-            certificate: pair.certificate, key: pair.key, clientAuthorities: authorities,
-            clientAuthentication: clients ?? (authorities == nil ? .off : .required),
-            revoked: revoked)
+            certificate: pair.certificate, key: pair.key, clientAuthorities: self.tlsClientCA,
+            clientAuthentication: clients ?? (self.tlsClientCA == nil ? .off : .required),
+            revoked: self.tlsRevoked)
     }
 
-    private static func httpFiles(
-        _ reader: SettingsReader, _ grpc: TLSFiles?
-    ) throws(SettingsError) -> TLSFiles? {
-        let isOn = try reader.flag(.httpTLS)
-        let pair = try pair(reader, .httpTLSCertificate, .httpTLSKey)
-        let clients = try reader.choice(.httpTLSClientAuth, ClientAuthentication.self)
+    /// TLS of REST and page; nil: they are plaintext.
+    func httpFiles(_ grpc: TLSFiles?) throws(SettingsError) -> TLSFiles? {
+        let tls = SettingsCatalogue.tls
+        let pair = try pair(tls.httpTLSCertificate, tls.httpTLSKey)
+        let clients = self.httpTLSClientAuth
         guard var files = grpc else {
-            let unused: [(ServeKey, Bool)] = [
-                (.httpTLS, isOn ?? false), (.httpTLSCertificate, pair != nil),
-                (.httpTLSClientAuth, clients.map { $0 != .off } ?? false),
+            let unused = [
+                (tls.httpUsesTLS.row, self.httpUsesTLS ?? false),
+                (tls.httpTLSCertificate.row, pair != nil),
+                (tls.httpTLSClientAuth.row, clients.map { $0 != .off } ?? false),
             ]
-            if let key = unused.first(where: \.1)?.0 { throw needs(key, .tlsCertificate) }
+            if let row = unused.first(where: \.1)?.0 {
+                throw Self.needs(row, tls.tlsCertificate.row)
+            }
             return nil
         }
         if let clients, clients != .off, files.clientAuthorities == nil {
-            throw needs(.httpTLSClientAuth, .tlsClientCA)
+            throw Self.needs(tls.httpTLSClientAuth.row, tls.tlsClientCA.row)
         }
-        guard isOn ?? true else { return nil }
+        guard self.httpUsesTLS ?? true else { return nil }
         if let pair { (files.certificate, files.key) = pair }
         files.clientAuthentication = clients ?? files.clientAuthentication
         return files
     }
 
     /// A certificate and its key, or neither.
-    private static func pair(
-        _ reader: SettingsReader, _ certificate: ServeKey, _ key: ServeKey
+    private func pair(
+        _ certificate: Setting<String?>, _ key: Setting<String?>
     ) throws(SettingsError) -> (certificate: String, key: String)? {
-        switch (reader.text(certificate), reader.text(key)) {
+        switch (value(certificate), value(key)) {
         case (nil, nil): return nil
         case (let certificate?, let key?): return (certificate, key)
         default:
             throw SettingsError(
                 description:
-                    "\(certificate.rawValue) and \(key.rawValue) are given together or not at all")
+                    "\(certificate.row.name) and \(key.row.name) must be given together")
         }
     }
 
-    private static func needs(_ key: ServeKey, _ other: ServeKey) -> SettingsError {
-        SettingsError(description: "\(key.rawValue) needs \(other.rawValue)")
+    private static func needs(_ row: SettingRow, _ other: SettingRow) -> SettingsError {
+        SettingsError(description: "\(row.name) needs \(other.name)")
     }
 
     /// What must not start: tokens and traffic that anybody on the way can read.
     func checkPlaintext() throws(SettingsError) {
-        guard !insecureAllowPlaintext else { return }
-        for (address, files) in [(grpcListen, grpcTLS), (httpListen, httpTLS)]
+        guard !self.insecureAllowPlaintext else { return }
+        for (address, files) in [(self.grpcListen, grpcTLS), (self.httpListen, httpTLS)]
         where files == nil && !address.isLoopback {
             throw SettingsError(
                 description: """
@@ -96,9 +89,9 @@ extension ServeSettings {
 
     var tlsBounds: TLSBounds {
         var bounds = TLSBounds()
-        bounds.handshakeTimeoutMilliseconds = tlsHandshakeTimeoutMilliseconds
-        bounds.maximumHandshakes = tlsMaxHandshakes
-        bounds.expiryWarnings = tlsExpiryWarningsMilliseconds.map { $0 / 1_000 }
+        bounds.handshakeTimeoutMilliseconds = self.tlsHandshakeTimeoutMilliseconds
+        bounds.maximumHandshakes = self.tlsMaxHandshakes
+        bounds.expiryWarnings = self.tlsExpiryWarningsMilliseconds.map { $0 / 1_000 }
         return bounds
     }
 }

@@ -1,9 +1,11 @@
-internal import GRPCServer
-internal import Notifications
+internal import CommandIO
+internal import Engine
 internal import TransportSecurity
 
-/// Everything that `tollgate serve` can be told, complete and checked.
-struct ServeSettings: Sendable, Equatable {
+/// Everything that `tollgate serve` was told, complete and checked: `settings.threads` is the value of the setting that a
+/// group of the catalogue calls `threads`.
+@dynamicMemberLookup
+struct ServeSettings: Sendable {
     /// How soon an answer is safe on disk.
     enum Durability: String, CaseIterable, Sendable {
         /// Every answer waits until its record is on disk.
@@ -18,204 +20,129 @@ struct ServeSettings: Sendable, Equatable {
 
     enum LogLevel: String, CaseIterable, Sendable { case debug, info, notice, warning, error }
 
-    var grpcListen = NetworkAddress(host: "127.0.0.1", port: 50051)
-    var httpListen = NetworkAddress(host: "127.0.0.1", port: 8080)
-    var dataDirectory = "tollgate-data"
-    /// Event loops.
-    var threads = 1
-    /// One for each event loop, one for configuration, one to spare.
-    var lanes: Int { threads + 2 }
-    var durability = Durability.sync
-    /// nil: no limits file.
-    var limitsFile: String?
-    var insecureNoAuth = false
-    /// nil: nobody's word counts but our own.
-    var identitiesFile: String?
-    /// Calls a second; nil: no bound.
-    var callerRate: Int?
+    /// Of the settings that somebody set, by name.
+    private var values: [String: any Sendable] = [:]
     /// TLS of either port; nil: it is plaintext.
-    var grpcTLS: TLSFiles?
-    var httpTLS: TLSFiles?
-    var tlsHandshakeTimeoutMilliseconds: Int64 = 10_000
-    /// Handshakes under way on each port.
-    var tlsMaxHandshakes = 1_024
-    /// Before a certificate ends.
-    var tlsExpiryWarningsMilliseconds: [Int64] = [30, 7, 1].map { $0 * 86_400_000 }
-    /// Plaintext is served beyond loopback.
-    var insecureAllowPlaintext = false
-    var logLevel = LogLevel.info
+    private(set) var grpcTLS: TLSFiles?
+    private(set) var httpTLS: TLSFiles?
 
-    var drainTimeoutMilliseconds: Int64 = 10_000
-    var idempotencyRetentionMilliseconds: Int64 = 900_000
-    var maxReservationLifeMilliseconds: Int64 = 86_400_000
+    /// One for each event loop, one for configuration, one to spare.
+    var lanes: Int { self.threads + 2 }
 
-    /// Durability `interval`: how long the journal collects between the end of a write and the next.
-    var journalIntervalMilliseconds: Int64 = 10
-    var journalSegmentBytes = 64 << 20
-    /// Of all segments together; more is refused until a checkpoint has made room.
-    var journalMaximumBytes = 64 << 30
-    var journalRetentionMilliseconds: Int64 = 3_600_000
-    /// How long calls wait for room while the disk makes no progress.
-    var journalStallMilliseconds: Int64 = 5_000
-    /// Journal written since the last checkpoint that starts the next one.
-    var checkpointBytes = 256 << 20
+    /// The settings that hold: flag before environment before file before default.
+    ///
+    /// - Parameters:
+    ///   - flags: What the command line says; only what it names, by the settings' names.
+    ///   - environment: The process's environment; an empty variable is not set.
+    ///   - file: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
+    /// - Throws: `SettingsError` with a sentence for the operator.
+    init(
+        flags: [String: String], environment: [String: String], file: String?
+    ) throws(SettingsError) {
+        let environment = EnvironmentVariables.set(in: environment)
+        let reader = try SettingsReader(
+            flags: flags, environment: environment,
+            file: file ?? environment["TOLLGATE_CONFIG"])
+        for row in SettingsCatalogue.rows {
+            if let value = try reader.value(row) { values[row.name] = value }
+        }
+        try checkJournal()
+        try checkMail()
+        try checkAccess()
+        grpcTLS = try grpcFiles()
+        httpTLS = try httpFiles(grpcTLS)
+        try checkPlaintext()
+    }
 
-    /// How far the wall clock is believed.
-    var maxClockAdvanceMilliseconds: Int64 = 31 * 86_400_000
-    /// About now: the operator's word that the wall clock is right, Unix milliseconds; nil: none.
-    var acceptedClock: Int64?
-    /// A journal that has been lost is no reason not to start.
-    var acceptEmptyJournal = false
-
-    /// How long the audit log is kept.
-    var auditRetentionMilliseconds: Int64 = 400 * 86_400_000
-
-    var webhookTimeoutMilliseconds: Int64 = 2_000
-    var webhookBackoffMilliseconds: Int64 = 1_000
-    var webhookConcurrency = 64
-    /// Networks that webhooks may reach though they are private, as CIDR.
-    var webhookAllowPrivate: [Network] = []
-
-    /// nil: no e-mail.
-    var smtpHost: String?
-    var smtpPort = 587
-    var smtpSecurity = SMTPSecurity.starttls
-    var smtpUser: String?
-    var smtpPasswordFile: String?
-    var smtpFrom: String?
-    var smtpCAFile: String?
-    /// Whom mails and pages speak for.
-    var brandName = "Tollgate"
-    /// What stands beside the logo on pages; empty: the brand's name.
-    var brandLogo = ""
-    /// Where suspended tenants turn to; empty: nothing is named.
-    var brandContact = ""
-    /// Browsers send the cookie of a log-in over TLS only: the service stands behind a proxy that speaks TLS.
-    var secureCookie = false
-    /// Proxies that are believed when they say whose request they hand on, as CIDR.
-    var trustedProxy: [Network] = []
-
-    /// REST and page: how long a request's head and body may take to arrive, how long a part of an answer may stay
-    /// untaken, and a connection without a request open.
-    var httpHeadTimeoutMilliseconds: Int64 = 10_000
-    var httpBodyTimeoutMilliseconds: Int64 = 20_000
-    var httpAnswerTimeoutMilliseconds: Int64 = 30_000
-    /// How long it may be worked on.
-    var httpRequestTimeoutMilliseconds: Int64 = 30_000
-    var httpIdleTimeoutMilliseconds: Int64 = 60_000
-    var httpMaxConnections = 1_024
-    /// nil: as many of one address as gRPC, and no more than a quarter of all.
-    var httpMaxConnectionsPerAddress: Int?
-    var httpMaxRequests = 256
-
-    var maxTenants = 1_000_000
-    var maxProfiles = 1_000_000
-    var maxReservations = 20_000_000
-    var maxRemembered = 10_000_000
-    /// Answers to operators' changes.
-    var maxAnswers = 10_000
-    var maxAmended = 4_000_000
-    var maxCharged = 1_000_000
-    /// Percent of what is scarce that a tenant may have: for callers that are bound to tenants, and for the others.
-    var tenantShare = 10
-    var allTenantsShare = 100
-
-    var maxConnections = 10_000
-    var maxConnectionsPerAddress = 1_024
-    var maxConcurrentStreams = 256
-    var peerMemoryBytes = 256 << 20
-    var keepaliveMilliseconds: Int64 = 60_000
-    var connectionIdleMilliseconds: Int64 = 1_800_000
-    /// 0: connections may become as old as they like.
-    var connectionAgeMilliseconds: Int64 = 86_400_000
-    /// Whose gRPC answers leave compressed.
-    var compression = AnswerCompression.asked
-    /// gRPC clients may ask for the descriptors of what is served.
-    var reflection = true
+    /// What was set, else the default.
+    func value<Value>(_ setting: Setting<Value>) -> Value {
+        values[setting.row.name] as? Value ?? setting.standard
+    }
 }
 
-/// The names of the settings: `--grpc-listen`, `TOLLGATE_GRPC_LISTEN`, `grpc-listen:` in the file.
-enum ServeKey: String, CaseIterable, Sendable {
-    case grpcListen = "grpc-listen"
-    case httpListen = "http-listen"
-    case dataDirectory = "data-dir"
-    case threads
-    case durability
-    case limitsFile = "limits"
-    case insecureNoAuth = "insecure-no-auth"
-    case identitiesFile = "identities"
-    case callerRate = "caller-rate"
-    case insecureAllowPlaintext = "insecure-allow-plaintext"
-    case tlsCertificate = "tls-certificate"
-    case tlsKey = "tls-key"
-    case tlsClientCA = "tls-client-ca"
-    case tlsClientAuth = "tls-client-auth"
-    case tlsRevoked = "tls-revoked"
-    case tlsHandshakeTimeout = "tls-handshake-timeout"
-    case tlsMaxHandshakes = "tls-max-handshakes"
-    case tlsExpiryWarning = "tls-expiry-warning"
-    case httpTLS = "http-tls"
-    case httpTLSCertificate = "http-tls-certificate"
-    case httpTLSKey = "http-tls-key"
-    case httpTLSClientAuth = "http-tls-client-auth"
-    case logLevel = "log-level"
-    case drainTimeout = "drain-timeout"
-    case idempotencyRetention = "idempotency-retention"
-    case maxReservationLife = "max-reservation-life"
-    case journalInterval = "journal-interval"
-    case journalSegment = "journal-segment"
-    case journalMaximum = "journal-maximum"
-    case journalRetention = "journal-retention"
-    case journalStall = "journal-stall"
-    case checkpointEvery = "checkpoint-every"
-    case maxClockAdvance = "max-clock-advance"
-    case acceptClock = "accept-clock"
-    case acceptEmptyJournal = "accept-empty-journal"
-    case auditRetention = "audit-retention"
-    case webhookTimeout = "webhook-timeout"
-    case webhookConcurrency = "webhook-concurrency"
-    case webhookAllowPrivate = "webhook-allow-private"
-    case webhookBackoff = "webhook-backoff"
-    case smtpHost = "smtp-host"
-    case smtpPort = "smtp-port"
-    case smtpSecurity = "smtp-security"
-    case smtpUser = "smtp-user"
-    case smtpPasswordFile = "smtp-password-file"
-    case smtpFrom = "smtp-from"
-    case smtpCAFile = "smtp-ca-file"
-    case brandName = "brand-name"
-    case brandLogo = "brand-logo"
-    case brandContact = "brand-contact"
-    case secureCookie = "secure-cookie"
-    case trustedProxy = "trusted-proxy"
-    case httpHeadTimeout = "http-head-timeout"
-    case httpBodyTimeout = "http-body-timeout"
-    case httpAnswerTimeout = "http-answer-timeout"
-    case httpIdleTimeout = "http-idle-timeout"
-    case httpMaxConnections = "http-max-connections"
-    case httpMaxConnectionsPerAddress = "http-max-connections-per-address"
-    case httpMaxRequests = "http-max-requests"
-    case httpRequestTimeout = "http-request-timeout"
-    case maxAnswers = "max-answers"
-    case maxTenants = "max-tenants"
-    case maxProfiles = "max-profiles"
-    case maxReservations = "max-reservations"
-    case maxRemembered = "max-remembered"
-    case maxAmended = "max-amended"
-    case maxCharged = "max-charged"
-    case tenantShare = "tenant-share"
-    case allTenantsShare = "all-tenants-share"
-    case maxConnections = "max-connections"
-    case maxConnectionsPerAddress = "max-connections-per-address"
-    case maxConcurrentStreams = "max-concurrent-streams"
-    case peerMemory = "peer-memory"
-    case keepalive
-    case connectionIdle = "connection-idle"
-    case connectionAge = "connection-age"
-    case compression
-    case reflection
+// MARK: Values
 
-    var environmentName: String {
-        "TOLLGATE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+extension ServeSettings {
+    subscript<Value>(dynamicMember path: KeyPath<ServingSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.serving[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<TLSSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.tls[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<CallerSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.callers[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<JournalSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.journal[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<ReservationSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.reservations[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<GRPCSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.grpc[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<HTTPSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.http[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<AlertSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.alerts[keyPath: path])
+    }
+}
+
+// MARK: Settings that must go together
+
+extension ServeSettings {
+    private func checkJournal() throws(SettingsError) {
+        guard self.journalMaximumBytes >= 4 * self.journalSegmentBytes else {
+            throw SettingsError(
+                description: """
+                    journal-maximum must be at least four segments: one being written, one \
+                    prepared, and two waiting for a checkpoint
+                    """)
+        }
+        let least = Engine.leastSegmentBytes(lanes: lanes)
+        guard self.durability == .memory || self.journalSegmentBytes >= least else {
+            throw SettingsError(
+                description: """
+                    journal-segment must be at least \((least + (1 << 20) - 1) >> 20)MiB with \
+                    \(self.threads) threads: each may write 80 KiB before a segment is full
+                    """)
+        }
+    }
+
+    private func checkMail() throws(SettingsError) {
+        if self.smtpHost != nil && self.smtpFrom == nil {
+            throw SettingsError(
+                description: "smtp-host needs smtp-from, the sender address")
+        }
+        if (self.smtpUser == nil) != (self.smtpPasswordFile == nil) {
+            throw SettingsError(
+                description: "smtp-user and smtp-password-file must be given together")
+        }
+    }
+
+    /// What must not start: an open door.
+    private func checkAccess() throws(SettingsError) {
+        guard self.insecureNoAuth else { return }
+        if self.identitiesFile != nil {
+            throw SettingsError(
+                description:
+                    "identities cannot be combined with --insecure-no-auth"
+            )
+        }
+        for address in [self.grpcListen, self.httpListen] where address.isLoopback == false {
+            throw SettingsError(
+                description: """
+                    --insecure-no-auth is allowed on loopback only, and \(address) is not: \
+                    listen on 127.0.0.1 or [::1]
+                    """)
+        }
     }
 }

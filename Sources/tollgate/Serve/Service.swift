@@ -4,29 +4,25 @@ internal import ControlPlane
 internal import Engine
 internal import Events
 internal import Foundation
-internal import GRPCServer
-internal import GRPCStandard
-internal import HTTP2
 internal import Journal
 internal import Limits
 internal import LimitsFile
 internal import Logging
-internal import NIOCore
+internal import Notation
 internal import Notifications
 internal import Projection
-internal import Reservations
 internal import TransportSecurity
 
 /// The running service: engine, gRPC server, what stands around them, signals. One per process.
 struct Service {
-    private let settings: ServeSettings
-    private let logger: Logger
-    private let engine: Engine
-    private let authority: TokenAuthority
-    private let admittance: Admittance
-    private let tls: PortsTLS
-    private let reloads = Reloads()
-    private let identityReloads = Reloads()
+    let settings: ServeSettings
+    let logger: Logger
+    let engine: Engine
+    let authority: TokenAuthority
+    let admittance: Admittance
+    let tls: PortsTLS
+    let reloads = Reloads()
+    let identityReloads = Reloads()
 
     /// Makes the engine and applies the limits file.
     ///
@@ -98,11 +94,11 @@ struct Service {
             settings: settings.journal)
         for reason in report.passedOver {
             logger.error(
-                "a checkpoint is damaged; used an older one", metadata: ["reason": "\(reason)"])
+                "a checkpoint is damaged; an older one was used", metadata: ["reason": "\(reason)"])
         }
         if report.tornBytes > 0 {
             logger.warning(
-                "cut what was never acknowledged off the journal's end",
+                "removed unacknowledged data from the journal's end",
                 metadata: ["at": "\(report.tornAt)", "bytes": "\(report.tornBytes)"])
         }
         logger.info(
@@ -116,13 +112,13 @@ struct Service {
             logger.notice(
                 "the wall clock is accepted",
                 metadata: [
-                    "wall_clock": "\(RecordJSON.instant(clock.wall))",
-                    "time_on_record": "\(RecordJSON.instant(clock.latest))",
+                    "wall_clock": "\(Instant.text(clock.wall))",
+                    "time_on_record": "\(Instant.text(clock.latest))",
                 ])
         }
         engine.onJournalFailure { error in
             // Nobody knows what is on disk now: whatever this process said next might be taken back by the next one.
-            StandardError.print("The journal has failed, and the service ends: \(error)")
+            StandardError.print("The journal has failed; the service exits: \(error)")
             StandardError.finish()
             exit(ExitStatus.failure.rawValue)
         }
@@ -142,13 +138,13 @@ struct Service {
         try apply(parsed ?? Self.parse(source, logger))
     }
 
-    private static func parse(_ source: LimitsSource, _ logger: Logger) throws -> LimitsFile {
+    static func parse(_ source: LimitsSource, _ logger: Logger) throws -> LimitsFile {
         logger.info("parsing the limits file", metadata: ["file": "\(source.file)"])
         return try source.parse()
     }
 
     /// Sets what a limits file says; says what it sets.
-    private func apply(_ limits: LimitsFile) throws {
+    func apply(_ limits: LimitsFile) throws {
         // Until all of it is in force no file is: whichever comes next is applied, the one before this too.
         if engine.setting(Self.appliedLimits) ?? "" != "" { try set(Self.appliedLimits, "") }
         for tenant in limits.tenants {
@@ -161,8 +157,9 @@ struct Service {
             }
         }
         for profile in limits.profiles {
-            try set(.profile(id: profile.id, tenantID: profile.tenantID), of: limits) {
-                () throws(EngineError) in
+            try set(
+                .profile(id: profile.id, kind: profile.kind, tenantID: profile.tenantID), of: limits
+            ) { () throws(EngineError) in
                 let present = engine.profile(profile.id)
                 var profile = profile
                 if let present {
@@ -218,7 +215,8 @@ struct Service {
             let reason: String
             switch (error.code, subject) {
             case (.closed, _): reason = error.message
-            case (.notFound, .profile): reason = "the id is a messaging profile of another tenant"
+            case (.notFound, .profile):
+                reason = "the id belongs to a profile of another tenant or kind"
             default: throw error
             }
             logger.error(
@@ -240,7 +238,7 @@ struct Service {
         _ change: () throws(EngineError) -> T
     ) throws(EngineError) -> T {
         try engine.waitingForRoom(atMost: 60_000) { () throws(EngineError) in
-            if reloads.isStopping { throw EngineError(.interrupted, "the service stops") }
+            if reloads.isStopping { throw EngineError(.interrupted, "the service is stopping") }
             return try change()
         }
     }
@@ -261,154 +259,10 @@ struct Service {
     private func report(_ subject: SettingChange.Subject, _ change: ChangeResult) {
         for (limit, amount) in change.overBy {
             logger.warning(
-                "usage is over the cap that was just set",
+                "usage exceeds a cap that was just set",
                 metadata: [
                     "entry": "\(subject)", "limit": "\(limit.row.name)", "over_by": "\(amount)",
                 ])
-        }
-    }
-
-    /// Has the runtime open the descriptors of its timers, one for each clock: it does so when a clock is first waited for,
-    /// and where there is none then, that wait never ends.
-    private static func openTimers() async {
-        try? await Task.sleep(for: .milliseconds(1), clock: .continuous)
-        try? await Task.sleep(for: .milliseconds(1), clock: .suspending)
-    }
-
-    /// Serves until SIGTERM or SIGINT; returns when running calls are finished or the drain time is over.
-    func run() async throws {
-        // Lanes are made before the first event loop starts, so that want of memory is told at once.
-        let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
-        await Self.openTimers()
-        let authority = authority
-        var bounds = WatchBounds()
-        bounds.tenantShare = settings.tenantShare
-        let watchBounds = bounds
-        let logger = logger
-        let standard = StandardServices(
-            main: LimitService.name, methods: LimitService.methods,
-            reflection: settings.reflection)
-        let server: GRPCServer
-        do {
-            server = try await GRPCServer.start(
-                serverConfiguration, methods: standard.methods
-            ) { loop in
-                let limits = LimitService(
-                    lane: lanes[loop.index].lane, loop: loop, authority: authority,
-                    watchBounds: watchBounds
-                ) { count in
-                    logger.error(
-                        "no room in the journal to take back what callers without an answer asked",
-                        metadata: ["count": "\(count)"])
-                }
-                return standard.set(limits, loop: loop)
-            }
-        } catch {
-            throw ListenError(settings.grpcListen, .grpcListen, error)
-        }
-        admittance.giveMemoryBack(server.loops[0].eventLoop)
-        let surroundings = try await Surroundings.start(
-            settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
-            server: server, lanes: LaneAccess(server, lanes), logger: logger)
-        let keeping = Task { await AccessKeeping(authority, logger).run() }
-        let watch = Watch(engine, surroundings.projection, bounds.scarcity, logger)
-        let readiness = ReadinessLook(standard.health, logger) { await surroundings.trouble() }
-        // Who is told that the service is there finds it so.
-        await readiness.look()
-        let watching = Task {
-            async let ready: Void = readiness.run()
-            await watch.run()
-            await ready
-        }
-        // Before anybody learns that the service is there: from here on SIGTERM drains.
-        let signals = ProcessSignals.received()
-        let grpc = NetworkAddress(host: server.host, port: server.port)
-        tls.startWatching()
-        // If it cannot be written, the service serves all the same.
-        StandardOutput.announce("tollgate ready grpc=\(grpc) http=\(surroundings.address)")
-        for await signal in signals {
-            if signal == SIGHUP { reload() } else { break }
-        }
-        watching.cancel()
-        keeping.cancel()
-        tls.stopWatching()
-        logger.info("draining")
-        // Whoever watches is told before its connection ends.
-        await standard.health.stop()
-        async let reloaded: Void = reloads.stop()
-        async let identified: Void = identityReloads.stop()
-        async let served: Void = server.drain(
-            within: .milliseconds(settings.drainTimeoutMilliseconds))
-        await surroundings.stopServing(within: settings.drainTimeoutMilliseconds)
-        await served
-        // Only now: REST works on the data plane's event loops.
-        await server.stop()
-        surroundings.stop()
-        await reloaded
-        await identified
-        await keeping.value
-        engine.close()
-        logger.info("stopped")
-    }
-
-    private var serverConfiguration: ServerConfiguration {
-        var configuration = ServerConfiguration()
-        configuration.host = settings.grpcListen.host
-        configuration.port = settings.grpcListen.port
-        configuration.threads = settings.threads
-        configuration.places = admittance.grpc
-        configuration.peerMemory = admittance.memory
-        configuration.keepaliveInterval = .milliseconds(settings.keepaliveMilliseconds)
-        configuration.idleTimeout = .milliseconds(settings.connectionIdleMilliseconds)
-        configuration.maximumAge = .milliseconds(settings.connectionAgeMilliseconds)
-        configuration.session.maximumConcurrentStreams = settings.maxConcurrentStreams
-        configuration.tls = tls.grpc
-        let misdirected = HandshakeLog(logger)
-        configuration.onTLS = { misdirected.tellTLS(peer: $0) }
-        configuration.compression = settings.compression
-        return configuration
-    }
-
-    private func reload() {
-        tls.reloadSoon()
-        reloadIdentities()
-        guard let path = settings.limitsFile else { return }
-        reloads.ask {
-            logger.info("reading the limits file again", metadata: ["file": "\(path)"])
-            return attempt { try Self.parse(LimitsSource(path: path), logger) }
-        } apply: { limits in
-            attempt { try apply(limits) }
-        }
-    }
-
-    private func reloadIdentities() {
-        guard let path = settings.identitiesFile else { return }
-        identityReloads.ask {
-            logger.info("reading the identities file again", metadata: ["file": "\(path)"])
-            return attempt("the identities file was not taken over") {
-                try IdentitiesFile.read(path)
-            }
-        } apply: { identities in
-            authority.set(identities)
-            logger.info(
-                "identities taken over",
-                metadata: [
-                    "issuers": "\(identities.issuers.count)",
-                    "certificates": "\(identities.certificates.count)",
-                ])
-        }
-    }
-
-    /// nil: it failed, and that is told.
-    @discardableResult
-    private func attempt<T>(
-        _ what: Logger.Message = "the limits file was not applied", _ step: () throws -> T
-    ) -> T? {
-        do {
-            return try step()
-        } catch {
-            logger.error(what, metadata: ["error": "\(error)"])
-            return nil
         }
     }
 }
@@ -416,11 +270,11 @@ struct Service {
 extension ServeSettings {
     /// What was acknowledged and may be gone after a crash of the process or the machine.
     fileprivate var mayLose: String {
-        switch durability {
-        case .sync: "nothing that was acknowledged"
+        switch self.durability {
+        case .sync: "nothing acknowledged"
         case .interval:
             """
-            what was acknowledged within \(journalIntervalMilliseconds)ms and the syncs before and \
+            what was acknowledged within \(self.journalIntervalMilliseconds)ms and the syncs before and \
             after them
             """
         case .memory: "everything"
@@ -430,24 +284,17 @@ extension ServeSettings {
     /// What the engine must know of the journal.
     fileprivate var journal: DurabilitySettings {
         var result = DurabilitySettings()
-        result.journal.segmentBytes = journalSegmentBytes & ~4_095
-        result.journal.maximumBytes = journalMaximumBytes
+        result.journal.segmentBytes = self.journalSegmentBytes & ~4_095
+        result.journal.maximumBytes = self.journalMaximumBytes
         result.journal.intervalMilliseconds =
-            durability == .interval ? journalIntervalMilliseconds : 0
-        result.answersWait = durability == .sync
-        result.checkpointBytes = checkpointBytes
-        result.retention = journalRetentionMilliseconds
-        result.stallMilliseconds = journalStallMilliseconds
-        result.acceptsEmptyJournal = acceptEmptyJournal
+            self.durability == .interval ? self.journalIntervalMilliseconds : 0
+        result.answersWait = self.durability == .sync
+        result.checkpointBytes = self.checkpointBytes
+        result.retention = self.journalRetentionMilliseconds
+        result.stallMilliseconds = self.journalStallMilliseconds
+        result.acceptsEmptyJournal = self.acceptEmptyJournal
         result.awaitsFollower = true
         result.companions = [Projection.fileName, WebhookSigner.fileName, OperatorToken.fileName]
         return result
     }
-}
-
-/// Hands a lane to the event loop that will use it, and to no other.
-// SAFETY: made on one thread, taken over by one event loop; never used by both.
-struct LaneHandover: @unchecked Sendable {
-    let lane: EngineLane
-    init(_ lane: EngineLane) { self.lane = lane }
 }

@@ -30,16 +30,18 @@ final class Watch: Sendable {
     ) {
         let conditions = [
             Condition(
-                begins: "nothing can be recorded: every change is refused",
+                begins: "changes cannot be recorded and are refused",
                 ends: "changes are recorded again", reason: { engine.refusal }),
             Condition(
-                begins: "lists and logs do not go on", ends: "lists and logs go on again",
+                begins: "lists and logs are not updating",
+                ends: "lists and logs are updating again",
                 reason: { projection?.status.trouble }),
             Condition(
-                begins: "no checkpoint can be made: the journal fills up",
-                ends: "checkpoints are made again", reason: { engine.checkpointTrouble }),
+                begins: "no checkpoint can be written: the journal is filling up",
+                ends: "checkpoints are written again", reason: { engine.checkpointTrouble }),
             Condition(
-                begins: "no file descriptor is left", ends: "file descriptors are free again",
+                begins: "no file descriptors are left",
+                ends: "file descriptors are available again",
                 reason: { Descriptors.shortage }),
         ]
         self.init(engine, conditions, watches, logger)
@@ -92,24 +94,24 @@ final class Watch: Sendable {
         case .slowed(let ahead) where ahead > EngineClock.believableLead:
             logger.error(
                 """
-                the wall clock was set back: engine time, which windows go by, goes at half speed \
-                until it has caught up
+                the wall clock was set back: engine time, used for windows, runs at half speed \
+                until the wall clock has caught up
                 """, metadata: ["ahead_ms": "\(ahead)"])
         case .doubted(let lead):
             logger.error(
-                "the wall clock leapt ahead; believed if it stands for 60 s",
+                "the wall clock jumped ahead; trusted if it stays so for 60 s",
                 metadata: ["lead_ms": "\(lead)"])
         case .refused(let lead):
             logger.error(
                 """
-                the wall clock leapt ahead by more than --max-clock-advance: it is not believed \
-                before a start with --accept-clock
+                the wall clock jumped ahead by more than --max-clock-advance: it is not trusted \
+                until a start with --accept-clock
                 """, metadata: ["lead_ms": "\(lead)"])
         case .believed(let lead):
             logger.notice("following the wall clock", metadata: ["lead_ms": "\(lead)"])
         case .steady, .slowed:
             if case .believed = before { return }
-            logger.notice("engine time is what the wall clock says again")
+            logger.notice("engine time matches the wall clock again")
         }
     }
 

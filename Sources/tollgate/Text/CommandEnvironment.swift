@@ -5,7 +5,7 @@ enum CommandEnvironment {
     /// Says which names of ours mean nothing: a misspelt one must not silently leave a default in force.
     static func warnOfUnknown() {
         for name in unknown(in: EnvironmentVariables.all) {
-            StandardError.print("the environment variable \(name) is no setting of tollgate")
+            StandardError.print("unknown environment variable \(name)")
         }
     }
 
@@ -16,7 +16,7 @@ enum CommandEnvironment {
     private static let prefix = "TOLLGATE_"
 
     private static let known = Set(
-        ServeKey.allCases.map(\.environmentName)
+        SettingsCatalogue.rows.map(\.variable)
             + [
                 "CONFIG", "ENDPOINT", "URL", "TOKEN", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY",
                 "SERVER_NAME",

@@ -1,3 +1,5 @@
+internal import Notation
+
 /// `HOST:PORT` as it stands in flags: a name, an IPv4 address or an IPv6 address in brackets.
 struct NetworkAddress: Sendable, Equatable, CustomStringConvertible {
     var host: String
@@ -27,13 +29,7 @@ struct NetworkAddress: Sendable, Equatable, CustomStringConvertible {
         self.init(host: String(host), port: Int(port))
     }
 
-    /// The host is `localhost` or a literal address of the loopback range. A name that merely resolves to
-    /// loopback does not count: it may resolve otherwise tomorrow.
-    var isLoopback: Bool {
-        if host == "localhost" || host == "::1" { return true }
-        let octets = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
-        return octets.count == 4 && octets.allSatisfy { $0 != nil } && octets[0] == 127
-    }
+    var isLoopback: Bool { Loopback.contains(host: host) }
 
     var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

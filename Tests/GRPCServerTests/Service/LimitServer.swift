@@ -10,7 +10,7 @@ import Wire
 @testable import GRPCServer
 
 /// The disk and the clock of a `LimitServer`, in the test's hand.
-final class TestGate: AnswerGate, Sendable {
+final class TestGate: DurabilityGate, Sendable {
     struct State {
         var answersWait = false
         /// The clock leaps by this much each time the engine has answered.

@@ -34,7 +34,7 @@ import Wire
         let first = try test.updates(watch)
         #expect(first.map(\.tenantID) == ["acme", "acme", ""])
         #expect(first.map(\.isSnapshotComplete) == [false, false, true])
-        #expect(first[0].limits.compactMap(\.limit) == Array(LimitKind.allCases.dropFirst()))
+        #expect(first[0].limits.compactMap(\.limit) == LimitSubject.tenant.limits.map(\.kind))
         #expect(first[0].tenantStatus == .active)
         #expect(first[1].limits.map(\.limit) == [.profileDailySpend])
         #expect(first[1].limits.map(\.subjectID) == ["sms"])
@@ -82,7 +82,7 @@ import Wire
         #expect(try test.updates(everything).map(\.tenantID) == ["acme", ""])
         try test.engine.setTenant(TenantSettings(id: "new"))
         try test.engine.setProfile(ProfileSettings(id: "new-sms", tenantID: "new"))
-        try test.engine.setProfile(ProfileSettings(id: "acme-sms", tenantID: "acme"))
+        try test.engine.setProfile(ProfileSettings(id: "acme-sms", kind: .voice, tenantID: "acme"))
         test.gate.advance(.milliseconds(100))
         try await test.tick()
         let all = try test.updates(everything).dropFirst(2)
@@ -101,7 +101,7 @@ import Wire
         #expect(try await test.call(.recordUsage, spend).status == 0)
         let watches = [try test.watch("acme"), try test.watch("")]
         try await test.tick()
-        // It is noon: midnight ends the profile's day, not the tenant's cycle.
+        // It is noon: midnight ends the profile's day and the tenant's, not the tenant's cycle.
         test.gate.advance(.hours(12) - .milliseconds(1))
         try await test.tick()
         for watch in watches { #expect(try test.updates(watch).count == 3) }
@@ -109,13 +109,16 @@ import Wire
         try await test.tick()
         for watch in watches {
             let news = try test.updates(watch).dropFirst(3)
-            #expect(news.map(\.subject) == ["acme/sms"])
-            #expect(news.first?.limits.first?.committed == 0)
+            #expect(news.map(\.subject) == ["acme", "acme/sms"])
+            let tenant = Dictionary(
+                uniqueKeysWithValues: news.first?.limits.map { ($0.limit, $0.committed) } ?? [])
+            #expect(tenant[.tenantDailySpend] == 0 && tenant[.tenantMonthlySpend] == 5)
+            #expect(news.last?.limits.first?.committed == 0)
         }
         test.gate.advance(.hours(24 * 31))
         try await test.tick()
         for watch in watches {
-            let news = try test.updates(watch).dropFirst(4)
+            let news = try test.updates(watch).dropFirst(5)
             #expect(news.map(\.subject) == ["acme", "acme/sms"])
             let state = news.first?.limits.first { $0.limit == .tenantMonthlySpend }
             #expect(state?.committed == 0)
@@ -361,7 +364,7 @@ import Wire
 extension UsageUpdate {
     /// "tenant" or "tenant/profile"; empty: the end of the snapshot.
     fileprivate var subject: String {
-        guard let limit = limits.first, limit.limit == .profileDailySpend else { return tenantID }
+        guard let limit = limits.first, limit.limit?.row.subject != .tenant else { return tenantID }
         return "\(tenantID)/\(limit.subjectID)"
     }
 

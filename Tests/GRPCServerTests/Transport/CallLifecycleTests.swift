@@ -9,11 +9,11 @@ struct CallLifecycleTests {
 
     private static let failure = GRPCFailure(.notFound, "no")
 
-    private static func letGo(
+    private static func release(
         _ life: inout CallLifecycle, _ count: UInt32 = 1, isGone: Bool = false,
         isLate: Bool = false
     ) -> CallLifecycle.Release {
-        life.letGo(count, isGone: isGone, isLate: isLate, resumesAt: 1)
+        life.release(count, isGone: isGone, isLate: isLate, resumesAt: 1)
     }
 
     private static func isLeaving(_ filing: CallLifecycle.Filing) -> Bool {
@@ -29,40 +29,40 @@ struct CallLifecycleTests {
     // MARK: Calls with one request
 
     @Test func aHeldAnswerLeavesWhenItsTicketIsReached() {
-        var plain = CallLifecycle.held(nil, isPacked: false)
-        let left = Self.letGo(&plain)
+        var plain = CallLifecycle.parked(nil, isPacked: false)
+        let left = Self.release(&plain)
         #expect(left.actions == [.forget, .answer] && left.outcome == .leave)
-        var packed = CallLifecycle.held(nil, isPacked: true)
-        #expect(Self.letGo(&packed).actions == [.forget, .answer, .packed])
-        var failed = CallLifecycle.held(Self.failure, isPacked: false)
-        let told = Self.letGo(&failed)
+        var packed = CallLifecycle.parked(nil, isPacked: true)
+        #expect(Self.release(&packed).actions == [.forget, .answer, .packed])
+        var failed = CallLifecycle.parked(Self.failure, isPacked: false)
+        let told = Self.release(&failed)
         #expect(told.actions == [.forget, .refuse] && told.outcome == .leave)
         #expect(told.failure === Self.failure)
     }
 
     @Test func aHeldAnswerThatIsLateIsTakenBack() {
         for failure in [nil, Self.failure] {
-            var life = CallLifecycle.held(failure, isPacked: false)
-            let late = Self.letGo(&life, isLate: true)
+            var life = CallLifecycle.parked(failure, isPacked: false)
+            let late = Self.release(&life, isLate: true)
             #expect(late.actions == [.forget, .refuse] && late.outcome == .late)
             #expect(late.failure == nil)
         }
     }
 
     @Test func whoHasGoneIsToldNothing() {
-        var reset = CallLifecycle.held(nil, isPacked: false)
+        var reset = CallLifecycle.parked(nil, isPacked: false)
         #expect(reset.closed() == [] && reset.isOver)
-        let gone = Self.letGo(&reset)
+        let gone = Self.release(&reset)
         #expect(gone.actions == [.forget, .release] && gone.outcome == .gone)
-        var unseen = CallLifecycle.held(nil, isPacked: false)
-        #expect(Self.letGo(&unseen, isGone: true, isLate: true).outcome == .gone)
+        var unseen = CallLifecycle.parked(nil, isPacked: false)
+        #expect(Self.release(&unseen, isGone: true, isLate: true).outcome == .gone)
     }
 
-    @Test func aDeadlineIsToldOnceAndTheStreamIsKeptForWhatIsHeld() {
-        var life = CallLifecycle.held(nil, isPacked: false)
+    @Test func aDeadlineIsToldOnceAndTheStreamIsKeptForWhatIsParked() {
+        var life = CallLifecycle.parked(nil, isPacked: false)
         #expect(life.finish(failed: true) == [.refuse, .keep] && life.isOver)
         #expect(life.closed() == [])
-        #expect(Self.letGo(&life, isLate: true).actions == [.forget, .release])
+        #expect(Self.release(&life, isLate: true).actions == [.forget, .release])
     }
 
     @Test func whatWasDoneOfARequestThatWasPutOffIsTakenBack() {
@@ -83,30 +83,30 @@ struct CallLifecycleTests {
     @Test func aFailureIsToldBehindTheAnswersBeforeIt() {
         var life = CallLifecycle.stream(.bidirectional)
         #expect(life.start() && !life.start())
-        _ = life.decided(nil, isHeld: true)
-        _ = life.decided(nil, isHeld: false)
-        #expect(life.heldAnswers == 2)
+        _ = life.decided(nil, isParked: true)
+        _ = life.decided(nil, isParked: false)
+        #expect(life.parkedAnswers == 2)
         #expect(life.fail(Self.failure) == [] && !life.takesRequests && !life.isOver)
-        let last = Self.letGo(&life, 2)
+        let last = Self.release(&life, 2)
         #expect(last.actions == [.move, .forget, .finish, .tellService])
         #expect(last.failure === Self.failure)
     }
 
     @Test func requestsAreTakenAgainWhenFewAnswersAreHeld() {
         var life = CallLifecycle.stream(.bidirectional)
-        for _ in 0..<3 { _ = life.decided(nil, isHeld: true) }
-        #expect(Self.letGo(&life).actions == [.move, .push])
-        #expect(Self.letGo(&life).actions == [.move, .push, .take])
-        #expect(Self.letGo(&life).actions == [.move, .push, .take, .rest])
-        #expect(Self.isLeaving(life.decided(nil, isHeld: false)))
+        for _ in 0..<3 { _ = life.decided(nil, isParked: true) }
+        #expect(Self.release(&life).actions == [.move, .push])
+        #expect(Self.release(&life).actions == [.move, .push, .take])
+        #expect(Self.release(&life).actions == [.move, .push, .take, .rest])
+        #expect(Self.isLeaving(life.decided(nil, isParked: false)))
     }
 
     @Test func aClientStreamsAnswerWaitsIfOneOfItsRequestsHadTo() {
-        for isHeld in [false, true] {
+        for isParked in [false, true] {
             var life = CallLifecycle.stream(.clientStreaming)
-            _ = life.decided(nil, isHeld: isHeld)
-            _ = life.decided(nil, isHeld: false)
-            #expect(life.heldAnswers == 0)
+            _ = life.decided(nil, isParked: isParked)
+            _ = life.decided(nil, isParked: false)
+            #expect(life.parkedAnswers == 0)
             guard case .nothing = life.ranDry(isCutShort: false) else {
                 Issue.record("answered before its end")
                 return
@@ -117,10 +117,10 @@ struct CallLifecycleTests {
                 Issue.record("not answered")
                 return
             }
-            #expect(waits == isHeld)
-            #expect(life.concluded(nil, isHeld: true) == [])
+            #expect(waits == isParked)
+            #expect(life.concluded(nil, isParked: true) == [])
             // Nothing of it waits beside the output.
-            #expect(Self.letGo(&life).actions == [.start, .forget, .finish, .tellService])
+            #expect(Self.release(&life).actions == [.start, .forget, .finish, .tellService])
         }
     }
 
@@ -148,11 +148,11 @@ struct CallLifecycleTests {
         }
     }
 
-    @Test func anAnswerIsLetGoOnce() async {
+    @Test func anAnswerIsReleasedOnce() async {
         await #expect(processExitsWith: .failure) {
-            var life = CallLifecycle.held(nil, isPacked: false)
-            _ = life.letGo(1, isGone: false, isLate: false, resumesAt: 0)
-            _ = life.letGo(1, isGone: false, isLate: false, resumesAt: 0)
+            var life = CallLifecycle.parked(nil, isPacked: false)
+            _ = life.release(1, isGone: false, isLate: false, resumesAt: 0)
+            _ = life.release(1, isGone: false, isLate: false, resumesAt: 0)
         }
     }
 }

@@ -5,7 +5,7 @@ import Testing
 @Suite("A call, whatever happens in whatever order")
 struct CallOrderTests {
     /// Every state that a call can be in is reached, and from there everything happens that can: it is answered once at most,
-    /// nothing is done after its end, every answer that is held leaves or is taken back, once, and nothing is kept or awaited
+    /// nothing is done after its end, every answer that is parked leaves or is taken back, once, and nothing is kept or awaited
     /// for ever.
     @Test(arguments: [
         (MethodKind.unary, 50), (.serverStreaming, 20), (.clientStreaming, 5_000),

@@ -36,9 +36,9 @@ extension CallWorld {
         case .ok, .packed, .failed, .late:
             told += 1
             isReleased = true
-        case .held, .failedHeld:
-            life = .held(answer == .held ? nil : Self.failure, isPacked: false)
-            held.append(Held())
+        case .parked, .failedParked:
+            life = .parked(answer == .parked ? nil : Self.failure, isPacked: false)
+            parked.append(Parked())
         case .putOff:
             life = .putOff(kind)
             (isPutOff, owesWithdrawal) = (true, true)
@@ -63,7 +63,7 @@ extension CallWorld {
 
     mutating func take() {
         while !isPutOff, let life, life.takesRequests,
-            Int(life.heldAnswers) < Self.mostUnanswered, isReleased == false
+            Int(life.parkedAnswers) < Self.mostUnanswered, isReleased == false
         {
             guard let next = inbox.first else { return runDry() }
             if next == .putOff {
@@ -78,37 +78,37 @@ extension CallWorld {
                 undecided -= 1
                 finish(failed: true)
             } else {
-                let hasFailed = next == .failed || next == .failedHeld
-                file(hasFailed, isHeld: next == .held || next == .failedHeld)
+                let hasFailed = next == .failed || next == .failedParked
+                file(hasFailed, isParked: next == .parked || next == .failedParked)
             }
         }
     }
 
-    mutating func file(_ hasFailed: Bool, isHeld: Bool) {
+    mutating func file(_ hasFailed: Bool, isParked: Bool) {
         let bytes = hasFailed ? 0 : 1
-        guard let filing = life?.decided(hasFailed ? Self.failure : nil, isHeld: isHeld) else {
+        guard let filing = life?.decided(hasFailed ? Self.failure : nil, isParked: isParked) else {
             return
         }
         undecided -= 1
         self.hasFailed = self.hasFailed || hasFailed
-        if kind == .clientStreaming, isHeld { mustWait = true }
+        if kind == .clientStreaming, isParked { mustWait = true }
         switch filing {
         case .leaves:
-            expect(held.isEmpty, "an answer overtakes those that are held")
-            expect(kind == .bidirectional && !isHeld, "an answer leaves that should not")
+            expect(parked.isEmpty, "an answer overtakes those that are parked")
+            expect(kind == .bidirectional && !isParked, "an answer leaves that should not")
         case .waits:
-            expect(isHeld, "an answer waits for nothing")
-            held.append(Held(beside: bytes))
+            expect(isParked, "an answer waits for nothing")
+            parked.append(Parked(beside: bytes))
             beside += bytes
         case .follows:
-            expect(!held.isEmpty && !isHeld, "an answer stands behind none")
-            held[held.count - 1].messages += 1
-            held[held.count - 1].beside += bytes
+            expect(!parked.isEmpty && !isParked, "an answer stands behind none")
+            parked[parked.count - 1].messages += 1
+            parked[parked.count - 1].beside += bytes
             beside += bytes
         case .none:
             expect(kind == .clientStreaming && !hasFailed, "an answer is lost")
         case .ends(let actions):
-            expect(hasFailed && !isHeld, "a call ends that goes on")
+            expect(hasFailed && !isParked, "a call ends that goes on")
             perform(actions, failed: true)
         }
     }
@@ -117,12 +117,12 @@ extension CallWorld {
         guard let conclusion = life?.ranDry(isCutShort: isCutShort) else { return }
         switch conclusion {
         case .nothing:
-            expect(end == nil || !held.isEmpty, "the end is not seen")
+            expect(end == nil || !parked.isEmpty, "the end is not seen")
         case .cutShort:
             expect(isCutShort, "cut short that is whole")
             fail()
         case .finish:
-            expect(kind == .bidirectional && end != nil && held.isEmpty, "ended too soon")
+            expect(kind == .bidirectional && end != nil && parked.isEmpty, "ended too soon")
             expect(!isCutShort, "the last request is lost")
             finish(failed: false)
         case .ask(let waits): ask(waits: waits)
@@ -130,31 +130,32 @@ extension CallWorld {
     }
 
     mutating func ask(waits: Bool) {
-        expect(kind == .clientStreaming && end != nil && held.isEmpty, "asked too soon")
+        expect(kind == .clientStreaming && end != nil && parked.isEmpty, "asked too soon")
         expect(!isAsked && !isCutShort, "asked twice, or without the last request")
         expect(waits == mustWait, "it waits for nothing, or not for its requests")
         isAsked = true
         let answer = end ?? .ok
         if answer == .late, !waits { return finish(failed: true) }
-        let isHeld = waits || answer == .held || answer == .failedHeld
-        let hasFailed = answer == .failed || answer == .failedHeld
-        guard let actions = life?.concluded(hasFailed ? Self.failure : nil, isHeld: isHeld) else {
+        let isParked = waits || answer == .parked || answer == .failedParked
+        let hasFailed = answer == .failed || answer == .failedParked
+        guard let actions = life?.concluded(hasFailed ? Self.failure : nil, isParked: isParked)
+        else {
             return
         }
         self.hasFailed = hasFailed
-        if isHeld { held.append(Held()) }
-        expect(isHeld == actions.isEmpty, "held, or not, against the service's word")
+        if isParked { parked.append(Parked()) }
+        expect(isParked == actions.isEmpty, "parked, or not, against the service's word")
         perform(actions, failed: hasFailed)
     }
 
-    // MARK: Answers that are held
+    // MARK: Answers that are parked
 
-    mutating func letGo(isLate: Bool = false) {
-        let answer = held.removeFirst()
+    mutating func releaseAnswer(isLate: Bool = false) {
+        let answer = parked.removeFirst()
         let isGone = isReset || isCut
         let isDue = !isGone && !isLate && told == 0
         let before = life
-        let release = life?.letGo(
+        let release = life?.release(
             UInt32(answer.messages), isGone: isGone, isLate: isLate, resumesAt: Self.resumesAt)
         guard let before, let release else { return expect(false, "an answer of no call") }
         switch release.outcome {
@@ -170,7 +171,7 @@ extension CallWorld {
             expect(answer.beside == 0 || release.outcome != .leave, "bytes are left behind")
         }
         beside -= answer.beside
-        if release.outcome == .leave, !held.isEmpty {
+        if release.outcome == .leave, !parked.isEmpty {
             expect(!release.actions.contains(.tellService), "the end overtakes an answer")
         }
         perform(release.actions, failed: release.outcome == .late || release.failure != nil)
@@ -227,7 +228,7 @@ extension CallWorld {
             expect(!failed, "a head before a status alone")
         }
         if actions.contains(.forget) {
-            expect(held.isEmpty, "forgotten while answers are held")
+            expect(parked.isEmpty, "forgotten while answers are parked")
             life = nil
         }
         if actions.contains(.answer) {

@@ -4,7 +4,7 @@ import HTTP2
 
 /// What becomes of a request, as the service, the disk and the clock have it.
 enum CallAnswer: CaseIterable {
-    case ok, packed, held, failed, failedHeld, putOff, late
+    case ok, packed, parked, failed, failedParked, putOff, late
 }
 
 enum CallHappening: Hashable {
@@ -19,7 +19,7 @@ enum CallHappening: Hashable {
     /// The client's last byte; a client stream's answer will be this.
     case halfClosed(CallAnswer)
     case cutShort, overflow
-    /// The ticket of the longest held answers is reached.
+    /// The ticket of the longest parked answers is reached.
     case ticket, ticketLate, cut
     case deadline
     /// The peer has reset the stream; the session says so.
@@ -42,7 +42,7 @@ struct CallWorld {
     static let resumesAt = 1
 
     /// Answers that share a place in the queue of those that wait for the disk.
-    struct Held: Hashable {
+    struct Parked: Hashable {
         var messages = 1
         /// Those of them whose bytes wait beside the output.
         var beside = 0
@@ -57,7 +57,7 @@ struct CallWorld {
     var isPutOff = false
     /// What the service must take back of a request that was put off, if that is not decided.
     var owesWithdrawal = false
-    var held: [Held] = []
+    var parked: [Parked] = []
     var beside = 0
     /// The output has bytes that the session does not know of.
     var isUnsent = false
@@ -79,7 +79,7 @@ struct CallWorld {
     var isKnown = false
     var toldService = 0
     var isLeaving = false
-    /// Answers whose undo has no end yet, but for those that are held or put off.
+    /// Answers whose undo has no end yet, but for those that are parked or put off.
     var undecided = 0
     var faults: [String] = []
 
@@ -91,11 +91,11 @@ struct CallWorld {
             isNew, hasHead, isPutOff, owesWithdrawal, isUnsent, isCutShort, isAsked, isReleased,
             isReset, isClosed, isCut, isKnown, isLeaving, mustWait, hasFailed,
         ]
-        var key: [Int] = [heads, told, toldService, beside, undecided, held.count, inbox.count]
+        var key: [Int] = [heads, told, toldService, beside, undecided, parked.count, inbox.count]
         if let life {
-            key += [Self.place(of: life.phase), Int(life.heldAnswers), Int(life.marks.rawValue)]
+            key += [Self.place(of: life.phase), Int(life.parkedAnswers), Int(life.marks.rawValue)]
         }
-        for answer in held { key += [answer.messages, answer.beside] }
+        for answer in parked { key += [answer.messages, answer.beside] }
         for answer in inbox + (end.map { [$0] } ?? []) {
             key.append(CallAnswer.allCases.firstIndex(of: answer) ?? -1)
         }
@@ -146,11 +146,11 @@ struct CallWorld {
             (isCutShort, end) = (true, .ok)
             arrive(.end)
         case .overflow: arrive([.overflow, .data])
-        case .ticket: letGo()
-        case .ticketLate: letGo(isLate: true)
+        case .ticket: releaseAnswer()
+        case .ticketLate: releaseAnswer(isLate: true)
         case .cut:
             isCut = true
-            while !held.isEmpty { letGo() }
+            while !parked.isEmpty { releaseAnswer() }
         case .deadline, .failed: finish(failed: true)
         case .ended: finish(failed: false)
         case .reset: isReset = true
@@ -178,7 +178,7 @@ struct CallWorld {
                 && (kind == .clientStreaming || answer == .ok)
         case .cutShort: takes && maySend
         case .overflow: takes && maySend
-        case .ticket, .ticketLate, .cut: !held.isEmpty && !isCut
+        case .ticket, .ticketLate, .cut: !parked.isEmpty && !isCut
         case .deadline: mayEnd
         case .reset: !isReset && !isReleased && !isNew
         case .closed: isReset && !isClosed && (life != nil || isNew)
@@ -200,9 +200,9 @@ struct CallWorld {
         expect(!isUnsent, "what was added to the output is not sent")
         expect(undecided == 0, "nobody says what becomes of an answer")
         expect(heads <= 1 && told <= 1 && toldService <= 1, "said twice")
-        expect(beside == held.reduce(0) { $0 + $1.beside }, "bytes wait for nothing")
+        expect(beside == parked.reduce(0) { $0 + $1.beside }, "bytes wait for nothing")
         guard let life else {
-            expect(held.isEmpty && !owesWithdrawal, "forgotten, and something is owed")
+            expect(parked.isEmpty && !owesWithdrawal, "forgotten, and something is owed")
             if !isNew {
                 expect(isReleased, "the stream is kept for ever")
                 expect(toldService == (isKnown ? 1 : 0), "the service waits for ever")
@@ -212,9 +212,9 @@ struct CallWorld {
         }
         expect(!isReleased, "the stream is released under its call")
         checkRest(life)
-        expect(Int(life.heldAnswers) == held.reduce(0) { $0 + $1.messages }, "miscounted")
+        expect(Int(life.parkedAnswers) == parked.reduce(0) { $0 + $1.messages }, "miscounted")
         if life.isOver {
-            expect(!held.isEmpty, "a call that is over stays for nothing")
+            expect(!parked.isEmpty, "a call that is over stays for nothing")
             expect(told == 1 || isReset || isCut, "over, and nobody knows")
         } else {
             expect(told == 0, "it goes on after its end")
@@ -232,9 +232,11 @@ struct CallWorld {
     private mutating func checkRest(_ life: CallLifecycle) {
         expect(!hasFailed || !life.takesRequests, "it goes on after its failure")
         expect(!isLeaving || !life.owesNothing, "it stays on a connection that is to end")
-        guard life.takesRequests, !isPutOff, Int(life.heldAnswers) <= Self.resumesAt else { return }
+        guard life.takesRequests, !isPutOff, Int(life.parkedAnswers) <= Self.resumesAt else {
+            return
+        }
         expect(inbox.isEmpty, "a request waits for nothing")
-        expect(end == nil || life.heldAnswers > 0, "the end waits for nothing")
+        expect(end == nil || life.parkedAnswers > 0, "the end waits for nothing")
     }
 
     // MARK: How it ends

@@ -318,7 +318,7 @@ import Testing
         await test.stop()
     }
 
-    @Test func heldAnswersAreCompressed() async throws {
+    @Test func parkedAnswersAreCompressed() async throws {
         let test = try await TestServer()
         let client = try TestClient(port: test.server.port)
         let extra = Self.sends + Self.takes
@@ -331,7 +331,7 @@ import Testing
         try await client.waitForArrival()
         // What is held is compressed already: the two large answers alone are 125 000 bytes, and a
         // message that is still arriving is counted too.
-        try await test.until { $0.heldCount == 3 && $0.waitingBytes < 10_000 }
+        try await test.until { $0.parkedCount == 3 && $0.waitingBytes < 10_000 }
         try await test.makeDurable()
         let reply = try await client.finish(big)
         #expect(reply.packed == 1 && reply.saysGzip && reply.messages[0].count == 65_536)

@@ -85,7 +85,7 @@ import Testing
         try await test.until { loop in
             // As the loop's timer does every second.
             loop.checkTimers()
-            return loop.heldCount == 1
+            return loop.parkedCount == 1
         }
         let second = try TestClient(port: test.server.port)
         try await second.waitForClose()
@@ -102,7 +102,7 @@ import Testing
         let client = try TestClient(port: test.server.port)
         #expect(try await client.call("/t.T/Echo", []).status == 0)
         let cut = try client.begin("/t.T/Hold", body: TestClient.framed(text("a")))
-        try await test.until { $0.heldCount == 1 }
+        try await test.until { $0.parkedCount == 1 }
         // As who takes its place does, on whatever loop: the last call's connection is the only one.
         try await test.onLoop { $0.call.values.pointee.connection?.makeRoom() }
         try await client.pump { client.sawGoAway }

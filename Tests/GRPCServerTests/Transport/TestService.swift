@@ -81,7 +81,7 @@ final class TestService: GRPCService {
 
     func unary(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let authorization = Array(call.authorization)
         let peer = call.peer
         journal.change {
@@ -91,17 +91,17 @@ final class TestService: GRPCService {
         }
         switch Self.methods[call.method].path {
         case "/t.T/Hold":
-            call.hold()
+            call.park()
             call.undo(request)
             response.append(request)
         case "/t.T/HoldFail":
-            call.hold()
-            return .failed(GRPCFailure(.failedPrecondition, "held"))
+            call.park()
+            return .failed(GRPCFailure(.failedPrecondition, "parked"))
         case "/t.T/Fail":
             return .failed(
                 GRPCFailure(.failedPrecondition, "100 % wrong: ü", details: [8, 9, 255]))
         case "/t.T/HoldBig":
-            call.hold()
+            call.park()
             fallthrough
         case "/t.T/Big":
             let bytes = [UInt8](repeating: 7, count: 64 * 1024)
@@ -124,7 +124,7 @@ final class TestService: GRPCService {
     /// an "f" fails.
     private func parts(
         _ call: CallContext, _ request: UnsafeRawBufferPointer, _ response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         for index in call.progress..<request.count {
             let hasRoom = journal.change { state in
                 if state.room > 0 { state.room -= 1 } else { return false }
@@ -135,7 +135,7 @@ final class TestService: GRPCService {
                 return .putOff
             }
             let part = UnsafeRawBufferPointer(rebasing: request[index...index])
-            if part[0] == UInt8(ascii: "h") { call.hold() }
+            if part[0] == UInt8(ascii: "h") { call.park() }
             if part[0] == UInt8(ascii: "f") {
                 return .failed(GRPCFailure(.unauthenticated, "revoked"))
             }
@@ -164,7 +164,7 @@ final class TestService: GRPCService {
     /// room.
     func message(
         _ call: CallContext, request: UnsafeRawBufferPointer, response: inout ResponseBuffer
-    ) -> CallOutcome {
+    ) -> ServiceOutcome {
         let first = request.first
         if first == UInt8(ascii: "w") {
             let hasRoom = journal.change { state in
@@ -175,7 +175,7 @@ final class TestService: GRPCService {
         }
         journal.change { $0.messages += 1 }
         if first == UInt8(ascii: "h") || first == UInt8(ascii: "g") {
-            call.hold()
+            call.park()
             call.undo(request)
         }
         if Self.methods[call.method].kind == .clientStreaming {
@@ -189,7 +189,7 @@ final class TestService: GRPCService {
         return .done
     }
 
-    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> CallOutcome {
+    func halfClosed(_ call: CallContext, response: inout ResponseBuffer) -> ServiceOutcome {
         Array("\(sum)".utf8).withUnsafeBytes { response.append($0) }
         return .done
     }

@@ -17,6 +17,8 @@ SCRATCH = pathlib.Path(os.environ.get("TOLLGATE_SCRATCH", ROOT / ".build"))
 CORE = ["--package-path", "Tools/Core"]
 # The same without the targets of one thread (Package.swift).
 THREADS = ["--package-path", "Tools/lib/verify/threads"]
+# As RELEASE of Tools/lib/setup.sh has it: the Swift runtime is inside.
+RELEASE = ["-c", "release", "--static-swift-stdlib", "--disable-local-rpath"]
 
 
 class Violation(Exception):
@@ -119,7 +121,7 @@ class Context:
         """The tollgate binary; TOLLGATE_BINARY names one that is there."""
         if configuration == "debug" and "TOLLGATE_BINARY" in os.environ:
             return pathlib.Path(os.environ["TOLLGATE_BINARY"]).resolve()
-        products = self.build(configuration, ["-c", configuration])
+        products = self.build(configuration, RELEASE if configuration == "release" else ["-c", configuration])
         return products / "tollgate"
 
     def certificates(self, directory):

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import usage
-from runner import ROOT, Violation, say
+from runner import RELEASE, ROOT, Violation, say
 
 LONG_SECONDS = 7_200
 QUICK_SECONDS = 20
@@ -128,7 +128,7 @@ def soak(context):
             binaries = context.build("debug", ["-c", "debug"])
         rate, seconds = QUICK_RATE, QUICK_SECONDS
     else:
-        binaries = context.build("release", ["-c", "release"])
+        binaries = context.build("release", RELEASE)
         seconds = int(os.environ.get("TOLLGATE_SOAK_SECONDS", LONG_SECONDS))
         rate = int(os.environ.get("TOLLGATE_SOAK_RATE", 0)) or half_capacity(context, binaries, work)
     load = Load(context, binaries / "tollgate-loadtest", work, rate, seconds)

@@ -11,9 +11,10 @@ import conformance
 import examples
 import fuzzing
 import interop
+import packaging
 import sanitizers
 import soaking
-from runner import Violation, tests_run
+from runner import ROOT, Violation, tests_run
 
 
 @dataclass
@@ -88,10 +89,15 @@ def allocation(context):
     return [f"{tests_run(output)} tests, {known} known issues of the libraries"]
 
 
-# Each bug of Sources/Journal/PlantedBug.swift with the tests of which one must fail.
+def site(context):
+    output = context.must("site", [ROOT / "Tools/site", "--output", context.work / "site"], 300)
+    return output.figures
+
+
+# Each bug of Sources/Journal/InjectedBug.swift with the tests of which one must fail.
 PLANTED = {
     "lost-predecessor": "StoppedRecordTests",
-    "lost-satellite": "StoppedThreadTests",
+    "lost-dependent": "StoppedThreadTests",
     "overwritten-life": "SeveralLivesTests",
     "double-grant": "StoppedThreadTests",
     "roll-back-race": "EngineTests.LinearizabilityTests",
@@ -168,6 +174,10 @@ STEPS = [
     Step("conformance", "RFC 9113 frame by frame, beside nghttpd", conformance.conformance, is_seeded=False),
     # Continuous integration runs Python's with all other tests; the others fetch compilers.
     Step("examples", "the programs under examples/, in five languages", examples.examples, is_seeded=False),
+    Step("site", "the documentation builds as a site; links lead somewhere, nothing is loaded from elsewhere", site,
+         is_seeded=False),
     Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
+    Step("packages", "the .deb on a bare Debian: installed, run, upgraded, removed; the image", packaging.packages,
+         is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]

@@ -23,6 +23,7 @@ PLACES = 80
 LIMITS = "version: 1\ntenants:\n" + "".join(
     f"""  - id: globex-{number}
     messaging_profiles: [{{id: bulk-{number}, daily_spend_limit: "1000.00", daily_spend_limit_enabled: true}}]
+    outbound_voice_profiles: [{{id: calls-{number}, daily_spend_limit: "2.00", daily_spend_limit_enabled: true}}]
   - {{id: initech-{number}, max_extensions: 20, auto_suspend: false}}
 """
     for number in range(PLACES)
@@ -121,11 +122,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class Place:
-    """Tenants of one test: globex has no caps, its profile `bulk` 1000 USD a day; initech may have 20 extensions."""
+    """Tenants of one test: globex has no caps, its profile `bulk` 1000 USD a day, its voice profile
+    `calls` 2 USD; initech may have 20 extensions."""
 
     def __init__(self, number: int) -> None:
         self.globex = f"globex-{number}"
         self.bulk = f"bulk-{number}"
+        self.calls = f"calls-{number}"
         self.initech = f"initech-{number}"
 
     def spend(self, amount: str, key: str = "", **more: Any) -> Check:

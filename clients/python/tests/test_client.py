@@ -65,6 +65,29 @@ def test_a_denial_is_an_answer_with_its_reasons(client: Client, place: Place) ->
     assert client.counters().denied == 2
 
 
+def test_an_outbound_voice_profile(client: Client, place: Place) -> None:
+    answer = client.check(place.spend("1.50", voice_profile_id=place.calls, include_limits=True))
+    limits = {state.kind: state for state in answer.limits}
+    limit = limits[LimitKind.VOICE_PROFILE_DAILY_SPEND]
+    assert (limit.subject_id, limit.cap, limit.held) == (place.calls, Decimal(2), Decimal("1.5"))
+    [reason] = client.check(place.spend("0.51", voice_profile_id=place.calls)).errors
+    assert reason.code == "49007" and reason.limit is LimitKind.VOICE_PROFILE_DAILY_SPEND
+    client.record(
+        Usage(place.globex, Action.OUTBOUND_CALL, Amounts(spend="0.50"), voice_profile_id=place.calls)
+    )
+    used = client.usage(place.globex, voice_profile_id=place.calls)
+    usage = {state.kind: state for state in used.limits}
+    assert usage[LimitKind.VOICE_PROFILE_DAILY_SPEND].committed == Decimal("0.5")
+    with pytest.raises(TollgateError) as caught:
+        client.check(
+            place.spend("0.01", voice_profile_id=place.calls, messaging_profile_id=place.bulk)
+        )
+    assert caught.value.code == "10015"
+    with pytest.raises(TollgateError) as caught:
+        client.check(place.spend("0.01", messaging_profile_id=place.calls))
+    assert caught.value.status is Status.NOT_FOUND
+
+
 def test_denials_as_errors(server: Server, place: Place) -> None:
     settings = Settings(timeout_seconds=PATIENT, denials_as_errors=True)
     with Client(server.endpoint, settings=settings) as client:

@@ -378,6 +378,17 @@ def test_money_that_is_none(money: str) -> None:
         Amounts(spend=money)
 
 
+def test_what_is_only_ever_held_is_never_charged() -> None:
+    asked = Amounts(spend="0.40", concurrent_calls=1)
+    assert asked.charged() == Amounts(spend="0.40")
+    assert dict(asked.units()) == {1: 400_000_000, 5: 1}
+    check = Check("acme", Action.OUTBOUND_CALL, asked, idempotency_key="call-7")
+    usage = pb.RecordUsageRequest.FromString(next(operations.settle(check, None)).body)
+    assert [quantity.resource for quantity in usage.quantities] == [1]
+    held = Check("acme", Action.OUTBOUND_CALL, Amounts(concurrent_calls=1), idempotency_key="call-8")
+    assert not list(operations.settle(held, None))
+
+
 def test_no_floats() -> None:
     with pytest.raises(TypeError):
         Amounts(spend=0.1)  # type: ignore[arg-type]

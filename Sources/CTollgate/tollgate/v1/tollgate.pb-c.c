@@ -203,7 +203,7 @@ const ProtobufCMessageDescriptor tollgate__v1__quantity__descriptor =
   (ProtobufCMessageInit) tollgate__v1__quantity__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tollgate__v1__check_and_reserve_request__field_descriptors[11] =
+static const ProtobufCFieldDescriptor tollgate__v1__check_and_reserve_request__field_descriptors[12] =
 {
   {
     "tenant_id",
@@ -337,6 +337,18 @@ static const ProtobufCFieldDescriptor tollgate__v1__check_and_reserve_request__f
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "voice_profile_id",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tollgate__V1__CheckAndReserveRequest, voice_profile_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tollgate__v1__check_and_reserve_request__field_indices_by_name[] = {
   2,   /* field[2] = action */
@@ -350,11 +362,12 @@ static const unsigned tollgate__v1__check_and_reserve_request__field_indices_by_
   10,   /* field[10] = reference */
   0,   /* field[0] = tenant_id */
   5,   /* field[5] = ttl_ms */
+  11,   /* field[11] = voice_profile_id */
 };
 static const ProtobufCIntRange tollgate__v1__check_and_reserve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor tollgate__v1__check_and_reserve_request__descriptor =
 {
@@ -364,7 +377,7 @@ const ProtobufCMessageDescriptor tollgate__v1__check_and_reserve_request__descri
   "Tollgate__V1__CheckAndReserveRequest",
   "tollgate.v1",
   sizeof(Tollgate__V1__CheckAndReserveRequest),
-  11,
+  12,
   tollgate__v1__check_and_reserve_request__field_descriptors,
   tollgate__v1__check_and_reserve_request__field_indices_by_name,
   1,  tollgate__v1__check_and_reserve_request__number_ranges,
@@ -1540,7 +1553,7 @@ const ProtobufCMessageDescriptor tollgate__v1__extend_response__descriptor =
   (ProtobufCMessageInit) tollgate__v1__extend_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tollgate__v1__record_usage_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor tollgate__v1__record_usage_request__field_descriptors[7] =
 {
   {
     "tenant_id",
@@ -1614,6 +1627,18 @@ static const ProtobufCFieldDescriptor tollgate__v1__record_usage_request__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "voice_profile_id",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tollgate__V1__RecordUsageRequest, voice_profile_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tollgate__v1__record_usage_request__field_indices_by_name[] = {
   2,   /* field[2] = action */
@@ -1622,11 +1647,12 @@ static const unsigned tollgate__v1__record_usage_request__field_indices_by_name[
   3,   /* field[3] = quantities */
   5,   /* field[5] = reference */
   0,   /* field[0] = tenant_id */
+  6,   /* field[6] = voice_profile_id */
 };
 static const ProtobufCIntRange tollgate__v1__record_usage_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor tollgate__v1__record_usage_request__descriptor =
 {
@@ -1636,7 +1662,7 @@ const ProtobufCMessageDescriptor tollgate__v1__record_usage_request__descriptor 
   "Tollgate__V1__RecordUsageRequest",
   "tollgate.v1",
   sizeof(Tollgate__V1__RecordUsageRequest),
-  6,
+  7,
   tollgate__v1__record_usage_request__field_descriptors,
   tollgate__v1__record_usage_request__field_indices_by_name,
   1,  tollgate__v1__record_usage_request__number_ranges,
@@ -1707,7 +1733,7 @@ const ProtobufCMessageDescriptor tollgate__v1__record_usage_response__descriptor
   (ProtobufCMessageInit) tollgate__v1__record_usage_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tollgate__v1__get_usage_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor tollgate__v1__get_usage_request__field_descriptors[3] =
 {
   {
     "tenant_id",
@@ -1733,15 +1759,28 @@ static const ProtobufCFieldDescriptor tollgate__v1__get_usage_request__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "voice_profile_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tollgate__V1__GetUsageRequest, voice_profile_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tollgate__v1__get_usage_request__field_indices_by_name[] = {
   1,   /* field[1] = messaging_profile_id */
   0,   /* field[0] = tenant_id */
+  2,   /* field[2] = voice_profile_id */
 };
 static const ProtobufCIntRange tollgate__v1__get_usage_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor tollgate__v1__get_usage_request__descriptor =
 {
@@ -1751,7 +1790,7 @@ const ProtobufCMessageDescriptor tollgate__v1__get_usage_request__descriptor =
   "Tollgate__V1__GetUsageRequest",
   "tollgate.v1",
   sizeof(Tollgate__V1__GetUsageRequest),
-  2,
+  3,
   tollgate__v1__get_usage_request__field_descriptors,
   tollgate__v1__get_usage_request__field_indices_by_name,
   1,  tollgate__v1__get_usage_request__number_ranges,
@@ -1924,22 +1963,26 @@ const ProtobufCMessageDescriptor tollgate__v1__watch_usage_response__descriptor 
   (ProtobufCMessageInit) tollgate__v1__watch_usage_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue tollgate__v1__resource__enum_values_by_number[5] =
+static const ProtobufCEnumValue tollgate__v1__resource__enum_values_by_number[7] =
 {
   { "RESOURCE_UNSPECIFIED", "TOLLGATE__V1__RESOURCE__RESOURCE_UNSPECIFIED", 0 },
   { "RESOURCE_SPEND", "TOLLGATE__V1__RESOURCE__RESOURCE_SPEND", 1 },
   { "RESOURCE_EXTENSIONS", "TOLLGATE__V1__RESOURCE__RESOURCE_EXTENSIONS", 2 },
   { "RESOURCE_DIDS", "TOLLGATE__V1__RESOURCE__RESOURCE_DIDS", 3 },
   { "RESOURCE_CALL_SECONDS", "TOLLGATE__V1__RESOURCE__RESOURCE_CALL_SECONDS", 4 },
+  { "RESOURCE_CONCURRENT_CALLS", "TOLLGATE__V1__RESOURCE__RESOURCE_CONCURRENT_CALLS", 5 },
+  { "RESOURCE_MESSAGES", "TOLLGATE__V1__RESOURCE__RESOURCE_MESSAGES", 6 },
 };
 static const ProtobufCIntRange tollgate__v1__resource__value_ranges[] = {
-{0, 0},{0, 5}
+{0, 0},{0, 7}
 };
-static const ProtobufCEnumValueIndex tollgate__v1__resource__enum_values_by_name[5] =
+static const ProtobufCEnumValueIndex tollgate__v1__resource__enum_values_by_name[7] =
 {
   { "RESOURCE_CALL_SECONDS", 4 },
+  { "RESOURCE_CONCURRENT_CALLS", 5 },
   { "RESOURCE_DIDS", 3 },
   { "RESOURCE_EXTENSIONS", 2 },
+  { "RESOURCE_MESSAGES", 6 },
   { "RESOURCE_SPEND", 1 },
   { "RESOURCE_UNSPECIFIED", 0 },
 };
@@ -1950,9 +1993,9 @@ const ProtobufCEnumDescriptor tollgate__v1__resource__descriptor =
   "Resource",
   "Tollgate__V1__Resource",
   "tollgate.v1",
-  5,
+  7,
   tollgate__v1__resource__enum_values_by_number,
-  5,
+  7,
   tollgate__v1__resource__enum_values_by_name,
   1,
   tollgate__v1__resource__value_ranges,
@@ -1996,7 +2039,7 @@ const ProtobufCEnumDescriptor tollgate__v1__action__descriptor =
   tollgate__v1__action__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[6] =
+static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[10] =
 {
   { "LIMIT_KIND_UNSPECIFIED", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_UNSPECIFIED", 0 },
   { "LIMIT_KIND_PROFILE_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_PROFILE_DAILY_SPEND", 1 },
@@ -2004,18 +2047,26 @@ static const ProtobufCEnumValue tollgate__v1__limit_kind__enum_values_by_number[
   { "LIMIT_KIND_TENANT_EXTENSIONS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_EXTENSIONS", 3 },
   { "LIMIT_KIND_TENANT_DIDS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DIDS", 4 },
   { "LIMIT_KIND_TENANT_MONTHLY_MINUTES", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_MONTHLY_MINUTES", 5 },
+  { "LIMIT_KIND_TENANT_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_SPEND", 6 },
+  { "LIMIT_KIND_TENANT_CONCURRENT_CALLS", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_CONCURRENT_CALLS", 7 },
+  { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 8 },
+  { "LIMIT_KIND_TENANT_DAILY_MESSAGES", "TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_MESSAGES", 9 },
 };
 static const ProtobufCIntRange tollgate__v1__limit_kind__value_ranges[] = {
-{0, 0},{0, 6}
+{0, 0},{0, 10}
 };
-static const ProtobufCEnumValueIndex tollgate__v1__limit_kind__enum_values_by_name[6] =
+static const ProtobufCEnumValueIndex tollgate__v1__limit_kind__enum_values_by_name[10] =
 {
   { "LIMIT_KIND_PROFILE_DAILY_SPEND", 1 },
+  { "LIMIT_KIND_TENANT_CONCURRENT_CALLS", 7 },
+  { "LIMIT_KIND_TENANT_DAILY_MESSAGES", 9 },
+  { "LIMIT_KIND_TENANT_DAILY_SPEND", 6 },
   { "LIMIT_KIND_TENANT_DIDS", 4 },
   { "LIMIT_KIND_TENANT_EXTENSIONS", 3 },
   { "LIMIT_KIND_TENANT_MONTHLY_MINUTES", 5 },
   { "LIMIT_KIND_TENANT_MONTHLY_SPEND", 2 },
   { "LIMIT_KIND_UNSPECIFIED", 0 },
+  { "LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND", 8 },
 };
 const ProtobufCEnumDescriptor tollgate__v1__limit_kind__descriptor =
 {
@@ -2024,9 +2075,9 @@ const ProtobufCEnumDescriptor tollgate__v1__limit_kind__descriptor =
   "LimitKind",
   "Tollgate__V1__LimitKind",
   "tollgate.v1",
-  6,
+  10,
   tollgate__v1__limit_kind__enum_values_by_number,
-  6,
+  10,
   tollgate__v1__limit_kind__enum_values_by_name,
   1,
   tollgate__v1__limit_kind__value_ranges,

@@ -74,7 +74,7 @@ private struct Base {
             let writer = try JournalWriter(
                 disk, id: Self.id, configuration, rings: [ring], after: nil)
             _ = writer.prepareNext()
-            var image = RecordImage()
+            var image = CheckpointEntry.Encoder()
             for round in 0..<6 {
                 for record in 0...round {
                     image.begin(.setting, version: UInt64(round * 10 + record), time: 0, tenant: 0)

@@ -25,9 +25,25 @@ public func run(_ start: UnsafeRawPointer?, _ count: Int) -> Int32 {
     words[0] = words[0] & ~(0xffff << 32) | UInt64(words.count) << 32
     words.withUnsafeBufferPointer { words in
         read(words)
-        for place in 0..<min(words.count, 24) { touch(RecordImage.text(words, at: place)) }
+    }
+    // The same words as each kind of a checkpoint's entry.
+    for kind in CheckpointEntry.Kind.allCases {
+        words[0] =
+            words[0] & 0xffff_ffff_ffff | UInt64(kind.rawValue) << 48
+            | RecordWords.format << 56
+        words.withUnsafeBufferPointer(readEntry)
     }
     return 0
+}
+
+private func readEntry(_ words: UnsafeBufferPointer<UInt64>) {
+    guard let entry = try? CheckpointEntry(words) else { return }
+    switch entry {
+    case .tenant(let tenant): touch(tenant.settings)
+    case .profile(let profile): touch(profile.settings)
+    case .setting(_, let text): touch(text)
+    case .table, .reservation, .key, .clock: break
+    }
 }
 
 private func read(_ words: UnsafeBufferPointer<UInt64>) {

@@ -18,8 +18,8 @@ func recordSeeds() -> [[UInt8]] {
             }
         }
     }
-    for kind in ImageKind.allCases {
-        var image = RecordImage()
+    for kind in CheckpointEntry.Kind.allCases {
+        var image = CheckpointEntry.Encoder()
         image.begin(kind, version: 7, time: 1_800_000_000_000, tenant: 3)
         for word in 0..<12 { image.append(UInt64(word)) }
         image.append(text)

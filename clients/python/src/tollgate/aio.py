@@ -189,9 +189,16 @@ class AsyncClient:
     # Usage
 
     async def usage(
-        self, tenant_id: str, messaging_profile_id: str = "", *, timeout_seconds: float | None = None
+        self,
+        tenant_id: str,
+        messaging_profile_id: str = "",
+        *,
+        voice_profile_id: str = "",
+        timeout_seconds: float | None = None,
     ) -> UsageAnswer:
-        return await self._run(operations.usage(tenant_id, messaging_profile_id), timeout_seconds)
+        return await self._run(
+            operations.usage(tenant_id, messaging_profile_id, voice_profile_id), timeout_seconds
+        )
 
     async def watch_usage(
         self, tenant_id: str = "", *, timeout_seconds: float | None = None

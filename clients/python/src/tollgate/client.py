@@ -221,10 +221,17 @@ class Client:
     # Usage
 
     def usage(
-        self, tenant_id: str, messaging_profile_id: str = "", *, timeout_seconds: float | None = None
+        self,
+        tenant_id: str,
+        messaging_profile_id: str = "",
+        *,
+        voice_profile_id: str = "",
+        timeout_seconds: float | None = None,
     ) -> UsageAnswer:
         """Committed and held usage of a tenant's limits, or with a profile of that one's too."""
-        return self._run(operations.usage(tenant_id, messaging_profile_id), timeout_seconds)
+        return self._run(
+            operations.usage(tenant_id, messaging_profile_id, voice_profile_id), timeout_seconds
+        )
 
     def watch_usage(
         self, tenant_id: str = "", *, timeout_seconds: float | None = None

@@ -36,7 +36,7 @@ class Endpoint:
 class Endpoints:
     def __init__(self, count: int, settings: Settings) -> None:
         if count < 1:
-            raise ValueError("at least one endpoint")
+            raise ValueError("give at least one endpoint")
         self._settings = settings
         self._endpoints = [Endpoint() for _ in range(count)]
         self._present = 0

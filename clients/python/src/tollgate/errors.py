@@ -55,6 +55,10 @@ TITLES: Mapping[str, str] = {
     "49002": "Tenant extension limit reached",
     "49003": "Tenant DID limit reached",
     "49004": "Tenant monthly minutes limit reached",
+    "49005": "Tenant daily spend limit reached",
+    "49006": "Tenant concurrent call limit reached",
+    "49007": "Outbound voice profile spend limit reached",
+    "49008": "Tenant daily message limit reached",
     "49201": "Idempotency key reused",
     "49202": "Reservation expired",
     "49203": "Reservation already settled",
@@ -140,7 +144,7 @@ class TollgateError(Exception):
 
 
 class DeniedError(TollgateError):
-    """A denial, for clients with `denials_as_errors`; `subjects` are "tenant:acme", "messaging_profile:…"."""
+    """A denial, for clients with `denials_as_errors`; `subjects` are "tenant:acme", "messaging_profile:…", "outbound_voice_profile:…"."""
 
     subjects: tuple[str, ...] = ()
 

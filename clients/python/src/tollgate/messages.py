@@ -52,10 +52,14 @@ class LimitKind(Enumeration):
     TENANT_EXTENSIONS = 3
     TENANT_DIDS = 4
     TENANT_MONTHLY_MINUTES = 5
+    TENANT_DAILY_SPEND = 6
+    TENANT_CONCURRENT_CALLS = 7
+    VOICE_PROFILE_DAILY_SPEND = 8
+    TENANT_DAILY_MESSAGES = 9
 
     @property
     def is_money(self) -> bool:
-        return self in (LimitKind.PROFILE_DAILY_SPEND, LimitKind.TENANT_MONTHLY_SPEND)
+        return self.name.endswith("_SPEND")
 
 
 class Mode(Enumeration):
@@ -140,6 +144,7 @@ class Check:
     """Does this action fit every limit? See CheckAndReserveRequest in the contract for what each field may be.
 
     `ttl_seconds`: life of the hold, 0: 60 s, else 1 … 86 400. `minimum`: of each amount, with Mode.PARTIAL.
+    A check names one profile at most: a messaging profile or an outbound voice profile.
     """
 
     tenant_id: str
@@ -154,6 +159,7 @@ class Check:
     minimum: Amounts | None = None
     include_limits: bool = False
     reference: str = ""
+    voice_profile_id: str = ""
 
     @property
     def is_repeatable(self) -> bool:
@@ -173,6 +179,7 @@ class Check:
             overage=self.overage.on_wire,
             include_limits=self.include_limits,
             reference=self.reference,
+            voice_profile_id=self.voice_profile_id,
         )
 
 
@@ -186,6 +193,7 @@ class Usage:
     messaging_profile_id: str = ""
     idempotency_key: str = ""
     reference: str = ""
+    voice_profile_id: str = ""
 
     def message(self) -> pb.RecordUsageRequest:
         return pb.RecordUsageRequest(
@@ -195,6 +203,7 @@ class Usage:
             quantities=quantities(self.amounts),
             idempotency_key=self.idempotency_key,
             reference=self.reference,
+            voice_profile_id=self.voice_profile_id,
         )
 
 
@@ -347,7 +356,7 @@ def quantities(amounts: Amounts | None, minimum: Amounts | None = None) -> list[
 def milliseconds(seconds: float) -> int:
     count = round(seconds * 1000)
     if not 0 <= count < 2**32:
-        raise ValueError(f"{seconds} s is no life of a hold")
+        raise ValueError(f"a hold's lifetime cannot be {seconds} s")
     return count
 
 

@@ -53,7 +53,7 @@ def decoded(read: Callable[[bytes], T], message: bytes) -> T:
     try:
         return read(message)
     except DecodeError:
-        text = "the service's answer is not a message of the contract"
+        text = "the service's answer could not be decoded"
         raise TollgateError(Status.INTERNAL, text) from None
 
 
@@ -149,7 +149,9 @@ def record(usage: Usage) -> Operation[RecordAnswer]:
     )
 
 
-def usage(tenant_id: str, messaging_profile_id: str) -> Operation[UsageAnswer]:
+def usage(
+    tenant_id: str, messaging_profile_id: str, voice_profile_id: str
+) -> Operation[UsageAnswer]:
     def read(message: bytes) -> UsageAnswer:
         answer = pb.GetUsageResponse.FromString(message)
         return UsageAnswer(
@@ -157,7 +159,9 @@ def usage(tenant_id: str, messaging_profile_id: str) -> Operation[UsageAnswer]:
             tuple(LimitState.of(state) for state in answer.limits),
         )
 
-    request = pb.GetUsageRequest(tenant_id=tenant_id, messaging_profile_id=messaging_profile_id)
+    request = pb.GetUsageRequest(
+        tenant_id=tenant_id, messaging_profile_id=messaging_profile_id, voice_profile_id=voice_profile_id
+    )
     return Operation("GetUsage", request.SerializeToString(), read)
 
 
@@ -183,6 +187,9 @@ def settle(check: Check, actual: Amounts | None) -> Steps[None]:
     never will. If it is refused, the check has arrived, and is asked again for what became of it.
     """
     unchecked = settlement(check, actual)
+    if unchecked.amounts == Amounts() != (check.amounts if actual is None else actual):
+        # Of what is only ever held there is nothing to record.
+        return
     try:
         yield record(unchecked)
         return

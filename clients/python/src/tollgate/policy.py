@@ -32,7 +32,7 @@ fail_closed = FailClosed()
 def fail_open(*, up_to: Amounts) -> FailOpen:
     """The policy that allows up to so much of each resource, per tenant and minute, while the service is down."""
     if any(amount < 0 for _, amount in up_to.units()):
-        raise ValueError("a budget is not negative")
+        raise ValueError("a budget must not be negative")
     return FailOpen(up_to)
 
 

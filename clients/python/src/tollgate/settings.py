@@ -27,7 +27,7 @@ class TLS:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("a client certificate and its key go together")
+            raise ValueError("a client certificate and its key must be given together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,11 @@ class Settings:
         )
         for name in positive:
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is more than 0")
+                raise ValueError(f"{name} must be more than 0")
         if self.avoid_seconds < 0:
-            raise ValueError("avoid_seconds is not negative")
+            raise ValueError("avoid_seconds must not be negative")
         if self.circuit_seconds_at_most < self.circuit_seconds:
-            raise ValueError("circuit_seconds_at_most is at least circuit_seconds")
+            raise ValueError("circuit_seconds_at_most must be at least circuit_seconds")
 
 
 def check_address(endpoint: str) -> str:

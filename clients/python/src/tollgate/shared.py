@@ -76,7 +76,7 @@ class Shared:
             choice = self._endpoints.pick(now, is_repeatable=is_repeatable)
             if choice is None:
                 self._counters.circuit_refused += 1
-                text = "the circuits of all endpoints are open"
+                text = "the circuit breakers of all endpoints are open"
                 raise TollgateError(Status.UNAVAILABLE, text, is_local=True)
             self._counters.attempts += 1
             self._counters.retries += 1 if is_retry else 0
@@ -160,19 +160,19 @@ def refuse_unsettleable(check: Check) -> None:
     if len(check.idempotency_key.encode()) > LONGEST_KEY:
         raise ValueError(f"fail_open needs an idempotency key of at most {LONGEST_KEY} bytes")
     if check.overage is OveragePolicy.REJECT:
-        raise ValueError("fail_open goes without OveragePolicy.REJECT: what has happened is not refused")
+        raise ValueError("fail_open cannot be combined with OveragePolicy.REJECT: usage that has happened is not refused")
 
 
 def settlement(check: Check, actual: Amounts | None) -> Usage:
-    """The usage of a check that was allowed unchecked, under its own key."""
+    """The usage of a check that was allowed unchecked, under its own key: without what is only ever held."""
     refuse_unsettleable(check)
     if check.mode is Mode.CHECK_ONLY:
-        raise ValueError("Mode.CHECK_ONLY is never allowed unchecked")
+        raise ValueError("Mode.CHECK_ONLY cannot fail open")
     if check.mode is Mode.COMMIT and actual is not None:
-        raise ValueError("Mode.COMMIT charges what was asked: there is no other amount to settle")
+        raise ValueError("Mode.COMMIT charges the requested amounts; no other amounts can be settled")
     return Usage(
-        check.tenant_id, check.action, check.amounts if actual is None else actual,
-        check.messaging_profile_id, check.idempotency_key, check.reference,
+        check.tenant_id, check.action, (check.amounts if actual is None else actual).charged(),
+        check.messaging_profile_id, check.idempotency_key, check.reference, check.voice_profile_id,
     )
 
 

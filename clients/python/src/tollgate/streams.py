@@ -30,7 +30,7 @@ class Unanswered:
         if self.patience is None and isinstance(self._policy, FailOpen):
             self.patience = settings.timeout_seconds
         if self.patience is not None and self.patience <= 0:
-            raise ValueError("answer_timeout_seconds is more than 0")
+            raise ValueError("answer_timeout_seconds must be more than 0")
         self._lock = threading.Lock()
         self._checks: deque[tuple[Check, float]] = deque()
         self._waiting_since: float | None = None
@@ -70,7 +70,7 @@ class Unanswered:
         self._waiting_since = None
         with self._lock:
             if not self._checks:
-                raise TollgateError(Status.INTERNAL, "the service answers what was not asked")
+                raise TollgateError(Status.INTERNAL, "the service answered a check that was not sent")
             check, _ = self._checks.popleft()
         if isinstance(answer, TollgateError):
             return self._shared.judged(check, self._policy, answer) or answer
@@ -87,7 +87,7 @@ class Unanswered:
         """The stream has ended well: what becomes of checks that it left out. ValueError: one could not be sent."""
         left: list[CheckAnswer | TollgateError] = []
         if self._checks:
-            text = "the service ended the stream before it had answered"
+            text = "the service ended the stream before answering every check"
             left = self.failed(TollgateError(Status.UNAVAILABLE, text))
         if self._refusal is not None:
             raise self._refusal
@@ -127,4 +127,4 @@ class Unanswered:
         return self._is_late
 
     def late(self) -> TollgateError:
-        return TollgateError(Status.DEADLINE_EXCEEDED, f"no answer came within {self.patience} s")
+        return TollgateError(Status.DEADLINE_EXCEEDED, f"no answer arrived within {self.patience} s")

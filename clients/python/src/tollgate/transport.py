@@ -18,7 +18,7 @@ class Way:
         self, endpoints: Sequence[str], token: Token | None, tls: TLS | None, settings: Settings
     ) -> None:
         if not 1 <= len(endpoints) <= 64:
-            raise ValueError("1 to 64 endpoints: HOST:PORT")
+            raise ValueError("give 1 to 64 endpoints as HOST:PORT")
         self.endpoints = [check_address(endpoint) for endpoint in endpoints]
         self._token = token
         self._tls = tls
@@ -27,7 +27,7 @@ class Way:
             for endpoint in self.endpoints:
                 if not is_loopback(endpoint):
                     raise ValueError(
-                        f"the token would go to {endpoint} over plaintext: give tls=TLS(...), or "
+                        f"the token would be sent to {endpoint} in plaintext: give tls=TLS(...), or "
                         "Settings(insecure_allow_plaintext=True)"
                     )
 

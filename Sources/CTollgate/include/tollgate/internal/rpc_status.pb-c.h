@@ -192,7 +192,7 @@ struct  Tollgate__Internal__QuotaViolation
 {
   ProtobufCMessage base;
   /*
-   * "tenant:acme", "messaging_profile:<id>"
+   * "tenant:acme", "messaging_profile:<id>", "outbound_voice_profile:<id>"
    */
   ProtobufCBinaryData subject;
   ProtobufCBinaryData description;

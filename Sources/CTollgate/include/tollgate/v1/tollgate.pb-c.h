@@ -64,7 +64,16 @@ typedef enum _Tollgate__V1__Resource {
   /*
    * seconds, inbound and outbound together
    */
-  TOLLGATE__V1__RESOURCE__RESOURCE_CALL_SECONDS = 4
+  TOLLGATE__V1__RESOURCE__RESOURCE_CALL_SECONDS = 4,
+  /*
+   * Count, 1 for a call. Only ever held: settling or expiring frees it and charges nothing, whatever the policy; it has
+   * no part in MODE_PARTIAL's fraction. In MODE_COMMIT, RecordUsage and `actual` it is refused (10015).
+   */
+  TOLLGATE__V1__RESOURCE__RESOURCE_CONCURRENT_CALLS = 5,
+  /*
+   * count
+   */
+  TOLLGATE__V1__RESOURCE__RESOURCE_MESSAGES = 6
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TOLLGATE__V1__RESOURCE)
 } Tollgate__V1__Resource;
 /*
@@ -105,7 +114,23 @@ typedef enum _Tollgate__V1__LimitKind {
   /*
    * seconds per billing cycle (operators set minutes)
    */
-  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_MONTHLY_MINUTES = 5
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_MONTHLY_MINUTES = 5,
+  /*
+   * nano-USD per day of a tenant, in its time zone
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_SPEND = 6,
+  /*
+   * standing count of what is held
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_CONCURRENT_CALLS = 7,
+  /*
+   * nano-USD per UTC day of an outbound voice profile
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND = 8,
+  /*
+   * count per day of a tenant, in its time zone
+   */
+  TOLLGATE__V1__LIMIT_KIND__LIMIT_KIND_TENANT_DAILY_MESSAGES = 9
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TOLLGATE__V1__LIMIT_KIND)
 } Tollgate__V1__LimitKind;
 /*
@@ -298,10 +323,14 @@ struct  Tollgate__V1__CheckAndReserveRequest
    * The caller's own id (message, call, order), at most 64 bytes (10015); operators see it.
    */
   ProtobufCBinaryData reference;
+  /*
+   * An outbound voice profile, as messaging_profile_id. A request names one profile at most: both are 10015.
+   */
+  ProtobufCBinaryData voice_profile_id;
 };
 #define TOLLGATE__V1__CHECK_AND_RESERVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tollgate__v1__check_and_reserve_request__descriptor) \
-    , {0,NULL}, {0,NULL}, TOLLGATE__V1__ACTION__ACTION_UNSPECIFIED, 0,NULL, {0,NULL}, 0, TOLLGATE__V1__MODE__MODE_UNSPECIFIED, TOLLGATE__V1__EXPIRY_POLICY__EXPIRY_POLICY_UNSPECIFIED, TOLLGATE__V1__OVERAGE_POLICY__OVERAGE_POLICY_UNSPECIFIED, 0, {0,NULL} }
+    , {0,NULL}, {0,NULL}, TOLLGATE__V1__ACTION__ACTION_UNSPECIFIED, 0,NULL, {0,NULL}, 0, TOLLGATE__V1__MODE__MODE_UNSPECIFIED, TOLLGATE__V1__EXPIRY_POLICY__EXPIRY_POLICY_UNSPECIFIED, TOLLGATE__V1__OVERAGE_POLICY__OVERAGE_POLICY_UNSPECIFIED, 0, {0,NULL}, {0,NULL} }
 
 
 struct  Tollgate__V1__CheckAndReserveResponse
@@ -444,7 +473,7 @@ struct  Tollgate__V1__LimitState
   ProtobufCMessage base;
   Tollgate__V1__LimitKind limit;
   /*
-   * Id of the tenant or of the messaging profile.
+   * Id of the tenant or of the profile.
    */
   ProtobufCBinaryData subject_id;
   /*
@@ -732,10 +761,14 @@ struct  Tollgate__V1__RecordUsageRequest
    * The caller's own id, at most 64 bytes (10015); operators see it.
    */
   ProtobufCBinaryData reference;
+  /*
+   * An outbound voice profile, as messaging_profile_id; both are 10015.
+   */
+  ProtobufCBinaryData voice_profile_id;
 };
 #define TOLLGATE__V1__RECORD_USAGE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tollgate__v1__record_usage_request__descriptor) \
-    , {0,NULL}, {0,NULL}, TOLLGATE__V1__ACTION__ACTION_UNSPECIFIED, 0,NULL, {0,NULL}, {0,NULL} }
+    , {0,NULL}, {0,NULL}, TOLLGATE__V1__ACTION__ACTION_UNSPECIFIED, 0,NULL, {0,NULL}, {0,NULL}, {0,NULL} }
 
 
 struct  Tollgate__V1__RecordUsageResponse
@@ -771,10 +804,14 @@ struct  Tollgate__V1__GetUsageRequest
    * Set: that profile's limit too; empty: the tenant's own limits. At most 64 bytes (10015).
    */
   ProtobufCBinaryData messaging_profile_id;
+  /*
+   * An outbound voice profile, as messaging_profile_id; both are 10015.
+   */
+  ProtobufCBinaryData voice_profile_id;
 };
 #define TOLLGATE__V1__GET_USAGE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&tollgate__v1__get_usage_request__descriptor) \
-    , {0,NULL}, {0,NULL} }
+    , {0,NULL}, {0,NULL}, {0,NULL} }
 
 
 struct  Tollgate__V1__GetUsageResponse
@@ -814,7 +851,7 @@ struct  Tollgate__V1__WatchUsageResponse
   ProtobufCBinaryData tenant_id;
   Tollgate__V1__TenantStatus tenant_status;
   /*
-   * The tenant's limits, or those of one of its messaging profiles.
+   * The tenant's limits, or those of one of its profiles.
    */
   size_t n_limits;
   Tollgate__V1__LimitState **limits;

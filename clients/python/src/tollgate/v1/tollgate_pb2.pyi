@@ -19,11 +19,15 @@ EXPIRY_POLICY_COMMIT: ExpiryPolicy
 EXPIRY_POLICY_RELEASE: ExpiryPolicy
 EXPIRY_POLICY_UNSPECIFIED: ExpiryPolicy
 LIMIT_KIND_PROFILE_DAILY_SPEND: LimitKind
+LIMIT_KIND_TENANT_CONCURRENT_CALLS: LimitKind
+LIMIT_KIND_TENANT_DAILY_MESSAGES: LimitKind
+LIMIT_KIND_TENANT_DAILY_SPEND: LimitKind
 LIMIT_KIND_TENANT_DIDS: LimitKind
 LIMIT_KIND_TENANT_EXTENSIONS: LimitKind
 LIMIT_KIND_TENANT_MONTHLY_MINUTES: LimitKind
 LIMIT_KIND_TENANT_MONTHLY_SPEND: LimitKind
 LIMIT_KIND_UNSPECIFIED: LimitKind
+LIMIT_KIND_VOICE_PROFILE_DAILY_SPEND: LimitKind
 MODE_CHECK_ONLY: Mode
 MODE_COMMIT: Mode
 MODE_PARTIAL: Mode
@@ -34,8 +38,10 @@ OVERAGE_POLICY_RECORD: OveragePolicy
 OVERAGE_POLICY_REJECT: OveragePolicy
 OVERAGE_POLICY_UNSPECIFIED: OveragePolicy
 RESOURCE_CALL_SECONDS: Resource
+RESOURCE_CONCURRENT_CALLS: Resource
 RESOURCE_DIDS: Resource
 RESOURCE_EXTENSIONS: Resource
+RESOURCE_MESSAGES: Resource
 RESOURCE_SPEND: Resource
 RESOURCE_UNSPECIFIED: Resource
 TENANT_STATUS_ACTIVE: TenantStatus
@@ -61,7 +67,7 @@ class CheckAndReserveBatchResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[CheckAndReserveResult, _Mapping]]] = ...) -> None: ...
 
 class CheckAndReserveRequest(_message.Message):
-    __slots__ = ["action", "idempotency_key", "include_limits", "messaging_profile_id", "mode", "on_expiry", "overage", "quantities", "reference", "tenant_id", "ttl_ms"]
+    __slots__ = ["action", "idempotency_key", "include_limits", "messaging_profile_id", "mode", "on_expiry", "overage", "quantities", "reference", "tenant_id", "ttl_ms", "voice_profile_id"]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_LIMITS_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +79,7 @@ class CheckAndReserveRequest(_message.Message):
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    VOICE_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
     action: Action
     idempotency_key: str
     include_limits: bool
@@ -84,7 +91,8 @@ class CheckAndReserveRequest(_message.Message):
     reference: str
     tenant_id: str
     ttl_ms: int
-    def __init__(self, tenant_id: _Optional[str] = ..., messaging_profile_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., quantities: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., mode: _Optional[_Union[Mode, str]] = ..., on_expiry: _Optional[_Union[ExpiryPolicy, str]] = ..., overage: _Optional[_Union[OveragePolicy, str]] = ..., include_limits: bool = ..., reference: _Optional[str] = ...) -> None: ...
+    voice_profile_id: str
+    def __init__(self, tenant_id: _Optional[str] = ..., messaging_profile_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., quantities: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., ttl_ms: _Optional[int] = ..., mode: _Optional[_Union[Mode, str]] = ..., on_expiry: _Optional[_Union[ExpiryPolicy, str]] = ..., overage: _Optional[_Union[OveragePolicy, str]] = ..., include_limits: bool = ..., reference: _Optional[str] = ..., voice_profile_id: _Optional[str] = ...) -> None: ...
 
 class CheckAndReserveResponse(_message.Message):
     __slots__ = ["decision", "errors", "expires_at_ms", "granted", "limits", "replayed", "reservation_id", "status_code", "tenant_status", "treatment", "warnings"]
@@ -217,12 +225,14 @@ class ExtendResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, str]] = ..., expires_at_ms: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[Error, _Mapping]]] = ..., replayed: bool = ..., treatment: _Optional[_Union[Treatment, str]] = ..., granted: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Error, _Mapping]]] = ...) -> None: ...
 
 class GetUsageRequest(_message.Message):
-    __slots__ = ["messaging_profile_id", "tenant_id"]
+    __slots__ = ["messaging_profile_id", "tenant_id", "voice_profile_id"]
     MESSAGING_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    VOICE_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
     messaging_profile_id: str
     tenant_id: str
-    def __init__(self, tenant_id: _Optional[str] = ..., messaging_profile_id: _Optional[str] = ...) -> None: ...
+    voice_profile_id: str
+    def __init__(self, tenant_id: _Optional[str] = ..., messaging_profile_id: _Optional[str] = ..., voice_profile_id: _Optional[str] = ...) -> None: ...
 
 class GetUsageResponse(_message.Message):
     __slots__ = ["limits", "tenant_status"]
@@ -267,20 +277,22 @@ class Quantity(_message.Message):
     def __init__(self, resource: _Optional[_Union[Resource, str]] = ..., amount: _Optional[int] = ..., min_amount: _Optional[int] = ...) -> None: ...
 
 class RecordUsageRequest(_message.Message):
-    __slots__ = ["action", "idempotency_key", "messaging_profile_id", "quantities", "reference", "tenant_id"]
+    __slots__ = ["action", "idempotency_key", "messaging_profile_id", "quantities", "reference", "tenant_id", "voice_profile_id"]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     MESSAGING_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
     QUANTITIES_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    VOICE_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
     action: Action
     idempotency_key: str
     messaging_profile_id: str
     quantities: _containers.RepeatedCompositeFieldContainer[Quantity]
     reference: str
     tenant_id: str
-    def __init__(self, tenant_id: _Optional[str] = ..., messaging_profile_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., quantities: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
+    voice_profile_id: str
+    def __init__(self, tenant_id: _Optional[str] = ..., messaging_profile_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., quantities: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., idempotency_key: _Optional[str] = ..., reference: _Optional[str] = ..., voice_profile_id: _Optional[str] = ...) -> None: ...
 
 class RecordUsageResponse(_message.Message):
     __slots__ = ["replayed", "tenant_status", "warnings"]

@@ -121,7 +121,7 @@ class LimitServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """Reads committed and held usage of a tenant and of its messaging profiles. Changes nothing.
+        """Reads committed and held usage of a tenant and of its profiles. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

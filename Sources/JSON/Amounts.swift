@@ -1,0 +1,16 @@
+package import Limits
+package import Notation
+
+extension Resource {
+    /// An amount: money as a decimal text, counts and seconds as numbers.
+    package func json(_ amount: Int64) -> JSON {
+        unit == .amount ? .string(Money.format(amount)) : .integer(amount)
+    }
+}
+
+extension Instant {
+    /// To the millisecond; null where there is no such instant.
+    package static func json(_ milliseconds: Int64) -> JSON {
+        milliseconds == 0 ? .null : .string(text(milliseconds))
+    }
+}

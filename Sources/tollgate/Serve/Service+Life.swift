@@ -1,0 +1,202 @@
+internal import Access
+internal import CommandIO
+internal import ControlPlane
+internal import Engine
+internal import GRPCServer
+internal import GRPCStandard
+internal import HTTP2
+internal import LimitsFile
+internal import Logging
+internal import NIOCore
+internal import ServiceLifecycle
+internal import TransportSecurity
+internal import UnixSignals
+
+// From the ready line to the end.
+extension Service {
+    /// Has the runtime open the descriptors of its timers, one for each clock: it does so when a clock is first waited for,
+    /// and where there is none then, that wait never ends.
+    private static func openTimers() async {
+        try? await Task.sleep(for: .milliseconds(1), clock: .continuous)
+        try? await Task.sleep(for: .milliseconds(1), clock: .suspending)
+    }
+
+    /// Serves until SIGTERM or SIGINT; returns when running calls are finished or the drain time is over.
+    ///
+    /// - Parameter hangups: each SIGHUP since the process began.
+    func run(hangups: UnixSignalsSequence) async throws {
+        // Lanes are made before the first event loop starts, so that want of memory is told at once.
+        let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
+        await Self.openTimers()
+        let standard = StandardServices(
+            main: LimitService.name, methods: LimitService.methods,
+            reflection: settings.reflection)
+        var bounds = WatchBounds()
+        bounds.tenantShare = settings.tenantShare
+        let server = try await startServer(lanes, bounds, standard)
+        admittance.giveMemoryBack(server.loops[0].eventLoop)
+        let sides = try await SideServices.start(
+            settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
+            server: server, lanes: LaneAccess(server, lanes), logger: logger)
+        let keeping = AccessKeeping(authority, logger)
+        let watch = Watch(engine, sides.projection, bounds.scarcity, logger)
+        let readiness = ReadinessLook(standard.health, logger) { await sides.trouble() }
+        // Who is told that the service is there finds it so.
+        await readiness.look()
+        tls.startWatching()
+        let grpc = NetworkAddress(host: server.host, port: server.port)
+        // They end one by one, the last one first; each when the one before it has ended.
+        let services = [
+            Self.ending { engine.close() },
+            // What the drain brings is put on record too.
+            Self.running { await keeping.run() },
+            Self.ending { sides.stop() },
+            // Only when REST is through: it works on the data plane's event loops.
+            Self.ending { await server.stop() },
+            Self.running { await sides.deliver() },
+            Self.ending { await drain(server, sides, standard.health) },
+            Self.ending { tls.stopWatching() },
+            Self.running { await watch.run() },
+            Self.running { await readiness.run() },
+            Self.running {
+                // If it cannot be written, the service serves all the same.
+                StandardOutput.announce("tollgate ready grpc=\(grpc) http=\(sides.address)")
+                for await _ in hangups { reload() }
+            },
+        ]
+        // The signals are caught before the services run, so before anybody learns that the service is there.
+        var quiet = logger
+        quiet.logLevel = .critical
+        try await ServiceGroup(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet
+        ).run()
+        logger.info("stopped")
+    }
+
+    /// Works until the service is to end.
+    private static func running(
+        _ work: @escaping @Sendable () async -> Void
+    ) -> any ServiceLifecycle.Service {
+        ClosureService {
+            await cancelWhenGracefulShutdown(work)
+            // A service that ends before its time ends all.
+            try? await gracefulShutdown()
+        }
+    }
+
+    /// Does something when the service is to end.
+    private static func ending(
+        _ work: @escaping @Sendable () async -> Void
+    ) -> any ServiceLifecycle.Service {
+        ClosureService {
+            try? await gracefulShutdown()
+            await work()
+        }
+    }
+
+    /// Lets what is under way on both ports finish, and has reloads end.
+    private func drain(_ server: GRPCServer, _ sides: SideServices, _ health: HealthBoard) async {
+        logger.info("draining")
+        // Whoever watches is told before its connection ends.
+        await health.stop()
+        async let reloaded: Void = reloads.stop()
+        async let identified: Void = identityReloads.stop()
+        async let served: Void = server.drain(
+            within: .milliseconds(settings.drainTimeoutMilliseconds))
+        await sides.stopServing(within: settings.drainTimeoutMilliseconds)
+        await served
+        await reloaded
+        await identified
+    }
+
+    private func startServer(
+        _ lanes: [LaneHandover], _ bounds: WatchBounds, _ standard: StandardServices
+    ) async throws -> GRPCServer {
+        do {
+            return try await GRPCServer.start(
+                serverConfiguration, methods: standard.methods
+            ) { loop in
+                let limits = LimitService(
+                    lane: lanes[loop.index].lane, loop: loop, authority: authority,
+                    watchBounds: bounds
+                ) { count in
+                    logger.error(
+                        "the journal is full: unanswered requests could not be undone",
+                        metadata: ["count": "\(count)"])
+                }
+                return standard.set(limits, loop: loop)
+            }
+        } catch {
+            throw ListenError(
+                settings.grpcListen, SettingsCatalogue.serving.grpcListen, error)
+        }
+    }
+
+    private var serverConfiguration: ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.host = settings.grpcListen.host
+        configuration.port = settings.grpcListen.port
+        configuration.threads = settings.threads
+        configuration.places = admittance.grpc
+        configuration.peerMemory = admittance.memory
+        configuration.keepaliveInterval = .milliseconds(settings.keepaliveMilliseconds)
+        configuration.idleTimeout = .milliseconds(settings.connectionIdleMilliseconds)
+        configuration.maximumAge = .milliseconds(settings.connectionAgeMilliseconds)
+        configuration.session.maximumConcurrentStreams = settings.maxConcurrentStreams
+        configuration.tls = tls.grpc
+        let misdirected = HandshakeLog(logger)
+        configuration.onTLS = { misdirected.tellTLS(peer: $0) }
+        configuration.compression = settings.compression
+        return configuration
+    }
+
+    private func reload() {
+        tls.reloadSoon()
+        reloadIdentities()
+        guard let path = settings.limitsFile else { return }
+        reloads.ask {
+            logger.info("reading the limits file again", metadata: ["file": "\(path)"])
+            return attempt { try Self.parse(LimitsSource(path: path), logger) }
+        } apply: { limits in
+            attempt { try apply(limits) }
+        }
+    }
+
+    private func reloadIdentities() {
+        guard let path = settings.identitiesFile else { return }
+        identityReloads.ask {
+            logger.info("reading the identities file again", metadata: ["file": "\(path)"])
+            return attempt("the identities file was not applied") {
+                try IdentitiesFile.read(path)
+            }
+        } apply: { identities in
+            authority.set(identities)
+            logger.info(
+                "identities applied",
+                metadata: [
+                    "issuers": "\(identities.issuers.count)",
+                    "certificates": "\(identities.certificates.count)",
+                ])
+        }
+    }
+
+    /// nil: it failed, and that is told.
+    @discardableResult
+    private func attempt<T>(
+        _ what: Logger.Message = "the limits file was not applied", _ step: () throws -> T
+    ) -> T? {
+        do {
+            return try step()
+        } catch {
+            logger.error(what, metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
+}
+
+/// Hands a lane to the event loop that will use it, and to no other.
+// SAFETY: made on one thread, taken over by one event loop; never used by both.
+struct LaneHandover: @unchecked Sendable {
+    let lane: EngineLane
+    init(_ lane: EngineLane) { self.lane = lane }
+}

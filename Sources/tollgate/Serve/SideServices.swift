@@ -1,0 +1,188 @@
+internal import Access
+internal import Admission
+internal import ControlPlane
+internal import Engine
+internal import Events
+internal import Foundation
+internal import GRPCServer
+internal import Logging
+internal import NIOCore
+internal import Notifications
+internal import OperatorPage
+internal import Projection
+internal import Synchronization
+internal import TransportSecurity
+
+/// What stands around the data plane: the projection, the deliveries of its events, and REST.
+struct SideServices {
+    let projection: Projection?
+    private let deliverer: Deliverer?
+    private let rest: RESTServer
+    /// Where REST listens.
+    let address: NetworkAddress
+
+    /// - Parameters:
+    ///   - server: the data plane.
+    ///   - lanes: the way into it.
+    static func start(
+        _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
+        admittance: Admittance, tls: ServerTLS?, server: GRPCServer, lanes: LaneAccess,
+        logger: Logger
+    ) async throws -> SideServices {
+        let projection = try makeProjection(settings, engine, logger)
+        projection?.start()
+        let signer = try makeSigner(settings, engine, logger)
+        let mail = try MailSender.make(settings)
+        var bounds = bounds(settings, admittance)
+        bounds.tls = tls
+        let misdirected = HandshakeLog(logger)
+        bounds.onTLS = { misdirected.tellTLS(peer: $0) }
+        let rest = RESTServer(
+            engine: engine, lanes: lanes, authority: authority, projection: projection,
+            publicKey: signer.publicKey, answerKey: signer.secret(for: "stored answers"),
+            page: try makePage(settings, engine, authority, server, projection),
+            settings: bounds, logger: logger)
+        let bound: (host: String, port: Int)
+        do {
+            bound = try await rest.start()
+        } catch {
+            throw ListenError(
+                settings.httpListen, SettingsCatalogue.serving.httpListen, error)
+        }
+        let deliverer = projection.map {
+            makeDeliverer(settings, signer, mail, $0, engine, logger)
+        }
+        return SideServices(
+            projection: projection, deliverer: deliverer, rest: rest,
+            address: NetworkAddress(host: bound.host, port: bound.port))
+    }
+
+    private static func bounds(
+        _ settings: ServeSettings, _ admittance: Admittance
+    ) -> RESTSettings {
+        var bounds = RESTSettings()
+        bounds.places = admittance.http
+        bounds.memory = admittance.memory
+        bounds.host = settings.httpListen.host
+        bounds.port = settings.httpListen.port
+        bounds.trustedProxies = TrustedProxies(settings.trustedProxy)
+        bounds.headTimeLimit = .milliseconds(settings.httpHeadTimeoutMilliseconds)
+        bounds.bodyTimeLimit = .milliseconds(settings.httpBodyTimeoutMilliseconds)
+        bounds.answerTimeLimit = .milliseconds(settings.httpAnswerTimeoutMilliseconds)
+        bounds.idleTimeLimit = .milliseconds(settings.httpIdleTimeoutMilliseconds)
+        bounds.maximumRequests = settings.httpMaxRequests
+        bounds.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
+        bounds.maximumAnswers = settings.maxAnswers
+        bounds.answerRetention = settings.idempotencyRetentionMilliseconds
+        return bounds
+    }
+
+    /// Without a journal there is nothing to sign; the key ends with the process then.
+    private static func makeSigner(
+        _ settings: ServeSettings, _ engine: Engine, _ logger: Logger
+    ) throws -> WebhookSigner {
+        guard settings.durability != .memory else { return WebhookSigner() }
+        let path = settings.dataDirectory + "/" + WebhookSigner.fileName
+        let signer = try WebhookSigner(file: path)
+        if signer.isNew {
+            let endpoints = engine.settings(prefix: WebhookEndpoint.settingPrefix).count
+            let key: Logger.Metadata = ["file": "\(path)", "public_key": "\(signer.publicKey)"]
+            if endpoints == 0 {
+                logger.notice("created a new key for signing webhooks", metadata: key)
+            } else {
+                logger.error(
+                    """
+                    the webhook signing key is missing; created a new one. Give receivers \
+                    the new public key, or they will reject webhooks
+                    """, metadata: key.merging(["endpoints": "\(endpoints)"]) { $1 })
+            }
+        }
+        return signer
+    }
+
+    private static func makePage(
+        _ settings: ServeSettings, _ engine: Engine, _ authority: TokenAuthority,
+        _ server: GRPCServer, _ projection: Projection?
+    ) throws -> OperatorPage {
+        var page = PageSettings()
+        page.brandName = settings.brandName
+        page.logoText = settings.brandLogo
+        page.contact = settings.brandContact
+        page.isCookieSecure = settings.secureCookie || settings.httpTLS != nil
+        page.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
+        return try OperatorPage(
+            engine: engine, authority: authority, model: projection, settings: page
+        ) { server.latency }
+    }
+
+    private static func makeDeliverer(
+        _ settings: ServeSettings, _ signer: WebhookSigner, _ mail: MailSender?,
+        _ projection: Projection, _ engine: Engine, _ logger: Logger
+    ) -> Deliverer {
+        let clock = engine.clock
+        let sender = WebhookSender(
+            webhooks(settings), signer: signer,
+            secrets: { setting in
+                let endpoint = engine.setting(setting).flatMap {
+                    try? SettingValue.decode(WebhookEndpoint.self, $0)
+                }
+                return endpoint?.secrets(at: clock.now) ?? []
+            })
+        var bounds = DeliverySettings()
+        bounds.concurrency = settings.webhookConcurrency
+        return Deliverer(
+            outbox: projection, settings: bounds, webhooks: webhooks(settings), sender: sender,
+            mailer: mail?.mailer, now: { clock.now }, logger: logger)
+    }
+
+    private static func webhooks(_ settings: ServeSettings) -> WebhookSettings {
+        var webhooks = WebhookSettings()
+        webhooks.timeoutMilliseconds = settings.webhookTimeoutMilliseconds
+        webhooks.backoffMilliseconds = settings.webhookBackoffMilliseconds
+        webhooks.allowedPrivate = settings.webhookAllowPrivate
+        return webhooks
+    }
+
+    private static func makeProjection(
+        _ settings: ServeSettings, _ engine: Engine, _ logger: Logger
+    ) throws -> Projection? {
+        guard settings.durability != .memory else { return nil }
+        var configuration = ProjectionConfiguration()
+        configuration.auditRetention = settings.auditRetentionMilliseconds
+        configuration.notice = { logger.warning("\($0)") }
+        let path = settings.dataDirectory + "/" + Projection.fileName
+        do {
+            return try Projection.open(path: path, engine: engine, configuration: configuration)
+        } catch {
+            throw SettingsError(
+                description: "\(path) cannot be used: \(ProjectionError.reason(of: error))")
+        }
+    }
+
+    /// Why the service cannot do its work, as `/readyz` says it; nil: it can.
+    func trouble() async -> String? { await rest.trouble() }
+
+    /// Delivers until the task is cancelled; deliveries that are under way then stay due.
+    func deliver() async { await deliverer?.run() }
+
+    /// REST finishes what is under way.
+    func stopServing(within milliseconds: Int64) async {
+        await rest.shutdown(within: .milliseconds(milliseconds))
+    }
+
+    /// To be called when nobody calls the engine any more, before its end.
+    func stop() { projection?.stop() }
+}
+
+extension LaneAccess {
+    /// The lanes of a server's event loops, in turn.
+    init(_ server: GRPCServer, _ lanes: [LaneHandover]) {
+        let turn = Atomic<Int>(0)
+        self.init { work in
+            let index = turn.wrappingAdd(1, ordering: .relaxed).oldValue
+            let loop = server.loops[index % lanes.count]
+            let lane = lanes[loop.index]
+            loop.eventLoop.execute { work(lane.lane) }
+        }
+    }
+}
