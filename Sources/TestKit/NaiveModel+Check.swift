@@ -254,6 +254,13 @@ extension NaiveModel {
         return answer
     }
 
+    /// Whether a reservation would hold more than 64 bits in all its windows together.
+    private func outgrows(_ reservation: Reservation, _ granted: ModelAmounts) -> Bool {
+        granted.contains { resource, amount in
+            reservation.held(resource).addingReportingOverflow(amount).overflow
+        }
+    }
+
     private mutating func decide(_ operation: ExtendOperation, _ tenant: Tenant) -> ModelAnswer {
         let reservation = reservations[operation.reservation - 1]
         var answer = ModelExtendAnswer()
@@ -272,6 +279,9 @@ extension NaiveModel {
             isPartial: operation.mode == .partial)
         let verdict = judge(ask)
         if case .overflows = verdict { return .failure(.badField) }
+        if case .fits(let granted, _) = verdict, outgrows(reservation, granted) {
+            return .failure(.badField)
+        }
         judgeEndedWindows(tenantID: reservation.tenantID, profileID: reservation.profileID)
         switch verdict {
         case .overflows: break

@@ -63,13 +63,12 @@ import Testing
         #expect(
             TenantQuery.Sort.allCases.map(\.rawValue) == [
                 "id", "name", "created_at", "nearest_to_limit", "monthly_spend", "extensions",
-                "dids",
-                "monthly_minutes",
+                "dids", "monthly_minutes", "daily_spend", "concurrent_calls", "daily_messages",
             ])
         for sort in TenantQuery.Sort.allCases {
             #expect(TenantQuery.Sort(rawValue: sort.rawValue) == sort)
         }
-        #expect(TenantQuery.Sort(rawValue: "daily_spend") == nil)
+        #expect(TenantQuery.Sort(rawValue: "profile_daily_spend") == nil)
     }
 
     @Test func filtersAndPages() async throws {

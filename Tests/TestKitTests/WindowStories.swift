@@ -168,6 +168,22 @@ struct WindowStories {
         #expect(try story.committed(.profileDailySpend) == 0)
     }
 
+    @Test(
+        "A hold of several windows outgrows 64 bits in none of them, but altogether",
+        arguments: Side.allCases)
+    func extensionsTogether(_ side: Side) throws {
+        var story = Story(side)
+        story.wait(until: Story.nextCycle - 1_000)
+        let hold = try story.check([.callSeconds: 2]) { $0.ttlMilliseconds = 60_000 }.reservation
+        story.wait(2_000)
+        var more = ExtendOperation(reservation: hold)
+        more.additional = [.callSeconds: Int64.max - 1]
+        #expect(story.perform(.extend(more)) == .failure(.badField))
+        #expect(try story.held(.tenantMonthlyMinutes) == 0)
+        _ = try story.extend(hold, [.callSeconds: Int64.max - 2])
+        #expect(try story.held(.tenantMonthlyMinutes) == Int64.max - 2)
+    }
+
     @Test("A commit fills the oldest window first", arguments: Side.allCases)
     func extendedOverRollover(_ side: Side) throws {
         var story = Story(side)

@@ -183,7 +183,8 @@ let fieldTable: [FieldRow] = {
     let quantity = ProtoBytes.quantity
     let badResource = [
         ("missing", quantity(0, 1, 0), ErrorCode.missingField),
-        ("unknown", quantity(Int64(Resource.count) + 1, 1, 0), .badField), ("-1", quantity(-1, 1, 0), .badField),
+        ("unknown", quantity(Int64(Resource.count) + 1, 1, 0), .badField),
+        ("-1", quantity(-1, 1, 0), .badField),
         ("257", quantity(257, 1, 0), .badField),
     ]
     let badAmount = [

@@ -153,7 +153,7 @@ def test_a_stream_of_an_old_connection_ends_with_a_reason(contract, serve):
         stub = contract.Stub(channel)
         watch = stub.WatchUsage(contract.WatchUsageRequest(tenant_id="globex"), timeout=300)
         ended = failure(lambda timeout: list(watch))
-        assert ended.code == grpc.StatusCode.UNAVAILABLE and "end" in ended.message
+        assert ended.code == grpc.StatusCode.UNAVAILABLE and "closing" in ended.message
         assert stub.CheckAndReserve(request(contract, spend=1), timeout=60).decision == contract.DECISION_ALLOWED
 
 

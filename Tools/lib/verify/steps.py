@@ -11,7 +11,7 @@ import conformance
 import examples
 import fuzzing
 import interop
-import packaging
+import packages
 import sanitizers
 import soaking
 from runner import ROOT, Violation, tests_run
@@ -177,7 +177,7 @@ STEPS = [
     Step("site", "the documentation builds as a site; links lead somewhere, nothing is loaded from elsewhere", site,
          is_seeded=False),
     Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
-    Step("packages", "the .deb on a bare Debian: installed, run, upgraded, removed; the image", packaging.packages,
+    Step("packages", "the .deb on a bare Debian: installed, run, upgraded, removed; the image", packages.packages,
          is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]
