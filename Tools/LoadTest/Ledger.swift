@@ -13,7 +13,7 @@ struct Ledger {
     }
 
     private let population: Population
-    /// Four for each tenant, in the order of `Resource.index`.
+    /// As many for each tenant as `ResourceAmounts` has, in the order of `Resource.index`.
     private var tenants: [LimitTally]
     private var profiles: [LimitTally]
     private var isSuspended: [Bool]
@@ -120,11 +120,16 @@ struct Ledger {
             amount = journey.profile == nil ? 0 : amounts[Resource.spend.index]
             tally = profiles[journey.profile ?? 0]
             mark = journey.marks.profile
+        } else if !Self.judges(kind) {
+            findings.add(
+                .denied,
+                "\(tenantName(journey)): refused by \(kind.row.name), which has no cap here")
+            return
         } else {
             let resource = kind.row.resource.index
             subject = .tenant(journey.tenant, resource: resource)
             amount = amounts[resource]
-            tally = tenants[journey.tenant * 4 + resource]
+            tally = tenants[journey.tenant * ResourceAmounts.scalarCount + resource]
             mark = journey.marks.tenant[resource]
         }
         guard amount > 0 else {
@@ -140,13 +145,22 @@ struct Ledger {
         }
     }
 
+    /// Whether it is the tenant's limit that the load test caps: the first of its resource.
+    static func judges(_ kind: LimitKind) -> Bool {
+        guard kind.row.resource.index < ResourceAmounts.scalarCount else { return false }
+        return LimitKind.catalogue.first {
+            $0.subject == .tenant && $0.resource == kind.row.resource
+        }?.kind == kind
+    }
+
     /// 20012
     private static let suspendedCode = "20012"
 
     private func mayBeSuspended(_ tenant: Int) -> Bool {
-        tenants[tenant * 4..<tenant * 4 + 4].contains { tally in
-            tally.cap.map { tally.mayPeak >= $0 } ?? false
-        }
+        tenants[(tenant * ResourceAmounts.scalarCount)..<(tenant + 1) * ResourceAmounts.scalarCount]
+            .contains { tally in
+                tally.cap.map { tally.mayPeak >= $0 } ?? false
+            }
     }
 
     /// An answer said that the tenant is suspended now.
@@ -203,7 +217,8 @@ struct Ledger {
     mutating func compare(_ subject: Subject, with report: LimitReport) {
         let (tally, tenant) =
             switch subject {
-            case .tenant(let tenant, let resource): (tenants[tenant * 4 + resource], tenant)
+            case .tenant(let tenant, let resource):
+                (tenants[tenant * ResourceAmounts.scalarCount + resource], tenant)
             case .profile(let profile):
                 (profiles[profile], profile / population.profilesPerTenant)
             }
@@ -233,9 +248,9 @@ struct Ledger {
         _ amounts: ResourceAmounts, _ journey: Journey,
         _ body: (inout LimitTally, Subject, Int64) -> Void
     ) {
-        for resource in 0..<4 where amounts[resource] > 0 {
+        for resource in 0..<ResourceAmounts.scalarCount where amounts[resource] > 0 {
             body(
-                &tenants[journey.tenant * 4 + resource],
+                &tenants[journey.tenant * ResourceAmounts.scalarCount + resource],
                 .tenant(journey.tenant, resource: resource), amounts[resource])
         }
         let spend = amounts[Resource.spend.index]

@@ -1,6 +1,6 @@
 internal import TollgateClient
 
-/// Amounts of the four resources; index: `Resource.index`.
+/// Amounts of the first four resources, which the load test uses; index: `Resource.index`.
 typealias ResourceAmounts = SIMD4<Int64>
 
 extension ResourceAmounts {
@@ -8,7 +8,7 @@ extension ResourceAmounts {
 
     /// As the contract's quantities; zeros are left out.
     var quantities: [Quantity] {
-        Resource.allCases.compactMap { resource in
+        Resource.allCases.prefix(scalarCount).compactMap { resource in
             self[resource.index] > 0 ? Quantity(resource, self[resource.index]) : nil
         }
     }

@@ -18,14 +18,16 @@ struct UsageReader {
     /// A ledger that begins with the present usage.
     func open() async throws -> Ledger {
         let none = LimitTally(cap: nil, isBlocking: false, committed: 0, held: 0, windowStart: 0)
-        var tenants = Array(repeating: none, count: population.tenantCount * 4)
+        var tenants = Array(
+            repeating: none, count: population.tenantCount * ResourceAmounts.scalarCount)
         var profiles = Array(
             repeating: none, count: population.tenantCount * population.profilesPerTenant)
         var isSuspended = Array(repeating: false, count: population.tenantCount)
         try await forEach { reading in
             isSuspended[reading.tenant] = reading.status == .suspended
             for (resource, report) in reading.limits {
-                tenants[reading.tenant * 4 + resource] = LimitTally(report)
+                tenants[reading.tenant * ResourceAmounts.scalarCount + resource] = LimitTally(
+                    report)
             }
             for (number, report) in reading.profiles.enumerated() {
                 guard let report else { continue }
@@ -84,7 +86,7 @@ struct UsageReader {
                 guard let kind = report.limit else { continue }
                 if kind.row.subject != .tenant {
                     profile = report
-                } else {
+                } else if Ledger.judges(kind) {
                     reading.limits[kind.row.resource.index] = report
                 }
             }

@@ -34,7 +34,7 @@ def limits(tmp_path):
 def journal(directory, *arguments):
     return subprocess.run(
         [BINARY, "journal", *arguments, "--data-dir", str(directory)],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=240,
     )
 
 
@@ -110,7 +110,7 @@ def test_the_directory_is_locked(contract, limits, tmp_path):
     try:
         second = subprocess.run(
             [BINARY, "serve", "--insecure-no-auth", "--grpc-listen", "127.0.0.1:0", "--data-dir", str(data)],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=240,
         )
         assert second.returncode == 69 and "another process" in second.stderr
         assert journal(data, "verify").returncode == 69
@@ -148,7 +148,7 @@ def test_damage_is_refused_and_can_be_cut(contract, limits, tmp_path):
     assert refused.returncode == 65 and segment.name in refused.stderr and "offset" in refused.stderr
     started = subprocess.run(
         [BINARY, "serve", "--insecure-no-auth", "--grpc-listen", "127.0.0.1:0", "--data-dir", str(data)],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=240,
     )
     assert started.returncode == 69 and "journal repair --truncate-at" in started.stderr
     place = refused.stderr.split("--truncate-at ")[1].split("`")[0]

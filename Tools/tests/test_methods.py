@@ -264,7 +264,7 @@ def test_usage(contract, stub):
     assert tenant.tenant_status == contract.TENANT_STATUS_ACTIVE
     caps = {state.limit: state.cap for state in tenant.limits if state.HasField("cap")}
     assert caps == {2: 500 * USD, 3: 50, 4: 10, 5: 300_000}
-    assert len(tenant.limits) == 4
+    assert [state.limit for state in tenant.limits] == [2, 3, 4, 5, 6, 7, 9]
     with_profile = stub.GetUsage(
         contract.GetUsageRequest(tenant_id="globex", messaging_profile_id="globex-bulk")
     )
