@@ -46,7 +46,8 @@ extension TenantLimits {
 
     private static let thresholds = SettingDescriptor<TenantLimits>(
         "alert_thresholds", title: "Alert Threshold",
-        help: "Percents of a cap that raise an alert each: 1 to \(mostThresholds) of them, rising.",
+        help:
+            "Percentages of a cap at which an alert is sent: 1 to \(mostThresholds), in rising order.",
         .wholes(1...100, most: mostThresholds)
     ) {
         .wholes($0.alertThresholds.map { Int64($0) })

@@ -136,7 +136,7 @@ python_environment() {
 }
 
 # What a release build is: what is measured and tried is what Tools/package ships, with the Swift runtime inside.
-RELEASE=(--static-swift-stdlib --disable-local-rpath)
+RELEASE=(--static-swift-stdlib --disable-local-rpath -Xlinker --no-export-dynamic)
 
 # build CONFIGURATION [ARGUMENT...]: sets BINARIES to the directory of the products.
 build() {

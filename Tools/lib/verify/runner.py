@@ -18,7 +18,7 @@ CORE = ["--package-path", "Tools/Core"]
 # The same without the targets of one thread (Package.swift).
 THREADS = ["--package-path", "Tools/lib/verify/threads"]
 # As RELEASE of Tools/lib/setup.sh has it: the Swift runtime is inside.
-RELEASE = ["-c", "release", "--static-swift-stdlib", "--disable-local-rpath"]
+RELEASE = ["-c", "release", "--static-swift-stdlib", "--disable-local-rpath", "-Xlinker", "--no-export-dynamic"]
 
 
 class Violation(Exception):
