@@ -10,15 +10,30 @@ import Synchronization
 struct ClockStart {
     /// How far the wall clock may be from the instant that an operator vouches for, milliseconds.
     static let tolerance: Int64 = 86_400_000
+    /// Where windows can be told: from 1970-03-01, since a cycle begins up to a month earlier, to the end of 2105.
+    static let believable: ClosedRange<Int64> = 5_097_600_000...4_291_747_199_000
 
     let time: EngineTime
     let accepted: AcceptedClock?
+
+    /// - Throws: that nobody could tell windows at that time.
+    static func check(_ wall: Int64) throws(EngineError) {
+        guard !believable.contains(wall) else { return }
+        throw EngineError(
+            .invalid,
+            """
+            the wall clock is at \(Instant.wholeSeconds(wall)), outside \
+            \(Instant.wholeSeconds(believable.lowerBound)) to \
+            \(Instant.wholeSeconds(believable.upperBound)): correct the clock
+            """)
+    }
 
     /// - Parameter latest: what is on record.
     /// - Throws: that the wall clock is further from the time on record than is believed without an operator's word.
     init(
         wall: Int64, latest: Replayer.Statistics, _ configuration: EngineConfiguration
     ) throws(EngineError) {
+        try Self.check(wall)
         // What has elapsed since, by the wall clock, as far as that is certain. Of a step that engine time has followed lives
         // know nothing: the wall clock stood there before.
         let lives = latest.life + max(0, wall - max(latest.time, latest.life))

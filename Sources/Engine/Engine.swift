@@ -73,6 +73,7 @@ package final class Engine: Sendable {
         clock: EngineClock = EngineClock(), secret: HashSecret = .random()
     ) throws(EngineError) {
         try AddressSpace.check(configuration.capacity, hasJournal: false)
+        try ClockStart.check(clock.now)
         let schedules = Schedules()
         let (table, lane) = try ReservationTable.withConfigurationLane(
             configuration.capacity, schedules, secret, now: clock.life)

@@ -179,7 +179,10 @@ struct Replayer {
 
     private mutating func restore(_ entry: CheckpointEntry.Tenant) throws(EngineError) {
         guard let settings = TenantSettings(encoded: entry.settings) else {
-            throw EngineError(.invalid, "the settings of tenant \(entry.number) cannot be read")
+            throw EngineError(
+                .invalid,
+                "the settings of tenant \(entry.number) cannot be read; if a later release wrote them, run that one"
+            )
         }
         let schedule = try schedules.number(
             cycleDay: settings.billingCycleDay, timeZone: settings.timeZone,
@@ -193,7 +196,9 @@ struct Replayer {
     private mutating func restore(_ entry: CheckpointEntry.Profile) throws(EngineError) {
         guard let settings = ProfileSettings(encoded: entry.settings) else {
             throw EngineError(
-                .invalid, "the settings of profile \(entry.number) cannot be read")
+                .invalid,
+                "the settings of profile \(entry.number) cannot be read; if a later release wrote them, run that one"
+            )
         }
         try placed(settings.id) { (id) throws(TableError) in try lane.restore(entry, id) }
         profiles[settings.id] = settings

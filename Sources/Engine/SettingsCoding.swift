@@ -7,7 +7,7 @@ extension TenantSettings {
     package var encoded: [UInt8] {
         var out = SettingsEncoder()
         out.put(UInt8(1))
-        out.put(limits.alertThresholds.first ?? 100)
+        out.put(limits.firstThreshold)
         out.put(UInt8(limits.autoSuspend ? 1 : 0))
         out.put(onLimit.rawValue)
         out.put(billingCycleDay)

@@ -1,7 +1,7 @@
 package import Limits
 
-/// The six fields that pre-fill a new tenant, and the caps of further rows of the catalogue, as they are kept: a setting of
-/// the service in the journal, by the names that configuration has for them.
+/// The limit fields that pre-fill a new tenant, as they are kept: a setting of the service in the journal, by the names
+/// that configuration has for them.
 package struct DefaultLimits: Sendable, Equatable, Codable {
     package static let setting = "tenant-defaults"
 

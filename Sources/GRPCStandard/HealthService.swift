@@ -116,9 +116,6 @@ package final class HealthService: GRPCService {
 
     // MARK: Telling
 
-    /// Watches that are open.
-    var watchCount: Int { watches.count }
-
     private func changed(_ told: @escaping @Sendable () -> Void) {
         statuses = board.statuses
         untold = Array(watches.keys)

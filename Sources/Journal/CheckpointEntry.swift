@@ -106,7 +106,7 @@ extension CheckpointEntry {
         case .table: words.count == head + 1 ? .table(latestGeneration: words[4]) : nil
         case .tenant: try Tenant(words).map { .tenant($0) }
         case .profile: Profile(words).map { .profile($0) }
-        case .reservation: Reservation(words).map { .reservation($0) }
+        case .reservation: try Reservation(words).map { .reservation($0) }
         case .key: Key(words).map { .key($0) }
         case .setting:
             text(words, at: head).map { .setting(version: words[1], text: $0) }
@@ -160,8 +160,13 @@ extension CheckpointEntry.Profile {
 }
 
 extension CheckpointEntry.Reservation {
-    fileprivate init?(_ words: UnsafeBufferPointer<UInt64>) {
+    fileprivate init?(_ words: UnsafeBufferPointer<UInt64>) throws(RecordError) {
         guard words.count >= CheckpointEntry.body else { return nil }
+        for shift in stride(from: UInt64(0), to: 64, by: 16) {
+            let limits = LimitSet(
+                rawValue: UInt16(truncatingIfNeeded: words[CheckpointEntry.body - 1] &>> shift))
+            guard LimitRules.standard.counters(of: limits) != nil else { throw .unknownLimit }
+        }
         slot = words[1]
         state = words[4]
         stated = UnsafeBufferPointer(rebasing: words[5..<CheckpointEntry.body - 2])

@@ -67,6 +67,10 @@ public struct CapSetting: Sendable, Equatable {
         unit == .amount ? kind.row.words.heading + " LIMIT" : kind.row.words.heading
     }
 
+    /// Whether tables always have its column: it is one of those that the guide names. Others have theirs where somebody has
+    /// such a cap.
+    public var isCommon: Bool { TenantLimits.newTenant[self] != nil }
+
     /// The largest that can be configured, in the unit.
     public var most: Int64 { unit == .minutes ? .max / 60 : .max }
 

@@ -233,7 +233,7 @@ extension Decide {
         _ alarm: Alarm, _ raised: EventSet, _ tenant: TenantState
     ) -> EventSet {
         var undone: EventSet = []
-        for level in 0..<4 {
+        for level in EventSet.Group.thresholds.indices {
             let group = EventSet.Group.threshold(level)
             if raised.contains(group, alarm.kind)
                 && !reachesThreshold(

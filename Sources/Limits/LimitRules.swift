@@ -26,7 +26,7 @@
     @inlinable public var tripsByUsage: UInt8 { columns.pointee.tripsByUsage }
     /// Counters whose limits suspend the tenant when they are tripped.
     @inlinable public var suspends: UInt8 { columns.pointee.suspends }
-    /// Counters of the billing cycle, of the tenant's day, and those that stand.
+    /// Counters of the billing cycle, of the tenant's day, and standing counts.
     @inlinable public var cyclic: UInt8 { columns.pointee.cyclic }
     @inlinable public var daily: UInt8 { columns.pointee.daily }
     @inlinable public var standing: UInt8 { columns.pointee.standing }

@@ -109,8 +109,9 @@ extension Resource {
     public static let mostOfRequestDetail: StaticString = "At most 4 quantities are allowed"
 
     /// Resources in the order in which reports have them: what adds up before what stands. What is only held is in none.
-    public static let reported: [ResourceRow] =
-        catalogue.filter { $0.nature == .accumulating } + standing
+    public static let reported: [ResourceRow] = accumulating + standing
+    /// Resources that add up.
+    public static let accumulating: [ResourceRow] = catalogue.filter { $0.nature == .accumulating }
     /// Resources that may be charged, in the order of the catalogue.
     public static let charged: [ResourceRow] = catalogue.filter { $0.nature != .held }
     /// Resources whose counts can be set.

@@ -24,7 +24,9 @@ public enum SettingShape: Sendable, Equatable {
     public var expected: String {
         switch self {
         case .text(let bytes):
-            "a string of at most \(bytes.upperBound) bytes without control characters"
+            bytes.lowerBound == 0
+                ? "a string of at most \(bytes.upperBound) bytes without control characters"
+                : "a string of \(bytes.lowerBound) to \(bytes.upperBound) bytes without control characters"
         case .timeZone: "an IANA time zone, like Europe/Paris"
         case .address: "a URL of at most \(Self.longestAddress) bytes"
         case .amount: "an amount in USD, like 12.50"
@@ -33,7 +35,7 @@ public enum SettingShape: Sendable, Equatable {
             "1 to \(most) rising whole numbers \(Self.bounds(range))"
         case .flag: "true or false"
         case .choice(let names):
-            names.dropLast().joined(separator: ", ") + " or " + (names.last ?? "")
+            names.listed("or")
         }
     }
 
@@ -41,6 +43,11 @@ public enum SettingShape: Sendable, Equatable {
         range.upperBound == .max
             ? "of at least \(range.lowerBound)"
             : "from \(range.lowerBound) to \(range.upperBound)"
+    }
+
+    /// Whether a text that somebody gives has too few bytes. What is kept may be empty: nobody gave it.
+    public func isTooShort(_ text: String) -> Bool {
+        if case .text(let bytes) = self { text.utf8.count < bytes.lowerBound } else { false }
     }
 
     /// What is wrong with a value, after the setting's name; nil: nothing.

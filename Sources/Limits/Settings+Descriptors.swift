@@ -30,7 +30,7 @@ extension TenantLimits {
         "alert_threshold", title: "Alert Threshold",
         help: "The first alert threshold in percent of a cap, 1 to 100.", .whole(1...100)
     ) {
-        .whole(Int64($0.alertThresholds.first ?? 0))
+        .whole(Int64($0.firstThreshold))
     } set: { limits, value in
         guard case .whole(let first) = value else { return nil }
         if let second = limits.alertThresholds.dropFirst().first, first >= second {
@@ -112,7 +112,7 @@ extension ProfileSettings {
 
     /// Everything but the ids, and the vendor's fields that mean nothing here.
     public static func settings(_ kind: ProfileKind) -> [SettingDescriptor<ProfileSettings>] {
-        byKind[Int(kind.rawValue)]
+        byKind[kind.index]
     }
 
     private static func makeSettings(_ kind: ProfileKind) -> [SettingDescriptor<ProfileSettings>] {

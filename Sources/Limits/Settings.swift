@@ -1,10 +1,10 @@
 // What an operator sets. Caps are in the units of `Resource` (minutes are kept as seconds); nil: no limit.
 
-/// The six fields of the partner guide's "Edit Limits": a cap for each limit of a tenant, and what goes for all of them.
+/// The fields of the partner guide's "Edit Limits": a cap for each limit of a tenant, and what goes for all of them.
 public struct TenantLimits: Sendable, Equatable {
     /// Those that are set.
     private var caps: [LimitKind: Int64]
-    /// Percents of a cap that raise an early warning each: 1 to 4 of them, rising, 1 ... 100.
+    /// Percentages of a cap, each of which raises an early warning: 1 to 4, ascending, 1 ... 100.
     public var alertThresholds: [UInt8]
     public var autoSuspend: Bool
 
@@ -16,7 +16,10 @@ public struct TenantLimits: Sendable, Equatable {
         self.autoSuspend = autoSuspend
     }
 
-    /// Whether the percents are as many, as large and in the order that they must be.
+    /// From it on, a limit is near.
+    public var firstThreshold: UInt8 { alertThresholds.first ?? 100 }
+
+    /// Whether the thresholds are 1 to 4, in range and ascending.
     public var hasRisingThresholds: Bool {
         (1...Self.mostThresholds).contains(alertThresholds.count)
             && alertThresholds.allSatisfy { (1...100).contains($0) }

@@ -39,7 +39,7 @@ extension TenantState {
     /// Reads a state. nil: the words are too few, of a window that cannot be, or of a limit that this release does not know.
     ///
     /// - Parameters:
-    ///   - available: words that there are.
+    ///   - available: words available.
     ///   - word: each of them.
     public init?(_ rules: LimitRules, _ available: Int, _ word: (Int) -> UInt64) {
         guard let count = Self.wordCount(available, word), word(0) != 0 else { return nil }

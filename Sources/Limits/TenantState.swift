@@ -48,7 +48,7 @@
             latches = latches & (~0 &<< Self.epochBit) | newValue.latched.rawValue
         }
     }
-    /// One further with every change of the percents: profiles raised their alerts under it, or anew.
+    /// Incremented whenever the thresholds change: alerts that a profile raised under an earlier one are re-armed.
     public var percentEpoch: UInt32 {
         @inlinable @inline(always) get { UInt32(truncatingIfNeeded: latches &>> Self.epochBit) }
         @inlinable @inline(always) set {
@@ -111,7 +111,7 @@
         let shift = UInt64(truncatingIfNeeded: 8 &+ 7 &* level)
         flags = flags & ~(0x7f &<< shift) | UInt64(percent & 0x7f) &<< shift
     }
-    /// Takes over all thresholds, the first to the fourth; false: they were like that.
+    /// Sets all thresholds, the first to the fourth; false: nothing changed.
     mutating func setThresholds(_ percents: [UInt8]) -> Bool {
         let before = flags
         for level in EventSet.Group.thresholds.indices {
@@ -269,7 +269,7 @@
     /// Has its alerts be raised anew.
     @inlinable public mutating func rearm() { raised = 0 }
 
-    /// Takes over the percents that the tenant has now; changed ones re-arm the alerts.
+    /// Adopts the tenant's present thresholds; changed ones re-arm the alerts.
     @inlinable @inline(always) public mutating func follow(percentEpoch epoch: UInt32) {
         guard percentEpoch != epoch else { return }
         percentEpoch = epoch
@@ -361,9 +361,21 @@
         self.starts = starts
     }
 
-    /// Whether both are held in the same windows.
-    @inlinable public func hasWindows(of other: HoldSegment) -> Bool {
-        dayStart == other.dayStart && starts == other.starts
+    /// Whether both count in the same totals, so that they may be one. Windows in which neither counts do not matter; a
+    /// resource that both hold must count in the same counters, which it does not if a limit was added in between.
+    @inlinable public func mayJoin(_ other: HoldSegment, _ rules: LimitRules) -> Bool {
+        let all = counters | other.counters
+        let apart = starts.word ^ other.starts.word
+        guard dayStart == other.dayStart,
+            apart & 0xffff_ffff == 0 || all & rules.cyclic == 0,
+            apart &>> 32 == 0 || all & rules.daily == 0
+        else { return false }
+        let differing = counters ^ other.counters
+        for resource in BitIndexes(amounts.present & other.amounts.present)
+        where differing & rules.counters(of: resource) != 0 {
+            return false
+        }
+        return true
     }
 
     /// Nothing.

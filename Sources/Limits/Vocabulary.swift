@@ -24,7 +24,7 @@
     /// Position in `Amounts` and in every per-resource table.
     @inlinable @inline(always) public var index: Int { Int(rawValue) - 1 }
 
-    /// Whether all bits, by `index`, are of resources that there are.
+    /// Whether every bit, by `index`, is a known resource.
     @inlinable public static func knows(_ bits: UInt64) -> Bool { bits &>> UInt64(count) == 0 }
 }
 

@@ -19,7 +19,7 @@ extension LimitsFile {
 
     /// The text of the file: `parse` gives the same settings back.
     ///
-    /// A tenant's six fields are always written out, so that a later change of `defaults` in the file changes new
+    /// A tenant's limit fields are always written out, so that a later change of `defaults` in the file changes new
     /// tenants only; other fields only where they are not what their absence means.
     /// - Complexity: O(*n*) in the number of tenants and profiles.
     package var text: String {

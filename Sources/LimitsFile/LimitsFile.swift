@@ -3,7 +3,7 @@ package import Limits
 
 /// What a limits file says, complete: defaults and presets are already applied to every tenant.
 package struct LimitsFile: Sendable, Equatable {
-    /// The six fields that pre-fill a new tenant.
+    /// What pre-fills a new tenant.
     package var defaults: TenantLimits
     /// The file says something of them; else the service's are left as they are.
     package var hasDefaults = true
@@ -13,7 +13,7 @@ package struct LimitsFile: Sendable, Equatable {
     package var profiles: [ProfileSettings]
     /// FNV-1a of the file's bytes, 16 hexadecimal digits: any change of the file changes it.
     package var contentHash: String
-    /// Where the ids stand; nowhere if the file was not read.
+    /// The lines of the ids; none if the file was not read.
     package var places = LimitsPlaces()
 
     /// The longest file that is read, in bytes.
@@ -63,7 +63,7 @@ package struct LimitsFile: Sendable, Equatable {
     }
 }
 
-/// The lines of a limits file in which ids stand.
+/// The lines of a limits file on which ids are defined.
 package struct LimitsPlaces: Sendable, Equatable {
     var file = ""
     var lineOfTenant: [Identifier: Int] = [:]

@@ -182,7 +182,7 @@ extension LimitsFileParser {
         let hasControl = text.unicodeScalars.contains {
             $0.properties.generalCategory == .control
         }
-        if hasControl || shape.fault(of: .text(text)) != nil {
+        if hasControl || shape.isTooShort(text) || shape.fault(of: .text(text)) != nil {
             note(node, "\"\(key)\" must be \(shape.expected)")
             return nil
         }

@@ -41,7 +41,7 @@ package actor Deliverer {
         /// The address that had its turn last, and whether any has had one since the first.
         var endpoint = ""
         var hasFound = false
-        /// Deliveries that were let go.
+        /// Deliveries that have ended.
         var ended = 0
 
         mutating func take(_ delivery: Delivery, turn: Int) {
@@ -52,7 +52,7 @@ package actor Deliverer {
             hasFound = true
         }
 
-        mutating func letGo(_ delivery: Delivery) {
+        mutating func finish(_ delivery: Delivery) {
             underway[delivery.endpoint]?.remove(delivery.id)
             if underway[delivery.endpoint]?.isEmpty ?? false { underway[delivery.endpoint] = nil }
             count -= 1
@@ -296,7 +296,7 @@ package actor Deliverer {
             if case .again(let time, _) = outcome { walkAt = min(walkAt, time) }
         }
         running -= 1
-        places[place]?.letGo(delivery)
+        places[place]?.finish(delivery)
         bell.ring()
     }
 

@@ -58,8 +58,8 @@ package enum EventJSON {
             members.append(("limit", .string(limit.name)))
             if !event.profileID.isEmpty { members.append(("profile_id", .string(event.profileID))) }
             members.append(("cap", amount(limit.cap)))
-            if resource?.unit == .seconds {
-                members.append(("cap_minutes", .integer(limit.cap / 60)))
+            if let setting = limit.row?.cap, setting.unit == .minutes {
+                members.append(("cap_minutes", .integer(setting.configured(limit.cap))))
             }
             members.append(("committed", amount(limit.committed)))
             members.append(("held", amount(limit.held)))

@@ -5,7 +5,7 @@ import Limits
 
 // Where the projection begins: where the file ends, or with the oldest that the journal still has.
 extension JournalIngester {
-    /// ProjectionWriter and follower at the place where the file ends, or at the beginning if it is empty.
+    /// The writer and the follower, at the place where the file ends, or at the beginning if it is empty.
     func ready() throws -> (ProjectionWriter, JournalFollower) {
         if let writer, let follower { return (writer, follower) }
         kept = nil

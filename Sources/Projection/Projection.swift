@@ -234,7 +234,7 @@ package final class Projection: Sendable, Outbox {
         do {
             return try await pool.read(body)
         } catch {
-            // What SQLite finds: a value that makes no sense may have been written so.
+            // What SQLite finds: an invalid value may have been stored.
             if let error = error as? DatabaseError, error.isDamage {
                 // The follower makes a new file of it.
                 // ORDERING: relaxed because it goes with no other data.
@@ -283,12 +283,13 @@ final class Flag: Sendable {
     func set(_ isSet: Bool) { value.store(isSet, ordering: .releasing) }
 }
 
-/// Billing cycles of rows whose window is over.
+/// Billing cycles and days of rows whose window is over.
 final class DisplaySchedules: Sendable {
     private let schedules = Lock(Schedules())
 
-    /// The cycle that holds an instant at or behind the end of the last one.
     /// The window that holds an instant, of a cycle or a day; nil: of another window, or there is no such zone.
+    ///
+    /// - Parameter end: where the last one ended.
     func window(
         _ window: LimitWindow, _ settings: TenantSettings, containing now: Int64,
         notBefore end: Int64

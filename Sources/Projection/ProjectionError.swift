@@ -72,10 +72,10 @@ package struct ProjectionConfiguration: Sendable {
 
     /// Matches in the log, of events and deliveries are counted up to here: `Paged.total` says no more.
     package var mostCounted = 1_000_000
-    /// HistoryWatermark in a sentence of what somebody should know who looks after the service: that a file was damaged, and what
-    /// became of it. Called on any thread.
+    /// Receives one sentence about what the operator should know: that a file was damaged, and what became of it. Called on
+    /// any thread.
     package var notice: @Sendable (String) -> Void = { _ in }
-    /// HistoryWatermark of each statement; for tests.
+    /// Called with each SQL statement; for tests.
     var trace: (@Sendable (String) -> Void)?
 
     package init() {}

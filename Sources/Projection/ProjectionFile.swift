@@ -9,7 +9,7 @@ import Limits
 package struct ProjectionFile {
     let path: String
 
-    /// HistoryWatermark of each statement; for tests.
+    /// Called with each SQL statement; for tests.
     private let trace: (@Sendable (String) -> Void)?
 
     package init(path: String) { self.init(path: path, trace: nil) }

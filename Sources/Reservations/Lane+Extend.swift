@@ -150,7 +150,7 @@ extension Lane {
         added.counters = own.pointee.transition.held.present
         let newest = own.pointee.hold.moreCount
         var segment = own.pointee.hold[newest]
-        if segment.hasWindows(of: added) {
+        if segment.mayJoin(added, table.rules) {
             for resource in granted.resources {
                 segment.amounts.set(resource, segment.amounts[resource] + granted[resource])
             }

@@ -135,11 +135,11 @@ extension Lane {
         cell[ProfileCell.head] = Head(version: max(1, entry.version), buffer: buffer).word
     }
 
-    /// Takes a reservation over as it stood. False: it makes no sense, or there is no room for it.
+    /// Restores a reservation as it was. False: the entry is invalid, or there is no room.
     package func restore(_ entry: CheckpointEntry.Reservation) -> Bool {
         guard entry.slot < UInt64(table.slots.capacity) else { return false }
         let slot = Int(entry.slot)
-        let limits = (0..<4).map {
+        let limits = (0..<HoldState.maxSegments).map {
             LimitSet(rawValue: UInt16(truncatingIfNeeded: entry.limits &>> UInt64(16 * $0)))
         }
         let counters = limits.compactMap { table.rules.counters(of: $0) }

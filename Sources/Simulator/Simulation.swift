@@ -14,34 +14,6 @@ import TestKit
 /// In a debug build some requests are decided while another lane stands in the middle of a decision about the same
 /// tenant, or the journal's writer in the middle of a round.
 package struct Simulation {
-    /// What a run came to.
-    package struct Report: Sendable, Equatable {
-        package var seed: UInt64
-        package var violations: [String] = []
-        package var crashes = 0
-        package var restarts = 0
-        package var asked = 0
-        package var acknowledged = 0
-        package var checkpoints = 0
-        package var refusedForRoom = 0
-        /// Requests that a cap refused.
-        package var denied = 0
-        /// Answers after which a cap was just used up.
-        package var capsReached = 0
-        /// A hash of everything that the disk was asked to do, with every byte written.
-        package var trace: UInt64 = 0
-    }
-
-    final class Time: Sendable {
-        let milliseconds: Atomic<Int64>
-        init(_ start: Int64) { milliseconds = Atomic(start) }
-        /// By how much the wall clock is off: somebody sets it now and then.
-        let wallOffset = Atomic<Int64>(0)
-        var now: Int64 { milliseconds.load(ordering: .relaxed) }
-        var wall: Int64 { now + wallOffset.load(ordering: .relaxed) }
-        func advance(_ by: Int64) { milliseconds.wrappingAdd(by, ordering: .relaxed) }
-    }
-
     /// An answer that waits for the disk.
     private struct Parked {
         var ticket: UInt64

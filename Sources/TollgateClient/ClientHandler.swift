@@ -31,8 +31,8 @@ struct StreamPlace {
     /// Ends the stream; one that still runs is cancelled. What waited for its place is started.
     ///
     /// Not within `progress`, which returns true instead.
-    func letGo() {
-        handler.letGo(stream)
+    func forget() {
+        handler.forget(stream)
         handler.changed(.place)
         handler.flush()
     }
@@ -150,7 +150,7 @@ final class ClientHandler: ChannelInboundHandler {
         let isSubmitted = session.submit(
             stream, headers: headers.view(method), fields: fields, finished: finished)
         if isSubmitted == false {
-            letGo(stream)
+            forget(stream)
             owner.fail(
                 TollgateError(
                     .internal, "The request headers are invalid; check the token",
@@ -159,8 +159,8 @@ final class ClientHandler: ChannelInboundHandler {
         return true
     }
 
-    /// Lets go of a stream; one that still runs is cancelled (RST_STREAM).
-    func letGo(_ stream: StreamHandle) {
+    /// Forgets a stream; one that still runs is cancelled (RST_STREAM).
+    func forget(_ stream: StreamHandle) {
         let index = Int(stream.index)
         guard let owner = owners[index], owner.place?.stream == stream else { return }
         owner.place = nil
@@ -179,7 +179,7 @@ final class ClientHandler: ChannelInboundHandler {
             guard let owner = owners[index], let expiry = owner.expiry else { continue }
             if expiry <= now {
                 if actions == nil { actions = lifecycle.expired(at: now) }
-                if let place = owner.place { letGo(place.stream) }
+                if let place = owner.place { forget(place.stream) }
                 owner.fail(.deadlineExceeded)
             } else {
                 next = min(next ?? expiry, expiry)
@@ -228,7 +228,7 @@ final class ClientHandler: ChannelInboundHandler {
             if lifecycle.hasAnswered == false, isAnswered(stream) {
                 isAnswerNew = lifecycle.answered()
             }
-            if owner.progress(stream, events, self) { letGo(stream) }
+            if owner.progress(stream, events, self) { forget(stream) }
         }
         return hasReported
     }

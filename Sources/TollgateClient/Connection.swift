@@ -71,7 +71,7 @@ package final class Connection: @unchecked Sendable {
     /// Ends a call whose caller no longer waits.
     package func cancel(_ call: Call) {
         loop.execute {
-            call.place?.letGo()
+            call.place?.forget()
             call.fail(.cancelled)
         }
     }

@@ -114,13 +114,13 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         self.receiver = receiver
         watch()
         let place = place
-        if deliver() { place?.letGo() } else { place?.handler.flush() }
+        if deliver() { place?.forget() } else { place?.handler.flush() }
     }
 
     func cancel() {
         let place = place
         fail(.cancelled)
-        place?.letGo()
+        place?.forget()
     }
 
     // MARK: StreamOwner

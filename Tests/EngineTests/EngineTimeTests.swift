@@ -129,6 +129,20 @@ import Testing
         #expect(again.engine.clock.now == wall)
     }
 
+    /// Windows are told from 1970 to 2106: a wall clock at the edges, that of a machine without one, ends no process later.
+    @Test(arguments: [0, 5_097_599_999, 4_291_747_199_001, Int64.max / 2])
+    func aWallClockOfNoTimeIsRefused(wall: Int64) {
+        let clock = EngineClock.Source(boot: { 1_000 }, wall: { wall })
+        var settings = DurabilitySettings()
+        settings.hasThreads = false
+        let error = #expect(throws: EngineError.self) {
+            _ = try Engine.open(
+                configuration: EngineConfiguration(), clock: clock, disk: SimulatedDisk(seed: 1),
+                settings: settings)
+        }
+        #expect(error?.message.contains("correct the clock") == true, "\(error?.message ?? "")")
+    }
+
     /// Totals, and what is held, count in the windows that contain the time; nothing begins anew.
     @Test(arguments: [false, true]) func acceptedTimesMoveWindows(withCheckpoint: Bool) throws {
         let far = Self.midnight + 100 * Self.day + 12 * Self.hour

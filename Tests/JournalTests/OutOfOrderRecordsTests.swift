@@ -40,4 +40,25 @@ import Testing
         #expect(waiting.isEmpty && waiting.all.isEmpty && waiting.next(of: 1) == nil)
         #expect(waiting.beginProcess() == 0)
     }
+
+    // Quadratic work would take minutes here.
+    @Test(.timeLimit(.minutes(1)))
+    func lanesThatWereReadOneByOneAreWovenTogether() {
+        let lanes: UInt64 = 8
+        let each: UInt64 = 10_000
+        var waiting = OutOfOrderRecords()
+        for lane in 0..<lanes {
+            for place in 0..<each {
+                Self.record(7, place * lanes + lane, mark: lane)
+                    .withUnsafeBufferPointer { waiting.add($0) }
+            }
+        }
+        var expected: UInt64 = 0
+        while let next = waiting.next(of: 7) {
+            guard next[0] == expected % lanes, next[1] == expected else { break }
+            waiting.removeNext(of: 7)
+            expected += 1
+        }
+        #expect(expected == lanes * each && waiting.isEmpty)
+    }
 }

@@ -96,6 +96,15 @@ import Testing
         }
     }
 
+    /// Texts that are fixed, for the decoder's sake, say what the rows say.
+    @Test func fixedTextsAreTheRows() {
+        let standing = Resource.standing.map(\.plural).listed("and")
+        #expect("\(Resource.shrinkingDetail)" == "Only \(standing) may have a negative amount")
+        #expect(
+            "\(Resource.mostOfRequestDetail)"
+                == "At most \(Resource.mostOfRequest) quantities are allowed")
+    }
+
     @Test func textsAreListed() {
         #expect([String]().listed("or") == "")
         #expect(["a"].listed("or") == "a")

@@ -42,4 +42,37 @@ import Testing
         profile.follow(percentEpoch: tenant.percentEpoch)
         #expect(profile.raised == 0)
     }
+
+    /// Room of two segments is one where it counts in the same totals, whatever other windows did meanwhile.
+    @Test func segmentsJoinWhereTheyCountAlike() {
+        let rules = LimitRules.standard
+        func segment(
+            _ resource: Resource, cycle: Int64, day: Int64, without: LimitKind? = nil
+        ) -> HoldSegment {
+            var counters = rules.counters(of: resource.index)
+            if let counter = without.flatMap({ rules.counter(of: $0) }) {
+                counters &= ~(1 << UInt8(counter))
+            }
+            return HoldSegment(
+                amounts: Amounts(resource, 1), counters: counters, dayStart: 0,
+                starts: WindowStarts(cycle: cycle * 86_400_000, day: day * 86_400_000))
+        }
+        func mayJoin(_ one: HoldSegment, _ other: HoldSegment) -> Bool {
+            one.mayJoin(other, rules) && other.mayJoin(one, rules)
+        }
+        let spend = segment(.spend, cycle: 30, day: 31)
+        #expect(mayJoin(spend, spend))
+        #expect(!mayJoin(spend, segment(.spend, cycle: 30, day: 32)))
+        #expect(!mayJoin(spend, segment(.spend, cycle: 60, day: 31)))
+        let seconds = segment(.callSeconds, cycle: 30, day: 31)
+        #expect(mayJoin(seconds, segment(.callSeconds, cycle: 30, day: 40)))
+        #expect(!mayJoin(seconds, segment(.callSeconds, cycle: 60, day: 31)))
+        // Standing counts have no window; joined with what has one they go by that.
+        let dids = segment(.dids, cycle: 30, day: 31)
+        #expect(mayJoin(dids, segment(.extensions, cycle: 60, day: 62)))
+        #expect(!mayJoin(dids, segment(.spend, cycle: 30, day: 32)))
+        // A hold of before the daily limit was added counts in the month alone.
+        let old = segment(.spend, cycle: 30, day: 31, without: .tenantDailySpend)
+        #expect(!mayJoin(old, spend) && mayJoin(old, dids))
+    }
 }

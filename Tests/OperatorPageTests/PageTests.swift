@@ -396,6 +396,29 @@ struct PageTests {
         #expect(answer.text.contains("rel=\"prev\"") && answer.text.contains("rel=\"next\""))
     }
 
+    @Test func aFurtherLimitHasAColumnWhereATenantHasIt() async throws {
+        func titles(_ rows: [TenantRow]) async throws -> Set<String> {
+            let page = try page(StubModel(tenantRows: rows), isOpen: true)
+            let answer = try await ask(page, "/settings/usage-limits")
+            let columns = answer.text.split(separator: "<th scope=\"col\"").count - 1
+            let shown = CapSetting.all.map(\.columnTitle).filter { title in
+                answer.text.contains("<td data-label=\"\(title)\"")
+            }
+            // Name, thresholds, auto-suspend, actions.
+            #expect(columns == shown.count + 4)
+            return Set(shown)
+        }
+        let guides = Set(CapSetting.all.filter(\.isCommon).map(\.columnTitle))
+        #expect(guides.count == 4)
+        var rows = [TenantRow.sample("one", name: "One"), .sample("two", name: "Two")]
+        #expect(try await titles(rows) == guides)
+        for further in CapSetting.all where !further.isCommon {
+            rows[1].settings.limits = TenantLimits()
+            rows[1].settings.limits[further] = 1
+            #expect(try await titles(rows) == guides.union([further.columnTitle]))
+        }
+    }
+
     @Test func aTenantsNameIsEscapedWhereverItStands() async throws {
         let name = "<img src=x onerror=alert(1)>\"'"
         let page = try page(StubModel(tenantRows: [.sample("a\"b<c", name: name)]), isOpen: true)

@@ -114,6 +114,38 @@ import Testing
         #expect(extended.answer.expiresAt == made + 10_000)
     }
 
+    /// Room that counts in no day and no cycle is one, however many of them go by.
+    @Test func standingCountsAreExtendedOnManyDays() throws {
+        let world = try World(
+            capacity: TableCapacity(
+                tenants: 8, profiles: 8, reservations: 1_024, bodies: 64, keys: 128, lanes: 8,
+                maxLife: 90 * 86_400_000),
+            limits: TenantLimits(), empty: true)
+        let lane = world.lanes[0]
+        _ = try lane.setTenant("acme", TenantPolicy(limits: TenantLimits()), now: world.now)
+        func held() -> Int64 {
+            var answer = UsageAnswer()
+            let failure = "acme".withBorrowedBytes { tenant in
+                lane.usage(
+                    UsageQuery(tenantID: tenant, profileID: .none), now: world.now, answer: &answer)
+            }
+            #expect(failure == nil)
+            return answer.limits[.tenantDIDs].held
+        }
+        let day: UInt32 = 86_400_000
+        let id = lane.reserve("acme", Amounts(.dids, 1), ttl: 2 * day, now: world.now).answer
+            .reservationID
+        for days in 1...40 {
+            world.now += Int64(day)
+            let extended = lane.extend(id, Amounts(.dids, 1), ttl: 2 * day, now: world.now)
+            #expect(extended.failure == nil && extended.answer.decision == .allowed, "\(days)")
+            #expect(held() == Int64(days + 1))
+        }
+        var answer = ReleaseAnswer()
+        #expect(lane.release(id, now: world.now, answer: &answer) == nil)
+        #expect(held() == 0)
+    }
+
     /// The entries of a coarse bucket are moved to finer ones a part at a time, and none comes up early or twice.
     @Test func aCoarseBucketIsMovedInParts() throws {
         let world = try World()

@@ -17,11 +17,20 @@ class Acme:
     """A service with a tenant "acme" of the given fields, in Kathmandu (5:45 ahead of UTC), and a receiver of its events."""
 
     def __init__(self, serve, directory, receiver, **fields):
-        self.server = serve("--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", limits=None)
-        self.rest = Rest(self.server)
+        self.serve = lambda: serve(
+            "--data-dir", str(directory), "--webhook-allow-private", "127.0.0.0/8", limits=None)
         self.receiver = receiver
+        self.begin()
         self.rest.post("/v2/webhook_endpoints", {"url": receiver.url}).data
         self.rest.post("/v2/tenants", {"id": "acme", "time_zone": "Asia/Kathmandu", **fields}).data
+
+    def begin(self):
+        self.server = self.serve()
+        self.rest = Rest(self.server)
+
+    def kill(self):
+        self.server.kill()
+        self.begin()
 
     def check(self, mode="commit", **quantities):
         return self.rest.check("acme", "outbound_call", mode, **quantities)
@@ -100,7 +109,10 @@ def test_daily_spend_refuses_over_rest_until_the_tenants_midnight(acme):
     assert [warning["code"] for warning in service.check(spend="4.00").data["warnings"]] == ["49005"]
     shown = tollgate(service.server, "usage", "--tenant", "acme").stdout
     assert "tenant_daily_spend of acme: 11.00 USD of 8.00 USD" in shown
-    assert "DAILY SPEND" in tollgate(service.server, "usage", "list").stdout
+    for listed in ("usage", "tenants"):
+        columns = tollgate(service.server, listed, "list").stdout.splitlines()[0]
+        # Of the further limits, those that somebody has.
+        assert "DAILY SPEND" in columns and "CONCURRENT CALLS" not in columns, columns
     assert "Daily spend" in service.page()
     assert service.day()["usage"]["spend"] == "11.00"
 
@@ -217,3 +229,30 @@ def test_daily_messages_over_rest(acme):
     assert "DAILY MESSAGES" in tollgate(service.server, "usage", "list").stdout
     assert "Daily messages" in service.page()
     assert service.day()["usage"]["messages"] == 7
+
+
+# MARK: several thresholds
+
+
+def test_each_threshold_is_told_once_over_restarts(acme):
+    service = acme(monthly_spend_limit="10.00", alert_thresholds=[50, 80, 95])
+
+    def told():
+        """The thresholds of the events that are on record."""
+        found = reversed(service.rest.all("/v2/events?filter[tenant_id]=acme"))
+        return [event["payload"]["alert_threshold"] for event in found if event["event_type"] == THRESHOLD]
+
+    service.rest.record("acme", spend="6.00")
+    assert told() == [50]
+    service.kill()
+    assert service.rest.tenant("acme")["alert_thresholds"] == [50, 80, 95]
+    service.rest.record("acme", spend="1.00")
+    assert told() == [50], "what was told is remembered"
+    service.rest.record("acme", spend="2.00")
+    assert told() == [50, 80]
+    service.server.stop()
+    service.begin()
+    service.rest.record("acme", spend="0.10")
+    assert told() == [50, 80]
+    service.rest.record("acme", spend="0.45")
+    assert told() == [50, 80, 95]

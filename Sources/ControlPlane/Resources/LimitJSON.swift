@@ -59,7 +59,7 @@ struct LimitView {
         add("subject_id", .string(subjectID))
         add("cap", isShown ? cap.map(amount) ?? .null : .null)
         if isShown, row.cap.unit == .minutes {
-            add("cap_minutes", cap.map { .integer($0 / 60) } ?? .null)
+            add("cap_minutes", cap.map { .integer(row.cap.configured($0)) } ?? .null)
         }
         if !isShown { add("cap_hidden", true) }
         add("committed", amount(committed))

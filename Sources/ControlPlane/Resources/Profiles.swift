@@ -188,7 +188,7 @@ struct Profiles: Sendable {
             "created_at": Instant.json(profile.revision.createdAt),
             "updated_at": Instant.json(profile.revision.updatedAt),
         ]
-        for field in profile.fields { own[field.name] = field.json }
+        for field in profile.fields { own[field.name] = field.value.json }
         let all = own.merging(fields.json(profile.vendorFields)) { own, _ in own }
         return .object(
             fields.order.compactMap { name in all[name].map { (name: name, value: $0) } }

@@ -96,26 +96,13 @@ extension SettingDescriptor {
     }
 }
 
-extension SettingField {
-    var json: JSON {
-        switch value {
-        case .none: .null
-        case .text(let text): .string(text)
-        case .amount: .string(value.text)
-        case .whole(let number): .integer(number)
-        case .wholes(let numbers): .array(numbers.map { .integer($0) })
-        case .flag(let flag): .bool(flag)
-        }
-    }
-}
-
 extension TenantLimits {
     /// As the API has them.
     package var json: JSON { fields.json }
 }
 
 extension [SettingField] {
-    var json: JSON { .object(map { (name: $0.name, value: $0.json) }) }
+    var json: JSON { .object(map { (name: $0.name, value: $0.value.json) }) }
 }
 
 extension TenantSettings {

@@ -6,7 +6,7 @@ import HTTPTypes
 import JSON
 package import Limits
 
-/// `/v2/tenant_defaults`: the six fields that pre-fill a new tenant, kept as a setting of the service.
+/// `/v2/tenant_defaults`: the limit fields that pre-fill a new tenant, kept as a setting of the service.
 struct TenantDefaults: Sendable {
     let core: ControlPlaneContext
 

@@ -15,7 +15,7 @@ package struct RESTSettings: Sendable {
     package var maximumHeaders = 100
     /// Bytes that may wait behind a request that is worked on; more come only from a peer that has ended its side.
     package var maximumPendingBytes = 256 * 1_024
-    /// The places that there are, in all and of one address.
+    /// How many connections are allowed, in all and per address.
     package var places = ConnectionPlaces(total: 1_024, perAddress: 256)
     /// The bound over the process for all bytes that wait for peers.
     package var memory = PeerMemory()

@@ -9,7 +9,7 @@ struct DailyChart: Sendable {
         case decisions
 
         static let allCases: [Subject] =
-            Resource.catalogue.filter { $0.nature == .accumulating }.map { .usage($0.resource) }
+            Resource.accumulating.map { .usage($0.resource) }
             + [.decisions]
 
         /// The first where there is none of that name.

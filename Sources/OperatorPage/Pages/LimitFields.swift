@@ -45,7 +45,7 @@ struct LimitFields: Sendable, Encodable, Equatable {
         let taken = amountUsed + Double(shown.held)
         share = Self.percent(amountUsed, of: cap)
         filled = Self.percent(taken, of: cap)
-        self.cap = amount(cap).replacingSuffix(" min", with: "")
+        self.cap = Texts.cell(cap, of: row.resource)
         of = "of \(amount(cap))"
         if shown.used > cap {
             state = "over"
@@ -81,19 +81,23 @@ struct LimitFields: Sendable, Encodable, Equatable {
 }
 
 extension TenantRow {
-    private var tenantUsage: [LimitUsage] {
-        LimitSubject.tenant.limits.compactMap { row in usage.first { $0.kind == row.kind } }
+    private func usage(of limits: [LimitRow]) -> [LimitUsage] {
+        limits.compactMap { row in usage.first { $0.kind == row.kind } }
+    }
+
+    private func limitFields(_ usage: LimitUsage) -> LimitFields {
+        LimitFields(usage, percent: settings.limits.firstThreshold)
     }
 
     /// The tenant's own limits in the order of the catalogue, which is that of the guide's table.
     var tenantLimits: [LimitFields] {
-        tenantUsage.map { LimitFields($0, percent: settings.limits.firstThreshold) }
+        usage(of: LimitSubject.tenant.limits).map { limitFields($0) }
     }
 
-    /// The same for a template, with their columns.
-    func limitFields() -> [Fields] {
-        zip(tenantUsage, tenantLimits).map { usage, limit in
-            limit.fields.merging([
+    /// Some of them for a template, with their columns.
+    func limitFields(_ limits: [LimitRow] = LimitSubject.tenant.limits) -> [Fields] {
+        usage(of: limits).map { usage in
+            limitFields(usage).fields.merging([
                 "title": usage.kind.row.cap.columnTitle, "label": usage.kind.row.words.title,
                 "resets": usage.resetsAt == 0
                     ? "Does not reset"
@@ -109,15 +113,7 @@ extension TenantRow {
     var shownName: String { settings.name.isEmpty ? settings.id : settings.name }
 }
 
-extension String {
-    fileprivate func replacingSuffix(_ suffix: String, with other: String) -> String {
-        hasSuffix(suffix) ? String(dropLast(suffix.count)) + other : self
-    }
-}
-
 extension TenantLimits {
-    /// From it on, a limit is shown as near.
-    var firstThreshold: UInt8 { alertThresholds.first ?? 100 }
     /// "50, 80"
     var thresholdText: String { alertThresholds.map { "\($0)" }.joined(separator: ", ") }
 
@@ -174,7 +170,7 @@ extension SettingDescriptor {
         }
     }
 
-    /// Behind the field; empty: nothing.
+    /// After the field; nil: nothing.
     fileprivate var suffix: String? { cap?.unit == .minutes ? "min" : unit.isEmpty ? nil : unit }
 }
 

@@ -107,7 +107,7 @@ struct TenantPage: Sendable {
         let rows = try await model.dailyUsage(
             tenantID: id, profileID: nil, from: 0, to: now + 2 * ProfileState.dayLength)
         let codes = LimitKind.catalogue.map(\.error) + [.suspended]
-        let booked = Resource.catalogue.filter { $0.nature != .held }
+        let booked = Resource.charged
         var table = CSVTable(
             ["day"] + booked.map(\.csvColumn) + ["allowed", "denied"]
                 + codes.map { "denied_\($0.rawValue)" } + ["final"])

@@ -7,12 +7,19 @@ import Projection
 struct UsageLimitsPage: Sendable {
     let context: PageContext
 
-    private static let columns: [(title: String, sort: TenantQuery.Sort?)] =
-        [
-            ("Name", .name)
-        ] + LimitSubject.tenant.limits.map { ($0.cap.columnTitle, .limit($0.kind)) } + [
+    private static func columns(
+        _ limits: [LimitRow]
+    ) -> [(title: String, sort: TenantQuery.Sort?)] {
+        [("Name", .name)] + limits.map { ($0.cap.columnTitle, .limit($0.kind)) } + [
             ("Alert Threshold (%)", nil), ("Auto-Suspend", nil), ("Actions", nil),
         ]
+    }
+    /// Those of the guide's table, and further ones that a tenant of these has a cap for.
+    private static func limits(of tenants: [TenantRow]) -> [LimitRow] {
+        LimitSubject.tenant.limits.filter { limit in
+            limit.cap.isCommon || tenants.contains { $0.settings.limits[limit.kind] != nil }
+        }
+    }
     private static let sorts: [(value: String, label: String)] = {
         let limits = LimitSubject.tenant.limits
         // What adds up before what stands.
@@ -66,6 +73,7 @@ struct UsageLimitsPage: Sendable {
         let page = Page(number: choice.page, size: context.settings.pageSize)
         let found = try await find(choice, page, model)
         let defaults = try context.engine.tenantDefaults
+        let limits = Self.limits(of: found.rows)
         return context.page(
             "usage-limits", visitor, current: "/settings/usage-limits",
             [
@@ -76,8 +84,8 @@ struct UsageLimitsPage: Sendable {
                     option("suspended", "Suspended", selected: choice.status),
                 ],
                 "sorts": Self.sorts.map { option($0.value, $0.label, selected: choice.sort) },
-                "columns": Self.columns.map { Self.column($0, choice) },
-                "rows": found.rows.map(Self.row), "hasRows": !found.rows.isEmpty,
+                "columns": Self.columns(limits).map { Self.column($0, choice) },
+                "rows": found.rows.map { Self.row($0, limits) }, "hasRows": !found.rows.isEmpty,
                 "eventsPath": Links.path(
                     "/settings/usage-limits/events",
                     [("ids", found.rows.map(\.settings.id).joined(separator: "\n"))]),
@@ -126,10 +134,10 @@ struct UsageLimitsPage: Sendable {
         ]
     }
 
-    private static func row(_ row: TenantRow) -> Fields {
+    private static func row(_ row: TenantRow, _ limits: [LimitRow]) -> Fields {
         [
             "id": row.settings.id, "name": row.shownName, "path": Links.tenant(row.settings.id),
-            "suspended": row.status == .suspended, "cells": row.limitFields(),
+            "suspended": row.status == .suspended, "cells": row.limitFields(limits),
             "threshold": row.thresholdText, "autoSuspend": row.autoSuspendText,
         ]
     }

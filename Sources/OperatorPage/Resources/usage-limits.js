@@ -29,7 +29,11 @@ function show(row, tenant) {
     setText(row, "[data-threshold]", tenant.threshold);
     setText(row, "[data-auto-suspend]", tenant.autoSuspend);
     setSuspended(row, tenant.suspended);
-    for (const limit of tenant.limits) showLimit($(`[data-limit="${limit.limit}"] .limit-cell`, row), limit);
+    for (const limit of tenant.limits) {
+        // A limit that nobody here had a cap of has no column.
+        const box = $(`[data-limit="${limit.limit}"] .limit-cell`, row);
+        if (box) showLimit(box, limit);
+    }
 }
 
 if (rows.length > 0) {

@@ -47,7 +47,7 @@ package final class ReflectionMessages {
         }
     }
 
-    /// ServerReflectionResponse to what was read last.
+    /// Writes the response to the request that was read last.
     ///
     /// - Parameter buffer: gives room for so many bytes, or more.
     package func write(

@@ -4,19 +4,6 @@ internal import LimitsFile
 
 // Settings as the REST API has them, and back.
 
-extension SettingField.Value {
-    var json: JSON {
-        switch self {
-        case .none: .null
-        case .text(let text): .string(text)
-        case .amount: .string(text)
-        case .whole(let number): .integer(number)
-        case .wholes(let numbers): .array(numbers.map { .integer($0) })
-        case .flag(let flag): .bool(flag)
-        }
-    }
-}
-
 /// Reads members of a resource; what is not as it should be is the service's fault.
 struct ResourceReader {
     let resource: JSON

@@ -7,6 +7,8 @@ struct Table: Sendable {
         var title: String
         var isNumber: Bool
         var cell: @Sendable (JSON) -> JSON?
+        /// Whether the column is of use for these rows.
+        var isShown: @Sendable ([JSON]) -> Bool = { _ in true }
 
         /// - Parameter name: the member of a row, or a path of members: "limit.name".
         init(_ title: String, _ name: String, isNumber: Bool = false) {
@@ -26,6 +28,14 @@ struct Table: Sendable {
             self.isNumber = isNumber
             self.cell = cell
         }
+
+        /// Shown only for rows of which one has that cap, unless the cap is a common one.
+        func onlyIfCapped(_ cap: CapSetting?, has: @escaping @Sendable (JSON) -> JSON?) -> Column {
+            guard let cap, !cap.isCommon else { return self }
+            var column = self
+            column.isShown = { rows in rows.contains { has($0).map { !$0.isNull } ?? false } }
+            return column
+        }
     }
 
     var columns: [Column]
@@ -35,6 +45,7 @@ struct Table: Sendable {
     /// - Complexity: O(rows × columns).
     func text(_ rows: [JSON]) -> String {
         if rows.isEmpty { return none }
+        let columns = columns.filter { $0.isShown(rows) }
         var lines = [columns.map(\.title)]
         lines += rows.map { row in
             columns.map { CellText.text($0.cell(row) ?? .null) }

@@ -23,7 +23,10 @@ struct TenantArgument: ParsableArguments {
 
 struct TenantList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists tenants with their limits; \"-\" means no limit.")
+        commandName: "list", abstract: "Lists tenants with their limits; \"-\" means no limit.",
+        discussion: """
+            A limit other than those of the preset new-tenant has a column when one of the tenants shown has it.
+            """)
 
     @Option(help: .init("Only names containing this text.", valueName: "text"))
     var name: String?
@@ -45,8 +48,10 @@ struct TenantList: AsyncParsableCommand {
             .init("ID", "id"), .init("NAME", "name"), .init("STATUS", "status"),
         ]
             + TenantLimits.settings.compactMap { setting in
-                setting.heading.map {
-                    .init($0, setting.name, isNumber: setting.shape != .flag)
+                setting.heading.map { heading in
+                    let column = Table.Column(
+                        heading, setting.name, isNumber: setting.shape != .flag)
+                    return column.onlyIfCapped(setting.cap, has: column.cell)
                 }
             }, none: "No tenants.")
 

@@ -47,7 +47,8 @@ struct UsageList: AsyncParsableCommand {
             .init("STATUS", "tenant_status"),
         ]
             + LimitSubject.tenant.limits.map { limit in
-                .init(limit.words.heading) { LimitCell.text($0, limit) }
+                Table.Column(limit.words.heading) { LimitCell.text($0, limit) }
+                    .onlyIfCapped(limit.cap) { LimitCell.cap($0, limit) }
             } + [.init("NEAREST %", "nearest_limit_percent", isNumber: true)], none: "No tenants.")
 
     func run() async throws {
@@ -59,15 +60,19 @@ struct UsageList: AsyncParsableCommand {
 /// "12.50 / 500.00" of one limit in a row's `limits`.
 enum LimitCell {
     static func text(_ row: JSON, _ kind: LimitRow) -> JSON? {
-        let limits = row["limits"]?.array ?? []
-        guard let limit = limits.first(where: { $0["limit"]?.string == kind.name }) else {
-            return nil
-        }
+        guard let limit = limit(row, kind) else { return nil }
         let isMinutes = kind.cap.unit == .minutes
         let used = sum(limit["committed"], limit["held"], isMinutes: isMinutes)
         let cap = isMinutes ? limit["cap_minutes"] : limit["cap"]
         guard let cap, cap.isNull == false else { return .string(used) }
         return .string("\(used) / \(CellText.text(cap))")
+    }
+
+    /// null: there is no cap.
+    static func cap(_ row: JSON, _ kind: LimitRow) -> JSON? { limit(row, kind)?["cap"] }
+
+    private static func limit(_ row: JSON, _ kind: LimitRow) -> JSON? {
+        row["limits"]?.array?.first { $0["limit"]?.string == kind.name }
     }
 
     private static func sum(
@@ -110,7 +115,7 @@ struct UsageDaily: AsyncParsableCommand {
         columns: [
             .init("DAY", "date"), .profile,
         ]
-            + Resource.catalogue.filter { $0.nature != .held }.map {
+            + Resource.charged.map {
                 .init($0.heading, "usage.\($0.name)", isNumber: true)
             } + [
                 .init("ALLOWED", "allowed", isNumber: true),

@@ -26,8 +26,8 @@ extension LimitReport {
             ("subject_id", .string(subjectID)),
             ("cap", cap.map(amount) ?? .null),
         ]
-        if row?.cap.unit == .minutes, let cap {
-            members.append(("cap_minutes", .integer(cap / 60)))
+        if let setting = row?.cap, setting.unit == .minutes, let cap {
+            members.append(("cap_minutes", .integer(setting.configured(cap))))
         }
         if capIsHidden { members.append(("cap_hidden", .bool(true))) }
         members += [

@@ -15,7 +15,7 @@ LIMITS = "Sources/Limits/LimitKind+Catalogue.swift"
 
 INTRODUCTION = """Every error has a code, over REST and gRPC alike: `code`, `title`, `detail`, and `meta.url`, which
 leads to the page of the code. Codes below 49000 are the messaging vendor's, with its titles, and `meta.url` leads to
-the vendor's page; 49xxx are Tollgate's own. What a caller does about an outcome is told in [the caller's
+the vendor's page; 49xxx are Tollgate's own. What a caller does about an outcome is described in [the caller's
 contract](../clients/failure.md), the rules in [semantics](../semantics.md#8-errors)."""
 
 WINDOWS = {

@@ -21,6 +21,10 @@ PROGRAM, PACKAGE = 100 * 10**6, 30 * 10**6
 EXPOSURE = 15
 # Seconds for one command.
 COMMAND = 120
+# Copies: what a command in a root does to a device's mode is nobody else's matter.
+OWN_DEVICES = ["mount -t tmpfs -o mode=755 tmpfs dev",
+               "cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty dev/",
+               "mkdir dev/shm", "mount -t tmpfs tmpfs dev/shm", "ln -s /proc/self/fd dev/fd"]
 SETTINGS = "etc/tollgate/tollgate.yaml"
 UNIT = "lib/systemd/system/tollgate.service"
 DATA = "var/lib/tollgate"
@@ -138,13 +142,13 @@ class Root:
         self.path = path
 
     def wrapped(self, command, user=None, confined=False):
-        """A command line that runs another in it, with /proc and /dev of its own kernel.
+        """A command line that runs another in it, with /proc and /dev of its own.
 
         - user: who runs it, as chroot has it; without it, root.
         - confined: as the unit has it: it writes its data and /tmp alone, sees no process but its own, gains nothing."""
         here = f"cd {shlex.quote(str(self.path))}"
         # The second time into what is mounted there.
-        script = ["set -e", here, "mount --make-rprivate /", "mount --bind . .", here, "mount --rbind /dev dev"]
+        script = ["set -e", here, "mount --make-rprivate /", "mount --bind . .", here, *OWN_DEVICES]
         inner = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *command]
         if confined:
             script += ["mount -t proc -o hidepid=invisible,subset=pid proc proc", f"mount --bind {DATA} {DATA}",

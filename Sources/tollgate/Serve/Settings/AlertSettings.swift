@@ -1,4 +1,4 @@
-/// How people are told, and for whom they are told.
+/// Notifications, and the brand under which they are sent.
 struct AlertSettings: SettingsGroup {
     static let title = "Webhooks, e-mail and brand"
 

@@ -95,7 +95,7 @@ struct SettingRow: Sendable {
 
     var variable: String { "TOLLGATE_" + name.uppercased().replacing("-", with: "_") }
 
-    /// The default as it is told; nil: none, or nothing worth a word.
+    /// The default as help and reference page show it; nil: not shown.
     var shownDefault: String? {
         shown ?? standard.flatMap { $0.isEmpty ? nil : $0 }
     }
