@@ -193,14 +193,14 @@ def test_figures_of_known_traffic(contract, journal):
     assert found("tollgate_holds_open") == 8
     assert {dict(key)["method"].removeprefix(METHOD): value for key, value in
             found.all("tollgate_grpc_requests_total").items()} == {
-        "CheckAndReserve": 12, "Commit": 1, "Release": 5, "Extend": 1, "CheckAndReserveBatch": 1,
+        "CheckAndReserve": 13, "Commit": 1, "Release": 5, "Extend": 1, "CheckAndReserveBatch": 1,
     }
     assert found.all("tollgate_grpc_failures_total") == {
         (("code", "FAILED_PRECONDITION"), ("method", METHOD + "Release")): 3,
         (("code", "UNIMPLEMENTED"), ("method", "unknown")): 1,
     }
     for name in ["request_duration", "decision_duration"]:
-        assert found(f"tollgate_grpc_{name}_seconds_count") == 20
+        assert found(f"tollgate_grpc_{name}_seconds_count") == 21
     requests = {(dict(key)["method"], dict(key)["route"], dict(key)["status"]): value
                 for key, value in found.all("tollgate_http_requests_total").items()}
     assert requests == {
@@ -236,7 +236,7 @@ def settled(server):
     """A scrape when nothing is under way any more, and all is on disk; else nothing."""
     found = scrape(server.ops)
     quiet = found("tollgate_journal_waiting_bytes") == 0 and found("tollgate_grpc_answers_waiting") == 0
-    counted = found("tollgate_grpc_request_duration_seconds_count") >= 20
+    counted = found("tollgate_grpc_request_duration_seconds_count") >= 21
     return found if quiet and counted else None
 
 
