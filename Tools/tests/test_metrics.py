@@ -9,6 +9,7 @@ import json
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -291,6 +292,22 @@ def test_the_ops_listener_asks_nobody_and_shows_nothing_else(journal):
     for path in ["/", "/v2/tenants", "/v2/access_statistics", "/openapi.json", "/login", "/live"]:
         assert ask(server.ops, path)[0] == 404, path
     assert ask(server.ops, "/metrics", method="POST")[0] == 405
+
+
+def test_beside_ports_that_demand_certificates(serve, tmp_path):
+    """Probes and scrapers without any are answered; the metrics say when the server's own expires."""
+    made = tmp_path / "certificates"
+    subprocess.run([ROOT / "Tools/dev-certificates", made], check=True, capture_output=True, timeout=120)
+    server = serve(
+        "--tls-certificate", str(made / "server.pem"), "--tls-key", str(made / "server-key.pem"),
+        "--tls-client-ca", str(made / "ca.pem"), "--ops-listen", "127.0.0.1:0")
+    end = subprocess.run(
+        ["openssl", "x509", "-noout", "-enddate", "-in", made / "server.pem"],
+        check=True, capture_output=True, text=True).stdout.strip().removeprefix("notAfter=")
+    found = scrape(server.ops)
+    for port in ["grpc", "http"]:
+        assert found("tollgate_tls_certificate_expiry_timestamp_seconds", port=port) == ssl.cert_time_to_seconds(end)
+    assert ask(server.ops, "/readyz")[0] == 200
 
 
 def test_no_journal_no_figures_of_it(serve):
