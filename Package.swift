@@ -71,7 +71,7 @@ let package = Package(
         .target(
             name: "BillingCalendar", dependencies: ["Limits", "Notation"], swiftSettings: strict),
         .target(
-            name: "Journal", dependencies: ["Limits", "CLinux", "Threads"],
+            name: "Journal", dependencies: ["Limits", "CLinux", "Telemetry", "Threads"],
             swiftSettings: strict + stepPoints),
         .target(
             name: "Reservations", dependencies: ["Limits", "Journal"],
@@ -111,7 +111,7 @@ let package = Package(
             ], swiftSettings: strict),
 
         // The wire.
-        .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
+        .target(name: "HTTP2", dependencies: ["CNGHTTP2", "Telemetry"], swiftSettings: strict),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: strict),
         .target(
             name: "Wire", dependencies: ["CTollgate", "Limits"], swiftSettings: strict
@@ -171,7 +171,8 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Access", "Admission", "BillingCalendar", "Engine", "Events", "JSON", "Limits",
-                "Notation", "Notifications", "Projection", "Threads", "TransportSecurity",
+                "Notation", "Notifications", "Projection", "Telemetry", "Threads",
+                "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -214,8 +215,8 @@ let package = Package(
             dependencies: [
                 "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
                 "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits", "LimitsFile",
-                "Notation", "Notifications", "OperatorPage", "Projection", "ServerTrust",
-                "Threads", "TollgateClient", "TransportSecurity",
+                "Notation", "Notifications", "OperatorPage", "Projection", "Reservations",
+                "ServerTrust", "Telemetry", "Threads", "TollgateClient", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -370,8 +371,7 @@ let package = Package(
             dependencies: [
                 "Notifications",
                 "Access", "Admission", "ControlPlane", "Engine", "Events", "JSON", "Limits",
-                "Projection",
-                "Reservations", "TransportSecurity",
+                "Projection", "Reservations", "Telemetry", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -385,7 +385,7 @@ let package = Package(
         .testTarget(
             name: "TollgateTests",
             dependencies: [
-                "Engine", "GRPCServer", "JSON", "Limits", "LimitsFile", "tollgate",
+                "Engine", "GRPCServer", "JSON", "Limits", "LimitsFile", "Telemetry", "tollgate",
                 "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

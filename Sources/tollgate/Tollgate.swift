@@ -28,7 +28,7 @@ struct Tollgate: AsyncParsableCommand {
             ProfilesCommand.self, DefaultsCommand.self, ApplyCommand.self, ExportCommand.self,
             AuditCommand.self, EventsCommand.self, WebhooksCommand.self, EmailsCommand.self,
             EmailCommand.self, TokensCommand.self, JournalCommand.self, VersionCommand.self,
-            SettingsReferenceCommand.self,
+            SettingsReferenceCommand.self, MetricsReferenceCommand.self,
         ])
 }
 

@@ -70,6 +70,7 @@ import Testing
         ("/v2/email_recipients/{id}", [.readRecipients, .administer, .administer]),
         ("/v2/email_recipients/{id}/actions/test", [.administer]),
         ("/v2/email_recipients/actions/test", [.administer]),
+        ("/metrics", [.readStatistics]),
     ]
 
     @Test func theTable() {

@@ -93,13 +93,14 @@ class Server:
         guard.start()
         self.ready = self.process.stdout.readline()
         guard.cancel()
-        match = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)\n", self.ready)
+        match = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)(?: ops=(\S+))?\n", self.ready)
         if not match:
             self.process.wait(60)
             raise AssertionError(f"not ready: {self.ready!r}\n{''.join(self.log)}")
         self.endpoint = match[1]
         self.port = int(self.endpoint.rsplit(":", 1)[1])
         self.http = match[2]
+        self.ops = match[3]
 
     def _read_log(self):
         for line in self.process.stderr:

@@ -366,6 +366,13 @@ enum Operations {
                     "status": Schema.words(["ok", "apart"]), "ahead_ms": ["type": "integer"],
                 ]),
             ])))
+    static let metrics = Operation(
+        "getMetrics", "Returns the service's metrics, for Prometheus", service,
+        .text(["text/plain", "application/openmetrics-text"])
+    ).with {
+        $0.description =
+            "Prometheus text format 0.0.4, or OpenMetrics 1.0 if `Accept` prefers it."
+    }
     static let openAPI = Operation(
         "openAPI", "This document", service, .plain(["type": "object"]))
 }

@@ -19,7 +19,7 @@ struct Health: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/healthz", nil, Operations.healthz) { _ in Reply(["status": "ok"]) },
+            Route(.get, "/healthz", nil, Operations.healthz, healthz),
             Route(.get, "/readyz", nil, Operations.readyz, readyz),
             Route(.get, "/v2/public_key", nil, Operations.publicKey) { [core] _ in
                 .data([
@@ -42,6 +42,8 @@ struct Health: Sendable {
         }
         return core.projection?.status.standstill.map { "Lists and alerts are not updating: \($0)" }
     }
+
+    func healthz(_ exchange: Exchange) async throws -> Reply { Reply(["status": "ok"]) }
 
     func readyz(_ exchange: Exchange) async throws -> Reply {
         if let reason = await trouble() { throw APIError(.unavailable, reason) }

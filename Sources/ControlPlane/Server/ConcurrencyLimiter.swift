@@ -43,6 +43,9 @@ final class ConcurrencyLimiter: Sendable {
 
     func leave() { state.withLock { $0.workedOn -= 1 } }
 
+    /// Requests that are worked on.
+    var inProgress: Int { state.withLock { $0.workedOn } }
+
     /// Whether the service is stopping.
     var isDraining: Bool { state.withLock { $0.isDraining } }
 

@@ -15,14 +15,17 @@ package final class GRPCServer: Sendable {
     package let port: Int
     /// The event loops, in the order of their indices.
     package let loops: [ServerLoop]
+    /// By their ids.
+    let methodPaths: [String]
 
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
 
     private init(
         group: MultiThreadedEventLoopGroup, listener: any Channel, loops: [ServerLoop],
-        host: String
+        host: String, methods: [MethodDescriptor]
     ) {
+        methodPaths = methods.map(\.path)
         self.group = group
         self.listener = listener
         self.loops = loops
@@ -56,7 +59,8 @@ package final class GRPCServer: Sendable {
             }
             let listener = try await listen(configuration, group, loops)
             return GRPCServer(
-                group: group, listener: listener, loops: loops, host: configuration.host)
+                group: group, listener: listener, loops: loops, host: configuration.host,
+                methods: methods)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -156,7 +160,7 @@ package final class GRPCServer: Sendable {
     ///
     /// - Complexity: O(loops)
     package var latency: LatencyHistogram {
-        loops.reduce(LatencyHistogram()) { $0 + $1.latency.histogram }
+        loops.reduce(LatencyHistogram()) { $0 + $1.counts.whole.histogram }
     }
 
     /// Ends the serving: no new connections, then no new calls. The event loops go on for whoever else works on them.

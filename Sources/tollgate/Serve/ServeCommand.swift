@@ -13,8 +13,8 @@ struct ServeCommand: AsyncParsableCommand {
             Settings come from the flag, else from the environment (--grpc-listen is \
             TOLLGATE_GRPC_LISTEN), else from the file given with --config, else from its default.
 
-            Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT. \
-            On SIGTERM or SIGINT it finishes running calls and exits 0.
+            Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT, and \
+            ops=HOST:PORT if there is an ops listener. On SIGTERM or SIGINT it finishes running calls and exits 0.
 
             Example: tollgate serve --limits Tools/examples/limits.yaml --insecure-no-auth
             """)
@@ -37,13 +37,14 @@ struct ServeCommand: AsyncParsableCommand {
     var reservations: CatalogueOptions<ReservationSettings>
     @OptionGroup(title: .init(GRPCSettings.title)) var grpc: CatalogueOptions<GRPCSettings>
     @OptionGroup(title: .init(HTTPSettings.title)) var http: CatalogueOptions<HTTPSettings>
+    @OptionGroup(title: .init(OpsSettings.title)) var ops: CatalogueOptions<OpsSettings>
     @OptionGroup(title: .init(AlertSettings.title)) var alerts: CatalogueOptions<AlertSettings>
 
     /// What the command line named, by the settings' names.
     var named: [String: String] {
         [
             serving.given, tls.given, callers.given, journal.given, reservations.given, grpc.given,
-            http.given, alerts.given,
+            http.given, ops.given, alerts.given,
         ].reduce(into: [:]) { all, some in all.merge(some) { first, _ in first } }
     }
 

@@ -91,6 +91,10 @@ extension ServeSettings {
         value(SettingsCatalogue.http[keyPath: path])
     }
 
+    subscript<Value>(dynamicMember path: KeyPath<OpsSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.ops[keyPath: path])
+    }
+
     subscript<Value>(dynamicMember path: KeyPath<AlertSettings, Setting<Value>>) -> Value {
         value(SettingsCatalogue.alerts[keyPath: path])
     }

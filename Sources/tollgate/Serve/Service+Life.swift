@@ -36,7 +36,7 @@ extension Service {
         let server = try await startServer(lanes, bounds, standard)
         admittance.giveMemoryBack(server.loops[0].eventLoop)
         let sides = try await SideServices.start(
-            settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
+            settings, engine: engine, authority: authority, admittance: admittance, tls: tls,
             server: server, lanes: LaneAccess(server, lanes), logger: logger)
         let keeping = AccessKeeping(authority, logger)
         let watch = Watch(engine, sides.projection, bounds.scarcity, logger)
@@ -48,6 +48,8 @@ extension Service {
         // They end one by one, the last one first; each when the one before it has ended.
         let services = [
             Self.ending { engine.close() },
+            // Who looks after the service sees it to its end.
+            Self.ending { await sides.stopOps() },
             // What the drain brings is put on record too.
             Self.running { await keeping.run() },
             Self.ending { sides.stop() },
@@ -60,7 +62,7 @@ extension Service {
             Self.running { await readiness.run() },
             Self.running {
                 // If it cannot be written, the service serves all the same.
-                StandardOutput.announce("tollgate ready grpc=\(grpc) http=\(sides.address)")
+                StandardOutput.announce("tollgate ready grpc=\(grpc) \(sides.addresses)")
                 for await _ in hangups { reload() }
             },
         ]
@@ -128,7 +130,7 @@ extension Service {
             }
         } catch {
             throw ListenError(
-                settings.grpcListen, SettingsCatalogue.serving.grpcListen, error)
+                settings.grpcListen, SettingsCatalogue.serving.grpcListen.row, error)
         }
     }
 

@@ -33,11 +33,13 @@ enum SettingsCatalogue {
     static let reservations = ReservationSettings()
     static let grpc = GRPCSettings()
     static let http = HTTPSettings()
+    static let ops = OpsSettings()
     static let alerts = AlertSettings()
 
     static let groups: [any SettingsGroup.Type] = [
         ServingSettings.self, TLSSettings.self, CallerSettings.self, JournalSettings.self,
-        ReservationSettings.self, GRPCSettings.self, HTTPSettings.self, AlertSettings.self,
+        ReservationSettings.self, GRPCSettings.self, HTTPSettings.self, OpsSettings.self,
+        AlertSettings.self,
     ]
 
     static let rows: [SettingRow] = groups.flatMap { $0.rows }
