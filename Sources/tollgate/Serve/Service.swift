@@ -23,6 +23,7 @@ struct Service {
     let tls: PortsTLS
     let reloads = Reloads()
     let identityReloads = Reloads()
+    let settingsReloads = Reloads()
 
     /// Makes the engine and applies the limits file.
     ///
