@@ -181,7 +181,9 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ], swiftSettings: strict),
+            ],
+            resources: [.embedInCode("Resources/errors.json")],
+            swiftSettings: strict),
         .target(
             name: "OperatorPage",
             dependencies: [
@@ -213,7 +215,8 @@ let package = Package(
             name: "tollgate",
             dependencies: [
                 "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
-                "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits", "LimitsFile",
+                "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits",
+                "LimitsFile",
                 "Notation", "Notifications", "OperatorPage", "Projection", "ServerTrust",
                 "Threads", "TollgateClient", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 
+import pytest
 from conftest import BINARY, EXAMPLE, Server
 from control import eventually
 
@@ -64,6 +65,13 @@ def test_check_reads_the_files_that_settings_name(tmp_path):
     assert good.returncode == 0 and "no mistakes: 2 of" in good.stdout, good.stderr
     # Nothing is made.
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("url", ["limits.example.com", "ftp://x", "https://", "https://u@x", "https://x/?a", "https://x/#a",
+                                 "https://x y", "https://" + "x" * 130])
+def test_a_public_url_must_be_one(url):
+    checked = config("check", "--public-url", url)
+    assert checked.returncode == 64 and "--public-url must be an absolute http or https URL" in checked.stderr
 
 
 def test_a_signal_says_what_needs_a_restart(tmp_path):

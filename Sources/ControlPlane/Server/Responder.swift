@@ -98,10 +98,10 @@ struct Responder: HTTPResponder {
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0]
     }
 
-    /// REST has everything below /v2, and three paths for machines.
+    /// REST has everything below /v2, the errors' pages, and three paths for machines.
     static func isPages(_ path: Substring) -> Bool {
-        path != "/v2" && !path.hasPrefix("/v2/")
-            && !["/healthz", "/readyz", "/openapi.json"].contains(path)
+        path != "/v2" && !path.hasPrefix("/v2/") && !path.hasPrefix("/errors/")
+            && !["/healthz", "/readyz", "/openapi.json", "/errors"].contains(path)
     }
 
     private func answer(_ request: Request, _ context: RESTContext) async throws -> Reply {
