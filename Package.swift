@@ -199,6 +199,14 @@ let package = Package(
             resources: pageResources.map { .embedInCode("Resources/\($0)") },
             swiftSettings: strict),
 
+        // Copies of the data directory.
+        .target(
+            name: "Backup",
+            dependencies: [
+                "CLinux", "Engine", "JSON", "Journal", "Notation",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: strict),
+
         // The command and the tools.
         .target(
             name: "CommandIO",
@@ -214,8 +222,8 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
-                "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits",
+                "Access", "Admission", "Backup", "CLinux", "CommandIO", "ControlPlane", "Engine",
+                "Events", "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits",
                 "LimitsFile",
                 "Notation", "Notifications", "OperatorPage", "Projection", "ServerTrust",
                 "Threads", "TollgateClient", "TransportSecurity",
@@ -347,6 +355,10 @@ let package = Package(
                 "TestKit",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "BackupTests",
+            dependencies: ["Backup", "Engine", "Journal", "Limits", "TestKit"],
+            swiftSettings: strict + stepPoints),
         .testTarget(
             name: "NotificationsTests",
             dependencies: [
