@@ -156,11 +156,11 @@ enum DataFile: Equatable {
     case checkpoint(UInt64)
     /// `projection.sqlite`
     case lists
-    /// A secret of a few bytes.
-    case secret
+    /// A file of a few bytes: a secret, or the note of a restore that no service has started after.
+    case small
 
     static let listsName = "projection.sqlite"
-    static let secretNames = ["webhook-key", "operator-token"]
+    static let smallNames = ["webhook-key", "operator-token", RestoreNote.fileName]
 
     init?(_ name: String) {
         if let number = JournalFiles.segmentNumber(name) {
@@ -169,8 +169,8 @@ enum DataFile: Equatable {
             self = .checkpoint(number)
         } else if name == Self.listsName {
             self = .lists
-        } else if Self.secretNames.contains(name) {
-            self = .secret
+        } else if Self.smallNames.contains(name) {
+            self = .small
         } else {
             return nil
         }

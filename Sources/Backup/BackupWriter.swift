@@ -28,7 +28,7 @@ package struct BackupWriter {
 
     /// Files are removed while they are copied where a service makes checkpoints: then all begins again, with what is newer.
     private static let attempts = 10
-    private static let longestSecret = 64 << 10
+    private static let longestSmall = 64 << 10
 
     /// - Parameters:
     ///   - source: a data directory; nothing is written there.
@@ -78,8 +78,8 @@ package struct BackupWriter {
         let names = try source.list()
         // First, so that the journal goes at least as far.
         let needed = try names.contains(DataFile.listsName) ? copyListsFile(&state) : nil
-        for name in DataFile.secretNames where names.contains(name) {
-            try copySecret(name, &state)
+        for name in DataFile.smallNames where names.contains(name) {
+            try copySmall(name, &state)
         }
         let checkpoint = try copyNewestCheckpoint(&state)
         let snapshot = try JournalSnapshot(
@@ -121,11 +121,11 @@ package struct BackupWriter {
         return needed
     }
 
-    private func copySecret(_ name: String, _ state: inout State) throws(JournalError) {
+    private func copySmall(_ name: String, _ state: inout State) throws(JournalError) {
         let bytes = try size(of: name)
-        guard bytes <= Self.longestSecret else {
+        guard bytes <= Self.longestSmall else {
             throw JournalError(
-                .damaged, file: name, reason: "it has \(bytes) bytes, and is a secret of a few",
+                .damaged, file: name, reason: "it has \(bytes) bytes, and should have a few",
                 remedy: "move it out of the data directory")
         }
         let stored = state.numbered(name)
@@ -186,7 +186,7 @@ package struct BackupWriter {
             }
         case .checkpoint(let number):
             if let error = CheckpointReader(target, id: id).check(number) { throw error }
-        case .lists, .secret, nil: break
+        case .lists, .small, nil: break
         }
     }
 

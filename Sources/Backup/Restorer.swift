@@ -114,7 +114,7 @@ package struct Restorer {
     private static func order(_ files: [BackupManifest.File]) -> [BackupManifest.File] {
         func rank(_ file: BackupManifest.File) -> (Int, UInt64) {
             switch DataFile(file.name) {
-            case .secret, nil: (0, 0)
+            case .small, nil: (0, 0)
             case .lists: (1, 0)
             // The last one first.
             case .segment(let number): (2, .max - number)

@@ -29,7 +29,7 @@ struct BackedUpService {
         try Engine.simulated(capacity, on: disk, segmentBytes: 64 << 10) { _, settings in
             // What is not needed is removed at once.
             settings.retention = 0
-            settings.companions = DataFile.secretNames + [RestoreNote.fileName]
+            settings.companions = DataFile.smallNames
         }.engine
     }
 

@@ -86,6 +86,16 @@ import Testing
         #expect(bytes[last.bytes...].allSatisfy { $0 == 0 })
     }
 
+    /// Of a directory that was restored and not started since: the time that is lost began with the first backup.
+    @Test func theNoteIsBackedUp() throws {
+        let restored = try BackedUpService.restore(backup().disk)
+        let second = SimulatedDisk(seed: 3)
+        _ = try BackedUpService.backUp(
+            restored, to: second, now: BackedUpService.start + 3_600_000)
+        let note = try RestoreNote.read(BackedUpService.restore(second))
+        #expect(note?.takenAt == BackedUpService.start)
+    }
+
     @Test func idsOfTheLostTimeArePassedOver() throws {
         let (backup, _) = try backup()
         let disk = try BackedUpService.restore(backup)
