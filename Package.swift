@@ -182,7 +182,9 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ], swiftSettings: strict),
+            ],
+            resources: [.embedInCode("Resources/errors.json")],
+            swiftSettings: strict),
         .target(
             name: "OperatorPage",
             dependencies: [
@@ -197,6 +199,14 @@ let package = Package(
             ],
             resources: pageResources.map { .embedInCode("Resources/\($0)") },
             swiftSettings: strict),
+
+        // Copies of the data directory.
+        .target(
+            name: "Backup",
+            dependencies: [
+                "CLinux", "Engine", "JSON", "Journal", "Notation",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: strict),
 
         // The command and the tools.
         .target(
@@ -213,10 +223,11 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
-                "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits", "LimitsFile",
-                "Notation", "Notifications", "OperatorPage", "Projection", "Reservations",
-                "ServerTrust", "Telemetry", "Threads", "TollgateClient", "TransportSecurity",
+                "Access", "Admission", "Backup", "CLinux", "CommandIO", "ControlPlane", "Engine",
+                "Events", "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits",
+                "LimitsFile", "Notation", "Notifications", "OperatorPage", "Projection",
+                "Reservations", "ServerTrust", "Telemetry", "Threads", "TollgateClient",
+                "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -345,6 +356,10 @@ let package = Package(
                 "TestKit",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "BackupTests",
+            dependencies: ["Backup", "Engine", "Journal", "Limits", "TestKit"],
+            swiftSettings: strict + stepPoints),
         .testTarget(
             name: "NotificationsTests",
             dependencies: [

@@ -14,7 +14,7 @@ enum RESTRoutes {
             + OpenReservations(core: core).routes + DataPlane(core: core).routes
             + Logs(core: core).routes + Webhooks(core: core).routes + Emails(core: core).routes
             + Tokens(core: core).routes + AccessStatistics(core: core).routes
-            + Health(core: core).routes + metrics.routes
+            + Health(core: core).routes + ErrorCatalogue().routes + metrics.routes
         let own = Route(.get, "/openapi.json", nil, Operations.openAPI) { _ in
             Reply(.null)
         }

@@ -108,10 +108,10 @@ struct Responder: HTTPResponder {
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0]
     }
 
-    /// REST has everything below /v2, and four paths for machines.
+    /// REST has everything below /v2, the errors' pages, and four paths for machines.
     static func isPages(_ path: Substring) -> Bool {
-        path != "/v2" && !path.hasPrefix("/v2/")
-            && !["/healthz", "/readyz", "/metrics", "/openapi.json"].contains(path)
+        path != "/v2" && !path.hasPrefix("/v2/") && !path.hasPrefix("/errors/")
+            && !["/healthz", "/readyz", "/metrics", "/openapi.json", "/errors"].contains(path)
     }
 
     private func answer(

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CommandIO
 internal import Glibc
+internal import Limits
 internal import LimitsFile
 internal import TransportSecurity
 
@@ -67,6 +68,7 @@ struct ServeCommand: AsyncParsableCommand {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code
         }
+        if let url = settings.publicURL { ErrorPages.serve(at: url) }
         do {
             try await Service(settings, limits: limits).run(hangups: hangups)
         } catch let error as LimitsFileError {

@@ -22,6 +22,9 @@ struct ServeSettings: Sendable {
 
     /// Of the settings that somebody set, by name.
     private var values: [String: any Sendable] = [:]
+    /// As it was set, by name.
+    private(set) var given: [String: GivenSetting] = [:]
+    let sources: SettingsSources
     /// TLS of either port; nil: it is plaintext.
     private(set) var grpcTLS: TLSFiles?
     private(set) var httpTLS: TLSFiles?
@@ -35,23 +38,54 @@ struct ServeSettings: Sendable {
     ///   - flags: What the command line says; only what it names, by the settings' names.
     ///   - environment: The process's environment; an empty variable is not set.
     ///   - file: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
-    /// - Throws: `SettingsError` with a sentence for the operator.
+    /// - Throws: `SettingsError` with a sentence for each mistake.
     init(
         flags: [String: String], environment: [String: String], file: String?
     ) throws(SettingsError) {
         let environment = EnvironmentVariables.set(in: environment)
-        let reader = try SettingsReader(
-            flags: flags, environment: environment,
-            file: file ?? environment["TOLLGATE_CONFIG"])
+        try self.init(
+            SettingsSources(
+                flags: flags, environment: environment,
+                file: file ?? environment["TOLLGATE_CONFIG"]))
+    }
+
+    init(_ sources: SettingsSources) throws(SettingsError) {
+        self.sources = sources
+        let reader = SettingsReader(sources)
+        var mistakes = reader.mistakes
         for row in SettingsCatalogue.rows {
-            if let value = try reader.value(row) { values[row.name] = value }
+            guard let given = reader.given(row) else { continue }
+            self.given[row.name] = given
+            do throws(SettingsError) {
+                values[row.name] = try SettingsReader.value(row, given)
+            } catch {
+                mistakes.append(error)
+            }
         }
-        try checkJournal()
-        try checkMail()
-        try checkAccess()
-        grpcTLS = try grpcFiles()
-        httpTLS = try httpFiles(grpcTLS)
-        try checkPlaintext()
+        // What must go together is judged when each is right by itself.
+        try SettingsError.check(mistakes)
+        do throws(SettingsError) { try checkJournal() } catch { mistakes.append(error) }
+        do throws(SettingsError) { try checkMail() } catch { mistakes.append(error) }
+        do throws(SettingsError) { try checkAccess() } catch { mistakes.append(error) }
+        do throws(SettingsError) {
+            grpcTLS = try grpcFiles()
+            httpTLS = try httpFiles(grpcTLS)
+            try checkPlaintext()
+        } catch {
+            mistakes.append(error)
+        }
+        try SettingsError.check(mistakes)
+    }
+
+    /// The text that holds: as set, else the default; nil: neither.
+    func text(_ row: SettingRow) -> String? { given[row.name]?.text ?? row.standard }
+
+    /// The settings whose values are others there.
+    func differing(from other: ServeSettings) -> [SettingRow] {
+        SettingsCatalogue.rows.filter { row in
+            "\(String(describing: text(row).flatMap(row.value)))"
+                != "\(String(describing: other.text(row).flatMap(row.value)))"
+        }
     }
 
     /// What was set, else the default.

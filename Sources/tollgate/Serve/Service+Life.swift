@@ -103,12 +103,14 @@ extension Service {
         await health.stop()
         async let reloaded: Void = reloads.stop()
         async let identified: Void = identityReloads.stop()
+        async let compared: Void = settingsReloads.stop()
         async let served: Void = server.drain(
             within: .milliseconds(settings.drainTimeoutMilliseconds))
         await sides.stopServing(within: settings.drainTimeoutMilliseconds)
         await served
         await reloaded
         await identified
+        await compared
     }
 
     private func startServer(
@@ -155,6 +157,7 @@ extension Service {
     private func reload() {
         tls.reloadSoon()
         reloadIdentities()
+        compareSettings()
         guard let path = settings.limitsFile else { return }
         reloads.ask {
             logger.info("reading the limits file again", metadata: ["file": "\(path)"])

@@ -55,3 +55,8 @@ enum SettingsCatalogue {
         })
     static let names = Set(rows.map(\.name))
 }
+
+/// All of them as one group of options.
+struct AllSettings: OptionCatalogue {
+    static let options = SettingsCatalogue.groups.flatMap { $0.options }
+}
