@@ -2,9 +2,10 @@ internal import HTTP2
 package import NIOCore
 package import Wire
 
-/// One attempt of one unary call, on its way through a connection.
+/// One attempt of a unary call on a connection.
 ///
-/// Made by the caller and handed to one event loop; it ends with exactly one call of `completion`.
+/// Created by the caller and passed to one event loop; it ends with exactly one call of
+/// `completion`.
 package final class Call: @unchecked Sendable {
     // SAFETY: the constants are Sendable; the variables are touched by the connection's event loop alone, from
     // the moment the call is handed over.
@@ -18,7 +19,8 @@ package final class Call: @unchecked Sendable {
 
     var place: StreamPlace?
 
-    /// - Parameter completion: called once, on the connection's event loop; the outcome's bytes end with it.
+    /// - Parameter completion: Called once, on the connection's event loop; the outcome's bytes are
+    ///   valid until it returns.
     package init(
         method: LimitServiceMethod, message: [UInt8], deadline: NIODeadline?,
         completion: @escaping @Sendable (borrowing CallOutcome) -> Void

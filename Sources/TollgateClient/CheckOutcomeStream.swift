@@ -2,19 +2,20 @@ internal import NIOCore
 internal import Synchronization
 public import Wire
 
-/// A stream of checks under a `FailurePolicy`: each check that was sent has one outcome, in the order of the requests,
-/// whatever becomes of the stream.
+/// A stream of checks under a `FailurePolicy`: each check that was sent has one outcome, in the
+/// order of the requests, whatever happens to the stream.
 ///
-/// When the stream fails, the policy judges all that are unanswered; their outcomes come first, and then the error is
-/// thrown. If it lets none of them through, the error is thrown at once, as it is when the reader's task is cancelled. What
-/// comes next wants another stream: a check that `send` refuses was not sent.
+/// If the stream fails, the policy decides all unanswered checks; their outcomes come first, then
+/// the error is thrown. If it lets none of them through, the error is thrown at once, as it is when
+/// the reader's task is cancelled. Use another stream for further checks: a check that `send`
+/// refuses was not sent.
 public final class CheckOutcomeStream: Sendable {
     public typealias Outcome = Result<CheckOutcome, TollgateError>
 
     private struct State {
-        /// Sent, and not answered.
+        /// Sent and not answered.
         var asked = CircularBuffer<CheckRequest>()
-        /// Outcomes of what was unanswered when the stream failed.
+        /// Outcomes of the checks that were unanswered when the stream failed.
         var rest = CircularBuffer<Outcome>()
     }
 
@@ -52,7 +53,7 @@ public final class CheckOutcomeStream: Sendable {
 
         public func makeAsyncIterator() -> Outcomes { self }
 
-        /// The next outcome; nil: all have come. A cancelled task cancels the stream.
+        /// The next outcome; nil: there are no more. A cancelled task cancels the stream.
         public func next() async throws(TollgateError) -> Outcome? { try await stream.next() }
 
         public func next(
@@ -90,9 +91,9 @@ public final class CheckOutcomeStream: Sendable {
         return .success(.answered(answer))
     }
 
-    /// Judges what is unanswered, and hands out the first of it.
+    /// Applies the policy to all unanswered checks and returns the first outcome.
     ///
-    /// - Parameter isOver: nothing is wrong if everything is answered.
+    /// - Parameter isOver: The stream ended with OK: no error if every check was answered.
     private func rest(_ error: TollgateError, isOver: Bool) throws(TollgateError) -> Outcome? {
         let asked = state.withLock { state in
             defer { state.asked.removeAll() }

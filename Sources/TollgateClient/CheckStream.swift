@@ -3,9 +3,9 @@ public import Wire
 
 /// A long-lived stream of checks: answers come in the order of the requests, each entry on its own.
 ///
-/// Send from one task and read `responses` in another; the service stops reading at 256 unanswered requests.
-/// An entry that failed answers with `statusCode` and leaves the stream unharmed. Nothing is repeated: when the
-/// stream fails, requests without an answer may have been processed.
+/// Send from one task and read `responses` in another; the service stops reading at 256 unanswered
+/// requests. The answer to a failed entry has a non-zero `statusCode`; the stream continues.
+/// Nothing is repeated: if the stream fails, requests without an answer may have been processed.
 public final class CheckStream: Sendable {
     let call: StreamCall<CheckResponse>
     let connection: Connection
@@ -17,14 +17,14 @@ public final class CheckStream: Sendable {
 
     deinit { cancel() }
 
-    /// Sends a request; waits while 64 KiB of earlier ones have not left, because the service takes no more. Senders
-    /// that wait together are served in turn.
+    /// Sends a request; waits while 64 KiB of earlier ones are unsent because the service does not
+    /// read them. Waiting senders are served in order.
     ///
     /// A cancelled task cancels the stream.
     ///
-    /// - Throws: `TollgateError` when the stream has ended, before or while this waits: with the reason, and with
-    ///   FAILED_PRECONDITION when there is none (after `finish`, or when the service has ended it with OK). The request
-    ///   was not sent then.
+    /// - Throws: `TollgateError` if the stream has ended, before this call or while it waits: with
+    ///   the stream's error, or FAILED_PRECONDITION if there is none (after `finish`, or when the
+    ///   service has ended it with OK). The request was not sent then.
     public func send(_ request: CheckRequest) async throws(TollgateError) {
         try await send(request) {}
     }
@@ -50,7 +50,8 @@ public final class CheckStream: Sendable {
         if let error { throw error }
     }
 
-    /// Says that no more requests come but those whose `send` waits. Everything sent is still answered.
+    /// Announces that there are no further requests, except those whose `send` is waiting.
+    /// Everything sent is still answered.
     public func finish() {
         connection.loop.execute { [call] in call.finish() }
     }
@@ -83,7 +84,7 @@ public final class CheckStream: Sendable {
 
         public func makeAsyncIterator() -> Responses { self }
 
-        /// The next answer; nil: all have come. A cancelled task cancels the stream.
+        /// The next answer; nil: there are no more. A cancelled task cancels the stream.
         public func next() async throws(TollgateError) -> CheckResponse? {
             try await stream.answer().get()
         }

@@ -1,16 +1,16 @@
 internal import NIOCore
 
-/// Whether a call should be tried at all, after others have failed in a row: a value without I/O or clock.
+/// Whether a call should be tried at all after consecutive failures: a value without I/O or clock.
 ///
-/// Closed, everything is tried. After `threshold` failures in a row, each of a call that was begun after the one before had
-/// failed, it is open, and nothing is tried for a time; then one call at a time is, as a trial. A trial that is answered
-/// closes it, one that fails opens it for twice the time. Calls that were under way together when a connection was lost
-/// count as one.
+/// While it is closed, every call is tried. It opens after `threshold` consecutive failures, each
+/// of a call that began after the previous failure. While it is open, no call is tried for a time;
+/// then one call at a time is tried, as a trial. A trial that is answered closes it, one that fails
+/// opens it for twice the time. Concurrent calls that fail when a connection is lost count as one.
 struct CircuitBreaker {
     enum State: Equatable {
         case closed
         case open(until: NIODeadline)
-        /// A trial is under way; after this time it counts as lost, and there may be another.
+        /// A trial is in progress; after this time it counts as lost, and another may start.
         case trying(until: NIODeadline)
     }
 
@@ -18,16 +18,16 @@ struct CircuitBreaker {
     private let first: TimeAmount
     private let most: TimeAmount
     private(set) var state = State.closed
-    /// In a row.
+    /// Consecutive ones.
     private(set) var failures = 0
     private var lastFailure = NIODeadline.uptimeNanoseconds(0)
-    /// How long it is open the next time.
+    /// How long it will be open the next time.
     private var pause: TimeAmount
 
     /// - Parameters:
-    ///   - threshold: Failures in a row that open it; 1 or more.
+    ///   - threshold: Consecutive failures that open it; 1 or more.
     ///   - first: How long it is open the first time; more than 0.
-    ///   - most: How long at most; `first` at least.
+    ///   - most: How long at most; at least `first`.
     init(threshold: Int, first: TimeAmount, most: TimeAmount) {
         precondition(threshold > 0 && first > .zero && most >= first)
         self.threshold = threshold
@@ -36,11 +36,11 @@ struct CircuitBreaker {
         pause = first
     }
 
-    /// Nothing has failed since the last answer: it need not be asked.
+    /// Nothing has failed since the last answer: `admits` need not be called.
     var isUndisturbed: Bool { failures == 0 && state == .closed }
 
-    /// May a call be tried now? One that may is followed by `answered` or `failed`, or by `withdrawn` where it tells
-    /// nothing of the service.
+    /// Whether a call may be tried now. If so, call `answered` or `failed` after it, or `withdrawn`
+    /// if it says nothing about the service.
     mutating func admits(at now: NIODeadline) -> Bool {
         switch state {
         case .closed: return true
@@ -59,7 +59,7 @@ struct CircuitBreaker {
         }
     }
 
-    /// The service answered, whatever it said.
+    /// The service answered, even if with an error.
     mutating func answered() {
         state = .closed
         failures = 0
@@ -68,7 +68,7 @@ struct CircuitBreaker {
 
     /// The service did not answer, or said that it is unavailable.
     ///
-    /// - Parameter begun: When the call was begun.
+    /// - Parameter begun: When the call began.
     /// - Returns: true: it has opened.
     mutating func failed(begun: NIODeadline, at now: NIODeadline) -> Bool {
         guard failures == 0 || begun >= lastFailure else { return false }
@@ -82,12 +82,12 @@ struct CircuitBreaker {
         case .trying:
             open(at: now)
             return true
-        // A call that was begun before it opened.
+        // A call that began before it opened.
         case .open: return false
         }
     }
 
-    /// A call has ended without telling anything of the service: its task was cancelled.
+    /// A call has ended without saying anything about the service: its task was cancelled.
     mutating func withdrawn(at now: NIODeadline) {
         if case .trying = state { state = .open(until: now) }
     }

@@ -1,48 +1,53 @@
 /// How a client reaches the service.
 public struct ClientConfiguration: Sendable {
-    /// Where the service listens: 1 ... 64 addresses of one service, any of which takes any call. A connection stays
-    /// where it is as long as it is good; connections are spread over the endpoints.
+    /// Where the service listens: 1 ... 64 addresses of one service, any of which takes any call.
+    /// Connections are spread over the endpoints; a connection stays at its endpoint as long as it
+    /// works.
     public var endpoints: [Endpoint]
     /// TLS; nil: plaintext.
     public var tls: TLS?
     /// Sent as `authorization: Bearer …`; nil: none.
     public var token: String?
-    /// How long a call may take in all, retries included, unless it says otherwise.
+    /// Time-out of a whole call, retries included, unless the call sets its own.
     public var timeout: Duration
-    /// With several endpoints: how long one attempt of a call that may be repeated takes before it is repeated; the
-    /// last attempt has the rest of the call's time.
+    /// With several endpoints: time-out of one attempt of a repeatable call; the last attempt has
+    /// the rest of the call's time.
     public var attemptTimeout: Duration
-    /// How long a connection may take to be made, TLS included; with several endpoints no longer than
+    /// Time-out of connecting, TLS included; with several endpoints no longer than
     /// `attemptTimeout`.
     public var connectTimeout: Duration
-    /// Connections, each with many calls at once; 1 ... 64.
+    /// Number of connections, each with many concurrent calls; 1 ... 64.
     public var connections: Int
-    /// Attempts of one call in all, the first included; 1: no retries.
+    /// Maximum attempts of one call, the first included; 1: no retries.
     ///
-    /// A call is repeated only when it certainly was not processed, or when the service was unavailable and a
-    /// repeat can do no harm: it has an idempotency key or is idempotent by itself (Commit, Release, GetUsage
-    /// and checks without effect). The service's RetryInfo says how long to wait.
+    /// A call is repeated only if it certainly was not processed, or if the service was unavailable
+    /// and a repeat can do no harm: it has an idempotency key or is idempotent by itself (Commit,
+    /// Release, GetUsage and checks without effect). The service's RetryInfo says how long to wait.
     public var maximumAttempts: Int
     /// Ask the service to answer denials as failures (`tollgate-deny: status`): `TollgateError.isDenial`.
     public var deniesAsFailures: Bool
-    /// Tell the service that it may compress its answers (gzip). A decompressed answer has 8 MiB at most.
+    /// Tell the service that it may compress its answers (gzip). A decompressed answer has at most
+    /// 8 MiB.
     public var acceptsCompression = true
-    /// Requests of at least so many bytes are sent compressed (gzip), if they become smaller by it; 1 or more; nil: none.
+    /// Requests of at least this many bytes are sent compressed (gzip) if that makes them smaller;
+    /// 1 or more; nil: none.
     public var compressesRequestsFrom: Int?
-    /// While calls or streams are open and nothing has come from the service for this long, it is asked whether it
-    /// is still there (HTTP/2 PING); more than 0; nil: never.
+    /// Idle time, with calls or streams open, before a keepalive PING (HTTP/2) is sent; more than
+    /// 0; nil: never.
     public var keepaliveInterval: Duration?
-    /// A service that leaves this question open for so long is gone: the connection is closed, and what is open on
-    /// it fails with UNAVAILABLE; more than 0.
+    /// If the PING is not answered within this time, the connection is closed, and calls and
+    /// streams on it fail with UNAVAILABLE; more than 0.
     public var keepaliveTimeout: Duration
-    /// How long an endpoint that could not be reached, dropped a connection without an answer or fell silent is
-    /// avoided, as long as there is another; more than 0. It doubles with every further failure, up to `maximumEndpointAvoidance`.
+    /// How long an endpoint that could not be reached, dropped a connection without an answer or
+    /// stopped responding is avoided, if there is another; more than 0. It doubles with every
+    /// further failure, up to `maximumEndpointAvoidance`.
     public var endpointAvoidance = Duration.milliseconds(1_500)
-    /// `endpointAvoidance` at least.
+    /// At least `endpointAvoidance`.
     public var maximumEndpointAvoidance = Duration.seconds(60)
-    /// When calls fail at once because those before them have failed; nil: never.
+    /// When calls fail at once because earlier ones got no answer; nil: never.
     public var circuitBreaker: BreakerLimits? = BreakerLimits()
-    /// What `FailurePolicy.failOpen` lets through and has not been settled, at most; 1 or more. Beyond it calls fail.
+    /// Maximum number of actions that `FailurePolicy.failOpen` let through and that are not
+    /// settled; 1 or more. Beyond it nothing more is let through.
     public var maximumUnsettled = 10_000
 
     public init(
@@ -91,15 +96,16 @@ public struct ClientConfiguration: Sendable {
     }
 }
 
-/// When calls fail at once because the service has failed those before them.
+/// When calls fail at once because earlier ones got no answer from the service.
 public struct BreakerLimits: Sendable, Hashable {
-    /// Attempts in a row that got no answer, or UNAVAILABLE; 1 or more. Those that were under way together count as
-    /// one; one that had less than 50 ms and passed its deadline says nothing.
+    /// Consecutive attempts that got no answer, or UNAVAILABLE, before the circuit breaker opens; 1
+    /// or more. Concurrent ones count as one; an attempt that had less than 50 ms and passed its
+    /// deadline does not count.
     public var failures: Int
-    /// How long nothing is tried then; more than 0. Afterwards one call at a time is: one that is answered
-    /// ends the matter, one that fails doubles the time.
+    /// How long no call is tried then; more than 0. Afterwards one call at a time is tried: if it
+    /// is answered, the circuit breaker closes; if it fails, the pause doubles.
     public var pause: Duration
-    /// `pause` at least.
+    /// At least `pause`.
     public var maximumPause: Duration
 
     public init(
@@ -112,7 +118,8 @@ public struct BreakerLimits: Sendable, Hashable {
 }
 
 extension ClientConfiguration {
-    /// How long a connection may take to be made: not longer than an attempt where another endpoint may be quicker.
+    /// Time-out of connecting: with several endpoints not longer than an attempt, since another may
+    /// be faster.
     var dialTimeout: Duration {
         endpoints.count > 1 ? min(connectTimeout, attemptTimeout) : connectTimeout
     }

@@ -2,8 +2,8 @@ internal import HTTP2
 internal import Wire
 
 extension ClientHandler {
-    /// A gRPC service has answered on a stream: with a status, or with (part of) a message. A connection that ends, a
-    /// stream that is refused and a page of HTML are no answers.
+    /// A gRPC service has answered on a stream: with a status, or with (part of) a message. The end
+    /// of a connection, a refused stream and an HTML page are not answers.
     func isAnswered(_ stream: StreamHandle) -> Bool {
         guard let head = session.response(stream) else { return false }
         return head.grpcStatus >= 0
@@ -48,7 +48,7 @@ extension ClientHandler {
         return TollgateError(TollgateError.Code(status), message, details: details)
     }
 
-    /// The mapping of the gRPC specification, for peers that speak no gRPC.
+    /// The mapping of the gRPC specification, for peers that do not speak gRPC.
     private static func code(ofHTTPStatus status: Int32) -> TollgateError.Code {
         switch status {
         case 400: .internal
@@ -65,7 +65,7 @@ extension ClientHandler {
         try MessageCodec.frame(in: session.input(stream))
     }
 
-    /// What a frame of a stream holds, decompressed; valid until the next frame.
+    /// The message of a frame of a stream, decompressed; valid until the next frame.
     func message(
         _ frame: MessageCodec.Frame, _ stream: StreamHandle
     ) throws(TollgateError) -> UnsafeRawBufferPointer {

@@ -7,13 +7,13 @@ internal import Wire
 protocol StreamOwner: AnyObject {
     /// Something happened on its stream.
     ///
-    /// - Returns: true when the stream is done with; the handler then lets go of it.
+    /// - Returns: true when the stream is done; the handler then forgets it.
     func progress(_ stream: StreamHandle, _ events: StreamEvents, _ handler: ClientHandler) -> Bool
-    /// Nothing more will come, because of `error`.
+    /// It has failed with `error`.
     func fail(_ error: TollgateError)
-    /// As the service is told.
+    /// The deadline sent to the service.
     var deadline: NIODeadline? { get }
-    /// When its caller gives up: at its deadline, or before it.
+    /// When its caller gives up: at its deadline or before.
     var expiry: NIODeadline? { get }
     /// Where it is in flight; nil: not started yet, or over.
     var place: StreamPlace? { get set }
@@ -28,9 +28,9 @@ struct StreamPlace {
     let handler: ClientHandler
     let stream: StreamHandle
 
-    /// Ends the stream; one that still runs is cancelled. What waited for its place is started.
+    /// Ends the stream, cancelling it if it still runs. Work that waited for its place is started.
     ///
-    /// Not within `progress`, which returns true instead.
+    /// Not to be called within `progress`, which returns true instead.
     func forget() {
         handler.forget(stream)
         handler.changed(.place)
@@ -38,21 +38,21 @@ struct StreamPlace {
     }
 }
 
-/// One TCP connection: an HTTP/2 session in a channel, and the calls that are in flight on it. `LinkLifecycle` says how it
-/// stands; this does what that says.
+/// One TCP connection: an HTTP/2 session in a channel, and the calls in flight on it.
+/// `LinkLifecycle` says what to do; this does it.
 ///
 /// Thread safety: the channel's event loop only.
 final class ClientHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// What a connection is told of.
+    /// What is reported to a connection.
     enum Change {
         /// A place may have become free.
         case place
         /// A call got a gRPC answer, for the first time or since the endpoint was avoided.
         case answered
-        /// The endpoint is silent.
+        /// The endpoint does not respond.
         case avoid
         case gone
     }
@@ -66,14 +66,14 @@ final class ClientHandler: ChannelInboundHandler {
     private var owners: [(any StreamOwner)?]
     private var context: ChannelHandlerContext?
     private var isReporting = false
-    /// `Change.answered` is to be told.
+    /// `Change.answered` must be reported.
     private var isAnswerNew = false
     private var lifecycle: LinkLifecycle
     private var timer: Scheduled<Void>?
     private var hasRead = false
-    /// What the channel said when it broke.
+    /// The channel's error.
     private(set) var failure: String?
-    /// Whom to tell.
+    /// Who is told of changes.
     var onChange: ((ClientHandler, Change) -> Void)?
 
     private static let table = 1_024
@@ -94,14 +94,15 @@ final class ClientHandler: ChannelInboundHandler {
         configuration.streamWindowBytes = MessageCodec.maximumAnswerBytes
         configuration.connectionWindowBytes = 16 << 20
         configuration.maximumBufferedInputBytes = 64 << 20
-        // Budgets against hostile peers, not against this client's own cancellations and a busy service.
+        // Budgets against hostile peers, not against this client's own cancellations or a busy
+        // service.
         configuration.ownResets = .init(burst: 1_000_000, perSecond: 1_000_000)
         configuration.controlFrames = .init(burst: 100_000, perSecond: 100_000)
         session = ClientSession(configuration: configuration, memory: SessionMemory())
         owners = Array(repeating: nil, count: Self.table)
     }
 
-    /// How it stands. One that takes work may be short of places.
+    /// Its state. One that takes work may have no free place.
     var standing: LinkStanding {
         if lifecycle.isOpen, context?.channel.isActive == true, session.acceptsRequests {
             return .takesWork
@@ -125,9 +126,9 @@ final class ClientHandler: ChannelInboundHandler {
     /// Starts a call, or fails it at once.
     ///
     /// - Parameters:
-    ///   - finished: what `write` writes is the whole request.
-    ///   - write: gRPC-framed bytes that go out first.
-    /// - Returns: false: there is no place for now, and nothing has happened.
+    ///   - finished: What `write` writes is the whole request.
+    ///   - write: Writes the first gRPC-framed bytes.
+    /// - Returns: false: there is no free place now, and nothing was done.
     func start(
         _ owner: any StreamOwner, method: LimitServiceMethod, finished: Bool,
         write: (inout ByteQueue) -> Void
@@ -159,7 +160,7 @@ final class ClientHandler: ChannelInboundHandler {
         return true
     }
 
-    /// Forgets a stream; one that still runs is cancelled (RST_STREAM).
+    /// Forgets a stream, cancelling it (RST_STREAM) if it still runs.
     func forget(_ stream: StreamHandle) {
         let index = Int(stream.index)
         guard let owner = owners[index], owner.place?.stream == stream else { return }
@@ -169,9 +170,9 @@ final class ClientHandler: ChannelInboundHandler {
         session.release(stream)
     }
 
-    /// Fails every call whose caller gives up by now, and sees to a peer that is no longer there.
+    /// Fails every call whose caller gives up by now, and checks whether the peer is alive.
     ///
-    /// - Returns: when the next one does.
+    /// - Returns: when the next caller gives up.
     func expire(at now: NIODeadline) -> NIODeadline? {
         var next: NIODeadline?
         var actions: LinkLifecycle.Actions?
@@ -191,7 +192,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     // MARK: Bytes
 
-    /// Sends what the session has to send, and tells the calls what came of it.
+    /// Sends what the session has to send, and reports events to the calls.
     func flush() {
         writeOutput()
         while report() {
@@ -215,7 +216,8 @@ final class ClientHandler: ChannelInboundHandler {
 
     /// Tells the calls what has happened on their streams.
     ///
-    /// - Returns: true: they may have something to send. Within itself it does nothing: the outer turn goes on.
+    /// - Returns: true: they may have something to send. A nested call does nothing: the outer one
+    ///   goes on.
     @discardableResult
     private func report() -> Bool {
         guard isReporting == false else { return false }
@@ -235,15 +237,15 @@ final class ClientHandler: ChannelInboundHandler {
 
     // MARK: What the lifecycle says
 
-    /// Nobody wants it any more.
+    /// It is no longer needed.
     func close() { act(on: lifecycle.close(.ended)) }
 
     private func act(on actions: LinkLifecycle.Actions) {
         if actions.contains(.avoid) { changed(.avoid) }
-        // Whom that led to another endpoint may have closed it.
+        // The connection, told to avoid the endpoint, may have closed it.
         if lifecycle.isOpen == false, actions.contains(.close) == false { return }
         if actions.contains(.close) {
-            // A peer that is silent answers no closing of TLS either.
+            // A peer that does not respond does not answer a TLS close either.
             if lifecycle.end == .silent { abandon() }
             context?.close(promise: nil)
             return
@@ -258,14 +260,15 @@ final class ClientHandler: ChannelInboundHandler {
     private func setTimer() {
         guard let context, let due = lifecycle.timerToSet() else { return }
         timer?.cancel()
-        // Held by its timer until that is cancelled, with the channel's end: weak references would make each other one slow.
+        // The timer retains it until it is cancelled, at the channel's end: a weak reference would
+        // slow down all other references to it.
         timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: due) {
             self.timer = nil
             self.act(on: self.lifecycle.timerWentOff(at: .now()))
         }
     }
 
-    /// Tells all that is open that nothing more will come.
+    /// Fails everything that is open.
     private func abandon() {
         session.abandon()
         report()
@@ -324,7 +327,7 @@ final class ClientHandler: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    /// A service that expects TLS answers plaintext with an alert, or with a refusal in HTTP/1.1.
+    /// A service that expects TLS answers plaintext with an alert, or with an HTTP/1.1 error.
     private func readFirst(_ buffer: ByteBuffer) {
         hasRead = true
         if buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x1503 {

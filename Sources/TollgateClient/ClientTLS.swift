@@ -5,14 +5,15 @@ internal import ServerTrust
 internal import Synchronization
 
 extension ClientConfiguration {
-    /// How a client makes sure of whom it talks to, and shows who it is itself. TLS 1.2 or 1.3, with `h2` by ALPN.
+    /// How a client verifies the service and identifies itself. TLS 1.2 or 1.3, with `h2` by ALPN.
     ///
-    /// The files are read here, and again for a new connection once they have changed: a certificate is renewed by
-    /// replacing its file. What cannot be used then is left aside, and what was read before goes on being used.
+    /// The files are read here, and again for a new connection once they have changed: a
+    /// certificate is renewed by replacing its file. If the new files cannot be used, those read
+    /// before stay in use.
     public struct TLS: Sendable {
         /// PEM: the only roots that are trusted; nil: the system's.
         public let caFile: String?
-        /// PEM: this client's certificate, followed by those that lead to its root; nil: it shows none.
+        /// PEM: this client's certificate, followed by its chain; nil: none.
         public let certificateFile: String?
         /// PEM, not encrypted: the certificate's key.
         public let keyFile: String?
@@ -21,8 +22,8 @@ extension ClientConfiguration {
 
         let material: ClientTLSMaterial
 
-        /// - Throws: FAILED_PRECONDITION: a file that cannot be read or used, a key that does not belong to its
-        ///   certificate, or a name that is none.
+        /// - Throws: FAILED_PRECONDITION: a file cannot be read or used, the key does not belong to
+        ///   its certificate, or the name is invalid.
         public init(
             caFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil,
             serverName: String? = nil
@@ -44,20 +45,21 @@ extension ClientConfiguration {
                 caFile: caFile, certificateFile: certificateFile, keyFile: keyFile)
         }
 
-        /// For a client of HTTP/1.1, whose library negotiates what it speaks: the same roots and the same certificate.
+        /// For an HTTP/1.1 client, whose library negotiates the protocol: the same roots and the
+        /// same certificate.
         package var httpConfiguration: TLSConfiguration { material.configuration }
 
-        /// The name for the TLS server name indication and for the certificate; nil: the host is an address, which the
-        /// certificate must name.
+        /// The name for server name indication and in the certificate; nil: the host is an IP
+        /// address, which the certificate must contain.
         func name(of endpoint: Endpoint) -> String? {
             serverName ?? (TLSNames.isAddress(endpoint.host) ? nil : endpoint.host)
         }
     }
 }
 
-/// Certificates and key, as their files have them.
+/// Certificates and key, as in their files.
 ///
-/// Thread safety: any thread. It reads files where it is called.
+/// Thread safety: any thread. It reads files on the calling thread.
 final class ClientTLSMaterial: Sendable {
     private struct Loaded {
         var configuration: TLSConfiguration
@@ -79,7 +81,7 @@ final class ClientTLSMaterial: Sendable {
 
     var configuration: TLSConfiguration { loaded.withLock { $0.configuration } }
 
-    /// For a new connection: of the files as they are now, if they can be used.
+    /// For a new connection: from the current files, if they can be used.
     func context() -> NIOSSLContext {
         loaded.withLock { loaded in
             let stamps = Self.stamps(caFile, certificateFile, keyFile)
@@ -87,7 +89,7 @@ final class ClientTLSMaterial: Sendable {
                 do throws(TollgateError) {
                     loaded = try Self.load(caFile, certificateFile, keyFile)
                 } catch {
-                    // Half replaced, perhaps: the next connection looks again.
+                    // Perhaps only some files are replaced yet: the next connection tries again.
                 }
             }
             return loaded.context
@@ -101,7 +103,7 @@ final class ClientTLSMaterial: Sendable {
     private static func load(
         _ caFile: String?, _ certificateFile: String?, _ keyFile: String?
     ) throws(TollgateError) -> Loaded {
-        // Taken first: what changes while it is read is read again.
+        // Taken first: a file that changes while it is read is read again.
         let stamps = stamps(caFile, certificateFile, keyFile)
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
@@ -153,7 +155,7 @@ final class ClientTLSMaterial: Sendable {
         return key
     }
 
-    /// Longer files are no certificates or keys.
+    /// Longer files are not certificates or keys.
     private static let maximumBytes = 4 << 20
 
     private static func contents(

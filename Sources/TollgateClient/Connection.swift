@@ -1,14 +1,14 @@
 package import NIOCore
 internal import Synchronization
 
-/// One of a client's connections: makes it when it is needed, again when it is lost, and lets calls wait for a place.
-/// `ConnectionMachine` says what is to be done; this does it.
+/// One of a client's connections: connects when needed, again when the connection is lost, and lets
+/// calls wait for a place. `ConnectionMachine` says what to do; this does it.
 ///
 /// Thread safety: `submit`, `cancel` and `close` from any thread; everything else on `loop`.
 package final class Connection: @unchecked Sendable {
     // SAFETY: `inbox` is guarded by its lock; the other variables are touched on `loop` alone.
 
-    /// A call or a stream that wants to start.
+    /// A call or a stream to start.
     enum Work {
         case call(Call)
         case stream(any StreamWork)
@@ -27,14 +27,14 @@ package final class Connection: @unchecked Sendable {
     private let counters: OutcomeCounters
     /// The endpoint that is tried first.
     private let preferred: Int
-    /// What other threads have handed over since the loop last looked.
+    /// Work that other threads have submitted since the loop last looked.
     private let inbox = Mutex<[Work]>([])
 
     private var machine: ConnectionMachine<Work, Link>
     private var sweep: Scheduled<Void>?
     private var sweepDeadline = NIODeadline.distantFuture
 
-    /// A link, and which of the endpoints it leads to.
+    /// A link and the index of its endpoint.
     struct Link: Equatable {
         let handler: ClientHandler
         let endpoint: Int
@@ -42,7 +42,7 @@ package final class Connection: @unchecked Sendable {
         static func == (one: Link, other: Link) -> Bool { one.handler === other.handler }
     }
 
-    /// - Parameter preferred: Which of the endpoints is tried first.
+    /// - Parameter preferred: The endpoint that is tried first.
     init(
         _ configuration: ClientConfiguration, endpoints: Endpoints, preferred: Int,
         counters: OutcomeCounters, loop: any EventLoop
@@ -57,7 +57,7 @@ package final class Connection: @unchecked Sendable {
 
     // MARK: From any thread
 
-    /// Hands a call over; many that come together wake the loop once.
+    /// Submits a call; many submitted together wake the loop once.
     package func submit(_ call: Call) { submit(.call(call)) }
 
     func submit(_ work: Work) {
@@ -68,7 +68,7 @@ package final class Connection: @unchecked Sendable {
         if isFirst { loop.execute { self.takeInbox() } }
     }
 
-    /// Ends a call whose caller no longer waits.
+    /// Cancels a call.
     package func cancel(_ call: Call) {
         loop.execute {
             call.place?.forget()
@@ -86,7 +86,7 @@ package final class Connection: @unchecked Sendable {
 
     // MARK: On the loop
 
-    /// Starts a call at once. For callers that are on `loop` already; `flush` sends what was started.
+    /// Starts a call at once. For callers already on `loop`; `flush` sends what was started.
     package func start(_ call: Call) { start(.call(call)) }
 
     /// Sends what was started.
@@ -111,14 +111,14 @@ package final class Connection: @unchecked Sendable {
         goOn()
     }
 
-    /// Does what there is to be done.
+    /// Does what the machine says.
     private func goOn() {
         while true {
             switch machine.next({ $0.handler.standing }) {
             case .rest: return
             case .connect(let attempt): connect(attempt)
             case .start(let work, let link):
-                // A call that ends as it starts may be followed by others that start.
+                // A call that ends as it starts leaves room for others.
                 if start(work, on: link.handler) { continue }
                 if machine.putBack(work) == false { work.owner.fail(.shutDown) }
                 return
@@ -127,7 +127,7 @@ package final class Connection: @unchecked Sendable {
         }
     }
 
-    /// - Returns: false: there is no place for now.
+    /// - Returns: false: there is no free place now.
     private func start(_ work: Work, on handler: ClientHandler) -> Bool {
         switch work {
         case .call(let call):
@@ -182,7 +182,8 @@ package final class Connection: @unchecked Sendable {
             }
         case .gone:
             counters.count(.connectionEnded)
-            // Whoever takes connections and drops them is no better than one who takes none.
+            // An endpoint that accepts connections and drops them is no better than an unreachable
+            // one.
             if link.handler.end == .lost, link.handler.hasAnswered == false {
                 endpoints.failed(link.endpoint)
             }
@@ -196,7 +197,7 @@ package final class Connection: @unchecked Sendable {
 
     // MARK: Deadlines
 
-    /// A caller of a stream gives up at another time than before.
+    /// The time at which the caller of a stream gives up has changed.
     func expiryChanged(_ owner: any StreamOwner) {
         if let expiry = owner.expiry { sweep(at: expiry) }
     }

@@ -1,46 +1,48 @@
 internal import NIOCore
 
-/// How a link stands, as its owner knows.
+/// The state of a link, as its owner knows it.
 enum LinkStanding {
     case takesWork
-    /// It takes no more, but owes answers.
+    /// It takes no more work, but answers are outstanding.
     case owesAnswers
     case isOver
 }
 
-/// When a client's connection is made, lost and made again, and what goes over it: a state machine without I/O or clock.
-/// It is told what happens, and says what is to be done.
+/// When a client's connection is made, lost and made again, and which work it gets: a state machine
+/// without I/O or clock. It is told of events and says what to do.
 ///
-/// Work waits in the order of its coming until there is a link that takes it. A link is one TCP connection that has been
-/// made; a link that takes no more work stays until it owes no answer. Of several endpoints each is tried once before
-/// the work that waits is given up.
+/// Work waits in order of arrival until a link takes it. A link is an established TCP connection; a
+/// link that takes no more work is kept until no answer is outstanding. Of several endpoints each
+/// is tried once before the waiting work fails.
 struct ConnectionMachine<Work, Link: Equatable> {
     enum Phase {
-        /// There is no link, and nobody needs one.
+        /// There is no link, and none is needed.
         case idle
-        /// The attempt of this number is under way.
+        /// The attempt with this number is in progress.
         case connecting(Int)
         case connected(Link)
         /// Shut down, for good.
         case closed
     }
 
-    /// What there is to do.
+    /// What to do.
     enum Step {
         /// Nothing, until something happens.
         case rest
-        /// Make a link to an endpoint that is not in `tried`, then call `connected` or `connectFailed`, just once.
+        /// Make a link to an endpoint that is not in `tried`, then call `connected` or
+        /// `connectFailed` once.
         case connect(attempt: Int)
-        /// Start it; a link without a place gets none: `putBack`, and no further step until something happens.
+        /// Start the work; if the link has no free place, call `putBack` and ask for no further
+        /// step until something happens.
         case start(Work, Link)
         case close(Link)
     }
 
     private let endpointCount: Int
     private(set) var phase = Phase.idle
-    /// Endpoints to which no connection came about since there was one.
+    /// Endpoints that failed since the last successful connection.
     private(set) var tried: Set<Int> = []
-    /// Links that take no more work, and owe answers.
+    /// Links that take no more work and have outstanding answers.
     private(set) var leaving: [Link] = []
     private(set) var waiting = CircularBuffer<Work>()
     private var attempts = 0
@@ -53,9 +55,9 @@ struct ConnectionMachine<Work, Link: Equatable> {
         return nil
     }
 
-    // MARK: What is to be done
+    // MARK: What to do
 
-    /// The next thing to do; to be asked until it is `rest`, after whatever happens.
+    /// The next thing to do; call it after every event, until it is `rest`.
     mutating func next(_ standing: (Link) -> LinkStanding) -> Step {
         while true {
             switch phase {
@@ -86,25 +88,25 @@ struct ConnectionMachine<Work, Link: Equatable> {
 
     // MARK: Work
 
-    /// Work that wants to start. False: there will be no link any more.
+    /// Adds work to start. False: there will be no more links.
     mutating func submit(_ work: Work) -> Bool {
         if case .closed = phase { return false }
         waiting.append(work)
         return true
     }
 
-    /// Work that could not be started goes first.
+    /// Puts back work that could not be started, ahead of the rest.
     ///
-    /// - Returns: false: there will be no link any more.
+    /// - Returns: false: there will be no more links.
     mutating func putBack(_ work: Work) -> Bool {
         if case .closed = phase { return false }
         waiting.prepend(work)
         return true
     }
 
-    /// Takes work out that waits no longer.
+    /// Removes work that no longer waits.
     ///
-    /// - Complexity: O(n) of what waits.
+    /// - Complexity: O(n) in the waiting work.
     mutating func drop(_ isOver: (Work) -> Bool) -> [Work] {
         let dropped: [Work] = Array(waiting).filter(isOver)
         if dropped.isEmpty == false { waiting.removeAll(where: isOver) }
@@ -113,7 +115,7 @@ struct ConnectionMachine<Work, Link: Equatable> {
 
     // MARK: Links
 
-    /// An attempt has come to a link. False: nobody needs it any more; it is to be closed.
+    /// An attempt has succeeded. False: the link is no longer needed; close it.
     mutating func connected(attempt: Int, _ link: Link) -> Bool {
         guard case .connecting(attempt) = phase else { return false }
         tried.removeAll()
@@ -121,9 +123,9 @@ struct ConnectionMachine<Work, Link: Equatable> {
         return true
     }
 
-    /// An attempt has come to nothing.
+    /// An attempt has failed.
     ///
-    /// - Returns: the work that is given up, because no endpoint is left to try.
+    /// - Returns: the work that fails, because no endpoint is left to try.
     mutating func connectFailed(attempt: Int, endpoint: Int) -> [Work] {
         guard case .connecting(attempt) = phase else { return [] }
         phase = .idle
@@ -133,9 +135,9 @@ struct ConnectionMachine<Work, Link: Equatable> {
         return giveUpWaiting()
     }
 
-    /// The present link is to take no more work: another endpoint is better.
+    /// The current link takes no more work: another endpoint is better.
     ///
-    /// - Returns: the link, if it is to be closed at once.
+    /// - Returns: the link, if it must be closed at once.
     mutating func leave(_ owesAnswers: (Link) -> Bool) -> Link? {
         guard case .connected(let link) = phase else { return nil }
         phase = .idle
@@ -144,7 +146,7 @@ struct ConnectionMachine<Work, Link: Equatable> {
         return nil
     }
 
-    /// A link owes no answer. True: it is to be closed.
+    /// A link has no outstanding answers. True: close it.
     mutating func quiet(_ link: Link) -> Bool {
         guard let index = leaving.firstIndex(of: link) else { return false }
         leaving.remove(at: index)
@@ -159,7 +161,7 @@ struct ConnectionMachine<Work, Link: Equatable> {
 
     /// No more connections are made.
     ///
-    /// - Returns: the work that is given up, and the links to be closed.
+    /// - Returns: the work that fails, and the links to close.
     mutating func shutDown() -> (work: [Work], links: [Link]) {
         let links = leaving + (current.map { [$0] } ?? [])
         phase = .closed

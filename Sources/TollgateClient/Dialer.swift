@@ -4,7 +4,7 @@ internal import NIOSSL
 internal import NIOTLS
 internal import ServerTrust
 
-/// Makes TCP connections, with TLS where that is asked for.
+/// Makes TCP connections, with TLS if configured.
 struct Dialer: Sendable {
     private let configuration: ClientConfiguration
     private let loop: any EventLoop
@@ -16,7 +16,7 @@ struct Dialer: Sendable {
 
     /// Makes a connection within `Configuration.dialTimeout`, the TLS handshake included.
     ///
-    /// - Parameter made: Called once, on the loop, and not within this call.
+    /// - Parameter made: Called once, on the loop, after this call has returned.
     func connect(
         _ endpoint: Endpoint, _ headers: RequestHeaders,
         _ made: @escaping @Sendable (Result<ClientHandler, TollgateError>) -> Void
@@ -66,7 +66,8 @@ struct Dialer: Sendable {
     }
 }
 
-/// Lets a connection pass when its TLS handshake is done and has settled on HTTP/2: then the handler takes its place.
+/// Waits until the TLS handshake of a connection is done and has chosen HTTP/2; then the handler
+/// takes its place.
 ///
 /// Thread safety: the channel's event loop only.
 final class HandshakeGate: ChannelInboundHandler, RemovableChannelHandler {
@@ -74,7 +75,7 @@ final class HandshakeGate: ChannelInboundHandler, RemovableChannelHandler {
 
     private let handler: ClientHandler
     private let endpoint: Endpoint
-    /// nil: the certificate must name the address.
+    /// nil: the certificate must contain the address.
     private let name: String?
     private var context: ChannelHandlerContext?
     private var result: Result<ClientHandler, TollgateError>?
@@ -87,7 +88,7 @@ final class HandshakeGate: ChannelInboundHandler, RemovableChannelHandler {
         self.name = name
     }
 
-    /// Calls `made` once, when it is known how the handshake ended, or that it takes too long.
+    /// Calls `made` once, when the handshake has ended or takes too long.
     func whenOpen(
         within due: NIODeadline, _ made: @escaping (Result<ClientHandler, TollgateError>) -> Void
     ) {

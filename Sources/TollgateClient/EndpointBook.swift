@@ -2,9 +2,10 @@ internal import NIOCore
 
 /// Which of a client's endpoints are avoided, and until when: a value without I/O or clock.
 ///
-/// An endpoint that could not be reached, dropped a connection without an answer or fell silent is avoided for a time that doubles with every further failure, and
-/// is as good as any other once a call was answered there. When all are avoided, the one whose time ends first is
-/// tried all the same: calls wait.
+/// An endpoint that could not be reached, dropped a connection without an answer or stopped
+/// responding is avoided for a time that doubles with every further failure; once a call is
+/// answered there, it is used like any other. If all are avoided, the one whose time ends first is
+/// tried anyway, since calls are waiting.
 struct EndpointBook {
     private struct Entry {
         var failures = 0
@@ -18,7 +19,7 @@ struct EndpointBook {
 
     /// - Parameters:
     ///   - first: How long an endpoint is avoided after its first failure; more than 0.
-    ///   - most: How long at most; `first` at least.
+    ///   - most: How long at most; at least `first`.
     init(count: Int, first: TimeAmount, most: TimeAmount) {
         precondition(count > 0 && first > .zero && most >= first)
         entries = Array(repeating: Entry(), count: count)
@@ -26,11 +27,13 @@ struct EndpointBook {
         self.most = most
     }
 
-    /// An endpoint could not be reached, answers nothing, or is silent.
+    /// An endpoint could not be reached, dropped a connection without an answer, or stopped
+    /// responding.
     ///
-    /// - Parameter jitter: 0 ... 1: clients that fail together shall not come back together. Up to a fifth is taken off.
+    /// - Parameter jitter: 0 ... 1: shortens the time by up to a fifth, so that clients that fail
+    ///   together do not return together.
     mutating func failed(_ endpoint: Int, at now: NIODeadline, jitter: Double) {
-        // Who is avoided already fails for all connections at once.
+        // Connections to one endpoint fail together: only the first failure counts.
         if let until = entries[endpoint].avoidedUntil, now < until { return }
         let doublings = min(entries[endpoint].failures, 30)
         let (product, overflows) = first.nanoseconds.multipliedReportingOverflow(by: 1 << doublings)
@@ -43,7 +46,7 @@ struct EndpointBook {
     /// A call was answered there.
     mutating func answered(_ endpoint: Int) { entries[endpoint] = Entry() }
 
-    /// Whether there is a better one.
+    /// Whether it is avoided now.
     func isAvoided(_ endpoint: Int, at now: NIODeadline) -> Bool {
         entries[endpoint].avoidedUntil.map { now < $0 } ?? false
     }
@@ -53,7 +56,7 @@ struct EndpointBook {
         entries.indices.contains { $0 != endpoint && isAvoided($0, at: now) == false }
     }
 
-    /// Where to connect: the first that is not avoided, from `preferred` on, round about.
+    /// Where to connect: the first that is not avoided, from `preferred` on, wrapping around.
     ///
     /// - Returns: nil: all are in `tried`.
     func pick(preferred: Int, excluding tried: Set<Int>, at now: NIODeadline) -> Int? {

@@ -5,7 +5,7 @@ internal import Synchronization
 ///
 /// Thread safety: any thread.
 final class Endpoints: Sendable {
-    /// Where, and the header fields of calls that go there.
+    /// Each endpoint, and the header fields of calls to it.
     let all: [(endpoint: Endpoint, headers: RequestHeaders)]
     private let book: Mutex<EndpointBook>
     private let counters: OutcomeCounters

@@ -1,5 +1,5 @@
-// What a caller needs besides this module's own types: the contract's messages and its vocabulary, as plain Swift
-// values. `import TollgateClient` brings them along.
+// What a caller needs besides this module's own types: the contract's messages and enumerations, as
+// plain Swift values. `import TollgateClient` makes them available.
 
 @_exported public import enum Limits.Action
 @_exported public import enum Limits.Decision

@@ -1,8 +1,8 @@
 internal import Limits
 public import Wire
 
-/// What becomes of a check when the service is late or gone. The service's answers, denials among them, are obeyed under
-/// either policy.
+/// What happens to a check when the service is slow or unreachable. The service's answers, denials
+/// included, apply under either policy.
 public struct FailurePolicy: Sendable, Hashable {
     /// nil: fail closed.
     let budget: [Quantity]?
@@ -10,19 +10,19 @@ public struct FailurePolicy: Sendable, Hashable {
     /// The check fails; the action does not take place.
     public static let failClosed = FailurePolicy(budget: nil)
 
-    /// The action is let through without the service, up to so much of each resource for each tenant and minute; what is
-    /// not named, not at all.
+    /// The action is let through without the service, up to this much of each resource for each
+    /// tenant and minute; the budget of a resource that is not named is 0.
     ///
-    /// The budget is this client's alone: ten processes with one each let ten times as much through. Nothing that is let
-    /// through is held or counted by the service until it is settled (`TollgateClient.settle`), so that caps can be
-    /// passed by as much.
+    /// The budget is this client's alone: ten processes with one each allow ten times as much. The
+    /// service neither holds nor counts what is let through until it is settled
+    /// (`TollgateClient.settle`), so caps can be exceeded by that amount.
     ///
     /// - Parameter budget: Each resource at most once, no amount negative.
     public static func failOpen(upTo budget: [Quantity]) -> FailurePolicy {
         FailurePolicy(budget: budget)
     }
 
-    /// Whether a failure says that the service is late or gone.
+    /// Whether a failure means that the service is slow or unreachable.
     static func isOutage(_ error: TollgateError) -> Bool {
         error.code == .unavailable || error.code == .deadlineExceeded
     }
@@ -32,24 +32,25 @@ public struct FailurePolicy: Sendable, Hashable {
 public enum CheckOutcome: Sendable, Hashable {
     /// The service has decided.
     case answered(CheckResponse)
-    /// The service has not decided; the policy let the action through. This is no reservation: nothing is held, and
-    /// there is nothing to commit or to release. It is to be settled.
+    /// The service has not decided; the policy let the action through. This is not a reservation:
+    /// nothing is held, and there is nothing to commit or to release. Settle it after the action.
     case letThrough(LetThrough)
 }
 
-/// An action that was let through without the service. It is kept in the client until it is settled; a process that ends
-/// before that loses it.
+/// An action that was let through without the service. The client keeps it until it is settled; it
+/// is lost if the process ends before that.
 public struct LetThrough: Sendable, Hashable {
-    /// What was asked, with its idempotency key: the caller's, or one that the client has drawn.
+    /// The request, with its idempotency key: the caller's, or one that the client generated.
     public let request: CheckRequest
     /// Unix milliseconds.
     public let atMilliseconds: Int64
-    /// Why the service did not decide: UNAVAILABLE or DEADLINE_EXCEEDED. It may have taken the check all the same.
+    /// Why the service did not decide: UNAVAILABLE or DEADLINE_EXCEEDED. It may have processed the
+    /// check anyway.
     public let cause: TollgateError.Code
 
-    /// The usage to be recorded, under the same key: without what is only ever held.
+    /// The usage to record, under the same key, without resources that are only held.
     ///
-    /// - Parameter actual: What it came to; nil: what was asked.
+    /// - Parameter actual: The actual amounts; nil: the requested ones.
     public func usage(actual: [Quantity]? = nil) -> RecordUsageRequest {
         usage(
             (actual ?? request.quantities).filter(\.resource.mayBeCharged),
@@ -64,15 +65,16 @@ public struct LetThrough: Sendable, Hashable {
             voiceProfileID: request.voiceProfileID)
     }
 
-    /// The longest key that leaves room for the one that usage is recorded under when the check has taken its own.
+    /// The longest key of a request that can be let through, so that `secondKey` is valid too.
     static let maximumKeyBytes = 120
-    /// See `maximumKeyBytes`.
+    /// The key under which the usage is recorded if the check has used its own.
     var secondKey: String { request.idempotencyKey + "~outage" }
 }
 
-/// What one client has let through in the present minute and not settled: a value without I/O or clock.
+/// What one client has let through in the current minute, and what it has not settled: a value
+/// without I/O or clock.
 struct OutageLedger {
-    /// Tenants in one minute; beyond them nothing is let through.
+    /// Maximum number of tenants in one minute; nothing is let through for others.
     static let maximumTenants = 10_000
 
     private let maximumUnsettled: Int
@@ -92,15 +94,15 @@ struct OutageLedger {
 
     init(maximumUnsettled: Int) { self.maximumUnsettled = maximumUnsettled }
 
-    /// The oldest first.
+    /// Oldest first.
     var unsettled: [LetThrough] { entries.values.sorted { $0.atMilliseconds < $1.atMilliseconds } }
     var unsettledCount: Int { entries.count }
 
-    /// Lets an action through, if the budget of its tenant and minute has room for all of it.
+    /// Lets an action through if the budget of its tenant and minute has room for all of it.
     ///
-    /// One that was let through under the same key before is the same action, and takes nothing from the budget.
+    /// A request already let through under the same key is the same action and uses no more budget.
     ///
-    /// - Parameter minute: A number that grows by one a minute.
+    /// - Parameter minute: A number that increases by one each minute.
     mutating func letThrough(_ action: LetThrough, budget: [Quantity], minute: Int64) -> Bool {
         let key = Key(action.request)
         if let known = entries[key] { return known.request == action.request }
@@ -124,7 +126,7 @@ struct OutageLedger {
         return true
     }
 
-    /// An action's usage stands in the service's books. False: it is not known here.
+    /// The action's usage has been recorded. False: this client does not know the action.
     mutating func settle(_ action: LetThrough) -> Bool {
         entries.removeValue(forKey: Key(action.request)) != nil
     }

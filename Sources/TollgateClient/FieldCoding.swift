@@ -1,4 +1,4 @@
-// How gRPC writes texts and bytes into header fields.
+// How gRPC encodes text and bytes in header fields.
 
 enum FieldCoding {
     /// The text of a percent-encoded `grpc-message`; malformed escapes stay as they are.
@@ -21,7 +21,7 @@ enum FieldCoding {
         return String(decoding: decoded, as: UTF8.self)
     }
 
-    /// The bytes of a base64 text, padded or not; nil: it is none.
+    /// The bytes of a base64 text, padded or not; nil: it is invalid.
     static func base64Decoded(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
         let padding = text.suffix(2).count { $0 == UInt8(ascii: "=") }
         let digits = text.dropLast(padding)

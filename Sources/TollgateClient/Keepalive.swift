@@ -1,16 +1,18 @@
 internal import NIOCore
 
-/// Decides when to ask whether a peer is still there, and when it is gone; a state machine without I/O or clock.
+/// Decides when to send a keepalive PING, and when the peer is gone; a state machine without I/O or
+/// clock.
 ///
-/// Whatever is read counts as a sign of life, the answer to a PING included. It asks while streams are open and nothing
-/// has been read for `interval`; and earlier, when somebody has a reason to doubt (`ask`).
+/// Anything read shows that the peer is alive, the answer to a PING included. A PING is sent if
+/// streams are open and nothing has been read for `interval`, or earlier if there is reason for
+/// doubt (`ask`).
 struct Keepalive {
     enum Action {
         /// Nothing to do before `nextLook`.
         case wait
         /// Send a PING.
         case ping
-        /// The peer has left a PING unanswered for too long: close the connection.
+        /// The peer has not answered a PING in time: close the connection.
         case giveUp
     }
 
@@ -20,7 +22,7 @@ struct Keepalive {
     private var isBusy = false
     /// When something was last read or, if that is later, the first of the open streams began.
     private var quietSince = NIODeadline.uptimeNanoseconds(0)
-    /// When the PING that is under way must have been answered; nil: none is.
+    /// By when the outstanding PING must be answered; nil: there is none.
     private var answerDue: NIODeadline?
 
     init(interval: TimeAmount?, timeout: TimeAmount) {
@@ -28,7 +30,7 @@ struct Keepalive {
         self.timeout = timeout
     }
 
-    /// A PING is under way.
+    /// A PING is outstanding.
     var isAsking: Bool { answerDue != nil }
 
     /// When to call `look`; nil: no need.
@@ -38,13 +40,13 @@ struct Keepalive {
         return quietSince + interval
     }
 
-    /// Streams are open, where there was none.
+    /// The first stream was opened.
     mutating func becameBusy(at now: NIODeadline) {
         isBusy = true
         quietSince = now
     }
 
-    /// No stream is open any more.
+    /// The last open stream has ended.
     mutating func becameIdle() { isBusy = false }
 
     /// Something was read.
@@ -53,9 +55,9 @@ struct Keepalive {
         answerDue = nil
     }
 
-    /// There is a reason to doubt that the peer is there.
+    /// There is reason to doubt that the peer is alive.
     ///
-    /// - Parameter patience: For its answer; `timeout` if that is less.
+    /// - Parameter patience: How long its answer may take; `timeout` if that is shorter.
     mutating func ask(at now: NIODeadline, patience: TimeAmount) -> Action {
         let due = now + min(patience, timeout)
         guard let answerDue else {
@@ -66,7 +68,7 @@ struct Keepalive {
         return .wait
     }
 
-    /// What there is to do by now.
+    /// What to do now.
     mutating func look(at now: NIODeadline) -> Action {
         if let answerDue { return answerDue <= now ? .giveUp : .wait }
         guard let nextLook, nextLook <= now else { return .wait }

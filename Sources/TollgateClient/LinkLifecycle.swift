@@ -1,11 +1,11 @@
 internal import NIOCore
 
-/// One TCP connection of a client, from the moment that it stands to its end: how much is open on it, whether the peer is
-/// still there, and why it ended. A state machine without I/O or clock.
+/// One TCP connection of a client, from when it is made to its end: how many streams are open,
+/// whether the peer is alive, and why it ended. A state machine without I/O or clock.
 struct LinkLifecycle {
     enum Phase: Equatable {
         case open
-        /// It was asked to close, and is not gone yet.
+        /// It is closing and not gone yet.
         case closing(End)
         case closed(End)
     }
@@ -14,26 +14,28 @@ struct LinkLifecycle {
     enum End: Equatable {
         /// The peer closed it, or the network did, or its TLS broke.
         case lost
-        /// The peer left a question unanswered.
+        /// The peer did not answer a PING.
         case silent
-        /// Nobody wants it any more, or the session is over.
+        /// It is no longer needed, or the session is over.
         case ended
     }
 
-    /// What is to be done.
+    /// What to do.
     struct Actions: OptionSet {
         let rawValue: UInt8
 
         static let ping = Actions(rawValue: 1)
-        /// Close it, and tell what is open that nothing more will come.
+        /// Close it, and fail the open streams.
         static let close = Actions(rawValue: 2)
-        /// Its endpoint is to be avoided: it is silent.
+        /// Avoid its endpoint: it does not respond.
         static let avoid = Actions(rawValue: 4)
     }
 
-    /// With a peer that let a deadline pass: shorter than usual, as it costs the calls that follow.
+    /// How long a PING may take after a deadline has passed: shorter than usual, since later calls
+    /// suffer.
     static let patienceAfterDeadline = TimeAmount.seconds(5)
-    /// How long a peer may say nothing at all before a deadline that passes is held against it, not against the deadline.
+    /// How long a peer must have sent nothing at all for a passed deadline to count as its failure;
+    /// with less, the deadline may have been too short.
     static let silence = TimeAmount.milliseconds(50)
 
     private(set) var phase = Phase.open
@@ -41,16 +43,16 @@ struct LinkLifecycle {
     /// The peer has answered a call since it was last avoided.
     private(set) var hasAnswered = false
     private var keepalive: Keepalive
-    /// Since when the peer has said nothing while it owes an answer; nil: it owes none.
+    /// Since when the peer has sent nothing while an answer is outstanding; nil: none is.
     private var unansweredSince: NIODeadline?
-    /// When the timer goes off that has been set.
+    /// When the timer that was set fires.
     private var timerDue = NIODeadline.distantFuture
 
     init(keepalive: Keepalive) { self.keepalive = keepalive }
 
     var isOpen: Bool { phase == .open }
 
-    /// Why it ended or ends; nil: it does not.
+    /// Why it has ended or is ending; nil: it is open.
     var end: End? {
         switch phase {
         case .open: nil
@@ -58,9 +60,9 @@ struct LinkLifecycle {
         }
     }
 
-    // MARK: What happens
+    // MARK: Events
 
-    /// A stream was begun.
+    /// A stream has begun.
     mutating func began(at now: NIODeadline) {
         openStreams += 1
         if openStreams == 1 { keepalive.becameBusy(at: now) }
@@ -73,7 +75,7 @@ struct LinkLifecycle {
         openStreams -= 1
         if openStreams == 0 {
             keepalive.becameIdle()
-            // A peer need not say anything to streams that were given up.
+            // A peer need not answer streams that were cancelled.
             if keepalive.isAsking == false { unansweredSince = nil }
         }
     }
@@ -84,14 +86,14 @@ struct LinkLifecycle {
         unansweredSince = openStreams > 0 ? now : nil
     }
 
-    /// A call was answered. True: for the first time since the peer was avoided, or at all.
+    /// A call was answered. True: for the first time, or the first time since the peer was avoided.
     mutating func answered() -> Bool {
         guard hasAnswered == false else { return false }
         hasAnswered = true
         return true
     }
 
-    /// The deadlines of calls have passed, which are still open: is anybody there at all?
+    /// The deadlines of open calls have passed: check whether the peer is alive.
     mutating func expired(at now: NIODeadline) -> Actions {
         guard isOpen else { return [] }
         var actions: Actions = []
@@ -102,22 +104,22 @@ struct LinkLifecycle {
         return actions.union(act(keepalive.ask(at: now, patience: Self.patienceAfterDeadline)))
     }
 
-    /// The timer went off.
+    /// The timer has fired.
     mutating func timerWentOff(at now: NIODeadline) -> Actions {
         timerDue = .distantFuture
         guard isOpen else { return [] }
         return act(keepalive.look(at: now))
     }
 
-    /// When a timer is to be set, in the place of the one that was; nil: there is no need. One that goes off too early sets
-    /// itself again, so that a read need not move it.
+    /// When to set the timer for, replacing the previous one; nil: no change. A timer that fires
+    /// too early is set again, so that a read need not move it.
     mutating func timerToSet() -> NIODeadline? {
         guard isOpen, let due = keepalive.nextLook, due < timerDue else { return nil }
         timerDue = due
         return due
     }
 
-    /// It is not wanted any more, or is no good.
+    /// It is no longer needed, or does not work.
     mutating func close(_ end: End) -> Actions {
         guard isOpen else { return [] }
         phase = .closing(end)

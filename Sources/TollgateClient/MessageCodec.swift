@@ -1,11 +1,12 @@
 internal import Gzip
 internal import HTTP2
 
-/// gRPC's framing of messages: a flag, a length, and the message, compressed or as it is. One for each connection.
+/// gRPC's framing of messages: a flag, a length, and the message, compressed or not. One for each
+/// connection.
 ///
 /// Thread safety: the connection's event loop only.
 final class MessageCodec {
-    /// The bound of an answer, as it comes and decompressed.
+    /// Maximum size of an answer, compressed and decompressed.
     static let maximumAnswerBytes = 8 << 20
 
     /// The message at the front of a stream's input; valid until that changes.
@@ -13,7 +14,7 @@ final class MessageCodec {
         let isCompressed: Bool
         let payload: UnsafeRawBufferPointer
 
-        /// What to consume with it.
+        /// How many bytes of input to consume with it.
         var byteCount: Int { 5 + payload.count }
     }
 
@@ -27,7 +28,7 @@ final class MessageCodec {
         compressesFrom = configuration.compressesRequestsFrom ?? .max
     }
 
-    /// Appends a request, compressed if it is large enough and becomes smaller by it.
+    /// Appends a request, compressed if it is large enough and that makes it smaller.
     func append(_ message: [UInt8], to output: inout ByteQueue) {
         message.withUnsafeBytes { plain in
             let compressed = plain.count >= compressesFrom ? encoder.encode(plain) : nil
@@ -59,7 +60,7 @@ final class MessageCodec {
 
     /// The message of a frame; valid until the next one.
     ///
-    /// - Parameter encoding: the answer's `grpc-encoding`.
+    /// - Parameter encoding: The answer's `grpc-encoding`.
     func message(
         _ frame: Frame, _ encoding: MessageEncoding
     ) throws(TollgateError) -> UnsafeRawBufferPointer {

@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// The numbers behind `ClientCounters`.
 ///
-/// Thread safety: any thread. Relaxed throughout: each number stands for itself.
+/// Thread safety: any thread. Relaxed throughout: the numbers are independent.
 final class OutcomeCounters: Sendable {
     enum Event {
         case call, answer, allowed, denied, retry, breakerOpened, heldBack, letThrough

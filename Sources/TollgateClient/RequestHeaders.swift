@@ -1,7 +1,7 @@
 internal import HTTP2
 internal import Wire
 
-/// The header fields that are the same for every call of a client to an endpoint, one block for each method.
+/// The header fields common to all of a client's calls to an endpoint, one block for each method.
 final class RequestHeaders: Sendable {
     private let blocks: [HeaderBlock]
 
@@ -22,7 +22,7 @@ final class RequestHeaders: Sendable {
             if configuration.acceptsCompression {
                 fields.append((name: "grpc-accept-encoding", value: "gzip"))
             }
-            // What is small goes as it is all the same: each message says so itself.
+            // Small messages are still sent uncompressed: each message has a flag.
             if configuration.compressesRequestsFrom != nil {
                 fields.append((name: "grpc-encoding", value: "gzip"))
             }
@@ -33,7 +33,7 @@ final class RequestHeaders: Sendable {
         }
     }
 
-    /// The fields of a method. Valid as long as this object.
+    /// The fields of a method. Valid as long as this object lives.
     func view(_ method: LimitServiceMethod) -> HeaderView {
         blocks[LimitServiceMethod.allCases.firstIndex(of: method) ?? 0].view
     }

@@ -1,11 +1,11 @@
-/// When a failed attempt may be repeated (the contract's rules, not a guess).
+/// When a failed attempt may be repeated, by the contract's rules.
 enum RetryPolicy {
-    /// How long to wait before the next attempt; nil: none is allowed.
+    /// How long to wait before the next attempt; nil: there must be none.
     ///
     /// - Parameters:
     ///   - attempt: The attempt that failed, from 1.
-    ///   - isRepeatable: A second processing can do no harm: keyed, or idempotent by itself.
-    ///   - wasCutShort: The attempt had less time than the call: another endpoint may be quicker.
+    ///   - isRepeatable: A repeat can do no harm: the call has a key or is idempotent by itself.
+    ///   - wasCutShort: The attempt had less time than the call: another endpoint may be faster.
     static func delay(
         after error: TollgateError, attempt: Int, isRepeatable: Bool, wasCutShort: Bool = false
     ) -> Duration? {

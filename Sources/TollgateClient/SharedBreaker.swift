@@ -3,10 +3,11 @@ internal import Synchronization
 
 /// A client's circuit breaker.
 ///
-/// Thread safety: any thread. While nothing fails it costs one load.
+/// Thread safety: any thread. While nothing fails, it costs one load.
 final class SharedBreaker: Sendable {
     private let state: Mutex<CircuitBreaker>
-    /// The breaker is to be asked. Relaxed throughout: who reads it late tries one call more, or asks once too often.
+    /// The breaker must be consulted. Relaxed throughout: a late read tries one call too many, or
+    /// consults the breaker once too often.
     private let isDisturbed = Atomic<Bool>(false)
 
     init(_ limits: BreakerLimits) {
@@ -16,7 +17,8 @@ final class SharedBreaker: Sendable {
                 most: TimeAmount(limits.maximumPause)))
     }
 
-    /// Why a call must not be tried; nil: it may, and is followed by `answered`, `failed` or `withdrawn`.
+    /// Why a call must not be tried; nil: it may: call `answered`, `failed` or `withdrawn` after
+    /// it.
     func refusal() -> TollgateError? {
         guard isDisturbed.load(ordering: .relaxed) else { return nil }
         return state.withLock { breaker in

@@ -2,18 +2,18 @@ internal import HTTP2
 internal import NIOCore
 internal import Wire
 
-/// A call that goes on: a connection starts it when there is a place.
+/// A streaming call: a connection starts it when there is a free place.
 protocol StreamWork: StreamOwner, Sendable {
-    /// It has ended before it was started, perhaps.
+    /// It has ended, perhaps before it was started.
     var isDone: Bool { get }
-    /// False: there is no place for now, and nothing has happened.
+    /// False: there is no free place now, and nothing was done.
     func start(on handler: ClientHandler) -> Bool
 }
 
 /// A streaming call: requests out, answers in, with back-pressure both ways.
 ///
-/// Answers stay in the session's buffer, inside its window, until somebody asks for them. Senders wait, in order, while
-/// 64 KiB of requests have not left.
+/// Answers stay in the session's buffer, inside its window, until they are read. Senders wait, in
+/// order, while 64 KiB of requests are unsent.
 final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unchecked Sendable {
     // SAFETY: the constants are Sendable; the variables are touched on the connection's loop alone.
 
@@ -29,26 +29,27 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
 
     let method: LimitServiceMethod
     let deadline: NIODeadline?
-    /// How long a reader waits for an answer that is owed; nil: as long as the stream lives.
+    /// How long a reader waits for an outstanding answer; nil: as long as the stream lives.
     private let patience: TimeAmount?
     var place: StreamPlace?
 
     /// Queued before the stream started.
     private var early: [[UInt8]] = []
     private var earlyBytes = 0
-    /// Requests that were queued and not answered; of streams of checks.
+    /// Requests queued and not answered; for streams of checks.
     private var owed = 0
-    /// When the reader that waits for an answer gives up; nil: none waits, or none is owed.
+    /// When the waiting reader gives up; nil: none waits, or no answer is outstanding.
     private var answerDue: NIODeadline?
     private var senders = CircularBuffer<Sender>()
     private var receiver: ((Answer) -> Void)?
     /// The caller sends no more requests.
     private var isFinished = false
-    /// The service has ended the stream, or the connection has; answers that came before are still handed out.
+    /// The service or the end of the connection has ended the stream; earlier answers are still
+    /// delivered.
     private var isCut = false
-    /// Nothing more is handed out, but `error`.
+    /// Nothing more is delivered except `error`.
     private var hasEnded = false
-    /// Why the stream ended; nil: well, or not yet.
+    /// Why the stream failed; nil: it ended with OK, or has not ended.
     private var error: TollgateError?
 
     init(
@@ -59,7 +60,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         self.patience = patience
     }
 
-    /// With the one request of a stream of answers.
+    /// A stream of answers to one request.
     init(_ method: LimitServiceMethod, request: [UInt8], deadline: NIODeadline?) {
         self.method = method
         self.deadline = deadline
@@ -91,7 +92,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         return isStarted
     }
 
-    /// Queues a request, behind those that wait; `sent` is called when it is queued, or never will be.
+    /// Queues a request behind those that wait; `sent` is called once it is queued or refused.
     func send(_ message: [UInt8], sent: @escaping (TollgateError?) -> Void) {
         if isFinished || isCut || hasEnded { return sent(refusal) }
         senders.append(Sender(message: message, sent: sent))
@@ -100,7 +101,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         place?.handler.flush()
     }
 
-    /// No more requests will come but those that wait; answers still do.
+    /// There are no more requests except those that wait; answers still arrive.
     func finish() {
         guard isFinished == false, isCut == false, hasEnded == false else { return }
         isFinished = true
@@ -108,7 +109,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
         place?.handler.flush()
     }
 
-    /// Asks for the next answer; nil: the service has answered all.
+    /// Asks for the next answer; nil: there are no more.
     func receive(_ receiver: @escaping (Answer) -> Void) {
         precondition(self.receiver == nil, "one reader at a time")
         self.receiver = receiver
@@ -147,7 +148,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
 
     // MARK: Requests
 
-    /// Queues the requests that wait, as far as there is room. Who calls this flushes.
+    /// Queues waiting requests as far as there is room. The caller flushes.
     private func admitSenders() {
         guard let place else {
             while earlyBytes < Self.queuedBytes, let sender = senders.popFirst() {
@@ -170,7 +171,7 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
             notify: senders.isEmpty == false)
     }
 
-    /// Why a request that has not left will not.
+    /// Why an unsent request is not sent.
     private var refusal: TollgateError {
         var refusal = error ?? TollgateError(.failedPrecondition, "The stream has ended")
         refusal.wasNotProcessed = true
@@ -185,15 +186,15 @@ final class StreamCall<Response: ResponseMessage & Sendable>: StreamWork, @unche
 
     // MARK: Answers
 
-    /// From now on a reader that waits for an answer loses patience.
+    /// Starts the time-out of a reader that waits for an answer.
     private func watch() {
         guard let patience, answerDue == nil, receiver != nil, owed > 0 else { return }
         answerDue = .now() + patience
     }
 
-    /// Hands the next answer, or the end, to whoever waits for it.
+    /// Delivers the next answer, or the end, to the waiting reader.
     ///
-    /// - Returns: true: all is handed out, and the stream's place is to be let go of.
+    /// - Returns: true: everything is delivered; the caller frees the stream's place.
     private func deliver() -> Bool {
         guard hasEnded == false, let place else {
             if hasEnded { deliverEnd() }

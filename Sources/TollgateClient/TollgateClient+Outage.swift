@@ -2,20 +2,21 @@ internal import Synchronization
 public import Wire
 
 extension TollgateClient {
-    /// What was let through and waits to be settled, the oldest first.
+    /// The actions let through and not settled yet, oldest first.
     public var unsettled: [LetThrough] { outage.withLock { $0.unsettled } }
 
     /// Records the usage of an action that was let through, once.
     ///
-    /// It is recorded under the check's own key. When the service has taken the check all the same, that key is the
-    /// check's (49201): then the check is asked again. A hold that it has is committed; one that it gets only now is given
-    /// back, and the usage recorded under a second key, as it is where the check is denied. It may be called again until it
-    /// succeeds, with the same amounts; a settlement that is later than the service remembers keys
-    /// (`--idempotency-retention`) may charge a `Mode.commit` check twice.
+    /// It is recorded under the check's own key. If the service has processed the check anyway,
+    /// that key is already used (49201), and the check is repeated. If it has a hold, the hold is
+    /// committed; a hold that it gets only now is released, and the usage is recorded under a
+    /// second key, as it is if the check is denied. Repeat this until it succeeds, with the same
+    /// amounts; after the service has forgotten the key (`--idempotency-retention`), settling may
+    /// charge a `Mode.commit` check twice.
     ///
     /// - Parameters:
     ///   - action: One of `unsettled`.
-    ///   - actual: What it came to; nil: what was asked.
+    ///   - actual: The actual amounts; nil: the requested ones.
     ///   - timeout: For each of up to five calls; nil: the configuration's.
     public func settle(
         _ action: LetThrough, actual: [Quantity]? = nil, timeout: Duration? = nil
@@ -23,7 +24,7 @@ extension TollgateClient {
         let amounts = actual ?? action.request.quantities
         let usage = action.usage(actual: amounts)
         do throws(TollgateError) {
-            // Of what is only ever held there is nothing to record.
+            // Resources that are only held leave nothing to record.
             if usage.quantities.isEmpty == false || amounts.isEmpty {
                 _ = try await record(usage, timeout: timeout)
             }
@@ -34,7 +35,7 @@ extension TollgateClient {
         if outage.withLock({ $0.settle(action) }) { outcomes.count(.settled) }
     }
 
-    /// Settles an action whose check the service has taken.
+    /// Settles an action whose check the service has processed.
     private func settleTaken(
         _ action: LetThrough, _ amounts: [Quantity], _ timeout: Duration?
     ) async throws(TollgateError) {
@@ -47,11 +48,11 @@ extension TollgateClient {
             answer = nil
         }
         guard let answer, answer.decision == .allowed else {
-            // The action has taken place all the same.
+            // The action has taken place anyway.
             return try await recordApart(action, amounts, timeout)
         }
         if answer.reservationID == 0 || request.mode == .commit {
-            // Charged with what was asked: usage is only added.
+            // The requested amounts are charged: usage is only added.
             let rest = amounts.compactMap { quantity -> Quantity? in
                 let charged = request.quantities.first { $0.resource == quantity.resource }
                 let more = quantity.amount - (charged?.amount ?? 0)
@@ -60,7 +61,8 @@ extension TollgateClient {
             if rest.isEmpty == false { try await recordApart(action, rest, timeout) }
             return
         }
-        // A hold that this question itself took is given back: an earlier settlement may have come to the end of this.
+        // A hold that this repeated check itself took is released: an earlier settlement may have
+        // recorded the usage.
         if answer.isReplayed == false,
             try await isFreed(answer.reservationID, of: request.tenantID, timeout)
         {
@@ -74,7 +76,7 @@ extension TollgateClient {
         } catch {
             let isGone: Bool
             switch error.code {
-            // Forgotten: its hold is long free.
+            // Forgotten: its hold was freed long ago.
             case .notFound: isGone = true
             case .failedPrecondition where error.catalogueCode == "49203":
                 isGone = try await isFreed(answer.reservationID, of: request.tenantID, timeout)
@@ -85,7 +87,8 @@ extension TollgateClient {
         }
     }
 
-    /// Gives a hold back, or finds that it was. False: it has expired or was committed, and is to be committed.
+    /// Releases a hold, or finds that it was released. False: it has expired or was committed, and
+    /// must be committed.
     private func isFreed(
         _ reservationID: UInt64, of tenantID: String, _ timeout: Duration?
     ) async throws(TollgateError) -> Bool {

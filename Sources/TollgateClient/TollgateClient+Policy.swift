@@ -4,15 +4,15 @@ internal import Synchronization
 public import Wire
 
 extension TollgateClient {
-    /// Does this action fit every limit? And if nobody answers: what the policy says.
+    /// Checks an action against every limit; without an answer, the policy decides.
     ///
-    /// Under `FailurePolicy.failOpen` a request without an idempotency key gets one, so that it is repeated safely and
-    /// settled once. What could not be settled fails closed: `Mode.checkOnly`, `OveragePolicy.reject`, a key of more than
-    /// 120 bytes.
+    /// Under `FailurePolicy.failOpen` a request without an idempotency key gets one, so that it is
+    /// repeated safely and settled once. A request that could not be settled fails closed:
+    /// `Mode.checkOnly`, `OveragePolicy.reject`, a key of more than 120 bytes.
     ///
     /// - Parameters:
     ///   - request: The action.
-    ///   - policy: What becomes of it when the service is late or gone.
+    ///   - policy: What happens to it when the service is slow or unreachable.
     ///   - timeout: For the whole call, retries included; nil: the configuration's.
     /// - Throws: `TollgateError`. A denial is an answer, not an error.
     public func check(
@@ -27,15 +27,16 @@ extension TollgateClient {
         }
     }
 
-    /// Independent decisions in one round trip, one outcome for each request, in their order. The policy judges each entry
-    /// that got no answer as it would a single check: all of them when the batch got none, else those that the service
-    /// could not decide. What it decided stands.
+    /// Independent decisions in one round trip, one outcome for each request, in their order. The
+    /// policy decides each entry that got no answer as it would a single check: all of them if the
+    /// batch got none, otherwise those that the service could not decide. Checks that the service
+    /// decided stay decided.
     ///
     /// - Parameters:
-    ///   - requests: 1 ... 1 000, in all at most 1 MiB.
-    ///   - policy: What becomes of those that got no answer.
+    ///   - requests: 1 ... 1 000, at most 1 MiB in total.
+    ///   - policy: What happens to those that got no answer.
     ///   - timeout: For the whole call, retries included; nil: the configuration's.
-    /// - Throws: `TollgateError` when the batch failed as a whole and the policy let none of it through.
+    /// - Throws: `TollgateError` if the whole batch failed and the policy let none of it through.
     public func check(
         _ requests: [CheckRequest], onFailure policy: FailurePolicy, timeout: Duration? = nil
     ) async throws(TollgateError) -> [Result<CheckOutcome, TollgateError>] {
@@ -56,14 +57,15 @@ extension TollgateClient {
         }
     }
 
-    /// Opens a stream of checks under a policy, which judges each check that got no answer as it would a single one: when
-    /// the stream fails, all that are unanswered; else those that the service could not decide.
+    /// Opens a stream of checks under a policy, which decides each check that got no answer as it
+    /// would a single one: all unanswered checks if the stream fails, otherwise those that the
+    /// service could not decide.
     ///
     /// - Parameters:
-    ///   - policy: What becomes of checks that got no answer.
-    ///   - answerTimeout: How long a reader waits for an answer that is owed; then the stream fails with
-    ///     DEADLINE_EXCEEDED. More than 0; nil: the configuration's `timeout`.
-    ///   - timeout: For the life of the stream; nil: none.
+    ///   - policy: What happens to checks that got no answer.
+    ///   - answerTimeout: How long a reader waits for an outstanding answer before the stream fails
+    ///     with DEADLINE_EXCEEDED. More than 0; nil: the configuration's `timeout`.
+    ///   - timeout: For the whole stream; nil: no limit.
     public func checkStream(
         onFailure policy: FailurePolicy, answerTimeout: Duration? = nil, timeout: Duration? = nil
     ) -> CheckOutcomeStream {
@@ -72,9 +74,9 @@ extension TollgateClient {
             self, openStream(patience: patience, timeout: timeout), policy)
     }
 
-    // MARK: Judging
+    // MARK: Applying the policy
 
-    /// What the policy makes of a check without an answer; nil: the error stands.
+    /// The action, if the policy lets a check without an answer through; nil: the error remains.
     private func letThrough(
         _ request: CheckRequest, _ policy: FailurePolicy, _ error: TollgateError
     ) -> LetThrough? {
@@ -92,16 +94,16 @@ extension TollgateClient {
         return action
     }
 
-    /// What becomes of an entry that failed.
+    /// The outcome of a failed entry.
     func outcome(
         of request: CheckRequest, _ policy: FailurePolicy, _ error: TollgateError
     ) -> Result<CheckOutcome, TollgateError> {
         letThrough(request, policy, error).map { .success(.letThrough($0)) } ?? .failure(error)
     }
 
-    /// What becomes of entries that failed together.
+    /// The outcomes of entries that failed together.
     ///
-    /// - Throws: `error`, when none is let through.
+    /// - Throws: `error`, if none is let through.
     func outcomes(
         of requests: [CheckRequest], _ policy: FailurePolicy, _ error: TollgateError
     ) throws(TollgateError) -> [Result<CheckOutcome, TollgateError>] {
@@ -118,8 +120,8 @@ extension TollgateClient {
 }
 
 extension FailurePolicy {
-    /// What may be let through of a request; nil: nothing, because the policy fails closed, or because it could not be
-    /// settled.
+    /// The budget for a request; nil: none, because the policy fails closed or the request could
+    /// not be settled.
     fileprivate func budget(for request: CheckRequest) -> [Quantity]? {
         guard request.mode != .checkOnly, request.overage != .reject,
             request.idempotencyKey.utf8.count <= LetThrough.maximumKeyBytes
@@ -127,7 +129,7 @@ extension FailurePolicy {
         return budget
     }
 
-    /// A request that may be let through has a key.
+    /// The request, with a generated key if it may be let through and has none.
     func keyed(_ request: CheckRequest) -> CheckRequest {
         guard request.idempotencyKey.isEmpty, budget(for: request) != nil else { return request }
         var request = request
@@ -139,7 +141,7 @@ extension FailurePolicy {
 }
 
 extension TollgateError {
-    /// Why an entry of a batch or a stream failed.
+    /// The error of a failed entry of a batch or a stream.
     init(_ statusCode: Int32, _ errors: [ErrorEntry]) {
         self.init(Code(statusCode), errors.first?.detail ?? "The entry failed", entries: errors)
     }

@@ -13,8 +13,9 @@ internal import Wire
 /// await client.shutdown()
 /// ```
 ///
-/// Connections are made when they are needed and again when they are lost. A call ends with its deadline at the
-/// latest, and at once when its task is cancelled; the service is told either way.
+/// Connections are made when they are needed, and again when they are lost. A call ends at its
+/// deadline at the latest, and at once when its task is cancelled; the service is informed in both
+/// cases.
 ///
 /// Thread safety: all methods from any task.
 public final class TollgateClient: Sendable {
@@ -30,7 +31,7 @@ public final class TollgateClient: Sendable {
     let outage: Mutex<OutageLedger>
     private let hasShutDown = Atomic<Bool>(false)
 
-    /// Makes a client; nothing is connected yet.
+    /// Creates a client; it does not connect yet.
     public init(_ configuration: Configuration = Configuration()) {
         configuration.checkRanges()
         self.configuration = configuration
@@ -48,17 +49,19 @@ public final class TollgateClient: Sendable {
 
     deinit { shutdown() }
 
-    /// Closes all connections. Calls that run, and later ones, fail with UNAVAILABLE.
+    /// Closes all connections. Running and later calls fail with UNAVAILABLE.
     public func shutdown() {
-        // Relaxed: whoever called this knows that it has.
+        // Relaxed: the caller of this knows that it has.
         hasShutDown.store(true, ordering: .relaxed)
         for connection in connections { connection.close() }
     }
 
     var isShutDown: Bool { hasShutDown.load(ordering: .relaxed) }
 
-    /// Thread safety: any thread. Each number is right by itself; calls that run meanwhile may show in one and not yet in
-    /// another.
+    /// A copy of the counters.
+    ///
+    /// Thread safety: any thread. Each number is exact by itself; running calls may be counted in
+    /// one and not yet in another.
     public var counters: Counters {
         var counters = outcomes.read()
         counters.unsettled = outage.withLock { $0.unsettledCount }
@@ -67,7 +70,8 @@ public final class TollgateClient: Sendable {
 
     // MARK: Calls
 
-    /// Does this action fit every limit? If so, its room is held (or charged, by the request's mode).
+    /// Checks an action against every limit; if it fits, holds its amounts (or charges them,
+    /// depending on the mode).
     ///
     /// - Parameters:
     ///   - request: The action.
@@ -86,7 +90,7 @@ public final class TollgateClient: Sendable {
     /// Independent decisions in one round trip, answered in the order of the requests.
     ///
     /// - Parameters:
-    ///   - requests: 1 ... 1 000, in all at most 1 MiB.
+    ///   - requests: 1 ... 1 000, at most 1 MiB in total.
     ///   - timeout: For the whole call, retries included; nil: the configuration's.
     public func check(
         _ requests: [CheckRequest], timeout: Duration? = nil
@@ -102,7 +106,7 @@ public final class TollgateClient: Sendable {
 
     /// Opens a stream of checks.
     ///
-    /// - Parameter timeout: For the life of the stream; nil: none.
+    /// - Parameter timeout: For the whole stream; nil: no limit.
     public func checkStream(timeout: Duration? = nil) -> CheckStream {
         openStream(patience: nil, timeout: timeout)
     }
@@ -116,12 +120,12 @@ public final class TollgateClient: Sendable {
         return CheckStream(call, connection)
     }
 
-    /// Follows the usage of a tenant and its messaging profiles: what stands now, then every change, conflated to the
-    /// latest state.
+    /// Follows the usage of a tenant and its messaging profiles: the current state, then every
+    /// change, conflated to the latest state.
     ///
     /// - Parameters:
     ///   - tenantID: Empty: every tenant, for operators.
-    ///   - timeout: For the life of the watch; nil: none.
+    ///   - timeout: For the whole watch; nil: no limit.
     public func watchUsage(
         _ tenantID: String = "", timeout: Duration? = nil
     ) -> UsageUpdates {
@@ -133,21 +137,21 @@ public final class TollgateClient: Sendable {
         return UsageUpdates(call, connection)
     }
 
-    /// Turns a hold into usage.
+    /// Commits a hold: charges the held amounts, or those of the request.
     public func commit(
         _ request: CommitRequest, timeout: Duration? = nil
     ) async throws(TollgateError) -> CommitResponse {
         try await unary(.commit, request, timeout, isRepeatable: true)
     }
 
-    /// Gives a whole hold back.
+    /// Releases a whole hold.
     public func release(
         _ request: ReleaseRequest, timeout: Duration? = nil
     ) async throws(TollgateError) -> ReleaseResponse {
         try await unary(.release, request, timeout, isRepeatable: true)
     }
 
-    /// Pushes a hold's expiry out and, optionally, holds more.
+    /// Extends a hold's lifetime and, optionally, holds more.
     public func extend(
         _ request: ExtendRequest, timeout: Duration? = nil
     ) async throws(TollgateError) -> ExtendResponse {
@@ -155,7 +159,7 @@ public final class TollgateClient: Sendable {
             .extend, request, timeout, isRepeatable: request.idempotencyKey.isEmpty == false)
     }
 
-    /// Records usage that needed no permission.
+    /// Records usage without a check. Set a key to make it repeatable.
     public func record(
         _ request: RecordUsageRequest, timeout: Duration? = nil
     ) async throws(TollgateError) -> RecordUsageResponse {
@@ -211,14 +215,14 @@ public final class TollgateClient: Sendable {
                     NIODeadline.now() + TimeAmount(delay) < deadline
                 else { throw failed(error, mayBeProcessed) }
                 outcomes.count(.retry)
-                // A sleep that is cut short by cancellation is followed by an attempt that fails with it.
+                // If cancellation ends the sleep early, the next attempt fails with it.
                 if delay > .zero { try? await Task.sleep(for: delay) }
                 attempt += 1
             }
         }
     }
 
-    /// How long an attempt of a call that may be repeated takes.
+    /// The deadline of one attempt of a repeatable call.
     private func attemptDeadline(
         _ attempt: Int, _ begun: NIODeadline, _ deadline: NIODeadline
     ) -> NIODeadline {
@@ -228,9 +232,9 @@ public final class TollgateClient: Sendable {
         return min(deadline, begun + TimeAmount(configuration.attemptTimeout))
     }
 
-    /// What a failed attempt says of the service.
+    /// Reports a failed attempt to the circuit breaker.
     private func note(_ error: TollgateError, _ begun: NIODeadline, _ due: NIODeadline) {
-        // Whoever gives a call no time learns nothing.
+        // A call with too little time says nothing about the service.
         let wasHasty = error.code == .deadlineExceeded && due - begun < LinkLifecycle.silence
         if error.code == .cancelled || isShutDown || wasHasty {
             breaker?.withdrawn()

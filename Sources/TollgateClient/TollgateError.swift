@@ -36,18 +36,18 @@ public struct TollgateError: Error, Sendable, CustomStringConvertible {
                 `internal`, unavailable, Code(15, "DATA_LOSS"), unauthenticated,
             ].map { ($0.rawValue, $0) })
 
-        /// The code of a number on the wire; an unknown number reads as UNKNOWN.
+        /// The code of a number on the wire; an unknown number is UNKNOWN.
         init(_ rawValue: Int32) { self = Self.known[rawValue] ?? .unknown }
     }
 
     public var code: Code
-    /// A sentence: the service's, or the client's own where the service was not reached.
+    /// A sentence: the service's, or the client's own if the service was not reached.
     public var message: String
-    /// What the service said beyond the sentence; nil: nothing.
+    /// Error details from the service; nil: none.
     public var details: StatusDetails?
-    /// What the service said of an entry of a batch or a stream that failed; empty for calls.
+    /// Error details from the service for a failed entry of a batch or a stream; empty for calls.
     public var entries: [ErrorEntry]
-    /// The service certainly did not process the call, in none of its attempts; a repeat can do no harm.
+    /// The service certainly processed none of the call's attempts; a repeat can do no harm.
     public var wasNotProcessed: Bool
 
     init(
@@ -61,10 +61,11 @@ public struct TollgateError: Error, Sendable, CustomStringConvertible {
         self.wasNotProcessed = wasNotProcessed
     }
 
-    /// The catalogue's code ("49201"); nil: the service named none.
+    /// The catalogue's code ("49201"); nil: the service gave none.
     public var catalogueCode: String? { details?.metadata["code"] ?? entries.first?.code }
 
-    /// A denial, which was sent as a failure because the client asks for that (`Configuration.deniesAsFailures`).
+    /// A denial, sent as a failure because the client asked for that
+    /// (`Configuration.deniesAsFailures`).
     public var isDenial: Bool { details?.quotaViolations.isEmpty == false }
 
     public var description: String {

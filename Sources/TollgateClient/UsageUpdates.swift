@@ -1,11 +1,11 @@
 internal import NIOCore
 public import Wire
 
-/// The messages of a WatchUsage, each the latest state of one tenant or messaging profile. One reader at a time; what
-/// is not read is conflated by the service.
+/// The messages of a WatchUsage, each the latest state of one tenant or messaging profile. One
+/// reader at a time; the service conflates updates that are not read yet.
 ///
-/// It ends with the service's UNAVAILABLE when that stops: watch again then. A cancelled task ends it with CANCELLED,
-/// and so does letting go of it.
+/// It ends with UNAVAILABLE when the service stops: start another watch. A cancelled task ends it
+/// with CANCELLED, and so does releasing the last reference to it.
 public final class UsageUpdates: AsyncSequence, Sendable {
     public typealias Element = UsageUpdate
     public typealias Failure = TollgateError

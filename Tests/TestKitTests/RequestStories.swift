@@ -43,7 +43,7 @@ struct RequestStories {
         let answer = try story.check([.extensions: 20, .dids: 30], mode: .partial)
         #expect(answer.decision == .allowed)
         #expect(answer.granted == [.extensions: 7, .dids: 10])
-        // "A short grant is no refusal."
+        // "A partial grant is not a refusal."
         #expect(story.events.isEmpty && answer.refused.isEmpty)
         #expect(try story.held(.tenantExtensions) == 10)
         #expect(try story.held(.tenantDIDs) == 10)

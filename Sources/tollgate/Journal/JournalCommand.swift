@@ -76,7 +76,8 @@ struct JournalCommand: ParsableCommand {
                     StandardOutput.print(
                         """
                         intact: \(report.records) records and entries in \(report.bytes) bytes of \
-                        segments, \(report.duplicates) duplicates, \(report.dropped) never acknowledged
+                        segments, \(report.duplicates) duplicates, \(report.dropped) dropped (never \
+                        acknowledged)
                         """)
                     if report.tornBytes > 0 {
                         StandardOutput.print(

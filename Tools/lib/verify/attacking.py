@@ -351,9 +351,9 @@ def perform(context, name, kinds, is_tls=False):
     seconds = context.choose(1, 20)
     binary = context.server("debug" if context.quick else "release")
     target = Target(binary, work, is_shared=context.quick, certificates=certificates)
-    became = "opened / through the handshake / closed by the server" if is_tls else "opened / closed by the server"
+    became = "opened / handshake completed / closed by the server" if is_tls else "opened / closed by the server"
     table = ["| attack | good client's p50 / p99 in ms, quiet | under attack | p99's ratio | MiB before | "
-             f"at most, of what it may | afterwards, of what it may | attackers' connections: {became} |", "|---" * 8 + "|"]
+             f"maximum, of bound | afterwards, of bound | attackers' connections: {became} |", "|---" * 8 + "|"]
     violations = []
     try:
         for kind in kinds:

@@ -41,8 +41,8 @@ struct ReservationSettings: SettingsGroup {
         "max-charged", .count(0...4_000_000_000), default: "1000000",
         SettingText(
             """
-            Of --max-reservations, the maximum of holds charged at expiry that are remembered for \
-            24 h
+            Maximum holds charged at expiry that are remembered for 24 h, counted in \
+            --max-reservations
             """, "; beyond it the oldest are remembered for the retention only"))
 
     /// Of callers that are bound to tenants.

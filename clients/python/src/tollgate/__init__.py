@@ -7,7 +7,7 @@
         if answer.allowed:
             tollgate.commit(answer.reservation_id)
 
-What a caller does about each outcome: docs/clients/failure.md.
+What to do about each outcome: docs/clients/failure.md.
 """
 
 from .aio import AsyncClient

@@ -38,9 +38,9 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """`Client` for asyncio: the same methods, to be awaited; see there. A call ends at once when its task is cancelled.
+    """`Client` for asyncio, with the same methods; see there. A call ends at once when its task is cancelled.
 
-    Belongs to the event loop of its first call.
+    Bound to the event loop of its first call.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class AsyncClient:
         self._is_closed = False
 
     async def close(self) -> None:
-        """Ends all connections; calls that run, and later ones, fail with CANCELLED."""
+        """Closes all connections; running and later calls fail with CANCELLED."""
         self._is_closed = True
         for channel in self._channels.values():
             await channel.close()
@@ -212,7 +212,7 @@ class AsyncClient:
     # Calls
 
     def _start(self, index: int, kind: str, method: str) -> Any:
-        """What starts a method on an endpoint; made once, on the loop of the first call.
+        """The callable of a method on an endpoint; created once, on the loop of the first call.
 
         TollgateError: the client was closed.
         """
@@ -263,7 +263,7 @@ class AsyncClient:
             raise
 
     def _meant(self, failure: BaseException) -> BaseException:
-        """What a failure is to be raised as: grpcio ends the calls of a channel that is closed like cancelled tasks."""
+        """The error to raise for a failure: grpcio ends calls of a closed channel like cancelled tasks."""
         if not self._is_closed or not isinstance(failure, asyncio.CancelledError):
             return failure
         return failure if is_cancelling() else closed()
@@ -321,13 +321,13 @@ class AsyncClient:
 
 
 def is_cancelling() -> bool:
-    """Whether the present task is being cancelled itself; before Python 3.11 no task knows."""
+    """Whether the current task itself is being cancelled; before Python 3.11 that is not known: false."""
     task = asyncio.current_task()
     return sys.version_info >= (3, 11) and task is not None and task.cancelling() > 0
 
 
 async def give_up(unanswered: Unanswered, call: Any) -> None:
-    """`Unanswered.watch` of a stream for asyncio."""
+    """`Unanswered.watch` for asyncio."""
     while True:
         await asyncio.sleep(max(unanswered.seconds_left(), 0))
         if unanswered.is_too_late():

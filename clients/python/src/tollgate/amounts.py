@@ -42,20 +42,20 @@ def nanos_of(money: Money) -> int:
 
 
 def usd(nanos: int) -> Decimal:
-    """USD of nano-USD, exactly: 0.004, and 1 rather than 1.000000000."""
+    """Nano-USD as exact USD: 0.004, and 1 rather than 1.000000000."""
     value = Decimal(nanos).scaleb(-9)
     normal = value.normalize()
     return normal if int(normal.as_tuple().exponent) <= 0 else normal.quantize(Decimal(1))
 
 
 def resource(number: int, *, is_only_held: bool = False) -> Any:
-    """A field of `Amounts`. `is_only_held`: nothing of it is ever charged."""
+    """A field of `Amounts`. `is_only_held`: it is held, never charged."""
     return field(default=None, metadata={"number": number, "is_only_held": is_only_held})
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """So much of each resource; None: nothing is said of it.
+    """An amount of each resource; None: not given.
 
     `spend` is USD, `call_seconds` inbound and outbound together, the others are counts. Negative only in `Usage`, and
     only for `extensions` and `dids`; `concurrent_calls` only in checks that hold: the service refuses anything else.
@@ -77,7 +77,7 @@ class Amounts:
                 raise ValueError(f"the amount of resource {resource} does not fit in 64 bits")
 
     def units(self) -> Iterator[tuple[int, int]]:
-        """(resource's number, amount in its unit on the wire) of what is named."""
+        """(resource number, amount in its unit on the wire) of each amount given."""
         for each in fields(self):
             number, amount = each.metadata["number"], getattr(self, each.name)
             if amount is None:
@@ -89,7 +89,7 @@ class Amounts:
             yield number, amount
 
     def charged(self) -> Amounts:
-        """The same without what is only ever held."""
+        """The same amounts without resources that are only held."""
         only_held = {each.name: None for each in fields(self) if each.metadata["is_only_held"]}
         return replace(self, **only_held)
 

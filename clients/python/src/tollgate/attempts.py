@@ -1,4 +1,4 @@
-"""The attempts of one call: which endpoint, how long, and whether again. Without input or output.
+"""The attempts of one call: the endpoint and time-out of each, and whether another follows. No I/O.
 
 All times are seconds of one monotonic clock.
 """
@@ -19,7 +19,7 @@ class Attempt(NamedTuple):
 
 
 class Attempts:
-    """Thread safety: belongs to its call; what calls share is in `Shared`."""
+    """Not thread-safe: one per call. State that calls share is in `Shared`."""
 
     def __init__(self, shared: Shared, *, is_repeatable: bool, deadline: float) -> None:
         self._shared = shared
@@ -29,7 +29,7 @@ class Attempts:
         self._may_have_arrived = False
 
     def next(self, now: float) -> Attempt:
-        """The attempt to make now; `ended` or `abandoned` must follow. TollgateError: every circuit is open."""
+        """The attempt to make now; call `ended` or `abandoned` after it. TollgateError: all circuits are open."""
         try:
             choice, has_other = self._shared.choose(now, is_repeatable=self._is_repeatable, is_retry=self._made > 0)
         except TollgateError as error:
@@ -43,9 +43,9 @@ class Attempts:
         return Attempt(choice, left)
 
     def ended(self, attempt: Attempt, error: TollgateError | None, now: float) -> float | None:
-        """How an attempt ended; `error` is told of earlier ones.
+        """Records how an attempt ended; sets `may_have_arrived` of `error` from the earlier attempts.
 
-        Returns: the pause before the next attempt; None: there is none, the call has ended so.
+        Returns: the pause before the next attempt; None: there is none, the call is over.
         """
         has_other = self._shared.ended(attempt.choice, error, now, attempt.timeout_seconds)
         if error is None:
@@ -58,14 +58,14 @@ class Attempts:
         return pause if pause is not None and now + pause < self._deadline else None
 
     def abandoned(self, attempt: Attempt) -> None:
-        """The caller went away."""
+        """The caller gave up."""
         self._shared.abandoned(attempt.choice)
 
     def _pause(self, error: TollgateError, has_other: bool) -> float | None:
-        """Before the next attempt; None: none may follow."""
+        """The pause before the next attempt; None: there must be none."""
         if not error.attempt_changed_nothing and not (self._is_repeatable and error.is_outage):
             return None
-        # The service names the pause, unless another endpoint may have what this one lacks.
+        # The service sets the pause, unless another endpoint can be tried.
         if error.retry_after_seconds is not None and not (has_other and error.is_outage):
             return error.retry_after_seconds
         if error.code and error.retry_after_seconds is None and error.status is Status.UNAVAILABLE:

@@ -38,8 +38,8 @@ T = TypeVar("T")
 class Client:
     """A client of Tollgate's data plane.
 
-    Every call ends by its `timeout_seconds` (the settings' unless it says otherwise), retries included, and raises
-    `TollgateError` where it got no answer. A denial is an answer. Not to be used across a fork.
+    Every call ends within its `timeout_seconds` (default: the settings'), retries included, and raises `TollgateError`
+    if it gets no answer. A denial is an answer. Not to be used across a fork.
 
     Thread safety: all methods from any thread.
     """
@@ -51,9 +51,9 @@ class Client:
         tls: TLS | None = None,
         settings: Settings = Settings(),
     ) -> None:
-        """Nothing is connected yet. `endpoints`: HOST:PORT, the first one is asked first.
+        """Does not connect yet. `endpoints`: HOST:PORT; the first one is used first.
 
-        ValueError: no endpoint, one that is none, or a token that would go over plaintext to what is not loopback.
+        ValueError: no endpoint, an invalid one, or a token that would be sent in plaintext beyond loopback.
         """
         self._way = Way(endpoints, token, tls, settings)
         self._settings = settings
@@ -71,7 +71,7 @@ class Client:
         ]
 
     def close(self) -> None:
-        """Ends all connections; calls that run, and later ones, fail with CANCELLED."""
+        """Closes all connections; running and later calls fail with CANCELLED."""
         self._is_closed = True
         for channel in self._channels:
             channel.close()
@@ -85,7 +85,7 @@ class Client:
         self.close()
 
     def counters(self) -> Counters:
-        """What was done so far."""
+        """A copy of the counters."""
         return self._shared.snapshot()
 
     # Decisions
@@ -93,11 +93,11 @@ class Client:
     def check(
         self, check: Check, *, policy: Policy | None = None, timeout_seconds: float | None = None
     ) -> CheckAnswer:
-        """Does this action fit every limit? If so, its room is held (or charged, by the check's mode).
+        """Checks an action against every limit; if it fits, holds its amounts (or charges them, depending on the mode).
 
-        `policy`: what to do where there is no answer; None: the settings'. ValueError: the policy is `fail_open`, and the
-        check could not be settled afterwards (no key, one of more than 120 bytes, or OveragePolicy.REJECT). With
-        Mode.CHECK_ONLY every policy fails closed.
+        `policy`: what to do if there is no answer; None: the policy of the settings. ValueError: the policy is
+        `fail_open`, and the check could not be settled afterwards (no key, one of more than 120 bytes, or
+        OveragePolicy.REJECT). With Mode.CHECK_ONLY every policy fails closed.
         """
         policy = self._shared.policy(policy, [check])
         operation = operations.check(check, denials_as_errors=self._settings.denials_as_errors)
@@ -118,8 +118,8 @@ class Client:
     ) -> list[CheckAnswer | TollgateError]:
         """1 … 1 000 independent decisions in one round trip, in the order of the checks.
 
-        An entry that failed is an error in its place; `policy` applies to each. Raised is what all have in common, where
-        the policy allows none of them.
+        A failed entry is an error in its place; `policy` applies to each. If the whole batch fails and the policy
+        allows none, their common error is raised.
         """
         policy = self._shared.policy(policy, checks)
         try:
@@ -136,17 +136,17 @@ class Client:
         answer_timeout_seconds: float | None = None,
         timeout_seconds: float | None = None,
     ) -> Iterator[CheckAnswer | TollgateError]:
-        """Decisions over one stream, in the order of the checks; an entry that failed is an error in its place.
+        """Decisions over one stream, in the order of the checks; a failed entry is an error in its place.
 
-        `policy` applies to each. When the stream fails, it judges all checks that were sent and not answered; what becomes
-        of them comes first, then the error is raised: at once where the policy allows none. Checks that were not taken
-        from `checks` by then were not sent. No retries. A check that `fail_open` could not settle ends the stream with
-        ValueError, after the answers to those before it.
+        `policy` applies to each. If the stream fails, the policy decides all unanswered checks; their results are
+        yielded first, then the error is raised, or at once if the policy allows none. Checks not taken from `checks` by
+        then were not sent. No retries. A check that `fail_open` could not settle ends the stream with ValueError, after
+        the answers to those before it.
 
-        `checks` is read on a thread of grpcio's, as fast as the service reads. `answer_timeout_seconds`: how long the
-        reader waits for an answer that is owed, then the stream fails with DEADLINE_EXCEEDED; None: the settings'
-        `timeout_seconds` with `fail_open`, else no end. `timeout_seconds`: of the stream's life; None: no end. Close the
-        iterator to end the stream early.
+        `checks` is read on a grpcio thread, as fast as the service reads. `answer_timeout_seconds`: how long the reader
+        waits for an outstanding answer before the stream fails with DEADLINE_EXCEEDED; None: the settings'
+        `timeout_seconds` with `fail_open`, otherwise no limit. `timeout_seconds`: of the whole stream; None: no limit.
+        Close the iterator to end the stream early.
         """
         unanswered = Unanswered(self._shared, policy, answer_timeout_seconds)
         start = self._callable(Kind.STREAM, "CheckAndReserveStream")
@@ -167,13 +167,13 @@ class Client:
     def commit(
         self, reservation_id: int, actual: Amounts | None = None, *, timeout_seconds: float | None = None
     ) -> CommitAnswer:
-        """Turns a hold into usage: what was held, or `actual`. Idempotent."""
+        """Commits a hold: charges the held amounts, or `actual`. Idempotent."""
         return self._run(operations.commit(reservation_id, actual), timeout_seconds)
 
     def release(
         self, reservation_id: int, *, timeout_seconds: float | None = None
     ) -> ReleaseAnswer:
-        """Gives a whole hold back. Idempotent."""
+        """Releases a whole hold. Idempotent."""
         return self._run(operations.release(reservation_id), timeout_seconds)
 
     def extend(
@@ -186,7 +186,7 @@ class Client:
         partial: bool = False,
         timeout_seconds: float | None = None,
     ) -> ExtendAnswer:
-        """Pushes a hold's expiry out to `ttl_seconds` from now and, optionally, holds more."""
+        """Extends a hold to expire `ttl_seconds` from now and, optionally, holds more."""
         operation = operations.extend(
             reservation_id, ttl_seconds, additional, idempotency_key, partial,
             denials_as_errors=self._settings.denials_as_errors,
@@ -194,16 +194,17 @@ class Client:
         return self._run(operation, timeout_seconds)
 
     def record(self, usage: Usage, *, timeout_seconds: float | None = None) -> RecordAnswer:
-        """Records usage that needed no permission. Give it a key: only then can it be repeated."""
+        """Records usage without a check. Pass a key to make it repeatable."""
         return self._run(operations.record(usage), timeout_seconds)
 
     def settle(
         self, check: Check, actual: Amounts | None = None, *, timeout_seconds: float | None = None
     ) -> None:
-        """Counts what happened on an `unchecked` answer: the check's amounts, or `actual`.
+        """Records the usage of an action allowed unchecked: the check's amounts, or `actual`.
 
-        Repeat it until it succeeds, within the service's retention of keys (15 minutes): it counts once, whether or not
-        the check had arrived after all. TollgateError: the service is still away, or another amount is counted already.
+        Repeat it until it succeeds, within the service's retention of keys (15 minutes): the usage counts once, whether
+        or not the check had arrived after all. TollgateError: the service is still unavailable, or a different amount
+        has already been recorded.
         """
         steps = operations.settle(check, actual)
         try:
@@ -228,7 +229,7 @@ class Client:
         voice_profile_id: str = "",
         timeout_seconds: float | None = None,
     ) -> UsageAnswer:
-        """Committed and held usage of a tenant's limits, or with a profile of that one's too."""
+        """Committed and held usage of a tenant's limits and, with a profile, of that profile's."""
         return self._run(
             operations.usage(tenant_id, messaging_profile_id, voice_profile_id), timeout_seconds
         )
@@ -236,9 +237,9 @@ class Client:
     def watch_usage(
         self, tenant_id: str = "", *, timeout_seconds: float | None = None
     ) -> Iterator[UsageUpdate]:
-        """What stands now, then every change, conflated to the latest state. "": every tenant, for operators.
+        """Yields the current state, then every change, conflated to the latest state. "": every tenant, for operators.
 
-        `timeout_seconds`: of the watch's life; None: no end. Its end is raised: begin another.
+        `timeout_seconds`: of the whole watch; None: no limit. Raises when the watch ends; start another.
         """
         operation = operations.watch(tenant_id)
         start = self._callable(Kind.WATCH, operation.method)
@@ -248,7 +249,7 @@ class Client:
     # Calls
 
     def _callable(self, kind: str, method: str) -> Callable[[int], Any]:
-        """What starts a method on an endpoint; made once."""
+        """Returns the callable of a method by endpoint; each is created once."""
 
         def on(index: int) -> Any:
             with self._lock:
@@ -293,7 +294,7 @@ class Client:
             raise
 
     def _meant(self, failure: BaseException) -> BaseException:
-        """What a failure is to be raised as: of a channel that is closed grpcio says ValueError."""
+        """The error to raise for a failure: for a closed channel grpcio raises ValueError."""
         return closed() if self._is_closed and isinstance(failure, ValueError) else failure
 
     def _receive(
@@ -342,7 +343,7 @@ class Client:
 
 
 class Kind:
-    """Names of grpcio's ways to call."""
+    """grpcio's names of the kinds of call."""
 
     UNARY = "unary_unary"
     STREAM = "stream_stream"

@@ -1,4 +1,4 @@
-"""What a client has done so far."""
+"""Counts of what a client did."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """Since the client was made. `Client.counters()` gives a copy.
+    """Counts since the client was created. `Client.counters()` returns a copy.
 
     - `calls`, `attempts`, `retries`: attempts = calls that were sent + retries.
-    - `allowed`, `denied`: checks that the service decided, entries of batches and streams too.
-    - `failed`: calls that ended with an error; of them `timed_out` by their deadline.
-    - `failed_open`: checks that a policy allowed unchecked. `over_budget`: those whose budget was spent.
-    - `circuits_opened`: endpoints that were given up for a time. `circuit_refused`: calls that were not sent since all were.
-    - `settled`: checks that `settle` has settled.
+    - `allowed`, `denied`: checks that the service decided, including entries of batches and streams.
+    - `failed`: calls that ended with an error; `timed_out`: those of them that ended with DEADLINE_EXCEEDED.
+    - `failed_open`: checks that a policy allowed unchecked. `over_budget`: checks that did not fit its budget.
+    - `circuits_opened`: circuits that opened, again after a failed probe included. `circuit_refused`: calls not sent
+      because all circuits were open.
+    - `settled`: checks settled with `settle`.
     """
 
     calls: int = 0

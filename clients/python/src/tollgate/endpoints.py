@@ -1,10 +1,10 @@
-"""Which endpoint is asked: a state machine without input or output.
+"""Which endpoint is used: a state machine without I/O.
 
-The present endpoint is asked until it fails. One that timed out or was not reached is *avoided* for a time: others come
-first. One that failed several times in a row has its *circuit* open: it is asked nothing for a time, then one call, the
-probe, finds out whether the circuit can be closed.
+The current endpoint is used until it fails. One that timed out or was not reached is *avoided* for a time: others are
+tried first. After several consecutive failures the *circuit* of an endpoint is open: it gets no calls for a time, then
+one call, the probe, finds out whether the circuit can be closed.
 
-All times are seconds of one monotonic clock. Thread safety: the owner's.
+All times are seconds of one monotonic clock. Not thread-safe: the owner synchronizes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .settings import Settings
 
 
 class Choice(NamedTuple):
-    """The endpoint of an attempt. One of `succeeded`, `failed` and `abandoned` must follow."""
+    """The endpoint of an attempt. Call one of `succeeded`, `failed` and `abandoned` after it."""
 
     endpoint: int
     is_probe: bool
@@ -25,11 +25,11 @@ class Choice(NamedTuple):
 @dataclass(slots=True)
 class Endpoint:
     failures: int = 0
-    """In a row."""
+    """Consecutive ones."""
     avoided_until: float = 0
     open_until: float = 0
     openings: int = 0
-    """In a row; 0: the circuit is closed."""
+    """Consecutive ones; 0: the circuit is closed."""
     is_probed: bool = False
 
 
@@ -48,8 +48,7 @@ class Endpoints:
     def pick(self, now: float, *, is_repeatable: bool) -> Choice | None:
         """The endpoint of the next attempt; None: all circuits are open.
 
-        A call that could be repeated elsewhere is the probe of a circuit that is due, others only where nothing else is
-        left.
+        A repeatable call probes an open circuit that is due; another call does so only if no circuit is closed.
         """
         count = len(self._endpoints)
         order = [(self._present + step) % count for step in range(count)]
@@ -63,18 +62,18 @@ class Endpoints:
         return Choice(min(closed, key=lambda index: max(self._endpoints[index].avoided_until - now, 0)), False)
 
     def has_other(self, index: int, now: float) -> bool:
-        """Whether another endpoint than this may be asked."""
+        """Whether an endpoint other than this one can be used."""
         return any(
             other != index and (endpoint.openings == 0 or self._is_due(other, now))
             for other, endpoint in enumerate(self._endpoints)
         )
 
     def succeeded(self, choice: Choice) -> None:
-        """It answered, be it with a refusal."""
+        """It answered, even if with an error."""
         self._endpoints[choice.endpoint] = Endpoint()
 
     def failed(self, choice: Choice, now: float) -> None:
-        """It timed out, was not reached, or could not work."""
+        """It timed out, was not reached, or was unavailable."""
         endpoint = self._endpoints[choice.endpoint]
         endpoint.failures += 1
         endpoint.avoided_until = now + self._settings.avoid_seconds
@@ -90,7 +89,7 @@ class Endpoints:
         self.circuits_opened += 1
 
     def abandoned(self, choice: Choice) -> None:
-        """The caller went away: nothing is known of the endpoint."""
+        """The caller gave up: the attempt says nothing about the endpoint."""
         if choice.is_probe:
             self._endpoints[choice.endpoint].is_probed = False
 

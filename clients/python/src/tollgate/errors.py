@@ -1,4 +1,4 @@
-"""Why a call failed, or was denied, in the fields of the service's error catalogue."""
+"""Why a call failed or was denied, with the fields of the service's error catalogue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Status(IntEnum):
 
     @classmethod
     def of(cls, number: int) -> Status:
-        """A number that is none reads as UNKNOWN."""
+        """An unknown number is UNKNOWN."""
         return cls(number) if number in cls._value2member_map_ else cls.UNKNOWN
 
 
@@ -64,16 +64,16 @@ TITLES: Mapping[str, str] = {
     "49203": "Reservation already settled",
     "49204": "Commit exceeds the reservation",
 }
-"""What a failure's status does not carry: the standing title of each code."""
+"""The fixed title of each code, which a status does not carry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One thing that is wrong; an answer has one for every limit that refused.
 
-    `limit` is a `LimitKind` and `state` a `LimitState`, or None where no limit is meant or it is hidden. `pointer` is
-    the RFC 6901 pointer of the field to blame. `retry_after_seconds`: until that limit starts anew, or a retry can help;
-    None: waiting does not help.
+    `limit` is a `LimitKind` and `state` a `LimitState`; None: no limit is involved, or it is hidden. `pointer`: the
+    RFC 6901 pointer of the invalid field. `retry_after_seconds`: until that limit's window resets, or until a retry can
+    help; None: waiting does not help.
     """
 
     code: str
@@ -91,12 +91,12 @@ class TollgateError(Exception):
     """A call that got no answer. Denials are answers, not errors.
 
     - `status`: the gRPC status.
-    - `code`: of the error catalogue, "10037"; "" where the service said nothing of the kind.
-    - `reason`: in UPPER_SNAKE, "SERVICE_UNAVAILABLE".
-    - `reasons`: at least one `Reason` where the service gave a code; more where several fields are to blame.
-    - `retry_after_seconds`: when the service says that a retry can help; None: it says nothing.
-    - `is_local`: the client itself gave up: its circuits are open.
-    - `may_have_arrived`: an earlier attempt of the call may have been processed, whatever became of the last one.
+    - `code`: the code in the error catalogue, such as "10037"; "" if the service gave none.
+    - `reason`: in UPPER_SNAKE, such as "SERVICE_UNAVAILABLE"; "" if the service gave none.
+    - `reasons`: at least one `Reason` if the service gave a code; several if several fields are invalid.
+    - `retry_after_seconds`: how long the service says to wait before a retry; None: not given.
+    - `is_local`: the client itself gave up, because all circuits are open.
+    - `may_have_arrived`: an earlier attempt of the call may have been processed, whatever happened to the last one.
     """
 
     def __init__(
@@ -126,12 +126,12 @@ class TollgateError(Exception):
 
     @property
     def changed_nothing(self) -> bool:
-        """Nothing was done, by none of the call's attempts: the same call can be made again, with or without a key."""
+        """No attempt of the call changed anything: the same call can be made again, with or without a key."""
         return not self.may_have_arrived and self.attempt_changed_nothing
 
     @property
     def attempt_changed_nothing(self) -> bool:
-        """`changed_nothing` of the last attempt alone: it was not made, or the service says itself that it did nothing."""
+        """`changed_nothing` of the last attempt alone: it was not sent, or the service says that it changed nothing."""
         return self.is_local or (
             self.status in (Status.UNAVAILABLE, Status.RESOURCE_EXHAUSTED)
             and self.reason in ("SERVICE_UNAVAILABLE", "NOT_PROCESSED", "TOO_MANY_REQUESTS")
@@ -139,18 +139,21 @@ class TollgateError(Exception):
 
     @property
     def is_outage(self) -> bool:
-        """The service is gone or late: what a policy is for."""
+        """The service is unreachable or too slow: a policy applies."""
         return self.status in (Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED)
 
 
 class DeniedError(TollgateError):
-    """A denial, for clients with `denials_as_errors`; `subjects` are "tenant:acme", "messaging_profile:…", "outbound_voice_profile:…"."""
+    """A denial, raised by clients with `denials_as_errors`.
+
+    `subjects`: "tenant:acme", "messaging_profile:…", "outbound_voice_profile:…".
+    """
 
     subjects: tuple[str, ...] = ()
 
 
 def error_of(status: Status, message: str, details: bytes | None) -> TollgateError:
-    """What a failed call's status and its grpc-status-details-bin say."""
+    """The error of a failed call, from its status and its grpc-status-details-bin."""
     parsed = parsed_details(details)
     info = parsed.get("ErrorInfo")
     if not isinstance(info, rpc.ErrorInfo) or info.domain != "tollgate":
@@ -182,7 +185,7 @@ def error_of(status: Status, message: str, details: bytes | None) -> TollgateErr
 
 
 def parsed_details(details: bytes | None) -> dict[str, Any]:
-    """The details that are known here, by name; what cannot be read is left out."""
+    """The known details, by name; what cannot be decoded is left out."""
     found: dict[str, Any] = {}
     if not details:
         return found

@@ -1,6 +1,6 @@
-"""What callers ask and are told: plain values, and their messages of the contract.
+"""Requests and answers: plain values, and their messages of the contract.
 
-Instants are aware datetimes in UTC; money is a `Decimal` in USD.
+Times are aware datetimes in UTC; money is a `Decimal` in USD.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 class Enumeration(IntEnum):
     @classmethod
     def of(cls, number: int) -> Self:
-        """A number of a later contract reads as the first one, UNSPECIFIED."""
+        """An unknown number, from a later contract, is UNSPECIFIED."""
         return cls(number) if number in cls._value2member_map_ else cls(0)
 
     @property
     def on_wire(self) -> Any:
-        """As the generated types want it, who tell plain numbers from theirs."""
+        """The number, typed `Any`: the generated stubs accept their own types only."""
         return int(self)
 
 
@@ -63,7 +63,7 @@ class LimitKind(Enumeration):
 
 
 class Mode(Enumeration):
-    """How a check is decided and what it leaves behind."""
+    """How a check is decided, and whether it holds or charges."""
 
     RESERVE = 1
     CHECK_ONLY = 2
@@ -72,14 +72,14 @@ class Mode(Enumeration):
 
 
 class ExpiryPolicy(Enumeration):
-    """What becomes of a hold that nobody settles."""
+    """What happens to a hold that is never settled."""
 
     RELEASE = 1
     COMMIT = 2
 
 
 class OveragePolicy(Enumeration):
-    """What a commit of more than was held does."""
+    """What happens when a commit exceeds the hold."""
 
     RECORD = 1
     CAP = 2
@@ -105,7 +105,7 @@ class TenantStatus(Enumeration):
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """A limit and what counts against it: USD for spend, else counts or seconds. `cap`: None is no limit, or hidden."""
+    """A limit and the usage counted against it: USD for spend, else counts or seconds. `cap`: None: none, or hidden."""
 
     kind: LimitKind
     subject_id: str
@@ -141,10 +141,10 @@ class LimitState:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Does this action fit every limit? See CheckAndReserveRequest in the contract for what each field may be.
+    """Does this action fit every limit? See CheckAndReserveRequest in the contract for the values of each field.
 
-    `ttl_seconds`: life of the hold, 0: 60 s, else 1 … 86 400. `minimum`: of each amount, with Mode.PARTIAL.
-    A check names one profile at most: a messaging profile or an outbound voice profile.
+    `ttl_seconds`: lifetime of the hold; 0: 60 s, else 1 … 86 400. `minimum`: of each amount, with Mode.PARTIAL.
+    A check names at most one profile: a messaging profile or an outbound voice profile.
     """
 
     tenant_id: str
@@ -163,7 +163,7 @@ class Check:
 
     @property
     def is_repeatable(self) -> bool:
-        """A second one can do no harm."""
+        """Repeating it can do no harm."""
         return self.idempotency_key != "" or self.mode is Mode.CHECK_ONLY
 
     def message(self) -> pb.CheckAndReserveRequest:
@@ -185,7 +185,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Usage that needed no permission: fees, late charges, corrections, what was allowed unchecked."""
+    """Usage recorded without a check: fees, late charges, corrections, actions allowed unchecked."""
 
     tenant_id: str
     action: Action
@@ -209,10 +209,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
-    """A decision. `reservation_id` is 0 where nothing is held.
+    """A decision. `reservation_id` is 0 if nothing is held.
 
-    `failure`: why the service could not be asked, where a policy allowed the check all the same; nothing is held then,
-    and `settle` is due once the action has happened.
+    `failure`: why there was no answer, if a policy allowed the check anyway; nothing is held then: call `settle` after
+    the action.
     """
 
     allowed: bool
@@ -250,7 +250,7 @@ class CheckAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CommitAnswer:
-    """`late`: the hold had expired; the usage was recorded all the same. `uncharged`: with OveragePolicy.CAP."""
+    """`late`: the hold had expired; the usage was recorded anyway. `uncharged`: with OveragePolicy.CAP."""
 
     committed: Amounts
     uncharged: Amounts
@@ -281,7 +281,7 @@ class ReleaseAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ExtendAnswer:
-    """Not `allowed`: the additional room is not there; the old hold and its expiry stand."""
+    """Not `allowed`: there is no additional room; the existing hold and its expiry are unchanged."""
 
     allowed: bool
     expires_at: datetime | None
@@ -306,7 +306,7 @@ class ExtendAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RecordAnswer:
-    """`warnings`: limits that this usage reached or passed."""
+    """`warnings`: limits that this usage reached or exceeded."""
 
     warnings: tuple[Reason, ...]
     tenant_status: TenantStatus
@@ -327,7 +327,7 @@ class UsageAnswer:
 
 @dataclass(frozen=True, slots=True)
 class UsageUpdate:
-    """`snapshot_complete`: the first pass over what exists has been sent; such an update may name nobody."""
+    """`snapshot_complete`: the whole initial state has been sent; such an update may have no subject."""
 
     tenant_id: str
     tenant_status: TenantStatus
@@ -361,7 +361,7 @@ def milliseconds(seconds: float) -> int:
 
 
 def instant(unix_milliseconds: int) -> datetime | None:
-    """0 is no instant."""
+    """0: None."""
     return EPOCH + timedelta(milliseconds=unix_milliseconds) if unix_milliseconds else None
 
 
@@ -386,7 +386,7 @@ def reasons(errors: Iterable[pb.Error], now: datetime) -> tuple[Reason, ...]:
 
 
 def failed_entry(status_code: int, errors: Iterable[pb.Error], now: datetime) -> TollgateError:
-    """What became of an entry of a batch or a stream that failed."""
+    """The error of a failed entry of a batch or a stream."""
     found = reasons(errors, now)
     first = found[0] if found else Reason("", detail="the entry failed")
     names = {"10037": "SERVICE_UNAVAILABLE", "10011": "TOO_MANY_REQUESTS"}

@@ -1,4 +1,4 @@
-"""The methods of the contract as values: what is sent, what may be repeated, how the answer reads."""
+"""The methods of the contract as values: the request, whether it may be repeated, how the answer is decoded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Operation(Generic[T]):
     metadata: tuple[tuple[str, str], ...] = ()
 
     def answer(self, message: bytes) -> T:
-        """TollgateError INTERNAL: it is no message of the contract."""
+        """TollgateError INTERNAL: the message could not be decoded."""
         return decoded(self.read, message)
 
 
@@ -176,19 +176,19 @@ def watch(tenant_id: str) -> Operation[UsageUpdate]:
 # Settlement
 
 Steps = Generator[Operation[Any], Any, T]
-"""Operations that are made one after the other: each is answered by `send`, or its error by `throw`."""
+"""Operations to run one after the other: `send` passes in the answer to each, or `throw` its error."""
 
 
 def settle(check: Check, actual: Amounts | None) -> Steps[None]:
-    """Settles what `check` let happen unchecked: counted once, however often this is repeated within the service's
-    retention of keys.
+    """Settles `check`, which was allowed unchecked: its usage counts once, however often this is repeated within the
+    service's retention of keys.
 
-    One key stands for one content, the method included: if RecordUsage gets the check's key, the check did nothing and
-    never will. If it is refused, the check has arrived, and is asked again for what became of it.
+    A key belongs to one request, method included: if RecordUsage succeeds with the check's key, the check had no effect
+    and never will. If RecordUsage is refused, the check has arrived and is repeated to get its answer.
     """
     unchecked = settlement(check, actual)
     if unchecked.amounts == Amounts() != (check.amounts if actual is None else actual):
-        # Of what is only ever held there is nothing to record.
+        # Resources that are only held leave nothing to record.
         return
     try:
         yield record(unchecked)
@@ -200,7 +200,7 @@ def settle(check: Check, actual: Amounts | None) -> Steps[None]:
     if answer.allowed:
         if check.mode is Mode.COMMIT:
             return
-        # A hold that this question itself took is given back: an earlier settlement may have come to the end of this.
+        # A hold that this repeated check itself took is released: an earlier settlement may have recorded the usage.
         is_free = not answer.replayed and (yield from _freed(answer.reservation_id))
         if not is_free:
             try:
@@ -216,7 +216,7 @@ _check = check
 
 
 def _freed(reservation_id: int) -> Steps[bool]:
-    """Gives a hold back; false: it has expired or was committed, and is to be committed."""
+    """Releases a hold; false: it has expired or was committed, and must be committed."""
     try:
         answer: ReleaseAnswer = yield release(reservation_id)
     except TollgateError as error:

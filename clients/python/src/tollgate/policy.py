@@ -1,4 +1,4 @@
-"""What a client does with a check that the service could not answer."""
+"""What a client does with a check that got no answer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class FailClosed:
 
 @dataclass(frozen=True, slots=True)
 class FailOpen:
-    """No answer, and the check is allowed while the tenant's budget for this minute lasts; then the error is raised.
+    """No answer: the check is allowed while the tenant's budget for this minute lasts; then the error is raised.
 
-    `up_to` bounds each resource of one tenant in one minute, in this client of this process: ten processes give away ten
-    times as much. A resource that is not named has no budget.
+    `up_to` limits each resource of one tenant in one minute, in this client of this process: ten processes allow ten
+    times as much. The budget of a resource that is not named is 0.
     """
 
     up_to: Amounts
@@ -30,19 +30,19 @@ fail_closed = FailClosed()
 
 
 def fail_open(*, up_to: Amounts) -> FailOpen:
-    """The policy that allows up to so much of each resource, per tenant and minute, while the service is down."""
+    """The policy that allows up to this much of each resource, per tenant and minute, while the service is down."""
     if any(amount < 0 for _, amount in up_to.units()):
         raise ValueError("a budget must not be negative")
     return FailOpen(up_to)
 
 
 class Budget:
-    """What was allowed unchecked in the present minute, by tenant and resource.
+    """What was allowed unchecked in the current minute, by tenant and resource.
 
     Minutes begin at multiples of 60 s of the caller's clock: at most twice `up_to` in any 60 s. Tenants beyond
     `tenants` get nothing until the next minute.
 
-    Thread safety: the owner's.
+    Not thread-safe: the owner synchronizes.
     """
 
     def __init__(self, tenants: int = 10_000) -> None:
@@ -51,7 +51,7 @@ class Budget:
         self._spent: dict[str, dict[int, int]] = {}
 
     def take(self, tenant_id: str, amounts: Amounts, up_to: Amounts, now: float) -> bool:
-        """Takes all amounts, if all fit; nothing otherwise."""
+        """Takes all amounts if all fit, otherwise nothing; returns whether they fit."""
         minute = int(now // 60)
         if minute != self._minute:
             self._minute = minute

@@ -10,14 +10,14 @@ from typing import Callable
 from .policy import Policy, fail_closed
 
 Token = str | Callable[[], str]
-"""A bearer token, or what gives the present one: it is asked before each attempt, and must not block. Empty: none."""
+"""A bearer token, or a function that returns the current one; called before each attempt, must not block. "": none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """Files in PEM. `ca`: who is trusted, None: grpcio's roots. `certificate` and `key`: the client's own, for mTLS.
+    """Files in PEM. `ca`: trusted CAs; None: grpcio's roots. `certificate` and `key`: the client's own, for mTLS.
 
-    `server_name`: the name that the service's certificate must have, where the address has another one.
+    `server_name`: the name expected in the certificate, if it differs from the address.
     """
 
     ca: str | Path | None = None
@@ -32,19 +32,19 @@ class TLS:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """- `timeout_seconds`: of a call in all, retries included, unless the call says otherwise.
-    - `attempt_timeout_seconds`: of one attempt, where the call is repeatable and there is another endpoint to ask.
-    - `attempts`: of one call at most. A call is repeated only where that can do no harm: it has a key, is idempotent by
-      itself (commit, release, usage), or the service said that nothing was changed.
-    - `avoid_seconds`: how long an endpoint that timed out or was not reached comes last.
-    - `circuit_failures`: so many in a row, and the endpoint is asked nothing for `circuit_seconds`, then one call; each
-      time that fails for twice as long, up to `circuit_seconds_at_most`.
-    - `policy`: of checks that do not say otherwise.
-    - `budget_tenants`: tenants that may be allowed something unchecked in one minute.
+    """- `timeout_seconds`: of the whole call, retries included, unless the call sets its own.
+    - `attempt_timeout_seconds`: of one attempt, if the call is repeatable and another endpoint can be used.
+    - `attempts`: maximum per call. A call is repeated only if that can do no harm: it has a key, is idempotent by
+      itself (commit, release, usage, a check with Mode.CHECK_ONLY), or the service said that nothing was changed.
+    - `avoid_seconds`: how long an endpoint that timed out or was not reached is tried last.
+    - `circuit_failures`: after this many consecutive failures the endpoint is not used for `circuit_seconds`; then one
+      call probes it. Each failed probe doubles the time, up to `circuit_seconds_at_most`.
+    - `policy`: of checks that do not set their own.
+    - `budget_tenants`: maximum number of tenants for which checks are allowed unchecked in one minute.
     - `denials_as_errors`: denials of `check` and `extend` are raised as `DeniedError` (header `tollgate-deny: status`).
-    - `keepalive_seconds`: silence while calls are open after which the service is asked for a sign of life, and
-      `keepalive_timeout_seconds` how long that may take.
-    - `insecure_allow_plaintext`: a token may go over plaintext to what is not loopback.
+    - `keepalive_seconds`: idle time, with calls open, before a keepalive PING is sent; `keepalive_timeout_seconds`: how
+      long its answer may take.
+    - `insecure_allow_plaintext`: allow sending a token in plaintext beyond loopback.
     """
 
     timeout_seconds: float = 1.0
@@ -76,7 +76,7 @@ class Settings:
 
 
 def check_address(endpoint: str) -> str:
-    """HOST:PORT, as it is. ValueError for anything else."""
+    """Returns `endpoint` unchanged. ValueError: it is not HOST:PORT."""
     host, colon, port = endpoint.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"{endpoint!r} is not HOST:PORT")

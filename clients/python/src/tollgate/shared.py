@@ -1,4 +1,4 @@
-"""What the calls of one client share."""
+"""State shared by the calls of one client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .settings import Settings
 
 
 SHORTEST_JUDGED_SECONDS = 0.05
-"""An attempt that was given less time says nothing about its endpoint when it times out."""
+"""An attempt with a shorter time-out says nothing about its endpoint when it times out."""
 
 
 class Shared:
@@ -68,9 +68,9 @@ class Shared:
     # Endpoints
 
     def choose(self, now: float, *, is_repeatable: bool, is_retry: bool = False) -> tuple[Choice, bool]:
-        """The endpoint of an attempt, and whether there is another one; `ended` or `abandoned` must follow.
+        """The endpoint of an attempt, and whether there is another one; call `ended` or `abandoned` after it.
 
-        TollgateError: every circuit is open.
+        TollgateError: all circuits are open.
         """
         with self._lock:
             choice = self._endpoints.pick(now, is_repeatable=is_repeatable)
@@ -85,7 +85,7 @@ class Shared:
     def ended(
         self, choice: Choice, error: TollgateError | None, now: float, timeout_seconds: float | None
     ) -> bool:
-        """How an attempt ended. Returns: whether there is another endpoint to ask."""
+        """Records how an attempt ended. Returns: whether another endpoint can be used."""
         with self._lock:
             if error is None or not error.is_outage:
                 self._endpoints.succeeded(choice)
@@ -101,7 +101,7 @@ class Shared:
             return self._endpoints.has_other(choice.endpoint, now)
 
     def abandoned(self, choice: Choice) -> None:
-        """The caller went away."""
+        """The caller gave up."""
         with self._lock:
             self._endpoints.abandoned(choice)
 
@@ -117,7 +117,7 @@ class Shared:
         return policy
 
     def judged(self, check: Check, policy: Policy, error: TollgateError) -> CheckAnswer | None:
-        """What a policy makes of a check that got no answer; None: the error stands, as for Mode.CHECK_ONLY always."""
+        """The policy's answer to a check that got none; None: the error remains, as always for Mode.CHECK_ONLY."""
         if not isinstance(policy, FailOpen) or not error.is_outage or check.mode is Mode.CHECK_ONLY:
             return None
         with self._lock:
@@ -131,7 +131,7 @@ class Shared:
     def decided_batch(
         self, checks: Sequence[Check], policy: Policy, results: list[CheckAnswer | TollgateError]
     ) -> list[CheckAnswer | TollgateError]:
-        """What became of each entry."""
+        """The result of each entry, `policy` applied to those that got no answer."""
         return [
             self.judged(check, policy, result) or result
             if isinstance(result, TollgateError)
@@ -142,7 +142,7 @@ class Shared:
     def judged_batch(
         self, checks: Sequence[Check], policy: Policy, error: TollgateError
     ) -> list[CheckAnswer | TollgateError]:
-        """The same where the whole batch got no answer. TollgateError: the policy allows none of it."""
+        """The same if the whole batch got no answer. TollgateError: the policy allows none of it."""
         judged = [self.judged(check, policy, error) or error for check in checks]
         if all(entry is error for entry in judged):
             raise error
@@ -150,11 +150,11 @@ class Shared:
 
 
 LONGEST_KEY = 120
-"""Bytes of a key that leave room for `beside`'s."""
+"""Maximum bytes of a key, so that the longer key of `beside` is still valid."""
 
 
 def refuse_unsettleable(check: Check) -> None:
-    """ValueError: what `check` lets happen unchecked could not be settled."""
+    """ValueError: if `check` were allowed unchecked, its usage could not be settled."""
     if not check.idempotency_key:
         raise ValueError("fail_open needs an idempotency key: the usage is settled under it")
     if len(check.idempotency_key.encode()) > LONGEST_KEY:
@@ -164,7 +164,7 @@ def refuse_unsettleable(check: Check) -> None:
 
 
 def settlement(check: Check, actual: Amounts | None) -> Usage:
-    """The usage of a check that was allowed unchecked, under its own key: without what is only ever held."""
+    """The usage of a check that was allowed unchecked, under its own key, without resources that are only held."""
     refuse_unsettleable(check)
     if check.mode is Mode.CHECK_ONLY:
         raise ValueError("Mode.CHECK_ONLY cannot fail open")
@@ -177,7 +177,7 @@ def settlement(check: Check, actual: Amounts | None) -> Usage:
 
 
 def beside(usage: Usage) -> Usage:
-    """The same under a second key, for where the check has its own and nothing is held."""
+    """The same usage under a second key, for a check that has used its own key and holds nothing."""
     return dataclasses.replace(usage, idempotency_key=usage.idempotency_key + "~outage")
 
 

@@ -1,4 +1,4 @@
-"""What a stream of checks owes. Without input or output."""
+"""The unanswered checks of a stream. No I/O."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .shared import Shared
 
 
 class Unanswered:
-    """The checks of one stream that were sent and not answered, what the policy makes of them, and how long the reader
-    waits.
+    """The checks of one stream that were sent and not answered, their results if the stream fails, and how long the
+    reader waits.
 
     Thread safety: all methods from any thread; one reader.
     """
@@ -22,7 +22,7 @@ class Unanswered:
     def __init__(
         self, shared: Shared, policy: Policy | None, answer_timeout_seconds: float | None
     ) -> None:
-        """ValueError: a time-out that is not more than 0."""
+        """ValueError: a time-out that is not above 0."""
         settings = shared.settings
         self._shared = shared
         self._policy = settings.policy if policy is None else policy
@@ -48,7 +48,7 @@ class Unanswered:
             yield message
 
     def sent(self, check: Check) -> bytes | None:
-        """The message of a check; None: it cannot be sent, and none after it: `finish` says why."""
+        """The message of a check; None: neither it nor a later one can be sent; `finish` raises the reason."""
         try:
             self._shared.policy(self._policy, [check])
             message: bytes = check.message().SerializeToString()
@@ -62,11 +62,11 @@ class Unanswered:
     # Answers
 
     def waits(self) -> None:
-        """The reader wants the next answer."""
+        """The reader waits for the next answer."""
         self._waiting_since = self._shared.clock()
 
     def answered(self, answer: CheckAnswer | TollgateError) -> CheckAnswer | TollgateError:
-        """What becomes of the check that has waited longest."""
+        """The result of the oldest unanswered check."""
         self._waiting_since = None
         with self._lock:
             if not self._checks:
@@ -77,14 +77,14 @@ class Unanswered:
         return self._shared.decided(answer)
 
     def failed(self, error: TollgateError) -> list[CheckAnswer | TollgateError]:
-        """What becomes of all that are left. TollgateError: the policy allows none of them."""
+        """The results of all unanswered checks. TollgateError: the policy allows none of them."""
         with self._lock:
             checks = [check for check, _ in self._checks]
             self._checks.clear()
         return self._shared.judged_batch(checks, self._policy, error)
 
     def finish(self) -> list[CheckAnswer | TollgateError]:
-        """The stream has ended well: what becomes of checks that it left out. ValueError: one could not be sent."""
+        """The stream ended with OK: the results of checks left unanswered. ValueError: a check could not be sent."""
         left: list[CheckAnswer | TollgateError] = []
         if self._checks:
             text = "the service ended the stream before answering every check"
@@ -93,7 +93,7 @@ class Unanswered:
             raise self._refusal
         return left
 
-    # Patience
+    # Time-out
 
     def watch(self, give_up: Callable[[], object]) -> None:
         """Calls `give_up` when the reader has waited too long; returns then, or after `over`."""
@@ -106,7 +106,7 @@ class Unanswered:
         self._is_over.set()
 
     def seconds_left(self) -> float:
-        """Before the next look whether the reader has waited too long: whatever happens meanwhile, it is not too late."""
+        """Seconds until `is_too_late` can first be true."""
         patience = self.patience or 0.0
         waiting_since = self._waiting_since
         with self._lock:
@@ -119,7 +119,7 @@ class Unanswered:
         return self._is_late
 
     def meant(self, error: TollgateError) -> TollgateError:
-        """What the stream's end is: `give_up` looks like a cancellation."""
+        """The error that ended the stream; `give_up` looks like a cancellation."""
         return self.late() if self._is_late else error
 
     @property

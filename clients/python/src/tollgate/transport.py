@@ -1,4 +1,4 @@
-"""Channels: what both clients tell grpcio."""
+"""grpcio channels: what both clients have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from .settings import TLS, Settings, Token, check_address, is_loopback
 
 
 class Way:
-    """The endpoints and how they are spoken to. ValueError: an address that is none, or a token that would be seen."""
+    """The endpoints and how they are reached.
+
+    ValueError: no endpoint, an invalid one, or a token that would be sent in plaintext beyond loopback.
+    """
 
     def __init__(
         self, endpoints: Sequence[str], token: Token | None, tls: TLS | None, settings: Settings
@@ -32,7 +35,7 @@ class Way:
                     )
 
     def credentials(self) -> grpc.ChannelCredentials | None:
-        """None: plaintext. OSError: a file that cannot be read."""
+        """None: plaintext. OSError: a file cannot be read."""
         if self._tls is None:
             return None
 
@@ -51,7 +54,7 @@ class Way:
             ("grpc.enable_retries", 0),  # retries are made here, by the contract's rules
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 5_000),  # how long a connection may take to be made
+            ("grpc.min_reconnect_backoff_ms", 5_000),  # time-out of connecting
             ("grpc.max_reconnect_backoff_ms", 1_000),
             ("grpc.keepalive_time_ms", int(settings.keepalive_seconds * 1_000)),
             ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout_seconds * 1_000)),
@@ -65,19 +68,19 @@ class Way:
 
     def metadata(self, more: Iterable[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
         token = self._token() if callable(self._token) else self._token
-        # Files end with a line feed, which no header field may have.
+        # A token read from a file may end with a line feed, which a header field must not contain.
         token = token.strip() if token else ""
         return ((("authorization", f"Bearer {token}"),) if token else ()) + tuple(more)
 
 
 def closed() -> TollgateError:
-    """What calls of a client that was closed fail with."""
+    """The error of calls after the client was closed."""
     return TollgateError(Status.CANCELLED, "the client was closed")
 
 
 def error_from(error: grpc.RpcError) -> TollgateError:
-    """What a failed call of grpcio says."""
-    # Each error that a call raises is its call too.
+    """The error of a failed grpcio call."""
+    # An error that a grpcio call raises is also the call itself.
     call: Any = error
     details = None
     for name, value in call.trailing_metadata() or ():
