@@ -21,7 +21,7 @@ import grpc
 import pytest
 import yaml
 from conftest import BINARY, ROOT, Server, failure, quantities, request, tollgate
-from control import Hooks, Rest, eventually
+from control import Rest, eventually
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client import parser as classic
 from test_faults import Injection, segment
@@ -537,11 +537,8 @@ def sooner(directory):
 @pytest.mark.thorough
 def test_a_real_prometheus(programs, contract, journal, tmp_path):
     """It scrapes, every panel and every rule of the dashboard finds a series, and an alert fires when the disk stops."""
-    server = journal("--journal-segment", "2MiB", "--journal-maximum", "64MiB", "--checkpoint-interval-bytes", "2MiB") \
-        if "--checkpoint-interval-bytes" in settings() else journal()
-    rest = Rest(server)
-    with Hooks() as hooks, Prometheus(programs, tmp_path, server, sooner(tmp_path)) as prometheus_:
-        rest.post("/v2/webhook_endpoints", {"url": hooks.url + "/x"})
+    server = journal()
+    with Prometheus(programs, tmp_path, server, sooner(tmp_path)) as prometheus_:
         stop = threading.Event()
 
         def work():
@@ -573,10 +570,6 @@ def test_a_real_prometheus(programs, contract, journal, tmp_path):
         finally:
             stop.set()
             worker.join(60)
-
-
-def settings():
-    return (ROOT / "docs/configuration.md").read_text()
 
 
 def parts(expression):
