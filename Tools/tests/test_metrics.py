@@ -408,7 +408,7 @@ def test_many_scrapers(journal):
 def test_it_answers_while_the_service_drains(contract, journal):
     server = journal("--drain-timeout", "20s")
     with grpc.insecure_channel(server.endpoint) as channel:
-        with Injection(server, segment(server.data), "fdatasync", "delay_enter=3000000"):
+        with Injection(server, segment(server.data), "fdatasync", "delay_enter=8000000"):
             waiting = contract.Stub(channel).CheckAndReserve.future(request(contract, "open", spend=1), timeout=60)
             eventually(lambda: scrape(server.ops)("tollgate_grpc_answers_waiting") == 1, what="the call")
             server.process.send_signal(signal.SIGTERM)
