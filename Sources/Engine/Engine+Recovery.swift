@@ -30,11 +30,12 @@ extension Engine {
     /// - Parameters:
     ///   - disk: the directory; locked until `close`.
     ///   - clock: wall and boot time.
+    ///   - progressed: called with each part that is played back, on the calling thread.
     /// - Throws: what is wrong with the journal, with file, offset and what to do; the directory is unchanged then,
     ///   but for files half made.
     package static func open(
         configuration: EngineConfiguration, clock source: EngineClock.Source = .system,
-        disk: any Disk, settings: DurabilitySettings
+        disk: any Disk, settings: DurabilitySettings, progressed: () -> Void = {}
     ) throws(EngineError) -> (engine: Engine, report: RecoveryReport) {
         var configuration = configuration
         configuration.capacity.ringWords = ringWords(configuration.capacity.lanes, settings)
@@ -57,7 +58,7 @@ extension Engine {
                 configuration.capacity, schedules, recovery.secret, now: wall)
             // Where life time goes on is known when all is read: the wall clock may be ahead of it.
             var replayer = Replayer(lane, schedules, now: .min / 2)
-            try recovery.play(into: &replayer)
+            try recovery.play(into: &replayer, progressed)
             passOverGenerations(of: table, replayer.settings)
             let start = try ClockStart(
                 wall: wall, latest: replayer.statistics, configuration)
@@ -261,6 +262,9 @@ extension Engine {
             set { journal?.writer.onStep = newValue }
         }
     #endif
+
+    /// How often the journal's thread has gone round; nil: it waits for the disk, or there is none. Any thread.
+    package var journalTurns: UInt64? { journal?.thread?.turns }
 
     /// Makes a checkpoint now. False: nothing was sealed since the last one.
     @discardableResult

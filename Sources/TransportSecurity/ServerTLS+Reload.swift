@@ -48,6 +48,13 @@ extension ServerTLS {
     /// Reads the files soon, changed or not, and says what came of it.
     package func reloadSoon() { queue.async { [self] in load(isAsked: true) } }
 
+    /// Returns when the reloads that were asked for are done.
+    package func reloaded() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            queue.async { continuation.resume() }
+        }
+    }
+
     /// One look at the files and the clock.
     func look() {
         let stamps = files.stamps

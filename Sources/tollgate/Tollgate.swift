@@ -4,7 +4,13 @@ internal import JSON
 
 @main
 enum Main {
-    static func main() { Tollgate.process(named: "tollgate") }
+    static func main() {
+        if CommandLine.arguments.dropFirst().first == "serve" {
+            StandardStreams.prepare(program: "tollgate")
+            ProgramImage.reserveDescriptors()
+        }
+        Tollgate.process(named: "tollgate")
+    }
 }
 
 /// The one command: the service and its client.
@@ -15,7 +21,8 @@ struct Tollgate: AsyncParsableCommand {
         commandName: "tollgate",
         abstract: "Checks and enforces tenants' usage limits.",
         discussion: """
-            `tollgate serve` runs the service. The other commands call a running one.
+            `tollgate serve` runs the service. The other commands call a running one, or look after \
+            its data and its program.
 
             Exit status: 0 allowed or done, 3 denied, 64 wrong usage, 65 input that the service \
             refused, 69 service unavailable or deadline passed, 77 not permitted, 70 anything else.
@@ -27,8 +34,8 @@ struct Tollgate: AsyncParsableCommand {
             SendExtendCommand.self, SendRecordCommand.self, UsageCommand.self, TenantsCommand.self,
             ProfilesCommand.self, DefaultsCommand.self, ApplyCommand.self, ExportCommand.self,
             AuditCommand.self, EventsCommand.self, WebhooksCommand.self, EmailsCommand.self,
-            EmailCommand.self, TokensCommand.self, JournalCommand.self, VersionCommand.self,
-            SettingsReferenceCommand.self,
+            EmailCommand.self, TokensCommand.self, JournalCommand.self, UpgradeCommand.self,
+            VersionCommand.self, SettingsReferenceCommand.self,
         ])
 }
 

@@ -8,10 +8,8 @@ import HummingbirdCore
 package import Logging
 package import NIOCore
 import NIOPosix
-import ServiceLifecycle
+import Notation
 import Synchronization
-import Threads
-import TransportSecurity
 
 /// The REST interface: one server on one address.
 ///
@@ -21,7 +19,7 @@ package final class RESTServer: Sendable {
     private let health: Health
     private let logger: Logger
     private let group: (any EventLoopGroup)?
-    private let running = Mutex<(services: ServiceGroup, task: Task<Void, any Error>)?>(nil)
+    private let running = Mutex<(listener: HTTPListener, task: Task<Void, Never>)?>(nil)
 
     /// - Parameters:
     ///   - lanes: the way into the data plane.
@@ -49,33 +47,28 @@ package final class RESTServer: Sendable {
     /// Why the service cannot do its work, as `/readyz` says it; nil: it can. Takes 5 s where the disk does nothing.
     package func trouble() async -> String? { await health.trouble() }
 
-    /// Binds and serves. Returns the address that is bound.
+    /// Why nothing can be recorded at the moment; nil: it can. As long as `trouble` takes.
+    package func recordingTrouble() async -> String? { await health.recordingTrouble() }
+
+    /// Says from now on that the service is not ready since it stops; serves on.
+    package func announceStop() { core.limiter.announceStop() }
+
+    /// Listens and serves. Returns the address that is bound.
     ///
-    /// - Throws: what kept it from listening.
+    /// - Throws: `ListeningSocket.Failure`: what kept it from listening.
     package func start() async throws -> (host: String, port: Int) {
-        let (bound, continuation) = AsyncThrowingStream<SocketAddress?, any Error>.makeStream()
-        let application = application { channel in
-            continuation.yield(channel.localAddress)
-            continuation.finish()
-        }
-        let services = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: application)], logger: application.logger))
-        let task = Task {
-            do {
-                try await services.run()
-                continuation.finish()
-            } catch {
-                continuation.finish(throwing: error)
-                throw error
-            }
-        }
-        running.withLock { $0 = (services, task) }
-        for try await address in bound {
-            core.page?.listens(on: address?.port)
-            return (address?.ipAddress ?? core.settings.host, address?.port ?? core.settings.port)
-        }
-        throw CancellationError()
+        let settings = core.settings
+        let own =
+            try settings.listener == nil
+            ? ListeningSocket.open(host: settings.host, port: settings.port) : nil
+        defer { own?.close() }
+        guard let socket = settings.listener ?? own else { throw CancellationError() }
+        let eventLoop = (group ?? MultiThreadedEventLoopGroup.singleton).next()
+        let listener = try await HTTPListener.start(socket, front, on: eventLoop, logger: quiet)
+        core.page?.listens(on: socket.port)
+        let task = Task { await listener.serve() }
+        running.withLock { $0 = (listener, task) }
+        return (socket.host, socket.port)
     }
 
     /// How long connections may take to close when no request is left.
@@ -85,15 +78,16 @@ package final class RESTServer: Sendable {
     ///
     /// - Parameter time: how long the finishing may take.
     package func shutdown(within time: Duration) async {
+        let running = running.withLock { $0 }
+        // First: whoever has nothing under way then is hung up on, and asks elsewhere, or later.
+        await running?.listener.close()
         core.limiter.drain()
         core.page?.drain()
         let limiter = core.limiter
         await Self.first(of: { await limiter.empty() }, time)
         // Whoever still waits for it to be empty is released.
         limiter.giveUp()
-        guard let (services, task) = running.withLock({ $0 }) else { return }
-        // No connection is cut off that was accepted and not yet looked at: swift-nio ends the process for one.
-        await services.triggerGracefulShutdown()
+        guard let task = running?.task else { return }
         await Self.first(of: { _ = await task.result }, Self.farewell)
         task.cancel()
         // Whoever does not read its last answer is not waited for.
@@ -122,48 +116,36 @@ package final class RESTServer: Sendable {
         Responder(core: core, routes: RouteTree(RESTRoutes.all(core)), logger: logger)
     }
 
-    /// The server as Hummingbird runs it; tests run it in other ways.
-    func application(
-        onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
-    ) -> Application<Responder> {
-        let settings = core.settings
-        // What the library has to say is about its own doings; that it was told to stop is no error.
+    /// What the library has to say is about its own doings; that it was told to stop is no error.
+    private var quiet: Logger {
         var quiet = logger
         quiet.logLevel = .critical
+        return quiet
+    }
+
+    /// What stands between a connection and the responder.
+    private var front: HTTPFront {
+        let settings = core.settings
         // What stands in front keeps stricter bounds.
         let bytes = settings.maximumTargetBytes + settings.maximumHeaderBytes
         let http = HTTP1Channel.Configuration(
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: bytes, maxHeaderListSize: bytes,
                 maxHeaderFieldCount: settings.maximumHeaders + 1))
-        // All connections are on one loop, see below.
+        // All connections are on one loop.
         let strangers = Strangers { [authority = core.authority] authorization in
             authority.caller(authorization: authorization) != nil
         }
-        let server = HTTPServerBuilder { [logger] responder in
-            HTTPFront(
-                HTTP1Channel(responder: responder, configuration: http), settings, strangers,
-                logger)
-        }
-        return Application(
-            responder: responder, server: server,
-            configuration: ApplicationConfiguration(
-                address: .hostname(settings.host, port: settings.port), serverName: nil,
-                backlog: ConnectionPlaces.backlog),
-            onServerRunning: { channel in
-                // Who comes stands behind all who came before: they are let in before anything is done for them.
-                try? await channel.setOption(.maxMessagesPerRead, value: 4).get()
-                // First, or an error of accepting would end the library's listener.
-                try? await channel.eventLoop.submit {
-                    NamedThread.setName(.rest)
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause(), position: .first)
-                }.get()
-                await onRunning(channel)
-            },
-            // One loop for the listener and its connections: a connection that is handed from one loop to another while
-            // the listener closes is lost on the way, and swift-nio ends the process for that.
-            eventLoopGroupProvider: .shared(
-                (group ?? MultiThreadedEventLoopGroup.singleton).next()),
-            logger: quiet)
+        let (responder, logger, wall) = (responder, quiet, EngineClock.Source.system.wall)
+        let channel = HTTP1Channel(
+            responder: {
+                (request: Request, writer: consuming ResponseWriter, channel: any Channel) in
+                let context = RESTContext(
+                    source: ApplicationRequestContextSource(channel: channel, logger: logger))
+                var response = try await responder.respond(to: request, context: context)
+                response.headers[.date] = Instant.http(wall())
+                try await writer.write(response: response.head, body: response.body)
+            }, configuration: http)
+        return HTTPFront(channel, settings, strangers, self.logger)
     }
 }

@@ -21,13 +21,13 @@ package final class GRPCServer: Sendable {
 
     private init(
         group: MultiThreadedEventLoopGroup, listener: any Channel, loops: [ServerLoop],
-        host: String
+        host: String, port: Int
     ) {
         self.group = group
         self.listener = listener
         self.loops = loops
         self.host = host
-        port = listener.localAddress?.port ?? 0
+        self.port = port
     }
 
     /// Starts listening.
@@ -35,7 +35,7 @@ package final class GRPCServer: Sendable {
     /// - Parameters:
     ///   - methods: what is served; a method's index is its id.
     ///   - makeService: called once on each event loop.
-    /// - Throws: what NIO reports if the address cannot be bound.
+    /// - Throws: `ListeningSocket.Failure` if the address cannot be bound.
     package static func start(
         _ configuration: ServerConfiguration, methods: [MethodDescriptor],
         makeService: @escaping @Sendable (ServerLoop) -> any GRPCService
@@ -54,9 +54,15 @@ package final class GRPCServer: Sendable {
                     loop.start(makeService(loop))
                 }.get()
             }
-            let listener = try await listen(configuration, group, loops)
+            let own =
+                try configuration.listener == nil
+                ? ListeningSocket.open(host: configuration.host, port: configuration.port) : nil
+            defer { own?.close() }
+            guard let socket = configuration.listener ?? own else { throw NotAccepted() }
+            let listener = try await listen(socket, configuration, group, loops)
             return GRPCServer(
-                group: group, listener: listener, loops: loops, host: configuration.host)
+                group: group, listener: listener, loops: loops,
+                host: own == nil ? socket.host : configuration.host, port: socket.port)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -64,17 +70,13 @@ package final class GRPCServer: Sendable {
     }
 
     private static func listen(
-        _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup,
-        _ loops: [ServerLoop]
+        _ socket: ListeningSocket, _ configuration: ServerConfiguration,
+        _ group: MultiThreadedEventLoopGroup, _ loops: [ServerLoop]
     ) async throws -> any Channel {
         let loopsByID = Dictionary(
             uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
         let noDelay = ChannelOptions.tcpOption(.tcp_nodelay)
         return try await ServerBootstrap(group: group)
-            .serverChannelOption(
-                ChannelOptions.backlog, value: Int32(ConnectionPlaces.backlog)
-            )
-            .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { listener in
                 listener.eventLoop.makeCompletedFuture {
                     try listener.pipeline.syncOperations.addHandler(AcceptPause())
@@ -94,7 +96,7 @@ package final class GRPCServer: Sendable {
             .childChannelInitializer { channel in
                 accept(channel, configuration, loopsByID)
             }
-            .bind(host: configuration.host, port: configuration.port).get()
+            .withBoundSocket(socket.duplicate()).get()
     }
 
     private static func accept(
@@ -114,12 +116,14 @@ package final class GRPCServer: Sendable {
                 guard let tls = configuration.tls else {
                     return try begin(channel, loop, peer, place, nil)
                 }
+                loop.handshakeBegan()
                 try tls.secure(channel, keepsWatch: false) { outcome in
+                    defer { loop.handshakeEnded() }
                     switch outcome {
                     case .established(let session):
                         do {
                             // Nobody waits for a loop that has drained.
-                            guard !loop.isDraining else { throw NotAccepted() }
+                            guard !loop.hasDrained else { throw NotAccepted() }
                             try begin(channel, loop, peer, place, session)
                         } catch {
                             place.give()
@@ -129,6 +133,7 @@ package final class GRPCServer: Sendable {
                     }
                 }
             } catch {
+                if configuration.tls != nil { loop.handshakeEnded() }
                 place.give()
                 throw error
             }
@@ -165,7 +170,7 @@ package final class GRPCServer: Sendable {
     ///
     /// - Parameter timeout: what has not finished by then is cut off.
     package func drain(within timeout: TimeAmount) async {
-        try? await listener.close().get()
+        await stopAccepting()
         let loops = loops
         let cut = loops[0].eventLoop.scheduleTask(in: timeout) {
             for loop in loops { loop.eventLoop.execute { loop.closeAll() } }
@@ -178,6 +183,17 @@ package final class GRPCServer: Sendable {
         }
         for end in ends { try? await end.get() }
         cut.cancel()
+    }
+
+    /// Closes the listener. Whoever was accepted is not lost on the way: a connection goes from the listener's event loop to
+    /// its own, back, and to its own again, and a listener that is closed meanwhile closes it.
+    private func stopAccepting() async {
+        try? await listener.setOption(.autoRead, value: false).get()
+        for _ in 0..<2 {
+            for loop in loops { try? await loop.eventLoop.submit {}.get() }
+            try? await listener.eventLoop.submit {}.get()
+        }
+        try? await listener.close().get()
     }
 
     /// Ends the event loops, when nobody works on them any more: what is given to them afterwards is never done.

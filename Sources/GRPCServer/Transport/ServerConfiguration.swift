@@ -8,6 +8,9 @@ package struct ServerConfiguration: Sendable {
     /// Where to listen; port 0 picks a free one.
     package var host = "127.0.0.1"
     package var port = 50051
+    /// What to accept from, in the place of `host` and `port`; it stays open when the server has ended. nil: a socket of the
+    /// server's own.
+    package var listener: ListeningSocket?
     /// Event loops, each with its own service instance.
     package var threads = 1
     /// The limits of each connection's HTTP/2 session.

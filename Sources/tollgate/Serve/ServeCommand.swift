@@ -14,7 +14,8 @@ struct ServeCommand: AsyncParsableCommand {
             TOLLGATE_GRPC_LISTEN), else from the file given with --config, else from its default.
 
             Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT. \
-            On SIGTERM or SIGINT it finishes running calls and exits 0.
+            On SIGTERM or SIGINT it finishes running calls and exits 0. On SIGUSR2 it goes over to the \
+            program that now lies in its place (tollgate upgrade).
 
             Example: tollgate serve --limits Tools/examples/limits.yaml --insecure-no-auth
             """)
@@ -26,6 +27,13 @@ struct ServeCommand: AsyncParsableCommand {
             "Settings as YAML, with these flags' names as keys (environment TOLLGATE_CONFIG).",
             valueName: "file"))
     var config: String?
+
+    @Flag(
+        help: """
+            Check settings, limits file, certificates and the data directory's format, and end: \
+            nothing is written, and a service may be running.
+            """)
+    var check = false
 
     @OptionGroup(title: .init(ServingSettings.title))
     var serving: CatalogueOptions<ServingSettings>
@@ -49,16 +57,19 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         CrashHandlers.remove()
-        let hangups = await ProcessSignals.catchEarly()
+        let requests = await ProcessSignals.catchEarly()
         StandardError.writeInBackground()
         // Whatever is written from here on is nobody else's to read.
         umask(0o077)
         CommandEnvironment.warnOfUnknown()
+        let supervision: Supervision
         let settings: ServeSettings
         let limits: LimitsSource?
         do {
+            supervision = try Supervision.take()
             settings = try ServeSettings(
-                flags: named, environment: EnvironmentVariables.all, file: config)
+                flags: named, environment: EnvironmentVariables.all, file: config,
+                listening: supervision.listening)
             limits = try settings.limitsFile.map { path throws(LimitsFileError) in
                 try LimitsSource(path: path)
             }
@@ -67,7 +78,14 @@ struct ServeCommand: AsyncParsableCommand {
             throw ExitStatus.usage.code
         }
         do {
-            try await Service(settings, limits: limits).run(hangups: hangups)
+            guard !check else { return try ServeCheck(settings).run(limits) }
+            let service = try Service(settings, limits: limits, supervision)
+            try await service.run(requests)
+            guard service.upgrades.isLeaving else { return }
+            StandardError.print(supervision.upgrade())
+            throw ExitStatus.failure.code
+        } catch let error as ExitCode {
+            throw error
         } catch let error as LimitsFileError {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code

@@ -25,6 +25,8 @@ struct ServeSettings: Sendable {
     /// TLS of either port; nil: it is plaintext.
     private(set) var grpcTLS: TLSFiles?
     private(set) var httpTLS: TLSFiles?
+    /// Addresses that were set and do not count, since sockets were passed: a sentence each.
+    private(set) var overruled: [String] = []
 
     /// One for each event loop, one for configuration, one to spare.
     var lanes: Int { self.threads + 2 }
@@ -35,9 +37,11 @@ struct ServeSettings: Sendable {
     ///   - flags: What the command line says; only what it names, by the settings' names.
     ///   - environment: The process's environment; an empty variable is not set.
     ///   - file: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
+    ///   - listening: addresses of sockets that were passed: they hold, whatever is set.
     /// - Throws: `SettingsError` with a sentence for the operator.
     init(
-        flags: [String: String], environment: [String: String], file: String?
+        flags: [String: String], environment: [String: String], file: String?,
+        listening: [PassedDescriptors.Port: NetworkAddress] = [:]
     ) throws(SettingsError) {
         let environment = EnvironmentVariables.set(in: environment)
         let reader = try SettingsReader(
@@ -46,12 +50,24 @@ struct ServeSettings: Sendable {
         for row in SettingsCatalogue.rows {
             if let value = try reader.value(row) { values[row.name] = value }
         }
+        for (port, address) in listening { overrule(port.setting, with: address) }
         try checkJournal()
         try checkMail()
         try checkAccess()
         grpcTLS = try grpcFiles()
         httpTLS = try httpFiles(grpcTLS)
         try checkPlaintext()
+    }
+
+    /// A socket that was passed has its address already.
+    private mutating func overrule(_ setting: Setting<NetworkAddress>, with address: NetworkAddress)
+    {
+        let name = setting.row.name
+        if let set = values[name] as? NetworkAddress, !set.mayBe(address) {
+            overruled.append(
+                "\(name) is \(set), but the socket that was passed listens on \(address)")
+        }
+        values[name] = address
     }
 
     /// What was set, else the default.

@@ -9,6 +9,7 @@ internal import LimitsFile
 internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
+internal import Synchronization
 internal import TransportSecurity
 internal import UnixSignals
 
@@ -21,10 +22,10 @@ extension Service {
         try? await Task.sleep(for: .milliseconds(1), clock: .suspending)
     }
 
-    /// Serves until SIGTERM or SIGINT; returns when running calls are finished or the drain time is over.
+    /// Serves until SIGTERM, SIGINT or an upgrade; returns when running calls are finished or the drain time is over.
     ///
-    /// - Parameter hangups: each SIGHUP since the process began.
-    func run(hangups: UnixSignalsSequence) async throws {
+    /// - Parameter requests: each SIGHUP and SIGUSR2 since the process began.
+    func run(_ requests: UnixSignalsSequence) async throws {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
         let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
         await Self.openTimers()
@@ -35,19 +36,23 @@ extension Service {
         bounds.tenantShare = settings.tenantShare
         let server = try await startServer(lanes, bounds, standard)
         admittance.giveMemoryBack(server.loops[0].eventLoop)
+        let liveness = Liveness(engine, server)
         let sides = try await SideServices.start(
             settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
-            server: server, lanes: LaneAccess(server, lanes), logger: logger)
+            server: server, lanes: LaneAccess(server, lanes), liveness: liveness,
+            sockets: supervision.sockets, logger: logger)
         let keeping = AccessKeeping(authority, logger)
         let watch = Watch(engine, sides.projection, bounds.scarcity, logger)
         let readiness = ReadinessLook(standard.health, logger) { await sides.trouble() }
         // Who is told that the service is there finds it so.
         await readiness.look()
         tls.startWatching()
-        let grpc = NetworkAddress(host: server.host, port: server.port)
+        let addresses =
+            "grpc=\(NetworkAddress(host: server.host, port: server.port)) http=\(sides.address)"
         // They end one by one, the last one first; each when the one before it has ended.
         let services = [
             Self.ending { engine.close() },
+            Self.running { await lookAfter(liveness) },
             // What the drain brings is put on record too.
             Self.running { await keeping.run() },
             Self.ending { sides.stop() },
@@ -60,17 +65,63 @@ extension Service {
             Self.running { await readiness.run() },
             Self.running {
                 // If it cannot be written, the service serves all the same.
-                StandardOutput.announce("tollgate ready grpc=\(grpc) http=\(sides.address)")
-                for await _ in hangups { reload() }
+                StandardOutput.announce("tollgate ready \(addresses)")
+                supervision.report.set(.ready)
+                supervision.notices.ready("Serving \(addresses)")
             },
         ]
-        // The signals are caught before the services run, so before anybody learns that the service is there.
         var quiet = logger
         quiet.logLevel = .critical
-        try await ServiceGroup(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet
-        ).run()
-        logger.info("stopped")
+        let group = ServiceGroup(services: services, logger: quiet)
+        // The signals are caught before the services run, so before anybody learns that the service is there.
+        let stops = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let listening = [
+            Task { for await _ in stops { await stop(group) } },
+            Task {
+                for await request in requests {
+                    if request == .sighup { reload("Serving \(addresses)") }
+                    if request == .sigusr2 { upgrade(group, sides) }
+                }
+            },
+        ]
+        try await group.run()
+        for task in listening { task.cancel() }
+        logger.info(upgrades.isLeaving ? "running the new program" : "stopped")
+    }
+
+    /// Has the service end for good. Told again, it changes nothing.
+    private func stop(_ group: ServiceGroup) async {
+        upgrades.stop()
+        await group.triggerGracefulShutdown()
+    }
+
+    /// Has the service end, so that the program in its place runs, if that could start.
+    private func upgrade(_ group: ServiceGroup, _ sides: SideServices) {
+        upgrades.begin {
+            guard settings.durability != .memory else {
+                return "everything is kept in memory, and would be lost: restart the service"
+            }
+            return await sides.recordingTrouble()
+        } leave: {
+            await group.triggerGracefulShutdown()
+        }
+    }
+
+    /// Looks after hung threads, and tells a supervisor that wants to know that there are none.
+    private func lookAfter(_ liveness: Liveness) async {
+        let patience = supervision.notices.watchdog.map { Duration.microseconds($0) / 2 }
+        let told = Mutex(ContinuousClock.now)
+        await liveness.run(every: min(Liveness.interval, patience ?? Liveness.interval)) {
+            guard let patience, liveness.hang(for: max(patience, .seconds(3))) == nil else {
+                return
+            }
+            let isDue = told.withLock { told in
+                guard ContinuousClock.now - told >= patience / 2 else { return false }
+                told = .now
+                return true
+            }
+            if isDue { supervision.notices.alive() }
+        }
     }
 
     /// Works until the service is to end.
@@ -97,8 +148,19 @@ extension Service {
     /// Lets what is under way on both ports finish, and has reloads end.
     private func drain(_ server: GRPCServer, _ sides: SideServices, _ health: HealthBoard) async {
         logger.info("draining")
+        let isLeaving = upgrades.isLeaving
+        if isLeaving {
+            supervision.notices.reloading("Upgrading")
+        } else {
+            supervision.notices.stopping("Stopping")
+        }
         // Whoever watches is told before its connection ends.
+        sides.announceStop()
         await health.stop()
+        if !isLeaving {
+            try? await Task.sleep(for: .milliseconds(settings.drainDelayMilliseconds))
+            supervision.sockets.close()
+        }
         async let reloaded: Void = reloads.stop()
         async let identified: Void = identityReloads.stop()
         async let served: Void = server.drain(
@@ -112,9 +174,11 @@ extension Service {
     private func startServer(
         _ lanes: [LaneHandover], _ bounds: WatchBounds, _ standard: StandardServices
     ) async throws -> GRPCServer {
+        var configuration = serverConfiguration
+        configuration.listener = try supervision.sockets.open(.grpc, at: settings.grpcListen)
         do {
             return try await GRPCServer.start(
-                serverConfiguration, methods: standard.methods
+                configuration, methods: standard.methods
             ) { loop in
                 let limits = LimitService(
                     lane: lanes[loop.index].lane, loop: loop, authority: authority,
@@ -150,9 +214,21 @@ extension Service {
         return configuration
     }
 
-    private func reload() {
+    /// - Parameter status: what the supervisor is told when it is done.
+    private func reload(_ status: String) {
+        supervision.notices.reloading("Reloading")
         tls.reloadSoon()
         reloadIdentities()
+        reloadLimits()
+        Task {
+            await tls.reloaded()
+            await identityReloads.settle()
+            await reloads.settle()
+            if supervision.report.stage != .stopping { supervision.notices.ready(status) }
+        }
+    }
+
+    private func reloadLimits() {
         guard let path = settings.limitsFile else { return }
         reloads.ask {
             logger.info("reading the limits file again", metadata: ["file": "\(path)"])

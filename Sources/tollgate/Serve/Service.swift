@@ -23,17 +23,25 @@ struct Service {
     let tls: PortsTLS
     let reloads = Reloads()
     let identityReloads = Reloads()
+    let supervision: Supervision
+    let upgrades: Upgrades
 
     /// Makes the engine and applies the limits file.
     ///
     /// - Throws: `LimitsFileError` for mistakes in the limits file.
-    init(_ settings: ServeSettings, limits: LimitsSource?) throws {
+    init(_ settings: ServeSettings, limits: LimitsSource?, _ supervision: Supervision) throws {
         self.settings = settings
-        var logger = Logger(label: "tollgate") {
-            StreamLogHandler(label: $0, stream: BackgroundLines.standardError)
-        }
-        logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        self.supervision = supervision
+        let logger = Self.logger(settings)
         self.logger = logger
+        upgrades = Upgrades(
+            supervision.program, supervision.report,
+            timeoutMilliseconds: settings.upgradeCheckTimeoutMilliseconds, logger)
+        for sentence in settings.overruled {
+            logger.warning("a setting has no effect", metadata: ["reason": "\(sentence)"])
+        }
+        supervision.progress.begin()
+        defer { supervision.progress.end() }
         // Before anything is opened that counts.
         tls = try PortsTLS(settings, logger: logger)
         let identities = try settings.identitiesFile.map { try IdentitiesFile.read($0) }
@@ -56,7 +64,9 @@ struct Service {
         var configuration = EngineConfiguration(capacity: capacity)
         configuration.maximumClockAdvance = settings.maxClockAdvanceMilliseconds
         configuration.acceptedClock = settings.acceptedClock
-        engine = try Self.openEngine(settings, configuration, logger)
+        engine = try Self.openEngine(settings, configuration, logger) {
+            supervision.progress.step()
+        }
         Secrecy(logger: logger).check(settings)
         authority = try TokenAuthority(
             engine, isOpen: settings.insecureNoAuth, rate: settings.callerRate)
@@ -80,9 +90,18 @@ struct Service {
             ])
     }
 
+    static func logger(_ settings: ServeSettings) -> Logger {
+        var logger = Logger(label: "tollgate") {
+            StreamLogHandler(label: $0, stream: BackgroundLines.standardError)
+        }
+        logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        return logger
+    }
+
     /// The engine with what the data directory holds, or an empty one in memory.
     private static func openEngine(
-        _ settings: ServeSettings, _ configuration: EngineConfiguration, _ logger: Logger
+        _ settings: ServeSettings, _ configuration: EngineConfiguration, _ logger: Logger,
+        progressed: () -> Void
     ) throws -> Engine {
         guard settings.durability != .memory else {
             return try Engine(configuration: configuration)
@@ -91,7 +110,7 @@ struct Service {
         let began = ContinuousClock.now
         let (engine, report) = try Engine.open(
             configuration: configuration, disk: SystemDisk(path: settings.dataDirectory),
-            settings: settings.journal)
+            settings: settings.journal, progressed: progressed)
         for reason in report.passedOver {
             logger.error(
                 "a checkpoint is damaged; an older one was used", metadata: ["reason": "\(reason)"])
@@ -200,6 +219,7 @@ struct Service {
         _ subject: SettingChange.Subject, of limits: LimitsFile,
         _ change: () throws(EngineError) -> ChangeResult?
     ) throws {
+        supervision.progress.step()
         do throws(EngineError) {
             let result = try whenThereIsRoom { () throws(EngineError) -> ChangeResult? in
                 while true {

@@ -24,10 +24,12 @@ struct SideServices {
     /// - Parameters:
     ///   - server: the data plane.
     ///   - lanes: the way into it.
+    ///   - liveness: what `/healthz` goes by.
+    ///   - sockets: where REST gets its own from.
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
         admittance: Admittance, tls: ServerTLS?, server: GRPCServer, lanes: LaneAccess,
-        logger: Logger
+        liveness: Liveness, sockets: ListeningSockets, logger: Logger
     ) async throws -> SideServices {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
@@ -35,6 +37,9 @@ struct SideServices {
         let mail = try MailSender.make(settings)
         var bounds = bounds(settings, admittance)
         bounds.tls = tls
+        let hang = Duration.milliseconds(settings.hangTimeoutMilliseconds)
+        bounds.hang = { liveness.hang(for: hang) }
+        bounds.listener = try sockets.open(.http, at: settings.httpListen)
         let misdirected = HandshakeLog(logger)
         bounds.onTLS = { misdirected.tellTLS(peer: $0) }
         let rest = RESTServer(
@@ -161,6 +166,12 @@ struct SideServices {
 
     /// Why the service cannot do its work, as `/readyz` says it; nil: it can.
     func trouble() async -> String? { await rest.trouble() }
+
+    /// Why nothing can be recorded at the moment; nil: it can.
+    func recordingTrouble() async -> String? { await rest.recordingTrouble() }
+
+    /// Says from now on that the service is not ready since it stops.
+    func announceStop() { rest.announceStop() }
 
     /// Delivers until the task is cancelled; deliveries that are under way then stay due.
     func deliver() async { await deliverer?.run() }
