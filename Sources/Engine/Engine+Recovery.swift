@@ -298,12 +298,17 @@ extension Engine {
 
     /// Ends the journal in good order. Nobody may call any lane any more.
     package func close() {
+        // Without room a later start goes on from the time of the last record.
+        recordTime()
+        journal?.close()
+    }
+
+    /// Puts the time on record if there is room: what `durable` waits for then is a write, also where nobody calls.
+    package func recordTime() {
         let time = clock.time
         control.withLock { control in
-            // Without room a later start goes on from the time of the last record.
             _ = control.lane.recordTime(now: control.begin(time, by: 0))
         }
-        journal?.close()
     }
 }
 

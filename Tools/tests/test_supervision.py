@@ -129,6 +129,8 @@ def test_systemds_own_activation(contract):
                 answer = contract.Stub(channel).CheckAndReserve(
                     request(contract, "globex", spend=1), timeout=60, wait_for_ready=True)
             assert answer.decision == contract.DECISION_ALLOWED
+            # Until then SIGTERM ends it as any start.
+            assert process.stdout.readline().startswith("tollgate ready")
         finally:
             process.terminate()
             assert process.wait(60) == 0

@@ -101,6 +101,8 @@ extension Service {
             guard settings.durability != .memory else {
                 return "everything is kept in memory, and would be lost: restart the service"
             }
+            // A disk that stalls would hold the end up, and shows only where something is written.
+            engine.recordTime()
             return await sides.recordingTrouble()
         } leave: {
             await group.triggerGracefulShutdown()

@@ -117,6 +117,7 @@ struct ServiceProcess {
         case .stopping: throw UpgradeFailure(.unavailable, "process \(id) is stopping")
         }
         guard kill(id, SIGUSR2) == 0 else { throw Self.noSignal(id, errno) }
+        var looksAtNone = 0
         while true {
             if let now = UpgradeReport.read(report), now.attempt > before.attempt {
                 switch now.stage {
@@ -130,7 +131,8 @@ struct ServiceProcess {
                 case .starting, .checking, .leaving: break
                 }
             }
-            if hasEnded {
+            looksAtNone = hasEnded ? looksAtNone + 1 : 0
+            if looksAtNone >= Self.certain {
                 throw UpgradeFailure(.unavailable, "process \(id) has ended; its log says why")
             }
             guard .now - began < time else {
@@ -146,6 +148,9 @@ struct ServiceProcess {
         }
     }
 
+    /// Looks that must find no process: while it goes over to the new program its first thread ends, and the system shows a
+    /// process that has ended, for a moment.
+    private static let certain = 200
     /// Between two looks, microseconds.
     private static let pause: UInt32 = 10_000
 
