@@ -71,7 +71,7 @@ let package = Package(
         .target(
             name: "BillingCalendar", dependencies: ["Limits", "Notation"], swiftSettings: strict),
         .target(
-            name: "Journal", dependencies: ["Limits", "CLinux", "Threads"],
+            name: "Journal", dependencies: ["Limits", "CLinux", "Telemetry", "Threads"],
             swiftSettings: strict + stepPoints),
         .target(
             name: "Reservations", dependencies: ["Limits", "Journal"],
@@ -111,7 +111,7 @@ let package = Package(
             ], swiftSettings: strict),
 
         // The wire.
-        .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: strict),
+        .target(name: "HTTP2", dependencies: ["CNGHTTP2", "Telemetry"], swiftSettings: strict),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: strict),
         .target(
             name: "Wire", dependencies: ["CTollgate", "Limits"], swiftSettings: strict
@@ -171,7 +171,8 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Access", "Admission", "BillingCalendar", "Engine", "Events", "JSON", "Limits",
-                "Notation", "Notifications", "Projection", "Threads", "TransportSecurity",
+                "Notation", "Notifications", "Projection", "Telemetry", "Threads",
+                "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -180,7 +181,9 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-            ], swiftSettings: strict),
+            ],
+            resources: [.embedInCode("Resources/errors.json")],
+            swiftSettings: strict),
         .target(
             name: "OperatorPage",
             dependencies: [
@@ -195,6 +198,14 @@ let package = Package(
             ],
             resources: pageResources.map { .embedInCode("Resources/\($0)") },
             swiftSettings: strict),
+
+        // Copies of the data directory.
+        .target(
+            name: "Backup",
+            dependencies: [
+                "CLinux", "Engine", "JSON", "Journal", "Notation",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: strict),
 
         // The command and the tools.
         .target(
@@ -211,10 +222,11 @@ let package = Package(
         .executableTarget(
             name: "tollgate",
             dependencies: [
-                "Access", "Admission", "CLinux", "CommandIO", "ControlPlane", "Engine", "Events",
-                "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits", "LimitsFile",
-                "Notation", "Notifications", "OperatorPage", "Projection", "ServerTrust",
-                "Threads", "TollgateClient", "TransportSecurity",
+                "Access", "Admission", "Backup", "CLinux", "CommandIO", "ControlPlane", "Engine",
+                "Events", "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits",
+                "LimitsFile", "Notation", "Notifications", "OperatorPage", "Projection",
+                "Reservations", "ServerTrust", "Telemetry", "Threads", "TollgateClient",
+                "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -344,6 +356,10 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict + stepPoints),
         .testTarget(
+            name: "BackupTests",
+            dependencies: ["Backup", "Engine", "Journal", "Limits", "TestKit"],
+            swiftSettings: strict + stepPoints),
+        .testTarget(
             name: "NotificationsTests",
             dependencies: [
                 "Events", "JSON", "Limits", "Notifications",
@@ -369,8 +385,7 @@ let package = Package(
             dependencies: [
                 "Notifications",
                 "Access", "Admission", "ControlPlane", "Engine", "Events", "JSON", "Limits",
-                "Projection",
-                "Reservations", "TransportSecurity",
+                "Projection", "Reservations", "Telemetry", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -384,7 +399,7 @@ let package = Package(
         .testTarget(
             name: "TollgateTests",
             dependencies: [
-                "Engine", "GRPCServer", "JSON", "Limits", "LimitsFile", "tollgate",
+                "Engine", "GRPCServer", "JSON", "Limits", "LimitsFile", "Telemetry", "tollgate",
                 "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

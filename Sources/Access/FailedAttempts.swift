@@ -22,6 +22,11 @@ package enum AttemptFailure: String, Error, CaseIterable {
     /// A client's certificate that no rule names.
     case unknownCertificate = "certificate without a rule"
 
+    /// As the label of a metric.
+    package var label: String {
+        String(rawValue.map { $0 == " " || $0 == "-" ? "_" : $0 })
+    }
+
     /// Whether a web token that fails so was nothing that an issuer made, and had to be looked into to know.
     var costsALook: Bool {
         switch self {

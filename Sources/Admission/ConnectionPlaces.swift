@@ -69,6 +69,7 @@ package final class ConnectionPlaces: Sendable {
         /// When they may be told again.
         var nextFull: UInt64 = 0
         var nextAddressFull: UInt64 = 0
+        var opened: UInt64 = 0
         var evicted: UInt64 = 0
         var refused: UInt64 = 0
     }
@@ -84,6 +85,9 @@ package final class ConnectionPlaces: Sendable {
 
     /// Connections that have a place.
     package var count: Int { state.withLock { $0.taken } }
+
+    /// Connections that got a place, ever.
+    package var opened: UInt64 { state.withLock { $0.opened } }
 
     /// Connections that were closed for others, and that were refused, ever.
     package var counts: (evicted: UInt64, refused: UInt64) {
@@ -185,6 +189,7 @@ package final class ConnectionPlaces: Sendable {
         if position + 1 == perAddress { state.fullAddresses += 1 }
         state.slots[index] = Slot(place: place, position: position)
         state.taken += 1
+        state.opened += 1
         // Who is not known yet goes before those who are.
         if state.candidates.last?.isKnown == true { state.candidates.removeAll() }
         return place

@@ -33,6 +33,11 @@ static inline int linux_lock_exclusively(int descriptor) {
     return flock(descriptor, LOCK_EX | LOCK_NB);
 }
 
+/// flock(2): together with others who ask for it so, without waiting; -1 and errno.
+static inline int linux_lock_shared(int descriptor) {
+    return flock(descriptor, LOCK_SH | LOCK_NB);
+}
+
 /// flock(2): gives the lock back.
 static inline int linux_unlock(int descriptor) {
     return flock(descriptor, LOCK_UN);

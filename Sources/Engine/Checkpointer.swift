@@ -42,9 +42,30 @@ final class Checkpointer: Sendable {
     /// What the last attempt to make one came to, and to remove what is not needed any more.
     private let making: Lock<String?> = Lock(nil)
     private let clearing: Lock<String?> = Lock(nil)
+    private let results = Lock(Results(since: linux_monotonic_nanoseconds()))
+
+    private struct Results {
+        var made: UInt64 = 0
+        var failed: UInt64 = 0
+        var lastDuration: Int64?
+        /// When the last one was made, or the checkpointer; nanoseconds.
+        var since: Int64
+    }
 
     /// What the last attempt came to; nil: it was made, and nothing is left that should be gone.
     var trouble: String? { making.withLock { $0 } ?? clearing.withLock { $0 } }
+
+    /// What has come of it so far.
+    var figures: CheckpointFigures {
+        let results = results.withLock { $0 }
+        let last = files.withLock { $0.last }
+        let current = writer.currentSegment
+        let uncovered = current > last ? current - last : 0
+        return CheckpointFigures(
+            made: results.made, failed: results.failed, lastDuration: results.lastDuration,
+            age: max(0, linux_monotonic_nanoseconds() - results.since),
+            bytesUncovered: Int(uncovered) * settings.journal.segmentBytes)
+    }
 
     private struct Files {
         /// The first segment that the last checkpoint does not cover: its number.
@@ -201,9 +222,17 @@ final class Checkpointer: Sendable {
         let previous = files.withLock { $0.last }
         let number = writer.currentSegment
         guard number > previous else { return false }
+        let began = linux_monotonic_nanoseconds()
         do throws(EngineError) {
             try make(number, after: previous, manner)
+            let now = linux_monotonic_nanoseconds()
+            results.withLock { results in
+                results.made += 1
+                results.lastDuration = now - began
+                results.since = now
+            }
         } catch {
+            if error.code != .interrupted { results.withLock { $0.failed += 1 } }
             // What this one was reading may have been removed.
             guard files.withLock({ $0.last == previous }) else {
                 throw EngineError(Self.givenUp("another one was made in the meantime"))

@@ -21,6 +21,8 @@ package struct DurabilitySettings: Sendable {
     /// Somebody will follow the journal, and says what it needs soon after the start: until then nothing is removed that
     /// need not be.
     package var awaitsFollower = false
+    /// Generations of reservation ids that nobody may get, above those on record: of a time whose records are lost. Once.
+    package var lostGenerations: UInt64 = 0
     /// Of a journal that does not exist yet; nil: a random one. A simulator sets it, for its runs to repeat.
     package var newJournalID: JournalID?
 

@@ -20,19 +20,32 @@ extension Engine {
             upTo: max(mark, table.passedOverGeneration) &+ unrecordedGenerations)
     }
 
+    /// Passes over what was given out in a time whose records are lost: the journal was restored from a backup.
+    static func passOverLostGenerations(of table: ReservationTable, _ count: UInt64) {
+        guard count > 0 else { return }
+        table.passOverGenerations(
+            upTo: table.passedOverGeneration &+ min(count, mostLostGenerations))
+    }
+
+    /// A quarter of all: so long a time is lost with no journal.
+    private static let mostLostGenerations: UInt64 = 1 << 22
+
     /// A process in memory begins anywhere: the one before it may have been anywhere.
     static func passOverGenerations(of table: ReservationTable, withoutJournal secret: HashSecret) {
         table.passOverGenerations(upTo: secret.k0 % generationsWithoutJournal)
     }
 
-    /// Keeps the mark of this process.
-    func keepPassedOver() {
+    /// Keeps the mark of this process. False: it could not, and will begin higher.
+    @discardableResult
+    func keepPassedOver() -> Bool {
         do throws(EngineError) {
             try setSetting(Self.passedOverSetting, "\(table.passedOverGeneration)")
             try awaitDurable()
+            return true
         } catch {
             table.passOverGenerations(
                 upTo: table.passedOverGeneration &+ .random(in: 0..<Self.randomGenerations))
+            return false
         }
     }
 }

@@ -22,6 +22,8 @@ package struct RecoveryReport: Sendable, Equatable {
     package var bytes = 0
     /// The wall clock was taken for right though it was far from the time on record; nil: it was not far.
     package var acceptedClock: AcceptedClock?
+    /// That generations are passed over is on record (`DurabilitySettings.lostGenerations`).
+    package var keepsLostGenerations = false
 }
 
 extension Engine {
@@ -60,6 +62,7 @@ extension Engine {
             var replayer = Replayer(lane, schedules, now: .min / 2)
             try recovery.play(into: &replayer, progressed)
             passOverGenerations(of: table, replayer.settings)
+            passOverLostGenerations(of: table, settings.lostGenerations)
             let start = try ClockStart(
                 wall: wall, latest: replayer.statistics, configuration)
             clock.start(at: start.time, maximumAdvance: configuration.maximumClockAdvance)
@@ -70,13 +73,15 @@ extension Engine {
             nonisolated(unsafe) let handed = control
             let engine = Engine(configuration, clock, table, schedules, handed, journal)
             journal.start()
-            if !settings.answersWait { engine.keepPassedOver() }
+            let mustKeep = !settings.answersWait || settings.lostGenerations > 0
+            let isKept = mustKeep && engine.keepPassedOver()
             if let accepted = start.accepted { try engine.note(accepted) }
             try engine.moveWindowsBack()
             engine.endHoldsLeft(waitForRoom: engine.waitForRoom)
             engine.beforeServing { $0.expireOverdue(now: $1, waitForRoom: $2) }
             var report = recovery.report(replayer.statistics)
             report.acceptedClock = start.accepted
+            report.keepsLostGenerations = isKept
             return (engine, report)
         } catch {
             disk.unlock()

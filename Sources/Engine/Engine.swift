@@ -113,7 +113,13 @@ package final class Engine: Sendable {
     /// What all lanes have decided since the process began, those that are gone among them.
     ///
     /// - Complexity: O(lanes)
-    package var decisionTotals: DecisionTotals { decisions.totals }
+    package var decisionTotals: DecisionTotals { DecisionTotals(decisions.counts.decisions) }
+
+    /// The same by operation; and how many stored answers were given again.
+    package var decisionCounts: (decisions: [DecisionCount], replays: UInt64) {
+        let counts = decisions.counts
+        return (counts.decisions, counts.replays)
+    }
 
     /// Where the lanes' records go, by lane; empty: nothing is recorded.
     package var rings: [RecordRing] { table.rings }

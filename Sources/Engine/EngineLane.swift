@@ -221,21 +221,23 @@ package final class EngineLane {
         lane.beginCall()
         let failure = lane.check(command, now: life, answer: &answer)
         if answer.expiresAt != 0 { answer.expiresAt &+= lane.lead }
-        // What only asked was refused nothing.
-        let isCounted = answer.decision != .denied || command.mode != .checkOnly
-        if failure == nil && !answer.replayed && isCounted {
-            decisions.count(
-                answer.decision, refusedBySuspension: answer.refusedBySuspension,
-                refused: answer.refused)
-            if answer.decision == .denied {
-                noteRefusal(
-                    RefusalCounts.Refusal(
-                        bySuspension: answer.refusedBySuspension, refused: answer.refused,
-                        action: command.action, asked: command.amounts),
-                    command.tenantID, command.profileID, command.reference)
-            }
+        guard failure == nil else { return failure }
+        guard !answer.replayed else {
+            decisions.countReplay()
+            return nil
         }
-        return failure
+        decisions.count(
+            .check(command.mode), answer.decision,
+            refusedBySuspension: answer.refusedBySuspension, refused: answer.refused)
+        // What only asked was refused nothing.
+        if answer.decision == .denied, command.mode != .checkOnly {
+            noteRefusal(
+                RefusalCounts.Refusal(
+                    bySuspension: answer.refusedBySuspension, refused: answer.refused,
+                    action: command.action, asked: command.amounts),
+                command.tenantID, command.profileID, command.reference)
+        }
+        return nil
     }
 
     @inline(never)
@@ -280,20 +282,23 @@ package final class EngineLane {
         lane.beginCall()
         let failure = lane.extend(command, now: life, answer: &answer)
         if answer.expiresAt != 0 { answer.expiresAt &+= lane.lead }
-        if failure == nil && !answer.replayed {
-            decisions.count(
-                answer.decision, refusedBySuspension: answer.refusedBySuspension,
-                refused: answer.refused)
-            if answer.decision == .denied {
-                let subjects = lane.reservationSubjects
-                noteRefusal(
-                    RefusalCounts.Refusal(
-                        bySuspension: answer.refusedBySuspension, refused: answer.refused,
-                        action: .unspecified, asked: command.additional),
-                    subjects.tenantID, subjects.profileID, .none)
-            }
+        guard failure == nil else { return failure }
+        guard !answer.replayed else {
+            decisions.countReplay()
+            return nil
         }
-        return failure
+        decisions.count(
+            .extend, answer.decision, refusedBySuspension: answer.refusedBySuspension,
+            refused: answer.refused)
+        if answer.decision == .denied {
+            let subjects = lane.reservationSubjects
+            noteRefusal(
+                RefusalCounts.Refusal(
+                    bySuspension: answer.refusedBySuspension, refused: answer.refused,
+                    action: .unspecified, asked: command.additional),
+                subjects.tenantID, subjects.profileID, .none)
+        }
+        return nil
     }
 
     package func record(_ command: RecordCommand, answer: inout RecordAnswer) -> Failure? {

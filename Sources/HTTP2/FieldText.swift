@@ -14,6 +14,8 @@ enum FieldText {
     /// `application/grpc`, alone or as `application/grpc+proto`, with or without parameters, in any case; or something
     /// else, such as another encoding of the messages.
     static func contentType(_ value: UnsafeRawBufferPointer) -> ContentType {
+        // As nearly everybody writes it.
+        if equal(value, "application/grpc") { return .grpc }
         guard let rest = withoutPrefix(value, "application/grpc") else { return .other }
         let parameters = withoutPrefix(rest, "+proto") ?? rest
         guard let first = parameters.first else { return .grpc }

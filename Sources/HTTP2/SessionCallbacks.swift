@@ -140,6 +140,7 @@ enum SessionCallbacks {
         case NGHTTP2_GOAWAY.rawValue:
             core.state.pointee.events.insert(.goAway)
         case NGHTTP2_RST_STREAM.rawValue:
+            core.state.pointee.memory.counts.addResetReceived(errorCode(ofReset: frame))
             core.resetReceived(stream(session, head.pointee.stream_id, core))
         default:
             break
@@ -173,21 +174,25 @@ enum SessionCallbacks {
         return 0
     }
 
+    private static func errorCode(ofReset frame: UnsafePointer<nghttp2_frame>) -> UInt32 {
+        UnsafeRawPointer(frame).assumingMemoryBound(to: nghttp2_rst_stream.self).pointee.error_code
+    }
+
     private static let frameSent: nghttp2_on_frame_send_callback = { session, frame, data in
         guard let frame, let data else { return 0 }
         let core = SessionCore(userData: data)
         let head = header(frame)
         let type = UInt32(head.pointee.type)
         if type == NGHTTP2_RST_STREAM.rawValue {
-            let code = UnsafeRawPointer(frame).assumingMemoryBound(to: nghttp2_rst_stream.self)
-                .pointee.error_code
+            let code = errorCode(ofReset: frame)
+            core.state.pointee.memory.counts.addResetSent(code)
             if code == HTTP2ErrorCode.flowControlError {
                 // Who miscounts one window miscounts them all; and of SETTINGS that make a window too large nghttp2 tells
                 // one stream (RFC 9113 §6.9.2, §5.4).
                 core.terminate(code)
             } else if code != HTTP2ErrorCode.noError, !core.payForRefusal() {
                 // An answer that came early (RFC 9113 §8.1) leaves no work behind, and is not paid for.
-                core.terminate(HTTP2ErrorCode.enhanceYourCalm)
+                core.terminate(HTTP2ErrorCode.enhanceYourCalm, for: .refusals)
             }
             core.expectStrayFrames()
         } else if core.state.pointee.earlyEnds > 0, head.pointee.flags & 0x1 != 0,
@@ -196,9 +201,14 @@ enum SessionCallbacks {
             record.pointee.flags.contains(.endsEarly)
         {
             core.submitReset(record.pointee.id, HTTP2ErrorCode.noError)
-        } else if type == NGHTTP2_GOAWAY.rawValue, core.state.pointee.announcesEnd {
-            core.state.pointee.announcesEnd = false
-            core.ping()
+        } else if type == NGHTTP2_GOAWAY.rawValue {
+            let code = UnsafeRawPointer(frame).assumingMemoryBound(to: nghttp2_goaway.self)
+                .pointee.error_code
+            if code != HTTP2ErrorCode.noError { core.state.pointee.memory.counts.addEnd(code) }
+            if core.state.pointee.announcesEnd {
+                core.state.pointee.announcesEnd = false
+                core.ping()
+            }
         }
         return 0
     }
@@ -261,14 +271,14 @@ extension SessionCore {
         guard state.pointee.headerFields <= configuration.fatalHeaderFields,
             state.pointee.headerBytes <= configuration.fatalHeaderBytes
         else {
-            terminate(HTTP2ErrorCode.enhanceYourCalm)
+            terminate(HTTP2ErrorCode.enhanceYourCalm, for: .headerBytes)
             return false
         }
         guard !record.pointee.request.isTooLarge else { return true }
         record.pointee.request.isTooLarge = true
         // Bounded as what we reset: it costs as much.
         guard payForRefusal() else {
-            terminate(HTTP2ErrorCode.enhanceYourCalm)
+            terminate(HTTP2ErrorCode.enhanceYourCalm, for: .refusals)
             return false
         }
         return true
@@ -353,7 +363,7 @@ extension SessionCore {
         // A call that was answered in part, or is being worked on, was worth its work.
         if state.pointee.isTrusted, let record, record.pointee.isUnderWay { return }
         if !state.pointee.peerResets.take(nowNanoseconds: state.pointee.nowNanoseconds) {
-            terminate(HTTP2ErrorCode.enhanceYourCalm)
+            terminate(HTTP2ErrorCode.enhanceYourCalm, for: .resets)
         }
     }
 

@@ -232,7 +232,8 @@ struct SessionCore {
         }
         if count.charged > 0, !pay(count.charged) {
             terminate(
-                HTTP2ErrorCode.enhanceYourCalm, reason: count.endsWithPing ? "too_many_pings" : nil)
+                HTTP2ErrorCode.enhanceYourCalm, for: .controlFrames,
+                reason: count.endsWithPing ? "too_many_pings" : nil)
             return bytes.count
         }
         if count.isOffence, state.pointee.isServer {
@@ -287,7 +288,7 @@ struct SessionCore {
         guard state.pointee.isServer, !state.pointee.refusesNewStreams else { return }
         for _ in 0..<fresh
         where !state.pointee.strayFrames.take(nowNanoseconds: state.pointee.nowNanoseconds) {
-            return terminate(HTTP2ErrorCode.streamClosed)
+            return terminate(HTTP2ErrorCode.streamClosed, for: .strayFrames)
         }
     }
 
@@ -325,7 +326,7 @@ struct SessionCore {
         // The number of bytes, or NGHTTP2_ERR_NOMEM.
         var count = nghttp2_session_mem_send(state.pointee.handle, &start)
         if count == 0, state.pointee.endsAfterOutput {
-            terminate(HTTP2ErrorCode.enhanceYourCalm)
+            terminate(HTTP2ErrorCode.enhanceYourCalm, for: .refusals)
             count = nghttp2_session_mem_send(state.pointee.handle, &start)
         }
         guard count >= 0 else {
@@ -362,8 +363,13 @@ struct SessionCore {
 
     /// Ends the connection with a GOAWAY; whatever comes in is ignored from here on. May be called
     /// inside a callback.
-    func terminate(_ code: UInt32, reason: StaticString? = nil) {
+    ///
+    /// - Parameter defence: whose budget the peer has used up; nil: none's.
+    func terminate(
+        _ code: UInt32, for defence: SessionDefence? = nil, reason: StaticString? = nil
+    ) {
         guard state.pointee.failure == nil, !state.pointee.isTerminating else { return }
+        if let defence { state.pointee.memory.counts.add(defence) }
         state.pointee.isTerminating = true
         state.pointee.hasOffended = code != HTTP2ErrorCode.noError
         let result: Int32

@@ -22,6 +22,8 @@ package final class SessionMemory {
         var next: UnsafeMutablePointer<Node>?
     }
 
+    /// What the sessions of this thread count.
+    package let counts = SessionCounts()
     /// Heads of the free lists; outside the object so that the C thunks reach them by pointer.
     private let lists: UnsafeMutablePointer<UnsafeMutablePointer<Node>?>
     /// nghttp2 keeps no copy of this structure's address beyond session creation.

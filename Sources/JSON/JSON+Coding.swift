@@ -1,4 +1,4 @@
-// `Codable` values as JSON and back. Whole numbers, doubles, texts, flags, and what is made of them; members stand in the
+// `Codable` values as JSON and back. Numbers, texts, flags, and what is made of them; members stand in the
 // order in which they are coded. nil where a member is optional: the member is absent; an absent one and null read as nil.
 
 extension JSON {
@@ -65,6 +65,7 @@ private final class Node {
         case let text as String: content = .leaf(.string(text))
         case let flag as Bool: content = .leaf(.bool(flag))
         case let number as Double: content = .leaf(.decimal(number))
+        case let number as Float: content = .leaf(.decimal(Double(number)))
         case let number as any FixedWidthInteger: content = .leaf(.number("\(number)"))
         default: try value.encode(to: TreeEncoder(node: self))
         }
@@ -170,6 +171,7 @@ private struct TreeDecoder: Decoder, SingleValueDecodingContainer {
         case is String.Type: plain = json.string
         case is Bool.Type: plain = json.bool
         case is Double.Type: plain = json.double
+        case is Float.Type: plain = json.double.map { Float($0) }
         case let integer as any FixedWidthInteger.Type:
             if case .number(let text) = json { plain = integer.init(text) } else { plain = nil }
         default: return try Value(from: self)

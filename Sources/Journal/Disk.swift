@@ -26,7 +26,7 @@ package protocol Disk: Sendable {
     /// Returns when everything written to the file, and its size, is on the disk.
     func sync(_ file: DiskFile) throws(JournalError)
     func truncate(_ file: DiskFile, to size: Int) throws(JournalError)
-    /// Gives a file a name that nobody has.
+    /// Gives a file a name; whatever had it is gone.
     func rename(_ name: String, to newName: String) throws(JournalError)
     func remove(_ name: String) throws(JournalError)
     /// Returns when the names made, changed and removed are on the disk.
@@ -37,6 +37,23 @@ package protocol Disk: Sendable {
     /// Looks whether what is written to an open file can be found again: directory, lock and file are still where their
     /// names say.
     func look(after file: DiskFile) throws(JournalError)
+    /// Whether an open file is still found under its name.
+    func isNamed(_ file: DiskFile) throws(JournalError) -> Bool
+    /// What tells an open file as it is now from every other one, and from itself once it is written to again; nil:
+    /// nothing does.
+    func stamp(of file: DiskFile) throws(JournalError) -> FileIdentity?
+}
+
+/// Which file it is, and when it was written to last.
+package struct FileIdentity: Sendable, Equatable {
+    package var inode: UInt64
+    /// Nanoseconds since 1970.
+    package var modified: Int64
+
+    package init(inode: UInt64, modified: Int64) {
+        self.inode = inode
+        self.modified = modified
+    }
 }
 
 /// An open file of a `Disk`, to be closed there.
@@ -54,10 +71,16 @@ extension Disk {
     /// Nobody takes anything away behind a simulated disk's back.
     package func look(after file: DiskFile) throws(JournalError) {}
 
+    package func isNamed(_ file: DiskFile) throws(JournalError) -> Bool {
+        try list().contains(file.name)
+    }
+
+    package func stamp(of file: DiskFile) throws(JournalError) -> FileIdentity? { nil }
+
     /// Reads until the buffer is full or the file ends.
     ///
     /// - Returns: Bytes read.
-    func readFully(
+    package func readFully(
         _ file: DiskFile, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(JournalError) -> Int {
         var done = 0
@@ -86,7 +109,7 @@ extension Disk {
     /// Overwrites a stretch with zeros, a slice at a time.
     ///
     /// - Parameter afterSlice: called behind each slice.
-    func zero(
+    package func zero(
         _ file: DiskFile, from start: Int, to end: Int,
         afterSlice: () throws(JournalError) -> Void = {}
     ) throws(JournalError) {

@@ -21,8 +21,6 @@ package struct JournalStatus: Sendable, Equatable {
     package var records: UInt64 = 0
     /// Written since the process began, frames included.
     package var bytes: UInt64 = 0
-    /// The last write and sync together, microseconds.
-    package var lastRoundMicroseconds: Int64 = 0
     /// Why nothing more is let in; nil: all is well.
     package var trouble: JournalError?
 }

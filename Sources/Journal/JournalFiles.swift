@@ -3,7 +3,7 @@ package enum JournalFiles {
     package static let lock = "LOCK"
     /// A segment that is being prepared; it gets its name when it is complete.
     static let nextSegment = "next-segment.tmp"
-    static let temporarySuffix = ".tmp"
+    package static let temporarySuffix = ".tmp"
     /// Files shrink by so much at a time.
     static let pieceBytes = 4 << 20
 

@@ -1,5 +1,6 @@
 import CLinux
 import Synchronization
+package import Telemetry
 
 /// Puts what lanes publish on disk, a round at a time.
 ///
@@ -49,6 +50,11 @@ package final class JournalWriter: @unchecked Sendable {
     /// The oldest segment that a follower needs; `.max`: nobody follows.
     private let needed = Atomic<UInt64>(.max)
     private let status = Lock(JournalStatus())
+    /// How long rounds that wrote something took, and the syncs among it.
+    package let roundTimes = LatencyRecorder()
+    package let syncTimes = LatencyRecorder()
+    /// When the round that is under way began, on the monotonic clock, nanoseconds; 0: none is.
+    private let roundBegan = Atomic<Int64>(0)
     /// Held while the rings are opened or shut (they are open), and while a segment is made (the one that is prepared):
     /// two threads do either.
     private let gate = Lock(true)
@@ -203,6 +209,20 @@ package final class JournalWriter: @unchecked Sendable {
 
     package var currentStatus: JournalStatus { status.withLock { $0 } }
 
+    /// Segments that are kept, and the one that is prepared.
+    package var segmentCount: Int {
+        // ORDERING: acquire; as in `bytesKept`.
+        Int(currentSegment + 1 - firstNumber.load(ordering: .acquiring)) + (isPrepared ? 1 : 0)
+    }
+
+    /// For how long the round that is under way has been writing or syncing, nanoseconds; 0: none is. After a failure it
+    /// goes on growing: that round will never be done.
+    package var roundAge: Int64 {
+        // ORDERING: relaxed because it goes with no other data.
+        let began = roundBegan.load(ordering: .relaxed)
+        return began == 0 ? 0 : max(0, linux_monotonic_nanoseconds() - began)
+    }
+
     /// Where what is durable ends: what a `JournalFollower` may read. Any thread, without waiting.
     package var durableEnd: JournalPlace {
         // ORDERING: acquire; pairs with the release in `publishDurableEnd`.
@@ -296,6 +316,8 @@ package final class JournalWriter: @unchecked Sendable {
         guard frame.payloadWords > 0 else { return false }
         frame.recordsChecksum = checksum.value
         let began = linux_monotonic_nanoseconds()
+        // ORDERING: relaxed because it goes with no other data.
+        roundBegan.store(began, ordering: .relaxed)
         try makeRoom(FrameHeader.bytes + frame.payloadBytes)
         beginPieces()
         for (index, ring) in rings.enumerated() {
@@ -308,7 +330,9 @@ package final class JournalWriter: @unchecked Sendable {
         }
         try writeFrame(frame)
         step(.frameWritten)
+        let syncBegan = linux_monotonic_nanoseconds()
         try sync()
+        syncTimes.record(nanoseconds: UInt64(max(0, linux_monotonic_nanoseconds() - syncBegan)))
         step(.frameSynced)
         publishDurableEnd()
         for (index, ring) in rings.enumerated() {
@@ -317,12 +341,14 @@ package final class JournalWriter: @unchecked Sendable {
             step(.ringDurable)
         }
         needsMark = true
-        let elapsed = (linux_monotonic_nanoseconds() - began) / 1_000
+        let elapsed = linux_monotonic_nanoseconds() - began
+        roundTimes.record(nanoseconds: UInt64(max(0, elapsed)))
+        // ORDERING: relaxed because it goes with no other data.
+        roundBegan.store(0, ordering: .relaxed)
         status.withLock { status in
             status.rounds += 1
             status.records += UInt64(frame.recordCount)
             status.bytes += UInt64(FrameHeader.bytes + frame.payloadBytes)
-            status.lastRoundMicroseconds = elapsed
         }
         updateGate()
         return true

@@ -192,8 +192,12 @@ package final class SystemDisk: Disk {
     private func lock(_ descriptor: Int32, _ name: String) throws(JournalError) {
         guard Self.uninterrupted({ linux_lock_exclusively(descriptor) }) != 0 else { return }
         guard errno == EWOULDBLOCK else { throw failure("lock", name) }
-        throw JournalError(
-            .locked, file: "\(path)/\(JournalFiles.lock)", errno: EWOULDBLOCK,
+        throw Self.inUse("\(path)/\(JournalFiles.lock)")
+    }
+
+    private static func inUse(_ file: String) -> JournalError {
+        JournalError(
+            .locked, file: file, errno: EWOULDBLOCK,
             reason: "the directory is in use by another process",
             remedy: "stop that process, or use another directory")
     }
@@ -217,6 +221,49 @@ package final class SystemDisk: Disk {
         if linux_is_named(file.descriptor, directory, file.name) == 0 {
             throw gone("\(path)/\(file.name)")
         }
+    }
+
+    package func isNamed(_ file: DiskFile) throws(JournalError) -> Bool {
+        let isNamed = linux_is_named(file.descriptor, directory, file.name)
+        if isNamed < 0 { throw failure("look at", file.name) }
+        return isNamed == 1
+    }
+
+    package func stamp(of file: DiskFile) throws(JournalError) -> FileIdentity? {
+        var found = stat()
+        if fstat(file.descriptor, &found) != 0 { throw failure("look at", file.name) }
+        return FileIdentity(
+            inode: UInt64(found.st_ino),
+            modified: Int64(found.st_mtim.tv_sec) * 1_000_000_000 + Int64(found.st_mtim.tv_nsec))
+    }
+
+    /// Whether a directory is this one, or one above it.
+    package func isWithin(_ other: SystemDisk) throws(JournalError) -> Bool {
+        var wanted = stat()
+        if fstat(other.directory, &wanted) != 0 { throw failure("look at", other.path) }
+        var place = fcntl(directory, F_DUPFD_CLOEXEC, 0)
+        if place < 0 { throw failure("look at", path) }
+        defer { _ = Glibc.close(place) }
+        var found = stat()
+        var below: (dev_t, ino_t)?
+        while true {
+            if fstat(place, &found) != 0 { throw failure("look at", path) }
+            if found.st_dev == wanted.st_dev, found.st_ino == wanted.st_ino { return true }
+            // The root is above itself.
+            if let below, below == (found.st_dev, found.st_ino) { return false }
+            below = (found.st_dev, found.st_ino)
+            let above = linux_openat(place, "..", O_RDONLY | O_DIRECTORY, 0)
+            if above < 0 { throw failure("look at", path) }
+            _ = Glibc.close(place)
+            place = above
+        }
+    }
+
+    /// Has nobody lock the directory until the end of this process; others may read it too. Writes nothing.
+    package func lockForReading() throws(JournalError) {
+        guard Self.uninterrupted({ linux_lock_shared(directory) }) != 0 else { return }
+        guard errno == EWOULDBLOCK else { throw failure("lock", path) }
+        throw Self.inUse(path)
     }
 
     private func gone(_ file: String) -> JournalError {

@@ -29,19 +29,28 @@
         case endedThreshold = 6
         case endedReached = 7
 
+        /// How many are of windows that are open: the first ones.
+        @inlinable @inline(always) static var latchedCount: Int { 6 }
+        /// A bit for each of these.
+        @inlinable @inline(always) static var latchedBits: UInt8 { 1 &<< UInt8(latchedCount) &- 1 }
+        /// How many thresholds a limit may have: the first of them.
+        @inlinable @inline(always) static var thresholdCount: Int { 4 }
+
         /// Those of windows that are open, which latches remember.
-        public static let latched = Array(allCases.prefix(6))
+        public static let latched = Array(allCases.prefix(latchedCount))
         /// The thresholds, the first to the fourth.
-        public static let thresholds = Array(allCases.prefix(4))
+        public static let thresholds = Array(allCases.prefix(thresholdCount))
 
         /// The threshold of a level, 0 ... 3.
         @inlinable public static func threshold(_ level: Int) -> Group {
             Group(rawValue: UInt8(truncatingIfNeeded: level & 3)) ?? .threshold
         }
         /// 0 ... 3; nil: no threshold of the window that is open.
-        @inlinable public var level: Int? { rawValue < 4 ? Int(rawValue) : nil }
-        @inlinable public var hasEnded: Bool { rawValue >= 6 }
-        @inlinable public var isThreshold: Bool { rawValue < 4 || self == .endedThreshold }
+        @inlinable public var level: Int? { rawValue < Self.thresholdCount ? Int(rawValue) : nil }
+        @inlinable public var hasEnded: Bool { rawValue >= Self.latchedCount }
+        @inlinable public var isThreshold: Bool {
+            rawValue < Self.thresholdCount || self == .endedThreshold
+        }
 
         @inlinable @inline(always) var shift: UInt128 {
             UInt128(rawValue) &* UInt128(LimitSet.capacity)
@@ -61,7 +70,7 @@
     /// A limit's alerts; bit `Group`.
     @inlinable public init(latched groups: UInt8, _ kind: LimitKind) {
         self = []
-        for group in BitIndexes(groups & 0x3f) {
+        for group in BitIndexes(groups & Group.latchedBits) {
             rawValue |=
                 UInt128(LimitSet(kind).rawValue) &<< UInt128(group &* LimitSet.capacity)
         }
@@ -70,7 +79,7 @@
     /// The alerts of a limit in windows that are open; bit `Group`.
     @inlinable public func latched(_ kind: LimitKind) -> UInt8 {
         var groups: UInt8 = 0
-        for group in 0..<6 {
+        for group in 0..<Group.latchedCount {
             let bit = rawValue &>> UInt128(group &* LimitSet.capacity &+ kind.index) & 1
             groups |= UInt8(truncatingIfNeeded: bit) &<< UInt8(truncatingIfNeeded: group)
         }
@@ -105,14 +114,21 @@
     /// All alerts of windows that are open of a set of limits: what their latches remember.
     @inlinable public static func alerts(of limits: LimitSet) -> EventSet {
         var all: EventSet = []
-        for group in 0..<UInt128(6) {
-            all.rawValue |= UInt128(limits.rawValue) &<< (group &* UInt128(LimitSet.capacity))
+        for group in 0..<Group.latchedCount {
+            all.rawValue |=
+                UInt128(limits.rawValue)
+                &<< UInt128(
+                    truncatingIfNeeded: group &* LimitSet.capacity)
         }
         return all
     }
 
     /// The alerts of windows that are open: what latches remember.
-    @inlinable public var latched: EventSet { intersection(.alerts(of: .all)) }
+    @inlinable public var latched: EventSet {
+        // The lowest bits: the groups' numbers are the first.
+        let bits = UInt128(truncatingIfNeeded: Group.latchedCount &* LimitSet.capacity)
+        return EventSet(rawValue: rawValue & ~(~0 &<< bits))
+    }
 
     /// One event of a set.
     public enum Single: Sendable, Equatable {

@@ -54,16 +54,18 @@ extension TenantState {
         cycleEnd = signed(4)
         dayStart = signed(5)
         dayEnd = signed(6)
+        var latched: EventSet = []
         for place in stride(from: Self.headWords, to: count, by: Self.counterWords) {
             guard let kind = LimitKind(rawValue: UInt8(truncatingIfNeeded: word(place))),
                 let counter = rules.counter(of: kind)
             else { return nil }
-            raised.formUnion(
+            latched.formUnion(
                 EventSet(latched: UInt8(truncatingIfNeeded: word(place) >> 8), kind))
             caps[counter] = signed(place + 1)
             committed[counter] = signed(place + 2)
             held[counter] = signed(place + 3)
         }
+        raised = latched
     }
 }
 

@@ -250,13 +250,13 @@
     /// | 32 ... 63 | percent epoch |
     public var flags: UInt64 {
         @inlinable @inline(always) get {
-            (enabled ? 1 : 0) | (closed ? 2 : 0) | UInt64(raised & 0x3f) &<< 2
+            (enabled ? 1 : 0) | (closed ? 2 : 0) | UInt64(raised & EventSet.Group.latchedBits) &<< 2
                 | UInt64(kind.rawValue) &<< 8 | UInt64(percentEpoch) &<< 32
         }
         @inlinable @inline(always) set {
             enabled = newValue & 1 != 0
             closed = newValue & 2 != 0
-            raised = UInt8(truncatingIfNeeded: newValue &>> 2 & 0x3f)
+            raised = UInt8(truncatingIfNeeded: newValue &>> 2) & EventSet.Group.latchedBits
             kind = ProfileKind(rawValue: UInt8(truncatingIfNeeded: newValue &>> 8)) ?? .messaging
             percentEpoch = UInt32(truncatingIfNeeded: newValue &>> 32)
         }

@@ -102,6 +102,8 @@ package actor Deliverer {
     /// The walk through the outbox's places that has not come to the end: since when, and how far it came.
     private var walk: (began: Int64, last: DeliveryPlace)?
     private let bell = DeliveryBell()
+    /// What operators are shown.
+    package nonisolated let counts = DeliveryCounts()
 
     /// - Parameter now: Unix milliseconds, of the clock that the outbox counts by.
     package init(
@@ -226,6 +228,7 @@ package actor Deliverer {
         case .found(let delivery):
             turn += 1
             running += 1
+            counts.set(underway: running)
             places[place, default: Place()].take(delivery, turn: turn)
             return delivery
         case .goOn(let endpoint):
@@ -292,10 +295,12 @@ package actor Deliverer {
                         "status": "\(attempt.status.map(String.init) ?? "none")",
                     ])
             }
+            counts.add(outcome, delivery.channel)
             await note(attempt, of: delivery.id, outcome)
             if case .again(let time, _) = outcome { walkAt = min(walkAt, time) }
         }
         running -= 1
+        counts.set(underway: running)
         places[place]?.finish(delivery)
         bell.ring()
     }

@@ -69,6 +69,20 @@ extension Projection {
         try await read { try $0.value(.dueAfter, [now]) }
     }
 
+    /// Deliveries that are looked at to know how many wait.
+    package static let mostPending = 10_000
+
+    /// How many deliveries wait, of the first `mostPending` by the time at which they fall due; and when the oldest of them
+    /// was created, Unix milliseconds.
+    ///
+    /// - Complexity: O(`mostPending`)
+    package func pendingDeliveries() async throws -> (count: Int, oldest: Int64?) {
+        try await read { db in
+            let created: [Int64] = try db.values(.pendingDeliveries, [-1, Self.mostPending])
+            return (created.count, created.min())
+        }
+    }
+
     package func note(
         _ attempt: DeliveryAttempt, of delivery: Int64, _ outcome: DeliveryOutcome
     ) async throws {

@@ -111,6 +111,12 @@ extension StandingStatement {
     static let loadJobs = StandingStatement(
         "load jobs", "SELECT kind, subject, after FROM job",
         exception: Exception(step: "SCAN job", reason: "a few"))
+    static let pendingDeliveries = StandingStatement(
+        "pending deliveries",
+        """
+        SELECT created FROM delivery INDEXED BY delivery_due
+        WHERE status = 0 AND due > ? ORDER BY due LIMIT ?
+        """)
     static let nextRecipient = StandingStatement(
         "next recipient",
         """
@@ -421,7 +427,7 @@ extension StandingStatement {
         position, told, lastLine, passLines, passEvents, countLines, countEvents, anyTenant,
         anySetting, loadTenants,
         loadProfiles, loadSettings, loadWaiting, loadGrowths, loadZones,
-        zonesOfTenant, loadJobs, nextRecipient,
+        zonesOfTenant, loadJobs, pendingDeliveries, nextRecipient,
         writePosition, sync, forgetWaiting, writeWaiting, writeTotals, writeTenantState,
         writeProfileState, writeDay, writeRefusals, writeGrowth, forgetGrowth, writeZone,
         lineOfMinute,

@@ -103,6 +103,7 @@ extension Lane {
     @inline(always)
     private func startTiming(_ answer: borrowing CheckAnswer, of tenant: Int, now: Int64) {
         table.countSlot(1, of: tenant)
+        count(.held)
         step(.notYetTimed)
         wheel.pointee.insert(
             ReservationID(raw: answer.reservationID),

@@ -249,6 +249,7 @@ extension Lane {
             // Losing means that a lane that this one was taken over from forgot it.
             if words.compareExchange(Slot.state, word.word, free.word) {
                 table.countSlot(-1, of: tenant)
+                count(.free)
                 if let body = word.body { table.giveBody(body, steps) }
             }
         }

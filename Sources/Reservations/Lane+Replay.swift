@@ -184,6 +184,7 @@ extension Lane {
             table.countSlot(-1, of: Int(truncatingIfNeeded: words[Slot.subjects] & 0xffff_ffff))
         }
         table.countSlot(1, of: tenant)
+        countRestored(1)
         if let body = before.body { table.giveBody(body, steps) }
         words[Slot.state] = SlotWord(generation: id.generation, phase: .held).word
         words[Slot.published] = id.generation &<< 1
@@ -216,6 +217,7 @@ extension Lane {
         own.pointee.next.slotOld = word.word
         own.pointee.next.slotNew = next.word
         if let old = word.body, old != next.body { table.giveBody(old, steps) }
+        if word.phase == .held, next.phase != .held { countRestored(-1) }
         if next.phase == .free { table.countSlot(-1, of: Int(record.tenant)) }
         return nil
     }

@@ -112,6 +112,8 @@ extension Lane {
         step(.dependentsFilled)
         guard swing(open.tenant, open.head, now: now) else { return false }
         if let old = open.word.body, old != word.body { table.giveBody(old, steps) }
+        // An extended hold is still one.
+        if word.phase != .held { count(word.phase) }
         return true
     }
 

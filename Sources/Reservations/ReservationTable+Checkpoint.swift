@@ -167,6 +167,7 @@ extension Lane {
         own[Slot.state] = word.word
         table.noteUsed(slot, generation: word.generation)
         table.countSlot(1, of: Int(truncatingIfNeeded: own[Slot.subjects] & 0xffff_ffff))
+        if word.phase == .held { countRestored(1) }
         return true
     }
 

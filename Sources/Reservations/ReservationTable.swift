@@ -100,6 +100,8 @@ package final class ReservationTable: @unchecked Sendable {
 
     /// Heartbeats of lanes, see `Heartbeat`.
     let heartbeats: Region<CacheLine>
+    /// What lanes count of holds.
+    let holdCounts: Region<HoldCounts>
 
     /// Reserves the address space. Fails when the system refuses it or a bound is out of range.
     package init(
@@ -131,6 +133,7 @@ package final class ReservationTable: @unchecked Sendable {
         keys = try KeyMemory(capacity: capacity.keys)
         counters = try Region(capacity: Counter.allCases.count)
         heartbeats = try Region(capacity: capacity.lanes)
+        holdCounts = try Region(capacity: capacity.lanes)
         let line = { [counters] (counter: Counter) in counters[counter.rawValue] }
         freeSlots = SharedStack(
             head: line(.freeSlots), records: slots, link: Slot.block, indexBits: 32)
@@ -162,6 +165,7 @@ package final class ReservationTable: @unchecked Sendable {
         longIDs.unmap()
         counters.unmap()
         heartbeats.unmap()
+        holdCounts.unmap()
         timers.chunks.unmap()
         keys.unmap()
         keyShares.unmap()
@@ -173,6 +177,9 @@ package final class ReservationTable: @unchecked Sendable {
 
     /// Tenants that exist, closed ones included.
     package var tenantCount: Int { Int(counter(.tenants)[0]) }
+
+    /// The same of profiles.
+    package var profileCount: Int { Int(counter(.profiles)[0]) }
 
     /// Says that a slot was in use before this process: the next reservation in any slot gets a later generation.
     func noteUsed(_ slot: Int, generation: UInt64) {

@@ -5,7 +5,9 @@
 /// little, and too much by at most a sixteenth of it or 64 ns, whichever is more. The last bucket ends at 2^36 ns
 /// (68.7 s) and also has everything that took longer.
 ///
-/// Memory: 432 words.
+/// The sum of all times is exact, but for those beyond 2^64 ns together.
+///
+/// Memory: 433 words.
 package struct LatencyHistogram: Sendable, Equatable {
     static let bucketCount = 432
     private static let unitBits: UInt64 = 6
@@ -13,13 +15,19 @@ package struct LatencyHistogram: Sendable, Equatable {
     private static let octaveBits = 4
 
     private var counts: [UInt64]
+    /// Of all times.
+    package private(set) var sumNanoseconds: UInt64
 
     /// An empty one.
-    package init() { counts = [UInt64](repeating: 0, count: Self.bucketCount) }
+    package init() {
+        counts = [UInt64](repeating: 0, count: Self.bucketCount)
+        sumNanoseconds = 0
+    }
 
-    init(counts: [UInt64]) {
+    init(counts: [UInt64], sumNanoseconds: UInt64) {
         precondition(counts.count == Self.bucketCount, "not the buckets of a histogram")
         self.counts = counts
+        self.sumNanoseconds = sumNanoseconds
     }
 
     /// How many were measured.
@@ -28,6 +36,23 @@ package struct LatencyHistogram: Sendable, Equatable {
     /// Adds what was measured.
     package mutating func record(nanoseconds: UInt64, count: UInt64 = 1) {
         counts[Self.bucket(of: nanoseconds)] &+= count
+        sumNanoseconds &+= nanoseconds &* count
+    }
+
+    /// How many took no longer than each of some times, which rise and are shorter than the last bucket; a time counts as
+    /// the upper end of its bucket.
+    ///
+    /// - Complexity: O(buckets)
+    package func cumulative(_ bounds: [UInt64]) -> [UInt64] {
+        var bucket = 0
+        var total: UInt64 = 0
+        return bounds.map { bound in
+            while bucket < Self.bucketCount - 1, Self.end(of: bucket) <= bound {
+                total &+= counts[bucket]
+                bucket += 1
+            }
+            return total
+        }
     }
 
     /// The time that this share of all did not exceed: 50 is the median, 100 the longest; nil: nothing was measured.
@@ -49,12 +74,17 @@ package struct LatencyHistogram: Sendable, Equatable {
 
     /// Of two sources together.
     package static func + (one: LatencyHistogram, other: LatencyHistogram) -> LatencyHistogram {
-        LatencyHistogram(counts: zip(one.counts, other.counts).map { $0 &+ $1 })
+        LatencyHistogram(
+            counts: zip(one.counts, other.counts).map { $0 &+ $1 },
+            sumNanoseconds: one.sumNanoseconds &+ other.sumNanoseconds)
     }
 
     /// What was added since an earlier state of the same source.
     package func since(_ earlier: LatencyHistogram) -> LatencyHistogram {
-        LatencyHistogram(counts: zip(counts, earlier.counts).map { $0 > $1 ? $0 - $1 : 0 })
+        LatencyHistogram(
+            counts: zip(counts, earlier.counts).map { $0 > $1 ? $0 - $1 : 0 },
+            sumNanoseconds: sumNanoseconds > earlier.sumNanoseconds
+                ? sumNanoseconds - earlier.sumNanoseconds : 0)
     }
 
     // MARK: Buckets
@@ -75,12 +105,13 @@ package struct LatencyHistogram: Sendable, Equatable {
     }
 }
 
-/// A histogram that one thread records in while any other reads it, at the cost of one addition. (hdrhistogram-swift,
+/// A histogram that one thread records in while any other reads it, at the cost of two additions. (hdrhistogram-swift,
 /// which the load test uses, has no such reader: its counts are plain memory.)
 ///
 /// Thread safety: `record` on one thread at a time, `histogram` on any.
 package final class LatencyRecorder: Sendable {
-    private let bank = CounterBank(count: LatencyHistogram.bucketCount)
+    /// The buckets, and behind them the sum.
+    private let bank = CounterBank(count: LatencyHistogram.bucketCount + 1)
 
     package init() {}
 
@@ -90,8 +121,13 @@ package final class LatencyRecorder: Sendable {
     /// - Complexity: O(1), without allocation.
     package func record(nanoseconds: UInt64, count: UInt64 = 1) {
         bank.add(count, to: LatencyHistogram.bucket(of: nanoseconds))
+        bank.add(nanoseconds &* count, to: LatencyHistogram.bucketCount)
     }
 
     /// Everything that was recorded so far.
-    package var histogram: LatencyHistogram { LatencyHistogram(counts: bank.values) }
+    package var histogram: LatencyHistogram {
+        let values = bank.values
+        return LatencyHistogram(
+            counts: Array(values.dropLast()), sumNanoseconds: values[LatencyHistogram.bucketCount])
+    }
 }

@@ -169,7 +169,7 @@ extension ResponseEncoder {
         error.pointee.title = ProtobufCBinaryData(row.title)
         error.pointee.detail = ProtobufCBinaryData(row.detail)
         let meta = make(Tollgate__V1__ErrorMeta.self)
-        meta.pointee.url = ProtobufCBinaryData(row.url)
+        meta.pointee.url = ProtobufCBinaryData(UnsafeRawBufferPointer(ErrorPages.url(of: row)))
         error.pointee.meta = meta
         return error
     }

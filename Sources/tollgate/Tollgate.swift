@@ -34,8 +34,9 @@ struct Tollgate: AsyncParsableCommand {
             SendExtendCommand.self, SendRecordCommand.self, UsageCommand.self, TenantsCommand.self,
             ProfilesCommand.self, DefaultsCommand.self, ApplyCommand.self, ExportCommand.self,
             AuditCommand.self, EventsCommand.self, WebhooksCommand.self, EmailsCommand.self,
-            EmailCommand.self, TokensCommand.self, JournalCommand.self, UpgradeCommand.self,
-            VersionCommand.self, SettingsReferenceCommand.self,
+            EmailCommand.self, TokensCommand.self, BackupCommand.self, RestoreCommand.self,
+            JournalCommand.self, ConfigCommand.self, UpgradeCommand.self, VersionCommand.self,
+            SettingsReferenceCommand.self, MetricsReferenceCommand.self,
         ])
 }
 

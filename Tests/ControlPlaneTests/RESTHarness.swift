@@ -46,7 +46,7 @@ struct RESTHarness: Sendable {
     init(
         isOpen: Bool = true, engine former: Engine? = nil,
         answerKey: SymmetricKey = SymmetricKey(size: .bits256), projection: (any ReadModel)? = nil,
-        clock: EngineClock = EngineClock(),
+        clock: EngineClock = EngineClock(), metrics: @escaping MetricsSource = { _ in [] },
         settings: RESTSettings = RESTSettings(), logger: Logger = Logger(label: "test"),
         through lanes: (@Sendable (@escaping @Sendable () -> Void) -> Void)? = nil
     ) throws {
@@ -64,8 +64,8 @@ struct RESTHarness: Sendable {
                 guard let lanes else { return lane.perform(body) }
                 lanes { lane.perform(body) }
             }, authority: authority,
-            projection: projection, publicKey: "a2V5", answerKey: answerKey, settings: settings,
-            logger: logger)
+            projection: projection, publicKey: "a2V5", answerKey: answerKey, metrics: metrics,
+            settings: settings, logger: logger)
     }
 
     /// The same on a socket, for one test.

@@ -31,6 +31,7 @@ import Testing
     /// What REST asks for, route by route: a change of this list is a change of who may do what.
     private static let rights: [(String, [Right?])] = [
         ("/healthz", [nil]), ("/readyz", [nil]), ("/openapi.json", [nil]),
+        ("/errors", [nil]), ("/errors/{code}", [nil]),
         ("/v2/public_key", [nil]), ("/v2/access_statistics", [.readStatistics]),
         ("/v2/tokens", [.administer, .administer]),
         ("/v2/tokens/{id}", [.administer, .administer]),
@@ -70,6 +71,7 @@ import Testing
         ("/v2/email_recipients/{id}", [.readRecipients, .administer, .administer]),
         ("/v2/email_recipients/{id}/actions/test", [.administer]),
         ("/v2/email_recipients/actions/test", [.administer]),
+        ("/metrics", [.readStatistics]),
     ]
 
     @Test func theTable() {

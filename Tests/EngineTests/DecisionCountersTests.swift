@@ -104,6 +104,42 @@ import Testing
             engine.decisionTotals == DecisionTotals(allowed: 2, denied: [.tenantDIDLimit: 3]))
     }
 
+    @Test func eachOperationHasItsOwnCounts() throws {
+        let lane = try engine.makeLane()
+        for mode in [Mode.checkOnly, .reserve, .partial, .commit] {
+            check(lane, .spend, 1, mode: mode)
+            // A part of it fits.
+            check(lane, .extensions, 4, mode: mode)
+        }
+        let held = try #require(check(lane, .dids, 1, key: "a"))
+        check(lane, .dids, 1, key: "a")
+        #expect(extend(lane, held, by: 2) == .denied)
+        let (counts, replays) = engine.decisionCounts
+        #expect(replays == 1)
+        #expect(counts.map(\.operation) == DecidedOperation.allCases)
+        let found = Dictionary(uniqueKeysWithValues: counts.map { ($0.operation, $0) })
+        let denied: [ErrorCode: UInt64] = [.tenantExtensionLimit: 1]
+        #expect(
+            found[.check(.reserve)]
+                == DecisionCount(operation: .check(.reserve), allowed: 2, denied: denied))
+        #expect(
+            found[.check(.checkOnly)]
+                == DecisionCount(operation: .check(.checkOnly), allowed: 1, denied: denied))
+        #expect(
+            found[.check(.commit)]
+                == DecisionCount(operation: .check(.commit), allowed: 1, denied: denied))
+        #expect(
+            found[.check(.partial)] == DecisionCount(operation: .check(.partial), allowed: 2))
+        #expect(
+            found[.extend]
+                == DecisionCount(operation: .extend, denied: [.tenantDIDLimit: 1]))
+        // The sum of them, without what only asked.
+        #expect(
+            engine.decisionTotals
+                == DecisionTotals(
+                    allowed: 6, denied: [.tenantExtensionLimit: 2, .tenantDIDLimit: 1]))
+    }
+
     @Test func aSuspensionIsAReasonOfItsOwn() throws {
         let lane = try engine.makeLane()
         let held = try #require(check(lane, .dids, 1))

@@ -10,8 +10,10 @@ import Testing
 /// A journal that fails, seen from the engine.
 @Suite struct FailureTests {
     private static let holds = 600
+    /// Unix milliseconds.
+    private static let start: Int64 = 1_700_000_000_000
 
-    private func open(_ disk: SimulatedDisk, at time: Int64 = 0) throws -> Engine {
+    private func open(_ disk: SimulatedDisk, at time: Int64 = Self.start) throws -> Engine {
         var settings = DurabilitySettings()
         settings.journal.segmentBytes = 1 << 20
         settings.journal.maximumBytes = 64 << 20
@@ -59,7 +61,7 @@ import Testing
         for sync in 1...100 {
             let copy = disk.copy()
             copy.faults.failingSyncIn = sync
-            guard let engine = try? open(copy, at: 86_400_000) else {
+            guard let engine = try? open(copy, at: Self.start + 86_400_000) else {
                 refused += 1
                 continue
             }

@@ -8,8 +8,10 @@ import Testing
 
 /// The listing of open reservations, from the live table.
 @Suite struct OpenReservationTests {
+    /// Unix milliseconds.
+    private static let start: Int64 = 1_700_000_000_000
     private final class Time: Sendable {
-        let milliseconds = Atomic<Int64>(1_000_000)
+        let milliseconds = Atomic<Int64>(OpenReservationTests.start)
         func advance(_ amount: Int64) { milliseconds.wrappingAdd(amount, ordering: .relaxed) }
         var clock: EngineClock {
             let read: @Sendable () -> Int64 = { self.milliseconds.load(ordering: .relaxed) }
@@ -125,8 +127,9 @@ import Testing
         #expect(try await engine.openReservations(tenantID: "nobody").total == 0)
         let nobody = ProfileReference(id: "nobody", kind: .messaging)
         #expect(try await engine.openReservations(profile: nobody).total == 0)
-        let old = try await engine.openReservations(createdBefore: 1_000_010, limit: 100)
-        #expect(old.total == 10 && old.rows.allSatisfy { $0.createdAt <= 1_000_010 })
+        let before = Self.start + 10
+        let old = try await engine.openReservations(createdBefore: before, limit: 100)
+        #expect(old.total == 10 && old.rows.allSatisfy { $0.createdAt <= before })
     }
 
     /// What a page costs is its own length and the one of those before it, however many are open.

@@ -63,5 +63,8 @@ import Testing
         #expect(throws: DecodingError.self) { try JSON.integer(256).decoded(as: UInt8.self) }
         #expect(throws: DecodingError.self) { try JSON.integer(-1).decoded(as: UInt64.self) }
         #expect(try JSON.integer(1).decoded(as: Double.self) == 1)
+        // The standard library encodes a Float as itself: an endless call if it is not known.
+        #expect(try JSON(encoding: [Float(0.5)]) == .array([.decimal(0.5)]))
+        #expect(try JSON.decimal(0.5).decoded(as: Float.self) == 0.5)
     }
 }

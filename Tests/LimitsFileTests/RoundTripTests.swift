@@ -62,6 +62,13 @@ private struct Seeded: RandomNumberGenerator {
         return limits
     }
 
+    /// A profile has one.
+    private mutating func name() -> String {
+        var name = ""
+        while name.isEmpty { name = text(atMost: 200) }
+        return name
+    }
+
     mutating func file() -> LimitsFile {
         var tenantIDs: Set<Identifier> = []
         var profileIDs: Set<Identifier> = []
@@ -82,7 +89,7 @@ private struct Seeded: RandomNumberGenerator {
                 profiles.append(
                     ProfileSettings(
                         id: id(&profileIDs), kind: kind,
-                        tenantID: tenant.id, name: text(atMost: 200),
+                        tenantID: tenant.id, name: name(),
                         dailySpendLimitEnabled: cap != nil && chance(50),
                         dailySpendLimitNanos: cap))
             }

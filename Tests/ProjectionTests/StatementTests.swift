@@ -163,6 +163,9 @@ import Testing
         try service.catchUp()
         let projection = service.projection
         let now = service.now
+        let waiting = try await projection.pendingDeliveries()
+        #expect(waiting.count > 0)
+        #expect(try #require(waiting.oldest) <= now)
         for place in try await projection.places(due: now, after: nil, limit: 10).due {
             while let next = try await projection.nextDelivery(at: place, due: now, except: []) {
                 let attempt = DeliveryAttempt(
@@ -170,6 +173,7 @@ import Testing
                 try await projection.note(attempt, of: next.id, .delivered)
             }
         }
+        #expect(try await projection.pendingDeliveries() == (0, nil))
         _ = try await projection.nextDue(after: now)
         try service.engine.closeProfile(profile)
         try service.engine.setStatus(ofTenant: settings.id, .closed)

@@ -15,18 +15,19 @@ import Testing
         try "\(row.name): \"\(quoted)\"\n".write(to: url, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(at: url) }
         return try [
-            ("\(row.flag) must", SettingsReader(flags: flags, environment: [:], file: nil)),
+            ("\(row.flag) must", SettingsSources(flags: flags, environment: [:])),
             (
                 "\(row.variable) must",
-                SettingsReader(flags: [:], environment: [row.variable: text], file: nil)
+                SettingsSources(flags: [:], environment: [row.variable: text])
             ),
             (
                 "\(row.name) in \(url.path) must",
-                SettingsReader(flags: [:], environment: [:], file: url.path)
+                SettingsSources(flags: [:], environment: [:], file: url.path)
             ),
-        ].map { source, reader in
+        ].map { source, sources in
             do {
-                return "\(try #require(try reader.value(row)))"
+                let given = try #require(SettingsReader(sources).given(row))
+                return "\(try SettingsReader.value(row, given))"
             } catch let error as SettingsError {
                 #expect(error.description == "\(source) be \(row.expected), not \"\(text)\"")
                 return "refused"
@@ -48,6 +49,7 @@ import Testing
         case .networks: ["10.1.0.0/16", "10.1.0.0/16, ::1/128"]
         case .choice, .truth: row.choices.map(\.name)
         case .toggle: ["true"]
+        case .url: ["https://limits.example.com", "http://[::1]:8080/tollgate/"]
         case .text: ["x", "a b/c.yaml"]
         }
     }

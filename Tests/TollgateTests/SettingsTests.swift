@@ -62,6 +62,50 @@ struct SettingsTests {
         }
     }
 
+    /// One start is enough to learn of all of them.
+    @Test func everyMistakeIsTold() throws {
+        try withFile("thread: 5\nmax-tenants: none\ndrain-timeout: 5s\n") { file in
+            let error = #expect(throws: SettingsError.self) {
+                try resolve(["threads": "0"], environment: ["TOLLGATE_KEEPALIVE": "1"], file: file)
+            }
+            let lines = error?.description.split(separator: "\n") ?? []
+            #expect(lines.count == 4)
+            #expect(lines.first?.contains("\"thread\" is not a setting") == true)
+            for name in ["--threads", "TOLLGATE_KEEPALIVE", "max-tenants in"] {
+                #expect(lines.contains { $0.hasPrefix(name) }, "\(name)")
+            }
+        }
+        let together = #expect(throws: SettingsError.self) {
+            try resolve(["smtp-host": "mail", "journal-maximum": "8MiB", "tls-key": "key.pem"])
+        }
+        #expect(together?.description.split(separator: "\n").count == 3)
+    }
+
+    @Test func whereAValueComesFromIsKnown() throws {
+        try withFile("threads: 5\nmax-tenants: 55\n") { file in
+            let settings = try resolve(
+                ["threads": "3"], environment: ["TOLLGATE_KEEPALIVE": "10s"], file: file)
+            #expect(
+                settings.given["threads"]
+                    == GivenSetting(text: "3", source: .flag, place: "--threads"))
+            #expect(
+                settings.given["keepalive"]
+                    == GivenSetting(text: "10s", source: .environment, place: "TOLLGATE_KEEPALIVE"))
+            #expect(
+                settings.given["max-tenants"]
+                    == GivenSetting(text: "55", source: .file, place: file))
+            #expect(settings.given["durability"] == nil)
+        }
+    }
+
+    /// Texts of one value are equal.
+    @Test func settingsThatDifferAreNamed() throws {
+        let one = try resolve(["drain-timeout": "5s", "threads": "3"])
+        let other = try resolve(["drain-timeout": "5000ms", "threads": "4", "keepalive": "60s"])
+        #expect(other.differing(from: one).map(\.name) == ["threads"])
+        #expect(one.differing(from: one).isEmpty)
+    }
+
     @Test func theEnvironmentCanNameTheFile() throws {
         try withFile("threads: 7\n") { file in
             let settings = try resolve(environment: ["TOLLGATE_CONFIG": file])

@@ -30,13 +30,14 @@ open(path, "wb").write(struct.pack(">BI", 0, len(message)) + message)
 PYTHON
 }
 
-# start_tollgate COMMAND...: serves on one loop and one core; further flags of `serve` stand in SERVE_FLAGS.
+# start_tollgate COMMAND...: serves on one loop and one core; further flags of `serve` stand in SERVE_FLAGS. It must be
+# ready within READY_SECONDS.
 start_tollgate() {
     taskset -c "$SERVER_CORE" "$@" serve --insecure-no-auth --limits "$WORK/limits.yaml" --threads 1 \
         --data-dir "$WORK/data" --grpc-listen 127.0.0.1:0 --http-listen 127.0.0.1:0 "${SERVE_FLAGS[@]}" \
         >"$WORK/out" 2>"$WORK/log" &
     TOLLGATE=$!
-    for _ in $(seq 300); do
+    for _ in $(seq $((${READY_SECONDS:-30} * 10))); do
         grep -q '^tollgate ready ' "$WORK/out" && break
         kill -0 "$TOLLGATE" 2>/dev/null || {
             cat "$WORK/log" >&2
@@ -45,7 +46,7 @@ start_tollgate() {
         sleep 0.1
     done
     ENDPOINT=$(sed -n 's/^tollgate ready grpc=\([^ ]*\).*/\1/p' "$WORK/out")
-    [ -n "$ENDPOINT" ] || fail "tollgate was not ready after 30 s"
+    [ -n "$ENDPOINT" ] || fail "tollgate was not ready after ${READY_SECONDS:-30} s"
 }
 
 # h2load_all REQUESTS ARGUMENT...: all requests must succeed; h2load's words are in $WORK/load.

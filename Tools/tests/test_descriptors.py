@@ -70,6 +70,8 @@ class Kept:
         self.connection = http.client.HTTPConnection(server.http, timeout=180)
         self.connection.connect()
         self.connection.auto_open = 0
+        # It is not there before it was accepted.
+        assert self.ask("GET", "/healthz").status == 200
 
     def ask(self, method, path, body=None):
         fields = {} if body is None else {"Content-Type": "application/json"}
@@ -93,7 +95,6 @@ def test_who_comes_waits_until_there_is_a_descriptor(serve, tmp_path, durability
     where = [] if durability == "memory" else ["--data-dir", str(tmp_path / "data")]
     server = serve("--durability", durability, *where)
     kept = Kept(server)
-    assert kept.ask("GET", "/healthz").status == 200
     with no_descriptors(server):
         waiting = [
             *crowd(server, server.port, PREFACE),

@@ -282,7 +282,8 @@ def test_a_good_client_of_rest_beside_many_that_do_not_read(guarded):
     connections ask for a large answer again and again and read none."""
     server, token = guarded
     host, port = server.http.rsplit(":", 1)
-    command = [sys.executable, "-B", peers.__file__, "http-unread", host, str(server.port), port, token]
+    swarm = pathlib.Path(peers.__file__).with_name("swarm.py")
+    command = [sys.executable, "-B", swarm, "http-unread", host, str(server.port), port, token]
     attackers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert attackers.stdout.readline() == "full\n"

@@ -49,7 +49,7 @@ WRAPPERS = {
     "tollgate": """
 case ${1:-} in
     serve) exec BINARY "$@" --grpc-listen 127.0.0.1:0 --http-listen 127.0.0.1:0 >"$WORK/ready" ;;
-    journal | version) exec BINARY "$@" ;;
+    journal | version | backup | restore | config) exec BINARY "$@" ;;
     *) exec BINARY "$@" --timeout 60s ;;
 esac
 """,

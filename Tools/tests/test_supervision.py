@@ -1,6 +1,7 @@
 """What a supervisor passes to the service, and what the service tells it: systemd's protocols, without systemd."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -77,6 +78,23 @@ def test_sockets_that_are_passed(contract):
                 assert process.wait(60) == 0
 
 
+def test_a_socket_makes_an_ops_listener():
+    """Whatever the settings say of one; both listeners tell the same of the service."""
+    with listening() as passed:
+        with started([passed.fileno()], "--durability", "memory", "--grpc-listen", "127.0.0.1:0", names="ops") as process:
+            line = process.stdout.readline()
+            match = re.fullmatch(r"tollgate ready grpc=\S+ http=(\S+) ops=(\S+)\n", line)
+            assert match and match[2] == "%s:%d" % passed.getsockname(), line
+            for path in ("healthz", "readyz"):
+                answers = []
+                for address in match.groups():
+                    with urllib.request.urlopen(f"http://{address}/{path}", timeout=60) as answer:
+                        answers.append((answer.status, sorted(json.load(answer))))
+                assert answers[0] == answers[1] and answers[0][0] == 200
+            process.terminate()
+            assert process.wait(60) == 0
+
+
 def test_an_address_that_was_set_does_not_count():
     with listening() as passed:
         with started([passed.fileno()], "--durability", "memory", "--grpc-listen", "127.0.0.1:9") as process:
@@ -97,7 +115,7 @@ def test_what_is_meant_for_another_process_is_left():
     (lambda: listening(backlog=0), "grpc", "the socket named grpc: it does not listen"),
     (lambda: listening(kind=socket.SOCK_DGRAM, backlog=0), "grpc", "it is not a stream socket"),
     (lambda: open("/dev/null"), "grpc", "it is not a socket"),
-    (listening, "smtp", "a socket is named smtp; name it grpc or http"),
+    (listening, "smtp", "a socket is named smtp; name it grpc, http or ops"),
     (listening, None, "LISTEN_FDNAMES must name each of the 1 sockets"),
     (listening, "grpc:http", "LISTEN_FDNAMES must name each of the 1 sockets"),
     (lambda: listening("0.0.0.0"), "grpc", "--insecure-no-auth is allowed on loopback only"),

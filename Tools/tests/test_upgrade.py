@@ -56,7 +56,7 @@ def service(program, serve, tmp_path):
 
     def start(*arguments, **options):
         options.setdefault("limits", NO_LIMITS)
-        return serve("--data-dir", str(tmp_path / "data"), *arguments, **options)
+        return serve("--data-dir", str(tmp_path / "data"), "--ops-listen", "127.0.0.1:0", *arguments, **options)
 
     return start
 

@@ -188,6 +188,9 @@ enum OpenAPIDocument {
                 "data": Schema.list(Schema.ref(name)), "meta": Schema.ref("PageMeta"),
             ])
         case .plain(let plain): schema = plain
+        case .text(let types):
+            let content = types.map { (name: $0, value: ["schema": Schema.string] as JSON) }
+            return ["description": "Success", "content": .object(content)]
         }
         let success: JSON = [
             "description": "Success", "content": ["application/json": ["schema": schema]],

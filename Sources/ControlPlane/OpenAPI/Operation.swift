@@ -14,6 +14,8 @@ struct Operation: Sendable {
         case page(String)
         /// The answer as a whole.
         case plain(JSON)
+        /// Text of one of some media types.
+        case text([String])
     }
 
     struct Parameter: Sendable {

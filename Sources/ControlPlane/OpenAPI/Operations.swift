@@ -366,6 +366,26 @@ enum Operations {
                     "status": Schema.words(["ok", "apart"]), "ahead_ms": ["type": "integer"],
                 ]),
             ])))
+    static let metrics = Operation(
+        "getMetrics", "Returns the service's metrics, for Prometheus", service,
+        .text(["text/plain", "application/openmetrics-text"])
+    ).with {
+        $0.description =
+            "Prometheus text format 0.0.4, or OpenMetrics 1.0 if `Accept` prefers it."
+    }
+    private static let error: JSON = [
+        "record_type": Schema.words(["error"]), "code": Schema.string, "title": Schema.string,
+        "detail": Schema.string, "http_status": Schema.count,
+        "grpc_status": Schema.orNull(Schema.string), "reason": Schema.orNull(Schema.string),
+        "limit": Schema.orNull(Schema.string),
+    ]
+    static let listErrors = Operation(
+        "listErrors", "Lists all errors; as a page with `Accept: text/html`", service,
+        .plain(Schema.answer(["data": ["type": "array", "items": Schema.answer(error)]])))
+    static let getError = Operation(
+        "getError",
+        "Says what an error means and what to do about it; as a page with `Accept: text/html`",
+        service, .plain(Schema.answer(["data": Schema.answer(error + ["text": Schema.string])])))
     static let openAPI = Operation(
         "openAPI", "This document", service, .plain(["type": "object"]))
 }

@@ -4,7 +4,9 @@ import Limits
 
 /// All routes, in the order of the OpenAPI document.
 enum RESTRoutes {
-    static func all(_ core: ControlPlaneContext) -> [Route] {
+    static func all(
+        _ core: ControlPlaneContext, _ metrics: MetricsPage = MetricsPage { [] }
+    ) -> [Route] {
         let routes =
             ProfileKind.allCases.flatMap { Profiles(core: core, kind: $0).routes }
             + Tenants(core: core).routes
@@ -12,7 +14,7 @@ enum RESTRoutes {
             + OpenReservations(core: core).routes + DataPlane(core: core).routes
             + Logs(core: core).routes + Webhooks(core: core).routes + Emails(core: core).routes
             + Tokens(core: core).routes + AccessStatistics(core: core).routes
-            + Health(core: core).routes
+            + Health(core: core).routes + ErrorCatalogue().routes + metrics.routes
         let own = Route(.get, "/openapi.json", nil, Operations.openAPI) { _ in
             Reply(.null)
         }

@@ -9,8 +9,15 @@ struct ErrorKind: Sendable, Equatable {
     var title: String
     /// The standing detail; an error may say more.
     var detail: String
-    var url: String
+    /// Where it is explained, unless the service explains it (`ErrorPages`).
+    private var standardURL: String
     var status: Int
+
+    /// Where it is explained.
+    var url: String {
+        guard let base = ErrorPages.base, code.hasPrefix("49") else { return standardURL }
+        return base + code
+    }
 
     init(_ code: ErrorCode) {
         let row = code.row
@@ -23,7 +30,7 @@ struct ErrorKind: Sendable, Equatable {
         self.code = code
         self.title = title
         self.detail = detail
-        self.url = url
+        standardURL = url
         self.status = status
     }
 

@@ -44,6 +44,9 @@ final class ConcurrencyLimiter: Sendable {
 
     func leave() { state.withLock { $0.workedOn -= 1 } }
 
+    /// Requests that are worked on.
+    var inProgress: Int { state.withLock { $0.workedOn } }
+
     /// Whether the service is stopping: it is not ready any more, and still serves.
     var isStopping: Bool { state.withLock { $0.isStopping } }
 

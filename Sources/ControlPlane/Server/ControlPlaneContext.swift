@@ -18,6 +18,7 @@ final class ControlPlaneContext: Sendable {
     let settings: RESTSettings
     let limiter: ConcurrencyLimiter
     let answers: StoredAnswers
+    let requests = RequestCounts()
     /// Read, change and write of a setting of the service are one step under this.
     private let settingsLock = Mutex(())
 

@@ -44,51 +44,61 @@ struct Responder: HTTPResponder {
     let logger: Logger
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
-        var response = await answered(request, context)
-        response.body = ResponseBody(contentLength: response.body.contentLength) {
-            [body = response.body] writer in
-            try await body.write(PartWriter(writer))
-        }
-        return response
+        await answered(request, context).inParts()
     }
 
     private func answered(_ request: Request, _ context: RESTContext) async -> Response {
         let path = Self.path(of: request)
         let id = Self.requestID(request.headers[header: HeaderName.requestID])
         if let page = core.page, Self.isPages(path) {
-            if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
-                return response(to: request, id, APIError(ErrorKind(.forbidden), refusal))
-            }
-            if request.method != .get { context.askForBody() }
-            if core.authority.isOpen || page.caller(of: request) != nil { context.noteKnown() }
-            return await page.respond(to: request, from: address(of: request, context))
+            let response = await answered(request, context, id, by: page)
+            core.requests.add(request.method, RequestCounts.page, status: response.status.code)
+            return response
         }
         let began = ContinuousClock.now
         core.limiter.begin()
         var reply: Reply
+        let found = Result { () throws(APIError) in try routes.match(path) }
+        let route = (try? found.get())?.route(request.method)
         do {
-            reply = try await answer(request, context)
+            reply = try await answer(request, context, found)
         } catch let error as APIError {
-            reply = Self.reply(error)
+            reply = Reply(error)
         } catch is PeerFault {
             // The connection has said so, or is gone.
-            reply = Self.reply(APIError(.badRequest, "The request is incomplete"))
+            reply = Reply(APIError(.badRequest, "The request is incomplete"))
         } catch {
             logger.error(
                 "a request failed",
                 metadata: ["request": "\(id)", "error": "\(ProjectionError.reason(of: error))"])
             logger.debug("why it failed", metadata: ["request": "\(id)", "dump": "\(error)"])
-            reply = Self.reply(APIError(.unexpected))
+            reply = Reply(APIError(.unexpected))
         }
+        let elapsed = ContinuousClock.now - began
+        core.requests.add(
+            request.method, route?.path ?? RequestCounts.noRoute, status: reply.status,
+            elapsed: elapsed)
         if core.limiter.isDraining { reply.headers[.connection] = "close" }
         // Without the query: it names whom somebody looked for.
         logger.debug(
             "request",
             metadata: [
                 "id": "\(id)", "method": "\(request.method)", "path": "\(path.prefix(256))",
-                "status": "\(reply.status)", "took": "\(ContinuousClock.now - began)",
+                "status": "\(reply.status)", "took": "\(elapsed)",
             ])
-        return response(to: request, id, reply) { [limiter = core.limiter] in limiter.end() }
+        return reply.response(to: request, id) { [limiter = core.limiter] in limiter.end() }
+    }
+
+    /// Has the operator's page answer.
+    private func answered(
+        _ request: Request, _ context: RESTContext, _ id: String, by page: any PageResponder
+    ) async -> Response {
+        if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
+            return Reply(APIError(ErrorKind(.forbidden), refusal)).response(to: request, id)
+        }
+        if request.method != .get { context.askForBody() }
+        if core.authority.isOpen || page.caller(of: request) != nil { context.noteKnown() }
+        return await page.respond(to: request, from: address(of: request, context))
     }
 
     // MARK: Steps
@@ -98,16 +108,17 @@ struct Responder: HTTPResponder {
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0]
     }
 
-    /// REST has everything below /v2, and three paths for machines.
+    /// REST has everything below /v2, the errors' pages, and four paths for machines.
     static func isPages(_ path: Substring) -> Bool {
-        path != "/v2" && !path.hasPrefix("/v2/")
-            && !["/healthz", "/readyz", "/openapi.json"].contains(path)
+        path != "/v2" && !path.hasPrefix("/v2/") && !path.hasPrefix("/errors/")
+            && !["/healthz", "/readyz", "/metrics", "/openapi.json", "/errors"].contains(path)
     }
 
-    private func answer(_ request: Request, _ context: RESTContext) async throws -> Reply {
+    private func answer(
+        _ request: Request, _ context: RESTContext, _ found: Result<RouteTree.Match?, APIError>
+    ) async throws -> Reply {
         let target = (request.head.path ?? "/").split(
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let found = Result { () throws(APIError) in try routes.match(target[0]) }
         let route = (try? found.get())?.route(request.method)
         var admission = Admission(caller: .anyone)
         let isOpen = route.map { $0.right == nil } ?? false
@@ -133,8 +144,8 @@ struct Responder: HTTPResponder {
         var exchange = Exchange(
             parameters: match.parameters, query: target.count == 2 ? String(target[1]) : "",
             headers: request.headers, body: [], caller: caller)
-        // Whatever else is under way: who asks for the service's health is answered.
-        guard !isOpen else {
+        // Whatever else is under way: who asks for the service's health, or its figures, is answered.
+        guard !isOpen, route.waitsForDisk else {
             try checkQuery(exchange, route)
             return try await route.handler(exchange)
         }
@@ -270,70 +281,4 @@ struct Responder: HTTPResponder {
         }
         return UUID().uuidString.lowercased()
     }
-
-    private static func reply(_ error: APIError) -> Reply {
-        var reply = Reply(error.json)
-        reply.status = error.status
-        for field in error.headers { reply.headers.append(field) }
-        return reply
-    }
-
-    private func response(to request: Request, _ id: String, _ error: APIError) -> Response {
-        response(to: request, id, Self.reply(error)) {}
-    }
-
-    /// - Parameter done: called when the answer is written, or given up.
-    private func response(
-        to request: Request, _ id: String, _ reply: Reply, done: @escaping @Sendable () -> Void
-    ) -> Response {
-        var headers = reply.headers
-        headers[header: HeaderName.requestID] = id
-        headers[.cacheControl] = "no-store"
-        headers[.xContentTypeOptions] = "nosniff"
-        headers[.contentLength] = String(reply.body.readableBytes)
-        let bytes = request.method == .head ? ByteBuffer() : reply.body
-        let release = OnceDone(done)
-        let body = ResponseBody(contentLength: reply.body.readableBytes) { writer in
-            defer { release.call() }
-            if bytes.readableBytes > 0 { try await writer.write(bytes) }
-            try await writer.finish(nil)
-        }
-        return Response(
-            status: HTTPResponse.Status(code: reply.status), headers: headers, body: body)
-    }
-}
-
-/// A body's way to its peer, part by part: no more is written before the last part was taken.
-private struct PartWriter: ResponseBodyWriter {
-    private static let partBytes = 64 << 10
-
-    private var writer: any ResponseBodyWriter
-
-    init(_ writer: any ResponseBodyWriter) { self.writer = writer }
-
-    mutating func write(_ buffer: ByteBuffer) async throws {
-        var rest = buffer
-        while let part = rest.readSlice(length: min(rest.readableBytes, Self.partBytes)),
-            part.readableBytes > 0
-        {
-            try await writer.write(part)
-        }
-    }
-
-    consuming func finish(_ trailingHeaders: HTTPFields?) async throws {
-        try await writer.finish(trailingHeaders)
-    }
-}
-
-/// Calls once: when told to, or when nobody can tell it any more.
-private final class OnceDone: Sendable {
-    private let isDone = Atomic<Bool>(false)
-    private let action: @Sendable () -> Void
-
-    init(_ action: @escaping @Sendable () -> Void) { self.action = action }
-
-    // ORDERING: relaxed because the flag orders nothing but itself.
-    func call() { if !isDone.exchange(true, ordering: .relaxed) { action() } }
-
-    deinit { call() }
 }

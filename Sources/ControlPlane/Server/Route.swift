@@ -14,6 +14,8 @@ struct Route: Sendable {
     var right: Right?
     var operation: Operation
     var handler: Handler
+    /// Its answer leaves when all that it may reflect is on disk, and it has its place among the requests that are worked on.
+    var waitsForDisk = true
 
     /// It changes what is configured, once for a key.
     var isChange: Bool { method != .get && right != .charge }

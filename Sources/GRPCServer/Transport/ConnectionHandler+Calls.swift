@@ -157,6 +157,7 @@ extension ConnectionHandler {
         case .putOff:
             return putOff(stream, method: method, deadline: deadline, undo)
         }
+        loop.counts.addRequest(method)
         if !isKnown { noteCaller(method, failure) }
         if loop.call.values.pointee.isParked {
             return park(
@@ -360,6 +361,7 @@ extension ConnectionHandler {
         guard let failure else {
             return session.finish(stream, trailers: loop.okTrailers, keep: keep)
         }
+        countFailure(stream, failure)
         ReplyHeaders.fill(&loop.fields, with: failure)
         session.finish(stream, trailers: loop.fields, keep: keep)
     }
@@ -368,6 +370,7 @@ extension ConnectionHandler {
     ///
     /// - Parameter keep: the call keeps its stream.
     func fail(_ stream: StreamHandle, _ failure: GRPCFailure, keep: Bool = false) {
+        countFailure(stream, failure)
         ReplyHeaders.fill(&loop.fields, with: failure)
         if failure.code == .unimplemented {
             [UInt8]("identity,gzip".utf8).withUnsafeBytes {
@@ -377,6 +380,11 @@ extension ConnectionHandler {
         session.reject(
             stream, headers: loop.okHeaders, fields: loop.fields,
             isStrangers: failure.isStrangers, keep: keep)
+    }
+
+    private func countFailure(_ stream: StreamHandle, _ failure: GRPCFailure) {
+        let route = session.request(stream)?.pointee.route ?? -1
+        loop.counts.addFailure(method: Int(route), failure.code)
     }
 
     /// The peer has reset the stream, or the connection is gone, or the stream was kept and is done.

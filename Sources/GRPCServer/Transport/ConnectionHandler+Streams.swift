@@ -12,6 +12,7 @@ extension ConnectionHandler {
                 stream: stream, method: method, deadlineNanoseconds: deadline,
                 life: .stream(.serverStreaming),
                 streaming: ActiveStream(compresses: loop.call.values.pointee.compresses)))
+        loop.counts.addRequest(method)
         let failure = service.watch(loop.call, request: request)
         noteCaller(method, failure)
         guard let call = calls[stream] else { return }  // ended within `watch`
@@ -160,6 +161,7 @@ extension ConnectionHandler {
             response.cancel()
             failed = failure
         }
+        loop.counts.addRequest(call.pointee.method)
         file(
             call, streaming, failed, from: target, start: start, isParked: isParked,
             kept(undo, failed))

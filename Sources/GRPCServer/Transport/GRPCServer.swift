@@ -15,14 +15,17 @@ package final class GRPCServer: Sendable {
     package let port: Int
     /// The event loops, in the order of their indices.
     package let loops: [ServerLoop]
+    /// By their ids.
+    let methodPaths: [String]
 
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
 
     private init(
         group: MultiThreadedEventLoopGroup, listener: any Channel, loops: [ServerLoop],
-        host: String, port: Int
+        host: String, port: Int, methods: [MethodDescriptor]
     ) {
+        methodPaths = methods.map(\.path)
         self.group = group
         self.listener = listener
         self.loops = loops
@@ -62,7 +65,8 @@ package final class GRPCServer: Sendable {
             let listener = try await listen(socket, configuration, group, loops)
             return GRPCServer(
                 group: group, listener: listener, loops: loops,
-                host: own == nil ? socket.host : configuration.host, port: socket.port)
+                host: own == nil ? socket.host : configuration.host, port: socket.port,
+                methods: methods)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -161,7 +165,7 @@ package final class GRPCServer: Sendable {
     ///
     /// - Complexity: O(loops)
     package var latency: LatencyHistogram {
-        loops.reduce(LatencyHistogram()) { $0 + $1.latency.histogram }
+        loops.reduce(LatencyHistogram()) { $0 + $1.counts.whole.histogram }
     }
 
     /// Ends the serving: no new connections, then no new calls. The event loops go on for whoever else works on them.

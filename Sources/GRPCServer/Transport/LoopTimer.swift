@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import Telemetry
 
 /// Calls back on an event loop, again and again, a period after each return. Unlike NIO's repeated tasks it makes no
 /// promise and no closure each time.
@@ -10,12 +11,19 @@ final class LoopTimer: NIOScheduledCallbackHandler, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let period: TimeAmount
     private let action: () -> Void
+    private let lateness: LatencyRecorder?
+    private var due = NIODeadline.distantPast
     private var next: NIOScheduledCallback?
     private var isCancelled = false
 
-    init(on eventLoop: any EventLoop, every period: TimeAmount, _ action: @escaping () -> Void) {
+    /// - Parameter lateness: how much later than asked each call came; nil: that is not measured.
+    init(
+        on eventLoop: any EventLoop, every period: TimeAmount, lateness: LatencyRecorder? = nil,
+        _ action: @escaping () -> Void
+    ) {
         self.eventLoop = eventLoop
         self.period = period
+        self.lateness = lateness
         self.action = action
         schedule()
     }
@@ -26,11 +34,15 @@ final class LoopTimer: NIOScheduledCallbackHandler, @unchecked Sendable {
     }
 
     func handleScheduledCallback(eventLoop: some EventLoop) {
+        if let lateness {
+            lateness.record(nanoseconds: UInt64(max(0, (NIODeadline.now() - due).nanoseconds)))
+        }
         action()
         if !isCancelled { schedule() }
     }
 
     private func schedule() {
+        if lateness != nil { due = .now() + period }
         // Fails on a loop that is shutting down: there is nothing to call any more.
         next = try? eventLoop.scheduleCallback(in: period, handler: self)
     }

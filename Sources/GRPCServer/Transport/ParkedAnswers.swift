@@ -1,4 +1,5 @@
 internal import HTTP2
+internal import Telemetry
 
 /// One answer that waits for the disk. The encoded bytes lie with its call, what would take it back
 /// in the loop's `undo`.
@@ -26,6 +27,8 @@ struct ParkedAnswers: ~Copyable {
     struct Batch: BitwiseCopyable {
         let ticket: UInt64
         let end: UInt64
+        /// When it was filed, on the monotonic clock.
+        let filedNanoseconds: UInt64
     }
 
     private var answers = FIFO<ParkedAnswer>()
@@ -54,9 +57,33 @@ struct ParkedAnswers: ~Copyable {
     }
 
     /// Gives all answers that have none this ticket.
-    mutating func file(under ticket: UInt64) {
+    mutating func file(under ticket: UInt64, atNanoseconds now: UInt64 = 0) {
         filed = taken &+ UInt64(answers.count)
-        batches.append(Batch(ticket: ticket, end: filed))
+        batches.append(Batch(ticket: ticket, end: filed, filedNanoseconds: now))
+    }
+
+    /// Records how long it took from their reads until now to decide the answers that have no ticket yet.
+    ///
+    /// - Complexity: O(unfiled)
+    mutating func noteUnfiled(_ recorder: LatencyRecorder, nowNanoseconds now: UInt64) {
+        var received: UInt64 = 0
+        var count: UInt64 = 0
+        for index in answers.count - unfiled..<answers.count {
+            let next = answers.pointer(at: index).pointee.receivedNanoseconds
+            if next != received, count > 0 {
+                recorder.record(nanoseconds: now &- min(received, now), count: count)
+                count = 0
+            }
+            received = next
+            count += 1
+        }
+        if count > 0 { recorder.record(nanoseconds: now &- min(received, now), count: count) }
+    }
+
+    /// When the next answers were filed, and how many of them were filed together, if their ticket is reached.
+    func due(upTo durableTicket: UInt64) -> (filedNanoseconds: UInt64, count: UInt64)? {
+        guard let batch = batches.first, batch.ticket <= durableTicket else { return nil }
+        return (batch.filedNanoseconds, batch.end &- taken)
     }
 
     /// The next answer, if its ticket is reached.

@@ -6,9 +6,9 @@ internal import Telemetry
 
 /// One event loop of the server: its service, its connections, and the answers that wait for the disk.
 ///
-/// Thread safety: every member but `latency` belongs to the event loop's thread.
+/// Thread safety: every member but `counts` belongs to the event loop's thread.
 package final class ServerLoop: @unchecked Sendable {
-    // SAFETY: handed to other threads only as a whole; all members are used on `eventLoop` alone, but for `latency`,
+    // SAFETY: handed to other threads only as a whole; all members are used on `eventLoop` alone, but for `counts`,
     // which is Sendable.
 
     private struct Slot {
@@ -47,8 +47,8 @@ package final class ServerLoop: @unchecked Sendable {
     var fields = HeaderFields()
     /// The monotonic clock.
     let clock: @Sendable () -> UInt64
-    /// See `GRPCServer.latency`.
-    let latency = LatencyRecorder()
+    /// What operators are shown.
+    let counts: LoopCounts
     private var parked = ParkedAnswers()
     private var isFilingScheduled = false
     /// Made once, so that no turn of the loop allocates a closure.
@@ -61,6 +61,8 @@ package final class ServerLoop: @unchecked Sendable {
     /// Connections of which a request was put off, in turn.
     private var putOff: [ConnectionHandler] = []
     private var ticks: UInt64 = 0
+    /// Open streams of the connections that had their turn since the second began.
+    private var streamsFound = 0
     /// The most connections at once since memory was last given back.
     private var mostConnections = 0
     private var timer: LoopTimer?
@@ -93,6 +95,7 @@ package final class ServerLoop: @unchecked Sendable {
         okHeaders = ReplyHeaders.ok.view
         okTrailers = ReplyHeaders.okTrailers.view
         gzipHeaders = ReplyHeaders.okGzip.view
+        counts = LoopCounts(methods: methods.count, sessions: memory.counts)
         unpacking = UnpackingQueue(configuration, on: eventLoop)
         outbound = ByteBufferAllocator().buffer(capacity: 128 * 1024)
         clock = configuration.clock
@@ -103,7 +106,9 @@ package final class ServerLoop: @unchecked Sendable {
     /// Starts the loop's timer and takes its service. On the loop.
     func start(_ service: any GRPCService) {
         self.service = service
-        timer = LoopTimer(on: eventLoop, every: .milliseconds(100)) { [weak self] in self?.tick() }
+        timer = LoopTimer(on: eventLoop, every: .milliseconds(100), lateness: counts.lateness) {
+            [weak self] in self?.tick()
+        }
         fileAtEndOfTurn = { [weak self] in self?.fileParkedAnswers() }
         let signal = DurableSignal(eventLoop: eventLoop) { [weak self] in
             self?.durableSignal?.lower()
@@ -200,7 +205,9 @@ package final class ServerLoop: @unchecked Sendable {
     private func fileParkedAnswers() {
         isFilingScheduled = false
         guard let service, parked.unfiled > 0 else { return }
-        parked.file(under: service.takeTicket())
+        let now = clock()
+        parked.noteUnfiled(counts.decided, nowNanoseconds: now)
+        parked.file(under: service.takeTicket(), atNanoseconds: now)
         release()
     }
 
@@ -209,11 +216,16 @@ package final class ServerLoop: @unchecked Sendable {
         guard let service, parked.count > 0 else { return }
         let durableTicket = service.durableTicket
         let now = clock()
-        while let answer = parked.take(upTo: durableTicket) {
-            noteAnswers(
-                UInt64(answer.messages), receivedNanoseconds: answer.receivedNanoseconds,
-                nowNanoseconds: now)
-            release(answer, nowNanoseconds: now, isCut: false)
+        while let due = parked.due(upTo: durableTicket) {
+            counts.durable.record(
+                nanoseconds: now &- min(due.filedNanoseconds, now), count: due.count)
+            for _ in 0..<due.count {
+                guard let answer = parked.take(upTo: durableTicket) else { break }
+                counts.whole.record(
+                    nanoseconds: now &- min(answer.receivedNanoseconds, now),
+                    count: UInt64(answer.messages))
+                release(answer, nowNanoseconds: now, isCut: false)
+            }
         }
         flush()
     }
@@ -234,11 +246,13 @@ package final class ServerLoop: @unchecked Sendable {
         handler.leave()
     }
 
-    /// Counts answers that may leave now: how long they took.
+    /// Counts answers that did not wait for the disk and were written: how long they took.
     func noteAnswers(
         _ count: UInt64, receivedNanoseconds received: UInt64, nowNanoseconds now: UInt64
     ) {
-        latency.record(nanoseconds: now > received ? now - received : 0, count: count)
+        let elapsed = now &- min(received, now)
+        counts.decided.record(nanoseconds: elapsed, count: count)
+        counts.whole.record(nanoseconds: elapsed, count: count)
     }
 
     // MARK: Requests that are put off
@@ -313,9 +327,15 @@ package final class ServerLoop: @unchecked Sendable {
 
     private func checkTimers(part: Int, nowNanoseconds now: UInt64) {
         for index in stride(from: part, to: slots.count, by: Int(Self.parts)) {
-            slots[index].handler?.checkTimers(nowNanoseconds: now)
+            guard let handler = slots[index].handler else { continue }
+            handler.checkTimers(nowNanoseconds: now)
+            streamsFound += handler.session.openStreamCount
         }
-        if part == 0 { trimIfEmptier() }
+        if part == 0 {
+            counts.set(streams: streamsFound, parked: parked.count, putOff: putOff.count)
+            streamsFound = 0
+            trimIfEmptier()
+        }
     }
 
     /// What is done every second, at once: for tests.

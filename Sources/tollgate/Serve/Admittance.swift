@@ -20,7 +20,9 @@ struct Admittance: Sendable {
     /// - Throws: `SettingsError`: there are too few to serve with.
     init(_ settings: ServeSettings, logger: Logger) throws(SettingsError) {
         let limit = DescriptorPlan.raiseLimit()
-        let own = Self.ownDescriptors + 8 * settings.threads + 2 * settings.webhookConcurrency
+        let ops = settings.opsListen == nil ? 0 : settings.opsMaxConnections + 1
+        let own =
+            Self.ownDescriptors + 8 * settings.threads + 2 * settings.webhookConcurrency + ops
         guard
             let plan = DescriptorPlan(
                 limit: limit, own: own, grpc: settings.maxConnections,

@@ -5,9 +5,9 @@ internal import ServerTrust
 struct ListenError: Error, Sendable, CustomStringConvertible {
     let description: String
 
-    init(_ address: NetworkAddress, _ setting: Setting<NetworkAddress>, _ error: any Error) {
+    init(_ address: NetworkAddress, _ setting: SettingRow, _ error: any Error) {
         description =
-            "it cannot listen on \(address) (\(setting.row.flag)): \(Self.reason(error))"
+            "it cannot listen on \(address) (\(setting.flag)): \(Self.reason(error))"
     }
 
     /// Words behind a colon.

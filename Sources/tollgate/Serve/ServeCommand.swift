@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CommandIO
 internal import Glibc
+internal import Limits
 internal import LimitsFile
 internal import TransportSecurity
 
@@ -13,9 +14,9 @@ struct ServeCommand: AsyncParsableCommand {
             Settings come from the flag, else from the environment (--grpc-listen is \
             TOLLGATE_GRPC_LISTEN), else from the file given with --config, else from its default.
 
-            Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT. \
-            On SIGTERM or SIGINT it finishes running calls and exits 0. On SIGUSR2 it goes over to the \
-            program that now lies in its place (tollgate upgrade).
+            Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT, and \
+            ops=HOST:PORT if there is an ops listener. On SIGTERM or SIGINT it finishes running calls and \
+            exits 0. On SIGUSR2 it goes over to the program that now lies in its place (tollgate upgrade).
 
             Example: tollgate serve --limits Tools/examples/limits.yaml --insecure-no-auth
             """)
@@ -45,13 +46,14 @@ struct ServeCommand: AsyncParsableCommand {
     var reservations: CatalogueOptions<ReservationSettings>
     @OptionGroup(title: .init(GRPCSettings.title)) var grpc: CatalogueOptions<GRPCSettings>
     @OptionGroup(title: .init(HTTPSettings.title)) var http: CatalogueOptions<HTTPSettings>
+    @OptionGroup(title: .init(OpsSettings.title)) var ops: CatalogueOptions<OpsSettings>
     @OptionGroup(title: .init(AlertSettings.title)) var alerts: CatalogueOptions<AlertSettings>
 
     /// What the command line named, by the settings' names.
     var named: [String: String] {
         [
             serving.given, tls.given, callers.given, journal.given, reservations.given, grpc.given,
-            http.given, alerts.given,
+            http.given, ops.given, alerts.given,
         ].reduce(into: [:]) { all, some in all.merge(some) { first, _ in first } }
     }
 
@@ -70,15 +72,19 @@ struct ServeCommand: AsyncParsableCommand {
             settings = try ServeSettings(
                 flags: named, environment: EnvironmentVariables.all, file: config,
                 listening: supervision.listening)
-            limits = try settings.limitsFile.map { path throws(LimitsFileError) in
-                try LimitsSource(path: path)
-            }
+            limits =
+                check
+                ? nil
+                : try settings.limitsFile.map { path throws(LimitsFileError) in
+                    try LimitsSource(path: path)
+                }
         } catch {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code
         }
+        if let url = settings.publicURL { ErrorPages.serve(at: url) }
         do {
-            guard !check else { return try ServeCheck(settings).run(limits) }
+            guard !check else { return try ServeCheck(settings: settings).run() }
             let service = try Service(settings, limits: limits, supervision)
             try await service.run(requests)
             guard service.upgrades.isLeaving else { return }

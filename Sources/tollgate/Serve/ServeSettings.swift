@@ -22,6 +22,9 @@ struct ServeSettings: Sendable {
 
     /// Of the settings that somebody set, by name.
     private var values: [String: any Sendable] = [:]
+    /// As it was set, by name.
+    private(set) var given: [String: GivenSetting] = [:]
+    let sources: SettingsSources
     /// TLS of either port; nil: it is plaintext.
     private(set) var grpcTLS: TLSFiles?
     private(set) var httpTLS: TLSFiles?
@@ -38,31 +41,63 @@ struct ServeSettings: Sendable {
     ///   - environment: The process's environment; an empty variable is not set.
     ///   - file: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
     ///   - listening: addresses of sockets that were passed: they hold, whatever is set.
-    /// - Throws: `SettingsError` with a sentence for the operator.
+    /// - Throws: `SettingsError` with a sentence for each mistake.
     init(
         flags: [String: String], environment: [String: String], file: String?,
         listening: [PassedDescriptors.Port: NetworkAddress] = [:]
     ) throws(SettingsError) {
         let environment = EnvironmentVariables.set(in: environment)
-        let reader = try SettingsReader(
-            flags: flags, environment: environment,
-            file: file ?? environment["TOLLGATE_CONFIG"])
+        try self.init(
+            SettingsSources(
+                flags: flags, environment: environment,
+                file: file ?? environment["TOLLGATE_CONFIG"]), listening: listening)
+    }
+
+    init(
+        _ sources: SettingsSources, listening: [PassedDescriptors.Port: NetworkAddress] = [:]
+    ) throws(SettingsError) {
+        self.sources = sources
+        let reader = SettingsReader(sources)
+        var mistakes = reader.mistakes
         for row in SettingsCatalogue.rows {
-            if let value = try reader.value(row) { values[row.name] = value }
+            guard let given = reader.given(row) else { continue }
+            self.given[row.name] = given
+            do throws(SettingsError) {
+                values[row.name] = try SettingsReader.value(row, given)
+            } catch {
+                mistakes.append(error)
+            }
         }
+        // What must go together is judged when each is right by itself.
+        try SettingsError.check(mistakes)
         for (port, address) in listening { overrule(port.setting, with: address) }
-        try checkJournal()
-        try checkMail()
-        try checkAccess()
-        grpcTLS = try grpcFiles()
-        httpTLS = try httpFiles(grpcTLS)
-        try checkPlaintext()
+        do throws(SettingsError) { try checkJournal() } catch { mistakes.append(error) }
+        do throws(SettingsError) { try checkMail() } catch { mistakes.append(error) }
+        do throws(SettingsError) { try checkAccess() } catch { mistakes.append(error) }
+        do throws(SettingsError) {
+            grpcTLS = try grpcFiles()
+            httpTLS = try httpFiles(grpcTLS)
+            try checkPlaintext()
+        } catch {
+            mistakes.append(error)
+        }
+        try SettingsError.check(mistakes)
+    }
+
+    /// The text that holds: as set, else the default; nil: neither.
+    func text(_ row: SettingRow) -> String? { given[row.name]?.text ?? row.standard }
+
+    /// The settings whose values are others there.
+    func differing(from other: ServeSettings) -> [SettingRow] {
+        SettingsCatalogue.rows.filter { row in
+            "\(String(describing: text(row).flatMap(row.value)))"
+                != "\(String(describing: other.text(row).flatMap(row.value)))"
+        }
     }
 
     /// A socket that was passed has its address already.
-    private mutating func overrule(_ setting: Setting<NetworkAddress>, with address: NetworkAddress)
-    {
-        let name = setting.row.name
+    private mutating func overrule(_ setting: SettingRow, with address: NetworkAddress) {
+        let name = setting.name
         if let set = values[name] as? NetworkAddress, !set.mayBe(address) {
             overruled.append(
                 "\(name) is \(set), but the socket that was passed listens on \(address)")
@@ -105,6 +140,10 @@ extension ServeSettings {
 
     subscript<Value>(dynamicMember path: KeyPath<HTTPSettings, Setting<Value>>) -> Value {
         value(SettingsCatalogue.http[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<OpsSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.ops[keyPath: path])
     }
 
     subscript<Value>(dynamicMember path: KeyPath<AlertSettings, Setting<Value>>) -> Value {

@@ -38,7 +38,7 @@ extension Service {
         admittance.giveMemoryBack(server.loops[0].eventLoop)
         let liveness = Liveness(engine, server)
         let sides = try await SideServices.start(
-            settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
+            settings, engine: engine, authority: authority, admittance: admittance, tls: tls,
             server: server, lanes: LaneAccess(server, lanes), liveness: liveness,
             sockets: supervision.sockets, logger: logger)
         let keeping = AccessKeeping(authority, logger)
@@ -47,12 +47,15 @@ extension Service {
         // Who is told that the service is there finds it so.
         await readiness.look()
         tls.startWatching()
-        let addresses =
-            "grpc=\(NetworkAddress(host: server.host, port: server.port)) http=\(sides.address)"
+        let grpc = NetworkAddress(host: server.host, port: server.port)
+        let addresses = "grpc=\(grpc) \(sides.addresses)"
         // They end one by one, the last one first; each when the one before it has ended.
         let services = [
-            Self.ending { engine.close() },
+            // A journal that is long in closing is waited for.
             Self.running { await lookAfter(liveness) },
+            Self.ending { engine.close() },
+            // Who looks after the service sees it to its end.
+            Self.ending { await sides.stopOps() },
             // What the drain brings is put on record too.
             Self.running { await keeping.run() },
             Self.ending { sides.stop() },
@@ -165,12 +168,14 @@ extension Service {
         }
         async let reloaded: Void = reloads.stop()
         async let identified: Void = identityReloads.stop()
+        async let compared: Void = settingsReloads.stop()
         async let served: Void = server.drain(
             within: .milliseconds(settings.drainTimeoutMilliseconds))
         await sides.stopServing(within: settings.drainTimeoutMilliseconds)
         await served
         await reloaded
         await identified
+        await compared
     }
 
     private func startServer(
@@ -194,7 +199,7 @@ extension Service {
             }
         } catch {
             throw ListenError(
-                settings.grpcListen, SettingsCatalogue.serving.grpcListen, error)
+                settings.grpcListen, SettingsCatalogue.serving.grpcListen.row, error)
         }
     }
 
@@ -221,12 +226,14 @@ extension Service {
         supervision.notices.reloading("Reloading")
         tls.reloadSoon()
         reloadIdentities()
+        compareSettings()
         reloadLimits()
         Task {
             await tls.reloaded()
             await identityReloads.settle()
+            await settingsReloads.settle()
             await reloads.settle()
-            if supervision.report.stage != .stopping { supervision.notices.ready(status) }
+            if supervision.report.stage.isServing { supervision.notices.ready(status) }
         }
     }
 

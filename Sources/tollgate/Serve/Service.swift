@@ -1,4 +1,5 @@
 internal import Access
+internal import Backup
 internal import CommandIO
 internal import ControlPlane
 internal import Engine
@@ -25,6 +26,7 @@ struct Service {
     let identityReloads = Reloads()
     let supervision: Supervision
     let upgrades: Upgrades
+    let settingsReloads = Reloads()
 
     /// Makes the engine and applies the limits file.
     ///
@@ -108,9 +110,18 @@ struct Service {
         }
         try NewDirectory.make(settings.dataDirectory, mode: 0o700)
         let began = ContinuousClock.now
+        let disk = try SystemDisk(path: settings.dataDirectory)
+        let restored = try RestoreNote.read(disk)
+        var journal = settings.journal
+        journal.lostGenerations = restored.map { settings.generationsLost(since: $0) } ?? 0
         let (engine, report) = try Engine.open(
-            configuration: configuration, disk: SystemDisk(path: settings.dataDirectory),
-            settings: settings.journal, progressed: progressed)
+            configuration: configuration, disk: disk, settings: journal, progressed: progressed)
+        if let restored, report.keepsLostGenerations {
+            try RestoreNote.remove(disk)
+            logger.notice(
+                "the data directory was restored from a backup",
+                metadata: ["taken_at": "\(Instant.text(restored.takenAt))"])
+        }
         for reason in report.passedOver {
             logger.error(
                 "a checkpoint is damaged; an older one was used", metadata: ["reason": "\(reason)"])
@@ -301,6 +312,13 @@ extension ServeSettings {
         }
     }
 
+    /// Generations of reservation ids that may have been given out since a backup was taken.
+    fileprivate func generationsLost(since note: RestoreNote) -> UInt64 {
+        note.generations(
+            now: Int64(Date().timeIntervalSince1970 * 1_000),
+            retention: self.idempotencyRetentionMilliseconds)
+    }
+
     /// What the engine must know of the journal.
     fileprivate var journal: DurabilitySettings {
         var result = DurabilitySettings()
@@ -314,7 +332,10 @@ extension ServeSettings {
         result.stallMilliseconds = self.journalStallMilliseconds
         result.acceptsEmptyJournal = self.acceptEmptyJournal
         result.awaitsFollower = true
-        result.companions = [Projection.fileName, WebhookSigner.fileName, OperatorToken.fileName]
+        result.companions = [
+            Projection.fileName, WebhookSigner.fileName, OperatorToken.fileName,
+            RestoreNote.fileName,
+        ]
         return result
     }
 }

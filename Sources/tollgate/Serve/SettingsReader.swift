@@ -6,37 +6,57 @@ internal import Yams
 /// What is wrong with a setting, as a sentence that names the setting and where it was set.
 struct SettingsError: Error, Equatable, CustomStringConvertible {
     var description: String
+
+    /// Throws all that is wrong, a line each, if anything is.
+    static func check(_ mistakes: [SettingsError]) throws(SettingsError) {
+        guard !mistakes.isEmpty else { return }
+        throw SettingsError(description: mistakes.map(\.description).joined(separator: "\n"))
+    }
+}
+
+/// What somebody set, and where.
+struct GivenSetting: Sendable, Equatable {
+    enum Source: String, Sendable { case flag, environment, file }
+
+    var text: String
+    var source: Source
+    /// The flag, the variable, or the file.
+    var place: String
+}
+
+/// Where settings come from, before they are read.
+struct SettingsSources: Sendable {
+    /// What the command line says; only what it names, by the settings' names.
+    var flags: [String: String]
+    /// The process's environment; an empty variable is not set.
+    var environment: [String: String]
+    /// The configuration file; nil: there is none.
+    var file: String?
 }
 
 /// Reads settings from flags, environment and file, the first of them that has the setting.
 struct SettingsReader {
-    private let sources: [(name: @Sendable (SettingRow) -> String, provider: any ConfigProvider)]
-    private let reader: ConfigReader
+    private let providers: [(source: GivenSetting.Source, provider: any ConfigProvider)]
+    private let file: String?
+    /// What is wrong with the file; what is right in it is read all the same.
+    let mistakes: [SettingsError]
 
-    /// - Parameters:
-    ///   - flags: What the command line says; only what it names, by the settings' names.
-    ///   - environment: The process's environment; only names that begin with `TOLLGATE_` count.
-    ///   - file: Path of a YAML file with flat keys; nil: none.
-    init(
-        flags: [String: String], environment: [String: String], file: String?
-    ) throws(SettingsError) {
-        var sources: [(name: @Sendable (SettingRow) -> String, provider: any ConfigProvider)] = [
+    init(_ sources: SettingsSources) {
+        var providers: [(source: GivenSetting.Source, provider: any ConfigProvider)] = [
+            (.flag, Self.provider("flags", sources.flags)),
             (
-                { $0.flag },
-                Self.provider("flags", flags)
-            ),
-            (
-                { $0.variable },
-                EnvironmentVariablesProvider(environmentVariables: environment)
+                .environment,
+                EnvironmentVariablesProvider(environmentVariables: sources.environment)
                     .prefixKeys(with: "tollgate")
             ),
         ]
-        if let file {
-            let values = try Self.values(file: file)
-            sources.append(({ "\($0.name) in \(file)" }, Self.provider(file, values)))
+        var mistakes: [SettingsError] = []
+        if let file = sources.file {
+            providers.append((.file, Self.provider(file, Self.values(file: file, &mistakes))))
         }
-        self.sources = sources
-        reader = ConfigReader(providers: sources.map(\.provider))
+        self.providers = providers
+        self.mistakes = mistakes
+        file = sources.file
     }
 
     private static func provider(
@@ -48,21 +68,32 @@ struct SettingsReader {
         return InMemoryProvider(name: name, values: Dictionary(uniqueKeysWithValues: values))
     }
 
-    /// The value of a setting; nil: nobody set it.
-    func value(_ row: SettingRow) throws(SettingsError) -> (any Sendable)? {
-        guard let text = reader.string(forKey: ConfigKey([row.name])) else { return nil }
-        if let value = row.value(text) { return value }
-        throw SettingsError(
-            description: "\(source(of: row)) must be \(row.expected), not \"\(text)\"")
+    /// What is set, by the first of the sources that has it; nil: nobody set it.
+    func given(_ row: SettingRow) -> GivenSetting? {
+        let key = AbsoluteConfigKey([row.name])
+        for (source, provider) in providers {
+            guard
+                case .string(let text)? =
+                    try? provider.value(forKey: key, type: .string).value?.content
+            else { continue }
+            let place =
+                switch source {
+                case .flag: row.flag
+                case .environment: row.variable
+                case .file: file ?? ""
+                }
+            return GivenSetting(text: text, source: source, place: place)
+        }
+        return nil
     }
 
-    /// Who said it: for errors only.
-    private func source(of row: SettingRow) -> String {
-        let absolute = AbsoluteConfigKey([row.name])
-        let source = sources.first { source in
-            (try? source.provider.value(forKey: absolute, type: .string).value) != nil
-        }
-        return source?.name(row) ?? row.name
+    /// The value of a text.
+    static func value(
+        _ row: SettingRow, _ given: GivenSetting
+    ) throws(SettingsError) -> any Sendable {
+        if let value = row.value(given.text) { return value }
+        let place = given.source == .file ? "\(row.name) in \(given.place)" : given.place
+        throw SettingsError(description: "\(place) must be \(row.expected), not \"\(given.text)\"")
     }
 }
 
@@ -73,23 +104,38 @@ extension SettingsReader {
     private static let longestFile = 1 << 20
 
     /// What a file of flat keys sets. A misspelt key must not silently leave a default in force.
-    private static func values(file: String) throws(SettingsError) -> [String: String] {
+    private static func values(
+        file: String, _ mistakes: inout [SettingsError]
+    ) -> [String: String] {
         var values: [String: String] = [:]
-        guard let root = try root(file: file) else { return values }
+        let root: Node?
+        do throws(SettingsError) {
+            root = try self.root(file: file)
+        } catch {
+            mistakes.append(error)
+            return [:]
+        }
+        guard let root else { return [:] }
         guard let settings = root.mapping else {
-            throw SettingsError(description: "\(file):1:1: each line must be \"setting: value\"")
+            mistakes.append(
+                SettingsError(description: "\(file):1:1: each line must be \"setting: value\""))
+            return [:]
         }
         for (key, value) in settings {
             let place = "\(file):\(key.mark.map(\.description) ?? "")"
             guard let name = key.string, SettingsCatalogue.names.contains(name) else {
                 let names = SettingsCatalogue.rows.map(\.name).joined(separator: ", ")
-                throw SettingsError(
-                    description:
-                        "\(place): \"\(key.string ?? "")\" is not a setting; valid settings: \(names)"
-                )
+                mistakes.append(
+                    SettingsError(
+                        description: """
+                            \(place): "\(key.string ?? "")" is not a setting; valid settings: \(names)
+                            """))
+                continue
             }
             guard let scalar = value.scalar else {
-                throw SettingsError(description: "\(place): \"\(name)\" must be a single value")
+                mistakes.append(
+                    SettingsError(description: "\(place): \"\(name)\" must be a single value"))
+                continue
             }
             // `key:` and `key: null` set nothing.
             if scalar.style == .plain, ["", "~", "null"].contains(scalar.string) { continue }

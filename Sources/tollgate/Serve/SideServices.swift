@@ -18,25 +18,34 @@ struct SideServices {
     let projection: Projection?
     private let deliverer: Deliverer?
     private let rest: RESTServer
-    /// Where REST listens.
-    let address: NetworkAddress
+    /// nil: there is no ops listener.
+    private let ops: OpsServer?
+    /// Where they listen, for the ready line.
+    let addresses: String
 
     /// - Parameters:
     ///   - server: the data plane.
     ///   - lanes: the way into it.
     ///   - liveness: what `/healthz` goes by.
-    ///   - sockets: where REST gets its own from.
+    ///   - sockets: where the listeners get theirs from.
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
-        admittance: Admittance, tls: ServerTLS?, server: GRPCServer, lanes: LaneAccess,
+        admittance: Admittance, tls: PortsTLS, server: GRPCServer, lanes: LaneAccess,
         liveness: Liveness, sockets: ListeningSockets, logger: Logger
     ) async throws -> SideServices {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
         let signer = try makeSigner(settings, engine, logger)
         let mail = try MailSender.make(settings)
+        let deliverer = projection.map {
+            makeDeliverer(settings, signer, mail, $0, engine, logger)
+        }
+        let metrics = ServiceMetrics(
+            engine: engine, server: server, authority: authority, admittance: admittance, tls: tls,
+            projection: projection, deliveries: deliverer?.counts,
+            dataDirectory: projection == nil ? nil : settings.dataDirectory)
         var bounds = bounds(settings, admittance)
-        bounds.tls = tls
+        bounds.tls = tls.http
         let hang = Duration.milliseconds(settings.hangTimeoutMilliseconds)
         bounds.hang = { liveness.hang(for: hang) }
         bounds.listener = try sockets.open(.http, at: settings.httpListen)
@@ -46,20 +55,51 @@ struct SideServices {
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey, answerKey: signer.secret(for: "stored answers"),
             page: try makePage(settings, engine, authority, server, projection),
-            settings: bounds, logger: logger)
-        let bound: (host: String, port: Int)
-        do {
-            bound = try await rest.start()
-        } catch {
-            throw ListenError(
-                settings.httpListen, SettingsCatalogue.serving.httpListen, error)
-        }
-        let deliverer = projection.map {
-            makeDeliverer(settings, signer, mail, $0, engine, logger)
+            metrics: { await metrics.families($0) }, settings: bounds, logger: logger)
+        var addresses = try await listening(
+            on: settings.httpListen, SettingsCatalogue.serving.httpListen.row, "http"
+        ) { try await rest.start() }
+        var ops: OpsServer?
+        if let listen = settings.opsListen {
+            let socket = try sockets.open(.ops, at: listen)
+            let server = OpsServer(
+                rest, settings: opsBounds(settings, socket, bounds), logger: logger)
+            addresses += try await listening(
+                on: listen, SettingsCatalogue.ops.opsListen.row, " ops"
+            ) { try await server.start() }
+            ops = server
         }
         return SideServices(
-            projection: projection, deliverer: deliverer, rest: rest,
-            address: NetworkAddress(host: bound.host, port: bound.port))
+            projection: projection, deliverer: deliverer, rest: rest, ops: ops,
+            addresses: addresses)
+    }
+
+    /// Has a server listen, and says where it does.
+    ///
+    /// - Throws: `ListenError`
+    private static func listening(
+        on address: NetworkAddress, _ setting: SettingRow, _ name: String,
+        _ start: () async throws -> (host: String, port: Int)
+    ) async throws -> String {
+        do {
+            let bound = try await start()
+            return "\(name)=\(NetworkAddress(host: bound.host, port: bound.port))"
+        } catch {
+            throw ListenError(address, setting, error)
+        }
+    }
+
+    /// As REST's, but for its socket and its places.
+    private static func opsBounds(
+        _ settings: ServeSettings, _ socket: ListeningSocket, _ rest: RESTSettings
+    ) -> RESTSettings {
+        var bounds = rest
+        bounds.listener = socket
+        bounds.trustedProxies = TrustedProxies([])
+        let places = settings.opsMaxConnections
+        bounds.places = ConnectionPlaces(total: places, perAddress: places)
+        bounds.maximumBodyBytes = 0
+        return bounds
     }
 
     private static func bounds(
@@ -180,6 +220,9 @@ struct SideServices {
     func stopServing(within milliseconds: Int64) async {
         await rest.shutdown(within: .milliseconds(milliseconds))
     }
+
+    /// The ops listener, if there is one, closes.
+    func stopOps() async { await ops?.stop() }
 
     /// To be called when nobody calls the engine any more, before its end.
     func stop() { projection?.stop() }

@@ -17,12 +17,14 @@ struct PassedDescriptors: Sendable {
 
     /// What a listening socket is for.
     enum Port: String, CaseIterable, Sendable {
-        case grpc, http
+        case grpc, http, ops
 
-        var setting: Setting<NetworkAddress> {
+        /// Of its address.
+        var setting: SettingRow {
             switch self {
-            case .grpc: SettingsCatalogue.serving.grpcListen
-            case .http: SettingsCatalogue.serving.httpListen
+            case .grpc: SettingsCatalogue.serving.grpcListen.row
+            case .http: SettingsCatalogue.serving.httpListen.row
+            case .ops: SettingsCatalogue.ops.opsListen.row
             }
         }
     }

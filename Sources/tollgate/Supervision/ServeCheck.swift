@@ -1,27 +1,19 @@
 internal import CommandIO
 internal import Foundation
 internal import Journal
-internal import LimitsFile
-internal import Logging
-internal import TransportSecurity
 
 /// `tollgate serve --check`: whether the service could start with these settings, files and data. It takes no lock and
 /// writes nothing, so that it may be asked beside a service that runs.
 struct ServeCheck {
-    private let settings: ServeSettings
-    private let logger: Logger
+    let settings: ServeSettings
 
-    init(_ settings: ServeSettings) {
-        self.settings = settings
-        logger = Service.logger(settings)
-    }
-
-    /// - Parameter limits: as it was read.
-    /// - Throws: the first thing that a start would end with.
-    func run(_ limits: LimitsSource?) throws {
-        _ = try limits?.parse()
-        _ = try PortsTLS(settings, logger: logger)
-        _ = try settings.identitiesFile.map { try IdentitiesFile.read($0) }
+    /// - Throws: what a start would end with.
+    func run() throws {
+        let mistakes = ConfigurationCheck(settings).mistakes
+        guard mistakes.isEmpty else {
+            for mistake in mistakes { StandardError.print(mistake) }
+            throw ExitStatus.usage.code
+        }
         let found = try data()
         StandardOutput.print(
             "tollgate \(Tollgate.version) can start with these settings: \(found)")

@@ -14,6 +14,8 @@ final class UpgradeCheck: Sendable {
 
     /// What is kept of what it says.
     private static let longestText = 4_096
+    /// Looks at what it has said, when it has ended.
+    private static let mostLooks = 64
 
     private let program: ProgramImage
     private let timeoutMilliseconds: Int64
@@ -33,6 +35,8 @@ final class UpgradeCheck: Sendable {
     func cancel() { _ = write(cancellation.write, [UInt8(1)], 1) }
 
     func run() -> Outcome {
+        // Whoever started the service may have had it ignore the end of those that it starts: nobody could wait for them.
+        signal(SIGCHLD, SIG_DFL)
         guard let output = Self.pipe() else { return .failed("no descriptors are left") }
         defer { close(output.read) }
         var child: pid_t = 0
@@ -91,7 +95,10 @@ final class UpgradeCheck: Sendable {
         while true {
             var status: Int32 = 0
             if waitpid(child, &status, WNOHANG) == child {
-                while isOpen { isOpen = Self.take(output, &text, waits: false) }
+                // What it leaves behind may go on writing.
+                for _ in 0..<Self.mostLooks where isOpen {
+                    isOpen = Self.take(output, &text, waits: false)
+                }
                 return Self.outcome(status, text)
             }
             let left = (deadline - linux_monotonic_nanoseconds()) / 1_000_000

@@ -20,6 +20,8 @@ final class UpgradeReport: Sendable {
         /// Calls that run finish, then the new program runs.
         case leaving
         case stopping
+
+        var isServing: Bool { [.ready, .checking, .refused].contains(self) }
     }
 
     struct Entry: Sendable, Equatable {

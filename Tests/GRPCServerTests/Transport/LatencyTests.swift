@@ -67,6 +67,35 @@ import Testing
         await test.stop()
     }
 
+    /// What an answer waited for the disk is told apart from what it took to decide it.
+    @Test func theDisksPartIsToldByItself() async throws {
+        let test = try await server()
+        let client = try TestClient(port: test.server.port)
+        let held = try (0..<3).map { try send(client, "/t.T/Hold", ["\($0)"]) }
+        try await settle(test, client)
+        test.journal.advance(.seconds(2))
+        try await test.makeDurable()
+        for stream in held { _ = try await client.finish(stream) }
+        #expect(try await client.call("/t.T/Nothing", text("n")).status == 12)
+        _ = try await test.onLoop { _ in }
+        let figures = test.server.figures
+        #expect(figures.decided.count == 4)
+        #expect(try #require(figures.decided.percentile(100)) < .seconds(1))
+        #expect(figures.durable.count == 3)
+        #expect(figures.durable.sumNanoseconds == 6_000_000_000)
+        #expect(figures.whole.count == 4)
+        #expect(figures.whole.sumNanoseconds == 6_000_000_000)
+        let requests = Dictionary(
+            uniqueKeysWithValues: figures.requests.map { ($0.path, $0.count) })
+        #expect(requests["/t.T/Hold"] == 3 && requests["/t.T/Echo"] == 1)
+        #expect(requests.values.reduce(0, +) == 4)
+        #expect(
+            figures.failures == [
+                ServerFigures.Failure(method: figures.requests.count, code: .unimplemented): 1
+            ])
+        await test.stop()
+    }
+
     /// The disk's time is told also where nobody could wait for it.
     @Test func anAnswerThatCameTooLateCounts() async throws {
         let test = try await server()

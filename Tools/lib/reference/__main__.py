@@ -48,7 +48,7 @@ def pages(binary):
         DOCS / "reference/grpc.md": contract.page((ROOT / "Protos/tollgate/v1/tollgate.proto").read_text()),
     }
     for name, text in error_pages.pages(ROOT).items():
-        found[DOCS / "errors" / name] = text
+        found[ROOT / name] = text
     return found
 
 

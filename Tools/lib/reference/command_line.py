@@ -39,6 +39,9 @@ def section(command, before, shared):
     parts += discussion(command.get("discussion") or "")
     known = ("help", "version")
     own = [a for a in command.get("arguments", []) if a["shouldDisplay"] and not set(names(a)) & set(known)]
+    if words[1:2] == ("config",):
+        # Those of `serve`.
+        own = [a for a in own if a.get("sectionTitle") != "Settings"]
     if words[1:] == ("serve",):
         parts.append("Its flags: [all settings](../configuration.md).")
     elif not command.get("subcommands"):
@@ -47,6 +50,7 @@ def section(command, before, shared):
         parts.append(f"```text\nusage: {' '.join([*words, *usage(own)])}\n```")
         parts.append(flags(own) if own else "")
         parts.append("And [where the service is](#where-the-service-is)." if asks else "")
+        parts.append("And [all settings](../configuration.md)." if words[1] == "config" else "")
     for part in command.get("subcommands", []):
         if part["shouldDisplay"]:
             parts += section(part, words, shared)

@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 
+import error_catalogue
 from texts import HEAD, joined, listed, table, wrapped
 
 CATALOGUE = "Sources/Limits/ErrorCode+Catalogue.swift"
@@ -137,8 +138,7 @@ def page(one, said):
         facts.append(["reason (`ErrorInfo`)", f"`{one.reason}`"])
     if one.limit:
         facts.append(["limit", f"`{one.limit['name']}`"])
-    parts = [HEAD + f"# {one.code}: {one.title}", table(facts[0], facts[1:])]
-    return joined(parts + said)
+    return joined([HEAD + f"# {one.code}: {one.title}", table(facts[0], facts[1:]), said])
 
 
 def index(found):
@@ -148,15 +148,25 @@ def index(found):
                    table(["code", "title", "HTTP", "gRPC"], rows)])
 
 
-def pages(root):
-    found, written = codes(root), notes()
-    texts = {"README.md": index(found)}
+def said(found):
+    """{code: what its error means and what to do}, as Markdown."""
+    written, texts = notes(), {}
     for one in found:
-        said = list(of_limit(one.limit)) if one.limit else [written.pop(one.code, None)]
-        if said == [None]:
+        parts = list(of_limit(one.limit)) if one.limit else [written.pop(one.code, None)]
+        if parts == [None]:
             sys.exit(f"Tools/reference: Tools/lib/reference/notes.txt says nothing about {one.code}: add a section")
-        texts[f"{one.code}.md"] = page(one, [part if part.startswith(("-", "#")) or "\n" in part else wrapped(part)
-                                             for part in said])
+        texts[one.code] = "\n\n".join(part if part.startswith(("-", "#")) or "\n" in part else wrapped(part)
+                                      for part in parts)
     if written:
         sys.exit(f"Tools/reference: Tools/lib/reference/notes.txt is about no code in {', '.join(sorted(written))}")
     return texts
+
+
+def pages(root):
+    """{path within the repository: text}: the pages, and the file that the service makes its own of."""
+    found = codes(root)
+    texts = said(found)
+    made = {f"docs/errors/{one.code}.md": page(one, texts[one.code]) for one in found}
+    made["docs/errors/README.md"] = index(found)
+    made["Sources/ControlPlane/Resources/errors.json"] = error_catalogue.page(found, texts)
+    return made

@@ -65,12 +65,12 @@ ready
 [ "$(property NRestarts)" = 1 ]
 
 systemctl stop tollgate
-systemctl start tollgate-grpc.socket tollgate-http.socket
+systemctl start tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
 systemctl start tollgate
 ready
 systemctl restart tollgate
 ready
-systemctl stop tollgate tollgate-grpc.socket tollgate-http.socket
+systemctl stop tollgate tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
 systemctl start tollgate
 ready
 

@@ -45,8 +45,9 @@ def kills(context):
 
 
 def power_loss(context):
-    counts = number(context, "TOLLGATE_STATES", 2_000, 100_000)
-    output = context.swift_tests("power-loss", ["PowerLossTests"], context.choose(120, 7_200), counts)
+    counts = number(context, "TOLLGATE_STATES", 2_000, 100_000) | {"TOLLGATE_EVERY_CUT": "1"}
+    suites = ["PowerLossTests", "EngineTests.CheckpointerTests"]
+    output = context.swift_tests("power-loss", suites, context.choose(300, 7_200), counts)
     return output.figures
 
 

@@ -2,6 +2,13 @@
 struct HTTPSettings: SettingsGroup {
     static let title = "REST and page"
 
+    /// nil: errors lead to the pages of the documentation.
+    let publicURL = Setting<String?>(
+        "public-url", .url, without: "none",
+        SettingText(
+            "The URL at which callers reach REST and page, for links in errors",
+            "; without it errors link to the documentation", page: "rest.md#what-holds-everywhere"))
+
     private static let timeout = SettingType<Int64>.duration(100...3_600_000)
 
     let httpHeadTimeoutMilliseconds = Setting(

@@ -140,6 +140,7 @@ enum SettingKind: String, Sendable {
     case instant
     case size
     case networks
+    case url = "http or https URL"
     case choice = "one of"
     case truth
     /// A truth whose flag takes no value.

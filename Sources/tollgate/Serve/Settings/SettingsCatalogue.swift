@@ -33,11 +33,13 @@ enum SettingsCatalogue {
     static let reservations = ReservationSettings()
     static let grpc = GRPCSettings()
     static let http = HTTPSettings()
+    static let ops = OpsSettings()
     static let alerts = AlertSettings()
 
     static let groups: [any SettingsGroup.Type] = [
         ServingSettings.self, TLSSettings.self, CallerSettings.self, JournalSettings.self,
-        ReservationSettings.self, GRPCSettings.self, HTTPSettings.self, AlertSettings.self,
+        ReservationSettings.self, GRPCSettings.self, HTTPSettings.self, OpsSettings.self,
+        AlertSettings.self,
     ]
 
     static let rows: [SettingRow] = groups.flatMap { $0.rows }
@@ -52,4 +54,9 @@ enum SettingsCatalogue {
             return (ObjectIdentifier(group), options)
         })
     static let names = Set(rows.map(\.name))
+}
+
+/// All of them as one group of options.
+struct AllSettings: OptionCatalogue {
+    static let options = SettingsCatalogue.groups.flatMap { $0.options }
 }

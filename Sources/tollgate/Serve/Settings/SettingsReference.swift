@@ -40,7 +40,7 @@ enum SettingsReference {
         Settings of a messaging profile and of an outbound voice profile, with the flags of `tollgate profiles create` and
         `update`.
 
-        \(table(ProfileSettings.settings(.messaging), ProfileSettings(id: "", tenantID: "")) {
+        \(table(ProfileSettings.settings(.messaging), ProfileSettings(id: "", tenantID: "", name: "its id")) {
             $0.isInLimitsFile ? "" : " *Not in the limits file.*"
         })
         """,

@@ -6,8 +6,8 @@ internal import Limits
 // what was read is written and read again to the same words.
 
 /// Rings into which what was read is written again.
-nonisolated(unsafe) private let first = RecordRing(capacity: 1 << 11)
-nonisolated(unsafe) private let second = RecordRing(capacity: 1 << 11)
+private let first = RecordRing(capacity: 1 << 11)
+private let second = RecordRing(capacity: 1 << 11)
 
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(_ count: UnsafeRawPointer, _ arguments: UnsafeRawPointer) -> Int32 {

@@ -34,18 +34,25 @@ private func randomRecord(
 ) -> Record {
     func amounts() -> Amounts {
         var amounts = Amounts()
-        for resource in 0..<4 where Bool.random(using: &random) {
-            amounts.set(resource, Int64.random(in: -9...1_000_000_000, using: &random))
+        for resource in Resource.allCases where Bool.random(using: &random) {
+            amounts.set(resource.index, Int64.random(in: -9...1_000_000_000, using: &random))
         }
         return amounts
+    }
+    func deltas() -> CounterDeltas {
+        var deltas = CounterDeltas()
+        for counter in 0..<LimitKind.counterCount where Bool.random(using: &random) {
+            deltas.set(counter, Int64.random(in: -9...1_000_000_000, using: &random))
+        }
+        return deltas
     }
     var record = Record(kind)
     record.version = .random(in: 1...1_000, using: &random)
     record.time = 1_800_000_000_000
     record.tenant = .random(in: 0...9, using: &random)
     record.profile = Bool.random(using: &random) ? 5 : nil
-    record.transition.committed = amounts()
-    record.transition.held = amounts()
+    record.transition.committed = deltas()
+    record.transition.held = deltas()
     record.asked = amounts()
     record.charged = amounts()
     record.transition.profileHeld = .random(in: 0...1, using: &random)

@@ -5,8 +5,8 @@ internal import Kit
 // steps: a byte that says what the service does and how many bytes come next.
 
 private let routes = RouteTable([
-    Route(path: SessionSeeds.unary, maximumBodyBytes: 4_096, streamsRequests: false),
-    Route(path: SessionSeeds.stream, maximumBodyBytes: 4_096, streamsRequests: true),
+    MethodRoute(path: SessionSeeds.unary, maximumBodyBytes: 4_096, streamsRequests: false),
+    MethodRoute(path: SessionSeeds.stream, maximumBodyBytes: 4_096, streamsRequests: true),
 ])
 private let response = HeaderBlock([(":status", "200"), ("content-type", "application/grpc")])
 private let trailers = HeaderBlock([("grpc-status", "0")])

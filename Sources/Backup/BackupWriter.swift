@@ -1,0 +1,338 @@
+package import Journal
+
+/// Brings a backup up to date with a data directory, whether a service is at work there or not: what is read, and in which
+/// order, is described in docs/decisions/0015-backup.md.
+///
+/// Until the new manifest is there the backup is what it was before: no file that a manifest names is written to again.
+/// What an interrupted attempt has copied is not copied again.
+package struct BackupWriter {
+    /// Copies the file of lists into the target under a name, and returns the first segment that the copy needs; nil: any
+    /// will do.
+    package typealias CopyLists = (_ name: String) throws(JournalError) -> UInt64?
+
+    /// What was done.
+    package struct Report: Sendable, Equatable {
+        package var manifest: BackupManifest
+        /// Files and bytes that were copied; the others were there.
+        package var copiedFiles = 0
+        package var copiedBytes = 0
+        /// Files of the data directory that are in no backup.
+        package var leftOut: [String] = []
+    }
+
+    private let source: any Disk
+    private let target: any Disk
+    private let work: CopyWork
+    private let copyLists: CopyLists
+    private let copier: FileCopier
+
+    /// Files are removed while they are copied where a service makes checkpoints: then all begins again, with what is newer.
+    private static let attempts = 10
+    private static let longestSmall = 64 << 10
+
+    /// - Parameters:
+    ///   - source: a data directory; nothing is written there.
+    ///   - target: a directory of its own, locked by the caller.
+    package init(
+        from source: any Disk, to target: any Disk, work: CopyWork, copyLists: @escaping CopyLists
+    ) {
+        self.source = source
+        self.target = target
+        self.work = work
+        self.copyLists = copyLists
+        copier = FileCopier(source: source, target: target, work: work)
+    }
+
+    /// - Parameter now: Unix milliseconds.
+    /// - Throws: why the backup could not be brought up to date; it is what it was before then.
+    package func run(now: Int64) throws(JournalError) -> Report {
+        guard let id = try JournalReader.id(source) else {
+            throw JournalError(
+                .missing, file: "the data directory", reason: "it contains no journal",
+                remedy: "give the directory used with `tollgate serve --data-dir`")
+        }
+        var state = try State(target, id, now)
+        try target.removeTemporaries()
+        try state.keep(in: target)
+        for attempt in 1... {
+            do throws(JournalError) {
+                try copyAll(&state)
+                break
+            } catch {
+                guard error.isOfAbsence, attempt < Self.attempts else { throw error }
+                try work.check()
+            }
+        }
+        try finish(&state)
+        var report = Report(manifest: state.manifest)
+        report.copiedFiles = state.copiedFiles
+        report.copiedBytes = work.done
+        report.leftOut = try source.list().filter(Self.isLeftOut).sorted()
+        return report
+    }
+
+    // MARK: Copying
+
+    private func copyAll(_ state: inout State) throws(JournalError) {
+        state.manifest.files = []
+        let names = try source.list()
+        // First, so that the journal goes at least as far.
+        let needed = try names.contains(DataFile.listsName) ? copyListsFile(&state) : nil
+        for name in DataFile.smallNames where names.contains(name) {
+            try copySmall(name, &state)
+        }
+        let checkpoint = try copyNewestCheckpoint(&state)
+        let snapshot = try JournalSnapshot(
+            source, id: state.manifest.journal, checkpoint: checkpoint, needed: needed
+        ) { (_) throws(JournalError) in try work.check() }
+        state.manifest.end = snapshot.end
+        for part in snapshot.parts where state.known(part.name, part.bytes) == nil {
+            work.expect(part.bytes)
+        }
+        for part in snapshot.parts {
+            try copy(part, &state)
+        }
+    }
+
+    private func copyListsFile(_ state: inout State) throws(JournalError) -> UInt64? {
+        let stored = state.numbered(DataFile.listsName)
+        let temporary = stored + JournalFiles.temporarySuffix
+        for suffix in ["", "-journal", "-wal", "-shm"]
+        where try target.list().contains(temporary + suffix) {
+            try target.remove(temporary + suffix)
+        }
+        let needed: UInt64?
+        do throws(JournalError) {
+            needed = try copyLists(temporary)
+            let file = try target.open(temporary, isWritable: true)
+            defer { target.close(file) }
+            try target.sync(file)
+        } catch {
+            try? target.remove(temporary)
+            throw error
+        }
+        let (checksum, bytes) = try copier.checksum(temporary)
+        try target.rename(temporary, to: stored)
+        try target.syncDirectory()
+        try state.add(
+            BackupManifest.File(
+                name: DataFile.listsName, stored: stored, bytes: bytes, size: bytes,
+                checksum: checksum), in: target)
+        return needed
+    }
+
+    private func copySmall(_ name: String, _ state: inout State) throws(JournalError) {
+        let bytes = try size(of: name)
+        guard bytes <= Self.longestSmall else {
+            throw JournalError(
+                .damaged, file: name, reason: "it has \(bytes) bytes, and should have a few",
+                remedy: "move it out of the data directory")
+        }
+        let stored = state.numbered(name)
+        let copy = try copier.copy(name, bytes: bytes, size: bytes, as: stored)
+        try state.add(
+            BackupManifest.File(
+                name: name, stored: stored, bytes: bytes, size: bytes, checksum: copy.checksum),
+            in: target)
+    }
+
+    /// The newest checkpoint that is whole, as a start takes it.
+    private func copyNewestCheckpoint(_ state: inout State) throws(JournalError) -> UInt64? {
+        for number in try source.checkpointNumbers().reversed() {
+            let name = JournalFiles.checkpoint(number)
+            let bytes = try size(of: name)
+            let part = JournalSnapshot.Part(name: name, bytes: bytes, size: bytes, isFinal: true)
+            do throws(JournalError) {
+                try copy(part, &state)
+                return number
+            } catch {
+                guard error.code == .damaged else { throw error }
+            }
+        }
+        return nil
+    }
+
+    private func copy(
+        _ part: JournalSnapshot.Part, _ state: inout State
+    ) throws(JournalError) {
+        if part.isFinal, let known = try knownStill(part, state) {
+            state.manifest.files.append(known)
+            return
+        }
+        let stored = part.isFinal ? part.name : state.numbered(part.name)
+        let copy = try copier.copy(
+            part.name, bytes: part.bytes, size: part.bytes, as: stored)
+        if part.isFinal {
+            do throws(JournalError) {
+                try check(part.name, state.manifest.journal)
+            } catch {
+                try? target.remove(stored)
+                throw error
+            }
+        }
+        try state.add(
+            BackupManifest.File(
+                name: part.name, stored: stored, bytes: part.bytes, size: part.size,
+                checksum: copy.checksum, stamp: part.isFinal ? copy.stamp : nil),
+            in: target)
+    }
+
+    /// Reads the copy, which the system still has in memory, and not the original: its disk is busy enough.
+    private func check(_ name: String, _ id: JournalID) throws(JournalError) {
+        switch DataFile(name) {
+        case .segment(let number):
+            try JournalSnapshot.check(sealed: number, target, id: id) {
+                (_) throws(JournalError) in try work.check()
+            }
+        case .checkpoint(let number):
+            if let error = CheckpointReader(target, id: id).check(number) { throw error }
+        case .lists, .small, nil: break
+        }
+    }
+
+    /// A file that does not change any more and was copied before: the same one, not another of its name.
+    private func knownStill(
+        _ part: JournalSnapshot.Part, _ state: State
+    ) throws(JournalError) -> BackupManifest.File? {
+        guard let known = state.known(part.name, part.bytes) else { return nil }
+        let file = try source.open(part.name, isWritable: false)
+        defer { source.close(file) }
+        guard let stamp = try source.stamp(of: file), stamp == known.stamp,
+            try target.list().contains(known.stored)
+        else { return nil }
+        let copy = try target.open(known.stored, isWritable: false)
+        defer { target.close(copy) }
+        return try target.size(of: copy) == known.bytes ? known : nil
+    }
+
+    private func size(of name: String) throws(JournalError) -> Int {
+        let file = try source.open(name, isWritable: false)
+        defer { source.close(file) }
+        return try source.size(of: file)
+    }
+
+    // MARK: The end
+
+    /// Makes the new backup the one that counts, and removes what it does not need.
+    private func finish(_ state: inout State) throws(JournalError) {
+        try work.check()
+        try target.syncDirectory()
+        try target.replace(BackupManifest.fileName, with: state.manifest.encoded)
+        let needed = Set(state.manifest.files.map(\.stored))
+        for name in try target.list() where DataFile.isStored(name) && !needed.contains(name) {
+            try target.remove(name)
+        }
+        if try target.list().contains(BackupManifest.partialName) {
+            try target.remove(BackupManifest.partialName)
+        }
+        try target.syncDirectory()
+    }
+
+    private static func isLeftOut(_ name: String) -> Bool {
+        guard DataFile(name) == nil, !name.hasSuffix(JournalFiles.temporarySuffix) else {
+            return false
+        }
+        return ![
+            JournalFiles.lock, DataFile.listsName + "-wal", DataFile.listsName + "-shm",
+            "lost+found",
+        ].contains(name)
+    }
+}
+
+extension BackupWriter {
+    /// Whether a directory may become a backup, or is one: it is empty, or has a manifest. Nothing is changed.
+    ///
+    /// - Throws: `.invalid` if it may not.
+    package static func checkTarget(_ target: any Disk, _ path: String) throws(JournalError) {
+        let names = try target.list()
+        guard !names.contains(BackupManifest.fileName),
+            !names.contains(BackupManifest.partialName)
+        else { return }
+        guard let other = names.first(where: { !Restorer.isNothing($0) }) else { return }
+        throw JournalError(
+            .invalid, file: path,
+            reason: "it is not empty, and is no backup (\(other))",
+            remedy: "give an empty directory, or one that `tollgate backup` made")
+    }
+
+    /// A backup that is being made.
+    private struct State {
+        var manifest: BackupManifest
+        var copiedFiles = 0
+        /// What is whole in the target, by the names there.
+        private var whole: [String: BackupManifest.File] = [:]
+
+        init(_ target: any Disk, _ id: JournalID, _ now: Int64) throws(JournalError) {
+            let last = try BackupManifest.read(target, BackupManifest.fileName)
+            let partial = try BackupManifest.readPartial(target)
+            for known in [last, partial].compactMap({ $0 }) {
+                guard known.journal == id else {
+                    throw JournalError(
+                        .foreign, file: "the backup",
+                        reason: """
+                            it is of another service: its journal is \(known.journal.text), and the \
+                            data directory's is \(id.text)
+                            """,
+                        remedy: "give each service a backup directory of its own")
+                }
+                for file in known.files { whole[file.stored] = file }
+            }
+            manifest = BackupManifest(
+                number: (last?.number ?? 0) + 1, journal: id, takenAt: now,
+                end: JournalPlace(segment: 1, offset: 0), files: [])
+        }
+
+        /// A name for what changes from one backup to the next.
+        func numbered(_ name: String) -> String { "\(name).\(manifest.number)" }
+
+        func known(_ name: String, _ bytes: Int) -> BackupManifest.File? {
+            whole[name].flatMap { $0.bytes == bytes && $0.stamp != nil ? $0 : nil }
+        }
+
+        /// Takes a file in that is on the disk.
+        mutating func add(
+            _ file: BackupManifest.File, in target: any Disk
+        ) throws(JournalError) {
+            manifest.files.append(file)
+            copiedFiles += 1
+            guard file.stamp != nil else { return }
+            whole[file.stored] = file
+            try keep(in: target)
+        }
+
+        /// Puts on record what is whole, for an attempt that comes after this one was interrupted.
+        func keep(in target: any Disk) throws(JournalError) {
+            var partial = manifest
+            partial.files = whole.values.filter { $0.stamp != nil }.sorted { $0.name < $1.name }
+            try target.replace(BackupManifest.partialName, with: partial.encoded)
+        }
+    }
+}
+
+extension BackupManifest {
+    /// - Returns: nil: there is none.
+    static func read(_ disk: any Disk, _ name: String) throws(JournalError) -> BackupManifest? {
+        guard try disk.list().contains(name) else { return nil }
+        guard let bytes = try disk.contents(name, atMost: longest) else {
+            throw JournalError(
+                .damaged, file: name, reason: "it is longer than \(longest) bytes",
+                remedy: "use another backup")
+        }
+        return try BackupManifest(bytes, name: name)
+    }
+
+    /// One that cannot be read only costs that files are copied again.
+    static func readPartial(_ disk: any Disk) throws(JournalError) -> BackupManifest? {
+        do throws(JournalError) {
+            return try read(disk, partialName)
+        } catch {
+            guard error.code == .damaged else { throw error }
+            return nil
+        }
+    }
+}
+
+extension JournalError {
+    /// A file is not there any more.
+    var isOfAbsence: Bool { code == .missing || errno == 2 }
+}

@@ -1,0 +1,67 @@
+import CLinux
+import Glibc
+package import Journal
+
+/// What goes along with copying, whatever is copied: it keeps within a rate, looks whether it is to end, and says how far
+/// it is.
+///
+/// Thread safety: one thread.
+package final class CopyWork {
+    private let rate: Int
+    private let isInterrupted: () -> Bool
+    private let report: (_ done: Int, _ expected: Int) -> Void
+    private let began = linux_monotonic_nanoseconds()
+    private var reported: Int64
+    /// Bytes that were copied, and that are to be copied in all as far as that is known.
+    package private(set) var done = 0
+    private var expected = 0
+
+    /// Nanoseconds.
+    private static let betweenReports: Int64 = 5_000_000_000
+    private static let longestNap: Int64 = 50_000_000
+
+    /// - Parameters:
+    ///   - rate: bytes a second at most; 0: any.
+    ///   - isInterrupted: asked between pieces.
+    ///   - report: called every five seconds.
+    package init(
+        rate: Int = 0, isInterrupted: @escaping () -> Bool = { false },
+        report: @escaping (_ done: Int, _ expected: Int) -> Void = { _, _ in }
+    ) {
+        self.rate = rate
+        self.isInterrupted = isInterrupted
+        self.report = report
+        reported = began
+    }
+
+    /// Says that so many bytes more are to be copied.
+    package func expect(_ bytes: Int) { expected += bytes }
+
+    /// To be called behind each piece that was copied. Returns when the next one may be.
+    package func spend(_ bytes: Int) throws(JournalError) {
+        done += bytes
+        try check()
+        let now = linux_monotonic_nanoseconds()
+        if now - reported >= Self.betweenReports {
+            reported = now
+            report(done, max(expected, done))
+        }
+        guard rate > 0 else { return }
+        let due = began + Int64(Double(done) / Double(rate) * 1_000_000_000)
+        while true {
+            let left = due - linux_monotonic_nanoseconds()
+            guard left > 0 else { return }
+            var nap = timespec(tv_sec: 0, tv_nsec: Int(min(left, Self.longestNap)))
+            nanosleep(&nap, nil)
+            try check()
+        }
+    }
+
+    /// Throws when the work is to end.
+    func check() throws(JournalError) {
+        guard isInterrupted() else { return }
+        throw JournalError(
+            .interrupted, file: "the copy", reason: "it was interrupted",
+            remedy: "run the command again")
+    }
+}

@@ -1,0 +1,47 @@
+import Access
+import HTTPTypes
+import Hummingbird
+import NIOCore
+package import Telemetry
+
+/// Takes all figures of the service, REST's among them, without waiting for the disk.
+package typealias MetricsSource = @Sendable (RESTFigures) async -> [MetricFamily]
+
+/// What REST counts and measures of itself.
+package struct RESTFigures: Sendable {
+    /// Requests since the process began.
+    package var requests: [RequestCounts.Key: UInt64]
+    /// How long they took, from the head until the answer was made; the page's are not among them.
+    package var times: LatencyHistogram
+    /// Requests that are worked on.
+    package var inProgress: Int
+    /// How late the event loop came to what was due.
+    package var lateness: LatencyHistogram
+}
+
+/// `/metrics`: what the service counts and measures of itself, for Prometheus.
+struct MetricsPage: Sendable {
+    /// Scrapes that are made at one time; more are told to come back.
+    static let atOnce = 8
+
+    private let source: @Sendable () async -> [MetricFamily]
+    private let limiter = ConcurrencyLimiter(maximum: MetricsPage.atOnce)
+
+    init(_ source: @escaping @Sendable () async -> [MetricFamily]) { self.source = source }
+
+    var routes: [Route] {
+        var route = Route(.get, "/metrics", .readStatistics, Operations.metrics, get)
+        route.waitsForDisk = false
+        return [route]
+    }
+
+    func get(_ exchange: Exchange) async throws -> Reply {
+        guard limiter.enter() else {
+            throw APIError(.unavailable, "Too many scrapes in progress")
+        }
+        defer { limiter.leave() }
+        let format = MetricsText.format(accepted: exchange.headers[.accept])
+        let text = MetricsText.text(await source(), format)
+        return Reply(text: text, contentType: format.contentType)
+    }
+}
