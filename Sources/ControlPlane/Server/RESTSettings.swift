@@ -1,4 +1,5 @@
 package import Admission
+package import Observation
 package import TransportSecurity
 
 /// Bounds of the REST interface; each a number with a sane default.
@@ -41,6 +42,8 @@ package struct RESTSettings: Sendable {
     package var tls: ServerTLS?
     /// Where there is none, a peer has begun a TLS handshake: its address. On the event loop.
     package var onTLS: @Sendable (String) -> Void = { _ in }
+    /// Who is told of requests; nil: nobody.
+    package var observer: CallObserver?
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100
     package var maximumTokens = 1_000

@@ -5,8 +5,10 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Limits
+import LogLines
 import Logging
 import NIOCore
+import Observation
 import Projection
 import Synchronization
 import TransportSecurity
@@ -42,6 +44,14 @@ struct Responder: HTTPResponder {
     let core: ControlPlaneContext
     let routes: RouteTree
     let logger: Logger
+    /// Why requests failed that should not have.
+    private let faults = RepeatLog(rest: "other")
+
+    init(core: ControlPlaneContext, routes: RouteTree, logger: Logger) {
+        self.core = core
+        self.routes = routes
+        self.logger = logger
+    }
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
         var response = await answered(request, context)
@@ -53,12 +63,27 @@ struct Responder: HTTPResponder {
     }
 
     private func answered(_ request: Request, _ context: RESTContext) async -> Response {
+        guard let observer = core.settings.observer,
+            let notes = RequestNotes(
+                request, observer,
+                from: core.settings.trustedProxies.client(
+                    of: request.headers, context.peer))
+        else { return await replied(request, context) }
+        let response = await RequestNotes.$current.withValue(notes) {
+            await replied(request, context)
+        }
+        observer.end(notes.end(Int(response.status.code)))
+        return response
+    }
+
+    private func replied(_ request: Request, _ context: RESTContext) async -> Response {
         let path = Self.path(of: request)
         let id = Self.requestID(request.headers[header: HeaderName.requestID])
         if let page = core.page, Self.isPages(path) {
             if core.authority.isOpen, let refusal = LoopbackGuard.refusal(of: request.head) {
                 return response(to: request, id, APIError(ErrorKind(.forbidden), refusal))
             }
+            RequestNotes.current?.note(route: "page")
             if request.method != .get { context.askForBody() }
             if core.authority.isOpen || page.caller(of: request) != nil { context.noteKnown() }
             return await page.respond(to: request, from: address(of: request, context))
@@ -74,10 +99,7 @@ struct Responder: HTTPResponder {
             // The connection has said so, or is gone.
             reply = Self.reply(APIError(.badRequest, "The request is incomplete"))
         } catch {
-            logger.error(
-                "a request failed",
-                metadata: ["request": "\(id)", "error": "\(ProjectionError.reason(of: error))"])
-            logger.debug("why it failed", metadata: ["request": "\(id)", "dump": "\(error)"])
+            tell(error, id)
             reply = Self.reply(APIError(.unexpected))
         }
         if core.limiter.isDraining { reply.headers[.connection] = "close" }
@@ -89,6 +111,17 @@ struct Responder: HTTPResponder {
                 "status": "\(reply.status)", "took": "\(ContinuousClock.now - began)",
             ])
         return response(to: request, id, reply) { [limiter = core.limiter] in limiter.end() }
+    }
+
+    /// A fault of ours. Whoever meets one tries again.
+    private func tell(_ error: any Error, _ id: String) {
+        let reason = ProjectionError.reason(of: error)
+        if let count = faults.note(reason) {
+            var metadata: Logger.Metadata = ["request": "\(id)", "error": "\(reason)"]
+            if count > 1 { metadata["since_the_last_line"] = "\(count)" }
+            logger.error("a request failed", metadata: metadata)
+        }
+        logger.debug("why it failed", metadata: ["request": "\(id)", "dump": "\(error)"])
     }
 
     // MARK: Steps
@@ -108,7 +141,9 @@ struct Responder: HTTPResponder {
         let target = (request.head.path ?? "/").split(
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let found = Result { () throws(APIError) in try routes.match(target[0]) }
-        let route = (try? found.get())?.route(request.method)
+        let known = try? found.get()
+        let route = known?.route(request.method)
+        RequestNotes.current?.note(known?.routes.first?.path, known?.parameters ?? [:])
         var admission = Admission(caller: .anyone)
         let isOpen = route.map { $0.right == nil } ?? false
         if !isOpen {
@@ -117,6 +152,7 @@ struct Responder: HTTPResponder {
             context.noteKnown()
         }
         let caller = admission.caller
+        if !isOpen { RequestNotes.current?.note(caller) }
         guard let match = try found.get() else {
             throw APIError(.notFound, "No such path")
         }
@@ -163,7 +199,8 @@ struct Responder: HTTPResponder {
         try checkQuery(exchange, route)
         let result: Result<Reply, any Error>
         do {
-            result = .success(try await handled(exchange, route))
+            result = .success(
+                try await RequestNotes.timed("decide") { try await handled(exchange, route) })
         } catch let error as EngineError {
             result = .failure(APIError(error))
         } catch let failure as Failure {
@@ -175,7 +212,9 @@ struct Responder: HTTPResponder {
         }
         // Whatever an answer or a failure reflects is on disk before it leaves (semantics §3).
         do {
-            try await core.engine.durable()
+            try await RequestNotes.timed("wait for disk") { () async throws(EngineError) in
+                try await core.engine.durable()
+            }
         } catch {
             throw APIError(.unavailable, error.message)
         }

@@ -37,6 +37,10 @@ package final class ServerLoop: @unchecked Sendable {
     var gunzip = GzipDecoder()
     var gzip = GzipEncoder()
     let unpacking: UnpackingQueue
+    /// What is noted of calls that somebody is told of; nil: nobody is.
+    let notes: CallNotes?
+    /// `notes` is there, asked for without touching it.
+    let isObserved: Bool
     /// Filled for each request; see `CallContext`.
     let call = CallContext(
         token: CallToken(connection: 0, connectionGeneration: 0, stream: .none))
@@ -85,6 +89,8 @@ package final class ServerLoop: @unchecked Sendable {
         okHeaders = ReplyHeaders.ok.view
         okTrailers = ReplyHeaders.okTrailers.view
         gzipHeaders = ReplyHeaders.okGzip.view
+        notes = configuration.observer.map { CallNotes($0, methods.map(\.path)) }
+        isObserved = configuration.observer != nil
         unpacking = UnpackingQueue(configuration, on: eventLoop)
         outbound = ByteBufferAllocator().buffer(capacity: 128 * 1024)
         clock = configuration.clock

@@ -1,5 +1,6 @@
 internal import CommandIO
 internal import Engine
+internal import LogLines
 internal import TransportSecurity
 
 /// Everything that `tollgate serve` was told, complete and checked: `settings.threads` is the value of the setting that a
@@ -17,8 +18,6 @@ struct ServeSettings: Sendable {
     }
 
     enum SMTPSecurity: String, CaseIterable, Sendable { case none, starttls, tls }
-
-    enum LogLevel: String, CaseIterable, Sendable { case debug, info, notice, warning, error }
 
     /// Of the settings that somebody set, by name.
     private var values: [String: any Sendable] = [:]
@@ -54,6 +53,23 @@ struct ServeSettings: Sendable {
         try checkPlaintext()
     }
 
+    /// How the log is to be written, as far as it can be told of settings that may have mistakes: what is wrong with them
+    /// is said in that form too.
+    static func logFormat(
+        flags: [String: String], environment: [String: String], file: String?
+    ) -> LogFormat {
+        let environment = EnvironmentVariables.set(in: environment)
+        let row = SettingsCatalogue.logs.logFormat.row
+        for file in [file ?? environment["TOLLGATE_CONFIG"], nil] {
+            guard
+                let reader = try? SettingsReader(
+                    flags: flags, environment: environment, file: file)
+            else { continue }
+            return (try? reader.value(row)) as? LogFormat ?? .text
+        }
+        return .text
+    }
+
     /// What was set, else the default.
     func value<Value>(_ setting: Setting<Value>) -> Value {
         values[setting.row.name] as? Value ?? setting.standard
@@ -65,6 +81,10 @@ struct ServeSettings: Sendable {
 extension ServeSettings {
     subscript<Value>(dynamicMember path: KeyPath<ServingSettings, Setting<Value>>) -> Value {
         value(SettingsCatalogue.serving[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<LogSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.logs[keyPath: path])
     }
 
     subscript<Value>(dynamicMember path: KeyPath<TLSSettings, Setting<Value>>) -> Value {

@@ -37,7 +37,8 @@ extension Service {
         admittance.giveMemoryBack(server.loops[0].eventLoop)
         let sides = try await SideServices.start(
             settings, engine: engine, authority: authority, admittance: admittance, tls: tls.http,
-            server: server, lanes: LaneAccess(server, lanes), logger: logger)
+            server: server, lanes: LaneAccess(server, lanes), observer: calls?.observer,
+            logger: logger)
         let keeping = AccessKeeping(authority, logger)
         let watch = Watch(engine, sides.projection, bounds.scarcity, logger)
         let readiness = ReadinessLook(standard.health, logger) { await sides.trouble() }
@@ -48,7 +49,8 @@ extension Service {
         // They end one by one, the last one first; each when the one before it has ended.
         let services = [
             Self.ending { engine.close() },
-            // What the drain brings is put on record too.
+            // What the drain brings is put on record too, and told of.
+            Self.running { await calls?.run() },
             Self.running { await keeping.run() },
             Self.ending { sides.stop() },
             // Only when REST is through: it works on the data plane's event loops.
@@ -147,6 +149,7 @@ extension Service {
         let misdirected = HandshakeLog(logger)
         configuration.onTLS = { misdirected.tellTLS(peer: $0) }
         configuration.compression = settings.compression
+        configuration.observer = calls?.observer
         return configuration
     }
 

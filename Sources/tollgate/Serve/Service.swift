@@ -7,6 +7,7 @@ internal import Foundation
 internal import Journal
 internal import Limits
 internal import LimitsFile
+internal import LogLines
 internal import Logging
 internal import Notation
 internal import Notifications
@@ -21,6 +22,8 @@ struct Service {
     let authority: TokenAuthority
     let admittance: Admittance
     let tls: PortsTLS
+    /// Who tells of calls; nil: nobody.
+    let calls: CallTelling?
     let reloads = Reloads()
     let identityReloads = Reloads()
 
@@ -29,11 +32,13 @@ struct Service {
     /// - Throws: `LimitsFileError` for mistakes in the limits file.
     init(_ settings: ServeSettings, limits: LimitsSource?) throws {
         self.settings = settings
-        var logger = Logger(label: "tollgate") {
-            StreamLogHandler(label: $0, stream: BackgroundLines.standardError)
+        let format = settings.logFormat
+        var logger = Logger(label: "tollgate") { _ in
+            LineLogHandler(format) { BackgroundLines.standardError.write($0) }
         }
         logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.logger = logger
+        calls = CallTelling(settings, logger)
         // Before anything is opened that counts.
         tls = try PortsTLS(settings, logger: logger)
         let identities = try settings.identitiesFile.map { try IdentitiesFile.read($0) }

@@ -8,6 +8,7 @@ internal import GRPCServer
 internal import Logging
 internal import NIOCore
 internal import Notifications
+internal import Observation
 internal import OperatorPage
 internal import Projection
 internal import Synchronization
@@ -27,20 +28,21 @@ struct SideServices {
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
         admittance: Admittance, tls: ServerTLS?, server: GRPCServer, lanes: LaneAccess,
-        logger: Logger
+        observer: CallObserver?, logger: Logger
     ) async throws -> SideServices {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
         let signer = try makeSigner(settings, engine, logger)
         let mail = try MailSender.make(settings)
         var bounds = bounds(settings, admittance)
+        bounds.observer = observer
         bounds.tls = tls
         let misdirected = HandshakeLog(logger)
         bounds.onTLS = { misdirected.tellTLS(peer: $0) }
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey, answerKey: signer.secret(for: "stored answers"),
-            page: try makePage(settings, engine, authority, server, projection),
+            page: try makePage(settings, engine, authority, server, projection, logger),
             settings: bounds, logger: logger)
         let bound: (host: String, port: Int)
         do {
@@ -102,7 +104,7 @@ struct SideServices {
 
     private static func makePage(
         _ settings: ServeSettings, _ engine: Engine, _ authority: TokenAuthority,
-        _ server: GRPCServer, _ projection: Projection?
+        _ server: GRPCServer, _ projection: Projection?, _ logger: Logger
     ) throws -> OperatorPage {
         var page = PageSettings()
         page.brandName = settings.brandName
@@ -111,7 +113,8 @@ struct SideServices {
         page.isCookieSecure = settings.secureCookie || settings.httpTLS != nil
         page.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
         return try OperatorPage(
-            engine: engine, authority: authority, model: projection, settings: page
+            engine: engine, authority: authority, model: projection, settings: page,
+            logger: logger
         ) { server.latency }
     }
 

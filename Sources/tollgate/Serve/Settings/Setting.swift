@@ -139,6 +139,8 @@ enum SettingKind: String, Sendable {
     case durations
     case instant
     case size
+    case share = "number"
+    case url = "URL"
     case networks
     case choice = "one of"
     case truth
