@@ -3,7 +3,6 @@ import HTTPTypes
 import Hummingbird
 package import Logging
 package import NIOCore
-import Projection
 
 /// The ops listener: `/healthz`, `/readyz` and `/metrics` without TLS and tokens, on an address of its own, for probes and
 /// scrapers that have neither. Nothing can be changed through it, and nothing it says is of a tenant.
@@ -25,7 +24,7 @@ package final class OpsServer: Sendable {
         var settings = settings
         settings.tls = nil
         let responder = OpsResponder(
-            health: rest.health, metrics: MetricsPage(rest.families), logger: logger)
+            health: rest.health, metrics: MetricsPage(rest.families), faults: FaultLog(logger))
         listener = HTTPListener(
             settings, group: group, logger, responder: responder, isKnown: { _ in false })
     }
@@ -42,7 +41,7 @@ package final class OpsServer: Sendable {
 struct OpsResponder: HTTPResponder {
     let health: Health
     let metrics: MetricsPage
-    let logger: Logger
+    let faults: FaultLog
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
         let id = Responder.requestID(request.headers[header: HeaderName.requestID])
@@ -52,9 +51,7 @@ struct OpsResponder: HTTPResponder {
         } catch let error as APIError {
             reply = Reply(error)
         } catch {
-            logger.error(
-                "a request failed",
-                metadata: ["request": "\(id)", "error": "\(ProjectionError.reason(of: error))"])
+            faults.tell(error, id)
             reply = Reply(APIError(.unexpected))
         }
         return reply.response(to: request, id).inParts()

@@ -1,4 +1,5 @@
 package import Admission
+package import Observation
 package import TransportSecurity
 
 /// Bounds of the REST interface; each a number with a sane default.
@@ -46,6 +47,8 @@ package struct RESTSettings: Sendable {
     package var onTLS: @Sendable (String) -> Void = { _ in }
     /// Why the process hangs; nil: it does not. Any thread.
     package var hang: @Sendable () -> String? = { nil }
+    /// Who is told of requests; nil: nobody.
+    package var observer: CallObserver?
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100
     package var maximumTokens = 1_000

@@ -44,7 +44,9 @@ package final class GRPCServer: Sendable {
         makeService: @escaping @Sendable (ServerLoop) -> any GRPCService
     ) async throws -> GRPCServer {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
-        let routes = RouteTable(methods: methods, echoing: configuration.echoedFields)
+        let routes = RouteTable(
+            methods: methods, echoing: configuration.echoedFields,
+            keeping: configuration.observer == nil ? [] : CallNotes.fields)
         let loops = group.makeIterator().enumerated().map { index, eventLoop in
             ServerLoop(
                 index: index, eventLoop: eventLoop, configuration: configuration,

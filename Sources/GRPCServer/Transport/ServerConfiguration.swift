@@ -1,6 +1,7 @@
 package import Admission
 package import HTTP2
 package import NIOCore
+package import Observation
 package import TransportSecurity
 
 /// The numbers of the transport.
@@ -79,6 +80,9 @@ package struct ServerConfiguration: Sendable {
     package var tls: ServerTLS?
     /// Where there is none, a peer has begun a TLS handshake: its address. On the connection's event loop.
     package var onTLS: @Sendable (String) -> Void = { _ in }
+
+    /// Who is told of calls; nil: nobody, and nothing is done for it.
+    package var observer: CallObserver?
 
     package init() {}
 }

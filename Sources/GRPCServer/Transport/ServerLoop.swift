@@ -38,6 +38,10 @@ package final class ServerLoop: @unchecked Sendable {
     var gunzip = GzipDecoder()
     var gzip = GzipEncoder()
     let unpacking: UnpackingQueue
+    /// What is noted of calls that somebody is told of; nil: nobody is.
+    let notes: CallNotes?
+    /// `notes` is there, asked for without touching it.
+    let isObserved: Bool
     /// Filled for each request; see `CallContext`.
     let call = CallContext(
         token: CallToken(connection: 0, connectionGeneration: 0, stream: .none))
@@ -96,6 +100,8 @@ package final class ServerLoop: @unchecked Sendable {
         okTrailers = ReplyHeaders.okTrailers.view
         gzipHeaders = ReplyHeaders.okGzip.view
         counts = LoopCounts(methods: methods.count, sessions: memory.counts)
+        notes = configuration.observer.map { CallNotes($0, methods.map(\.path)) }
+        isObserved = configuration.observer != nil
         unpacking = UnpackingQueue(configuration, on: eventLoop)
         outbound = ByteBufferAllocator().buffer(capacity: 128 * 1024)
         clock = configuration.clock

@@ -3,6 +3,8 @@ internal import CommandIO
 internal import Glibc
 internal import Limits
 internal import LimitsFile
+internal import LogLines
+internal import Logging
 internal import TransportSecurity
 
 /// `tollgate serve`
@@ -38,6 +40,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup(title: .init(ServingSettings.title))
     var serving: CatalogueOptions<ServingSettings>
+    @OptionGroup(title: .init(LogSettings.title)) var logs: CatalogueOptions<LogSettings>
     @OptionGroup(title: .init(TLSSettings.title)) var tls: CatalogueOptions<TLSSettings>
     @OptionGroup(title: .init(CallerSettings.title)) var callers: CatalogueOptions<CallerSettings>
     @OptionGroup(title: .init(JournalSettings.title))
@@ -52,15 +55,31 @@ struct ServeCommand: AsyncParsableCommand {
     /// What the command line named, by the settings' names.
     var named: [String: String] {
         [
-            serving.given, tls.given, callers.given, journal.given, reservations.given, grpc.given,
-            http.given, ops.given, alerts.given,
+            serving.given, logs.given, tls.given, callers.given, journal.given, reservations.given,
+            grpc.given, http.given, ops.given, alerts.given,
         ].reduce(into: [:]) { all, some in all.merge(some) { first, _ in first } }
+    }
+
+    /// Has what is wrong with the settings told as the log is.
+    private func writeErrors(as format: LogFormat) {
+        guard format == .json else { return }
+        StandardError.write { severity, text in
+            LogLine(
+                time: LineLogHandler.now, level: severity == .error ? .error : .warning,
+                message: text
+            ).encoded(as: format)
+        }
     }
 
     func run() async throws {
         CrashHandlers.remove()
         let requests = await ProcessSignals.catchEarly()
         StandardError.writeInBackground()
+        let sources = SettingsSources(
+            flags: named, environment: EnvironmentVariables.all, config: config)
+        // Once: the file may be a pipe.
+        let reader = SettingsReader(sources)
+        if !check { writeErrors(as: reader.logFormat) }
         // Whatever is written from here on is nobody else's to read.
         umask(0o077)
         CommandEnvironment.warnOfUnknown()
@@ -69,9 +88,7 @@ struct ServeCommand: AsyncParsableCommand {
         let limits: LimitsSource?
         do {
             supervision = try Supervision.take()
-            settings = try ServeSettings(
-                flags: named, environment: EnvironmentVariables.all, file: config,
-                listening: supervision.listening)
+            settings = try ServeSettings(sources, reader, listening: supervision.listening)
             limits =
                 check
                 ? nil

@@ -18,8 +18,6 @@ struct ServeSettings: Sendable {
 
     enum SMTPSecurity: String, CaseIterable, Sendable { case none, starttls, tls }
 
-    enum LogLevel: String, CaseIterable, Sendable { case debug, info, notice, warning, error }
-
     /// Of the settings that somebody set, by name.
     private var values: [String: any Sendable] = [:]
     /// As it was set, by name.
@@ -46,18 +44,18 @@ struct ServeSettings: Sendable {
         flags: [String: String], environment: [String: String], file: String?,
         listening: [PassedDescriptors.Port: NetworkAddress] = [:]
     ) throws(SettingsError) {
-        let environment = EnvironmentVariables.set(in: environment)
         try self.init(
-            SettingsSources(
-                flags: flags, environment: environment,
-                file: file ?? environment["TOLLGATE_CONFIG"]), listening: listening)
+            SettingsSources(flags: flags, environment: environment, config: file),
+            listening: listening)
     }
 
+    /// - Parameter reader: of the sources; nil: one that reads them now.
     init(
-        _ sources: SettingsSources, listening: [PassedDescriptors.Port: NetworkAddress] = [:]
+        _ sources: SettingsSources, _ reader: SettingsReader? = nil,
+        listening: [PassedDescriptors.Port: NetworkAddress] = [:]
     ) throws(SettingsError) {
         self.sources = sources
-        let reader = SettingsReader(sources)
+        let reader = reader ?? SettingsReader(sources)
         var mistakes = reader.mistakes
         for row in SettingsCatalogue.rows {
             guard let given = reader.given(row) else { continue }
@@ -116,6 +114,10 @@ struct ServeSettings: Sendable {
 extension ServeSettings {
     subscript<Value>(dynamicMember path: KeyPath<ServingSettings, Setting<Value>>) -> Value {
         value(SettingsCatalogue.serving[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<LogSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.logs[keyPath: path])
     }
 
     subscript<Value>(dynamicMember path: KeyPath<TLSSettings, Setting<Value>>) -> Value {

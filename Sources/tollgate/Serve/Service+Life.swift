@@ -6,6 +6,7 @@ internal import GRPCServer
 internal import GRPCStandard
 internal import HTTP2
 internal import LimitsFile
+internal import LogLines
 internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
@@ -39,7 +40,7 @@ extension Service {
         let liveness = Liveness(engine, server)
         let sides = try await SideServices.start(
             settings, engine: engine, authority: authority, admittance: admittance, tls: tls,
-            server: server, lanes: LaneAccess(server, lanes), liveness: liveness,
+            server: server, lanes: LaneAccess(server, lanes), calls: calls, liveness: liveness,
             sockets: supervision.sockets, logger: logger)
         let keeping = AccessKeeping(authority, logger)
         let watch = Watch(engine, sides.projection, bounds.scarcity, logger)
@@ -56,7 +57,8 @@ extension Service {
             Self.ending { engine.close() },
             // Who looks after the service sees it to its end.
             Self.ending { await sides.stopOps() },
-            // What the drain brings is put on record too.
+            // What the drain brings is put on record too, and told of.
+            Self.running { await calls?.run() },
             Self.running { await keeping.run() },
             Self.ending { sides.stop() },
             // Only when REST is through: it works on the data plane's event loops.
@@ -116,7 +118,11 @@ extension Service {
     private func lookAfter(_ liveness: Liveness) async {
         let patience = supervision.notices.watchdog.map { Duration.microseconds($0) / 2 }
         let told = Mutex(ContinuousClock.now)
+        let hang = Duration.milliseconds(settings.hangTimeoutMilliseconds)
+        let state = StateLog(
+            begins: "a thread hangs: /healthz fails", ends: "all threads respond again")
         await liveness.run(every: min(Liveness.interval, patience ?? Liveness.interval)) {
+            state.look(liveness.hang(for: hang), logger)
             guard let patience, liveness.hang(for: max(patience, .seconds(3))) == nil else {
                 return
             }
@@ -218,6 +224,7 @@ extension Service {
         let misdirected = HandshakeLog(logger)
         configuration.onTLS = { misdirected.tellTLS(peer: $0) }
         configuration.compression = settings.compression
+        configuration.observer = calls?.observer
         return configuration
     }
 

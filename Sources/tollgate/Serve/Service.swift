@@ -8,6 +8,7 @@ internal import Foundation
 internal import Journal
 internal import Limits
 internal import LimitsFile
+internal import LogLines
 internal import Logging
 internal import Notation
 internal import Notifications
@@ -22,11 +23,16 @@ struct Service {
     let authority: TokenAuthority
     let admittance: Admittance
     let tls: PortsTLS
+    /// Who tells of calls; nil: nobody.
+    let calls: CallTelling?
     let reloads = Reloads()
     let identityReloads = Reloads()
     let supervision: Supervision
     let upgrades: Upgrades
     let settingsReloads = Reloads()
+    let settingsTrouble = StateLog(
+        begins: "the configuration file has mistakes; a restart would fail",
+        ends: "the configuration file has no mistakes any more")
 
     /// Makes the engine and applies the limits file.
     ///
@@ -36,6 +42,7 @@ struct Service {
         self.supervision = supervision
         let logger = Self.logger(settings)
         self.logger = logger
+        calls = CallTelling(settings, logger)
         upgrades = Upgrades(
             supervision.program, supervision.report,
             timeoutMilliseconds: settings.upgradeCheckTimeoutMilliseconds, logger)
@@ -93,8 +100,9 @@ struct Service {
     }
 
     static func logger(_ settings: ServeSettings) -> Logger {
-        var logger = Logger(label: "tollgate") {
-            StreamLogHandler(label: $0, stream: BackgroundLines.standardError)
+        let format = settings.logFormat
+        var logger = Logger(label: "tollgate") { _ in
+            LineLogHandler(format) { BackgroundLines.standardError.write($0) }
         }
         logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         return logger

@@ -8,6 +8,7 @@ internal import GRPCServer
 internal import Logging
 internal import NIOCore
 internal import Notifications
+internal import Observation
 internal import OperatorPage
 internal import Projection
 internal import Synchronization
@@ -26,12 +27,13 @@ struct SideServices {
     /// - Parameters:
     ///   - server: the data plane.
     ///   - lanes: the way into it.
+    ///   - calls: who is told of calls; nil: nobody.
     ///   - liveness: what `/healthz` goes by.
     ///   - sockets: where the listeners get theirs from.
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
         admittance: Admittance, tls: PortsTLS, server: GRPCServer, lanes: LaneAccess,
-        liveness: Liveness, sockets: ListeningSockets, logger: Logger
+        calls: CallTelling?, liveness: Liveness, sockets: ListeningSockets, logger: Logger
     ) async throws -> SideServices {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
@@ -42,9 +44,10 @@ struct SideServices {
         }
         let metrics = ServiceMetrics(
             engine: engine, server: server, authority: authority, admittance: admittance, tls: tls,
-            projection: projection, deliveries: deliverer?.counts,
+            projection: projection, deliveries: deliverer?.counts, calls: calls,
             dataDirectory: projection == nil ? nil : settings.dataDirectory)
         var bounds = bounds(settings, admittance)
+        bounds.observer = calls?.observer
         bounds.tls = tls.http
         let hang = Duration.milliseconds(settings.hangTimeoutMilliseconds)
         bounds.hang = { liveness.hang(for: hang) }
@@ -54,7 +57,7 @@ struct SideServices {
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey, answerKey: signer.secret(for: "stored answers"),
-            page: try makePage(settings, engine, authority, server, projection),
+            page: try makePage(settings, engine, authority, server, projection, logger),
             metrics: { await metrics.families($0) }, settings: bounds, logger: logger)
         var addresses = try await listening(
             on: settings.httpListen, SettingsCatalogue.serving.httpListen.row, "http"
@@ -147,7 +150,7 @@ struct SideServices {
 
     private static func makePage(
         _ settings: ServeSettings, _ engine: Engine, _ authority: TokenAuthority,
-        _ server: GRPCServer, _ projection: Projection?
+        _ server: GRPCServer, _ projection: Projection?, _ logger: Logger
     ) throws -> OperatorPage {
         var page = PageSettings()
         page.brandName = settings.brandName
@@ -156,7 +159,8 @@ struct SideServices {
         page.isCookieSecure = settings.secureCookie || settings.httpTLS != nil
         page.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
         return try OperatorPage(
-            engine: engine, authority: authority, model: projection, settings: page
+            engine: engine, authority: authority, model: projection, settings: page,
+            logger: logger
         ) { server.latency }
     }
 

@@ -29,10 +29,6 @@ struct ServingSettings: SettingsGroup {
             "Tenants, profiles and defaults as YAML", reload: .onSignal,
             page: "limits-file.md"))
 
-    let logLevel = Setting(
-        "log-level", SettingType<ServeSettings.LogLevel>.choice("level"), default: "info",
-        SettingText("Lowest level that is logged", "; logs go to standard error"))
-
     let drainTimeoutMilliseconds = Setting(
         "drain-timeout", .duration(0...3_600_000), default: "10s",
         SettingText("How long running calls may take to finish after SIGTERM"))
