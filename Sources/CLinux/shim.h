@@ -93,6 +93,11 @@ static inline void linux_be_nice(int level) {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), level);
 }
 
+/// The calling thread's rank, as `linux_be_nice` sets it.
+static inline int linux_niceness(void) {
+    return getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
+}
+
 /// Names the calling thread, as pthread_setname_np(3) does, which Swift does not see; what is beyond 15 bytes is cut.
 static inline void linux_name_thread(const char *name) {
     prctl(PR_SET_NAME, name, 0, 0, 0);

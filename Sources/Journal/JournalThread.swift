@@ -39,7 +39,7 @@ package final class JournalThread: @unchecked Sendable {
         askToStop()
         for thread in threads { thread.join() }
         threads = []
-        writer.close()
+        atDisk { writer.close() }
     }
 
     /// Has the threads end as soon as they can, without waiting for them.

@@ -318,6 +318,24 @@ def test_who_is_no_service(tmp_path):
     assert done.returncode == 69 and "no service is using" in done.stderr
 
 
+def test_the_process_stays_what_it_was(service, tmp_path):
+    """Its rank, what others may read of what it writes, its limits: not those of the thread that runs the new program."""
+    server = service()
+
+    def found():
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        limits = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()
+        return os.getpriority(os.PRIO_PROCESS, server.process.pid), re.findall("Umask:.*|Sig(?:Ign|Cgt):.*", status), limits
+
+    assert upgrade(tmp_path).returncode == 0
+    becomes_ready_again(server)
+    rank, signals, limits = found()
+    assert rank == os.getpriority(os.PRIO_PROCESS, 0)
+    assert upgrade(tmp_path).returncode == 0
+    becomes_ready_again(server)
+    assert found() == (rank, signals, limits)
+
+
 def test_descriptors_do_not_add_up(service, tmp_path):
     server = service()
 

@@ -48,9 +48,10 @@ package final class RESTServer: Sendable {
                     inProgress: core.limiter.inProgress, lateness: lateness.histogram))
         }
         self.families = families
-        responder = Responder(
+        let responder = Responder(
             core: core, routes: RouteTree(RESTRoutes.all(core, MetricsPage(families))),
             logger: logger)
+        self.responder = responder
         listener = HTTPListener(settings, group: group, logger, responder: responder) {
             [authority] authorization in authority.caller(authorization: authorization) != nil
         }

@@ -50,6 +50,7 @@ extension Service {
         tls.startWatching()
         let grpc = NetworkAddress(host: server.host, port: server.port)
         let addresses = "grpc=\(grpc) \(sides.addresses)"
+        let (serving, serves) = AsyncStream.makeStream(of: Void.self)
         // They end one by one, the last one first; each when the one before it has ended.
         let services = [
             // A journal that is long in closing is waited for.
@@ -69,10 +70,8 @@ extension Service {
             Self.running { await watch.run() },
             Self.running { await readiness.run() },
             Self.running {
-                // If it cannot be written, the service serves all the same.
-                StandardOutput.announce("tollgate ready \(addresses)")
-                supervision.report.set(.ready)
-                supervision.notices.ready("Serving \(addresses)")
+                announce(addresses)
+                serves.finish()
             },
         ]
         var quiet = logger
@@ -83,8 +82,10 @@ extension Service {
         let listening = [
             Task { for await _ in stops { await stop(group) } },
             Task {
+                // What was asked for before is done when the start has been told, and told after it.
+                for await _ in serving {}
                 for await request in requests {
-                    if request == .sighup { reload("Serving \(addresses)") }
+                    if request == .sighup { reload(addresses) }
                     if request == .sigusr2 { upgrade(group, sides) }
                 }
             },
@@ -92,6 +93,13 @@ extension Service {
         try await group.run()
         for task in listening { task.cancel() }
         logger.info(upgrades.isLeaving ? "running the new program" : "stopped")
+    }
+
+    private func announce(_ addresses: String) {
+        // If it cannot be written, the service serves all the same.
+        StandardOutput.announce("tollgate ready \(addresses)")
+        supervision.report.set(.ready)
+        supervision.notices.ready("Serving \(addresses)")
     }
 
     /// Has the service end for good. Told again, it changes nothing.
@@ -228,8 +236,7 @@ extension Service {
         return configuration
     }
 
-    /// - Parameter status: what the supervisor is told when it is done.
-    private func reload(_ status: String) {
+    private func reload(_ addresses: String) {
         supervision.notices.reloading("Reloading")
         tls.reloadSoon()
         reloadIdentities()
@@ -240,7 +247,9 @@ extension Service {
             await identityReloads.settle()
             await settingsReloads.settle()
             await reloads.settle()
-            if supervision.report.stage.isServing { supervision.notices.ready(status) }
+            if supervision.report.stage.isServing {
+                supervision.notices.ready("Serving \(addresses)")
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import CommandIO
 internal import Foundation
 internal import Glibc
@@ -16,8 +17,13 @@ struct ProgramImage: Sendable {
     /// nobody's event loop may be behind one of them.
     static let reserved: Int32 = 4
 
-    /// The first thing that a service does, before anything is opened: keeps the numbers. What was passed stays.
+    /// The rank (nice) of the thread that the program begins on: the one that runs it again may have another.
+    private static let niceness = linux_niceness()
+
+    /// The first thing that a service does, before anything is opened: keeps the numbers, and knows its rank. What was passed
+    /// stays.
     static func reserveDescriptors() {
+        _ = niceness
         for descriptor in PassedDescriptors.first..<PassedDescriptors.first + reserved
         where fcntl(descriptor, F_GETFD) == -1 && errno == EBADF {
             // The lowest that is free: this one.
@@ -77,6 +83,7 @@ struct ProgramImage: Sendable {
         var none = sigset_t()
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)
+        linux_be_nice(Self.niceness)
         let variables = PassedDescriptors.variables(names: passed.map(\.name), process: getpid())
         let environment = self.environment.merging(variables) { $1 }
         return CStrings.with(arguments) { arguments in
