@@ -50,7 +50,8 @@ import Testing
         case .networks: ["10.1.0.0/16", "10.1.0.0/16, ::1/128"]
         case .choice, .truth: row.choices.map(\.name)
         case .toggle: ["true"]
-        case .url: ["https://limits.example.com", "http://127.0.0.1:4318", "http://[::1]:8080/tollgate/"]
+        case .url:
+            ["https://limits.example.com", "http://127.0.0.1:4318", "http://[::1]:8080/tollgate/"]
         case .text: ["x", "a b/c.yaml"]
         }
     }

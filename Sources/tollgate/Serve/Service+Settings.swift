@@ -1,3 +1,4 @@
+internal import LogLines
 internal import Logging
 
 extension Service {

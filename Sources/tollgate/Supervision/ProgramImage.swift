@@ -59,7 +59,7 @@ struct ProgramImage: Sendable {
     }
 
     private static func isRunning(_ path: String) -> Bool {
-        FileIdentity(path).map { $0 == FileIdentity(running) } ?? false
+        FileInode(path).map { $0 == FileInode(running) } ?? false
     }
 
     /// Runs the program in the place of this one, in the same process. Descriptors that are not passed are closed.
@@ -119,7 +119,7 @@ enum CStrings {
 }
 
 /// Which file a path leads to, whatever it is called.
-struct FileIdentity: Equatable {
+struct FileInode: Equatable {
     private let device: dev_t
     private let inode: ino_t
 

@@ -82,7 +82,7 @@ struct ServiceProcess {
     /// The service that uses a directory.
     static func using(_ directory: String) throws(UpgradeFailure) -> ServiceProcess {
         let lock = "\(directory)/\(JournalFiles.lock)"
-        guard let file = FileIdentity(lock) else {
+        guard let file = FileInode(lock) else {
             throw UpgradeFailure(
                 errno == EACCES ? .notPermitted : .unavailable,
                 "\(lock): \(SystemText.of(errno)); give the directory of the service, or --pid")
@@ -92,7 +92,7 @@ struct ServiceProcess {
                 .unavailable, "\(lock) names no process; give the service's with --pid")
         }
         let process = ServiceProcess(owner)
-        guard try process.descriptors().contains(where: { FileIdentity($0) == file }) else {
+        guard try process.descriptors().contains(where: { FileInode($0) == file }) else {
             throw UpgradeFailure(.unavailable, "no service is using \(directory)")
         }
         return process
