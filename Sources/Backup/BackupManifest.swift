@@ -89,7 +89,7 @@ extension BackupManifest {
                 .newerFormat, file: name, reason: "its format \(format) is not known",
                 remedy: JournalError.runLaterRelease)
         }
-        guard let number = json["number"]?.integer, number > 0,
+        guard let number = json["number"]?.integer, (1..<1 << 53).contains(number),
             let journal = json["journal"]?.string.flatMap(JournalID.init(text:)),
             let takenAt = json["taken_at"]?.string.flatMap(Instant.parse),
             let segment = json["end"]?["segment"]?.integer, segment > 0,

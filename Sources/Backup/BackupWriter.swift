@@ -26,7 +26,7 @@ package struct BackupWriter {
     private let copyLists: CopyLists
     private let copier: FileCopier
 
-    /// Files are removed while they are copied where a service makes checkpoints: then all begins again, with what is newer.
+    /// Where a service makes checkpoints, files may be removed while they are copied: then the copy starts over.
     private static let attempts = 10
     private static let longestSmall = 64 << 10
 
@@ -86,7 +86,7 @@ package struct BackupWriter {
             source, id: state.manifest.journal, checkpoint: checkpoint, needed: needed
         ) { (_) throws(JournalError) in try work.check() }
         state.manifest.end = snapshot.end
-        for part in snapshot.parts where state.known(part.name, part.bytes) == nil {
+        for part in snapshot.parts where state.known(part.name, part.bytes).isEmpty {
             work.expect(part.bytes)
         }
         for part in snapshot.parts {
@@ -159,16 +159,12 @@ package struct BackupWriter {
             state.manifest.files.append(known)
             return
         }
-        let stored = part.isFinal ? part.name : state.numbered(part.name)
+        let isFree = part.isFinal && !state.isKept(part.name)
+        let stored = isFree ? part.name : state.numbered(part.name)
         let copy = try copier.copy(
-            part.name, bytes: part.bytes, size: part.bytes, as: stored)
-        if part.isFinal {
-            do throws(JournalError) {
-                try check(part.name, state.manifest.journal)
-            } catch {
-                try? target.remove(stored)
-                throw error
-            }
+            part.name, bytes: part.bytes, size: part.bytes, as: stored
+        ) { (_) throws(JournalError) in
+            if part.isFinal { try check(part.name, state.manifest.journal) }
         }
         try state.add(
             BackupManifest.File(
@@ -177,15 +173,15 @@ package struct BackupWriter {
             in: target)
     }
 
-    /// Reads the copy, which the system still has in memory, and not the original: its disk is busy enough.
+    /// Reads what was copied once more, frame by frame: the system still has it in memory.
     private func check(_ name: String, _ id: JournalID) throws(JournalError) {
         switch DataFile(name) {
         case .segment(let number):
-            try JournalSnapshot.check(sealed: number, target, id: id) {
+            try JournalSnapshot.check(sealed: number, source, id: id) {
                 (_) throws(JournalError) in try work.check()
             }
         case .checkpoint(let number):
-            if let error = CheckpointReader(target, id: id).check(number) { throw error }
+            if let error = CheckpointReader(source, id: id).check(number) { throw error }
         case .lists, .small, nil: break
         }
     }
@@ -194,10 +190,12 @@ package struct BackupWriter {
     private func knownStill(
         _ part: JournalSnapshot.Part, _ state: State
     ) throws(JournalError) -> BackupManifest.File? {
-        guard let known = state.known(part.name, part.bytes) else { return nil }
+        let candidates = state.known(part.name, part.bytes)
+        if candidates.isEmpty { return nil }
         let file = try source.open(part.name, isWritable: false)
         defer { source.close(file) }
-        guard let stamp = try source.stamp(of: file), stamp == known.stamp,
+        guard let stamp = try source.stamp(of: file),
+            let known = candidates.first(where: { $0.stamp == stamp }),
             try target.list().contains(known.stored)
         else { return nil }
         let copy = try target.open(known.stored, isWritable: false)
@@ -261,6 +259,8 @@ extension BackupWriter {
         var copiedFiles = 0
         /// What is whole in the target, by the names there.
         private var whole: [String: BackupManifest.File] = [:]
+        /// The names there of what the last complete backup is made of.
+        private let kept: Set<String>
 
         init(_ target: any Disk, _ id: JournalID, _ now: Int64) throws(JournalError) {
             let last = try BackupManifest.read(target, BackupManifest.fileName)
@@ -277,6 +277,7 @@ extension BackupWriter {
                 }
                 for file in known.files { whole[file.stored] = file }
             }
+            kept = Set((last?.files ?? []).map(\.stored))
             manifest = BackupManifest(
                 number: (last?.number ?? 0) + 1, journal: id, takenAt: now,
                 end: JournalPlace(segment: 1, offset: 0), files: [])
@@ -285,8 +286,12 @@ extension BackupWriter {
         /// A name for what changes from one backup to the next.
         func numbered(_ name: String) -> String { "\(name).\(manifest.number)" }
 
-        func known(_ name: String, _ bytes: Int) -> BackupManifest.File? {
-            whole[name].flatMap { $0.bytes == bytes && $0.stamp != nil ? $0 : nil }
+        /// Whether the last complete backup has a file of this name in the target: it is not written to.
+        func isKept(_ stored: String) -> Bool { kept.contains(stored) }
+
+        /// Copies of a file that does not change any more.
+        func known(_ name: String, _ bytes: Int) -> [BackupManifest.File] {
+            whole.values.filter { $0.name == name && $0.bytes == bytes && $0.stamp != nil }
         }
 
         /// Takes a file in that is on the disk.

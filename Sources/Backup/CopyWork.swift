@@ -10,13 +10,16 @@ package final class CopyWork {
     private let rate: Int
     private let isInterrupted: () -> Bool
     private let report: (_ done: Int, _ expected: Int) -> Void
-    private let began = linux_monotonic_nanoseconds()
     private var reported: Int64
     /// Bytes that were copied, and that are to be copied in all as far as that is known.
     package private(set) var done = 0
     private var expected = 0
 
+    /// When the next piece may be copied, by the rate.
+    private var due: Int64
+
     /// Nanoseconds.
+    private static let mostCatchUp: Int64 = 1_000_000_000
     private static let betweenReports: Int64 = 5_000_000_000
     private static let longestNap: Int64 = 50_000_000
 
@@ -31,7 +34,8 @@ package final class CopyWork {
         self.rate = rate
         self.isInterrupted = isInterrupted
         self.report = report
-        reported = began
+        reported = linux_monotonic_nanoseconds()
+        due = reported
     }
 
     /// Says that so many bytes more are to be copied.
@@ -47,7 +51,8 @@ package final class CopyWork {
             report(done, max(expected, done))
         }
         guard rate > 0 else { return }
-        let due = began + Int64(Double(done) / Double(rate) * 1_000_000_000)
+        // Time that was not used is not made up for, but for a second.
+        due = max(due, now - Self.mostCatchUp) + Int64(Double(bytes) / Double(rate) * 1e9)
         while true {
             let left = due - linux_monotonic_nanoseconds()
             guard left > 0 else { return }

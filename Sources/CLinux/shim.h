@@ -27,6 +27,9 @@ static inline int linux_openat(int directory, const char *name, int flags, mode_
     return openat(directory, name, flags | O_CLOEXEC, mode);
 }
 
+/// O_PATH, which <fcntl.h> has for GNU sources alone: names a directory without the right to read it.
+static const int linux_open_path = __O_PATH;
+
 /// flock(2), whose name Swift gives to a struct: exclusive, without waiting; -1 and errno.
 static inline int linux_lock_exclusively(int descriptor) {
     return flock(descriptor, LOCK_EX | LOCK_NB);

@@ -233,7 +233,7 @@ package final class SystemDisk: Disk {
             // The root is above itself.
             if let below, below == (found.st_dev, found.st_ino) { return false }
             below = (found.st_dev, found.st_ino)
-            let above = linux_openat(place, "..", O_RDONLY | O_DIRECTORY, 0)
+            let above = linux_openat(place, "..", linux_open_path | O_DIRECTORY, 0)
             if above < 0 { throw failure("look at", path) }
             _ = Glibc.close(place)
             place = above

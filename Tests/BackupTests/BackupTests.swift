@@ -1,5 +1,6 @@
 import Engine
 import Journal
+import Limits
 import TestKit
 import Testing
 
@@ -190,6 +191,66 @@ import Testing
         service.engine.close()
     }
 
+    /// After a restore the journal goes another way, and has other segments under the names that the last backup lists: that
+    /// one is whole, wherever the power goes.
+    @Test func otherContentsUnderTheSameNamesReplaceNothing() throws {
+        var service = try BackedUpService()
+        try service.grow(by: 10)
+        let branch = service.disk.copy()
+        try service.grow(by: 900)
+        let former = SimulatedDisk(seed: 1)
+        _ = try BackedUpService.backUp(service.disk, to: former)
+        let before = service.tenants
+        service.engine.close()
+        let other = try BackedUpService.open(branch)
+        for number in 0..<1_300 {
+            try other.setTenant(TenantSettings(id: "other-\(number)", name: "Another name"))
+            other.runJournal()
+        }
+        let listed = Set(try Restorer.manifest(of: former).files.map(\.stored))
+        try #require(listed.contains(JournalFiles.segment(1)))
+        var cuts = 0
+        for cut in 1... {
+            let target = former.copy()
+            target.faults.powerCutIn = cut
+            let isDone = (try? BackedUpService.backUp(branch, to: target)) != nil
+            target.crash()
+            // Ten tenants are in both.
+            let found = try BackedUpService.tenants(BackedUpService.restore(target))
+            #expect(found == (isDone ? 10 : before) || found == 10, "cut \(cut)")
+            _ = try BackedUpService.backUp(branch, to: target)
+            #expect(try BackedUpService.tenants(BackedUpService.restore(target)) == 10)
+            if isDone { break }
+            cuts = cut
+        }
+        #expect(cuts > 20)
+        other.close()
+    }
+
+    /// The data directory's disk has damaged what the last backup has intact: that one stays.
+    @Test(arguments: [JournalFiles.segment(1), nil]) func damageReplacesNothing(
+        _ segment: String?
+    ) throws {
+        var service = try BackedUpService()
+        try service.grow(by: 900)
+        if segment == nil { try service.engine.makeCheckpoint() }
+        try service.grow(by: 10)
+        let target = SimulatedDisk(seed: 1)
+        let report = try BackedUpService.backUp(service.disk, to: target)
+        let name = try #require(
+            segment ?? report.manifest.files.first { $0.name.hasPrefix("checkpoint-") }?.name)
+        try #require(report.manifest.files.contains { $0.stored == name })
+        let intact = try #require(target.contents(name))
+        let damaged = service.disk.copy()
+        var bytes = try #require(damaged.contents(name))
+        bytes[5_000] ^= 1
+        damaged.setContents(name, bytes)
+        _ = try? BackedUpService.backUp(damaged, to: target)
+        if segment != nil { #expect(target.contents(name) == intact) }
+        #expect(try BackedUpService.tenants(BackedUpService.restore(target)) == 910)
+        service.engine.close()
+    }
+
     /// A first backup that is not complete is no backup, and is told from a directory that is none.
     @Test func halfAFirstBackupIsRefused() throws {
         var service = try BackedUpService()
@@ -235,5 +296,24 @@ import Testing
         let began = ContinuousClock.now
         try work.spend(200 << 10)
         #expect(ContinuousClock.now - began >= .milliseconds(190))
+    }
+
+    @Test func aNumberBeyondReasonIsRefused() throws {
+        var service = try BackedUpService()
+        try service.grow(by: 1)
+        let target = SimulatedDisk(seed: 1)
+        _ = try BackedUpService.backUp(service.disk, to: target)
+        let text = String(
+            decoding: try #require(target.contents(BackupManifest.fileName)), as: UTF8.self)
+        let changed = text.replacing(#/"number"(\s*:\s*)1\b/#) {
+            "\"number\"\($0.output.1)\(Int64.max)"
+        }
+        try #require(changed != text)
+        target.setContents(BackupManifest.fileName, Array(changed.utf8))
+        let error = #expect(throws: JournalError.self) {
+            try BackedUpService.backUp(service.disk, to: target)
+        }
+        #expect(error?.code == .damaged)
+        service.engine.close()
     }
 }

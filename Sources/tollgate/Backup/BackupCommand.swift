@@ -13,7 +13,7 @@ struct BackupCommand: ParsableCommand {
         commandName: "backup",
         abstract: "Copies the data directory, also while the service runs.",
         discussion: """
-            The backup holds everything that was acknowledged before it began. Run again with the same \
+            The backup holds everything that was acknowledged before it began (with --durability sync). Run again with the same \
             directory, it copies only what is new. It stays what it was until the new one is complete: an \
             interrupted backup loses nothing, and the next one goes on from there.
 
@@ -77,6 +77,8 @@ struct BackupCommand: ParsableCommand {
         }
         try BackupWriter.checkTarget(target, to)
         try target.lock()
+        // Another command may have been at work there until now.
+        try BackupWriter.checkTarget(target, to)
         return target
     }
 

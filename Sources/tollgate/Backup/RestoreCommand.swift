@@ -45,12 +45,14 @@ struct RestoreCommand: ParsableCommand {
             let target = try SystemDisk(path: to)
             try Restorer.checkTarget(target, to)
             try target.lock()
+            // Another one may have been at work there until now.
+            try Restorer.checkTarget(target, to)
             let report: Restorer.Report
             do {
                 report = try Restorer(
                     from: backup, to: target, work: CopyReport.work("restore")
                 ).run()
-            } catch let error as EngineError {
+            } catch let error as EngineError where error.code != .system && error.code != .full {
                 StandardError.print("the backup cannot be used: \(error)")
                 throw ExitStatus.refusedInput.code
             }
