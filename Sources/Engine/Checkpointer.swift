@@ -232,11 +232,11 @@ final class Checkpointer: Sendable {
                 results.since = now
             }
         } catch {
-            if error.code != .interrupted { results.withLock { $0.failed += 1 } }
             // What this one was reading may have been removed.
             guard files.withLock({ $0.last == previous }) else {
                 throw EngineError(Self.givenUp("another one was made in the meantime"))
             }
+            if error.code != .interrupted { results.withLock { $0.failed += 1 } }
             throw error
         }
         return true

@@ -191,9 +191,14 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Bytes of the segments that are kept.
     package var bytesKept: Int {
-        // ORDERING: acquire; pairs with the release in `removeSegments`: what is not counted is removed.
-        Int(currentSegment + 1 - firstNumber.load(ordering: .acquiring))
-            * configuration.segmentBytes
+        segmentsKept * configuration.segmentBytes
+    }
+
+    private var segmentsKept: Int {
+        // ORDERING: acquire; pairs with the release in `removeSegments`: what is not counted is removed. First, so that the
+        // present one is not before it, however many come and go meanwhile.
+        let first = firstNumber.load(ordering: .acquiring)
+        return Int(currentSegment + 1 - first)
     }
 
     /// Whether the bounds have no room for the segment that is needed next.
@@ -211,8 +216,7 @@ package final class JournalWriter: @unchecked Sendable {
 
     /// Segments that are kept, and the one that is prepared.
     package var segmentCount: Int {
-        // ORDERING: acquire; as in `bytesKept`.
-        Int(currentSegment + 1 - firstNumber.load(ordering: .acquiring)) + (isPrepared ? 1 : 0)
+        segmentsKept + (isPrepared ? 1 : 0)
     }
 
     /// For how long the round that is under way has been writing or syncing, nanoseconds; 0: none is. After a failure it

@@ -13,9 +13,12 @@ extension Decide {
         return left.high != right.high ? left.high > right.high : left.low >= right.low
     }
 
-    /// Whether a total may have come to a threshold, or to the cap: thresholds rise, and none is above 100.
+    /// Whether a total has come to the lowest threshold. If not, it has come to none, nor to the cap: thresholds rise, and
+    /// none is above 100.
     @inline(__always)
-    private static func isWorthALook(_ total: Int64, cap: Int64, _ tenant: TenantState) -> Bool {
+    private static func reachesAnyThreshold(_ total: Int64, cap: Int64, _ tenant: TenantState)
+        -> Bool
+    {
         reaches(total, cap: cap, percent: tenant.threshold(0))
     }
 
@@ -74,7 +77,7 @@ extension Decide {
             let delta = transition.committed[counter]
             guard delta > 0 && cap >= 0 else { continue }
             let total = subjects.tenant.committed[counter] + delta
-            guard isWorthALook(total, cap: cap, subjects.tenant) else { continue }
+            guard reachesAnyThreshold(total, cap: cap, subjects.tenant) else { continue }
             let alarm = Alarm(subjects.tenant, counter, total: total, rules)
             events.formUnion(alarm.thresholds(subjects.tenant))
             guard total >= cap else { continue }
@@ -86,7 +89,7 @@ extension Decide {
         let profile = subjects.profile
         if transition.profileCommitted > 0 && profile.enabled && profile.cap >= 0 {
             let total = profile.committed + transition.profileCommitted
-            guard isWorthALook(total, cap: profile.cap, subjects.tenant) else {
+            guard reachesAnyThreshold(total, cap: profile.cap, subjects.tenant) else {
                 return (events, reached)
             }
             let alarm = Alarm(profile, total: total, rules)

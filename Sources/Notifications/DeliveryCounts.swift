@@ -28,9 +28,18 @@ package final class DeliveryCounts: Sendable {
     private let state = Mutex(State())
 
     func add(_ outcome: DeliveryOutcome, _ channel: Delivery.Channel) {
-        let attempt = Attempt(
-            channel: channel.isWebhook ? .webhook : .email,
-            outcome: outcome.isDelivered ? .delivered : outcome == .failed ? .failed : .retried)
+        let channel: Attempt.Channel =
+            switch channel {
+            case .webhook: .webhook
+            case .email: .email
+            }
+        let outcome: Attempt.Outcome =
+            switch outcome {
+            case .delivered: .delivered
+            case .again: .retried
+            case .failed: .failed
+            }
+        let attempt = Attempt(channel: channel, outcome: outcome)
         state.withLock { $0.attempts[attempt, default: 0] += 1 }
     }
 
@@ -41,15 +50,4 @@ package final class DeliveryCounts: Sendable {
 
     /// Attempts that are under way.
     package var underway: Int { state.withLock { $0.underway } }
-}
-
-extension DeliveryOutcome {
-    fileprivate var isDelivered: Bool { self == .delivered }
-}
-
-extension Delivery.Channel {
-    fileprivate var isWebhook: Bool {
-        if case .webhook = self { return true }
-        return false
-    }
 }

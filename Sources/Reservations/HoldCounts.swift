@@ -52,7 +52,8 @@ extension ReservationTable {
             (0..<holdCounts.capacity).reduce(0) { $0 &+ holdCounts[$1][Int(phase.rawValue)] }
         }
         var totals = HoldTotals()
-        // What ends is read before what begins: no hold is counted that is not there.
+        // What ends is read before what begins: a hold that comes and goes in between is counted as open, and none that is
+        // open is missed, but for one whose lane was stopped before it counted it.
         totals.committed = sum(.committed) &+ sum(.committedOther)
         totals.committedLate = sum(.committedLate)
         totals.released = sum(.released)

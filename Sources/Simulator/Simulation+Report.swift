@@ -1,5 +1,3 @@
-import Synchronization
-
 extension Simulation {
     /// What a run came to.
     package struct Report: Sendable, Equatable {
@@ -17,15 +15,5 @@ extension Simulation {
         package var capsReached = 0
         /// A hash of everything that the disk was asked to do, with every byte written.
         package var trace: UInt64 = 0
-    }
-
-    final class Time: Sendable {
-        let milliseconds: Atomic<Int64>
-        init(_ start: Int64) { milliseconds = Atomic(start) }
-        /// By how much the wall clock is off: somebody sets it now and then.
-        let wallOffset = Atomic<Int64>(0)
-        var now: Int64 { milliseconds.load(ordering: .relaxed) }
-        var wall: Int64 { now + wallOffset.load(ordering: .relaxed) }
-        func advance(_ by: Int64) { milliseconds.wrappingAdd(by, ordering: .relaxed) }
     }
 }

@@ -14,6 +14,16 @@ import TestKit
 /// In a debug build some requests are decided while another lane stands in the middle of a decision about the same
 /// tenant, or the journal's writer in the middle of a round.
 package struct Simulation {
+    final class Time: Sendable {
+        let milliseconds: Atomic<Int64>
+        init(_ start: Int64) { milliseconds = Atomic(start) }
+        /// By how much the wall clock is off: somebody sets it now and then.
+        let wallOffset = Atomic<Int64>(0)
+        var now: Int64 { milliseconds.load(ordering: .relaxed) }
+        var wall: Int64 { now + wallOffset.load(ordering: .relaxed) }
+        func advance(_ by: Int64) { milliseconds.wrappingAdd(by, ordering: .relaxed) }
+    }
+
     /// An answer that waits for the disk.
     private struct Parked {
         var ticket: UInt64

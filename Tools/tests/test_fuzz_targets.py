@@ -14,7 +14,7 @@ NAMES = sorted(path.name for path in TARGETS.iterdir() if path.name != "Kit")
 
 def swiftc(*arguments):
     compiler = pathlib.Path(shutil.which("swift")).resolve().parent / "swiftc"
-    done = subprocess.run([compiler, *map(str, arguments)], capture_output=True, text=True)
+    done = subprocess.run([compiler, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
@@ -22,8 +22,10 @@ def swiftc(*arguments):
 def options(tmp_path_factory):
     """How a target is compiled that belongs to the package and imports the kit."""
     binaries = pathlib.Path(BINARY).resolve().parent
-    plan = (binaries.parent.parent / f"{binaries.name}.yaml").read_text()
-    package = re.search(r'"-module-name","HTTP2",.*?"-package-name","([^"]+)"', plan)[1]
+    plan = binaries.parent.parent / f"{binaries.name}.yaml"
+    if not plan.exists():
+        pytest.skip("the program is not where SwiftPM built it")
+    package = re.search(r'"-module-name","HTTP2",.*?"-package-name","([^"]+)"', plan.read_text())[1]
     maps = [*(ROOT / "Sources").rglob("module.modulemap"), *binaries.glob("*/module.modulemap"),
             *(binaries.parent.parent / "checkouts").rglob("module.modulemap")]
     kit = tmp_path_factory.mktemp("kit")

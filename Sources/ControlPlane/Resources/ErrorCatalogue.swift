@@ -48,7 +48,11 @@ struct ErrorCatalogue: Sendable {
 
     /// As `errors.json` has them, by code.
     static var entries: [JSON] {
-        (try? JSONParser.parse(PackageResources.errors_json))?["errors"]?.array ?? []
+        guard
+            let file = try? JSONParser.parse(PackageResources.errors_json),
+            let entries = file["errors"]?.array
+        else { preconditionFailure("errors.json of the build is not a list of errors") }
+        return entries
     }
 
     private static func reply(_ page: Page, _ exchange: Exchange) -> Reply {

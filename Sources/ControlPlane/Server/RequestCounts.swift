@@ -9,7 +9,7 @@ package final class RequestCounts: Sendable {
     package struct Key: Sendable, Hashable {
         /// A method that some route has, or "other".
         package var method: String
-        /// The path of the route, with the names of its parameters: "/v2/tenants/{id}"; "none": there is none; "page": the
+        /// The path of the route, with the names of its parameters: "/v2/tenants/{id}"; "none": there is none with this method; "page": the
         /// operator's page.
         package var route: String
         package var status: Int

@@ -12,10 +12,10 @@ from runner import Violation
 LIMIT = 600
 
 
-def unpack(context, name, packages):
-    """Has the packages, and what they need that is not installed, unpacked in a directory: its path. Once for each list of
-    packages; without the maintainers' scripts."""
-    root = context.work / "debian" / name
+def unpack(work, name, packages):
+    """Has the packages, and what they need that is not installed, unpacked in a directory of `work`: its path. Once for each
+    list of packages; without the maintainers' scripts."""
+    root = pathlib.Path(work) / "debian" / name
     stamp = root / ".complete"
     wanted = " ".join(packages)
     if stamp.exists() and stamp.read_text() == wanted:

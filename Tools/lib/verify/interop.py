@@ -46,7 +46,7 @@ def serving(context, name, arguments):
 
 def official(context):
     """The cases of gRPC's authors."""
-    root = debian.unpack(context, "ruby-grpc", ["ruby-grpc"])
+    root = debian.unpack(context.work, "ruby-grpc", ["ruby-grpc"])
     client = next(root.rglob("src/ruby/pb/test/client.rb"))
     ruby = next(root.glob("usr/bin/ruby[0-9]*"))
     libraries = [path for pattern in (
@@ -74,7 +74,7 @@ def official(context):
 
 def cpp(context):
     """A caller by libgrpc++."""
-    root = debian.unpack(context, "grpc++", ["libgrpc++-dev", "libprotobuf-dev", "protobuf-compiler",
+    root = debian.unpack(context.work, "grpc++", ["libgrpc++-dev", "libprotobuf-dev", "protobuf-compiler",
                                              "protobuf-compiler-grpc"])
     work = fresh(context, "cpp")
     environment = debian.libraries(root)
@@ -92,7 +92,7 @@ def cpp(context):
 
 def go(context):
     """A caller by grpc-go, built without modules."""
-    root = debian.unpack(context, "grpc-go", ["golang-go", "golang-google-grpc-dev", "golang-goprotobuf-dev"])
+    root = debian.unpack(context.work, "grpc-go", ["golang-go", "golang-google-grpc-dev", "golang-goprotobuf-dev"])
     work = fresh(context, "go")
     (work / "src").mkdir()
     context.must("interop-go-generate", [
@@ -111,7 +111,7 @@ def go(context):
 
 def java(context):
     """A caller by grpc-java, on Netty."""
-    root = debian.unpack(context, "grpc-java", [
+    root = debian.unpack(context.work, "grpc-java", [
         "libgrpc-java", "libprotobuf-java", "libnetty-java", "libperfmark-java", "libguava-java", "libjsr305-java",
         "libopencensus-java", "libjctools-java", "libnetty-tcnative-java", "libnetty-tcnative-jni",
         "protobuf-compiler-grpc-java-plugin"])

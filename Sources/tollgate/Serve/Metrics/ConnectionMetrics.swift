@@ -45,7 +45,7 @@ struct ConnectionMetrics: MetricGroup {
         "tollgate_peer_memory_bytes",
         "Bytes that wait for peers: incomplete requests and unread answers")
     let memoryLimit = Metric.gauge(
-        "tollgate_peer_memory_limit_bytes", "Their maximum: --peer-memory")
+        "tollgate_peer_memory_limit_bytes", "Maximum bytes that wait for peers: --peer-memory")
     let lateness = Metric.histogram(
         "tollgate_event_loop_delay_seconds",
         "How late event loops run what is due, measured ten times a second", by: "loops")
@@ -107,18 +107,9 @@ extension ServiceMetrics {
         }
         var defences = MetricFamily(metrics.defences)
         for defence in SessionDefence.allCases {
-            defences.add(.count(grpc.defencesUsed[defence.rawValue]), Self.name(defence))
+            defences.add(.count(grpc.defencesUsed[defence.rawValue]), Self.label(defence))
         }
         return [resets, ends, defences]
     }
 
-    private static func name(_ defence: SessionDefence) -> String {
-        switch defence {
-        case .controlFrames: "control_frames"
-        case .resets: "resets"
-        case .refusals: "refusals"
-        case .strayFrames: "stray_frames"
-        case .headerBytes: "header_bytes"
-        }
-    }
 }

@@ -30,7 +30,7 @@ struct JournalMetrics: MetricGroup {
     let segments = Metric.gauge("tollgate_journal_segments", "Segment files")
     let kept = Metric.gauge("tollgate_journal_kept_bytes", "Bytes of the segments that are kept")
     let limit = Metric.gauge(
-        "tollgate_journal_limit_bytes", "Their maximum: --journal-maximum")
+        "tollgate_journal_limit_bytes", "Maximum bytes of segments: --journal-maximum")
     let checkpoints = Metric.counter(
         "tollgate_checkpoints", "Checkpoints made, and attempts that failed", by: "outcome")
     let checkpointAge = Metric.gauge(
@@ -44,7 +44,7 @@ struct JournalMetrics: MetricGroup {
         "Sealed segments that the last checkpoint does not cover: a start replays them")
     let diskFree = Metric.gauge(
         "tollgate_disk_free_bytes", "Free space on the file system of --data-dir")
-    let diskSize = Metric.gauge("tollgate_disk_size_bytes", "Its size")
+    let diskSize = Metric.gauge("tollgate_disk_size_bytes", "Size of the file system of --data-dir")
 }
 
 extension ServiceMetrics {

@@ -22,10 +22,10 @@ struct GRPCMetrics: MetricGroup {
     )
     let decisions = Metric.histogram(
         "tollgate_grpc_decision_duration_seconds",
-        "The part of it until the request was decided: the event loop's part")
+        "Time from reading a request's last byte until it was decided: the event loop's part")
     let diskWaits = Metric.histogram(
         "tollgate_grpc_disk_wait_seconds",
-        "The part of it from then until the disk let the answer go, of answers that wait for the disk"
+        "Time from a decision until the disk let the answer go, of answers that wait for the disk themselves"
     )
     let streams = Metric.gauge(
         "tollgate_grpc_streams_open", "HTTP/2 streams that are open; as of the last second")
@@ -43,7 +43,7 @@ struct HTTPMetrics: MetricGroup {
     let requests = Metric.counter(
         "tollgate_http_requests",
         """
-        Requests answered. route: the path's pattern, as in /openapi.json; page: the operator's page; none: no such path
+        Requests answered. route: the path's pattern, as in /openapi.json; page: the operator's page; none: no such path, or not with this method
         """, by: "method", "route", "status")
     let durations = Metric.histogram(
         "tollgate_http_request_duration_seconds",
@@ -79,10 +79,13 @@ extension ServiceMetrics {
     }
 
     /// "RESOURCE_EXHAUSTED"
-    static func name(_ code: GRPCCode) -> String {
-        "\(code)".reduce(into: "") { name, letter in
+    static func name(_ code: GRPCCode) -> String { label(code).uppercased() }
+
+    /// A case of an enum by its name: "resource_exhausted".
+    static func label(_ value: some Any) -> String {
+        "\(value)".reduce(into: "") { name, letter in
             if letter.isUppercase { name += "_" }
-            name += letter.uppercased()
+            name += letter.lowercased()
         }
     }
 

@@ -12,10 +12,11 @@ struct SideMetrics: MetricGroup {
         "Journal that lists, logs and alerts do not reflect yet")
     let lag = Metric.gauge(
         "tollgate_projection_lag_seconds",
-        "How old the last record is that they reflect, while there are later ones; else 0")
+        "Age of the last record that lists, logs and alerts reflect, while there are later ones; else 0"
+    )
     let trouble = Metric.gauge(
         "tollgate_projection_trouble",
-        "1: they are not updating; the log says why")
+        "1: lists, logs and alerts are not updating; the log says why")
     let attempts = Metric.counter(
         "tollgate_delivery_attempts",
         "Attempts to deliver an event: delivered, retried (failed, tried again later), failed (given up)",
