@@ -13,7 +13,7 @@ class Counters:
     - `allowed`, `denied`: checks that the service decided, including entries of batches and streams.
     - `failed`: calls that ended with an error; `timed_out`: those of them that ended with DEADLINE_EXCEEDED.
     - `failed_open`: checks that a policy allowed unchecked. `over_budget`: checks that did not fit its budget.
-    - `circuits_opened`: circuits that opened, again after a failed probe included. `circuit_refused`: calls not sent
+    - `circuits_opened`: circuits that opened, including again after a failed probe. `circuit_refused`: calls not sent
       because all circuits were open.
     - `settled`: checks settled with `settle`.
     """
