@@ -190,9 +190,7 @@ package final class JournalWriter: @unchecked Sendable {
     }
 
     /// Bytes of the segments that are kept.
-    package var bytesKept: Int {
-        segmentsKept * configuration.segmentBytes
-    }
+    package var bytesKept: Int { segmentsKept * configuration.segmentBytes }
 
     private var segmentsKept: Int {
         // ORDERING: acquire; pairs with the release in `removeSegments`: what is not counted is removed. First, so that the
@@ -215,9 +213,7 @@ package final class JournalWriter: @unchecked Sendable {
     package var currentStatus: JournalStatus { status.withLock { $0 } }
 
     /// Segments that are kept, and the one that is prepared.
-    package var segmentCount: Int {
-        segmentsKept + (isPrepared ? 1 : 0)
-    }
+    package var segmentCount: Int { segmentsKept + (isPrepared ? 1 : 0) }
 
     /// For how long the round that is under way has been writing or syncing, nanoseconds; 0: none is. After a failure it
     /// goes on growing: that round will never be done.
