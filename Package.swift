@@ -37,6 +37,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(
             url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -84,6 +85,20 @@ let package = Package(
             ],
             swiftSettings: strict + stepPoints),
 
+        // What the service says of itself, and of its calls.
+        .target(
+            name: "LogLines",
+            dependencies: [
+                "JSON", "Notation", .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: strict),
+        .target(
+            name: "Observation",
+            dependencies: [
+                "JSON", "LogLines", "Notation",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ], swiftSettings: strict),
+
         // What peers may take, on either port.
         .target(name: "Admission", dependencies: ["CLinux"], swiftSettings: strict),
 
@@ -91,7 +106,7 @@ let package = Package(
         .target(
             name: "TransportSecurity",
             dependencies: [
-                "Admission", "Notation",
+                "Admission", "LogLines", "Notation",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -119,8 +134,8 @@ let package = Package(
         .target(
             name: "GRPCServer",
             dependencies: [
-                "Access", "Admission", "Gzip", "HTTP2", "Wire", "Engine", "Limits", "Telemetry",
-                "Threads", "TransportSecurity",
+                "Access", "Admission", "Gzip", "HTTP2", "Wire", "Engine", "Limits", "Observation",
+                "Telemetry", "Threads", "TransportSecurity",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
@@ -157,8 +172,8 @@ let package = Package(
         .target(
             name: "Notifications",
             dependencies: [
-                "Admission", "CCurl", "Events", "JSON", "Limits", "Notation", "ServerTrust",
-                "Threads",
+                "Admission", "CCurl", "Events", "JSON", "Limits", "LogLines", "Notation",
+                "ServerTrust", "Threads",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -171,8 +186,8 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Access", "Admission", "BillingCalendar", "Engine", "Events", "JSON", "Limits",
-                "Notation", "Notifications", "Projection", "Telemetry", "Threads",
-                "TransportSecurity",
+                "LogLines", "Notation", "Notifications", "Observation", "Projection", "Telemetry",
+                "Threads", "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -181,15 +196,14 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Resources/errors.json")],
             swiftSettings: strict),
         .target(
             name: "OperatorPage",
             dependencies: [
-                "Access", "ControlPlane", "Engine", "Events", "JSON", "Limits", "Notation",
-                "Projection", "Telemetry",
+                "Access", "ControlPlane", "Engine", "Events", "JSON", "Limits", "LogLines",
+                "Notation", "Projection", "Telemetry",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -225,9 +239,9 @@ let package = Package(
             dependencies: [
                 "Access", "Admission", "Backup", "CLinux", "CommandIO", "ControlPlane", "Engine",
                 "Events", "GRPCServer", "GRPCStandard", "HTTP2", "JSON", "Journal", "Limits",
-                "LimitsFile", "Notation", "Notifications", "OperatorPage", "Projection",
-                "Reservations", "ServerTrust", "Telemetry", "Threads", "TollgateClient",
-                "TransportSecurity",
+                "LimitsFile", "LogLines", "Notation", "Notifications", "Observation",
+                "OperatorPage", "Projection", "Reservations", "ServerTrust", "Telemetry",
+                "Threads", "TollgateClient", "TransportSecurity",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -301,6 +315,18 @@ let package = Package(
             name: "EngineTests",
             dependencies: ["Engine", "Reservations", "Journal", "Limits", "TestKit"],
             swiftSettings: strict + stepPoints),
+        .testTarget(
+            name: "LogLinesTests",
+            dependencies: [
+                "JSON", "LogLines", .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "ObservationTests",
+            dependencies: [
+                "JSON", "LogLines", "Observation",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ], swiftSettings: strict),
         .testTarget(name: "AdmissionTests", dependencies: ["Admission"], swiftSettings: strict),
         .testTarget(
             name: "TransportSecurityTests",

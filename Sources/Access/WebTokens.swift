@@ -144,6 +144,7 @@ package final class WebTokens: Sendable {
     /// The keys that were found last stay.
     ///
     /// - Returns: whether it had not failed in this way before.
+    @discardableResult
     package func fail(_ reason: String, of issuer: Issuer) -> Bool {
         state.withLock { state in
             guard let index = Self.index(of: issuer, state) else { return false }

@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -95,6 +96,11 @@ static inline void linux_be_nice(int level) {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), level);
 }
 
+/// The calling thread's rank, as `linux_be_nice` sets it.
+static inline int linux_niceness(void) {
+    return getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
+}
+
 /// Names the calling thread, as pthread_setname_np(3) does, which Swift does not see; what is beyond 15 bytes is cut.
 static inline void linux_name_thread(const char *name) {
     prctl(PR_SET_NAME, name, 0, 0, 0);
@@ -108,6 +114,28 @@ static inline void linux_prefetch(const void *address) {
 /// Returns what the allocator has free to the system.
 static inline void linux_trim_heap(void) {
     malloc_trim(1 << 20);
+}
+
+/// memfd_create(2): an anonymous file, which programs that are started do not get; -1 and errno. /proc shows its name.
+static inline int linux_anonymous_file(const char *name) {
+    return (int)syscall(SYS_memfd_create, name, 1u);
+}
+
+/// pidfd_open(2): a descriptor that is readable when a process has ended; -1 and errno.
+static inline int linux_open_process(pid_t process) {
+    return (int)syscall(SYS_pidfd_open, process, 0u);
+}
+
+/// pipe2(2) whose ends programs that are started do not get; -1 and errno.
+static inline int linux_pipe(int ends[2]) {
+    return (int)syscall(SYS_pipe2, ends, O_CLOEXEC);
+}
+
+/// Has a program that is started get no descriptor from `first` on: posix_spawn_file_actions_addclosefrom_np(3), which Swift
+/// does not see; an error number.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+static inline int linux_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
 
 /// The monotonic clock in nanoseconds.

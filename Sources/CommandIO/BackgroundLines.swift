@@ -92,8 +92,8 @@ package final class BackgroundLines: TextOutputStream, @unchecked Sendable {
     }
 
     private func tell(_ lost: Int) {
-        var line =
-            "\(StandardError.program.withLock { $0 }): \(lost) log lines were dropped here: standard error was not being read\n"
+        var line = StandardError.line(
+            .warning, "\(lost) log lines were dropped here: standard error was not being read")
         line.withUTF8 { _ = StandardStreams.write(UnsafeRawBufferPointer($0), to: descriptor) }
     }
 }

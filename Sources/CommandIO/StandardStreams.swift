@@ -143,8 +143,20 @@ package enum StandardOutput {
 ///
 /// Thread safety: any thread.
 package enum StandardError {
+    /// How bad it is.
+    package enum Severity: Sendable { case warning, error }
+
     static let program = Mutex("tollgate")
     private static let isInBackground = Mutex(false)
+    private static let format = Mutex<(@Sendable (Severity, String) -> String)?>(nil)
+
+    /// Has all further sentences written another way than with the program's name in front: for a service whose log is
+    /// read by machines.
+    ///
+    /// - Parameter line: makes a line, with its end, of a sentence.
+    package static func write(as line: @escaping @Sendable (Severity, String) -> String) {
+        format.withLock { $0 = line }
+    }
 
     /// Has all further sentences written by a thread of their own (`BackgroundLines`): for a service, which nobody who
     /// stops reading may hold up.
@@ -158,8 +170,12 @@ package enum StandardError {
     }
 
     /// A sentence, with the program's name in front.
-    package static func print(_ text: String) {
-        write("\(program.withLock { $0 }): \(text)\n")
+    package static func print(_ text: String, _ severity: Severity = .error) {
+        write(line(severity, text))
+    }
+
+    static func line(_ severity: Severity, _ text: String) -> String {
+        format.withLock { $0 }?(severity, text) ?? "\(program.withLock { $0 }): \(text)\n"
     }
 
     package static func write(_ text: String) {

@@ -32,11 +32,12 @@ extension Engine {
     /// - Parameters:
     ///   - disk: the directory; locked until `close`.
     ///   - clock: wall and boot time.
+    ///   - progressed: called with each part that is played back, on the calling thread.
     /// - Throws: what is wrong with the journal, with file, offset and what to do; the directory is unchanged then,
     ///   but for files half made.
     package static func open(
         configuration: EngineConfiguration, clock source: EngineClock.Source = .system,
-        disk: any Disk, settings: DurabilitySettings
+        disk: any Disk, settings: DurabilitySettings, progressed: () -> Void = {}
     ) throws(EngineError) -> (engine: Engine, report: RecoveryReport) {
         var configuration = configuration
         configuration.capacity.ringWords = ringWords(configuration.capacity.lanes, settings)
@@ -59,7 +60,7 @@ extension Engine {
                 configuration.capacity, schedules, recovery.secret, now: wall)
             // Where life time goes on is known when all is read: the wall clock may be ahead of it.
             var replayer = Replayer(lane, schedules, now: .min / 2)
-            try recovery.play(into: &replayer)
+            try recovery.play(into: &replayer, progressed)
             passOverGenerations(of: table, replayer.settings)
             passOverLostGenerations(of: table, settings.lostGenerations)
             let start = try ClockStart(
@@ -267,6 +268,9 @@ extension Engine {
         }
     #endif
 
+    /// How often the journal's thread has gone round; nil: it waits for the disk, or there is none. Any thread.
+    package var journalTurns: UInt64? { journal?.thread?.turns }
+
     /// Makes a checkpoint now. False: nothing was sealed since the last one.
     @discardableResult
     package func makeCheckpoint() throws(EngineError) -> Bool {
@@ -299,12 +303,17 @@ extension Engine {
 
     /// Ends the journal in good order. Nobody may call any lane any more.
     package func close() {
+        // Without room a later start goes on from the time of the last record.
+        recordTime()
+        journal?.close()
+    }
+
+    /// Puts the time on record if there is room: what `durable` waits for then is a write, also where nobody calls.
+    package func recordTime() {
         let time = clock.time
         control.withLock { control in
-            // Without room a later start goes on from the time of the last record.
             _ = control.lane.recordTime(now: control.begin(time, by: 0))
         }
-        journal?.close()
     }
 }
 

@@ -53,16 +53,21 @@ struct Recovery {
     }
 
     /// Plays the checkpoint and everything after it back.
-    func play(into replayer: inout Replayer) throws(EngineError) {
+    ///
+    /// - Parameter progressed: called behind each block and frame.
+    func play(
+        into replayer: inout Replayer, _ progressed: () -> Void = {}
+    ) throws(EngineError) {
         guard exists else { return }
         if let checkpoint {
-            let summary = try Self.play(checkpoint, disk, id, into: &replayer)
+            let summary = try Self.play(checkpoint, disk, id, into: &replayer) { progressed() }
             found.sequence = summary.sequence
             found.epoch = summary.epoch
         }
         found.end = try Self.play(
             from: checkpoint ?? 1, below: nil, disk, id,
-            after: checkpoint == nil ? nil : found.sequence, into: &replayer)
+            after: checkpoint == nil ? nil : found.sequence, into: &replayer
+        ) { progressed() }
         // The segments behind the checkpoint may not hold a frame yet.
         if found.end?.sequence == found.sequence { found.end?.epoch = found.epoch }
         // What still waits was never acknowledged, and this process uses its versions anew.

@@ -31,6 +31,14 @@ package struct EchoedField: Sendable {
     }
 }
 
+/// Fields of a request that its reader may ask for, and that are kept for nobody else.
+package struct KeptField: Sendable, Hashable {
+    /// In lower case.
+    package var name: String
+
+    package init(_ name: String) { self.name = name }
+}
+
 /// The routes of a server, looked up by path bytes. Immutable; shared by all its sessions.
 ///
 /// The lookup works on plain memory, because a reference count on an object that every event loop
@@ -48,10 +56,13 @@ package final class RouteTable: @unchecked Sendable {
     struct Echo {
         let name: UnsafeRawPointer
         let nameLength: Int
-        let isTrailer: Bool
+        let use: Use
     }
 
-    /// The fields that answers carry back, without their owner, which must outlive them.
+    /// What is done with a field of a request.
+    enum Use { case head, trailers, kept }
+
+    /// The fields that are taken beside those that every call has, without their owner, which must outlive them.
     struct Echoes {
         let entries: UnsafePointer<Echo>
         let count: Int
@@ -82,14 +93,20 @@ package final class RouteTable: @unchecked Sendable {
     /// - Parameters:
     ///   - routes: at most 32 767; a route's index in this list is its id.
     ///   - echoing: fields that answers carry back.
-    package init(_ routes: [MethodRoute], echoing: [EchoedField] = []) {
+    ///   - keeping: fields that can be asked for.
+    package init(
+        _ routes: [MethodRoute], echoing: [EchoedField] = [], keeping: [KeptField] = []
+    ) {
         precondition(routes.count <= Int(Int16.max), "a route id is an Int16")
         entries = .allocate(capacity: max(1, routes.count))
-        let names = routes.map(\.path) + echoing.map(\.name)
+        let fields =
+            echoing.map { ($0.name, $0.isTrailer ? Use.trailers : .head) }
+            + keeping.map { ($0.name, Use.kept) }
+        let names = routes.map(\.path) + fields.map(\.0)
         text = .allocate(byteCount: max(1, names.reduce(0) { $0 + $1.utf8.count }), alignment: 1)
         count = routes.count
-        echoes = .allocate(capacity: max(1, echoing.count))
-        echoCount = echoing.count
+        echoes = .allocate(capacity: max(1, fields.count))
+        echoCount = fields.count
         var next = text
         for (index, route) in routes.enumerated() {
             let length = route.path.utf8.count
@@ -102,13 +119,11 @@ package final class RouteTable: @unchecked Sendable {
                     streamsRequests: route.streamsRequests))
             next += length
         }
-        for (index, field) in echoing.enumerated() {
-            let length = field.name.utf8.count
-            UnsafeMutableRawBufferPointer(start: next, count: length)
-                .copyBytes(from: field.name.utf8)
+        for (index, (name, use)) in fields.enumerated() {
+            let length = name.utf8.count
+            UnsafeMutableRawBufferPointer(start: next, count: length).copyBytes(from: name.utf8)
             (echoes + index).initialize(
-                to: Echo(
-                    name: UnsafeRawPointer(next), nameLength: length, isTrailer: field.isTrailer))
+                to: Echo(name: UnsafeRawPointer(next), nameLength: length, use: use))
             next += length
         }
     }

@@ -135,6 +135,17 @@ package struct ServerSession: ~Copyable {
         return record.pointee.metadata.readable
     }
 
+    /// The value of a field that the routes keep; nil: it was not sent. Of several the values stand behind each other, with
+    /// commas between.
+    ///
+    /// - Complexity: O(length)
+    package func kept(_ field: KeptField, _ stream: StreamHandle) -> String? {
+        guard let record = core.state.pointee.streams.find(stream), record.pointee.hasEcho else {
+            return nil
+        }
+        return record.pointee.echo?.kept[field].map { String(decoding: $0, as: UTF8.self) }
+    }
+
     /// Body bytes that have come and were not consumed. Valid until the next call on this session.
     package func input(_ stream: StreamHandle) -> UnsafeRawBufferPointer { core.input(stream) }
 

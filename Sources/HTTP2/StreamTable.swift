@@ -113,12 +113,24 @@ struct StreamRecord: ~Copyable {
 
 typealias StreamPointer = UnsafeMutablePointer<StreamRecord>
 
-/// Fields of a request that its answer carries back. Apart from the record, since most have none.
+/// Fields of a request that its answer carries back, and those that are kept for who asks. Apart from the record, since most have none.
 final class StreamEcho {
     var head = HeaderFields()
     var trailers = HeaderFields()
+    /// Of several fields of a name the values follow each other, with a comma between.
+    private(set) var kept: [KeptField: [UInt8]] = [:]
     /// Bytes of names and values.
     private(set) var byteCount = 0
+
+    private func keep(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        let field = KeptField(String(decoding: name, as: UTF8.self))
+        if kept[field] == nil {
+            kept[field] = Array(value)
+        } else {
+            kept[field]?.append(UInt8(ascii: ","))
+            kept[field]?.append(contentsOf: value)
+        }
+    }
 
     /// Takes a field if it is one of `echoes`.
     static func take(
@@ -133,10 +145,10 @@ final class StreamEcho {
             let own = record.pointee.echo ?? StreamEcho()
             record.pointee.echo = own
             own.byteCount += name.count + value.count
-            if echo.pointee.isTrailer {
-                own.trailers.append(name: name, value: value)
-            } else {
-                own.head.append(name: name, value: value)
+            switch echo.pointee.use {
+            case .head: own.head.append(name: name, value: value)
+            case .trailers: own.trailers.append(name: name, value: value)
+            case .kept: own.keep(name, value)
             }
         }
     }

@@ -21,6 +21,9 @@ package final class JournalThread: @unchecked Sendable {
     /// Counts what the preparing thread is called for. It sleeps on it.
     private let prepares = FutexWord()
     private var threads: [NamedThread] = []
+    /// Grows with each turn of the thread that does rounds, once a second at least; and whether it waits for the disk.
+    private let turned = Atomic<UInt64>(0)
+    private let isAtDisk = Atomic<Bool>(false)
 
     package init(_ writer: JournalWriter) { self.writer = writer }
 
@@ -36,7 +39,7 @@ package final class JournalThread: @unchecked Sendable {
         askToStop()
         for thread in threads { thread.join() }
         threads = []
-        writer.close()
+        atDisk { writer.close() }
     }
 
     /// Has the threads end as soon as they can, without waiting for them.
@@ -70,16 +73,34 @@ package final class JournalThread: @unchecked Sendable {
         wake()
     }
 
+    /// How often the thread has gone round; nil: it waits for the disk, and nobody can tell.
+    package var turns: UInt64? {
+        // ORDERING: relaxed because they go with no other data; whoever looks looks again.
+        isAtDisk.load(ordering: .relaxed) ? nil : turned.load(ordering: .relaxed)
+    }
+
+    /// Does what may wait for the disk.
+    private func atDisk(_ work: () -> Void) {
+        // ORDERING: relaxed, see `turns`.
+        isAtDisk.store(true, ordering: .relaxed)
+        work()
+        isAtDisk.store(false, ordering: .relaxed)
+    }
+
     private func doRounds() {
         var looked = linux_monotonic_nanoseconds()
+        var count: UInt64 = 0
         while true {
+            count += 1
+            // ORDERING: relaxed, see `turns`.
+            turned.store(count, ordering: .relaxed)
             let now = linux_monotonic_nanoseconds()
             if now - looked >= Self.second {
                 looked = now
-                writer.look()
+                atDisk { writer.look() }
             }
             if wanted.exchange(0) == 1 {
-                writer.round()
+                atDisk { writer.round() }
                 if !writer.isPrepared {
                     prepares.increment()
                     prepares.wake()
@@ -96,7 +117,7 @@ package final class JournalThread: @unchecked Sendable {
             }
             // ORDERING: sequentially consistent as above; too late, it costs a call of the system.
             isAsleep.store(false, ordering: .sequentiallyConsistent)
-            if wanted.load() == 0 { writer.mark() }
+            if wanted.load() == 0 { atDisk { writer.mark() } }
         }
     }
 

@@ -160,6 +160,7 @@ package final class SystemDisk: Disk {
                 close(file)
                 throw error
             }
+            note(getpid(), in: file.descriptor)
             lockDescriptor.withLock { held in
                 if held >= 0 { _ = Glibc.close(held) }
                 held = file.descriptor
@@ -168,6 +169,24 @@ package final class SystemDisk: Disk {
             _ = linux_unlock(directory)
             throw error
         }
+    }
+
+    /// Says in the lock file who has it, for whoever looks for the service. A disk that is full keeps nobody from starting.
+    private func note(_ process: pid_t, in descriptor: Int32) {
+        var text = "\(process)\n"
+        guard ftruncate(descriptor, 0) == 0 else { return }
+        text.withUTF8 { _ = pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    }
+
+    /// The process that last locked a directory, as its lock file says; nil: it does not.
+    package static func lastOwner(of path: String) -> Int32? {
+        let descriptor = linux_openat(AT_FDCWD, "\(path)/\(JournalFiles.lock)", O_RDONLY, 0)
+        guard descriptor >= 0 else { return nil }
+        defer { _ = Glibc.close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let count = Glibc.read(descriptor, &bytes, bytes.count)
+        let digits = bytes.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") }
+        return Int32(String(decoding: digits, as: UTF8.self))
     }
 
     private func lock(_ descriptor: Int32, _ name: String) throws(JournalError) {

@@ -67,6 +67,19 @@ package enum Instant {
         return day + Int64((hour * 60 + minute) * 60 + second) * 1_000 + Int64(fraction) - offset
     }
 
+    /// The instant of a date as HTTP has it, "Sat, 21 Nov 2026 10:00:00 GMT"; nil: it is none. The day of the week is not
+    /// compared, and the two obsolete forms are not read.
+    package static func parseHTTP(_ text: String) -> Int64? {
+        let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+        let months = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ]
+        guard parts.count == 6, parts[0].utf8.count == 4, parts[0].hasSuffix(","),
+            parts[5] == "GMT", let month = months.firstIndex(of: String(parts[2]))
+        else { return nil }
+        return parse("\(parts[3])-\(two(month + 1))-\(parts[1])T\(parts[4])Z")
+    }
+
     /// The first instant of a day like "2026-11-21"; nil: there is no such day, or it is before 1970.
     package static func parseDay(_ text: String) -> Int64? {
         var digits = Digits(text)

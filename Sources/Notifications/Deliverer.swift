@@ -1,6 +1,7 @@
 import Admission
 package import Events
 import Foundation
+import LogLines
 package import Logging
 
 /// Brings deliveries that are due to their recipients: webhooks and mails, many at a time, few at a time to one place.
@@ -84,12 +85,16 @@ package actor Deliverer {
     private let mailer: Mailer?
     private let now: @Sendable () -> Int64
     private let logger: Logger
+    private let unread = StateLog(
+        begins: "the outbox cannot be read", ends: "the outbox can be read again")
+    private let unnoted = StateLog(
+        begins: "a delivery attempt could not be recorded",
+        ends: "delivery attempts are recorded again")
+    /// Deliveries that failed for good, by their places.
+    private let failures = RepeatLog(rest: "further places")
     /// Whether no socket can be opened, and how long to wait then.
     private let isShort: @Sendable () -> Bool
     private let shortPause: Duration
-    /// What was told, and is not over.
-    private var isUnread = false
-    private var isUnnoted = false
 
     /// Places with something underway or due, as far as they are known.
     private var places: [DeliveryPlace: Place] = [:]
@@ -168,15 +173,9 @@ package actor Deliverer {
                 let (gate, before) = queue(delivery)
                 group.addTask { await self.deliver(delivery, place, gate, after: before) }
             }
-            if isUnread { logger.notice("the outbox can be read again") }
-            isUnread = false
+            unread.look(nil, logger)
         } catch {
-            if !isUnread {
-                logger.error(
-                    "the outbox cannot be read",
-                    metadata: ["error": "\(outbox.reason(of: error))"])
-            }
-            isUnread = true
+            unread.look(outbox.reason(of: error), logger)
             walkAt = min(walkAt, now() + 1_000)
         }
         return min(settings.lookMilliseconds, max(10, walkAt - now()))
@@ -285,16 +284,7 @@ package actor Deliverer {
                 number: number, startedAt: startedAt, finishedAt: now(), target: schedule.target,
                 status: result.status, error: result.error)
             let outcome = schedule.outcome(of: result, at: attempt.finishedAt)
-            if outcome == .failed {
-                logger.warning(
-                    "a delivery failed for good",
-                    metadata: [
-                        "event": "\(delivery.event.id)",
-                        // Without path and query, which may be secrets, as may what a library says of them.
-                        "place": "\(place.name)", "attempts": "\(number)",
-                        "status": "\(attempt.status.map(String.init) ?? "none")",
-                    ])
-            }
+            if outcome == .failed { tellFailure(of: delivery, place, attempt) }
             counts.add(outcome, delivery.channel)
             await note(attempt, of: delivery.id, outcome)
             if case .again(let time, _) = outcome { walkAt = min(walkAt, time) }
@@ -303,6 +293,20 @@ package actor Deliverer {
         counts.set(underway: running)
         places[place]?.finish(delivery)
         bell.ring()
+    }
+
+    private func tellFailure(
+        of delivery: Delivery, _ place: DeliveryPlace, _ attempt: DeliveryAttempt
+    ) {
+        guard let count = failures.note(place.name) else { return }
+        var metadata: Logger.Metadata = [
+            "event": "\(delivery.event.id)",
+            // Without path and query, which may be secrets, as may what a library says of them.
+            "place": "\(place.name)", "attempts": "\(attempt.number)",
+            "status": "\(attempt.status.map(String.init) ?? "none")",
+        ]
+        if count > 1 { metadata["since_the_last_line"] = "\(count)" }
+        logger.warning("a delivery failed for good", metadata: metadata)
     }
 
     private func attempt(
@@ -329,16 +333,10 @@ package actor Deliverer {
             do {
                 // In a task of its own: a stop does not take back what was done.
                 try await Task { try await outbox.note(attempt, of: delivery, outcome) }.value
-                if isUnnoted { logger.notice("delivery attempts are recorded again") }
-                isUnnoted = false
+                unnoted.look(nil, logger)
                 return
             } catch {
-                if !isUnnoted {
-                    logger.error(
-                        "a delivery attempt could not be recorded",
-                        metadata: ["error": "\(outbox.reason(of: error))"])
-                }
-                isUnnoted = true
+                unnoted.look(outbox.reason(of: error), logger)
             }
             try? await Task.sleep(for: .seconds(1))
             if Task.isCancelled { return }

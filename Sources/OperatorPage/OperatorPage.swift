@@ -5,7 +5,8 @@ import Foundation
 import HTTPTypes
 package import Hummingbird
 import Limits
-import Logging
+import LogLines
+package import Logging
 import Projection
 import Synchronization
 package import Telemetry
@@ -21,6 +22,8 @@ package final class OperatorPage: PageResponder {
     private let logIns: LogInGuard
     private let hub: LiveHub
     private let logger: Logger
+    /// Why pages failed that should not have.
+    private let faults = RepeatLog(rest: "other")
     private let running = Atomic<Int>(0)
     /// Where the page is reached; 0: not known. Browsers send a host's cookies to all of its ports.
     private let port = Atomic<Int>(0)
@@ -33,7 +36,7 @@ package final class OperatorPage: PageResponder {
     /// - Throws: what is wrong with a template.
     package init(
         engine: Engine, authority: TokenAuthority, model: (any ReadModel)?,
-        settings: PageSettings = PageSettings(),
+        settings: PageSettings = PageSettings(), logger: Logger = Logger(label: "tollgate.page"),
         latency: @escaping @Sendable () -> LatencyHistogram = { LatencyHistogram() }
     ) throws {
         context = PageContext(
@@ -47,7 +50,7 @@ package final class OperatorPage: PageResponder {
         hub = LiveHub(
             maximum: settings.maximumStreams,
             sampler: LiveSampler(decisions: { engine.decisionTotals }, latency: latency))
-        logger = Logger(label: "tollgate.page")
+        self.logger = logger
     }
 
     // MARK: For REST
@@ -112,16 +115,23 @@ package final class OperatorPage: PageResponder {
         } catch let error as ProjectionError where error.isPassing {
             return later("Not ready yet", "\(error.reason).")
         } catch {
-            logger.error(
-                "a page failed",
-                metadata: [
-                    "path": "\(request.segments.joined(separator: "/").prefix(256))",
-                    "error": "\(ProjectionError.reason(of: error))",
-                ])
+            tell(error, request)
             return message(
                 500, "Something went wrong",
                 "The page could not be created. See the service's log.")
         }
+    }
+
+    /// A fault of ours. Whoever meets one tries again.
+    private func tell(_ error: any Error, _ request: PageRequest) {
+        let reason = ProjectionError.reason(of: error)
+        guard let count = faults.note(reason) else { return }
+        var metadata: Logger.Metadata = [
+            "path": "\(request.segments.joined(separator: "/").prefix(256))",
+            "error": "\(reason)",
+        ]
+        if count > 1 { metadata["since_the_last_line"] = "\(count)" }
+        logger.error("a page failed", metadata: metadata)
     }
 
     private func route(_ request: PageRequest) async throws -> PageReply {

@@ -30,7 +30,8 @@ package enum ConnectionText {
         }
     }
 
-    private static func reason(code: Int32) -> String {
+    /// - Parameter code: `errno`.
+    package static func reason(code: Int32) -> String {
         switch code {
         case ECONNREFUSED: "connection refused"
         case ECONNRESET, EPIPE: "the peer closed the connection"

@@ -35,6 +35,10 @@ package struct ThreadName: Sendable, Hashable, CustomStringConvertible {
     package static let lookUps = ThreadName("look-up")
     /// Sends mails.
     package static let mail = ThreadName("mail")
+    /// Waits for a new program's check before an upgrade.
+    package static let upgrade = ThreadName("upgrade")
+    /// Tells a supervisor that a long start makes progress.
+    package static let progress = ThreadName("progress")
     /// Runs a benchmark's or a test's work.
     package static let work = ThreadName("work")
 
@@ -44,6 +48,6 @@ package struct ThreadName: Sendable, Hashable, CustomStringConvertible {
     /// All that have no number.
     package static let all = [
         journal, segments, checkpoints, urgentCheckpoints, projection, log, readyLine, reader,
-        memory, rest, lookUps, mail, work,
+        memory, rest, lookUps, mail, upgrade, progress, work,
     ]
 }

@@ -6,6 +6,10 @@ extension Call: StreamOwner {
     ) -> Bool {
         guard events.contains(.end) || events.contains(.closed) || events.contains(.overflow)
         else { return false }
+        if hasMoved == false, handler.move(self, from: stream) {
+            hasMoved = true
+            return true
+        }
         if let error = handler.error(of: stream, events) {
             fail(error)
             return true

@@ -18,6 +18,8 @@ package final class Call: @unchecked Sendable {
     private var completion: ((borrowing CallOutcome) -> Void)?
 
     var place: StreamPlace?
+    /// It was refused once by a connection that ends, and goes over another one: a second refusal is the caller's to hear.
+    var hasMoved = false
 
     /// - Parameter completion: Called once, on the connection's event loop; the outcome's bytes are
     ///   valid until it returns.

@@ -75,6 +75,8 @@ final class ClientHandler: ChannelInboundHandler {
     private(set) var failure: String?
     /// Who is told of changes.
     var onChange: ((ClientHandler, Change) -> Void)?
+    /// Takes a call that is to go over another connection.
+    var onMove: ((Call) -> Void)?
 
     private static let table = 1_024
 
@@ -190,6 +192,18 @@ final class ClientHandler: ChannelInboundHandler {
         return next
     }
 
+    /// Has a call go over another connection, if the service has said that it will not process it here: it announced the
+    /// connection's end (GOAWAY) when the call was on its way.
+    ///
+    /// - Returns: false: the call stays with this connection.
+    func move(_ call: Call, from stream: StreamHandle) -> Bool {
+        guard let onMove, session.errorCode(stream) == HTTP2ErrorCode.refusedStream,
+            session.acceptsRequests == false, session.response(stream)?.httpStatus ?? 0 == 0
+        else { return false }
+        onMove(call)
+        return true
+    }
+
     // MARK: Bytes
 
     /// Sends what the session has to send, and reports events to the calls.
@@ -281,6 +295,7 @@ final class ClientHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         onChange = nil
+        onMove = nil
     }
 
     func channelActive(context: ChannelHandlerContext) {

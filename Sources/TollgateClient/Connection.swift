@@ -158,6 +158,9 @@ package final class Connection: @unchecked Sendable {
             handler.onChange = { [weak self] handler, change in
                 self?.changed(Link(handler: handler, endpoint: index), change)
             }
+            handler.onMove = { [weak self] call in
+                if self?.machine.submit(.call(call)) != true { call.fail(.shutDown) }
+            }
             goOn()
             handler.flush()
         case .failure(let error):

@@ -1,3 +1,4 @@
+internal import LogLines
 package import Logging
 internal import NIOCore
 internal import NIOSSL
@@ -31,13 +32,10 @@ package final class HandshakeLog: Sendable {
         let fault: HandshakeFault
         let reason: String
     }
-    private struct Told {
-        var at: ContinuousClock.Instant
-        var silent = 0
-    }
-
     private let logger: Logger
-    private let told = Mutex<[Kind: Told]>([:])
+    private let repeats = RepeatLog(
+        interval: HandshakeLog.interval, mostKinds: HandshakeLog.mostKinds,
+        rest: Kind(fault: .failed, reason: ""))
     private let failures = Atomic<UInt64>(0)
 
     package init(_ logger: Logger) { self.logger = logger }
@@ -59,23 +57,11 @@ package final class HandshakeLog: Sendable {
         subject: String? = nil, now: ContinuousClock.Instant = .now
     ) {
         failures.wrappingAdd(1, ordering: .relaxed)
-        let silent: Int? = told.withLock { told in
-            var kind = Kind(fault: fault, reason: reason)
-            if told[kind] == nil, told.count >= Self.mostKinds {
-                kind = Kind(fault: .failed, reason: "")
-            }
-            if let last = told[kind], now - last.at < Self.interval {
-                told[kind]?.silent += 1
-                return nil
-            }
-            defer { told[kind] = Told(at: now) }
-            return told[kind]?.silent ?? 0
-        }
-        guard let silent else { return }
+        guard let count = repeats.note(Kind(fault: fault, reason: reason), now: now) else { return }
         var metadata: Logger.Metadata = ["peer": "\(peer())"]
         if !reason.isEmpty { metadata["reason"] = "\(reason)" }
         if let subject { metadata["subject"] = "\(subject)" }
-        if silent > 0 { metadata["since_the_last_line"] = "\(silent + 1)" }
+        if count > 1 { metadata["since_the_last_line"] = "\(count)" }
         logger.warning(Self.message(fault), metadata: metadata)
     }
 

@@ -1,5 +1,6 @@
 internal import Dispatch
 internal import Foundation
+internal import LogLines
 internal import Logging
 internal import Notation
 internal import Synchronization
@@ -12,9 +13,6 @@ extension ServerTLS {
         var tried: [FileStamp]
         var seen: [FileStamp]
         var digest: [UInt8]
-        /// The failures that were told last and have not passed: of the certificates, and of the list of the revoked.
-        var failure: String?
-        var revocationFailure: String?
         var expiry: ExpiryNotices
         var authoritiesExpiry: ExpiryNotices
 
@@ -47,6 +45,13 @@ extension ServerTLS {
 
     /// Reads the files soon, changed or not, and says what came of it.
     package func reloadSoon() { queue.async { [self] in load(isAsked: true) } }
+
+    /// Returns when the reloads that were asked for are done.
+    package func reloaded() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            queue.async { continuation.resume() }
+        }
+    }
 
     /// One look at the files and the clock.
     func look() {
@@ -98,16 +103,12 @@ extension ServerTLS {
                 current = next
                 tellTaken(next, "certificates are loaded and used for new connections")
             }
-            loading.withLock { loading in
-                loading.digest = digest
-                loading.failure = nil
-            }
+            loading.withLock { $0.digest = digest }
+            certificateTrouble.look(nil, logger)
             return isNew ? .taken : .same
         } catch {
             readAgain(after: error)
-            tellFailure(
-                error, "the new certificates cannot be used; the loaded ones stay in use",
-                \.failure, isAsked: isAsked)
+            certificateTrouble.look(error.description, logger, isAsked: isAsked)
             return .failed
         }
     }
@@ -121,7 +122,7 @@ extension ServerTLS {
                     .malformed,
                     "\(files.revoked ?? "") has become empty, which takes effect only on SIGHUP")
             }
-            loading.withLock { $0.revocationFailure = nil }
+            revocationTrouble.look(nil, logger)
             guard next != current.revocations else { return .same }
             var material = current
             material.revoke(next)
@@ -138,25 +139,9 @@ extension ServerTLS {
             return .taken
         } catch {
             readAgain(after: error)
-            tellFailure(
-                error,
-                "the new list of revoked certificates cannot be used; the loaded one stays in use",
-                \.revocationFailure, isAsked: isAsked)
+            revocationTrouble.look(error.description, logger, isAsked: isAsked)
             return .failed
         }
-    }
-
-    /// Once, or to whoever asks.
-    private func tellFailure(
-        _ error: TLSError, _ message: Logger.Message,
-        _ told: any WritableKeyPath<Loading, String?> & Sendable, isAsked: Bool
-    ) {
-        let isNews = loading.withLock { loading in
-            defer { loading[keyPath: told] = error.description }
-            return loading[keyPath: told] != error.description
-        }
-        guard isNews || isAsked else { return }
-        logger.error(message, metadata: ["error": "\(error)"])
     }
 
     // MARK: The log

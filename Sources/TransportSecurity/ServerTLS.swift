@@ -1,6 +1,7 @@
 internal import Admission
 internal import Dispatch
 internal import Foundation
+internal import LogLines
 package import Logging
 package import NIOCore
 internal import NIOSSL
@@ -27,6 +28,14 @@ package final class ServerTLS: Sendable {
     private let material: Mutex<TLSMaterial>
     private let peers = Mutex<[ObjectIdentifier: Peer]>([:])
     let loading: Mutex<Loading>
+    /// What could not be read when it was last tried: the certificates, and the list of the revoked.
+    let certificateTrouble = StateLog(
+        begins: "the new certificates cannot be used; the loaded ones stay in use",
+        ends: "the certificate files can be used again", tellsChanges: true)
+    let revocationTrouble = StateLog(
+        begins:
+            "the new list of revoked certificates cannot be used; the loaded one stays in use",
+        ends: "the list of revoked certificates can be used again", tellsChanges: true)
     /// Reads files, and waits for nobody else.
     let queue = DispatchQueue(label: "tollgate.tls")
     let isWatching = Atomic<Bool>(false)

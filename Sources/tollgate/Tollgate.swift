@@ -4,7 +4,13 @@ internal import JSON
 
 @main
 enum Main {
-    static func main() { Tollgate.process(named: "tollgate") }
+    static func main() {
+        if CommandLine.arguments.dropFirst().first == "serve" {
+            StandardStreams.prepare(program: "tollgate")
+            ProgramImage.reserveDescriptors()
+        }
+        Tollgate.process(named: "tollgate")
+    }
 }
 
 /// The one command: the service and its client.
@@ -15,7 +21,8 @@ struct Tollgate: AsyncParsableCommand {
         commandName: "tollgate",
         abstract: "Checks and enforces tenants' usage limits.",
         discussion: """
-            `tollgate serve` runs the service. The other commands call a running one.
+            `tollgate serve` runs the service. The other commands call a running one, or look after \
+            its data and its program.
 
             Exit status: 0 allowed or done, 3 denied, 64 wrong usage, 65 input that the service \
             refused, 69 service unavailable or deadline passed, 77 not permitted, 70 anything else.
@@ -28,7 +35,7 @@ struct Tollgate: AsyncParsableCommand {
             ProfilesCommand.self, DefaultsCommand.self, ApplyCommand.self, ExportCommand.self,
             AuditCommand.self, EventsCommand.self, WebhooksCommand.self, EmailsCommand.self,
             EmailCommand.self, TokensCommand.self, BackupCommand.self, RestoreCommand.self,
-            JournalCommand.self, ConfigCommand.self, VersionCommand.self,
+            JournalCommand.self, ConfigCommand.self, UpgradeCommand.self, VersionCommand.self,
             SettingsReferenceCommand.self, MetricsReferenceCommand.self,
         ])
 }

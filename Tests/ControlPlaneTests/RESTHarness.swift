@@ -149,7 +149,7 @@ struct RESTHarness: Sendable {
             }
         }
         let sent = fields
-        return try await server.application().test(.router) { client in
+        return try await Application(responder: server.responder).test(.router) { client in
             let response = try await client.executeRequest(
                 uri: uri, method: method, headers: sent, body: body.map { ByteBuffer(bytes: $0) })
             return Answer(

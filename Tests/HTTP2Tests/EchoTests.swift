@@ -44,6 +44,32 @@ import Testing
         }
     }
 
+    /// It is not sent back; of several fields of a name the values stand behind each other.
+    @Test func whatIsKeptCanBeAskedFor() throws {
+        let (mark, other) = (KeptField("x-mark"), KeptField("x-other"))
+        let routes = RouteTable(
+            [MethodRoute(path: Pair.path, maximumBodyBytes: 1_024, streamsRequests: false)],
+            keeping: [mark, other])
+        let session = ServerSession(
+            configuration: SessionConfiguration(), memory: SessionMemory(), routes: routes)
+        _ = session.answer(.opened)
+        // The second request has none, in the same record: nothing of the first is left.
+        for (stream, marks) in [(UInt32(1), ["{}{}{}", "|||||"]), (3, [])] {
+            var wire = Wire()
+            wire.frame(
+                type: 1, flags: 0x5, stream: stream,
+                Wire.head(extra: marks.flatMap { Wire.field("x-mark", $0) }))
+            wire.bytes.withUnsafeBytes { session.take($0, nowNanoseconds: 1) }
+            let (handle, _) = try #require(same(session.nextReady()))
+            #expect(session.kept(mark, handle) == (marks.isEmpty ? nil : "{}{}{},|||||"))
+            #expect(session.kept(other, handle) == nil)
+            session.respond(handle, headers: Pair.response.view, trailers: Pair.ok.view)
+            let heads = frames(session.drain()).filter { $0.type == 1 && $0.stream == stream }
+            #expect(heads.count == 2 && !heads.contains { holds($0.payload, "{}{}{}") })
+            #expect(session.waitingBytes == 0)
+        }
+    }
+
     @Test func whatIsCarriedBackCountsAsKept() throws {
         let session = echoing([EchoedField("x-mark")])
         var wire = Wire.opened

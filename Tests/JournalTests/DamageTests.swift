@@ -258,6 +258,9 @@ import Testing
             error = #expect(throws: JournalError.self) { try SmallJournal.read(disk) }
         }
         #expect(error?.code == format.code && error?.file == name && error?.offset == 8)
+        // Whoever asks before a start is told the same.
+        let asked = #expect(throws: JournalError.self) { try JournalFormats.check(disk) }
+        #expect(asked?.code == format.code && asked?.file == name)
         let text = error.map { "\($0)" } ?? ""
         #expect(text.contains("written in format \(format.number), "), "\(text)")
         #expect(text.contains(format.says), "\(text)")

@@ -184,6 +184,11 @@ final class FramePeer: Sendable {
 
     static let refusedStream: UInt32 = 7
 
+    /// GOAWAY without an error: streams above the last one are not processed.
+    static func goAway(last stream: UInt32) -> [UInt8] {
+        frame(.goAway, bytes(stream) + bytes(0))
+    }
+
     /// 0x88 is ":status: 200" in HPACK's static table.
     private static var headFields: [UInt8] { [0x88] + field("content-type", "application/grpc") }
 

@@ -69,6 +69,40 @@ struct OutageTests {
         #expect(client.counters.endpointFailures == 2)
     }
 
+    /// A service that ends its connections, as for an upgrade: what it says that it has not processed goes over another
+    /// connection within the same attempt, though it could not be repeated.
+    @Test func aCallThatAnEndingConnectionRefusesGoesOverAnother() async throws {
+        let peer = try await Self.listen()
+        let client = Self.client([peer], attempts: 1)
+        defer { client.shutdown() }
+        async let answer = client.check(Self.request)
+        let refused = try await peer.next(.headers)
+        try await refused.reply(FramePeer.goAway(last: 0))
+        let moved = try await peer.next(.headers)
+        #expect(moved.channel !== refused.channel)
+        try await moved.succeed()
+        _ = try await answer
+        #expect(client.counters.retries == 0 && client.counters.failed.isEmpty)
+        try await peer.stop()
+    }
+
+    /// A service that refuses it again is not asked for ever.
+    @Test func aCallMovesOnce() async throws {
+        let peer = try await Self.listen()
+        let client = Self.client([peer], attempts: 1)
+        defer { client.shutdown() }
+        let refusing = Task {
+            while true {
+                let call = try await peer.next(.headers)
+                try? await call.reply(FramePeer.goAway(last: 0))
+            }
+        }
+        defer { refusing.cancel() }
+        let error = await Self.failure { _ = try await client.check(Self.request) }
+        #expect(error?.code == .unavailable && error?.wasNotProcessed == true)
+        try await peer.stop()
+    }
+
     @Test func oneThatIsSilentIsLeftForAnother() async throws {
         let (silent, there) = (try await Self.listen(.ignoresPings), try await Self.listen())
         // A machine that stands still makes anybody silent: then there is another attempt, and another.

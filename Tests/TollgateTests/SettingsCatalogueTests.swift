@@ -43,13 +43,15 @@ import Testing
     private func good(_ row: SettingRow) -> [String] {
         switch row.kind {
         case .address: ["127.0.0.1:7", "[::1]:0", "example.com:65535"]
-        case .count, .duration, .size: [row.bounds?.least ?? "", row.bounds?.greatest ?? ""]
+        case .count, .duration, .size, .share:
+            [row.bounds?.least ?? "", row.bounds?.greatest ?? ""]
         case .durations: [row.bounds?.least ?? "", "1d, \(row.bounds?.greatest ?? "")"]
         case .instant: ["2026-11-29T12:00:00Z"]
         case .networks: ["10.1.0.0/16", "10.1.0.0/16, ::1/128"]
         case .choice, .truth: row.choices.map(\.name)
         case .toggle: ["true"]
-        case .url: ["https://limits.example.com", "http://[::1]:8080/tollgate/"]
+        case .url:
+            ["https://limits.example.com", "http://127.0.0.1:4318", "http://[::1]:8080/tollgate/"]
         case .text: ["x", "a b/c.yaml"]
         }
     }
@@ -65,6 +67,7 @@ import Testing
                 try #require(Int(bounds.least)), try #require(Int(bounds.greatest))
             )
             return [nonsense, "", "\(least - 1)", "\(greatest + 1)", "1.5"]
+        case .share: return [nonsense, "", "-0.1", "1.1", "1e-2", "half"]
         case .size:
             let (least, greatest) = (
                 try #require(SizeText.bytes(bounds.least)),

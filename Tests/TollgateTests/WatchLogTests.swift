@@ -132,7 +132,7 @@ import Testing
             "warning: three quarters of the \(what) are in use: per-tenant shares apply"
         }
         func ends(_ what: String) -> String {
-            "warning: less than three quarters of the \(what) are in use again: per-tenant shares no longer apply"
+            "notice: less than three quarters of the \(what) are in use again: per-tenant shares no longer apply"
         }
         #expect(looks() == [])
         #expect(looks(reservations: true) == [begins("reservations")])

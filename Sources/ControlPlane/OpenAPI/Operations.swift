@@ -350,7 +350,7 @@ enum Operations {
     // MARK: Service
 
     static let healthz = Operation(
-        "healthz", "Liveness: whether the process responds", service,
+        "healthz", "Liveness: whether the process responds, and none of its threads hangs", service,
         .plain(Schema.answer(["status": Schema.words(["ok"])])))
     static let readyz = Operation(
         "readyz", "Readiness: whether the service can do its work", service,

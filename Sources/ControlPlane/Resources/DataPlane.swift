@@ -246,12 +246,15 @@ struct DataPlane: Sendable {
             return ""
         }
         body.require("tenant_id")
-        return body.text("tenant_id", bytes: 1...64, nullable: true).value ?? ""
+        let id = body.text("tenant_id", bytes: 1...64, nullable: true).value ?? ""
+        RequestNotes.current?.note(tenant: id)
+        return id
     }
 
     /// The tenant of a reservation, where the caller says it.
     static func statedTenantID(_ body: BodyReader) -> String? {
         let id = body.text("tenant_id", bytes: 0...64, nullable: true).value
+        if let id, !id.isEmpty { RequestNotes.current?.note(tenant: id) }
         return id == "" ? nil : id
     }
 

@@ -32,18 +32,35 @@ struct Health: Sendable {
 
     /// Why the service cannot do its work; nil: it can.
     func trouble() async -> String? {
-        if core.limiter.isDraining { return "The service is stopping" }
-        if let reason = core.engine.refusal { return "Changes cannot be recorded: \(reason)" }
-        if let reason = Descriptors.shortage { return reason }
-        switch await disk.answer() {
-        case .yes: break
-        case .no: return "The journal has stopped; see the log"
-        case .notYet: return "The disk has not confirmed a write for \(disk.patience)"
-        }
+        if core.limiter.isStopping { return "The service is stopping" }
+        if let reason = refusal ?? Descriptors.shortage { return reason }
+        if let reason = await diskTrouble() { return reason }
         return core.projection?.status.standstill.map { "Lists and alerts are not updating: \($0)" }
     }
 
-    func healthz(_ exchange: Exchange) async throws -> Reply { Reply(["status": "ok"]) }
+    /// Why nothing can be recorded; nil: it can.
+    func recordingTrouble() async -> String? {
+        if let refusal { return refusal }
+        return await diskTrouble()
+    }
+
+    private var refusal: String? {
+        core.engine.refusal.map { "Changes cannot be recorded: \($0)" }
+    }
+
+    private func diskTrouble() async -> String? {
+        switch await disk.answer() {
+        case .yes: nil
+        case .no: "The journal has stopped; see the log"
+        case .notYet: "The disk has not confirmed a write for \(disk.patience)"
+        }
+    }
+
+    /// Fails only where nothing but another start helps: what is wrong with the disk, peers or clocks is `readyz`' to say.
+    func healthz(_ exchange: Exchange) throws -> Reply {
+        if let reason = core.settings.hang() { throw APIError(.unavailable, reason) }
+        return Reply(["status": "ok"])
+    }
 
     func readyz(_ exchange: Exchange) async throws -> Reply {
         if let reason = await trouble() { throw APIError(.unavailable, reason) }

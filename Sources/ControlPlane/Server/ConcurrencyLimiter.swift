@@ -9,6 +9,7 @@ final class ConcurrencyLimiter: Sendable {
         var underWay = 0
         /// With their bodies, until their answers are made.
         var workedOn = 0
+        var isStopping = false
         var isDraining = false
         var isGivenUp = false
         var waiting: [CheckedContinuation<Void, Never>] = []
@@ -46,10 +47,20 @@ final class ConcurrencyLimiter: Sendable {
     /// Requests that are worked on.
     var inProgress: Int { state.withLock { $0.workedOn } }
 
-    /// Whether the service is stopping.
+    /// Whether the service is stopping: it is not ready any more, and still serves.
+    var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    func announceStop() { state.withLock { $0.isStopping = true } }
+
+    /// Whether it takes no new requests any more.
     var isDraining: Bool { state.withLock { $0.isDraining } }
 
-    func drain() { state.withLock { $0.isDraining = true } }
+    func drain() {
+        state.withLock { state in
+            state.isStopping = true
+            state.isDraining = true
+        }
+    }
 
     /// Lets go who waits until nothing is under way, or will.
     func giveUp() {

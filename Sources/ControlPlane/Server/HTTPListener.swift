@@ -1,126 +1,180 @@
 import Admission
+import Engine
+import HTTPTypes
 import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
 import NIOPosix
-import ServiceLifecycle
+import Notation
 import Synchronization
 import TransportSecurity
 
-/// HTTP/1.1 on one address, within the bounds of `RESTSettings`: what answers is a responder's.
+/// HTTP/1.1 on one socket, within the bounds of `RESTSettings`: what answers is a responder's. Hummingbird serves each
+/// connection; its own server makes its socket itself, and this one takes a socket that is there before and after it.
+///
+/// One event loop for the listener and its connections: a connection that is handed from one loop to another while the
+/// listener closes is lost on the way, and swift-nio ends the process for that.
 ///
 /// Thread safety: `start` and `stop` once each, in this order.
-final class HTTPListener<Answering: HTTPResponder>: Sendable
-where Answering.Context == RESTContext {
-    private let settings: RESTSettings
-    private let responder: @Sendable () -> Answering
-    /// Whether a value of `authorization` is somebody's.
-    private let isKnown: @Sendable (String) -> Bool
-    private let group: (any EventLoopGroup)?
-    private let logger: Logger
-    private let running = Mutex<(services: ServiceGroup, task: Task<Void, any Error>)?>(nil)
-
-    /// - Parameter group: one of its event loops is used; nil: one of the process' shared ones.
-    init(
-        _ settings: RESTSettings, group: (any EventLoopGroup)?, _ logger: Logger,
-        isKnown: @escaping @Sendable (String) -> Bool,
-        responder: @escaping @Sendable () -> Answering
-    ) {
-        self.settings = settings
-        self.responder = responder
-        self.isKnown = isKnown
-        self.group = group
-        self.logger = logger
+final class HTTPListener: Sendable {
+    /// On the event loop.
+    private struct Connections {
+        var open: [ObjectIdentifier: any Channel] = [:]
+        var isClosing = false
     }
 
-    /// Binds and serves. Returns the address that is bound.
+    private struct Running {
+        let channel: any Channel
+        let connections: NIOLoopBoundBox<Connections>
+        /// Accepts and serves.
+        let task: Task<Void, Never>
+    }
+
+    private let settings: RESTSettings
+    private let front: HTTPFront
+    private let group: (any EventLoopGroup)?
+    /// The library's: what it has to say is about its own doings; that it was told to stop is no error.
+    private let quiet: Logger
+    private let running = Mutex<Running?>(nil)
+
+    /// - Parameters:
+    ///   - group: one of its event loops is used; nil: one of the process' shared ones.
+    ///   - isKnown: whether a value of `authorization` is somebody's.
+    init(
+        _ settings: RESTSettings, group: (any EventLoopGroup)?, _ logger: Logger,
+        responder: some HTTPResponder<RESTContext>, isKnown: @escaping @Sendable (String) -> Bool
+    ) {
+        var quiet = logger
+        quiet.logLevel = .critical
+        self.quiet = quiet
+        self.settings = settings
+        self.group = group
+        front = Self.front(settings, responder, Strangers(isKnown: isKnown), logger, quiet: quiet)
+    }
+
+    /// Listens and serves. Returns the address that is bound.
     ///
     /// - Parameter onLoop: called on the event loop, before the first connection.
-    /// - Throws: what kept it from listening.
+    /// - Throws: `ListeningSocket.Failure`: what kept it from listening.
     func start(
         onLoop: @escaping @Sendable (any EventLoop) -> Void = { _ in }
     ) async throws -> (host: String, port: Int) {
-        let (bound, continuation) = AsyncThrowingStream<SocketAddress?, any Error>.makeStream()
-        let application = application(onLoop: onLoop) { channel in
-            continuation.yield(channel.localAddress)
-            continuation.finish()
+        if let socket = settings.listener { return try await accept(from: socket, onLoop) }
+        let socket = try ListeningSocket.open(host: settings.host, port: settings.port)
+        defer { socket.close() }
+        return try await accept(from: socket, onLoop)
+    }
+
+    private func accept(
+        from socket: ListeningSocket, _ onLoop: @escaping @Sendable (any EventLoop) -> Void
+    ) async throws -> (host: String, port: Int) {
+        let eventLoop = (group ?? MultiThreadedEventLoopGroup.singleton).next()
+        let connections = NIOLoopBoundBox.makeBoxSendingValue(
+            Connections(), as: Connections.self, eventLoop: eventLoop)
+        let listener = try await ServerBootstrap(group: eventLoop)
+            // Who comes stands behind all who came before: they are let in before anything is done for them.
+            .serverChannelOption(.maxMessagesPerRead, value: 4)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    onLoop(channel.eventLoop)
+                    // First, or an error of accepting would end the listener.
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause(), position: .first)
+                }
+            }
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .bind(socket.duplicate()) { [front, quiet] channel in
+                front.setup(channel: channel, logger: quiet).map { value in
+                    Self.note(channel, in: connections)
+                    return value
+                }
+            }
+        let task = Task { [front, quiet] in await Self.serve(listener, front, quiet) }
+        running.withLock {
+            $0 = Running(channel: listener.channel, connections: connections, task: task)
         }
-        let services = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: application)], logger: application.logger))
-        let task = Task {
-            do {
-                try await services.run()
-                continuation.finish()
-            } catch {
-                continuation.finish(throwing: error)
-                throw error
+        return (socket.host, socket.port)
+    }
+
+    private static func note(_ channel: any Channel, in connections: NIOLoopBoundBox<Connections>) {
+        let id = ObjectIdentifier(channel)
+        connections.value.open[id] = channel
+        channel.closeFuture.whenComplete { _ in connections.value.open[id] = nil }
+        if connections.value.isClosing { quiesce(channel) }
+    }
+
+    private static func quiesce(_ channel: any Channel) {
+        channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    }
+
+    /// Serves until the listener was closed and all connections have ended. A cancelled task cuts them off.
+    private static func serve(
+        _ listener: NIOAsyncChannel<HTTP1Channel.Value, Never>, _ front: HTTPFront, _ logger: Logger
+    ) async {
+        await withDiscardingTaskGroup { group in
+            // An error: the listener broke. Whoever is connected is served on.
+            try? await listener.executeThenClose { inbound in
+                for try await connection in inbound {
+                    group.addTask { await front.handle(value: connection, logger: logger) }
+                }
             }
         }
-        running.withLock { $0 = (services, task) }
-        for try await address in bound {
-            return (address?.ipAddress ?? settings.host, address?.port ?? settings.port)
-        }
-        throw CancellationError()
     }
 
     /// How long connections may take to close when no request is left.
-    private static var farewell: Duration { .seconds(1) }
+    private static let farewell = Duration.seconds(1)
 
-    /// Closes the port and the connections: requests that are under way are not waited for.
-    func stop() async {
-        guard let (services, task) = running.withLock({ $0 }) else { return }
-        // No connection is cut off that was accepted and not yet looked at: swift-nio ends the process for one.
-        await services.triggerGracefulShutdown()
+    /// Accepts nobody any more, has each connection end with the request that is under way on it, and cuts off what is left
+    /// then.
+    ///
+    /// - Parameter finish: returns when what is under way has had its time.
+    func stop(_ finish: () async -> Void = {}) async {
+        let running = running.withLock { $0 }
+        // First: whoever has nothing under way then is hung up on, and asks elsewhere, or later.
+        if let running { await Self.close(running) }
+        await finish()
+        guard let task = running?.task else { return }
         await Waiting.first(of: { _ = await task.result }, Self.farewell)
         task.cancel()
         // Whoever does not read its last answer is not waited for.
         await Waiting.first(of: { _ = await task.result }, Self.farewell)
     }
 
-    /// The server as Hummingbird runs it; tests run it in other ways.
-    func application(
-        onLoop: @escaping @Sendable (any EventLoop) -> Void = { _ in },
-        onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
-    ) -> Application<Answering> {
-        let settings = settings
-        // What the library has to say is about its own doings; that it was told to stop is no error.
-        var quiet = logger
-        quiet.logLevel = .critical
+    /// Who was accepted before is among those that are told.
+    private static func close(_ running: Running) async {
+        let (channel, connections) = (running.channel, running.connections)
+        try? await channel.setOption(.autoRead, value: false).get()
+        // An accepted connection is on its way for a turn or two.
+        for _ in 0..<2 { try? await channel.eventLoop.submit {}.get() }
+        try? await channel.close().get()
+        try? await channel.eventLoop.submit {
+            connections.value.isClosing = true
+            for open in connections.value.open.values { quiesce(open) }
+        }.get()
+    }
+
+    /// What stands between a connection and the responder.
+    private static func front(
+        _ settings: RESTSettings, _ responder: some HTTPResponder<RESTContext>,
+        _ strangers: Strangers, _ logger: Logger, quiet: Logger
+    ) -> HTTPFront {
         // What stands in front keeps stricter bounds.
         let bytes = settings.maximumTargetBytes + settings.maximumHeaderBytes
         let http = HTTP1Channel.Configuration(
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: bytes, maxHeaderListSize: bytes,
                 maxHeaderFieldCount: settings.maximumHeaders + 1))
-        // All connections are on one loop, see below.
-        let strangers = Strangers(isKnown: isKnown)
-        let server = HTTPServerBuilder { [logger] responder in
-            HTTPFront(
-                HTTP1Channel(responder: responder, configuration: http), settings, strangers,
-                logger)
-        }
-        return Application(
-            responder: responder(), server: server,
-            configuration: ApplicationConfiguration(
-                address: .hostname(settings.host, port: settings.port), serverName: nil,
-                backlog: ConnectionPlaces.backlog),
-            onServerRunning: { channel in
-                // Who comes stands behind all who came before: they are let in before anything is done for them.
-                try? await channel.setOption(.maxMessagesPerRead, value: 4).get()
-                // First, or an error of accepting would end the library's listener.
-                try? await channel.eventLoop.submit {
-                    onLoop(channel.eventLoop)
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause(), position: .first)
-                }.get()
-                await onRunning(channel)
-            },
-            // One loop for the listener and its connections: a connection that is handed from one loop to another while
-            // the listener closes is lost on the way, and swift-nio ends the process for that.
-            eventLoopGroupProvider: .shared(
-                (group ?? MultiThreadedEventLoopGroup.singleton).next()),
-            logger: quiet)
+        let wall = EngineClock.Source.system.wall
+        let channel = HTTP1Channel(
+            responder: {
+                (request: Request, writer: consuming ResponseWriter, channel: any Channel) in
+                let context = RESTContext(
+                    source: ApplicationRequestContextSource(channel: channel, logger: quiet))
+                var response = try await responder.respond(to: request, context: context)
+                response.headers[.date] = Instant.http(wall())
+                try await writer.write(response: response.head, body: response.body)
+            }, configuration: http)
+        return HTTPFront(channel, settings, strangers, logger)
     }
 }
 

@@ -3,7 +3,6 @@ import HTTPTypes
 import Hummingbird
 package import Logging
 package import NIOCore
-import Projection
 
 /// The ops listener: `/healthz`, `/readyz` and `/metrics` without TLS and tokens, on an address of its own, for probes and
 /// scrapers that have neither. Nothing can be changed through it, and nothing it says is of a tenant.
@@ -12,7 +11,7 @@ import Projection
 ///
 /// Thread safety: `start` and `stop` once each, in this order.
 package final class OpsServer: Sendable {
-    private let listener: HTTPListener<OpsResponder>
+    private let listener: HTTPListener
 
     /// - Parameters:
     ///   - rest: whose health and metrics are told.
@@ -25,15 +24,14 @@ package final class OpsServer: Sendable {
         var settings = settings
         settings.tls = nil
         let responder = OpsResponder(
-            health: rest.health, metrics: MetricsPage(rest.families), logger: logger)
-        listener = HTTPListener(settings, group: group, logger, isKnown: { _ in false }) {
-            responder
-        }
+            health: rest.health, metrics: MetricsPage(rest.families), faults: FaultLog(logger))
+        listener = HTTPListener(
+            settings, group: group, logger, responder: responder, isKnown: { _ in false })
     }
 
-    /// Binds and serves. Returns the address that is bound.
+    /// Listens and serves. Returns the address that is bound.
     ///
-    /// - Throws: what kept it from listening.
+    /// - Throws: `ListeningSocket.Failure`: what kept it from listening.
     package func start() async throws -> (host: String, port: Int) { try await listener.start() }
 
     package func stop() async { await listener.stop() }
@@ -43,7 +41,7 @@ package final class OpsServer: Sendable {
 struct OpsResponder: HTTPResponder {
     let health: Health
     let metrics: MetricsPage
-    let logger: Logger
+    let faults: FaultLog
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
         let id = Responder.requestID(request.headers[header: HeaderName.requestID])
@@ -53,9 +51,7 @@ struct OpsResponder: HTTPResponder {
         } catch let error as APIError {
             reply = Reply(error)
         } catch {
-            logger.error(
-                "a request failed",
-                metadata: ["request": "\(id)", "error": "\(ProjectionError.reason(of: error))"])
+            faults.tell(error, id)
             reply = Reply(APIError(.unexpected))
         }
         return reply.response(to: request, id).inParts()

@@ -1,7 +1,6 @@
 package import Access
 package import Crypto
 package import Engine
-import Hummingbird
 package import Logging
 package import NIOCore
 import Telemetry
@@ -13,7 +12,8 @@ import Threads
 package final class RESTServer: Sendable {
     let core: ControlPlaneContext
     let health: Health
-    private let listener: HTTPListener<Responder>
+    let responder: Responder
+    private let listener: HTTPListener
     private let lateness: LoopLateness
     /// What `/metrics` says.
     let families: @Sendable () async -> [MetricFamily]
@@ -48,21 +48,27 @@ package final class RESTServer: Sendable {
                     inProgress: core.limiter.inProgress, lateness: lateness.histogram))
         }
         self.families = families
-        listener = HTTPListener(settings, group: group, logger) { [authority] authorization in
-            authority.caller(authorization: authorization) != nil
-        } responder: {
-            Responder(
-                core: core, routes: RouteTree(RESTRoutes.all(core, MetricsPage(families))),
-                logger: logger)
+        let responder = Responder(
+            core: core, routes: RouteTree(RESTRoutes.all(core, MetricsPage(families))),
+            logger: logger)
+        self.responder = responder
+        listener = HTTPListener(settings, group: group, logger, responder: responder) {
+            [authority] authorization in authority.caller(authorization: authorization) != nil
         }
     }
 
     /// Why the service cannot do its work, as `/readyz` says it; nil: it can. Takes 5 s where the disk does nothing.
     package func trouble() async -> String? { await health.trouble() }
 
-    /// Binds and serves. Returns the address that is bound.
+    /// Why nothing can be recorded at the moment; nil: it can. As long as `trouble` takes.
+    package func recordingTrouble() async -> String? { await health.recordingTrouble() }
+
+    /// Says from now on that the service is not ready since it stops; serves on.
+    package func announceStop() { core.limiter.announceStop() }
+
+    /// Listens and serves. Returns the address that is bound.
     ///
-    /// - Throws: what kept it from listening.
+    /// - Throws: `ListeningSocket.Failure`: what kept it from listening.
     package func start() async throws -> (host: String, port: Int) {
         let bound = try await listener.start { [lateness] eventLoop in
             NamedThread.setName(.rest)
@@ -76,15 +82,13 @@ package final class RESTServer: Sendable {
     ///
     /// - Parameter time: how long the finishing may take.
     package func shutdown(within time: Duration) async {
-        core.limiter.drain()
-        core.page?.drain()
-        let limiter = core.limiter
-        await Waiting.first(of: { await limiter.empty() }, time)
-        // Whoever still waits for it to be empty is released.
-        limiter.giveUp()
-        await listener.stop()
+        await listener.stop { [core] in
+            let limiter = core.limiter
+            limiter.drain()
+            core.page?.drain()
+            await Waiting.first(of: { await limiter.empty() }, time)
+            // Whoever still waits for it to be empty is released.
+            limiter.giveUp()
+        }
     }
-
-    /// The server as Hummingbird runs it; tests run it in other ways.
-    func application() -> Application<Responder> { listener.application() }
 }

@@ -1,4 +1,5 @@
 package import Admission
+package import Observation
 package import TransportSecurity
 
 /// Bounds of the REST interface; each a number with a sane default.
@@ -6,6 +7,9 @@ package struct RESTSettings: Sendable {
     package var host = "127.0.0.1"
     /// 0: any free one.
     package var port = 8_080
+    /// What to accept from, in the place of `host` and `port`; it stays open when the server has ended. nil: a socket of the
+    /// server's own.
+    package var listener: ListeningSocket?
     /// Bytes of a request's body.
     package var maximumBodyBytes = 1_048_576
     /// Bytes of a request's first line.
@@ -41,6 +45,10 @@ package struct RESTSettings: Sendable {
     package var tls: ServerTLS?
     /// Where there is none, a peer has begun a TLS handshake: its address. On the event loop.
     package var onTLS: @Sendable (String) -> Void = { _ in }
+    /// Why the process hangs; nil: it does not. Any thread.
+    package var hang: @Sendable () -> String? = { nil }
+    /// Who is told of requests; nil: nobody.
+    package var observer: CallObserver?
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100
     package var maximumTokens = 1_000

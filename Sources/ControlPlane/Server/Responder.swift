@@ -7,6 +7,7 @@ import Hummingbird
 import Limits
 import Logging
 import NIOCore
+import Observation
 import Projection
 import Synchronization
 import TransportSecurity
@@ -42,15 +43,38 @@ struct Responder: HTTPResponder {
     let core: ControlPlaneContext
     let routes: RouteTree
     let logger: Logger
+    private let faults: FaultLog
+
+    init(core: ControlPlaneContext, routes: RouteTree, logger: Logger) {
+        self.core = core
+        self.routes = routes
+        self.logger = logger
+        faults = FaultLog(logger)
+    }
 
     func respond(to request: Request, context: RESTContext) async throws -> Response {
         await answered(request, context).inParts()
     }
 
     private func answered(_ request: Request, _ context: RESTContext) async -> Response {
+        guard let observer = core.settings.observer,
+            let notes = RequestNotes(
+                request, observer,
+                from: core.settings.trustedProxies.client(
+                    of: request.headers, context.peer))
+        else { return await replied(request, context) }
+        let response = await RequestNotes.$current.withValue(notes) {
+            await replied(request, context)
+        }
+        observer.end(notes.end(Int(response.status.code)))
+        return response
+    }
+
+    private func replied(_ request: Request, _ context: RESTContext) async -> Response {
         let path = Self.path(of: request)
         let id = Self.requestID(request.headers[header: HeaderName.requestID])
         if let page = core.page, Self.isPages(path) {
+            RequestNotes.current?.note(route: "page")
             let response = await answered(request, context, id, by: page)
             core.requests.add(request.method, RequestCounts.page, status: response.status.code)
             return response
@@ -68,10 +92,7 @@ struct Responder: HTTPResponder {
             // The connection has said so, or is gone.
             reply = Reply(APIError(.badRequest, "The request is incomplete"))
         } catch {
-            logger.error(
-                "a request failed",
-                metadata: ["request": "\(id)", "error": "\(ProjectionError.reason(of: error))"])
-            logger.debug("why it failed", metadata: ["request": "\(id)", "dump": "\(error)"])
+            faults.tell(error, id)
             reply = Reply(APIError(.unexpected))
         }
         let elapsed = ContinuousClock.now - began
@@ -119,7 +140,9 @@ struct Responder: HTTPResponder {
     ) async throws -> Reply {
         let target = (request.head.path ?? "/").split(
             separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let route = (try? found.get())?.route(request.method)
+        let known = try? found.get()
+        let route = known?.route(request.method)
+        RequestNotes.current?.note(known?.routes.first?.path, known?.parameters ?? [:])
         var admission = Admission(caller: .anyone)
         let isOpen = route.map { $0.right == nil } ?? false
         if !isOpen {
@@ -128,6 +151,7 @@ struct Responder: HTTPResponder {
             context.noteKnown()
         }
         let caller = admission.caller
+        if !isOpen { RequestNotes.current?.note(caller) }
         guard let match = try found.get() else {
             throw APIError(.notFound, "No such path")
         }
@@ -174,7 +198,8 @@ struct Responder: HTTPResponder {
         try checkQuery(exchange, route)
         let result: Result<Reply, any Error>
         do {
-            result = .success(try await handled(exchange, route))
+            result = .success(
+                try await RequestNotes.timed("decide") { try await handled(exchange, route) })
         } catch let error as EngineError {
             result = .failure(APIError(error))
         } catch let failure as Failure {
@@ -186,7 +211,9 @@ struct Responder: HTTPResponder {
         }
         // Whatever an answer or a failure reflects is on disk before it leaves (semantics §3).
         do {
-            try await core.engine.durable()
+            try await RequestNotes.timed("wait for disk") { () async throws(EngineError) in
+                try await core.engine.durable()
+            }
         } catch {
             throw APIError(.unavailable, error.message)
         }

@@ -27,12 +27,12 @@ package final class LimitService: GRPCService {
     private static let plainBytes = 256
 
     private let methods = LimitServiceMethod.allCases
-    private let lane: EngineLane
+    let lane: EngineLane
     private let gate: any DurabilityGate
-    private let decoder = RequestDecoder()
+    let decoder = RequestDecoder()
     private let encoder = ResponseEncoder()
     /// nil: everybody may do everything.
-    private let callers: Callers?
+    let callers: Callers?
     private let watches: UsageWatches
     private weak var loop: ServerLoop?
     private var timer: LoopTimer?
@@ -45,14 +45,14 @@ package final class LimitService: GRPCService {
     private var batch: UInt64 = 0
     /// Answers are large, reused and filled in place; outside the object, so that no access pays for an exclusivity
     /// check at run time.
-    private struct Answers {
+    struct Answers {
         var check = CheckAnswer()
         var commit = CommitAnswer()
         var extend = ExtendAnswer()
         var record = RecordAnswer()
         var usage = UsageAnswer()
     }
-    private let answers: UnsafeMutablePointer<Answers>
+    let answers: UnsafeMutablePointer<Answers>
 
     /// - Parameters:
     ///   - loop: the loop that this service belongs to.

@@ -12,6 +12,7 @@ extension ConnectionHandler {
             calls.remove(call)
         }
         guard let head = session.request(stream) else { return }
+        if loop.isObserved { noteBeginning(stream, head) }
         guard head.pointee.isReadable, !events.contains(.overflow) else {
             return refuse(stream, head.pointee, events)
         }
@@ -53,6 +54,7 @@ extension ConnectionHandler {
     }
 
     private func rejectHTTP(_ stream: StreamHandle, _ headers: HeaderBlock) {
+        if loop.isObserved { noteEnd(stream, .unknown) }
         loop.fields.removeAll()
         session.reject(stream, headers: headers.view, fields: loop.fields)
     }
@@ -146,7 +148,11 @@ extension ConnectionHandler {
         var response = buffer
         let failure: GRPCFailure?
         var isPacked = false
-        switch service.unary(loop.call, request: request, response: &response) {
+        let outcome =
+            loop.isObserved
+            ? decideNoted(stream, request, &response)
+            : service.unary(loop.call, request: request, response: &response)
+        switch outcome {
         case .done:
             response.close()
             failure = nil
@@ -246,6 +252,7 @@ extension ConnectionHandler {
 
     private func answer(_ stream: StreamHandle, _ failure: GRPCFailure?, isPacked: Bool) {
         if let failure { return fail(stream, failure) }
+        if loop.isObserved { noteEnd(stream, .ok) }
         session.respond(
             stream, headers: isPacked ? loop.gzipHeaders : loop.okHeaders,
             trailers: loop.okTrailers)
@@ -358,6 +365,7 @@ extension ConnectionHandler {
 
     /// Ends a response that has begun.
     private func finish(_ stream: StreamHandle, _ failure: GRPCFailure?, keep: Bool) {
+        if loop.isObserved { noteEnd(stream, failure?.code ?? .ok) }
         guard let failure else {
             return session.finish(stream, trailers: loop.okTrailers, keep: keep)
         }
@@ -371,6 +379,7 @@ extension ConnectionHandler {
     /// - Parameter keep: the call keeps its stream.
     func fail(_ stream: StreamHandle, _ failure: GRPCFailure, keep: Bool = false) {
         countFailure(stream, failure)
+        if loop.isObserved { noteEnd(stream, failure.code) }
         ReplyHeaders.fill(&loop.fields, with: failure)
         if failure.code == .unimplemented {
             [UInt8]("identity,gzip".utf8).withUnsafeBytes {
@@ -389,6 +398,7 @@ extension ConnectionHandler {
 
     /// The peer has reset the stream, or the connection is gone, or the stream was kept and is done.
     func closed(_ stream: StreamHandle) {
+        if loop.isObserved { noteEnd(stream, .cancelled) }
         guard let call = calls[stream] else { return session.release(stream) }
         perform(call.pointee.life.closed(), call)
     }

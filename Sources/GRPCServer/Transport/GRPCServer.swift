@@ -23,14 +23,14 @@ package final class GRPCServer: Sendable {
 
     private init(
         group: MultiThreadedEventLoopGroup, listener: any Channel, loops: [ServerLoop],
-        host: String, methods: [MethodDescriptor]
+        host: String, port: Int, methods: [MethodDescriptor]
     ) {
         methodPaths = methods.map(\.path)
         self.group = group
         self.listener = listener
         self.loops = loops
         self.host = host
-        port = listener.localAddress?.port ?? 0
+        self.port = port
     }
 
     /// Starts listening.
@@ -38,13 +38,15 @@ package final class GRPCServer: Sendable {
     /// - Parameters:
     ///   - methods: what is served; a method's index is its id.
     ///   - makeService: called once on each event loop.
-    /// - Throws: what NIO reports if the address cannot be bound.
+    /// - Throws: `ListeningSocket.Failure` if the address cannot be bound.
     package static func start(
         _ configuration: ServerConfiguration, methods: [MethodDescriptor],
         makeService: @escaping @Sendable (ServerLoop) -> any GRPCService
     ) async throws -> GRPCServer {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
-        let routes = RouteTable(methods: methods, echoing: configuration.echoedFields)
+        let routes = RouteTable(
+            methods: methods, echoing: configuration.echoedFields,
+            keeping: configuration.observer == nil ? [] : CallNotes.fields)
         let loops = group.makeIterator().enumerated().map { index, eventLoop in
             ServerLoop(
                 index: index, eventLoop: eventLoop, configuration: configuration,
@@ -57,9 +59,15 @@ package final class GRPCServer: Sendable {
                     loop.start(makeService(loop))
                 }.get()
             }
-            let listener = try await listen(configuration, group, loops)
+            let own =
+                try configuration.listener == nil
+                ? ListeningSocket.open(host: configuration.host, port: configuration.port) : nil
+            defer { own?.close() }
+            guard let socket = configuration.listener ?? own else { throw NotAccepted() }
+            let listener = try await listen(socket, configuration, group, loops)
             return GRPCServer(
-                group: group, listener: listener, loops: loops, host: configuration.host,
+                group: group, listener: listener, loops: loops,
+                host: own == nil ? socket.host : configuration.host, port: socket.port,
                 methods: methods)
         } catch {
             try? await group.shutdownGracefully()
@@ -68,17 +76,13 @@ package final class GRPCServer: Sendable {
     }
 
     private static func listen(
-        _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup,
-        _ loops: [ServerLoop]
+        _ socket: ListeningSocket, _ configuration: ServerConfiguration,
+        _ group: MultiThreadedEventLoopGroup, _ loops: [ServerLoop]
     ) async throws -> any Channel {
         let loopsByID = Dictionary(
             uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
         let noDelay = ChannelOptions.tcpOption(.tcp_nodelay)
         return try await ServerBootstrap(group: group)
-            .serverChannelOption(
-                ChannelOptions.backlog, value: Int32(ConnectionPlaces.backlog)
-            )
-            .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { listener in
                 listener.eventLoop.makeCompletedFuture {
                     try listener.pipeline.syncOperations.addHandler(AcceptPause())
@@ -98,7 +102,7 @@ package final class GRPCServer: Sendable {
             .childChannelInitializer { channel in
                 accept(channel, configuration, loopsByID)
             }
-            .bind(host: configuration.host, port: configuration.port).get()
+            .withBoundSocket(socket.duplicate()).get()
     }
 
     private static func accept(
@@ -118,12 +122,14 @@ package final class GRPCServer: Sendable {
                 guard let tls = configuration.tls else {
                     return try begin(channel, loop, peer, place, nil)
                 }
+                loop.handshakeBegan()
                 try tls.secure(channel, keepsWatch: false) { outcome in
+                    defer { loop.handshakeEnded() }
                     switch outcome {
                     case .established(let session):
                         do {
                             // Nobody waits for a loop that has drained.
-                            guard !loop.isDraining else { throw NotAccepted() }
+                            guard !loop.hasDrained else { throw NotAccepted() }
                             try begin(channel, loop, peer, place, session)
                         } catch {
                             place.give()
@@ -133,6 +139,7 @@ package final class GRPCServer: Sendable {
                     }
                 }
             } catch {
+                if configuration.tls != nil { loop.handshakeEnded() }
                 place.give()
                 throw error
             }
@@ -169,7 +176,7 @@ package final class GRPCServer: Sendable {
     ///
     /// - Parameter timeout: what has not finished by then is cut off.
     package func drain(within timeout: TimeAmount) async {
-        try? await listener.close().get()
+        await stopAccepting()
         let loops = loops
         let cut = loops[0].eventLoop.scheduleTask(in: timeout) {
             for loop in loops { loop.eventLoop.execute { loop.closeAll() } }
@@ -182,6 +189,17 @@ package final class GRPCServer: Sendable {
         }
         for end in ends { try? await end.get() }
         cut.cancel()
+    }
+
+    /// Closes the listener. Whoever was accepted is not lost on the way: a connection goes from the listener's event loop to
+    /// its own, back, and to its own again, and a listener that is closed meanwhile closes it.
+    private func stopAccepting() async {
+        try? await listener.setOption(.autoRead, value: false).get()
+        for _ in 0..<2 {
+            for loop in loops { try? await loop.eventLoop.submit {}.get() }
+            try? await listener.eventLoop.submit {}.get()
+        }
+        try? await listener.close().get()
     }
 
     /// Ends the event loops, when nobody works on them any more: what is given to them afterwards is never done.

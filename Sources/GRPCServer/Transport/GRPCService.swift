@@ -100,6 +100,21 @@ package final class CallContext {
     package func undo(_ bytes: UnsafeRawBufferPointer) { undo.pointee.append(bytes) }
 }
 
+/// Whom a request is from and about.
+package struct CallSubject: Sendable {
+    /// `Caller.number`; nil: nobody was asked.
+    package var caller: UInt64?
+    package var tenant: String?
+    /// What was decided, where the status does not say it.
+    package var answer: String?
+
+    package init(caller: UInt64? = nil, tenant: String? = nil, answer: String? = nil) {
+        self.caller = caller
+        self.tenant = tenant
+        self.answer = answer
+    }
+}
+
 /// The methods behind the transport; one instance per event loop, called on it and never
 /// concurrently. Requests and buffers are valid during the call only.
 ///
@@ -146,6 +161,14 @@ package protocol GRPCService: AnyObject {
 
     /// The last connection of a draining loop is gone, and the loop is about to end: timers stop here.
     func stopped()
+
+    /// Whom a request is from and about, for the access log and traces. Asked only for calls that somebody is told of, when
+    /// the service has just decided the request, or has taken its stream.
+    ///
+    /// - Parameter isAnswered: it was answered, and not refused.
+    func subject(
+        of call: CallContext, request: UnsafeRawBufferPointer, isAnswered: Bool
+    ) -> CallSubject
 
     // MARK: Durability
 
@@ -202,6 +225,10 @@ extension GRPCService {
     package func streamClosed(_ token: CallToken) {}
 
     package func stopped() {}
+
+    package func subject(
+        of call: CallContext, request: UnsafeRawBufferPointer, isAnswered: Bool
+    ) -> CallSubject { CallSubject() }
 
     package func takeTicket() -> UInt64 { 0 }
 

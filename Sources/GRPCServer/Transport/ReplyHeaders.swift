@@ -39,7 +39,9 @@ enum ReplyHeaders {
 
 extension RouteTable {
     /// The session's view of the methods; ids are equal.
-    convenience init(methods: [MethodDescriptor], echoing: [EchoedField]) {
+    convenience init(
+        methods: [MethodDescriptor], echoing: [EchoedField], keeping: [KeptField]
+    ) {
         self.init(
             methods.map { method in
                 let streams = method.kind == .clientStreaming || method.kind == .bidirectional
@@ -47,6 +49,6 @@ extension RouteTable {
                     path: method.path,
                     maximumBodyBytes: method.maximumRequestBytes + GRPCFraming.prefixBytes,
                     streamsRequests: streams)
-            }, echoing: echoing)
+            }, echoing: echoing, keeping: keeping)
     }
 }

@@ -1,6 +1,7 @@
 package import Admission
 package import HTTP2
 package import NIOCore
+package import Observation
 package import TransportSecurity
 
 /// The numbers of the transport.
@@ -8,6 +9,9 @@ package struct ServerConfiguration: Sendable {
     /// Where to listen; port 0 picks a free one.
     package var host = "127.0.0.1"
     package var port = 50051
+    /// What to accept from, in the place of `host` and `port`; it stays open when the server has ended. nil: a socket of the
+    /// server's own.
+    package var listener: ListeningSocket?
     /// Event loops, each with its own service instance.
     package var threads = 1
     /// The limits of each connection's HTTP/2 session.
@@ -76,6 +80,9 @@ package struct ServerConfiguration: Sendable {
     package var tls: ServerTLS?
     /// Where there is none, a peer has begun a TLS handshake: its address. On the connection's event loop.
     package var onTLS: @Sendable (String) -> Void = { _ in }
+
+    /// Who is told of calls; nil: nobody, and nothing is done for it.
+    package var observer: CallObserver?
 
     package init() {}
 }

@@ -1,6 +1,7 @@
 internal import Gzip
 internal import HTTP2
 package import NIOCore
+internal import Synchronization
 internal import Telemetry
 
 /// One event loop of the server: its service, its connections, and the answers that wait for the disk.
@@ -37,6 +38,10 @@ package final class ServerLoop: @unchecked Sendable {
     var gunzip = GzipDecoder()
     var gzip = GzipEncoder()
     let unpacking: UnpackingQueue
+    /// What is noted of calls that somebody is told of; nil: nobody is.
+    let notes: CallNotes?
+    /// `notes` is there, asked for without touching it.
+    let isObserved: Bool
     /// Filled for each request; see `CallContext`.
     let call = CallContext(
         token: CallToken(connection: 0, connectionGeneration: 0, stream: .none))
@@ -66,6 +71,13 @@ package final class ServerLoop: @unchecked Sendable {
     private var mostConnections = 0
     private var timer: LoopTimer?
     private(set) var isDraining = false
+    /// Nothing is decided any more.
+    private(set) var hasDrained = false
+    /// TLS handshakes that are under way, and whether a drain waits for them.
+    private var handshakes = 0
+    private var awaitsHandshakes = true
+    /// Grows ten times a second as long as the loop turns; any thread.
+    private let turned = Atomic<UInt64>(0)
     /// Called when the last connection of a draining loop is gone.
     private var onDrained: (() -> Void)?
 
@@ -88,6 +100,8 @@ package final class ServerLoop: @unchecked Sendable {
         okTrailers = ReplyHeaders.okTrailers.view
         gzipHeaders = ReplyHeaders.okGzip.view
         counts = LoopCounts(methods: methods.count, sessions: memory.counts)
+        notes = configuration.observer.map { CallNotes($0, methods.map(\.path)) }
+        isObserved = configuration.observer != nil
         unpacking = UnpackingQueue(configuration, on: eventLoop)
         outbound = ByteBufferAllocator().buffer(capacity: 128 * 1024)
         clock = configuration.clock
@@ -291,11 +305,20 @@ package final class ServerLoop: @unchecked Sendable {
         slots[Int(index)].handler = nil
         slots[Int(index)].generation &+= 1
         freeSlots.append(Int(index))
-        if isDraining, freeSlots.count == slots.count { finishDrain() }
+        finishDrainIfEmpty()
+    }
+
+    /// How often the loop has been seen to turn; nil: it has drained, and is seen no more. Any thread.
+    package var turns: UInt64? {
+        // ORDERING: relaxed because it goes with no other data.
+        let turns = turned.load(ordering: .relaxed)
+        return turns == .max ? nil : turns
     }
 
     private func tick() {
         ticks += 1
+        // ORDERING: relaxed, see `turns`.
+        turned.store(ticks, ordering: .relaxed)
         let now = clock()
         for index in slots.indices {
             guard let handler = slots[index].handler else { continue }
@@ -344,19 +367,47 @@ package final class ServerLoop: @unchecked Sendable {
     func drain(_ drained: @escaping () -> Void) {
         isDraining = true
         onDrained = drained
-        if freeSlots.count == slots.count { return finishDrain() }
+        finishDrainIfEmpty()
         for index in slots.indices { slots[index].handler?.beginDrain() }
+        // Who is about to be let in is told properly, but not waited for as long as a handshake may take.
+        let linger = configuration.lingerTime
+        eventLoop.assumeIsolated().scheduleTask(in: linger) { self.awaitHandshakesNoMore() }
+    }
+
+    private func awaitHandshakesNoMore() {
+        awaitsHandshakes = false
+        finishDrainIfEmpty()
+    }
+
+    /// A peer's TLS handshake has begun; `handshakeEnded` must follow, after the connection was added if it came to one.
+    func handshakeBegan() { handshakes += 1 }
+
+    func handshakeEnded() {
+        handshakes -= 1
+        finishDrainIfEmpty()
+    }
+
+    private func finishDrainIfEmpty() {
+        guard isDraining, !hasDrained, freeSlots.count == slots.count,
+            handshakes == 0 || !awaitsHandshakes
+        else { return }
+        finishDrain()
     }
 
     /// Closes whatever is left; what is still parked is taken back. On the loop.
     func closeAll() {
+        awaitsHandshakes = false
         for index in slots.indices { slots[index].handler?.close() }
         let now = clock()
         while let answer = parked.takeAny() { release(answer, nowNanoseconds: now, isCut: true) }
         flush()
+        finishDrainIfEmpty()
     }
 
     private func finishDrain() {
+        hasDrained = true
+        // ORDERING: relaxed, see `turns`.
+        turned.store(.max, ordering: .relaxed)
         durableSignal?.stop()
         timer?.cancel()
         timer = nil

@@ -96,6 +96,10 @@ package final class ServiceSet: GRPCService {
         main.stopped()
     }
 
+    package func subject(
+        of call: CallContext, request: UnsafeRawBufferPointer, isAnswered: Bool
+    ) -> CallSubject { owner(call).subject(of: call, request: request, isAnswered: isAnswered) }
+
     // MARK: Durability
 
     package func takeTicket() -> UInt64 { main.takeTicket() }

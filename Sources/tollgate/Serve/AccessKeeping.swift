@@ -3,16 +3,20 @@ internal import AsyncHTTPClient
 internal import CommandIO
 internal import ControlPlane
 internal import Foundation
+internal import LogLines
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import ServerTrust
+internal import Synchronization
 
 /// What is to be done for access control beside the calls: issuers' keys are looked at, attempts that failed are told,
 /// and it is put on record who was here.
-struct AccessKeeping: Sendable {
+final class AccessKeeping: Sendable {
     private let authority: TokenAuthority
     private let logger: Logger
+    /// Of each issuer whose keys could not be read.
+    private let troubles = Mutex<[String: StateLog]>([:])
     /// How long an issuer may take to send its keys, to the last byte.
     private static let timeout = Duration.seconds(10)
 
@@ -34,7 +38,7 @@ struct AccessKeeping: Sendable {
                 // Beside all else: an issuer that does not answer delays nothing.
                 let now = Int64(MonotonicClock.now / 1_000_000)
                 for issuer in authority.webTokens.due(now: now) {
-                    group.addTask { await lookAtKeys(of: issuer) }
+                    group.addTask { await self.lookAtKeys(of: issuer) }
                 }
                 tellAttempts()
                 if seconds % 60 == 59 { authority.keepUses() }
@@ -65,14 +69,24 @@ struct AccessKeeping: Sendable {
             if try authority.keep(bytes, of: issuer) {
                 logger.info("loaded an issuer's keys", metadata: ["issuer": "\(issuer.name)"])
             }
+            trouble(of: issuer).look(nil, logger, ["issuer": "\(issuer.name)"])
         } catch {
             // The service stops.
             if Task.isCancelled { return }
             let reason = "\(Self.reason(error))"
-            guard authority.webTokens.fail(reason, of: issuer) else { return }
-            logger.error(
-                "an issuer's keys cannot be read; the last keys stay in force",
-                metadata: ["issuer": "\(issuer.name)", "reason": "\(reason)"])
+            authority.webTokens.fail(reason, of: issuer)
+            trouble(of: issuer).look(reason, logger, ["issuer": "\(issuer.name)"])
+        }
+    }
+
+    private func trouble(of issuer: Issuer) -> StateLog {
+        troubles.withLock { troubles in
+            if let known = troubles[issuer.name] { return known }
+            let state = StateLog(
+                begins: "an issuer's keys cannot be read; the last keys stay in force",
+                ends: "an issuer's keys can be read again", tellsChanges: true)
+            troubles[issuer.name] = state
+            return state
         }
     }
 

@@ -1,4 +1,5 @@
 internal import GRPCStandard
+internal import LogLines
 internal import Logging
 
 /// Looks every second whether the service can do its work, and has health checks over gRPC say so.
@@ -6,6 +7,8 @@ struct ReadinessLook: Sendable {
     private let board: HealthBoard
     private let logger: Logger
     private let trouble: @Sendable () async -> String?
+    private let state = StateLog(
+        begins: "not ready: health checks report it", ends: "ready: health checks report it")
 
     /// - Parameter trouble: why it cannot; nil: it can.
     init(
@@ -27,11 +30,8 @@ struct ReadinessLook: Sendable {
 
     func look() async {
         let reason = await trouble()
-        guard !Task.isCancelled, board.set(isReady: reason == nil) else { return }
-        if let reason {
-            logger.error("not ready: health checks report it", metadata: ["reason": "\(reason)"])
-        } else {
-            logger.info("ready: health checks report it")
-        }
+        guard !Task.isCancelled else { return }
+        _ = board.set(isReady: reason == nil)
+        state.look(reason, logger)
     }
 }

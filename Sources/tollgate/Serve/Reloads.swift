@@ -56,12 +56,17 @@ final class Reloads: Sendable {
         let content = Mutex<Content?>(nil)
     }
 
+    /// Returns when the reloads that were asked for are done.
+    func settle() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            queue.async { continuation.resume() }
+        }
+    }
+
     /// Returns when no reload changes anything any more, and none will.
     func stop() async {
         stopping.store(true, ordering: .relaxed)
         news.signal()
-        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            queue.async { continuation.resume() }
-        }
+        await settle()
     }
 }

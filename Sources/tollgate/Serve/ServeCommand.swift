@@ -3,6 +3,8 @@ internal import CommandIO
 internal import Glibc
 internal import Limits
 internal import LimitsFile
+internal import LogLines
+internal import Logging
 internal import TransportSecurity
 
 /// `tollgate serve`
@@ -15,7 +17,8 @@ struct ServeCommand: AsyncParsableCommand {
             TOLLGATE_GRPC_LISTEN), else from the file given with --config, else from its default.
 
             Prints one line when it is ready: tollgate ready grpc=HOST:PORT http=HOST:PORT, and \
-            ops=HOST:PORT if there is an ops listener. On SIGTERM or SIGINT it finishes running calls and exits 0.
+            ops=HOST:PORT if there is an ops listener. On SIGTERM or SIGINT it finishes running calls and \
+            exits 0. On SIGUSR2 it goes over to the program that now lies in its place (tollgate upgrade).
 
             Example: tollgate serve --limits Tools/examples/limits.yaml --insecure-no-auth
             """)
@@ -28,8 +31,16 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "file"))
     var config: String?
 
+    @Flag(
+        help: """
+            Check settings, limits file, certificates and the data directory's format, and end: \
+            nothing is written, and a service may be running.
+            """)
+    var check = false
+
     @OptionGroup(title: .init(ServingSettings.title))
     var serving: CatalogueOptions<ServingSettings>
+    @OptionGroup(title: .init(LogSettings.title)) var logs: CatalogueOptions<LogSettings>
     @OptionGroup(title: .init(TLSSettings.title)) var tls: CatalogueOptions<TLSSettings>
     @OptionGroup(title: .init(CallerSettings.title)) var callers: CatalogueOptions<CallerSettings>
     @OptionGroup(title: .init(JournalSettings.title))
@@ -44,33 +55,60 @@ struct ServeCommand: AsyncParsableCommand {
     /// What the command line named, by the settings' names.
     var named: [String: String] {
         [
-            serving.given, tls.given, callers.given, journal.given, reservations.given, grpc.given,
-            http.given, ops.given, alerts.given,
+            serving.given, logs.given, tls.given, callers.given, journal.given, reservations.given,
+            grpc.given, http.given, ops.given, alerts.given,
         ].reduce(into: [:]) { all, some in all.merge(some) { first, _ in first } }
+    }
+
+    /// Has what is wrong with the settings told as the log is.
+    private func writeErrors(as format: LogFormat) {
+        guard format == .json else { return }
+        StandardError.write { severity, text in
+            LogLine(
+                time: LineLogHandler.now, level: severity == .error ? .error : .warning,
+                message: text
+            ).encoded(as: format)
+        }
     }
 
     func run() async throws {
         CrashHandlers.remove()
-        let hangups = await ProcessSignals.catchEarly()
+        let requests = await ProcessSignals.catchEarly()
         StandardError.writeInBackground()
+        let sources = SettingsSources(
+            flags: named, environment: EnvironmentVariables.all, config: config)
+        // Once: the file may be a pipe.
+        let reader = SettingsReader(sources)
+        if !check { writeErrors(as: reader.logFormat) }
         // Whatever is written from here on is nobody else's to read.
         umask(0o077)
         CommandEnvironment.warnOfUnknown()
+        let supervision: Supervision
         let settings: ServeSettings
         let limits: LimitsSource?
         do {
-            settings = try ServeSettings(
-                flags: named, environment: EnvironmentVariables.all, file: config)
-            limits = try settings.limitsFile.map { path throws(LimitsFileError) in
-                try LimitsSource(path: path)
-            }
+            supervision = try Supervision.take()
+            settings = try ServeSettings(sources, reader, listening: supervision.listening)
+            limits =
+                check
+                ? nil
+                : try settings.limitsFile.map { path throws(LimitsFileError) in
+                    try LimitsSource(path: path)
+                }
         } catch {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code
         }
         if let url = settings.publicURL { ErrorPages.serve(at: url) }
         do {
-            try await Service(settings, limits: limits).run(hangups: hangups)
+            guard !check else { return try ServeCheck(settings: settings).run() }
+            let service = try Service(settings, limits: limits, supervision)
+            try await service.run(requests)
+            guard service.upgrades.isLeaving else { return }
+            StandardError.print(supervision.upgrade())
+            throw ExitStatus.failure.code
+        } catch let error as ExitCode {
+            throw error
         } catch let error as LimitsFileError {
             StandardError.print("\(error)")
             throw ExitStatus.usage.code

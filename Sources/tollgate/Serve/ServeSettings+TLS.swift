@@ -119,5 +119,6 @@ struct PortsTLS: Sendable {
 
     func startWatching() { for tls in all { tls.startWatching() } }
     func stopWatching() { for tls in all { tls.stopWatching() } }
+    func reloaded() async { for tls in all { await tls.reloaded() } }
     func reloadSoon() { for tls in all { tls.reloadSoon() } }
 }

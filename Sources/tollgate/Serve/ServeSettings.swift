@@ -18,8 +18,6 @@ struct ServeSettings: Sendable {
 
     enum SMTPSecurity: String, CaseIterable, Sendable { case none, starttls, tls }
 
-    enum LogLevel: String, CaseIterable, Sendable { case debug, info, notice, warning, error }
-
     /// Of the settings that somebody set, by name.
     private var values: [String: any Sendable] = [:]
     /// As it was set, by name.
@@ -28,6 +26,8 @@ struct ServeSettings: Sendable {
     /// TLS of either port; nil: it is plaintext.
     private(set) var grpcTLS: TLSFiles?
     private(set) var httpTLS: TLSFiles?
+    /// Addresses that were set and do not count, since sockets were passed: a sentence each.
+    private(set) var overruled: [String] = []
 
     /// One for each event loop, one for configuration, one to spare.
     var lanes: Int { self.threads + 2 }
@@ -38,20 +38,24 @@ struct ServeSettings: Sendable {
     ///   - flags: What the command line says; only what it names, by the settings' names.
     ///   - environment: The process's environment; an empty variable is not set.
     ///   - file: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
+    ///   - listening: addresses of sockets that were passed: they hold, whatever is set.
     /// - Throws: `SettingsError` with a sentence for each mistake.
     init(
-        flags: [String: String], environment: [String: String], file: String?
+        flags: [String: String], environment: [String: String], file: String?,
+        listening: [PassedDescriptors.Port: NetworkAddress] = [:]
     ) throws(SettingsError) {
-        let environment = EnvironmentVariables.set(in: environment)
         try self.init(
-            SettingsSources(
-                flags: flags, environment: environment,
-                file: file ?? environment["TOLLGATE_CONFIG"]))
+            SettingsSources(flags: flags, environment: environment, config: file),
+            listening: listening)
     }
 
-    init(_ sources: SettingsSources) throws(SettingsError) {
+    /// - Parameter reader: of the sources; nil: one that reads them now.
+    init(
+        _ sources: SettingsSources, _ reader: SettingsReader? = nil,
+        listening: [PassedDescriptors.Port: NetworkAddress] = [:]
+    ) throws(SettingsError) {
         self.sources = sources
-        let reader = SettingsReader(sources)
+        let reader = reader ?? SettingsReader(sources)
         var mistakes = reader.mistakes
         for row in SettingsCatalogue.rows {
             guard let given = reader.given(row) else { continue }
@@ -64,6 +68,7 @@ struct ServeSettings: Sendable {
         }
         // What must go together is judged when each is right by itself.
         try SettingsError.check(mistakes)
+        for (port, address) in listening { overrule(port.setting, with: address) }
         do throws(SettingsError) { try checkJournal() } catch { mistakes.append(error) }
         do throws(SettingsError) { try checkMail() } catch { mistakes.append(error) }
         do throws(SettingsError) { try checkAccess() } catch { mistakes.append(error) }
@@ -88,6 +93,16 @@ struct ServeSettings: Sendable {
         }
     }
 
+    /// A socket that was passed has its address already.
+    private mutating func overrule(_ setting: SettingRow, with address: NetworkAddress) {
+        let name = setting.name
+        if let set = values[name] as? NetworkAddress, !set.mayBe(address) {
+            overruled.append(
+                "\(name) is \(set), but the socket that was passed listens on \(address)")
+        }
+        values[name] = address
+    }
+
     /// What was set, else the default.
     func value<Value>(_ setting: Setting<Value>) -> Value {
         values[setting.row.name] as? Value ?? setting.standard
@@ -99,6 +114,10 @@ struct ServeSettings: Sendable {
 extension ServeSettings {
     subscript<Value>(dynamicMember path: KeyPath<ServingSettings, Setting<Value>>) -> Value {
         value(SettingsCatalogue.serving[keyPath: path])
+    }
+
+    subscript<Value>(dynamicMember path: KeyPath<LogSettings, Setting<Value>>) -> Value {
+        value(SettingsCatalogue.logs[keyPath: path])
     }
 
     subscript<Value>(dynamicMember path: KeyPath<TLSSettings, Setting<Value>>) -> Value {

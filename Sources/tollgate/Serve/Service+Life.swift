@@ -6,9 +6,11 @@ internal import GRPCServer
 internal import GRPCStandard
 internal import HTTP2
 internal import LimitsFile
+internal import LogLines
 internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
+internal import Synchronization
 internal import TransportSecurity
 internal import UnixSignals
 
@@ -21,10 +23,10 @@ extension Service {
         try? await Task.sleep(for: .milliseconds(1), clock: .suspending)
     }
 
-    /// Serves until SIGTERM or SIGINT; returns when running calls are finished or the drain time is over.
+    /// Serves until SIGTERM, SIGINT or an upgrade; returns when running calls are finished or the drain time is over.
     ///
-    /// - Parameter hangups: each SIGHUP since the process began.
-    func run(hangups: UnixSignalsSequence) async throws {
+    /// - Parameter requests: each SIGHUP and SIGUSR2 since the process began.
+    func run(_ requests: UnixSignalsSequence) async throws {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
         let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
         await Self.openTimers()
@@ -35,9 +37,11 @@ extension Service {
         bounds.tenantShare = settings.tenantShare
         let server = try await startServer(lanes, bounds, standard)
         admittance.giveMemoryBack(server.loops[0].eventLoop)
+        let liveness = Liveness(engine, server)
         let sides = try await SideServices.start(
             settings, engine: engine, authority: authority, admittance: admittance, tls: tls,
-            server: server, lanes: LaneAccess(server, lanes), logger: logger)
+            server: server, lanes: LaneAccess(server, lanes), calls: calls, liveness: liveness,
+            sockets: supervision.sockets, logger: logger)
         let keeping = AccessKeeping(authority, logger)
         let watch = Watch(engine, sides.projection, bounds.scarcity, logger)
         let readiness = ReadinessLook(standard.health, logger) { await sides.trouble() }
@@ -45,12 +49,17 @@ extension Service {
         await readiness.look()
         tls.startWatching()
         let grpc = NetworkAddress(host: server.host, port: server.port)
+        let addresses = "grpc=\(grpc) \(sides.addresses)"
+        let (serving, serves) = AsyncStream.makeStream(of: Void.self)
         // They end one by one, the last one first; each when the one before it has ended.
         let services = [
+            // A journal that is long in closing is waited for.
+            Self.running { await lookAfter(liveness) },
             Self.ending { engine.close() },
             // Who looks after the service sees it to its end.
             Self.ending { await sides.stopOps() },
-            // What the drain brings is put on record too.
+            // What the drain brings is put on record too, and told of.
+            Self.running { await calls?.run() },
             Self.running { await keeping.run() },
             Self.ending { sides.stop() },
             // Only when REST is through: it works on the data plane's event loops.
@@ -61,18 +70,77 @@ extension Service {
             Self.running { await watch.run() },
             Self.running { await readiness.run() },
             Self.running {
-                // If it cannot be written, the service serves all the same.
-                StandardOutput.announce("tollgate ready grpc=\(grpc) \(sides.addresses)")
-                for await _ in hangups { reload() }
+                announce(addresses)
+                serves.finish()
             },
         ]
-        // The signals are caught before the services run, so before anybody learns that the service is there.
         var quiet = logger
         quiet.logLevel = .critical
-        try await ServiceGroup(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet
-        ).run()
-        logger.info("stopped")
+        let group = ServiceGroup(services: services, logger: quiet)
+        // The signals are caught before the services run, so before anybody learns that the service is there.
+        let stops = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let listening = [
+            Task { for await _ in stops { await stop(group) } },
+            Task {
+                // What was asked for before is done when the start has been told, and told after it.
+                for await _ in serving {}
+                for await request in requests {
+                    if request == .sighup { reload(addresses) }
+                    if request == .sigusr2 { upgrade(group, sides) }
+                }
+            },
+        ]
+        try await group.run()
+        for task in listening { task.cancel() }
+        logger.info(upgrades.isLeaving ? "running the new program" : "stopped")
+    }
+
+    private func announce(_ addresses: String) {
+        // If it cannot be written, the service serves all the same.
+        StandardOutput.announce("tollgate ready \(addresses)")
+        supervision.report.set(.ready)
+        supervision.notices.ready("Serving \(addresses)")
+    }
+
+    /// Has the service end for good. Told again, it changes nothing.
+    private func stop(_ group: ServiceGroup) async {
+        upgrades.stop()
+        await group.triggerGracefulShutdown()
+    }
+
+    /// Has the service end, so that the program in its place runs, if that could start.
+    private func upgrade(_ group: ServiceGroup, _ sides: SideServices) {
+        upgrades.begin {
+            guard settings.durability != .memory else {
+                return "everything is kept in memory, and would be lost: restart the service"
+            }
+            // A disk that stalls would hold the end up, and shows only where something is written.
+            engine.recordTime()
+            return await sides.recordingTrouble()
+        } leave: {
+            await group.triggerGracefulShutdown()
+        }
+    }
+
+    /// Looks after hung threads, and tells a supervisor that wants to know that there are none.
+    private func lookAfter(_ liveness: Liveness) async {
+        let patience = supervision.notices.watchdog.map { Duration.microseconds($0) / 2 }
+        let told = Mutex(ContinuousClock.now)
+        let hang = Duration.milliseconds(settings.hangTimeoutMilliseconds)
+        let state = StateLog(
+            begins: "a thread hangs: /healthz fails", ends: "all threads respond again")
+        await liveness.run(every: min(Liveness.interval, patience ?? Liveness.interval)) {
+            state.look(liveness.hang(for: hang), logger)
+            guard let patience, liveness.hang(for: max(patience, .seconds(3))) == nil else {
+                return
+            }
+            let isDue = told.withLock { told in
+                guard ContinuousClock.now - told >= patience / 2 else { return false }
+                told = .now
+                return true
+            }
+            if isDue { supervision.notices.alive() }
+        }
     }
 
     /// Works until the service is to end.
@@ -99,8 +167,19 @@ extension Service {
     /// Lets what is under way on both ports finish, and has reloads end.
     private func drain(_ server: GRPCServer, _ sides: SideServices, _ health: HealthBoard) async {
         logger.info("draining")
+        let isLeaving = upgrades.isLeaving
+        if isLeaving {
+            supervision.notices.reloading("Upgrading")
+        } else {
+            supervision.notices.stopping("Stopping")
+        }
         // Whoever watches is told before its connection ends.
+        sides.announceStop()
         await health.stop()
+        if !isLeaving {
+            try? await Task.sleep(for: .milliseconds(settings.drainDelayMilliseconds))
+            supervision.sockets.close()
+        }
         async let reloaded: Void = reloads.stop()
         async let identified: Void = identityReloads.stop()
         async let compared: Void = settingsReloads.stop()
@@ -116,9 +195,11 @@ extension Service {
     private func startServer(
         _ lanes: [LaneHandover], _ bounds: WatchBounds, _ standard: StandardServices
     ) async throws -> GRPCServer {
+        var configuration = serverConfiguration
+        configuration.listener = try supervision.sockets.open(.grpc, at: settings.grpcListen)
         do {
             return try await GRPCServer.start(
-                serverConfiguration, methods: standard.methods
+                configuration, methods: standard.methods
             ) { loop in
                 let limits = LimitService(
                     lane: lanes[loop.index].lane, loop: loop, authority: authority,
@@ -151,13 +232,28 @@ extension Service {
         let misdirected = HandshakeLog(logger)
         configuration.onTLS = { misdirected.tellTLS(peer: $0) }
         configuration.compression = settings.compression
+        configuration.observer = calls?.observer
         return configuration
     }
 
-    private func reload() {
+    private func reload(_ addresses: String) {
+        supervision.notices.reloading("Reloading")
         tls.reloadSoon()
         reloadIdentities()
         compareSettings()
+        reloadLimits()
+        Task {
+            await tls.reloaded()
+            await identityReloads.settle()
+            await settingsReloads.settle()
+            await reloads.settle()
+            if supervision.report.stage.isServing {
+                supervision.notices.ready("Serving \(addresses)")
+            }
+        }
+    }
+
+    private func reloadLimits() {
         guard let path = settings.limitsFile else { return }
         reloads.ask {
             logger.info("reading the limits file again", metadata: ["file": "\(path)"])

@@ -1,3 +1,4 @@
+internal import LogLines
 internal import Logging
 
 extension Service {
@@ -5,13 +6,15 @@ extension Service {
     /// running service takes over is the content of files.
     func compareSettings() {
         guard let file = settings.sources.file else { return }
-        settingsReloads.ask {
-            try? Result { try ServeSettings(settings.sources) }.mapError { error -> any Error in
-                logger.error(
-                    "the configuration file has mistakes; a restart would fail",
-                    metadata: ["file": "\(file)", "error": "\(error)"])
-                return error
-            }.get()
+        settingsReloads.ask { () -> ServeSettings? in
+            do {
+                let found = try ServeSettings(settings.sources)
+                settingsTrouble.look(nil, logger, ["file": "\(file)"])
+                return found
+            } catch {
+                settingsTrouble.look("\(error)", logger, ["file": "\(file)"], isAsked: true)
+                return nil
+            }
         } apply: { (found: ServeSettings) in
             let names = found.differing(from: settings).map(\.name)
             guard !names.isEmpty else {

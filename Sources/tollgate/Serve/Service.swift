@@ -8,6 +8,7 @@ internal import Foundation
 internal import Journal
 internal import Limits
 internal import LimitsFile
+internal import LogLines
 internal import Logging
 internal import Notation
 internal import Notifications
@@ -22,20 +23,34 @@ struct Service {
     let authority: TokenAuthority
     let admittance: Admittance
     let tls: PortsTLS
+    /// Who tells of calls; nil: nobody.
+    let calls: CallTelling?
     let reloads = Reloads()
     let identityReloads = Reloads()
+    let supervision: Supervision
+    let upgrades: Upgrades
     let settingsReloads = Reloads()
+    let settingsTrouble = StateLog(
+        begins: "the configuration file has mistakes; a restart would fail",
+        ends: "the configuration file has no mistakes any more")
 
     /// Makes the engine and applies the limits file.
     ///
     /// - Throws: `LimitsFileError` for mistakes in the limits file.
-    init(_ settings: ServeSettings, limits: LimitsSource?) throws {
+    init(_ settings: ServeSettings, limits: LimitsSource?, _ supervision: Supervision) throws {
         self.settings = settings
-        var logger = Logger(label: "tollgate") {
-            StreamLogHandler(label: $0, stream: BackgroundLines.standardError)
-        }
-        logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        self.supervision = supervision
+        let logger = Self.logger(settings)
         self.logger = logger
+        calls = CallTelling(settings, logger)
+        upgrades = Upgrades(
+            supervision.program, supervision.report,
+            timeoutMilliseconds: settings.upgradeCheckTimeoutMilliseconds, logger)
+        for sentence in settings.overruled {
+            logger.warning("a setting has no effect", metadata: ["reason": "\(sentence)"])
+        }
+        supervision.progress.begin()
+        defer { supervision.progress.end() }
         // Before anything is opened that counts.
         tls = try PortsTLS(settings, logger: logger)
         let identities = try settings.identitiesFile.map { try IdentitiesFile.read($0) }
@@ -58,7 +73,9 @@ struct Service {
         var configuration = EngineConfiguration(capacity: capacity)
         configuration.maximumClockAdvance = settings.maxClockAdvanceMilliseconds
         configuration.acceptedClock = settings.acceptedClock
-        engine = try Self.openEngine(settings, configuration, logger)
+        engine = try Self.openEngine(settings, configuration, logger) {
+            supervision.progress.step()
+        }
         Secrecy(logger: logger).check(settings)
         authority = try TokenAuthority(
             engine, isOpen: settings.insecureNoAuth, rate: settings.callerRate)
@@ -82,9 +99,19 @@ struct Service {
             ])
     }
 
+    static func logger(_ settings: ServeSettings) -> Logger {
+        let format = settings.logFormat
+        var logger = Logger(label: "tollgate") { _ in
+            LineLogHandler(format) { BackgroundLines.standardError.write($0) }
+        }
+        logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        return logger
+    }
+
     /// The engine with what the data directory holds, or an empty one in memory.
     private static func openEngine(
-        _ settings: ServeSettings, _ configuration: EngineConfiguration, _ logger: Logger
+        _ settings: ServeSettings, _ configuration: EngineConfiguration, _ logger: Logger,
+        progressed: () -> Void
     ) throws -> Engine {
         guard settings.durability != .memory else {
             return try Engine(configuration: configuration)
@@ -96,7 +123,7 @@ struct Service {
         var journal = settings.journal
         journal.lostGenerations = restored.map { settings.generationsLost(since: $0) } ?? 0
         let (engine, report) = try Engine.open(
-            configuration: configuration, disk: disk, settings: journal)
+            configuration: configuration, disk: disk, settings: journal, progressed: progressed)
         if let restored, report.keepsLostGenerations {
             try RestoreNote.remove(disk)
             logger.notice(
@@ -211,6 +238,7 @@ struct Service {
         _ subject: SettingChange.Subject, of limits: LimitsFile,
         _ change: () throws(EngineError) -> ChangeResult?
     ) throws {
+        supervision.progress.step()
         do throws(EngineError) {
             let result = try whenThereIsRoom { () throws(EngineError) -> ChangeResult? in
                 while true {

@@ -1,6 +1,7 @@
 internal import CommandIO
 internal import Configuration
 internal import LimitsFile
+internal import LogLines
 internal import Yams
 
 /// What is wrong with a setting, as a sentence that names the setting and where it was set.
@@ -32,6 +33,17 @@ struct SettingsSources: Sendable {
     var environment: [String: String]
     /// The configuration file; nil: there is none.
     var file: String?
+}
+
+extension SettingsSources {
+    /// - Parameters:
+    ///   - environment: the process's environment.
+    ///   - config: `--config`; nil: `TOLLGATE_CONFIG`, if that is set.
+    init(flags: [String: String], environment: [String: String], config: String?) {
+        self.flags = flags
+        self.environment = EnvironmentVariables.set(in: environment)
+        file = config ?? self.environment["TOLLGATE_CONFIG"]
+    }
 }
 
 /// Reads settings from flags, environment and file, the first of them that has the setting.
@@ -85,6 +97,12 @@ struct SettingsReader {
             return GivenSetting(text: text, source: source, place: place)
         }
         return nil
+    }
+
+    /// How the log is to be written: what is wrong with settings is said in that form too.
+    var logFormat: LogFormat {
+        let row = SettingsCatalogue.logs.logFormat.row
+        return given(row).flatMap { row.value($0.text) as? LogFormat } ?? .text
     }
 
     /// The value of a text.

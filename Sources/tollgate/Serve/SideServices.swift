@@ -8,6 +8,7 @@ internal import GRPCServer
 internal import Logging
 internal import NIOCore
 internal import Notifications
+internal import Observation
 internal import OperatorPage
 internal import Projection
 internal import Synchronization
@@ -26,10 +27,13 @@ struct SideServices {
     /// - Parameters:
     ///   - server: the data plane.
     ///   - lanes: the way into it.
+    ///   - calls: who is told of calls; nil: nobody.
+    ///   - liveness: what `/healthz` goes by.
+    ///   - sockets: where the listeners get theirs from.
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
         admittance: Admittance, tls: PortsTLS, server: GRPCServer, lanes: LaneAccess,
-        logger: Logger
+        calls: CallTelling?, liveness: Liveness, sockets: ListeningSockets, logger: Logger
     ) async throws -> SideServices {
         let projection = try makeProjection(settings, engine, logger)
         projection?.start()
@@ -40,24 +44,29 @@ struct SideServices {
         }
         let metrics = ServiceMetrics(
             engine: engine, server: server, authority: authority, admittance: admittance, tls: tls,
-            projection: projection, deliveries: deliverer?.counts,
+            projection: projection, deliveries: deliverer?.counts, calls: calls,
             dataDirectory: projection == nil ? nil : settings.dataDirectory)
         var bounds = bounds(settings, admittance)
+        bounds.observer = calls?.observer
         bounds.tls = tls.http
+        let hang = Duration.milliseconds(settings.hangTimeoutMilliseconds)
+        bounds.hang = { liveness.hang(for: hang) }
+        bounds.listener = try sockets.open(.http, at: settings.httpListen)
         let misdirected = HandshakeLog(logger)
         bounds.onTLS = { misdirected.tellTLS(peer: $0) }
         let rest = RESTServer(
             engine: engine, lanes: lanes, authority: authority, projection: projection,
             publicKey: signer.publicKey, answerKey: signer.secret(for: "stored answers"),
-            page: try makePage(settings, engine, authority, server, projection),
+            page: try makePage(settings, engine, authority, server, projection, logger),
             metrics: { await metrics.families($0) }, settings: bounds, logger: logger)
         var addresses = try await listening(
             on: settings.httpListen, SettingsCatalogue.serving.httpListen.row, "http"
         ) { try await rest.start() }
         var ops: OpsServer?
         if let listen = settings.opsListen {
+            let socket = try sockets.open(.ops, at: listen)
             let server = OpsServer(
-                rest, settings: opsBounds(settings, listen, bounds), logger: logger)
+                rest, settings: opsBounds(settings, socket, bounds), logger: logger)
             addresses += try await listening(
                 on: listen, SettingsCatalogue.ops.opsListen.row, " ops"
             ) { try await server.start() }
@@ -83,13 +92,12 @@ struct SideServices {
         }
     }
 
-    /// As REST's, but for its address and its places.
+    /// As REST's, but for its socket and its places.
     private static func opsBounds(
-        _ settings: ServeSettings, _ listen: NetworkAddress, _ rest: RESTSettings
+        _ settings: ServeSettings, _ socket: ListeningSocket, _ rest: RESTSettings
     ) -> RESTSettings {
         var bounds = rest
-        bounds.host = listen.host
-        bounds.port = listen.port
+        bounds.listener = socket
         bounds.trustedProxies = TrustedProxies([])
         let places = settings.opsMaxConnections
         bounds.places = ConnectionPlaces(total: places, perAddress: places)
@@ -142,7 +150,7 @@ struct SideServices {
 
     private static func makePage(
         _ settings: ServeSettings, _ engine: Engine, _ authority: TokenAuthority,
-        _ server: GRPCServer, _ projection: Projection?
+        _ server: GRPCServer, _ projection: Projection?, _ logger: Logger
     ) throws -> OperatorPage {
         var page = PageSettings()
         page.brandName = settings.brandName
@@ -151,7 +159,8 @@ struct SideServices {
         page.isCookieSecure = settings.secureCookie || settings.httpTLS != nil
         page.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
         return try OperatorPage(
-            engine: engine, authority: authority, model: projection, settings: page
+            engine: engine, authority: authority, model: projection, settings: page,
+            logger: logger
         ) { server.latency }
     }
 
@@ -201,6 +210,12 @@ struct SideServices {
 
     /// Why the service cannot do its work, as `/readyz` says it; nil: it can.
     func trouble() async -> String? { await rest.trouble() }
+
+    /// Why nothing can be recorded at the moment; nil: it can.
+    func recordingTrouble() async -> String? { await rest.recordingTrouble() }
+
+    /// Says from now on that the service is not ready since it stops.
+    func announceStop() { rest.announceStop() }
 
     /// Delivers until the task is cancelled; deliveries that are under way then stay due.
     func deliver() async { await deliverer?.run() }

@@ -1,6 +1,7 @@
 internal import Admission
 internal import Engine
 internal import GRPCServer
+internal import LogLines
 internal import Logging
 internal import Projection
 internal import Synchronization
@@ -10,11 +11,19 @@ internal import Synchronization
 final class Watch: Sendable {
     /// A state that should not be.
     struct Condition: Sendable {
-        /// What is said when it begins, and when it is over.
-        let begins: Logger.Message
-        let ends: Logger.Message
+        let state: StateLog
         /// Why it is so; nil: it is not.
         let reason: @Sendable () -> String?
+
+        /// - Parameters:
+        ///   - begins: what is said when it begins.
+        ///   - ends: what is said when it is over.
+        init(
+            begins: Logger.Message, ends: Logger.Message, reason: @escaping @Sendable () -> String?
+        ) {
+            state = StateLog(begins: begins, ends: ends)
+            self.reason = reason
+        }
     }
 
     private let conditions: [Condition]
@@ -22,8 +31,8 @@ final class Watch: Sendable {
     private let logger: Logger
     private let scarcity = ScarcityLog()
     private let watches: WatchScarcity
-    /// What was told: the conditions that last, by index, and how the clocks stand.
-    private let told = Mutex((lasting: Set<Int>(), clock: EngineClock.Observation.steady))
+    /// How the clocks stood when that was last told.
+    private let told = Mutex(EngineClock.Observation.steady)
 
     convenience init(
         _ engine: Engine, _ projection: Projection?, _ watches: WatchScarcity, _ logger: Logger
@@ -66,23 +75,12 @@ final class Watch: Sendable {
 
     /// To be called by one thread at a time.
     func look() {
+        for condition in conditions { condition.state.look(condition.reason(), logger) }
+        scarcity.look(engine.occupancy, watchesAreScarce: watches.isScarce, logger)
         told.withLock { told in
-            for (index, condition) in conditions.enumerated() {
-                look(at: condition, index, &told.lasting)
-            }
-            scarcity.look(engine.occupancy, watchesAreScarce: watches.isScarce, logger)
             let found = engine.clock.follow()
-            tell(found, before: told.clock)
-            told.clock = Self.isSame(found, told.clock) ? told.clock : found
-        }
-    }
-
-    private func look(at condition: Condition, _ index: Int, _ lasting: inout Set<Int>) {
-        if let reason = condition.reason() {
-            guard lasting.insert(index).inserted else { return }
-            logger.error(condition.begins, metadata: ["reason": "\(reason)"])
-        } else if lasting.remove(index) != nil {
-            logger.notice(condition.ends)
+            tell(found, before: told)
+            told = Self.isSame(found, told) ? told : found
         }
     }
 

@@ -5,7 +5,7 @@ enum CommandEnvironment {
     /// Says which names of ours mean nothing: a misspelt one must not silently leave a default in force.
     static func warnOfUnknown() {
         for name in unknown(in: EnvironmentVariables.all) {
-            StandardError.print("unknown environment variable \(name)")
+            StandardError.print("unknown environment variable \(name)", .warning)
         }
     }
 

@@ -29,6 +29,13 @@ struct NetworkAddress: Sendable, Equatable, CustomStringConvertible {
         self.init(host: String(host), port: Int(port))
     }
 
+    /// Whether a socket that was bound to this address may have that one, in numbers. A name may have any.
+    func mayBe(_ bound: NetworkAddress) -> Bool {
+        guard port == 0 || port == bound.port else { return false }
+        let isNumeric = host.contains(":") || host.allSatisfy { $0.isNumber || $0 == "." }
+        return !isNumeric || host == bound.host
+    }
+
     var isLoopback: Bool { Loopback.contains(host: host) }
 
     var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }

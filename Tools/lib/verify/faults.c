@@ -4,6 +4,7 @@
 // CLOCK_BOOTTIME is. It is mapped, so that the test moves the clocks while the server runs: the first alone, as if
 // somebody had set it; both, as if time had passed. All other clocks, and timers, stay right.
 // TOLLGATE_TEST_SHORT_WRITES=1: a write to a file of two bytes or more takes only half of them.
+// TOLLGATE_TEST_STALL names a file: as long as it is there, no fdatasync returns.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -17,6 +18,8 @@
 
 static const volatile int64_t *clock_offset;
 static int short_writes;
+static const char *stall;
+static int (*next_fdatasync)(int);
 static int (*next_clock_gettime)(clockid_t, struct timespec *);
 static ssize_t (*next_pwrite)(int, const void *, size_t, off_t);
 static ssize_t (*next_pwritev)(int, const struct iovec *, int, off_t);
@@ -25,7 +28,9 @@ __attribute__((constructor)) static void prepare(void) {
     next_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     next_pwrite = dlsym(RTLD_NEXT, "pwrite");
     next_pwritev = dlsym(RTLD_NEXT, "pwritev");
+    next_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     short_writes = getenv("TOLLGATE_TEST_SHORT_WRITES") != NULL;
+    stall = getenv("TOLLGATE_TEST_STALL");
     const char *path = getenv("TOLLGATE_TEST_CLOCK");
     if (path == NULL) return;
     int file = open(path, O_RDONLY);
@@ -64,6 +69,11 @@ time_t time(time_t *result) {
     clock_gettime(CLOCK_REALTIME, &now);
     if (result != NULL) *result = now.tv_sec;
     return now.tv_sec;
+}
+
+int fdatasync(int file) {
+    while (stall != NULL && access(stall, F_OK) == 0) usleep(10000);
+    return next_fdatasync(file);
 }
 
 ssize_t pwrite(int file, const void *bytes, size_t count, off_t offset) {

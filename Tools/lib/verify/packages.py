@@ -56,9 +56,23 @@ two || status=$?
 [ "$status" = 3 ]
 
 second=$(property MainPID)
+running=$(stat --dereference --format %i "/proc/$second/exe")
 dpkg --install /root/newer.deb
 ready
-[ "$(property MainPID)" != "$second" ]
+# The same process, and another program.
+[ "$(property MainPID)" = "$second" ]
+[ "$(stat --dereference --format %i "/proc/$second/exe")" != "$running" ]
+[ "$(property NRestarts)" = 1 ]
+
+systemctl stop tollgate
+systemctl start tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
+systemctl start tollgate
+ready
+systemctl restart tollgate
+ready
+systemctl stop tollgate tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
+systemctl start tollgate
+ready
 
 echo 'no-such-setting: 1' >>/etc/tollgate/tollgate.yaml
 systemctl restart tollgate || true
@@ -281,7 +295,8 @@ class Machine(Root):
         shutil.copy(self.newer(package), self.path / "root/newer.deb")
         if not booting.boot(self.context, "packages-systemd", self.path, TRIAL):
             return ["SKIPPED: no systemd can be booted here, since control groups cannot be mounted (1 of packages)"]
-        return ["under systemd: confined, reloaded, started again after a kill and an upgrade, not after a wrong setting"]
+        return ["under systemd: confined, reloaded, started again after a kill, upgraded in the same process, served "
+                "through systemd's sockets, not started again after a wrong setting"]
 
     def install(self, package):
         shutil.copy(package, self.path / "tmp/tollgate.deb")

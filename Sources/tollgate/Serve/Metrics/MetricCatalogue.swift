@@ -23,10 +23,12 @@ enum MetricCatalogue {
     static let connections = ConnectionMetrics()
     static let journal = JournalMetrics()
     static let sides = SideMetrics()
+    static let calls = CallMetrics()
     static let process = ProcessMetrics()
 
     static let groups: [any MetricGroup.Type] = [
         DecisionMetrics.self, TableMetrics.self, GRPCMetrics.self, HTTPMetrics.self,
-        ConnectionMetrics.self, JournalMetrics.self, SideMetrics.self, ProcessMetrics.self,
+        ConnectionMetrics.self, JournalMetrics.self, SideMetrics.self, CallMetrics.self,
+        ProcessMetrics.self,
     ]
 }

@@ -18,6 +18,8 @@ struct ServiceMetrics: Sendable {
     /// nil: nothing is kept.
     let projection: Projection?
     let deliveries: DeliveryCounts?
+    /// nil: nobody tells of calls.
+    let calls: CallTelling?
     private let pending: SharedLook<(count: Int, oldest: Int64?)>?
     private let disk: SharedLook<DiskSpace>?
 
@@ -27,7 +29,8 @@ struct ServiceMetrics: Sendable {
     /// - Parameter dataDirectory: nil: nothing is kept.
     init(
         engine: Engine, server: GRPCServer, authority: TokenAuthority, admittance: Admittance,
-        tls: PortsTLS, projection: Projection?, deliveries: DeliveryCounts?, dataDirectory: String?
+        tls: PortsTLS, projection: Projection?, deliveries: DeliveryCounts?, calls: CallTelling?,
+        dataDirectory: String?
     ) {
         self.engine = engine
         self.server = server
@@ -36,6 +39,7 @@ struct ServiceMetrics: Sendable {
         self.tls = tls
         self.projection = projection
         self.deliveries = deliveries
+        self.calls = calls
         pending = projection.map { projection in
             SharedLook(Self.patience) { try await projection.pendingDeliveries() }
         }
@@ -51,6 +55,6 @@ struct ServiceMetrics: Sendable {
         let grpc = server.figures
         return await decisionFamilies + tableFamilies + families(grpc) + families(of: rest)
             + connectionFamilies(grpc, rest) + journalFamilies(space)
-            + sideFamilies(pending) + processFamilies
+            + sideFamilies(pending) + callFamilies + processFamilies
     }
 }

@@ -29,13 +29,29 @@ struct ServingSettings: SettingsGroup {
             "Tenants, profiles and defaults as YAML", reload: .onSignal,
             page: "limits-file.md"))
 
-    let logLevel = Setting(
-        "log-level", SettingType<ServeSettings.LogLevel>.choice("level"), default: "info",
-        SettingText("Lowest level that is logged", "; logs go to standard error"))
-
     let drainTimeoutMilliseconds = Setting(
         "drain-timeout", .duration(0...3_600_000), default: "10s",
         SettingText("How long running calls may take to finish after SIGTERM"))
+
+    let drainDelayMilliseconds = Setting(
+        "drain-delay", .duration(0...3_600_000), default: "0s",
+        SettingText(
+            """
+            How long the service says after SIGTERM that it is not ready, and still takes calls, before \
+            it stops taking them
+            """, page: "operate/running.md#lifecycle"))
+
+    let upgradeCheckTimeoutMilliseconds = Setting(
+        "upgrade-check-timeout", .duration(1_000...3_600_000), default: "30s",
+        SettingText(
+            "How long the check of the new program may take in an upgrade",
+            page: "operate/upgrade.md"))
+
+    let hangTimeoutMilliseconds = Setting(
+        "hang-timeout", .duration(15_000...3_600_000), default: "30s",
+        SettingText(
+            "How long an event loop or the journal's thread may not respond before /healthz fails",
+            page: "operate/running.md#health-checks"))
 }
 
 /// Who callers are, and how fast they may call.

@@ -139,6 +139,7 @@ enum SettingKind: String, Sendable {
     case durations
     case instant
     case size
+    case share = "number"
     case networks
     case url = "http or https URL"
     case choice = "one of"

@@ -56,6 +56,34 @@ extension SettingType<Int> {
     }
 }
 
+extension SettingType<Double> {
+    /// A part of all, 0 to 1.
+    static var share: Self {
+        SettingType(
+            kind: .share, valueName: "share", expected: "a number from 0 to 1, like 0.01",
+            bounds: SettingBounds(least: "0", greatest: "1")
+        ) { text in
+            guard text.utf8.allSatisfy({ $0 == 0x2E || (0x30...0x39).contains($0) }) else {
+                return nil
+            }
+            return Double(text).flatMap { (0...1).contains($0) ? $0 : nil }
+        }
+    }
+}
+
+extension SettingType<CollectorURL> {
+    static var collector: Self {
+        SettingType(
+            kind: .url, valueName: "url",
+            expected:
+                """
+                an http or https URL without user, query and fragment, like \
+                http://127.0.0.1:4318
+                """
+        ) { CollectorURL($0) }
+    }
+}
+
 extension SettingType<Int64> {
     /// Milliseconds.
     static func duration(_ range: ClosedRange<Int64>) -> Self {

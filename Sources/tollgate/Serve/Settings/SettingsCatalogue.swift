@@ -27,6 +27,7 @@ extension Setting: SettingHolder {}
 /// All settings of `tollgate serve`.
 enum SettingsCatalogue {
     static let serving = ServingSettings()
+    static let logs = LogSettings()
     static let tls = TLSSettings()
     static let callers = CallerSettings()
     static let journal = JournalSettings()
@@ -37,9 +38,9 @@ enum SettingsCatalogue {
     static let alerts = AlertSettings()
 
     static let groups: [any SettingsGroup.Type] = [
-        ServingSettings.self, TLSSettings.self, CallerSettings.self, JournalSettings.self,
-        ReservationSettings.self, GRPCSettings.self, HTTPSettings.self, OpsSettings.self,
-        AlertSettings.self,
+        ServingSettings.self, LogSettings.self, TLSSettings.self, CallerSettings.self,
+        JournalSettings.self, ReservationSettings.self, GRPCSettings.self, HTTPSettings.self,
+        OpsSettings.self, AlertSettings.self,
     ]
 
     static let rows: [SettingRow] = groups.flatMap { $0.rows }

@@ -1,0 +1,7 @@
+/// How the log is written.
+package enum LogFormat: String, CaseIterable, Sendable {
+    /// For people: time, level, fields, message.
+    case text
+    /// For machines: a JSON object a line.
+    case json
+}

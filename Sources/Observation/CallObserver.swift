@@ -1,0 +1,77 @@
+internal import Synchronization
+
+/// Chooses the calls that are told of, and tells of them: to the access log, and as spans. Where neither is wanted there
+/// is none, and servers do nothing for it.
+///
+/// Thread safety: any thread.
+package final class CallObserver: Sendable {
+    private let logShare: CallShare
+    private let traceShare: CallShare
+    package let accessLog: AccessLog?
+    package let tracer: CallTracer?
+    /// For servers whose calls are on no thread of their own.
+    private let chance = Mutex(Chance())
+
+    /// - Parameters:
+    ///   - accessLog: nil: there is none.
+    ///   - logShare: the calls that it has, 0 ... 1.
+    ///   - tracer: nil: no spans are exported.
+    ///   - traceShare: the traces that begin here and are recorded, 0 ... 1. Of those that callers began, the callers say
+    ///     it.
+    package init(accessLog: AccessLog?, logShare: Double, tracer: CallTracer?, traceShare: Double) {
+        self.accessLog = accessLog
+        self.logShare = CallShare(accessLog == nil ? 0 : logShare)
+        self.tracer = tracer
+        self.traceShare = CallShare(tracer == nil ? 0 : traceShare)
+    }
+
+    /// A call begins.
+    ///
+    /// - Parameters:
+    ///   - traceparent: the header field; nil: it was not sent.
+    ///   - began: when, on the monotonic clock, nanoseconds.
+    /// - Returns: nil: nothing is told of it; else what `end` is called with.
+    package func begin(
+        _ transport: CallReport.Transport, method: String, peer: @autoclosure () -> String,
+        traceparent: String?, tracestate: @autoclosure () -> String?, began: UInt64,
+        _ chance: inout Chance
+    ) -> CallReport? {
+        let isLogged = !logShare.isNone && logShare.takes(chance.next())
+        var trace = traceparent.flatMap { text in
+            TraceContext(traceparent: text, tracestate: tracestate())
+        }
+        var isRecorded = false
+        if tracer != nil {
+            if let trace {
+                isRecorded = trace.isSampled
+            } else if !traceShare.isNone, traceShare.takes(chance.next()) {
+                isRecorded = true
+                trace = TraceContext(
+                    trace: TraceID(high: chance.id(), low: chance.id()), span: 0, isSampled: true)
+            }
+        }
+        guard isLogged || isRecorded else { return nil }
+        return CallReport(
+            transport: transport, method: method, peer: peer(), began: began, trace: trace,
+            isLogged: isLogged, isRecorded: isRecorded)
+    }
+
+    /// The same for a server whose calls are on any thread.
+    package func begin(
+        _ transport: CallReport.Transport, method: String, peer: @autoclosure () -> String,
+        traceparent: String?, tracestate: @autoclosure () -> String?, began: UInt64
+    ) -> CallReport? {
+        // Copied out: nothing of what is asked of the caller happens under the lock.
+        var own = chance.withLock { Chance(seed: $0.next()) }
+        return begin(
+            transport, method: method, peer: peer(), traceparent: traceparent,
+            tracestate: tracestate(), began: began, &own)
+    }
+
+    /// A call is over. Never waits.
+    package func end(_ report: CallReport) {
+        let clock = WallClock()
+        if report.isLogged { accessLog?.add(report, at: clock.milliseconds) }
+        if report.isRecorded { tracer?.record(report, clock) }
+    }
+}

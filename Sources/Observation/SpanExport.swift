@@ -1,0 +1,174 @@
+internal import JSON
+internal import LogLines
+package import Logging
+internal import Notation
+
+/// What a collector says to a request.
+package struct CollectorAnswer: Sendable {
+    package var status: Int
+    /// `Retry-After`, as it stands in the answer; nil: there is none.
+    package var retryAfter: String?
+    package var body: [UInt8]
+
+    package init(status: Int, retryAfter: String? = nil, body: [UInt8] = []) {
+        self.status = status
+        self.retryAfter = retryAfter
+        self.body = body
+    }
+}
+
+/// Sends spans to a collector, batch by batch, in one task that nobody waits for. A collector that does not answer, or is
+/// overloaded, is tried again after growing pauses; meanwhile spans wait as long as the queue has room, and the oldest batch
+/// is given up after some attempts.
+package struct SpanExport: Sendable {
+    package struct Bounds: Sendable {
+        /// Spans in one request.
+        package var batch = 512
+        /// Between two looks at the queue, milliseconds.
+        package var lookMilliseconds: Int64 = 1_000
+        /// Attempts at one batch.
+        package var attempts = 5
+        /// The pause after a first failure, and the longest, milliseconds. A collector may ask for more than the first, but
+        /// not for more than the longest.
+        package var backoffMilliseconds: Int64 = 1_000
+        package var longestPause: Int64 = 30_000
+
+        package init() {}
+    }
+
+    /// Sends a body; throws why there was no answer, in words that have no secret. Must end in a bounded time.
+    package typealias Send = @Sendable ([UInt8]) async throws -> CollectorAnswer
+
+    enum Outcome: Equatable {
+        case taken(rejected: Int)
+        /// Worth another try, after so many milliseconds where the collector says it.
+        case again(reason: String, after: Int64?)
+        case refused(reason: String)
+    }
+
+    private let queue: SpanQueue
+    private let document: OTLPDocument
+    private let bounds: Bounds
+    private let send: Send
+    private let now: @Sendable () -> Int64
+    private let sleep: @Sendable (Int64) async -> Void
+    private let logger: Logger
+    private let trouble = StateLog(
+        begins: "traces cannot be exported", ends: "traces are exported again", level: .warning)
+    private let loss = StateLog(
+        begins: "spans are dropped: they end faster than they are exported",
+        ends: "no more spans are dropped", level: .warning)
+
+    /// - Parameters:
+    ///   - now: Unix milliseconds.
+    ///   - sleep: waits for so many milliseconds, or until the task is cancelled.
+    package init(
+        _ queue: SpanQueue, _ document: OTLPDocument, _ bounds: Bounds = Bounds(), logger: Logger,
+        now: @escaping @Sendable () -> Int64,
+        sleep: @escaping @Sendable (Int64) async -> Void = {
+            try? await Task.sleep(for: .milliseconds($0), clock: .suspending)
+        },
+        send: @escaping Send
+    ) {
+        self.queue = queue
+        self.document = document
+        self.bounds = bounds
+        self.logger = logger
+        self.now = now
+        self.sleep = sleep
+        self.send = send
+    }
+
+    /// Exports until the task is cancelled; `flush` is for what waits then.
+    package func run() async {
+        var dropped: UInt64 = 0
+        while !Task.isCancelled {
+            let batch = queue.take(atMost: bounds.batch)
+            if batch.isEmpty {
+                await sleep(bounds.lookMilliseconds)
+            } else {
+                await export(batch)
+            }
+            let counts = queue.counts
+            loss.look(
+                counts.dropped > dropped ? "" : nil, logger, ["dropped": "\(counts.dropped)"])
+            dropped = counts.dropped
+        }
+    }
+
+    /// Sends what waits, each batch once, until one is not taken: before the process ends.
+    package func flush() async {
+        while case let batch = queue.take(atMost: bounds.batch), !batch.isEmpty {
+            guard case .taken(let rejected) = await attemptToSend(document.encoded(batch)) else {
+                return queue.drop(batch.count)
+            }
+            queue.noteExported(batch.count - min(rejected, batch.count))
+            queue.drop(min(rejected, batch.count))
+        }
+    }
+
+    /// Sends one batch until it is taken, refused or given up.
+    func export(_ batch: [EndedSpan]) async {
+        let body = document.encoded(batch)
+        var pause = bounds.backoffMilliseconds
+        for attempt in 1...bounds.attempts {
+            let outcome = await attemptToSend(body)
+            if Task.isCancelled { break }
+            switch outcome {
+            case .taken(let rejected):
+                trouble.look(nil, logger)
+                queue.noteExported(batch.count - min(rejected, batch.count))
+                queue.drop(min(rejected, batch.count))
+                return
+            case .refused(let reason):
+                trouble.look(reason, logger)
+                return queue.drop(batch.count)
+            case .again(let reason, let after):
+                trouble.look(reason, logger)
+                guard attempt < bounds.attempts else { break }
+                // Some earlier, some later: collectors that come back are not all asked at once.
+                let spread = Int64.random(in: -pause / 4...pause / 4)
+                await sleep(min(max(after ?? 0, pause + spread), bounds.longestPause))
+                pause = min(pause * 2, bounds.longestPause)
+            }
+        }
+        queue.drop(batch.count)
+    }
+
+    private func attemptToSend(_ body: [UInt8]) async -> Outcome {
+        do {
+            return Self.outcome(of: try await send(body), now: now())
+        } catch {
+            return .again(reason: "\(error)", after: nil)
+        }
+    }
+
+    /// By OTLP: what may pass is tried again, everything else is not.
+    static func outcome(of answer: CollectorAnswer, now: Int64) -> Outcome {
+        switch answer.status {
+        case 200..<300: .taken(rejected: rejected(answer.body))
+        case 429, 502, 503, 504:
+            .again(
+                reason: "the collector answered \(answer.status)",
+                after: answer.retryAfter.flatMap { pause($0, now: now) })
+        default: .refused(reason: "the collector answered \(answer.status)")
+        }
+    }
+
+    /// Milliseconds; nil: it says nothing that can be understood.
+    private static func pause(_ text: String, now: Int64) -> Int64? {
+        if let seconds = Int64(text), seconds >= 0 {
+            return seconds.multipliedReportingOverflow(by: 1_000).overflow
+                ? .max : seconds * 1_000
+        }
+        return Instant.parseHTTP(text).map { max(0, $0 - now) }
+    }
+
+    /// Spans of a request that the collector has not taken, though it took the rest.
+    private static func rejected(_ body: [UInt8]) -> Int {
+        let bounds = JSONParser.Bounds(depth: 8, values: 1_000)
+        guard let answer = try? JSONParser.parse(body, within: bounds) else { return 0 }
+        let count = answer["partialSuccess"]?["rejectedSpans"]
+        return max(0, count?.integer.map(Int.init) ?? count?.string.flatMap { Int($0) } ?? 0)
+    }
+}

@@ -1,0 +1,29 @@
+internal import CommandIO
+internal import Foundation
+internal import Journal
+
+/// `tollgate serve --check`: whether the service could start with these settings, files and data. It takes no lock and
+/// writes nothing, so that it may be asked beside a service that runs.
+struct ServeCheck {
+    let settings: ServeSettings
+
+    /// - Throws: what a start would end with.
+    func run() throws {
+        let mistakes = ConfigurationCheck(settings).mistakes
+        guard mistakes.isEmpty else {
+            for mistake in mistakes { StandardError.print(mistake) }
+            throw ExitStatus.usage.code
+        }
+        let found = try data()
+        StandardOutput.print(
+            "tollgate \(Tollgate.version) can start with these settings: \(found)")
+    }
+
+    private func data() throws -> String {
+        let path = settings.dataDirectory
+        guard settings.durability != .memory else { return "nothing is kept on disk" }
+        guard FileManager.default.fileExists(atPath: path) else { return "\(path) will be made" }
+        let files = try JournalFormats.check(SystemDisk(path: path))
+        return "\(path) has \(files) journal files that it can read"
+    }
+}

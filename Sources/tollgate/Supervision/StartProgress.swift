@@ -1,0 +1,47 @@
+internal import Journal
+internal import Synchronization
+internal import Threads
+
+/// Asks the supervisor for more time in a start that is long, as long as it makes progress.
+///
+/// Thread safety: any thread.
+final class StartProgress: Sendable {
+    /// Between two looks, nanoseconds; and how much time is asked for, seconds.
+    private static let interval: Int64 = 5_000_000_000
+    private static let more: Int64 = 30
+
+    private let notices: SupervisorNotices
+    private let steps = Atomic<UInt64>(0)
+    /// 1: the start is over. The thread sleeps on it.
+    private let isOver = FutexWord()
+
+    init(_ notices: SupervisorNotices) { self.notices = notices }
+
+    /// Part of the start is done.
+    // ORDERING: relaxed because it goes with no other data.
+    func step() { steps.wrappingAdd(1, ordering: .relaxed) }
+
+    /// Begins to look. A thread of its own: a start may hold up every thread that runs tasks.
+    func begin() {
+        guard notices.isHeard else { return }
+        NamedThread.detach(.progress) { [self] in
+            var seen = steps.load(ordering: .relaxed)
+            while true {
+                isOver.wait(while: 0, nanoseconds: Self.interval)
+                if isOver.load() != 0 { return }
+                let now = steps.load(ordering: .relaxed)
+                if now != seen {
+                    notices.starting(
+                        "Starting: reading the journal and the limits file",
+                        moreSeconds: Self.more)
+                }
+                seen = now
+            }
+        }
+    }
+
+    func end() {
+        isOver.store(1)
+        isOver.wake()
+    }
+}

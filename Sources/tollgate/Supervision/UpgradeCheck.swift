@@ -1,0 +1,160 @@
+internal import CLinux
+internal import Glibc
+
+/// Runs a new program's own check (`serve --check`) beside the service: whether it could start with these settings, files
+/// and data. Bounded in time and in what it may say; it gets no descriptor of the service's.
+///
+/// Thread safety: `run` once, on a thread that may wait; `cancel` from any.
+final class UpgradeCheck: Sendable {
+    enum Outcome: Sendable, Equatable {
+        case passed
+        /// Why, in words.
+        case failed(String)
+    }
+
+    /// What is kept of what it says.
+    private static let longestText = 4_096
+    /// Looks at what it has said, when it has ended.
+    private static let mostLooks = 64
+
+    private let program: ProgramImage
+    private let timeoutMilliseconds: Int64
+    /// A byte in it ends the check.
+    private let cancellation: (read: Int32, write: Int32)
+
+    init(_ program: ProgramImage, timeoutMilliseconds: Int64) {
+        self.program = program
+        self.timeoutMilliseconds = timeoutMilliseconds
+        cancellation = Self.pipe() ?? (-1, -1)
+    }
+
+    deinit {
+        for descriptor in [cancellation.read, cancellation.write] { close(descriptor) }
+    }
+
+    func cancel() { _ = write(cancellation.write, [UInt8(1)], 1) }
+
+    func run() -> Outcome {
+        // Whoever started the service may have had it ignore the end of those that it starts: nobody could wait for them.
+        signal(SIGCHLD, SIG_DFL)
+        guard let output = Self.pipe() else { return .failed("no descriptors are left") }
+        defer { close(output.read) }
+        var child: pid_t = 0
+        let code = spawn(&child, output: output.write)
+        close(output.write)
+        guard code == 0 else {
+            return .failed("\(program.path) cannot be run: \(String(cString: strerror(code)))")
+        }
+        let handle = linux_open_process(child)
+        defer { if handle >= 0 { close(handle) } }
+        return outcome(of: child, handle, output.read)
+    }
+
+    private func spawn(_ child: inout pid_t, output: Int32) -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawnattr_init(&attributes)
+        defer {
+            posix_spawn_file_actions_destroy(&actions)
+            posix_spawnattr_destroy(&attributes)
+        }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        for descriptor: Int32 in 1...2 {
+            posix_spawn_file_actions_adddup2(&actions, output, descriptor)
+        }
+        linux_close_from(&actions, 3)
+        var (none, usual) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        sigemptyset(&usual)
+        for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGPIPE, SIGXFSZ] {
+            sigaddset(&usual, number)
+        }
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &usual)
+        // A group of its own: all of it is ended together, and no signal to the service's group meets it.
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes,
+            Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
+        let environment = program.environment.filter { variable in
+            !SupervisorNotices.variables.contains(variable.key)
+        }
+        return CStrings.with(program.arguments + ["--check"]) { arguments in
+            CStrings.with(environment.map { "\($0)=\($1)" }) { environment in
+                posix_spawn(&child, program.path, &actions, &attributes, arguments, environment)
+            }
+        }
+    }
+
+    /// - Parameter handle: readable when the child has ended; negative: the system has none.
+    private func outcome(of child: pid_t, _ handle: Int32, _ output: Int32) -> Outcome {
+        let deadline = linux_monotonic_nanoseconds() + timeoutMilliseconds * 1_000_000
+        var text: [UInt8] = []
+        var isOpen = true
+        while true {
+            var status: Int32 = 0
+            if waitpid(child, &status, WNOHANG) == child {
+                // What it leaves behind may go on writing.
+                for _ in 0..<Self.mostLooks where isOpen {
+                    isOpen = Self.take(output, &text, waits: false)
+                }
+                return Self.outcome(status, text)
+            }
+            let left = (deadline - linux_monotonic_nanoseconds()) / 1_000_000
+            guard left > 0 else {
+                end(child)
+                return .failed("its check did not end within \(timeoutMilliseconds / 1_000) s")
+            }
+            var events = [
+                pollfd(fd: handle, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: cancellation.read, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: isOpen ? output : -1, events: Int16(POLLIN), revents: 0),
+            ]
+            poll(&events, nfds_t(events.count), Int32(handle < 0 ? min(left, 20) : left))
+            if events[1].revents != 0 {
+                end(child)
+                return .failed("the service is stopping")
+            }
+            if events[2].revents != 0 { isOpen = Self.take(output, &text, waits: true) }
+        }
+    }
+
+    private func end(_ child: pid_t) {
+        kill(-child, SIGKILL)
+        waitpid(child, nil, 0)
+    }
+
+    /// Takes what there is, and drops what is beyond the bound.
+    ///
+    /// - Parameter waits: there is something; else it may be asked for in vain.
+    /// - Returns: false: there will be no more, or is no more for now.
+    private static func take(_ output: Int32, _ text: inout [UInt8], waits: Bool) -> Bool {
+        if !waits {
+            var event = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+            guard poll(&event, 1, 0) > 0 else { return false }
+        }
+        var bytes = [UInt8](repeating: 0, count: longestText)
+        let count = read(output, &bytes, bytes.count)
+        guard count > 0 else { return count < 0 && errno == EINTR }
+        text += bytes.prefix(min(count, longestText - text.count))
+        return true
+    }
+
+    private static func outcome(_ status: Int32, _ text: [UInt8]) -> Outcome {
+        let signal = status & 0x7f
+        if signal == 0, status == 0 { return .passed }
+        let said = String(decoding: text, as: UTF8.self)
+            .split(whereSeparator: \.isNewline).joined(separator: "; ")
+        if signal != 0 {
+            let words = "its check was ended by signal \(signal)"
+            return .failed(said.isEmpty ? words : "\(words): \(said)")
+        }
+        return .failed(said.isEmpty ? "its check ended with status \(status >> 8)" : said)
+    }
+
+    private static func pipe() -> (read: Int32, write: Int32)? {
+        var ends: [Int32] = [-1, -1]
+        return linux_pipe(&ends) == 0 ? (ends[0], ends[1]) : nil
+    }
+}

@@ -1,0 +1,214 @@
+internal import ArgumentParser
+internal import CommandIO
+internal import Foundation
+internal import Glibc
+internal import JSON
+internal import Journal
+
+/// `tollgate upgrade`
+struct UpgradeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "upgrade",
+        abstract: "Has a running service go over to the program that now lies in its place.",
+        discussion: """
+            Put the new program where the service was started from, then run this as the service's \
+            user or as root, on the same machine. The service has the new program check settings, \
+            certificates, limits file and data directory; if they are in order it lets running calls \
+            finish, and runs the new program in the same process. Callers wait meanwhile; none is \
+            refused. If not, the service goes on as it is.
+
+            Exit status: 0 upgraded, 64 wrong usage, 65 the check failed and the old program serves \
+            on, 69 no service found, busy, ended or not ready within --timeout, 77 not permitted.
+            """)
+
+    @Option(help: .init("The service's data directory.", valueName: "dir"))
+    var dataDir = "tollgate-data"
+
+    @Option(help: .init("The service's process, instead of --data-dir.", valueName: "pid"))
+    var pid: Int32?
+
+    @Option(
+        help: .init("How long to wait until the new program is ready.", valueName: "duration"))
+    var timeout = "5m"
+
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func validate() throws {
+        guard let time = DurationText.milliseconds(timeout), time > 0 else {
+            throw ValidationError(
+                "--timeout must be a duration like 30s or 5m, not \"\(timeout)\".")
+        }
+        if let pid, pid <= 0 { throw ValidationError("--pid must be the number of a process.") }
+    }
+
+    func run() throws {
+        do throws(UpgradeFailure) {
+            let process =
+                if let pid { ServiceProcess(pid) } else { try ServiceProcess.using(dataDir) }
+            let wait = Duration.milliseconds(DurationText.milliseconds(timeout) ?? 300_000)
+            let (entry, took) = try process.upgrade(within: wait)
+            let seconds = Double(took / .milliseconds(1)) / 1_000
+            StandardOutput.print(
+                json
+                    ? JSON.object([
+                        ("pid", .integer(process.id)), ("version", .string(entry.version)),
+                        ("seconds", .decimal(seconds)),
+                    ]).text
+                    : "process \(process.id) runs tollgate \(entry.version), ready after \(seconds) s"
+            )
+        } catch {
+            StandardError.print(error.description)
+            throw error.status.code
+        }
+    }
+}
+
+struct UpgradeFailure: Error, CustomStringConvertible {
+    let status: ExitStatus
+    let description: String
+
+    init(_ status: ExitStatus, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+}
+
+/// A process of `tollgate serve`, as another one sees it.
+struct ServiceProcess {
+    let id: pid_t
+
+    init(_ id: pid_t) { self.id = id }
+
+    /// The service that uses a directory.
+    static func using(_ directory: String) throws(UpgradeFailure) -> ServiceProcess {
+        let lock = "\(directory)/\(JournalFiles.lock)"
+        guard let file = FileInode(lock) else {
+            throw UpgradeFailure(
+                errno == EACCES ? .notPermitted : .unavailable,
+                "\(lock): \(SystemText.of(errno)); give the directory of the service, or --pid")
+        }
+        guard let owner = SystemDisk.lastOwner(of: directory) else {
+            throw UpgradeFailure(
+                .unavailable, "\(lock) names no process; give the service's with --pid")
+        }
+        let process = ServiceProcess(owner)
+        guard try process.descriptors().contains(where: { FileInode($0) == file }) else {
+            throw UpgradeFailure(.unavailable, "no service is using \(directory)")
+        }
+        return process
+    }
+
+    /// Has it upgrade itself, and waits.
+    ///
+    /// - Returns: how it stands now, and how long that took.
+    func upgrade(
+        within time: Duration
+    ) throws(UpgradeFailure) -> (UpgradeReport.Entry, Duration) {
+        let report = try openReport()
+        defer { close(report) }
+        let began = ContinuousClock.now
+        let before = try read(report)
+        switch before.stage {
+        case .ready, .refused: break
+        case .starting:
+            throw UpgradeFailure(.unavailable, "process \(id) is still starting; try again later")
+        case .checking, .leaving:
+            throw UpgradeFailure(.unavailable, "process \(id) is being upgraded already")
+        case .stopping: throw UpgradeFailure(.unavailable, "process \(id) is stopping")
+        }
+        guard kill(id, SIGUSR2) == 0 else { throw Self.noSignal(id, errno) }
+        var looksAtNone = 0
+        while true {
+            if let now = UpgradeReport.read(report), now.attempt > before.attempt {
+                switch now.stage {
+                case .ready: return (now, .now - began)
+                case .refused:
+                    throw UpgradeFailure(
+                        .refusedInput,
+                        "the upgrade was refused, and process \(id) serves on: \(now.detail)")
+                case .stopping:
+                    throw UpgradeFailure(.unavailable, "process \(id) was stopped meanwhile")
+                case .starting, .checking, .leaving: break
+                }
+            }
+            looksAtNone = hasEnded ? looksAtNone + 1 : 0
+            if looksAtNone >= Self.certain {
+                throw UpgradeFailure(.unavailable, "process \(id) has ended; its log says why")
+            }
+            guard .now - began < time else {
+                throw UpgradeFailure(
+                    .unavailable,
+                    """
+                    process \(id) has not finished the upgrade in time (it is \
+                    \(UpgradeReport.read(report)?.stage.rawValue ?? before.stage.rawValue)); its log \
+                    says more
+                    """)
+            }
+            usleep(Self.pause)
+        }
+    }
+
+    /// Looks that must find no process: while it goes over to the new program its first thread ends, and the system shows a
+    /// process that has ended, for a moment.
+    private static let certain = 200
+    /// Between two looks, microseconds.
+    private static let pause: UInt32 = 10_000
+
+    private func read(_ report: Int32) throws(UpgradeFailure) -> UpgradeReport.Entry {
+        // A look may meet a change.
+        for _ in 0..<100 {
+            if let entry = UpgradeReport.read(report) { return entry }
+            usleep(Self.pause)
+        }
+        throw UpgradeFailure(.unavailable, "process \(id) does not say how it stands")
+    }
+
+    private func openReport() throws(UpgradeFailure) -> Int32 {
+        let name = "/memfd:\(UpgradeReport.name)"
+        let files = FileManager.default
+        let path = try descriptors().first { path in
+            (try? files.destinationOfSymbolicLink(atPath: path))?.hasPrefix(name) ?? false
+        }
+        guard let path else {
+            throw UpgradeFailure(
+                .unavailable,
+                "process \(id) is no tollgate service, or one that can only be restarted")
+        }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Self.noSignal(id, errno) }
+        return descriptor
+    }
+
+    /// The paths in /proc of what it has open.
+    private func descriptors() throws(UpgradeFailure) -> [String] {
+        let directory = "/proc/\(id)/fd"
+        guard let stream = opendir(directory) else { throw Self.noSignal(id, errno) }
+        defer { closedir(stream) }
+        var paths: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { paths.append("\(directory)/\(name)") }
+        }
+        return paths
+    }
+
+    /// Gone, or only waiting for whoever started it to notice.
+    private var hasEnded: Bool {
+        guard let text = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
+            let state = text.lastIndex(of: ")").flatMap({ text[$0...].dropFirst(2).first })
+        else { return true }
+        return state == "Z" || state == "X"
+    }
+
+    private static func noSignal(_ id: pid_t, _ code: Int32) -> UpgradeFailure {
+        switch code {
+        case EPERM, EACCES:
+            UpgradeFailure(
+                .notPermitted, "process \(id) is another user's; run this as that user or as root")
+        case ENOENT, ESRCH: UpgradeFailure(.unavailable, "there is no process \(id)")
+        default: UpgradeFailure(.failure, "process \(id): \(SystemText.of(code))")
+        }
+    }
+}
