@@ -166,8 +166,8 @@ let package = Package(
         .target(
             name: "Projection",
             dependencies: [
-                "Access", "CLinux", "Engine", "Events", "JSON", "Journal", "Limits", "Threads",
-                .product(name: "GRDB", package: "GRDB.swift"),
+                "Access", "CLinux", "Engine", "Events", "JSON", "Journal", "Limits", "Notation",
+                "Threads", .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
             name: "Notifications",
@@ -266,6 +266,7 @@ let package = Package(
                 "CommandIO", "Engine", "JSON", "Journal", "Limits", "Projection", "Reservations",
                 "Threads", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "GRDB", package: "GRDB.swift"),
             ], path: "Tools/Benchmarks", swiftSettings: strict),
         // No part of the product: what gRPC's own test clients ask for, on its transport.
         .executableTarget(

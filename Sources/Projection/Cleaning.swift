@@ -6,7 +6,7 @@ import Limits
 /// Each step says whether it came to an end: else there is more to do.
 struct Cleaning {
     /// Rows between two looks at the clock.
-    private static let batch = 100
+    static let batch = 100
 
     let db: Database
     /// The time is over.
@@ -96,18 +96,28 @@ struct Cleaning {
         }
     }
 
-    /// Removes the oldest days.
-    func pruneUsage(before day: Int64) throws -> Bool {
-        try prune(.oldDays, .forgetDay, StandingStatement.dayKey, before: day)
+    /// Removes the oldest days, months and hours.
+    ///
+    /// - Parameters:
+    ///   - day: the first day that stays, with its month.
+    ///   - hour: the first hour that stays.
+    func pruneUsage(before day: Int64, hoursBefore hour: Int64) throws -> Bool {
+        let month = UsageKey.month(of: day)
+        return try prune(.oldHours, .forgetHour, UsageSums.Table.hourly.key, before: hour)
+            && prune(
+                .oldHourlyRefusals, .forgetHourlyRefusals, StandingStatement.hourlyRefusalKey,
+                before: hour)
+            && prune(.oldDays, .forgetDay, UsageSums.Table.daily.key, before: day)
+            && prune(.oldMonths, .forgetMonth, UsageSums.Table.monthly.key, before: month)
             && prune(.oldRefusals, .forgetRefusals, StandingStatement.refusalKey, before: day)
             && prune(.oldZones, .forgetZone, StandingStatement.zoneKey, before: day)
     }
 
     private func prune(
-        _ old: StandingStatement, _ forget: StandingStatement, _ key: [String], before day: Int64
+        _ old: StandingStatement, _ forget: StandingStatement, _ key: [String], before start: Int64
     ) throws -> Bool {
         while true {
-            let rows = try db.rows(old, [day, Self.batch])
+            let rows = try db.rows(old, [start, Self.batch])
             for row in rows {
                 let values = try key.map { try row.value($0) as Int64 }
                 try db.run(forget, StatementArguments(values))

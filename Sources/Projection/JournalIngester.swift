@@ -33,6 +33,9 @@ final class JournalIngester {
     /// Milliseconds of the monotonic clock.
     private var lastCleaning: Int64 = 0
     private var nextPruning: Int64 = 0
+    private var nextSum: Int64 = 0
+    /// The row of `usage_delta` behind which summing up goes on.
+    private var lastSummed: UsageKey?
     private let began = linux_monotonic_nanoseconds() / 1_000_000
     private var nextTruncation: Int64 = 0
     /// The event at which removing old ones goes on.
@@ -365,6 +368,10 @@ final class JournalIngester {
             let budget = Budget(configuration)
             let cleaning = Cleaning(db: db) { budget.isSpent(0.8) }
             guard try cleaning.endWindows(writer.fold, now: now) else { return false }
+            if elapsed >= nextSum {
+                guard try cleaning.sumUp(after: &lastSummed) else { return false }
+                nextSum = elapsed + configuration.sumMilliseconds
+            }
             guard isPruning else { return true }
             let oldest = now - Int64(configuration.usageDays) * ProfileState.dayLength
             if isSending, elapsed - began >= configuration.deliveryGrace {
@@ -373,7 +380,9 @@ final class JournalIngester {
             }
             return try pruneAudit(writer, cleaning, now: now)
                 && pruneEvents(writer, cleaning, now: now)
-                && cleaning.pruneUsage(before: oldest)
+                && cleaning.pruneUsage(
+                    before: oldest,
+                    hoursBefore: now - Int64(configuration.hourlyDays) * ProfileState.dayLength)
         }
         if !isDone {
             lastCleaning = .min / 2

@@ -19,6 +19,7 @@ extension Projection {
             filter.add("t.name", query.name)
             if let status = query.status { filter.add("s.status = ?", status.rawValue) }
             let isOfStates = query.sort.isOfStates
+            let total = try query.countByStatus(db)
             if query.needsNames && query.needsStates {
                 filter.add("t.number = s.number")
             } else {
@@ -27,9 +28,9 @@ extension Projection {
             let number = isOfStates ? "s.number" : "t.number"
             let direction = query.descending ? "DESC" : "ASC"
             let numbers = try filter.page(
-                db, number, query.tables(isSorted: true),
+                db, number, query.tables(isSorted: true, total),
                 "\(query.sort.column) \(direction), \(number) \(direction)", page,
-                counting: query.tables(isSorted: false))
+                counting: query.tables(isSorted: false), total: total)
             let rows = try numbers.rows.compactMap { try tenantRow(number: $0, db, now: now) }
             return Paged(rows: rows, total: numbers.total)
         }
@@ -102,43 +103,32 @@ extension Projection {
                 let kept: Data? = try db.value(.profileSettings, [number])
                 kind = kept.flatMap(ProfileSettings.init(kept:))?.kind
             }
-            let statement = try db.cachedStatement(
-                sql: "SELECT * FROM usage_daily WHERE day = ? AND tenant = ? AND profile = ?")
-            let refusals = try db.cachedStatement(
-                sql: """
-                    SELECT code, count FROM refusal_daily
-                    WHERE day = ? AND tenant = ? AND profile = ?
-                    """)
             let counted = Resource.catalogue.filter { resource in
                 resource.nature != .held
                     && (profileID == nil || kind?.limit.resource == resource.resource)
             }
-            var rows: [DailyUsageRow] = []
-            for day in stride(from: ProfileState.dayStart(of: first), to: last, by: Int(length)) {
-                guard let row = try Row.fetchOne(statement, arguments: [day, tenant, profile])
-                else { continue }
+            let reader = UsageLookup(db)
+            let sums = try reader.days(
+                of: tenant, profile, from: ProfileState.dayStart(of: first), to: last)
+            return try sums.map { day, sum in
                 var committed = Amounts()
                 for resource in counted {
-                    committed.set(resource.resource.index, row.saturated(resource.column))
+                    committed.set(resource.resource.index, sum.committed[resource.resource])
                 }
                 var usage = DailyUsageRow(
                     day: day, profileID: profileID ?? "", committed: committed,
-                    allowed: try row.value("allowed"), denied: try row.value("denied"))
-                let open: Int64 = try row.value("open")
-                usage.isFinal = day < today && open <= 0
-                for refusal in try Row.fetchAll(refusals, arguments: [day, tenant, profile]) {
-                    usage.refusals[try refusal.value("code")] = try refusal.value("count")
-                }
-                rows.append(usage)
+                    allowed: sum.allowed, denied: sum.denied)
+                usage.isFinal = day < today && sum.open <= 0
+                usage.refusals = try reader.refusals(of: tenant, profile, on: day)
+                return usage
             }
-            return rows
         }
     }
 
     // MARK: Rows
 
     /// Refusals are on record a second after they were given, and taken up soon after. Milliseconds.
-    private static let refusalsWait: Int64 = 2_000
+    static let refusalsWait: Int64 = 2_000
 
     /// The date of an instant, of a tenant in its zone, else in UTC.
     private static func today(
@@ -246,12 +236,32 @@ extension TenantQuery {
     }
     fileprivate var needsStates: Bool { sort.isOfStates || status != nil }
 
+    /// Tenants of so few are looked up by their status, and sorted.
+    private static let few = 5_000
+
+    /// How many there are, if only the status matters; nil: other conditions do.
+    func countByStatus(_ db: Database) throws -> Int? {
+        guard let status, id == nil, idAfter == nil, name == nil else { return nil }
+        return try Int.fetchOne(
+            db,
+            sql: """
+                SELECT COUNT(*) FROM tenant_state INDEXED BY tenant_state_status
+                WHERE open = 1 AND status = ?
+                """, arguments: [status.rawValue])
+    }
+
     /// Only the tables that matter, the sorted one outside.
     ///
-    /// - Parameter isSorted: for the page, not for counting. What no index sorts is then read in the order of the rows: by
-    ///   another index they would be looked up one by one.
-    func tables(isSorted: Bool) -> String {
+    /// - Parameters:
+    ///   - isSorted: for the page, not for counting. What no index sorts is then read in the order of the rows: by another
+    ///     index they would be looked up one by one.
+    ///   - ofStatus: how many there are of the status, if nothing else matters.
+    func tables(isSorted: Bool, _ ofStatus: Int? = nil) -> String {
         let joinsBoth = needsNames && needsStates
+        if let ofStatus, ofStatus <= Self.few {
+            return "tenant_state s INDEXED BY tenant_state_status"
+                + (joinsBoth ? " CROSS JOIN tenant t" : "")
+        }
         guard sort.isOfStates else {
             return "tenant t" + (joinsBoth ? " CROSS JOIN tenant_state s" : "")
         }
@@ -317,14 +327,18 @@ struct Filter {
     /// - Parameters:
     ///   - counted: the same tables, as they are best read to count; nil: no differently.
     ///   - most: rows are counted up to here.
+    ///   - total: how many there are, where that is known; nil: they are counted.
     func page(
         _ db: Database, _ column: String, _ tables: String, _ order: String, _ page: Page,
-        counting counted: String? = nil, upTo most: Int = .max
+        counting counted: String? = nil, upTo most: Int = .max, total known: Int? = nil
     ) throws -> Paged<Int64> {
         let place = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        let total = try Int.fetchOne(
-            db, sql: "SELECT COUNT(*) FROM (SELECT 1 FROM \(counted ?? tables) \(place) LIMIT ?)",
-            arguments: StatementArguments(arguments + [most]))
+        let total =
+            try known
+            ?? Int.fetchOne(
+                db,
+                sql: "SELECT COUNT(*) FROM (SELECT 1 FROM \(counted ?? tables) \(place) LIMIT ?)",
+                arguments: StatementArguments(arguments + [most]))
         let size = min(max(page.size, 1), 250)
         // Beyond this nothing is listed; it also keeps the product in range.
         let number = min(max(page.number, 1), 1 << 40)

@@ -56,8 +56,16 @@ package struct ProjectionConfiguration: Sendable {
     package var eventRetention: Int64 = 30 * 86_400_000
     /// Events, and finished deliveries; the oldest go first.
     package var eventRows = 1_000_000
-    /// Days of daily usage.
+    /// Days of daily usage; a month stays as long as one of its days.
     package var usageDays = 400
+    /// Days of hourly usage.
+    package var hourlyDays = 35
+    /// Milliseconds after which what slices add to usage is summed up by hour, day and month. Rows that wait for it are as
+    /// many as tenants and profiles were charged in that time.
+    package var sumMilliseconds: Int64 = 300_000
+    /// Tenants that a forecast looks at, the fullest first; and the overview's.
+    package var forecastTenants = 100_000
+    package var overviewTenants = 2_000
     /// Records that one transaction takes up at most.
     package var sliceRecords = 50_000
     /// Milliseconds that a transaction takes at most: others write between two.

@@ -13,7 +13,7 @@ import Limits
 /// `position` and `told` keep their meaning: they are read in files of earlier versions.
 enum ProjectionSchema {
     /// `PRAGMA user_version`.
-    static let version = 9
+    static let version = 11
 
     private static let stateTables = [
         "position", "waiting", "job", "setting", "tenant", "tenant_state", "profile",
@@ -22,11 +22,21 @@ enum ProjectionSchema {
 
     /// With what their rows are ordered by.
     static let historyTables = [
-        ("caller", "number"), ("usage_daily", "day, tenant, profile"),
-        ("refusal_daily", "day, tenant, profile, code"), ("growth", "reservation, quarter"),
+        ("caller", "number"), ("usage_daily", "day, profile, tenant, action"),
+        ("usage_hourly", "hour, profile, tenant, action"),
+        ("usage_delta", "tenant, profile, hour, day, action"),
+        ("refusal_daily", "day, tenant, profile, code"),
+        ("refusal_hourly", "hour, tenant, profile, code"), ("usage_note", "id"),
+        ("growth", "reservation, quarter"),
         ("former_zone", "day, tenant, until"),
         ("audit", "id"),
         ("event", "number"), ("delivery", "id"), ("attempt", "delivery, number"),
+    ]
+
+    /// What a journal that still begins with its first segment tells again.
+    static let toldAgain = [
+        "audit", "usage_hourly", "usage_daily", "usage_delta", "refusal_daily", "refusal_hourly",
+        "growth", "former_zone",
     ]
 
     /// What a tenant or profile is called and configured to be is apart from how it stands: the latter is narrow,
@@ -75,9 +85,11 @@ enum ProjectionSchema {
         """
 
     /// A `day` is a date: the first millisecond of that date in UTC. Of a tenant (`profile` -1) it is the date in its zone.
-    /// `usage_daily.open` are holds taken on that day that may still change it; `growth` is what was added to some of them
-    /// later; `former_zone` are zones that tenants had `until` an instant, the end of that day. A line that stands for several
-    /// refusals or charges that were taken back has a `minute`, `count` and `last`.
+    /// An `hour` is an instant, its first millisecond. Slices add to `usage_delta`, whose rows go on, a step at a time, to
+    /// the sums: `usage_hourly`, `usage_daily`, `usage_monthly` (see `UsageSums`). `usage_daily.open` are holds taken on that
+    /// day that may still change it; `growth` is what was added to some of them later; `former_zone` are zones that tenants
+    /// had `until` an instant, the end of that day. A line that stands for several refusals or charges that were taken back
+    /// has a `minute`, `count` and `last`. `usage_note` says since when usage is kept by action and hour.
     ///
     /// Lines of the audit log and events are numbered by their time in microseconds, made unique. `delivery.recipient` is
     /// the setting that the delivery is for; empty: none. `delivery.transition` is the first event of the same transition,
@@ -90,12 +102,7 @@ enum ProjectionSchema {
             records INTEGER NOT NULL DEFAULT 0);
         CREATE TABLE caller (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
 
-        CREATE TABLE usage_daily (
-            day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
-            \(numbers(amountColumns)),
-            allowed INTEGER NOT NULL, denied INTEGER NOT NULL,
-            open INTEGER NOT NULL DEFAULT 0,
-            PRIMARY KEY (day, tenant, profile)) WITHOUT ROWID;
+        \(usage);
         CREATE TABLE refusal_daily (
             day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
             code INTEGER NOT NULL, count INTEGER NOT NULL,
@@ -138,6 +145,37 @@ enum ProjectionSchema {
             PRIMARY KEY (delivery, number)) WITHOUT ROWID;
         """
 
+    private static let usageColumns = """
+        action INTEGER NOT NULL DEFAULT -1, \(numbers(amountColumns)),
+        overage INTEGER NOT NULL DEFAULT 0, allowed INTEGER NOT NULL DEFAULT 0,
+        denied INTEGER NOT NULL DEFAULT 0, open INTEGER NOT NULL DEFAULT 0
+        """
+
+    /// A sum for each tenant, each profile, and everybody together (`UsageKey`), by what it was for.
+    private static func sums(_ table: String, by start: String) -> String {
+        """
+        CREATE TABLE \(table) (
+            \(start) INTEGER NOT NULL, profile INTEGER NOT NULL, tenant INTEGER NOT NULL,
+            \(usageColumns), PRIMARY KEY (\(start), profile, tenant, action)) WITHOUT ROWID
+        """
+    }
+
+    private static let usage = """
+        CREATE TABLE usage_delta (
+            tenant INTEGER NOT NULL, profile INTEGER NOT NULL, hour INTEGER NOT NULL,
+            day INTEGER NOT NULL, \(usageColumns),
+            PRIMARY KEY (tenant, profile, hour, day, action)) WITHOUT ROWID;
+        \(sums("usage_hourly", by: "hour"));
+        \(sums("usage_daily", by: "day"));
+        \(sums("usage_monthly", by: "month"));
+        CREATE TABLE refusal_hourly (
+            hour INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
+            code INTEGER NOT NULL, count INTEGER NOT NULL,
+            PRIMARY KEY (hour, tenant, profile, code)) WITHOUT ROWID;
+        CREATE TABLE usage_note (
+            id INTEGER PRIMARY KEY CHECK (id = 1), by_action_since INTEGER NOT NULL)
+        """
+
     private static let growth = """
         CREATE TABLE growth (
             reservation INTEGER NOT NULL, quarter INTEGER NOT NULL, version INTEGER NOT NULL,
@@ -165,7 +203,9 @@ enum ProjectionSchema {
     static let amountColumns = Resource.catalogue.map(\.column)
 
     private static let catalogued = [
-        ("tenant_state", limitColumns), ("usage_daily", amountColumns), ("growth", amountColumns),
+        ("tenant_state", limitColumns), ("usage_delta", amountColumns),
+        ("usage_hourly", amountColumns), ("usage_daily", amountColumns),
+        ("usage_monthly", amountColumns), ("growth", amountColumns),
     ]
 
     private static func numbers(_ columns: [String]) -> String {
@@ -204,7 +244,7 @@ enum ProjectionSchema {
         try told.write(db)
     }
 
-    /// Takes a file of an earlier version over. O(state and pending deliveries).
+    /// Takes a file of an earlier version over. O(state, pending deliveries, and daily usage).
     static func migrate(_ db: Database, from earlier: Int, _ journal: JournalExtent) throws {
         if earlier < 2 {
             try db.execute(
@@ -252,13 +292,34 @@ enum ProjectionSchema {
         }
         if earlier < 6 { try db.execute(sql: growth) }
         if earlier < 7 { try db.execute(sql: formerZones) }
-        for (table, columns) in catalogued where historyTables.contains(where: { $0.0 == table }) {
+        if earlier < 11 { try keepUsageByAction(db) }
+        for (table, columns) in catalogued where table != "tenant_state" {
             for column in try missing(columns, in: table, db) {
                 try db.execute(sql: "ALTER TABLE \(table) ADD COLUMN \(numbers([column]))")
             }
         }
         try makeStateAnew(db, journal)
         try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    /// Days of before have no actions (-1) and no hours.
+    private static func keepUsageByAction(_ db: Database) throws {
+        let found = try db.columns(in: "usage_daily").map(\.name)
+        let names = found.filter { amountColumns.contains($0) }
+        let columns = (["day", "profile", "tenant", "allowed", "denied", "open"] + names)
+            .joined(separator: ", ")
+        let since: Int64 = try Int64.fetchOne(db, sql: "SELECT time FROM position") ?? 0
+        try db.execute(
+            sql: """
+                ALTER TABLE usage_daily RENAME TO usage_before;
+                \(usage);
+                INSERT INTO usage_daily (\(columns)) SELECT \(columns) FROM usage_before
+                ORDER BY day, profile, tenant;
+                DROP TABLE usage_before
+                """)
+        try db.execute(
+            sql: "INSERT INTO usage_note (id, by_action_since) VALUES (1, ?)", arguments: [since])
+        try UsageSums.makeAnew(db)
     }
 
     /// Says of deliveries that are on their way where they go, if that is not said yet.

@@ -2,68 +2,24 @@ import Foundation
 import GRDB
 import Limits
 
-/// A day of a tenant, or of one of its messaging profiles.
-struct DayKey: Hashable {
-    /// A date: its first millisecond in UTC.
-    var day: Int64
-    var tenant: UInt32
-    /// -1: the tenant as a whole.
-    var profile: Int64
-}
-
-/// What a slice adds to a day.
-struct DaySum {
-    /// By `Resource.index`.
-    var committed = Amounts()
-    var allowed: Int64 = 0
-    var denied: Int64 = 0
-    /// Holds that were taken on that day and may still come to something else than what is booked.
-    var open: Int64 = 0
-
-    var isEmpty: Bool {
-        allowed == 0 && denied == 0 && open == 0
-            && Resource.allCases.allSatisfy { committed[$0] == 0 }
-    }
-
-    mutating func add(_ other: DaySum) {
-        for resource in Resource.indices {
-            committed[resource] = committed[resource].addingSaturated(other.committed[resource])
-        }
-        allowed += other.allowed
-        denied += other.denied
-        open += other.open
-    }
-}
-
-struct RefusalKey: Hashable {
-    var day: DayKey
-    var code: UInt32
-}
-
-// Daily usage: what was held is booked on the day on which it was taken, what an extension added on the day of that,
-// everything else on the day of the record. Days of tenants are their zone's, those of messaging profiles are UTC's: so
-// days sum up to the windows of the limits.
+// Usage by hour and day, and by what it was for: what was held is booked when it was taken, what an extension added when
+// that was done, everything else at the time of the record. Days of tenants are their zone's, those of profiles are UTC's:
+// so days sum up to the windows of the limits.
 extension ProjectionWriter {
     /// Books the record in hand, which has taken effect.
     ///
     /// - Parameter grown: what was added to the hold that it settles.
     func count(_ grown: [Growth], _ db: Database) throws {
-        var now = DaySum()
-        var taken = DaySum()
+        var now = UsageSum()
+        var taken = UsageSum()
         let isSettling = record.kind.isSettling
         let charged = Transition.amounts(record.transition.committed, fold.rules)
         let holds = Transition.amounts(record.transition.held, fold.rules)
         for resource in Resource.indices {
-            let committed = charged[resource]
-            // What the hold makes up of it; a correction of what was charged for it is a part of that.
-            var held: Int64 = 0
-            if isSettling {
-                held =
-                    committed < 0
-                    ? committed : min(committed, max(0, -holds[resource]))
-            }
+            // What the hold makes up of it.
+            let held = isSettling ? Self.held(of: charged[resource], freed: -holds[resource]) : 0
             taken.committed[resource] = held
-            now.committed[resource] = committed - held
+            now.committed[resource] = charged[resource] - held
         }
         for index in 0..<record.closed.count {
             for resource in Resource.indices {
@@ -79,40 +35,69 @@ extension ProjectionWriter {
         case .extended: now.allowed = record.transition.held.isEmpty ? 0 : 1
         default: if record.endsBookings { taken.open = -1 }
         }
+        if record.exceedsHolds { now.overage = max(0, now.committed[.spend]) }
         if !grown.isEmpty { try bookGrowth(grown, from: &taken, db) }
-        let day = try date(of: record.time, db)
-        // Not on record: no day began since.
-        let takenDay = record.takenAt == 0 ? day : try date(of: record.takenAt, db)
-        add(now, to: DayKey(day: day, tenant: record.tenant, profile: -1))
-        add(taken, to: DayKey(day: takenDay, tenant: record.tenant, profile: -1))
-        countProfile(now, taken)
+        // Not on record: no quarter of an hour began since.
+        let takenAt = record.takenAt == 0 ? record.time : record.takenAt
+        try addOfTenant(now, at: record.time, db)
+        try addOfTenant(taken, at: takenAt, db)
+        countProfile(now, taken, takenAt: takenAt)
     }
 
-    /// A profile's windows are its days.
-    private func countProfile(_ now: DaySum, _ taken: DaySum) {
+    /// How much of a charge was held for it, of what it frees; a correction of what was charged is a part of that.
+    private static func held(of charged: Int64, freed: Int64) -> Int64 {
+        charged < 0 ? charged : min(charged, max(0, freed))
+    }
+
+    /// What is counted for a profile stands with its windows, which are its days; all else with the tenant's.
+    private func countProfile(_ now: UsageSum, _ taken: UsageSum, takenAt: Int64) {
         guard let profile = record.profile, let state = fold.profile(profile)?.state else { return }
-        let resource = fold.rules.limit(of: state.kind).row.resource
-        let today = ProfileState.dayStart(of: record.time)
-        func key(_ day: Int64) -> DayKey {
-            DayKey(day: day, tenant: record.tenant, profile: Int64(profile))
-        }
-        var sum = now
-        sum.committed = Amounts(resource, record.transition.profileCommitted)
-        add(sum, to: key(today))
-        var settled = DaySum()
-        settled.open = taken.open
-        let takenDay = ProfileState.dayStart(of: record.takenAt == 0 ? record.time : record.takenAt)
-        add(settled, to: key(takenDay))
+        let resource = fold.rules.limit(of: state.kind).row.resource.index
+        let charged = record.transition.profileCommitted
+        let held =
+            record.kind.isSettling
+            ? Self.held(of: charged, freed: -record.transition.profileHeld) : 0
+        let isToday =
+            ProfileState.dayStart(of: takenAt) == ProfileState.dayStart(of: record.time)
+        var (now, taken) = (now, taken)
+        now.committed[resource] = isToday ? charged - held : charged
+        taken.committed[resource] = isToday ? held : 0
+        if record.exceedsHolds { now.overage = max(0, charged - held) }
+        add(now, of: profile, at: record.time)
+        add(taken, of: profile, at: takenAt)
         for index in 0..<record.closed.count {
             let charge = record.closed.charges[index]
-            var closed = DaySum()
-            closed.committed[resource.index] = charge.profileSpend
-            add(closed, to: key(charge.dayStart == 0 ? today : charge.dayStart))
+            guard charge.profileSpend != 0 else { continue }
+            var closed = UsageSum()
+            closed.committed[resource] = charge.profileSpend
+            // Of a part that was added on a later day the hour is not on record.
+            let day =
+                charge.dayStart == 0 ? ProfileState.dayStart(of: record.time) : charge.dayStart
+            add(
+                closed, of: profile, at: ProfileState.dayStart(of: takenAt) == day ? takenAt : day)
         }
     }
 
-    func add(_ sum: DaySum, to key: DayKey) {
-        if !sum.isEmpty { days[key, default: DaySum()].add(sum) }
+    func addOfTenant(_ sum: UsageSum, at time: Int64, _ db: Database) throws {
+        guard !sum.isEmpty else { return }
+        add(
+            sum,
+            to: UsageKey(
+                tenant: record.tenant, profile: UsageKey.tenantAsAWhole, time: time,
+                day: try date(of: time, db), action: record.action))
+    }
+
+    func add(_ sum: UsageSum, of profile: UInt32, at time: Int64) {
+        guard !sum.isEmpty else { return }
+        add(
+            sum,
+            to: UsageKey(
+                tenant: record.tenant, profile: Int64(profile), time: time,
+                day: ProfileState.dayStart(of: time), action: record.action))
+    }
+
+    private func add(_ sum: UsageSum, to key: UsageKey) {
+        usage[key, default: UsageSum()].add(sum)
     }
 
     // MARK: Time zones
@@ -149,23 +134,24 @@ extension ProjectionWriter {
 
     /// Counts refusals, and has the audit log show those that raised nothing.
     func takeRefusals(_ db: Database) throws {
-        let count = Int64(clamping: record.count.all)
-        var keys = [
-            DayKey(day: try date(of: record.time, db), tenant: record.tenant, profile: -1)
-        ]
-        if let profile = record.profile {
-            keys.append(
-                DayKey(
-                    day: ProfileState.dayStart(of: record.time), tenant: record.tenant,
-                    profile: Int64(profile)))
-        }
+        var sum = UsageSum()
+        sum.denied = Int64(clamping: record.count.all)
+        try addOfTenant(sum, at: record.time, db)
+        var refused = RefusalKey(
+            tenant: Int64(record.tenant), profile: UsageKey.tenantAsAWhole,
+            hour: UsageKey.hour(of: record.time), day: try date(of: record.time, db), code: 0)
         let codes = refusalCodes
-        for key in keys {
-            var sum = DaySum()
-            sum.denied = count
-            add(sum, to: key)
+        for (code, _) in codes {
+            refused.code = code
+            refusals[refused, default: 0] += sum.denied
+        }
+        if let profile = record.profile {
+            add(sum, of: profile, at: record.time)
+            refused.profile = Int64(profile)
+            refused.day = ProfileState.dayStart(of: record.time)
             for (code, _) in codes {
-                refusals[RefusalKey(day: key, code: code), default: 0] += count
+                refused.code = code
+                refusals[refused, default: 0] += sum.denied
             }
         }
         guard record.count.quiet > 0 else { return }
@@ -212,28 +198,6 @@ extension ProjectionWriter {
                 record.asked.listed, ownReference, limits, id,
             ])
     }
-
-    // MARK: The end of a slice
-
-    func writeDays(_ db: Database) throws {
-        let keys = days.keys.sorted {
-            ($0.day, $0.tenant, $0.profile) < ($1.day, $1.tenant, $1.profile)
-        }
-        for key in keys {
-            guard let sum = days[key], !sum.isEmpty else { continue }
-            var arguments: StatementArguments = [key.day, key.tenant, key.profile]
-            arguments += sum.committed.columns
-            arguments += [sum.allowed, sum.denied, sum.open]
-            try db.run(.writeDay, arguments)
-        }
-        days.removeAll(keepingCapacity: true)
-        for (key, count) in refusals {
-            try db.run(
-                .writeRefusals,
-                [key.day.day, key.day.tenant, key.day.profile, key.code, count])
-        }
-        refusals.removeAll(keepingCapacity: true)
-    }
 }
 
 extension Limits.Record.Kind {
@@ -243,6 +207,13 @@ extension Limits.Record.Kind {
         case .committed, .committedLate, .expiredCharged, .released, .expired: true
         default: false
         }
+    }
+}
+
+extension Limits.Record {
+    /// What it charges besides what was held is above the hold.
+    fileprivate var exceedsHolds: Bool {
+        kind == .committed || (kind == .committedLate && onExpiry == .commit)
     }
 }
 

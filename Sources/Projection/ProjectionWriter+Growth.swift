@@ -39,7 +39,7 @@ extension ProjectionWriter {
         guard grown.last.map({ $0.version < record.version }) ?? true else { return }
         if grown.last?.quarter != quarter {
             grown.append(Growth(quarter: quarter, version: record.version))
-            if !isTold { try bookGrowth(at: quarter, DaySum(open: 1), db) }
+            if !isTold { try bookGrowth(at: quarter, UsageSum(open: 1), db) }
         }
         var last = grown.removeLast()
         last.version = record.version
@@ -61,7 +61,7 @@ extension ProjectionWriter {
     ///
     /// A hold is charged oldest first, so what a commit leaves out is what was added last. A part of a hold whose window
     /// is over is booked as a whole.
-    func bookGrowth(_ grown: [Growth], from taken: inout DaySum, _ db: Database) throws {
+    func bookGrowth(_ grown: [Growth], from taken: inout UsageSum, _ db: Database) throws {
         let tenant = fold.tenant(record.tenant)
         let charged = Transition.amounts(record.transition.committed, fold.rules)
         let holds = Transition.amounts(record.transition.held, fold.rules)
@@ -74,7 +74,7 @@ extension ProjectionWriter {
                 : max(0, -holds[resource] - max(0, charged[resource]))
         }
         for part in grown.reversed() {
-            var sum = DaySum(open: record.endsBookings ? -1 : 0)
+            var sum = UsageSum(open: record.endsBookings ? -1 : 0)
             for resource in Resource.indices {
                 let start = tenant?.windowStart(ofResource: resource, fold.rules) ?? .min
                 let isOver = part.quarter < start
@@ -88,16 +88,13 @@ extension ProjectionWriter {
         }
     }
 
-    private func bookGrowth(at quarter: Int64, _ sum: DaySum, _ db: Database) throws {
-        add(
-            sum, to: DayKey(day: try date(of: quarter, db), tenant: record.tenant, profile: -1))
-        guard let profile = record.profile else { return }
+    private func bookGrowth(at quarter: Int64, _ sum: UsageSum, _ db: Database) throws {
+        try addOfTenant(sum, at: quarter, db)
+        guard let profile = record.profile, let state = fold.profile(profile)?.state else { return }
         // What a profile was charged stands with its windows, which are its days.
-        add(
-            DaySum(open: sum.open),
-            to: DayKey(
-                day: ProfileState.dayStart(of: quarter), tenant: record.tenant,
-                profile: Int64(profile)))
+        var own = sum
+        own.committed[fold.rules.limit(of: state.kind).row.resource.index] = 0
+        add(own, of: profile, at: quarter)
     }
 }
 
@@ -111,7 +108,7 @@ extension TenantState {
 }
 
 extension Amounts {
-    /// Values of `Schema.amountColumns`.
+    /// Values of `ProjectionSchema.amountColumns`.
     var columns: StatementArguments {
         StatementArguments(Resource.catalogue.map { self[$0.resource] })
     }

@@ -42,7 +42,8 @@ final class ProjectionWriter {
     private var tenantTouches: ContiguousArray<Touch> = []
     private var touchedTenants: [UInt32] = []
     private var touchedProfiles: Set<UInt32> = []
-    var days: [DayKey: DaySum] = [:]
+    /// What the slice adds to usage.
+    var usage: [UsageKey: UsageSum] = [:]
     var refusals: [RefusalKey: Int64] = [:]
     /// What was added to holds, by reservation.
     var growths: [UInt64: [Growth]] = [:]
@@ -234,7 +235,7 @@ final class ProjectionWriter {
 
     /// What the end of the slice will cost, milliseconds: rows that changed are written once, however often they did.
     var owedMilliseconds: Double {
-        let rows = touchedTenants.count + touchedProfiles.count + days.count + refusals.count
+        let rows = touchedTenants.count + touchedProfiles.count + usage.count + refusals.count
         return Double(rows) * Self.rowMilliseconds
     }
 
@@ -245,7 +246,7 @@ final class ProjectionWriter {
         _ db: Database, _ position: JournalPosition, records: Int, now: Int64
     ) throws {
         try writeStates(db, now: now)
-        try writeDays(db)
+        try writeUsage(db)
         if hasNewWaiting { try writeWaiting(db) }
         try db.run(
             .writePosition,

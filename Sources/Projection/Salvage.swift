@@ -44,14 +44,13 @@ struct Salvage {
         }
         if told == nil { salvage.isWhole = false }
         try ProjectionSchema.fillPlaces(db)
+        try UsageSums.makeAnew(db)
         var result = told ?? .nothing(journal)
         if !salvage.isWhole {
             if journal.isWhole {
-                try db.execute(sql: "DELETE FROM audit")
-                try db.execute(sql: "DELETE FROM usage_daily")
-                try db.execute(sql: "DELETE FROM refusal_daily")
-                try db.execute(sql: "DELETE FROM growth")
-                try db.execute(sql: "DELETE FROM former_zone")
+                for table in ProjectionSchema.toldAgain {
+                    try db.execute(sql: "DELETE FROM \(table)")
+                }
                 result = .nothing(journal)
             } else if told == nil {
                 // Rather a gap than anything twice.
@@ -82,10 +81,10 @@ struct Salvage {
                 sql: "INSERT OR IGNORE INTO \(table) (\(names)) VALUES (\(places))")
         }
         // From both ends up to what cannot be read.
+        // Of a file of an earlier version the last columns may be missing.
+        let order = order.components(separatedBy: ", ").filter(found.contains)
         for direction in [", ", " DESC, "] {
-            let by =
-                order.components(separatedBy: ", ").joined(separator: direction)
-                + direction.dropLast(2)
+            let by = order.joined(separator: direction) + direction.dropLast(2)
             do {
                 let cursor = try Row.fetchCursor(
                     old, sql: "SELECT \(names) FROM \(table) ORDER BY \(by)")

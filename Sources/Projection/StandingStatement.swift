@@ -167,19 +167,60 @@ extension StandingStatement {
         "write profile state",
         "INSERT OR REPLACE INTO profile_state (number, tenant, state) VALUES (?, ?, ?)")
     /// SQLite goes on with a sum as a floating-point number where it leaves the range: it stays at the end of the range.
-    private static let sums = amounts.map {
-        """
-        \($0) = CAST(MAX(MIN(\($0) + excluded.\($0), \(Int64.max)), \(Int64.min)) AS INTEGER)
-        """
+    private static let sums = UsageSums.columns.map { column -> String in
+        let sum = "\(column) + excluded.\(column)"
+        let isAmount = amounts.contains(column) || column == "overage"
+        guard isAmount else { return "\(column) = \(sum)" }
+        return "\(column) = CAST(MAX(MIN(\(sum), \(Int64.max)), \(Int64.min)) AS INTEGER)"
     }.joined(separator: ", ")
-    static let writeDay = StandingStatement(
-        "write day",
+
+    private static func adding(_ table: String, _ key: [String]) -> StandingStatement {
+        let columns = key + UsageSums.columns
+        return StandingStatement(
+            "add to \(table)",
+            """
+            INSERT INTO \(table) (\(columns.joined(separator: ", ")))
+            VALUES (\(places(columns.count))) ON CONFLICT DO UPDATE SET \(sums)
+            """)
+    }
+
+    static let writeUsage = adding("usage_delta", UsageSums.deltaKey)
+    static let addToHours = adding(.hourly)
+    static let addToDays = adding(.daily)
+    static let addToMonths = adding(.monthly)
+
+    private static func adding(_ table: UsageSums.Table) -> StandingStatement {
+        adding(table.name, table.key)
+    }
+
+    static func addUsage(_ table: UsageSums.Table) -> StandingStatement {
+        switch table {
+        case .hourly: addToHours
+        case .daily: addToDays
+        case .monthly: addToMonths
+        }
+    }
+
+    private static let deltaKey = UsageSums.deltaKey.joined(separator: ", ")
+    /// Rows of `usage_delta` behind a key.
+    static let nextUsage = StandingStatement(
+        "next usage",
         """
-        INSERT INTO usage_daily
-        (day, tenant, profile, \(amounts.joined(separator: ", ")), allowed, denied, open)
-        VALUES (\(places(amounts.count + 6)))
-        ON CONFLICT DO UPDATE SET \(sums), allowed = allowed + excluded.allowed,
-        denied = denied + excluded.denied, open = open + excluded.open
+        SELECT \((UsageSums.deltaKey + UsageSums.columns).joined(separator: ", "))
+        FROM usage_delta WHERE (\(deltaKey)) > (?, ?, ?, ?, ?) ORDER BY \(deltaKey) LIMIT ?
+        """)
+    /// Rows of `usage_delta` behind a key, up to another one.
+    static let forgetUsage = StandingStatement(
+        "forget usage",
+        """
+        DELETE FROM usage_delta
+        WHERE (\(deltaKey)) > (?, ?, ?, ?, ?) AND (\(deltaKey)) <= (?, ?, ?, ?, ?)
+        """)
+    static let writeHourlyRefusals = StandingStatement(
+        "write hourly refusals",
+        """
+        INSERT INTO refusal_hourly (hour, tenant, profile, code, count) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET count = count + excluded.count
         """)
     static let writeRefusals = StandingStatement(
         "write refusals",
@@ -346,23 +387,29 @@ extension StandingStatement {
     static let forgetDeliveries = StandingStatement(
         "forget deliveries", "DELETE FROM delivery INDEXED BY delivery_event WHERE event = ?")
     static let forgetEvent = StandingStatement("forget event", "DELETE FROM event WHERE number = ?")
-    static let oldDays = old("usage_daily", dayKey)
+    static let oldHours = old("usage_hourly", UsageSums.Table.hourly.key)
+    static let forgetHour = forgetting("usage_hourly", UsageSums.Table.hourly.key)
+    static let oldDays = old("usage_daily", UsageSums.Table.daily.key)
+    static let forgetDay = forgetting("usage_daily", UsageSums.Table.daily.key)
+    static let oldMonths = old("usage_monthly", UsageSums.Table.monthly.key)
+    static let forgetMonth = forgetting("usage_monthly", UsageSums.Table.monthly.key)
     static let oldRefusals = old("refusal_daily", refusalKey)
     static let forgetRefusals = forgetting("refusal_daily", refusalKey)
-    static let forgetDay = forgetting("usage_daily", dayKey)
+    static let oldHourlyRefusals = old("refusal_hourly", hourlyRefusalKey)
+    static let forgetHourlyRefusals = forgetting("refusal_hourly", hourlyRefusalKey)
     static let oldZones = old("former_zone", zoneKey)
     static let forgetZone = forgetting("former_zone", zoneKey)
 
-    static let dayKey = ["day", "tenant", "profile"]
-    static let refusalKey = dayKey + ["code"]
+    static let refusalKey = ["day", "tenant", "profile", "code"]
+    static let hourlyRefusalKey = ["hour", "tenant", "profile", "code"]
     static let zoneKey = ["day", "tenant", "until"]
 
-    /// Keys of the oldest rows of a table by days.
+    /// Keys of the oldest rows of a table by days, hours or months.
     private static func old(_ table: String, _ key: [String]) -> StandingStatement {
         let columns = key.joined(separator: ", ")
         return StandingStatement(
             "old \(table)",
-            "SELECT \(columns) FROM \(table) WHERE day < ? ORDER BY \(columns) LIMIT ?")
+            "SELECT \(columns) FROM \(table) WHERE \(key[0]) < ? ORDER BY \(columns) LIMIT ?")
     }
 
     private static func forgetting(_ table: String, _ key: [String]) -> StandingStatement {
@@ -429,7 +476,8 @@ extension StandingStatement {
         loadProfiles, loadSettings, loadWaiting, loadGrowths, loadZones,
         zonesOfTenant, loadJobs, pendingDeliveries, nextRecipient,
         writePosition, sync, forgetWaiting, writeWaiting, writeTotals, writeTenantState,
-        writeProfileState, writeDay, writeRefusals, writeGrowth, forgetGrowth, writeZone,
+        writeProfileState, writeUsage, addToHours, addToDays, addToMonths, nextUsage, forgetUsage,
+        writeRefusals, writeHourlyRefusals, writeGrowth, forgetGrowth, writeZone,
         lineOfMinute,
         addToLine, beginLine, writeTenant,
         writeProfile, closeTenant, closeProfile,
@@ -439,8 +487,9 @@ extension StandingStatement {
         haveDue, openProfiles,
         endedWindows, endWindow, pruneLines, oldestEvents, isOnItsWay,
         waitedTooLong, forgetAttempts,
-        forgetDeliveries, forgetEvent, oldDays, forgetDay, oldRefusals,
-        forgetRefusals, oldZones, forgetZone,
+        forgetDeliveries, forgetEvent, oldHours, forgetHour, oldDays, forgetDay, oldMonths,
+        forgetMonth, oldRefusals, forgetRefusals, oldHourlyRefusals, forgetHourlyRefusals,
+        oldZones, forgetZone,
         nextPlace, nextEndpoint, dueAtEndpoint, dueAfter, isPending, noteOutcome, noteAttempt,
     ]
 }

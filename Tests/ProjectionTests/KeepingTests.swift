@@ -84,6 +84,29 @@ import Testing
         try queue.close()
     }
 
+    /// Turns usage into what it was up to version 10: by day, whatever for.
+    private static let withoutActions = """
+        ALTER TABLE usage_daily RENAME TO usage_now;
+        CREATE TABLE usage_daily (
+            day INTEGER NOT NULL, tenant INTEGER NOT NULL, profile INTEGER NOT NULL,
+            spend INTEGER NOT NULL DEFAULT 0, extensions INTEGER NOT NULL DEFAULT 0,
+            dids INTEGER NOT NULL DEFAULT 0, seconds INTEGER NOT NULL DEFAULT 0,
+            concurrent_calls INTEGER NOT NULL DEFAULT 0, messages INTEGER NOT NULL DEFAULT 0,
+            allowed INTEGER NOT NULL, denied INTEGER NOT NULL, open INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (day, tenant, profile)) WITHOUT ROWID;
+        INSERT INTO usage_daily SELECT day, tenant, profile, SUM(spend), SUM(extensions),
+        SUM(dids), SUM(seconds), SUM(concurrent_calls), SUM(messages), SUM(allowed), SUM(denied),
+        SUM(open) FROM (SELECT day, tenant, profile, spend, extensions, dids, seconds,
+        concurrent_calls, messages, allowed, denied, open FROM usage_now WHERE profile > -2
+        UNION ALL SELECT day, tenant, profile, spend, extensions, dids, seconds,
+        concurrent_calls, messages, allowed, denied, open FROM usage_delta)
+        GROUP BY day, tenant, profile;
+        DROP TABLE usage_now; DROP TABLE usage_delta; DROP TABLE usage_hourly;
+        DROP TABLE usage_monthly; DROP TABLE usage_note; DROP TABLE refusal_hourly;
+        DELETE FROM refusal_daily WHERE tenant < 0;
+        PRAGMA user_version = 9
+        """
+
     /// Turns a file into one of the first version.
     private static let firstVersion = """
         DROP INDEX delivery_place;
@@ -97,6 +120,7 @@ import Testing
         ALTER TABLE position DROP COLUMN records;
         ALTER TABLE position DROP COLUMN lines;
         ALTER TABLE position DROP COLUMN events;
+        \(withoutActions);
         ALTER TABLE usage_daily DROP COLUMN open;
         DROP INDEX audit_refusals;
         ALTER TABLE audit DROP COLUMN minute;

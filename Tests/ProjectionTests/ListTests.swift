@@ -249,12 +249,20 @@ import Testing
         }
         #expect(try await spent() == 10_000)
         let type = try await projection.read {
-            try String.fetchAll($0, sql: "SELECT DISTINCT typeof(spend) FROM usage_daily")
+            try String.fetchAll(
+                $0,
+                sql: """
+                    SELECT typeof(spend) FROM usage_delta UNION
+                    SELECT typeof(spend) FROM usage_daily
+                    """)
         }
         #expect(type == ["integer"])
         // A file that an earlier version has written so.
         try await projection.write {
-            try $0.execute(sql: "UPDATE usage_daily SET spend = 1.8e19")
+            try $0.execute(
+                sql: """
+                    UPDATE usage_delta SET spend = 1.8e19; UPDATE usage_daily SET spend = 1.8e19
+                    """)
         }
         #expect(try await spent() == .max)
         service.record(RecordOperation(tenantID: "alpha", amounts: [.spend: 1]))

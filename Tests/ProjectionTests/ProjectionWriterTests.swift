@@ -69,7 +69,7 @@ import Testing
                     SELECT state FROM tenant_state
                     UNION ALL SELECT state FROM profile_state
                     """),
-            days: try Row.fetchAll(db, sql: "SELECT * FROM usage_daily"),
+            days: try Row.fetchAll(db, sql: "SELECT * FROM usage_delta"),
             lines: try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM audit") ?? -1,
             events: try String.fetchAll(db, sql: "SELECT id FROM event ORDER BY id"),
             waiting: try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM waiting") ?? -1)
