@@ -20,6 +20,16 @@ package protocol ReadModel: Sendable {
     func dailyUsage(
         tenantID: String, profileID: String?, from: Int64, to: Int64
     ) async throws -> [DailyUsageRow]
+    /// - Parameter page: nil: all rows.
+    func invoices(_ query: InvoiceQuery, _ page: Page?) async throws -> InvoiceReport
+    /// nil: there is no such tenant.
+    func invoice(tenantID: String, _ cycle: InvoiceCycle) async throws -> InvoiceDetail?
+    /// nil: there is no such tenant or profile.
+    func series(_ query: SeriesQuery) async throws -> UsageSeries?
+    func forecast(_ page: Page) async throws -> Forecast
+    func overview() async throws -> OverviewReport
+    /// Deliveries that wait, and when the oldest was made, Unix milliseconds; counted up to a bound.
+    func pendingDeliveries() async throws -> (count: Int, oldest: Int64?)
     func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow>
     func events(_ query: EventQuery, _ page: Page) async throws -> Paged<Event>
     func event(_ id: String) async throws -> Event?

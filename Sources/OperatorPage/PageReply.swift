@@ -1,4 +1,4 @@
-import Foundation
+import ControlPlane
 import HTTPTypes
 import Hummingbird
 import NIOCore
@@ -88,31 +88,5 @@ struct PageReply: Sendable {
             isHead || bytes.isEmpty
             ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
         return Response(status: status, headers: headers, body: body)
-    }
-}
-
-/// Lines of comma-separated values (RFC 4180).
-struct CSVTable: Sendable {
-    private(set) var text: String
-
-    init(_ columns: [String]) {
-        text = ""
-        append(columns)
-    }
-
-    /// - Parameter cells: texts that begin like a formula are kept from being one.
-    mutating func append(_ cells: [String]) {
-        text += cells.map(Self.cell).joined(separator: ",") + "\r\n"
-    }
-
-    private static func cell(_ text: String) -> String {
-        var text = text
-        if let first = text.unicodeScalars.first, "=+-@\t\r".unicodeScalars.contains(first),
-            Double(text) == nil
-        {
-            text = "'" + text
-        }
-        let needsQuotes = text.unicodeScalars.contains { ",\"\r\n".unicodeScalars.contains($0) }
-        return needsQuotes ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
     }
 }

@@ -231,6 +231,18 @@ struct FixedReadModel: ReadModel {
     func dailyUsage(
         tenantID: String, profileID: String?, from: Int64, to: Int64
     ) async throws -> [DailyUsageRow] { try list([]) }
+    func invoices(_ query: InvoiceQuery, _ page: Page?) async throws -> InvoiceReport {
+        throw ProjectionError(.catchingUp, "Lists are not whole")
+    }
+    func invoice(tenantID: String, _ cycle: InvoiceCycle) async throws -> InvoiceDetail? { nil }
+    func series(_ query: SeriesQuery) async throws -> UsageSeries? { nil }
+    func forecast(_ page: Page) async throws -> Forecast {
+        throw ProjectionError(.catchingUp, "Lists are not whole")
+    }
+    func overview() async throws -> OverviewReport {
+        throw ProjectionError(.catchingUp, "Lists are not whole")
+    }
+    func pendingDeliveries() async throws -> (count: Int, oldest: Int64?) { (0, nil) }
     func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
         try list(Paged(rows: [], total: 0))
     }

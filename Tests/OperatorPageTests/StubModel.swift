@@ -50,6 +50,18 @@ struct StubModel: ReadModel {
         tenantID: String, profileID: String?, from: Int64, to: Int64
     ) async throws -> [DailyUsageRow] { dayRows.filter { (from..<to).contains($0.day) } }
 
+    func invoices(_ query: InvoiceQuery, _ page: Page?) async throws -> InvoiceReport {
+        throw ProjectionError(.catchingUp, "none")
+    }
+    func invoice(tenantID: String, _ cycle: InvoiceCycle) async throws -> InvoiceDetail? { nil }
+    func series(_ query: SeriesQuery) async throws -> UsageSeries? { nil }
+    func forecast(_ page: Page) async throws -> Forecast {
+        throw ProjectionError(.catchingUp, "none")
+    }
+    func overview() async throws -> OverviewReport {
+        throw ProjectionError(.catchingUp, "none")
+    }
+    func pendingDeliveries() async throws -> (count: Int, oldest: Int64?) { (0, nil) }
     func audit(_ query: AuditQuery, _ page: Page) async throws -> Paged<AuditRow> {
         try part(auditRows, page)
     }

@@ -192,9 +192,9 @@ enum OpenAPIDocument {
             let content = types.map { (name: $0, value: ["schema": Schema.string] as JSON) }
             return ["description": "Success", "content": .object(content)]
         }
-        let success: JSON = [
-            "description": "Success", "content": ["application/json": ["schema": schema]],
-        ]
+        var content: JSON = ["application/json": ["schema": schema]]
+        if operation.isTable { content = content + ["text/csv": ["schema": Schema.string]] }
+        let success: JSON = ["description": "Success", "content": content]
         guard operation.hasTag else { return success }
         return success + [
             "headers": ["ETag": ["description": "For If-Match", "schema": Schema.string]]

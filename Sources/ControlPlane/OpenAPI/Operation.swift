@@ -53,6 +53,8 @@ struct Operation: Sendable {
     var takesKey = false
     /// A limit can deny it: 429 or 403.
     var denies = false
+    /// It answers with CSV too, where that is preferred.
+    var isTable = false
     /// Statuses of failures that do not follow from the rest.
     var failures: [Int] = []
 

@@ -185,6 +185,104 @@ enum Operations {
         .page("TenantUsage")
     ).with { $0.parameters = tenantFilters + Operation.paging }
 
+    // MARK: Reports
+
+    private static let reports = "Reports"
+    private static let cycle = Parameter(
+        "cycle",
+        "A calendar month in each tenant's time zone, like 2026-11; or each tenant's own billing cycle: current or previous; default: the present month",
+        Schema.text(7...8))
+    private static let format = Parameter(
+        "format", "csv for a file of all rows; `Accept: text/csv` does the same",
+        Schema.words(["json", "csv"], "json"))
+    private static let tenantFilter = Parameter(
+        "filter[tenant_id]", "The tenant", Schema.text(1...64))
+
+    static let overview = Operation(
+        "getOverview",
+        "Returns what all tenants do: statuses, usage, denials, forecast, alerts, health", reports,
+        .one("Overview")
+    ).with {
+        $0.description =
+            "Usage by day counts by each tenant's own date, denials of the last 30 days."
+    }
+    static let listInvoices = Operation(
+        "listInvoices", "Lists what each tenant used in a month or billing cycle, with totals",
+        reports, .page("Invoice")
+    ).with {
+        $0.parameters =
+            [
+                cycle, tenantFilter,
+                Parameter(
+                    "sort", "Sort order, ascending; a leading minus reverses it",
+                    Schema.words(InvoiceQuery.sortNames)), format,
+            ] + Operation.paging
+        $0.isTable = true
+        $0.description =
+            "`meta.totals` is the sum over all rows of all pages. Caps are those of now."
+    }
+    static let getInvoice = Operation(
+        "getInvoice", "Returns what a tenant used in a month or billing cycle, day by day", reports,
+        .one("InvoiceDetail")
+    ).with {
+        $0.parameters = [cycle, format]
+        $0.isTable = true
+    }
+    static let usageSeries = Operation(
+        "getUsageSeries", "Returns usage by day or hour, of all tenants or some", reports,
+        .plain(
+            Schema.answer([
+                "data": Schema.list(Schema.ref("UsagePoint")),
+                "meta": Schema.answer(
+                    [
+                        "interval": Schema.words(
+                            SeriesQuery.Interval.allCases.map(\.rawValue)),
+                        "from": Schema.string, "to": Schema.string,
+                        "totals": Schema.ref("UsageFigures"),
+                        "previous": Schema.answer([
+                            "from": Schema.string, "to": Schema.string,
+                            "data": Schema.list(Schema.ref("UsagePoint")),
+                            "totals": Schema.ref("UsageFigures"),
+                        ]), "by_action_since": Schema.orNull(Schema.instant),
+                        "as_of": Schema.orNull(Schema.instant),
+                    ], except: ["previous"]),
+            ]))
+    ).with {
+        $0.parameters =
+            [
+                Parameter(
+                    "interval", "Day or hour",
+                    Schema.words(SeriesQuery.Interval.allCases.map(\.rawValue), "day")),
+                Parameter(
+                    "from",
+                    "First day; default: 30 days. By hour: from this time; default: 24 hours",
+                    Schema.string),
+                Parameter(
+                    "to", "Last day; default: today. By hour: before this time; default: now",
+                    Schema.string),
+                tenantFilter,
+            ] + profileFilters + [
+                Parameter(
+                    "filter[action]", "Only what was used for this action",
+                    Schema.words(DataPlane.actions.map(\.key) + ["unspecified"])),
+                Parameter("filter[code]", "Only denials with this code", Schema.string),
+                Parameter(
+                    "compare", "Also the range before, as long", Schema.words(["previous"])),
+                format,
+            ]
+        $0.isTable = true
+        $0.description =
+            "There is a point for each day or hour. Days of a tenant are its time zone's, of all tenants each one's own, of a profile UTC's."
+    }
+    static let forecast = Operation(
+        "getForecast",
+        "Lists tenants that will reach a cap before their billing cycle ends, the first first",
+        reports, .page("Forecast")
+    ).with {
+        $0.parameters = Operation.paging
+        $0.description = Forecast.method
+    }
+
     // MARK: Data plane
 
     static let listReservations = Operation(

@@ -361,94 +361,98 @@ enum Schemas {
         ),
     ]
 
-    private static let decided: [(name: String, schema: JSON)] = [
-        (
-            "Usage",
-            Schema.answer([
-                "record_type": type("usage"), "tenant_id": Schema.string,
-                "tenant_status": status, "as_of": Schema.instant, "limits": limits,
-            ])
-        ),
-        (
-            "TenantUsage",
-            Schema.answer([
-                "record_type": type("usage"), "tenant_id": Schema.string,
-                "tenant_name": Schema.string, "tenant_status": status,
-                "nearest_limit": Schema.orNull(Schema.string),
-                "nearest_limit_percent": Schema.orNull(Schema.count), "limits": limits,
-            ])
-        ),
-        (
-            "DailyUsage",
-            Schema.answer(
-                [
-                    "record_type": type("daily_usage"), "date": Schema.date,
-                    "tenant_id": Schema.string,
-                ] + profileIDs + [
-                    "usage": Schema.ref("Amounts"), "allowed": Schema.count, "denied": Schema.count,
-                    "refusals": [
-                        "type": "object", "additionalProperties": Schema.count,
-                        "description": .string(
-                            "Refusals by error code; a refusal by several limits counts for each of them"
-                        ),
-                    ],
-                    "final": Schema.flag,
+    private static let decided: [(name: String, schema: JSON)] =
+        [
+            (
+                "Usage",
+                Schema.answer([
+                    "record_type": type("usage"), "tenant_id": Schema.string,
+                    "tenant_status": status, "as_of": Schema.instant, "limits": limits,
                 ])
-        ),
-        (
-            "OpenReservation",
-            Schema.answer(
-                [
+            ),
+            (
+                "TenantUsage",
+                Schema.answer([
+                    "record_type": type("usage"), "tenant_id": Schema.string,
+                    "tenant_name": Schema.string, "tenant_status": status,
+                    "nearest_limit": Schema.orNull(Schema.string),
+                    "nearest_limit_percent": Schema.orNull(Schema.count), "limits": limits,
+                ])
+            ),
+            (
+                "DailyUsage",
+                Schema.answer(
+                    [
+                        "record_type": type("daily_usage"), "date": Schema.date,
+                        "tenant_id": Schema.string,
+                    ] + profileIDs + [
+                        "usage": Schema.ref("Amounts"), "allowed": Schema.count,
+                        "denied": Schema.count,
+                        "refusals": [
+                            "type": "object", "additionalProperties": Schema.count,
+                            "description": .string(
+                                "Refusals by error code; a refusal by several limits counts for each of them"
+                            ),
+                        ],
+                        "final": Schema.flag,
+                    ])
+            ),
+        ] + ReportSchemas.all + [
+            (
+                "OpenReservation",
+                Schema.answer(
+                    [
+                        "record_type": type("reservation"), "id": Schema.string,
+                        "tenant_id": Schema.string,
+                    ] + profileIDs + [
+                        "action": Schema.orNull(Schema.words(DataPlane.actions)),
+                        "held": Schema.ref("Amounts"), "created_at": Schema.instant,
+                        "expires_at": Schema.instant, "age_ms": Schema.count,
+                        "on_expiry": Schema.words(DataPlane.expiries),
+                        "overage": Schema.words(DataPlane.overages),
+                    ])
+            ),
+            (
+                "Reservation",
+                Schema.answer([
+                    "record_type": type("reservation"), "id": Schema.orNull(Schema.string),
+                    "decision": Schema.words(["allowed"]),
+                    "expires_at": Schema.orNull(Schema.instant), "granted": Schema.ref("Amounts"),
+                    "limits": limits, "warnings": warnings, "tenant_status": status,
+                    "replayed": Schema.flag,
+                ])
+            ),
+            (
+                "Commit",
+                Schema.answer([
                     "record_type": type("reservation"), "id": Schema.string,
-                    "tenant_id": Schema.string,
-                ] + profileIDs + [
-                    "action": Schema.orNull(Schema.words(DataPlane.actions)),
-                    "held": Schema.ref("Amounts"), "created_at": Schema.instant,
-                    "expires_at": Schema.instant, "age_ms": Schema.count,
-                    "on_expiry": Schema.words(DataPlane.expiries),
-                    "overage": Schema.words(DataPlane.overages),
+                    "committed": Schema.ref("Amounts"), "uncharged": Schema.ref("Amounts"),
+                    "late": Schema.flag, "warnings": warnings, "tenant_status": status,
+                    "replayed": Schema.flag,
                 ])
-        ),
-        (
-            "Reservation",
-            Schema.answer([
-                "record_type": type("reservation"), "id": Schema.orNull(Schema.string),
-                "decision": Schema.words(["allowed"]),
-                "expires_at": Schema.orNull(Schema.instant), "granted": Schema.ref("Amounts"),
-                "limits": limits, "warnings": warnings, "tenant_status": status,
-                "replayed": Schema.flag,
-            ])
-        ),
-        (
-            "Commit",
-            Schema.answer([
-                "record_type": type("reservation"), "id": Schema.string,
-                "committed": Schema.ref("Amounts"), "uncharged": Schema.ref("Amounts"),
-                "late": Schema.flag, "warnings": warnings, "tenant_status": status,
-                "replayed": Schema.flag,
-            ])
-        ),
-        (
-            "Release",
-            Schema.answer([
-                "record_type": type("reservation"), "id": Schema.string, "expired": Schema.flag,
-                "replayed": Schema.flag,
-            ])
-        ),
-        (
-            "Extension",
-            Schema.answer([
-                "record_type": type("reservation"), "id": Schema.string,
-                "decision": Schema.words(["allowed"]), "expires_at": Schema.orNull(Schema.instant),
-                "granted": Schema.ref("Amounts"), "warnings": warnings, "replayed": Schema.flag,
-            ])
-        ),
-        (
-            "UsageRecord",
-            Schema.answer([
-                "record_type": type("usage_record"), "tenant_id": Schema.string,
-                "warnings": warnings, "tenant_status": status, "replayed": Schema.flag,
-            ])
-        ),
-    ]
+            ),
+            (
+                "Release",
+                Schema.answer([
+                    "record_type": type("reservation"), "id": Schema.string, "expired": Schema.flag,
+                    "replayed": Schema.flag,
+                ])
+            ),
+            (
+                "Extension",
+                Schema.answer([
+                    "record_type": type("reservation"), "id": Schema.string,
+                    "decision": Schema.words(["allowed"]),
+                    "expires_at": Schema.orNull(Schema.instant),
+                    "granted": Schema.ref("Amounts"), "warnings": warnings, "replayed": Schema.flag,
+                ])
+            ),
+            (
+                "UsageRecord",
+                Schema.answer([
+                    "record_type": type("usage_record"), "tenant_id": Schema.string,
+                    "warnings": warnings, "tenant_status": status, "replayed": Schema.flag,
+                ])
+            ),
+        ]
 }

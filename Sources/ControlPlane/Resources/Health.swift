@@ -64,22 +64,26 @@ struct Health: Sendable {
 
     func readyz(_ exchange: Exchange) async throws -> Reply {
         if let reason = await trouble() { throw APIError(.unavailable, reason) }
-        let status = core.projection?.status
+        // Decisions do not need the wall clock: who asks here must not be sent away from a service that decides.
+        let ready: JSON = ["status": "ready"]
+        return Reply(ready + parts)
+    }
+
+    /// How projection and clock are.
+    var parts: JSON {
         let ahead = core.engine.clock.ahead
         let isApart = abs(ahead) > EngineClock.believableLead
-        let clock: JSON = ["status": isApart ? "apart" : "ok", "ahead_ms": .integer(ahead)]
-        guard let status else {
-            return Reply(["status": "ready", "projection": .null, "clock": clock])
-        }
-        // Decisions do not need the wall clock: who asks here must not be sent away from a service that decides.
-        return Reply([
-            "status": "ready",
-            "projection": [
-                "status": status.trouble == nil ? "ok" : "trouble",
-                "time": Instant.json(status.time), "behind_bytes": .integer(status.behindBytes),
-            ],
-            "clock": clock,
-        ])
+        let projection = core.projection?.status
+        return [
+            "projection": projection.map { status in
+                [
+                    "status": status.trouble == nil ? "ok" : "trouble",
+                    "time": Instant.json(status.time),
+                    "behind_bytes": .integer(status.behindBytes),
+                ]
+            } ?? .null,
+            "clock": ["status": isApart ? "apart" : "ok", "ahead_ms": .integer(ahead)],
+        ]
     }
 }
 

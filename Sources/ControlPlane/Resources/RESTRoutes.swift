@@ -10,7 +10,7 @@ enum RESTRoutes {
         let routes =
             ProfileKind.allCases.flatMap { Profiles(core: core, kind: $0).routes }
             + Tenants(core: core).routes
-            + TenantDefaults(core).routes + Usage(core: core).routes
+            + TenantDefaults(core).routes + Usage(core: core).routes + Reports(core: core).routes
             + OpenReservations(core: core).routes + DataPlane(core: core).routes
             + Logs(core: core).routes + Webhooks(core: core).routes + Emails(core: core).routes
             + Tokens(core: core).routes + AccessStatistics(core: core).routes

@@ -254,15 +254,17 @@ extension TenantQuery {
 
 extension Reply {
     /// A part of a list with the vendor's `meta`.
-    static func page<Row>(_ found: Paged<Row>, _ page: Page, _ json: (Row) -> JSON) -> Reply {
-        Reply([
-            "data": .array(found.rows.map(json)),
-            "meta": [
-                "total_pages": .integer((found.total + page.size - 1) / page.size),
-                "total_results": .integer(found.total), "page_number": .integer(page.number),
-                "page_size": .integer(page.size),
-            ],
-        ])
+    ///
+    /// - Parameter more: what else `meta` has.
+    static func page<Row>(
+        _ found: Paged<Row>, _ page: Page, meta more: JSON = [:], _ json: (Row) -> JSON
+    ) -> Reply {
+        let meta: JSON = [
+            "total_pages": .integer((found.total + page.size - 1) / page.size),
+            "total_results": .integer(found.total), "page_number": .integer(page.number),
+            "page_size": .integer(page.size),
+        ]
+        return Reply(["data": .array(found.rows.map(json)), "meta": meta + more])
     }
 
     /// A part of a list that is short enough to be at hand as a whole.

@@ -49,6 +49,13 @@ package struct RESTSettings: Sendable {
     package var hang: @Sendable () -> String? = { nil }
     /// Who is told of requests; nil: nobody.
     package var observer: CallObserver?
+    /// Days and hours (in days) that one answer of usage by day or hour may have.
+    package var maximumReportDays = 400
+    package var maximumHourlyDays = 35
+    /// Rows of a report as CSV.
+    package var maximumReportRows = 250_000
+    /// Alerts can be mailed.
+    package var hasMailServer = false
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100
     package var maximumTokens = 1_000

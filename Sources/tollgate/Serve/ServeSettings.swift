@@ -153,6 +153,16 @@ extension ServeSettings {
     }
 }
 
+extension ServeSettings {
+    /// Whole days, a part of one counting as one.
+    var usageDays: Int { Self.days(self.usageRetentionMilliseconds) }
+    var hourlyUsageDays: Int { Self.days(self.hourlyRetentionMilliseconds) }
+
+    private static func days(_ milliseconds: Int64) -> Int {
+        Int((milliseconds + 86_399_999) / 86_400_000)
+    }
+}
+
 // MARK: Settings that must go together
 
 extension ServeSettings {

@@ -48,6 +48,7 @@ struct SideServices {
             dataDirectory: projection == nil ? nil : settings.dataDirectory)
         var bounds = bounds(settings, admittance)
         bounds.observer = calls?.observer
+        bounds.hasMailServer = mail != nil
         bounds.tls = tls.http
         let hang = Duration.milliseconds(settings.hangTimeoutMilliseconds)
         bounds.hang = { liveness.hang(for: hang) }
@@ -121,6 +122,9 @@ struct SideServices {
         bounds.maximumRequests = settings.httpMaxRequests
         bounds.requestTimeLimit = .milliseconds(settings.httpRequestTimeoutMilliseconds)
         bounds.maximumAnswers = settings.maxAnswers
+        bounds.maximumReportDays = settings.usageDays
+        bounds.maximumHourlyDays = settings.hourlyUsageDays
+        bounds.maximumReportRows = settings.reportMaxRows
         bounds.answerRetention = settings.idempotencyRetentionMilliseconds
         return bounds
     }
@@ -198,6 +202,8 @@ struct SideServices {
         guard settings.durability != .memory else { return nil }
         var configuration = ProjectionConfiguration()
         configuration.auditRetention = settings.auditRetentionMilliseconds
+        configuration.usageDays = settings.usageDays
+        configuration.hourlyDays = settings.hourlyUsageDays
         configuration.notice = { logger.warning("\($0)") }
         let path = settings.dataDirectory + "/" + Projection.fileName
         do {

@@ -49,6 +49,10 @@ struct HTTPSettings: SettingsGroup {
         "http-max-requests", .count(1...65_536), default: "256",
         SettingText("Maximum concurrent HTTP requests"))
 
+    let reportMaxRows = Setting(
+        "report-max-rows", .count(1...10_000_000), default: "250000",
+        SettingText("Maximum rows of a report as CSV", page: "operate/reports.md"))
+
     let trustedProxy = Setting(
         "trusted-proxy", .networks("networks"), default: "", shown: "none",
         SettingText(

@@ -72,6 +72,14 @@ struct JournalSettings: SettingsGroup {
             "Start empty although the data directory's journal is missing",
             ". For one start"))
 
+    let usageRetentionMilliseconds = Setting(
+        "usage-retention", .duration(86_400_000...315_360_000_000), default: "400d",
+        SettingText("How long usage by day is kept", page: "operate/reports.md"))
+
+    let hourlyRetentionMilliseconds = Setting(
+        "hourly-usage-retention", .duration(86_400_000...34_560_000_000), default: "35d",
+        SettingText("How long usage by hour is kept", page: "operate/reports.md"))
+
     let auditRetentionMilliseconds = Setting(
         "audit-retention", .duration(86_400_000...315_360_000_000), default: "400d",
         SettingText("How long the audit log is kept"))
