@@ -31,7 +31,8 @@ struct Tollgate: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, SendCheckCommand.self, SendCommitCommand.self,
             SendReleaseCommand.self,
-            SendExtendCommand.self, SendRecordCommand.self, UsageCommand.self, TenantsCommand.self,
+            SendExtendCommand.self, SendRecordCommand.self, UsageCommand.self, ReportCommand.self,
+            TenantsCommand.self,
             ProfilesCommand.self, DefaultsCommand.self, ApplyCommand.self, ExportCommand.self,
             AuditCommand.self, EventsCommand.self, WebhooksCommand.self, EmailsCommand.self,
             EmailCommand.self, TokensCommand.self, BackupCommand.self, RestoreCommand.self,

@@ -105,6 +105,22 @@ struct ControlClient: Sendable {
         return ControlAnswer(httpStatus: status, body: json, etag: etag)
     }
 
+    /// A file of comma-separated values.
+    ///
+    /// - Throws: as `send`.
+    func file(_ path: String, query: [(String, String)]) async throws -> String {
+        var request = HTTPClientRequest(url: url + path + Self.text(query))
+        request.headers.add(name: "Accept", value: "text/csv, application/json;q=0.5")
+        request.headers.add(name: "User-Agent", value: "tollgate/\(Tollgate.version)")
+        if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        let (status, bytes, _) = try await exchange(request)
+        guard (200..<300).contains(status) else {
+            throw ControlFailure(
+                httpStatus: status, body: try? JSONParser.parse(Array(bytes.readableBytesView)))
+        }
+        return String(buffer: bytes)
+    }
+
     private func exchange(_ request: HTTPClientRequest) async throws -> (Int, ByteBuffer, String?) {
         do {
             // The library's time ends at the head.

@@ -7,6 +7,10 @@ enum Paths {
     static func profiles(_ kind: ProfileKind) -> String { "/v2/\(kind.collection)" }
     static let defaults = "/v2/tenant_defaults"
     static let usage = "/v2/usage"
+    static let overview = "/v2/reports/overview"
+    static let invoices = "/v2/reports/invoices"
+    static let usageSeries = "/v2/reports/usage"
+    static let forecast = "/v2/reports/forecast"
     static let audit = "/v2/audit_events"
     static let events = "/v2/events"
     static let webhooks = "/v2/webhook_endpoints"
