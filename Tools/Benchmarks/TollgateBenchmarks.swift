@@ -22,7 +22,7 @@ struct TollgateBenchmarks: AsyncParsableCommand {
         subcommands: [
             CoreCommand.self, TableCommand.self, WireCommand.self, GrowthCommand.self,
             ExpiryCommand.self, DiskCommand.self, RecoveryCommand.self, CheckpointCommand.self,
-            ProjectionCommand.self,
+            ProjectionCommand.self, ReportsCommand.self,
         ])
 }
 
