@@ -85,11 +85,12 @@ private struct InvoiceLook {
         let rows = try Row.fetchCursor(
             db, sql: sql, arguments: query.tenantID.map { [$0] } ?? [])
         while let row = try rows.next() {
-            let number: Int = try row.value("number")
+            let number = Int(row.current(0))
+            guard number >= 0, let id: String = row[1], let name: String = row[2] else { continue }
             lines.append(
                 Line(
-                    number: number, id: try row.value("id"), name: try row.value("name"),
-                    isOpen: try row.value("open"), from: 0, to: 0))
+                    number: number, id: id, name: name, isOpen: row.current(3) != 0, from: 0,
+                    to: 0))
             while indexes.count <= number { indexes.append(-1) }
             indexes[number] = lines.count - 1
         }
@@ -198,10 +199,10 @@ private struct InvoiceLook {
         if lines.count == 1 { sql += " WHERE number = \(lines[0].number)" }
         let rows = try Row.fetchCursor(db, sql: sql)
         while let row = try rows.next() {
-            guard let index = index(of: Int(clamping: row.saturated(0))) else { continue }
+            guard let index = index(of: Int(row.current(0))) else { continue }
             let line = lines[index]
-            lines[index].extensions = row.saturated(1).addingSaturated(-line.laterExtensions)
-            lines[index].dids = row.saturated(2).addingSaturated(-line.laterDIDs)
+            lines[index].extensions = row.current(1).addingSaturated(-line.laterExtensions)
+            lines[index].dids = row.current(2).addingSaturated(-line.laterDIDs)
         }
     }
 

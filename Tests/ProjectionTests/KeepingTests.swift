@@ -147,6 +147,37 @@ import Testing
         #expect(due == [DeliveryPlace(url: "https://1.example/")])
     }
 
+    /// What was used before actions were told apart is there, by day and month; what comes is by action and hour.
+    @Test func usageOfEarlierVersionsHasNoActions() async throws {
+        try live()
+        let before = try await Shown(service)
+        let march = try #require(InvoiceCycle("2026-03"))
+        let fresh = try await projection.invoices(InvoiceQuery(march), nil)
+        #expect(fresh.basis.byActionSince == 0 && fresh.totals.spend(nil) == 0)
+        let upgradedAt = service.now
+        try service.restart { try Self.change($0, Self.withoutActions) }
+        try service.catchUp()
+        let after = try await Shown(service)
+        #expect(after.days == before.days && after.months == before.months)
+        var charge = CheckOperation(tenantID: "alpha", amounts: [.spend: 5])
+        charge.action = .sendMessage
+        charge.mode = .commit
+        service.advance(3_600_000)
+        #expect(service.check(charge).decision == .allowed)
+        try service.catchUp()
+        let report = try await projection.invoices(InvoiceQuery(march), nil)
+        #expect(report.totals.spend(nil) == fresh.totals.spend)
+        #expect(report.totals.spend(.sendMessage) == 5)
+        #expect(report.totals.spend == fresh.totals.spend + 5)
+        #expect((1...upgradedAt).contains(report.basis.byActionSince))
+        let hours = try #require(
+            try await projection.series(
+                SeriesQuery(
+                    .hour, from: upgradedAt / 3_600_000 * 3_600_000 - 86_400_000,
+                    to: upgradedAt / 3_600_000 * 3_600_000 + 86_400_000)))
+        #expect(hours.points.reduce(Int64(0)) { $0 + $1.figures.spend } == 5)
+    }
+
     /// One that cannot be taken over as it stands still says how far its history goes.
     @Test func damagedFilesOfEarlierVersionsKeepTheirHistory() async throws {
         try live()

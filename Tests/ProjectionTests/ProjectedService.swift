@@ -331,6 +331,8 @@ struct Shown: Equatable {
     var events: [Event] = []
     var deliveries: [Sent] = []
     var days: [String: [DailyUsageRow]] = [:]
+    /// Spend of the month in which the history begins and of the one that follows, by tenant.
+    var months: [String: [Int64]] = [:]
 
     init(_ service: ProjectedService) async throws {
         let projection = service.projection
@@ -342,6 +344,11 @@ struct Shown: Equatable {
         for (id, owner) in service.profileOwners {
             days[id] = try await projection.dailyUsage(
                 tenantID: owner, profileID: id, from: 0, to: .max)
+        }
+        for cycle in ["2026-03", "2026-04"].compactMap(InvoiceCycle.init) {
+            for row in try await projection.invoices(InvoiceQuery(cycle), nil).rows {
+                months[row.settings.id, default: []].append(row.figures.spend)
+            }
         }
         tenants = try await Self.all { try await projection.tenants(TenantQuery(), $0) }
         profiles = try await Self.all { try await projection.profiles(ProfileQuery(), $0) }
