@@ -213,7 +213,7 @@ private struct InvoiceLook {
     ) throws -> InvoiceReport {
         // Of a deleted tenant only what it used.
         lines.removeAll { !$0.isOpen && $0.figures.isEmpty && query.tenantID == nil }
-        sort(query)
+        let order = order(query)
         var totals = UsageFigures()
         var (extensions, dids): (Int64, Int64) = (0, 0)
         for line in lines {
@@ -221,28 +221,29 @@ private struct InvoiceLook {
             extensions = extensions.addingSaturated(line.extensions)
             dids = dids.addingSaturated(line.dids)
         }
-        var shown = lines[...]
+        var shown = order[...]
         if let page {
             let skipped = min(lines.count, (page.number - 1) * min(max(page.size, 1), 250))
-            shown = lines.dropFirst(skipped).prefix(page.size)
+            shown = order.dropFirst(skipped).prefix(page.size)
         }
-        let rows = try shown.compactMap { try row($0, asOf: known) }
+        let rows = try shown.compactMap { try row(lines[$0], asOf: known) }
         return InvoiceReport(
             rows: rows, total: lines.count, totals: totals, totalExtensions: extensions,
             totalDIDs: dids, basis: try ReportBasis(db, asOf: known))
     }
 
-    private mutating func sort(_ query: InvoiceQuery) {
-        func order<Key: Comparable>(by key: (Line) -> Key) {
-            let keys = lines.map { (key: key($0), id: Identifier($0.id)) }
-            let order = lines.indices.sorted { a, b in
+    /// The lines' indexes as they are asked for; equal ones by their ids.
+    private func order(_ query: InvoiceQuery) -> [Int] {
+        func order<Key: Comparable>(by key: (Line) -> Key) -> [Int] {
+            let keys = lines.map(key)
+            return lines.indices.sorted { a, b in
                 let (first, second) = query.descending ? (b, a) : (a, b)
-                return keys[first].key == keys[second].key
-                    ? keys[a].id < keys[b].id : keys[first].key < keys[second].key
+                return keys[first] == keys[second]
+                    ? Identifier(lines[a].id) < Identifier(lines[b].id)
+                    : keys[first] < keys[second]
             }
-            lines = order.map { lines[$0] }
         }
-        switch query.sort {
+        return switch query.sort {
         case .tenantID: order { Identifier($0.id) }
         case .tenantName: order { Identifier($0.name) }
         case .spend: order { $0.figures.spend }
