@@ -33,7 +33,7 @@ final class JournalIngester {
     /// Milliseconds of the monotonic clock.
     private var lastCleaning: Int64 = 0
     private var nextPruning: Int64 = 0
-    private var nextSum: Int64 = 0
+    private var lastSum = linux_monotonic_nanoseconds() / 1_000_000
     /// The row of `usage_delta` behind which summing up goes on.
     private var lastSummed: UsageKey?
     private let began = linux_monotonic_nanoseconds() / 1_000_000
@@ -368,9 +368,9 @@ final class JournalIngester {
             let budget = Budget(configuration)
             let cleaning = Cleaning(db: db) { budget.isSpent(0.8) }
             guard try cleaning.endWindows(writer.fold, now: now) else { return false }
-            if elapsed >= nextSum {
+            if elapsed - lastSum >= configuration.sumMilliseconds {
                 guard try cleaning.sumUp(after: &lastSummed) else { return false }
-                nextSum = elapsed + configuration.sumMilliseconds
+                lastSum = elapsed
             }
             guard isPruning else { return true }
             let oldest = now - Int64(configuration.usageDays) * ProfileState.dayLength

@@ -108,6 +108,7 @@ import Testing
         service.configuration.auditRows = 5
         service.configuration.eventRows = 2
         service.configuration.usageDays = 30
+        service.configuration.sumMilliseconds = 0
         service.configuration.cleaningMilliseconds = 0
         try service.openProjection()
         seen.removeAll()
