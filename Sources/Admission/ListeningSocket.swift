@@ -69,9 +69,12 @@ package struct ListeningSocket: Sendable, Equatable {
         guard kind == Int32(SOCK_STREAM.rawValue) else { throw .unfit("it is not a stream socket") }
         guard option(SO_ACCEPTCONN, of: descriptor) == 1 else { throw .unfit("it does not listen") }
         let socket = try ListeningSocket(descriptor)
-        _ = listen(descriptor, Int32(ConnectionPlaces.backlog))
+        socket.lengthenQueue()
         return socket
     }
+
+    /// Has the queue hold as many as ours do: whoever else takes the socket over may have shortened it, as swift-nio does.
+    package func lengthenQueue() { _ = listen(descriptor, Int32(ConnectionPlaces.backlog)) }
 
     /// A descriptor more of the same socket, for who accepts from it and closes it then.
     package func duplicate() throws(Failure) -> Int32 {

@@ -83,12 +83,14 @@ struct ServeCommand: AsyncParsableCommand {
         // Whatever is written from here on is nobody else's to read.
         umask(0o077)
         CommandEnvironment.warnOfUnknown()
+        let asking = check ? RunningService(EnvironmentVariables.all) : nil
         let supervision: Supervision
         let settings: ServeSettings
         let limits: LimitsSource?
         do {
             supervision = try Supervision.take()
-            settings = try ServeSettings(sources, reader, listening: supervision.listening)
+            settings = try ServeSettings(
+                sources, reader, listening: asking?.listening ?? supervision.listening)
             limits =
                 check
                 ? nil
@@ -101,7 +103,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
         if let url = settings.publicURL { ErrorPages.serve(at: url) }
         do {
-            guard !check else { return try ServeCheck(settings: settings).run() }
+            guard !check else { return try ServeCheck(settings: settings, service: asking).run() }
             let service = try Service(settings, limits: limits, supervision)
             try await service.run(requests)
             guard service.upgrades.isLeaving else { return }

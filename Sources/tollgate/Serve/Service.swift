@@ -49,8 +49,8 @@ struct Service {
         for sentence in settings.overruled {
             logger.warning("a setting has no effect", metadata: ["reason": "\(sentence)"])
         }
+        // Until the service is ready.
         supervision.progress.begin()
-        defer { supervision.progress.end() }
         // Before anything is opened that counts.
         tls = try PortsTLS(settings, logger: logger)
         let identities = try settings.identitiesFile.map { try IdentitiesFile.read($0) }

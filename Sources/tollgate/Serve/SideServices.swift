@@ -33,9 +33,12 @@ struct SideServices {
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
         admittance: Admittance, tls: PortsTLS, server: GRPCServer, lanes: LaneAccess,
-        calls: CallTelling?, liveness: Liveness, sockets: ListeningSockets, logger: Logger
+        calls: CallTelling?, liveness: Liveness, supervision: Supervision, logger: Logger
     ) async throws -> SideServices {
-        let projection = try makeProjection(settings, engine, logger)
+        let sockets = supervision.sockets
+        let projection = try supervision.progress.unmeasured {
+            try makeProjection(settings, engine, logger)
+        }
         projection?.start()
         let signer = try makeSigner(settings, engine, logger)
         let mail = try MailSender.make(settings)

@@ -26,6 +26,13 @@ final class ListeningSockets: Sendable {
         }
     }
 
+    /// Where they listen.
+    var addresses: [PassedDescriptors.Port: NetworkAddress] {
+        sockets.withLock { sockets in
+            sockets.mapValues { NetworkAddress(host: $0.host, port: $0.port) }
+        }
+    }
+
     /// What an upgrade hands on.
     var handover: [(name: String, descriptor: Int32)] {
         sockets.withLock { sockets in

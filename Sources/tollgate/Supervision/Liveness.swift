@@ -29,11 +29,11 @@ final class Liveness: Sendable {
     private let parts: [Part]
     private let state: Mutex<State>
 
-    init(_ parts: [Part]) {
+    init(_ parts: [Part], now: ContinuousClock.Instant = .now) {
         self.parts = parts
         state = Mutex(
             State(
-                turns: parts.map { $0.turns() }, still: parts.map { _ in .zero }, looked: .now))
+                turns: parts.map { $0.turns() }, still: parts.map { _ in .zero }, looked: now))
     }
 
     /// Looks at all, once.

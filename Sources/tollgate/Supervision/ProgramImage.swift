@@ -54,9 +54,14 @@ struct ProgramImage: Sendable {
             }
         }
         // Whoever started it may have called it anything.
-        return candidates.first(where: isRunning)
-            ?? (try? FileManager.default.destinationOfSymbolicLink(atPath: running)) ?? running
+        if let candidate = candidates.first(where: isRunning) { return candidate }
+        let path = try? FileManager.default.destinationOfSymbolicLink(atPath: running)
+        // Another file lies there by now.
+        return path.map { $0.hasSuffix(gone) ? String($0.dropLast(gone.count)) : $0 } ?? running
     }
+
+    /// What the system puts behind the path of a file that has been replaced.
+    private static let gone = " (deleted)"
 
     private static func isRunning(_ path: String) -> Bool {
         FileInode(path).map { $0 == FileInode(running) } ?? false
@@ -71,7 +76,8 @@ struct ProgramImage: Sendable {
     func replaceProcess(passing passed: [(name: String, descriptor: Int32)]) -> Int32 {
         precondition(passed.count <= Int(Self.reserved))
         // Copies first: one's place may be another's number.
-        let copies = passed.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 64) }
+        let beyond = PassedDescriptors.first + Self.reserved
+        let copies = passed.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, beyond) }
         for (index, copy) in copies.enumerated() {
             guard copy >= 0, dup2(copy, PassedDescriptors.first + Int32(index)) >= 0 else {
                 return errno

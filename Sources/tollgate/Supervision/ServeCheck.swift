@@ -6,10 +6,13 @@ internal import Journal
 /// writes nothing, so that it may be asked beside a service that runs.
 struct ServeCheck {
     let settings: ServeSettings
+    /// The service that asks before an upgrade; nil: none does.
+    let service: RunningService?
 
     /// - Throws: what a start would end with.
     func run() throws {
-        let mistakes = ConfigurationCheck(settings).mistakes
+        let mistakes =
+            ConfigurationCheck(settings).mistakes + (service?.objections(to: settings) ?? [])
         guard mistakes.isEmpty else {
             for mistake in mistakes { StandardError.print(mistake) }
             throw ExitStatus.usage.code

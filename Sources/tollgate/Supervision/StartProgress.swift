@@ -12,6 +12,8 @@ final class StartProgress: Sendable {
 
     private let notices: SupervisorNotices
     private let steps = Atomic<UInt64>(0)
+    /// Something is done that takes as long as it takes, and has no steps.
+    private let isUnmeasured = Atomic<Bool>(false)
     /// 1: the start is over. The thread sleeps on it.
     private let isOver = FutexWord()
 
@@ -20,6 +22,14 @@ final class StartProgress: Sendable {
     /// Part of the start is done.
     // ORDERING: relaxed because it goes with no other data.
     func step() { steps.wrappingAdd(1, ordering: .relaxed) }
+
+    /// Does something that has no steps: time is asked for as long as it takes.
+    // ORDERING: relaxed, as `step`.
+    func unmeasured<Result>(_ work: () throws -> Result) rethrows -> Result {
+        isUnmeasured.store(true, ordering: .relaxed)
+        defer { isUnmeasured.store(false, ordering: .relaxed) }
+        return try work()
+    }
 
     /// Begins to look. A thread of its own: a start may hold up every thread that runs tasks.
     func begin() {
@@ -30,9 +40,9 @@ final class StartProgress: Sendable {
                 isOver.wait(while: 0, nanoseconds: Self.interval)
                 if isOver.load() != 0 { return }
                 let now = steps.load(ordering: .relaxed)
-                if now != seen {
+                if now != seen || isUnmeasured.load(ordering: .relaxed) {
                     notices.starting(
-                        "Starting: reading the journal and the limits file",
+                        "Starting: reading the journal, the limits file and the lists",
                         moreSeconds: Self.more)
                 }
                 seen = now

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Threads
 
 /// Runs a new program's own check (`serve --check`) beside the service: whether it could start with these settings, files
 /// and data. Bounded in time and in what it may say; it gets no descriptor of the service's.
@@ -18,12 +19,14 @@ final class UpgradeCheck: Sendable {
     private static let mostLooks = 64
 
     private let program: ProgramImage
+    private let service: RunningService
     private let timeoutMilliseconds: Int64
     /// A byte in it ends the check.
     private let cancellation: (read: Int32, write: Int32)
 
-    init(_ program: ProgramImage, timeoutMilliseconds: Int64) {
+    init(_ program: ProgramImage, for service: RunningService, timeoutMilliseconds: Int64) {
         self.program = program
+        self.service = service
         self.timeoutMilliseconds = timeoutMilliseconds
         cancellation = Self.pipe() ?? (-1, -1)
     }
@@ -77,9 +80,10 @@ final class UpgradeCheck: Sendable {
         posix_spawnattr_setflags(
             &attributes,
             Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
-        let environment = program.environment.filter { variable in
+        var environment = program.environment.filter { variable in
             !SupervisorNotices.variables.contains(variable.key)
         }
+        environment[RunningService.variable] = service.text
         return CStrings.with(program.arguments + ["--check"]) { arguments in
             CStrings.with(environment.map { "\($0)=\($1)" }) { environment in
                 posix_spawn(&child, program.path, &actions, &attributes, arguments, environment)
@@ -120,9 +124,13 @@ final class UpgradeCheck: Sendable {
         }
     }
 
+    /// Ends the child. One that waits for a disk may be long in ending: nobody waits for it here.
     private func end(_ child: pid_t) {
         kill(-child, SIGKILL)
-        waitpid(child, nil, 0)
+        let hasEnded = waitpid(child, nil, WNOHANG) == child
+        if !hasEnded, !NamedThread.detach(.upgrade, { waitpid(child, nil, 0) }) {
+            waitpid(child, nil, 0)
+        }
     }
 
     /// Takes what there is, and drops what is beyond the bound.

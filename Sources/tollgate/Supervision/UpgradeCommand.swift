@@ -18,7 +18,8 @@ struct UpgradeCommand: ParsableCommand {
             refused. If not, the service goes on as it is.
 
             Exit status: 0 upgraded, 64 wrong usage, 65 the check failed and the old program serves \
-            on, 69 no service found, busy, ended or not ready within --timeout, 77 not permitted.
+            on, 69 no service found, or it has ended, 75 it is starting, stopping or being upgraded \
+            already, or not ready within --timeout, 77 not permitted.
             """)
 
     @Option(help: .init("The service's data directory.", valueName: "dir"))
@@ -34,18 +35,23 @@ struct UpgradeCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
+        _ = try wait()
+        if let pid, pid <= 0 { throw ValidationError("--pid must be the number of a process.") }
+    }
+
+    private func wait() throws -> Duration {
         guard let time = DurationText.milliseconds(timeout), time > 0 else {
             throw ValidationError(
                 "--timeout must be a duration like 30s or 5m, not \"\(timeout)\".")
         }
-        if let pid, pid <= 0 { throw ValidationError("--pid must be the number of a process.") }
+        return .milliseconds(time)
     }
 
     func run() throws {
+        let wait = try wait()
         do throws(UpgradeFailure) {
             let process =
                 if let pid { ServiceProcess(pid) } else { try ServiceProcess.using(dataDir) }
-            let wait = Duration.milliseconds(DurationText.milliseconds(timeout) ?? 300_000)
             let (entry, took) = try process.upgrade(within: wait)
             let seconds = Double(took / .milliseconds(1)) / 1_000
             StandardOutput.print(
@@ -111,10 +117,10 @@ struct ServiceProcess {
         switch before.stage {
         case .ready, .refused: break
         case .starting:
-            throw UpgradeFailure(.unavailable, "process \(id) is still starting; try again later")
+            throw UpgradeFailure(.tryAgain, "process \(id) is still starting; try again later")
         case .checking, .leaving:
-            throw UpgradeFailure(.unavailable, "process \(id) is being upgraded already")
-        case .stopping: throw UpgradeFailure(.unavailable, "process \(id) is stopping")
+            throw UpgradeFailure(.tryAgain, "process \(id) is being upgraded already")
+        case .stopping: throw UpgradeFailure(.tryAgain, "process \(id) is stopping")
         }
         guard kill(id, SIGUSR2) == 0 else { throw Self.noSignal(id, errno) }
         var looksAtNone = 0
@@ -137,7 +143,7 @@ struct ServiceProcess {
             }
             guard .now - began < time else {
                 throw UpgradeFailure(
-                    .unavailable,
+                    .tryAgain,
                     """
                     process \(id) has not finished the upgrade in time (it is \
                     \(UpgradeReport.read(report)?.stage.rawValue ?? before.stage.rawValue)); its log \

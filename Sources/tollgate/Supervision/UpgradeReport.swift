@@ -75,6 +75,15 @@ final class UpgradeReport: Sendable {
         _ = pwrite(descriptor, line, line.count, 0)
     }
 
+    /// What another user's process says is printed on root's terminal.
+    private static func printable(_ value: JSON?) -> String {
+        String(
+            String.UnicodeScalarView(
+                (value?.string ?? "").unicodeScalars.map { scalar in
+                    scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar
+                }))
+    }
+
     /// nil: it is none, or is being written.
     static func read(_ descriptor: Int32) -> Entry? {
         var bytes = [UInt8](repeating: 0, count: Self.bytes)
@@ -84,6 +93,6 @@ final class UpgradeReport: Sendable {
         else { return nil }
         return Entry(
             attempt: json["attempt"]?.integer ?? 0, stage: stage,
-            version: json["version"]?.string ?? "", detail: json["detail"]?.string ?? "")
+            version: printable(json["version"]), detail: printable(json["detail"]))
     }
 }

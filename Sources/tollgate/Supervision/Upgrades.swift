@@ -21,6 +21,7 @@ final class Upgrades: Sendable {
     private let report: UpgradeReport
     private let timeoutMilliseconds: Int64
     private let logger: Logger
+    /// The report is changed under its lock too, so that the two say the same.
     private let state = Mutex(State.serving)
 
     init(
@@ -44,63 +45,67 @@ final class Upgrades: Sendable {
     /// An upgrade is asked for.
     ///
     /// - Parameters:
+    ///   - service: what the new program will find.
     ///   - trouble: why the service could not let go in good order; nil: it could.
     ///   - leave: has the service end.
     func begin(
-        _ trouble: @escaping @Sendable () async -> String?,
+        _ service: RunningService, _ trouble: @escaping @Sendable () async -> String?,
         leave: @escaping @Sendable () async -> Void
     ) {
         let begins = state.withLock { state in
             guard case .serving = state else { return false }
             state = .checking(nil)
+            report.set(.checking, isNext: true)
             return true
         }
         guard begins else {
-            return logger.notice("an upgrade is under way already; this request changes nothing")
+            return logger.notice(
+                "an upgrade is under way already, or the service is stopping; this request changes nothing"
+            )
         }
-        report.set(.checking, isNext: true)
         logger.notice("upgrade: checking the program", metadata: ["path": "\(program.path)"])
         Task {
             if let reason = await trouble() { return refuse(reason) }
-            switch await check() {
+            switch await check(service) {
             case .failed(let reason): refuse(reason)
             case .passed:
                 guard passed() else { return }
                 logger.notice("upgrade: the check has passed; running calls finish")
-                report.set(.leaving)
                 await leave()
             }
         }
     }
 
     /// The service stops for good: an upgrade that has not come to the new program never will.
-    func stop() {
-        let check = state.withLock { state -> UpgradeCheck? in
-            defer { state = .stopping }
-            if case .checking(let check) = state { return check }
-            return nil
+    ///
+    /// - Returns: the service was ending for an upgrade.
+    func stop() -> Bool {
+        let (check, wasLeaving) = state.withLock { state -> (UpgradeCheck?, Bool) in
+            defer {
+                state = .stopping
+                report.set(.stopping)
+            }
+            switch state {
+            case .checking(let check): return (check, false)
+            case .leaving: return (nil, true)
+            case .serving, .stopping: return (nil, false)
+            }
         }
         check?.cancel()
-        report.set(.stopping)
+        return wasLeaving
     }
 
-    private func check() async -> UpgradeCheck.Outcome {
-        let check = UpgradeCheck(program, timeoutMilliseconds: timeoutMilliseconds)
+    private func check(_ service: RunningService) async -> UpgradeCheck.Outcome {
+        let check = UpgradeCheck(
+            program, for: service, timeoutMilliseconds: timeoutMilliseconds)
         let begins = state.withLock { state in
             guard case .checking = state else { return false }
             state = .checking(check)
             return true
         }
         guard begins else { return .failed("the service is stopping") }
-        return await withCheckedContinuation {
-            (continuation: CheckedContinuation<UpgradeCheck.Outcome, Never>) in
-            let isStarted = NamedThread.detach(.upgrade) {
-                continuation.resume(returning: check.run())
-            }
-            if !isStarted {
-                continuation.resume(returning: .failed("the system has no thread left"))
-            }
-        }
+        return await NamedThread.run(.upgrade) { check.run() }
+            ?? .failed("the system has no thread left")
     }
 
     /// False: a stop was first.
@@ -108,6 +113,7 @@ final class Upgrades: Sendable {
         state.withLock { state in
             guard case .checking = state else { return false }
             state = .leaving
+            report.set(.leaving)
             return true
         }
     }
@@ -116,10 +122,10 @@ final class Upgrades: Sendable {
         let servesOn = state.withLock { state in
             guard case .checking = state else { return false }
             state = .serving
+            report.set(.refused, reason)
             return true
         }
         guard servesOn else { return }
         logger.error("upgrade refused; the service goes on", metadata: ["reason": "\(reason)"])
-        report.set(.refused, reason)
     }
 }
