@@ -257,6 +257,9 @@ package final class Engine: Sendable {
         }
     }
 
+    private static let longestSettingName = 64
+    private static let longestSettingValue = 4_096
+
     /// Keeps a setting of the whole service, or removes it (an empty value); it is on record when this returns, and on
     /// disk after `awaitDurable`.
     ///
@@ -266,7 +269,9 @@ package final class Engine: Sendable {
     package func setSetting(
         _ name: String, _ value: String, by caller: UInt64 = 0
     ) throws(EngineError) {
-        guard (1...64).contains(name.utf8.count), value.utf8.count <= 4_096 else {
+        guard !name.isEmpty, name.utf8.count <= Self.longestSettingName,
+            value.utf8.count <= Self.longestSettingValue
+        else {
             throw EngineError(.invalid, "a setting's name or value is too long")
         }
         let time = clock.time

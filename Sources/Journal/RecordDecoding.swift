@@ -103,8 +103,8 @@ extension Record {
         openedTenantDayStart = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
         openedTenantDayEnd = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
         if asked.isEmpty { asked = added(.standard) }
-        guard input.isWhole, WindowStarts.hold(openedCycleStart),
-            WindowStarts.hold(openedTenantDayStart)
+        guard input.isWhole, WindowStarts.mayBegin(at: openedCycleStart),
+            WindowStarts.mayBegin(at: openedTenantDayStart)
         else { throw .malformed }
     }
 

@@ -133,7 +133,7 @@ def test_the_command_reads_it(contract, limits, tmp_path):
     assert kinds.count("reserved") == 2 and "tenant_created" in kinds and "process_started" in kinds
     assert any(record.get("reference") == "call-7" and record["held_by"] == {"spend": "2.00"} for record in records)
     missing = journal(tmp_path / "nothing", "stat")
-    assert missing.returncode == 65 and "nothing" in missing.stderr
+    assert missing.returncode == 70 and "nothing" in missing.stderr
 
 
 def test_damage_is_refused_and_can_be_cut(contract, limits, tmp_path):

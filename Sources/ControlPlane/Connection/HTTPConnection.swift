@@ -428,6 +428,7 @@ final class HTTPConnection {
         endTurn()
         let isHandedOn = phase == .body
         let canAnswer = answer == .none
+        if canAnswer, phase == .head || phase == .waiting { settings.onRefusal(error.status) }
         phase = .ending
         limit(settings.answerTimeLimit)
         pending.clear()
@@ -447,7 +448,7 @@ final class HTTPConnection {
         } else {
             end()
         }
-        if isHandedOn { parts?.fireErrorCaught(PeerFault()) }
+        if isHandedOn { parts?.fireErrorCaught(PeerFault(answer: canAnswer ? error : nil)) }
     }
 
     /// Ends the connection so that the last answer is not lost: what is still under way to here would have the system

@@ -246,7 +246,7 @@ struct DataPlane: Sendable {
             return ""
         }
         body.require("tenant_id")
-        let id = body.text("tenant_id", bytes: 1...64, nullable: true).value ?? ""
+        let id = body.text("tenant_id", bytes: Identifier.lengths, nullable: true).value ?? ""
         RequestNotes.current?.note(tenant: id)
         return id
     }

@@ -36,8 +36,9 @@ struct Profiles: Sendable {
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
         var query = ProfileQuery(
-            kind, tenantID: reader.text("filter[tenant_id]", bytes: 1...64),
-            idAfter: reader.text("filter[id][after]", bytes: 1...64), name: reader.filter("name"))
+            kind, tenantID: reader.text("filter[tenant_id]", bytes: Identifier.lengths),
+            idAfter: reader.text("filter[id][after]", bytes: Identifier.lengths),
+            name: reader.filter("name"))
         let page = reader.page()
         try reader.finish()
         if let own = exchange.caller.tenants {
@@ -97,7 +98,7 @@ struct Profiles: Sendable {
             try exchange.checkIfMatch(present.revision.tag)
             var changed = present
             let body = try exchange.bodyReader()
-            if let tenantID = body.text("tenant_id", bytes: 1...64).value,
+            if let tenantID = body.text("tenant_id", bytes: Identifier.lengths).value,
                 !tenantID.hasSameBytes(as: present.tenantID)
             {
                 body.note(

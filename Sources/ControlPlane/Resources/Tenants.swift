@@ -231,7 +231,7 @@ extension TenantQuery {
     init(_ reader: QueryReader, defaultSort: Sort) {
         self.init()
         id = reader.filter("id")
-        idAfter = reader.text("filter[id][after]", bytes: 1...64)
+        idAfter = reader.text("filter[id][after]", bytes: Identifier.lengths)
         name = reader.filter("name")
         let statuses = ["active": TenantStatus.active, "suspended": .suspended]
         status = reader.choice("filter[status]", { statuses[$0] }, ["active", "suspended"])

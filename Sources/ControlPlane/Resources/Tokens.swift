@@ -3,6 +3,7 @@ import Engine
 import HTTPTypes
 import Hummingbird
 import JSON
+import Limits
 import Notation
 
 /// `/v2/tokens`
@@ -44,7 +45,7 @@ struct Tokens: Sendable {
         let tenantIDs =
             body.list(
                 "tenant_ids", atMost: Self.maximumTenants, "the id of a tenant",
-                { BodyReader.fault(of: $0, bytes: 1...64) == nil ? $0 : nil }
+                { BodyReader.fault(of: $0, bytes: Identifier.lengths) == nil ? $0 : nil }
             ).value ?? []
         let expiresAt = expiry(body)
         let rate = body.integer(
@@ -124,7 +125,8 @@ struct Tokens: Sendable {
     }
 
     private func expiry(_ body: BodyReader) -> Int64? {
-        guard let text = body.text("expires_at", bytes: 1...64, nullable: true).value else {
+        guard let text = body.text("expires_at", bytes: TextLengths.instant, nullable: true).value
+        else {
             return nil
         }
         guard let instant = Instant.parse(text) else {

@@ -88,9 +88,9 @@ struct Responder: HTTPResponder {
             reply = try await answer(request, context, found)
         } catch let error as APIError {
             reply = Reply(error)
-        } catch is PeerFault {
+        } catch let fault as PeerFault {
             // The connection has said so, or is gone.
-            reply = Reply(APIError(.badRequest, "The request is incomplete"))
+            reply = Reply(fault.answer ?? APIError(.badRequest, "The request is incomplete"))
         } catch {
             faults.tell(error, id)
             reply = Reply(APIError(.unexpected))
@@ -292,6 +292,8 @@ struct Responder: HTTPResponder {
             return Array(buffer.readableBytesView)
         } catch is NIOTooManyBytesError {
             throw tooLarge
+        } catch let fault as PeerFault {
+            throw fault
         } catch {
             throw PeerFault()
         }

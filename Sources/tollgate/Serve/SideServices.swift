@@ -5,6 +5,7 @@ internal import Engine
 internal import Events
 internal import Foundation
 internal import GRPCServer
+internal import Journal
 internal import Logging
 internal import NIOCore
 internal import Notifications
@@ -66,10 +67,10 @@ struct SideServices {
             on: settings.httpListen, SettingsCatalogue.serving.httpListen.row, "http"
         ) { try await rest.start() }
         var ops: OpsServer?
-        if let listen = settings.opsListen {
+        if let listen = settings.opsListen, let places = admittance.ops {
             let socket = try sockets.open(.ops, at: listen)
             let server = OpsServer(
-                rest, settings: opsBounds(settings, socket, bounds), logger: logger)
+                rest, settings: opsBounds(places, socket, bounds), logger: logger)
             addresses += try await listening(
                 on: listen, SettingsCatalogue.ops.opsListen.row, " ops"
             ) { try await server.start() }
@@ -97,13 +98,12 @@ struct SideServices {
 
     /// As REST's, but for its socket and its places.
     private static func opsBounds(
-        _ settings: ServeSettings, _ socket: ListeningSocket, _ rest: RESTSettings
+        _ places: ConnectionPlaces, _ socket: ListeningSocket, _ rest: RESTSettings
     ) -> RESTSettings {
         var bounds = rest
         bounds.listener = socket
         bounds.trustedProxies = TrustedProxies([])
-        let places = settings.opsMaxConnections
-        bounds.places = ConnectionPlaces(total: places, perAddress: places)
+        bounds.places = places
         bounds.maximumBodyBytes = 0
         return bounds
     }
@@ -133,7 +133,7 @@ struct SideServices {
         _ settings: ServeSettings, _ engine: Engine, _ logger: Logger
     ) throws -> WebhookSigner {
         guard settings.durability != .memory else { return WebhookSigner() }
-        let path = settings.dataDirectory + "/" + WebhookSigner.fileName
+        let path = settings.dataDirectory + "/" + CompanionFiles.webhookKey
         let signer = try WebhookSigner(file: path)
         if signer.isNew {
             let endpoints = engine.settings(prefix: WebhookEndpoint.settingPrefix).count

@@ -43,7 +43,8 @@ struct HTTPMetrics: MetricGroup {
     let requests = Metric.counter(
         "tollgate_http_requests",
         """
-        Requests answered. route: the path's pattern, as in /openapi.json; page: the operator's page; none: no such path, or not with this method
+        Requests answered. route: the path's pattern, as in /openapi.json; page: the operator's page; none: no such path, \
+        not with this method, or refused before the path was looked up (status 400, 408, 414, 431)
         """, by: "method", "route", "status")
     let durations = Metric.histogram(
         "tollgate_http_request_duration_seconds",
