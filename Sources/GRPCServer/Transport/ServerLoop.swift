@@ -79,7 +79,7 @@ package final class ServerLoop: @unchecked Sendable {
     /// Grows ten times a second as long as the loop turns; any thread.
     private let turned = Atomic<UInt64>(0)
     /// Called when the last connection of a draining loop is gone.
-    private var onDrained: (() -> Void)?
+    private var onDrained: [() -> Void] = []
 
     init(
         index: Int, eventLoop: any EventLoop, configuration: ServerConfiguration,
@@ -365,8 +365,10 @@ package final class ServerLoop: @unchecked Sendable {
     ///
     /// - Parameter drained: called once, when the last connection is gone.
     func drain(_ drained: @escaping () -> Void) {
+        guard !hasDrained else { return drained() }
+        onDrained.append(drained)
+        guard !isDraining else { return }
         isDraining = true
-        onDrained = drained
         finishDrainIfEmpty()
         for index in slots.indices { slots[index].handler?.beginDrain() }
         // Who is about to be let in is told properly, but not waited for as long as a handshake may take.
@@ -414,7 +416,7 @@ package final class ServerLoop: @unchecked Sendable {
         unpacking.stop()
         service?.stopped()
         let drained = onDrained
-        onDrained = nil
-        drained?()
+        onDrained = []
+        for tell in drained { tell() }
     }
 }
