@@ -94,7 +94,7 @@ let package = Package(
         .target(
             name: "Observation",
             dependencies: [
-                "JSON", "LogLines", "Notation",
+                "JSON", "Limits", "LogLines", "Notation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),
@@ -322,7 +322,7 @@ let package = Package(
         .testTarget(
             name: "ObservationTests",
             dependencies: [
-                "JSON", "LogLines", "Observation",
+                "JSON", "Limits", "LogLines", "Observation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),
