@@ -94,7 +94,7 @@ let package = Package(
         .target(
             name: "Observation",
             dependencies: [
-                "JSON", "LogLines", "Notation",
+                "JSON", "Limits", "LogLines", "Notation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),
@@ -249,7 +249,6 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .executableTarget(
@@ -323,7 +322,7 @@ let package = Package(
         .testTarget(
             name: "ObservationTests",
             dependencies: [
-                "JSON", "LogLines", "Observation",
+                "JSON", "Limits", "LogLines", "Observation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),

@@ -1,3 +1,4 @@
+internal import Limits
 internal import Synchronization
 
 /// Chooses the calls that are told of, and tells of them: to the access log, and as spans. Where neither is wanted there

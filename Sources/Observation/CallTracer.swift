@@ -1,3 +1,4 @@
+internal import Limits
 internal import Synchronization
 package import Tracing
 

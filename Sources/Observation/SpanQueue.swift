@@ -1,3 +1,4 @@
+package import Limits
 internal import Synchronization
 
 /// A span that has ended, as it is exported.

@@ -1,16 +1,4 @@
-/// The number of a trace: 128 bits, not all 0.
-package struct TraceID: Sendable, Hashable, CustomStringConvertible {
-    package var high: UInt64
-    package var low: UInt64
-
-    package init(high: UInt64, low: UInt64) {
-        self.high = high
-        self.low = low
-    }
-
-    /// 32 hexadecimal digits.
-    package var description: String { Hexadecimal.text(high) + Hexadecimal.text(low) }
-}
+package import Limits
 
 /// Which trace a call belongs to, as its caller says it: the header fields `traceparent` and `tracestate` of W3C Trace
 /// Context (level 1, and what level 2 adds to the flags is passed over).

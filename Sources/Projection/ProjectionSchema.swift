@@ -13,7 +13,7 @@ import Limits
 /// `position` and `told` keep their meaning: they are read in files of earlier versions.
 enum ProjectionSchema {
     /// `PRAGMA user_version`.
-    static let version = 9
+    static let version = 10
 
     private static let stateTables = [
         "position", "waiting", "job", "setting", "tenant", "tenant_state", "profile",
@@ -77,7 +77,8 @@ enum ProjectionSchema {
     /// A `day` is a date: the first millisecond of that date in UTC. Of a tenant (`profile` -1) it is the date in its zone.
     /// `usage_daily.open` are holds taken on that day that may still change it; `growth` is what was added to some of them
     /// later; `former_zone` are zones that tenants had `until` an instant, the end of that day. A line that stands for several
-    /// refusals or charges that were taken back has a `minute`, `count` and `last`.
+    /// refusals or charges that were taken back has a `minute`, `count` and `last`. `audit.trace` has the 16 bytes of a trace's
+    /// id, the highest first; NULL: none.
     ///
     /// Lines of the audit log and events are numbered by their time in microseconds, made unique. `delivery.recipient` is
     /// the setting that the delivery is for; empty: none. `delivery.transition` is the first event of the same transition,
@@ -108,7 +109,8 @@ enum ProjectionSchema {
             tenant INTEGER, profile INTEGER, caller INTEGER NOT NULL, action INTEGER NOT NULL,
             code INTEGER NOT NULL, reservation INTEGER NOT NULL, events INTEGER NOT NULL,
             asked TEXT NOT NULL, reference TEXT NOT NULL, limits TEXT, changes TEXT,
-            minute INTEGER, count INTEGER NOT NULL DEFAULT 1, last INTEGER NOT NULL DEFAULT 0);
+            minute INTEGER, count INTEGER NOT NULL DEFAULT 1, last INTEGER NOT NULL DEFAULT 0,
+            trace BLOB);
         CREATE INDEX audit_refusals ON audit (tenant, minute, code) WHERE minute IS NOT NULL;
         CREATE INDEX audit_tenant ON audit (tenant);
         CREATE INDEX audit_profile ON audit (profile) WHERE profile IS NOT NULL;
@@ -252,6 +254,7 @@ enum ProjectionSchema {
         }
         if earlier < 6 { try db.execute(sql: growth) }
         if earlier < 7 { try db.execute(sql: formerZones) }
+        if earlier < 10 { try db.execute(sql: "ALTER TABLE audit ADD COLUMN trace BLOB") }
         for (table, columns) in catalogued where historyTables.contains(where: { $0.0 == table }) {
             for column in try missing(columns, in: table, db) {
                 try db.execute(sql: "ALTER TABLE \(table) ADD COLUMN \(numbers([column]))")

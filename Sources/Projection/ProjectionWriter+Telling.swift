@@ -321,6 +321,7 @@ extension ProjectionWriter {
                 Int64(bitPattern: record.reservationID),
                 AuditCoding.bits(Event.Kind.list(record.transition.events)),
                 record.asked.listed, reference, limits, changes, minute, count, last,
+                AuditCoding.data(record.trace),
             ])
         auditCount += 1
         newLines += 1

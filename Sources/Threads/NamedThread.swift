@@ -54,6 +54,9 @@ package struct NamedThread: Sendable {
         }
     }
 
+    /// Sends it a signal, which no other thread gets. It must not have been joined or detached.
+    package func send(_ signal: Int32) { pthread_kill(thread, signal) }
+
     /// Waits for its end.
     package func join() { pthread_join(thread, nil) }
 

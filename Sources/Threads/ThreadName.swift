@@ -41,6 +41,8 @@ package struct ThreadName: Sendable, Hashable, CustomStringConvertible {
     package static let closing = ThreadName("closing")
     /// Tells a supervisor that a long start makes progress.
     package static let progress = ThreadName("progress")
+    /// Waits for signals to the process.
+    package static let signals = ThreadName("signals")
     /// Runs a benchmark's or a test's work.
     package static let work = ThreadName("work")
 
@@ -50,6 +52,6 @@ package struct ThreadName: Sendable, Hashable, CustomStringConvertible {
     /// All that have no number.
     package static let all = [
         journal, segments, checkpoints, urgentCheckpoints, projection, log, readyLine, reader,
-        memory, rest, lookUps, mail, upgrade, closing, progress, work,
+        memory, rest, lookUps, mail, upgrade, closing, progress, signals, work,
     ]
 }

@@ -1,4 +1,5 @@
 import JSON
+import Limits
 import Logging
 import Synchronization
 import Testing

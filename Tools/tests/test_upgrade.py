@@ -158,6 +158,7 @@ def test_what_a_check_says(service, tmp_path, program):
     # The service itself writes nothing meanwhile.
     server.process.send_signal(signal.SIGSTOP)
     try:
+        os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
         before = files()
         done = tollgate(*settings)
         assert done.returncode == 0 and "that it can read" in done.stdout, done.stderr
@@ -389,3 +390,22 @@ def test_descriptors_do_not_add_up(service, tmp_path):
         assert upgrade(tmp_path).returncode == 0
         becomes_ready_again(server)
     eventually(lambda: kinds() == first, what="the same descriptors as before")
+
+
+def test_no_stop_is_lost_at_the_switch(program, tmp_path):
+    """A SIGTERM at whatever moment of an upgrade ends the old program or the new one, and well: it waits for the one that runs
+    next, if nobody has taken it."""
+    moments = []
+    # None: as soon as the old program has said its last word; else seconds after the check.
+    for delay in (None, *(step / 100 for step in range(0, 32, 2))):
+        server = conftest.Server("--data-dir", str(tmp_path / f"data-{delay}"), limits=None)
+        os.kill(server.process.pid, signal.SIGUSR2)
+        if delay is None:
+            logged(server, "running the new program")
+        else:
+            logged(server, "upgrade: the check has passed")
+            time.sleep(delay)
+        server.process.send_signal(signal.SIGTERM)
+        status = server.process.wait(60)
+        moments.append((delay, status, len(server.process.stdout.read().splitlines())))
+    assert all(status == 0 for _, status, _ in moments), moments

@@ -91,7 +91,7 @@ struct Logs: Sendable {
                     ]
                 }),
             "count": .integer(row.count), "last_at": Instant.json(row.lastTime),
-        ]
+        ] + (row.trace.map { ["trace_id": .string("\($0)")] } ?? [:])
     }
 
     /// A token's number as the first half of its id reads: 16 digits.

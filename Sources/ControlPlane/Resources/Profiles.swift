@@ -74,7 +74,7 @@ struct Profiles: Sendable {
             throw APIError(.duplicate, at: .pointer("/id"))
         }
         do {
-            try core.engine.setProfile(profile, from: 0, by: exchange.caller.number)
+            try core.engine.setProfile(profile, from: 0, by: exchange.requester)
         } catch {
             let isTaken =
                 error.code == .conflict || error.code == .notFound || error.code == .closed
@@ -109,7 +109,7 @@ struct Profiles: Sendable {
             try body.findings.check()
             do {
                 let change = try core.engine.setProfile(
-                    changed, from: present.revision.number, by: exchange.caller.number)
+                    changed, from: present.revision.number, by: exchange.requester)
                 return try reply(exchange.id, change, unknown: unknown)
             } catch let error as EngineError where error.code == .conflict {
                 continue
@@ -124,7 +124,7 @@ struct Profiles: Sendable {
             try exchange.checkIfMatch(profile.revision.tag)
             do {
                 try core.engine.closeProfile(
-                    profile.id, from: profile.revision.number, by: exchange.caller.number)
+                    profile.id, from: profile.revision.number, by: exchange.requester)
             } catch {
                 guard error.code == .conflict else { throw error }
                 continue

@@ -62,7 +62,7 @@ struct Tokens: Sendable {
             // The first attempt's, whose secret nobody was told.
             let former = try core.authority.tokens.first { $0.id == id }
             if let former, exchange.hasMade(createdAt: former.createdAt) {
-                _ = try core.authority.revoke(id, by: exchange.caller.number)
+                _ = try core.authority.revoke(id, by: exchange.requester)
             }
             guard try core.authority.tokens.count < core.settings.maximumTokens else {
                 throw APIError(
@@ -72,7 +72,7 @@ struct Tokens: Sendable {
             do throws(EngineError) {
                 let (token, secret) = try core.authority.create(
                     id: id, name: name, scopes: scopes, tenantIDs: tenantIDs,
-                    expiresAt: expiresAt, rate: rate, by: exchange.caller.number)
+                    expiresAt: expiresAt, rate: rate, by: exchange.requester)
                 return .data(Self.json(token, lastUse: nil) + ["secret": .string(secret)])
             } catch {
                 guard error.code == .conflict else { throw error }
@@ -83,7 +83,7 @@ struct Tokens: Sendable {
 
     func revoke(_ exchange: Exchange) async throws -> Reply {
         let token = try token(exchange.id)
-        guard try core.authority.revoke(token.id, by: exchange.caller.number) else {
+        guard try core.authority.revoke(token.id, by: exchange.requester) else {
             throw Self.unknown
         }
         return .data(Self.json(token, lastUse: nil))

@@ -1,6 +1,7 @@
 import Access
 import HTTPTypes
 import Hummingbird
+import Limits
 import Observation
 import Synchronization
 
@@ -37,6 +38,12 @@ final class RequestNotes: Sendable {
     private static func field(_ name: String, of request: Request) -> String? {
         let values = HTTPField.Name(name).map { request.headers[values: $0] } ?? []
         return values.isEmpty ? nil : values.joined(separator: ",")
+    }
+
+    /// The trace that a request belongs to, whether it is exported or not; nil: none.
+    static func trace(of request: Request) -> TraceID? {
+        if let noted = current?.report.withLock({ $0.trace }) { return noted.trace }
+        return field("traceparent", of: request).flatMap { TraceContext(traceparent: $0)?.trace }
     }
 
     func note(route: String) { report.withLock { $0.route = route } }

@@ -167,7 +167,8 @@ struct Responder: HTTPResponder {
         }
         var exchange = Exchange(
             parameters: match.parameters, query: target.count == 2 ? String(target[1]) : "",
-            headers: request.headers, body: [], caller: caller)
+            headers: request.headers, body: [], caller: caller,
+            trace: RequestNotes.trace(of: request))
         // Whatever else is under way: who asks for the service's health, or its figures, is answered.
         guard !isOpen, route.waitsForDisk else {
             try checkQuery(exchange, route)

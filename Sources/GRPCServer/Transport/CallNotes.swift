@@ -1,4 +1,5 @@
 internal import HTTP2
+internal import Limits
 internal import Observation
 
 /// What is noted of the calls of one event loop for the access log and traces, from their heads until they end. Only calls
@@ -40,6 +41,9 @@ final class CallNotes {
     }
 
     func has(_ token: CallToken) -> Bool { reports[token] != nil }
+
+    /// The trace that a call is a part of; nil: none.
+    func trace(_ token: CallToken) -> TraceID? { reports[token]?.trace?.trace }
 
     func note(_ subject: CallSubject, _ token: CallToken) {
         reports[token]?.caller = subject.caller
@@ -94,7 +98,9 @@ extension ConnectionHandler {
             return service.unary(loop.call, request: request, response: &response)
         }
         let began = loop.clock()
+        service.note(notes.trace(token))
         let outcome = service.unary(loop.call, request: request, response: &response)
+        service.note(nil)
         let ended = loop.clock()
         switch outcome {
         // It is decided later.

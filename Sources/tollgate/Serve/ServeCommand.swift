@@ -73,7 +73,10 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         CrashHandlers.remove()
-        let requests = await ProcessSignals.catchEarly()
+        guard let signals = ProcessSignals.take(isUpgrade: PassedDescriptors.isUpgrade) else {
+            StandardError.print("The service cannot start: the system has no thread left")
+            throw ExitStatus.unavailable.code
+        }
         StandardError.writeInBackground()
         let sources = SettingsSources(
             flags: named, environment: EnvironmentVariables.all, config: config)
@@ -105,8 +108,8 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             guard !check else { return try ServeCheck(settings: settings, service: asking).run() }
             let service = try Service(settings, limits: limits, supervision)
-            try await service.run(requests)
-            guard service.upgrades.isLeaving else { return }
+            try await service.run(signals)
+            guard service.upgrades.isLeaving, signals.leave() else { return }
             StandardError.print(supervision.upgrade())
             throw ExitStatus.failure.code
         } catch let error as ExitCode {

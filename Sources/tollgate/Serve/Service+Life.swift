@@ -13,7 +13,6 @@ internal import ServiceLifecycle
 internal import Synchronization
 internal import Threads
 internal import TransportSecurity
-internal import UnixSignals
 
 // From the ready line to the end.
 extension Service {
@@ -26,8 +25,8 @@ extension Service {
 
     /// Serves until SIGTERM, SIGINT or an upgrade; returns when running calls are finished or the drain time is over.
     ///
-    /// - Parameter requests: each SIGHUP and SIGUSR2 since the process began.
-    func run(_ requests: UnixSignalsSequence) async throws {
+    /// - Parameter signals: SIGHUP and SIGUSR2 since the process began.
+    func run(_ signals: ProcessSignals) async throws {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
         let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
         await Self.openTimers()
@@ -78,17 +77,18 @@ extension Service {
         var quiet = logger
         quiet.logLevel = .critical
         let group = ServiceGroup(services: services, logger: quiet)
-        // The signals are caught before the services run, so before anybody learns that the service is there.
-        let stops = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        // Before the services run, so before anybody learns that the service is there.
+        signals.serve()
         let listening = [
-            Task { for await _ in stops { await stop(group) } },
+            Task { for await _ in signals.stops { await stop(group) } },
             Task {
                 // What was asked for before is done when the start has been told, and told after it.
                 for await _ in serving {}
-                for await request in requests {
-                    if request == .sighup { reload(addresses) }
-                    if request == .sigusr2 { upgrade(group, sides) }
-                }
+                async let reloads: Void = {
+                    for await _ in signals.reloads { reload(addresses) }
+                }()
+                for await _ in signals.upgrades { upgrade(group, sides) }
+                await reloads
             },
         ]
         try await group.run()

@@ -1,4 +1,5 @@
 internal import Admission
+internal import CommandIO
 internal import Glibc
 internal import Limits
 
@@ -35,6 +36,13 @@ struct PassedDescriptors: Sendable {
     private static let count = "LISTEN_FDS"
     private static let process = "LISTEN_PID"
     private static let names = "LISTEN_FDNAMES"
+
+    /// This process was upgraded: they come from the program in whose place this one runs. To be asked before they are taken.
+    static var isUpgrade: Bool {
+        let environment = EnvironmentVariables.all
+        let names = environment[names]?.split(separator: ":") ?? []
+        return environment[process] == "\(getpid())" && names.contains { $0 == reportName }
+    }
 
     /// - Parameter environment: the process's; what it says of descriptors is removed, there and in the process, so that
     ///   nobody takes it for theirs.

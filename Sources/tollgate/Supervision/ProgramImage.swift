@@ -69,7 +69,7 @@ struct ProgramImage: Sendable {
 
     /// Runs the program in the place of this one, in the same process. Descriptors that are not passed are closed.
     ///
-    /// SIGTERM and SIGINT end the process from here on, as they do in a start; SIGHUP and SIGUSR2 pass it by.
+    /// Signals that come from here on wait for it: nobody takes them (`ProcessSignals.leave`).
     ///
     /// - Parameter passed: what it gets as systemd passes sockets, by name.
     /// - Returns: only if that fails: `errno`.
@@ -84,11 +84,7 @@ struct ProgramImage: Sendable {
             }
         }
         closeOthersOnExec(from: PassedDescriptors.first + Int32(passed.count))
-        for number in [SIGHUP, SIGUSR2] { signal(number, SIG_IGN) }
-        for number in [SIGTERM, SIGINT] { signal(number, SIG_DFL) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, nil)
+        ProcessSignals.setMask()
         linux_be_nice(Self.niceness)
         let variables = PassedDescriptors.variables(names: passed.map(\.name), process: getpid())
         let environment = self.environment.merging(variables) { $1 }
