@@ -162,8 +162,8 @@ package protocol GRPCService: AnyObject {
     /// The last connection of a draining loop is gone, and the loop is about to end: timers stop here.
     func stopped()
 
-    /// Whom a request is from and about, for the access log and traces. Asked only for calls that somebody is told of, when
-    /// the service has just decided the request, or has taken its stream.
+    /// Whom a request is from and about, for the access log and traces. Asked only for calls that will be logged or traced,
+    /// when the service has just decided the request, or has taken or refused its stream.
     ///
     /// - Parameter isAnswered: it was answered, and not refused.
     func subject(
