@@ -196,6 +196,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             resources: [.embedInCode("Resources/errors.json")],
             swiftSettings: strict),
@@ -347,7 +348,7 @@ let package = Package(
             dependencies: [
                 "Access", "Admission", "Gzip", "GRPCServer", "GRPCStandard", "HTTP2", "Engine",
                 "Reservations", "Limits", "Telemetry", "Wire", "Journal", "TestKit",
-                "TransportSecurity",
+                "TransportSecurity", "JSON", "LogLines", "Observation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -411,7 +412,8 @@ let package = Package(
             dependencies: [
                 "Notifications",
                 "Access", "Admission", "ControlPlane", "Engine", "Events", "JSON", "Limits",
-                "Projection", "Reservations", "Telemetry", "TransportSecurity",
+                "LogLines", "Observation", "Projection", "Reservations", "Telemetry",
+                "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -421,6 +423,7 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),
         .testTarget(
             name: "TollgateTests",

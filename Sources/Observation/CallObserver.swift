@@ -1,8 +1,8 @@
 internal import Limits
 internal import Synchronization
 
-/// Chooses the calls that are told of, and tells of them: to the access log, and as spans. Where neither is wanted there
-/// is none, and servers do nothing for it.
+/// Chooses the calls that are logged or traced, and passes on what is known of them when they end. If neither is configured
+/// there is none, and servers do nothing for it.
 ///
 /// Thread safety: any thread.
 package final class CallObserver: Sendable {
@@ -52,6 +52,8 @@ package final class CallObserver: Sendable {
             }
         }
         guard isLogged || isRecorded else { return nil }
+        // The log has the number alone.
+        if !isRecorded { trace?.state = "" }
         return CallReport(
             transport: transport, method: method, peer: peer(), began: began, trace: trace,
             isLogged: isLogged, isRecorded: isRecorded)
@@ -69,10 +71,18 @@ package final class CallObserver: Sendable {
             tracestate: tracestate(), began: began, &own)
     }
 
-    /// A call is over. Never waits.
+    /// A call is over: its line and its spans are made of the report later, elsewhere. Never waits.
     package func end(_ report: CallReport) {
         let clock = WallClock()
-        if report.isLogged { accessLog?.add(report, at: clock.milliseconds) }
-        if report.isRecorded { tracer?.record(report, clock) }
+        log(report, clock)
+        if report.isRecorded { tracer?.queue.add(report, clock) }
+    }
+
+    /// A call is over whose spans have been made with the tracer.
+    package func endTraced(_ report: CallReport) { log(report, WallClock()) }
+
+    private func log(_ report: CallReport, _ clock: WallClock) {
+        guard report.isLogged, report.hasFailed || !report.isProbe else { return }
+        accessLog?.add(report, at: clock.milliseconds)
     }
 }

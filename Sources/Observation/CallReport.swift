@@ -2,12 +2,15 @@
 package struct CallReport: Sendable {
     package enum Transport: String, Sendable { case grpc, http }
 
-    /// A part of the time that a call took.
-    package struct Step: Sendable {
-        package var name: String
-        /// On the monotonic clock, nanoseconds.
+    /// A part of the time that a call took, on the monotonic clock, nanoseconds.
+    package struct Interval: Sendable, Equatable {
         package var began: UInt64
         package var ended: UInt64
+
+        package init(from began: UInt64, to ended: UInt64) {
+            self.began = began
+            self.ended = max(began, ended)
+        }
     }
 
     package var transport: Transport
@@ -15,7 +18,7 @@ package struct CallReport: Sendable {
     package var method: String
     /// Of HTTP the route's pattern, "/v2/tenants/{id}"; never the path, whose query and ids may be secrets.
     package var route: String?
-    /// The address that the call came from, with a port where it is the connection's.
+    /// The address that the call came from; over gRPC with the port.
     package var peer: String
     /// On the monotonic clock, nanoseconds.
     package var began: UInt64
@@ -28,9 +31,16 @@ package struct CallReport: Sendable {
     /// Of gRPC its name, of HTTP the number.
     package var status = ""
     package var statusCode = 0
+    /// It was not answered as it was meant to be, whoever is to blame; a call that its caller has given up was.
+    package var hasFailed = false
     /// The service did not do what it is there for.
     package var isFault = false
-    package var steps: [Step] = []
+    /// Decoding, decision and encoding; nil: it was not decided, or there are spans of it already.
+    package var decision: Interval?
+    /// nil: the answer did not wait for the disk.
+    package var diskWait: Interval?
+    /// A question about the service's health, or a scrape: the access log has only those that fail.
+    package var isProbe = false
 
     /// The trace that it belongs to, with the caller's span; nil: none.
     package let trace: TraceContext?
@@ -39,21 +49,16 @@ package struct CallReport: Sendable {
     /// Its spans are exported.
     package let isRecorded: Bool
 
-    package mutating func add(_ name: String, from began: UInt64, to ended: UInt64) {
-        steps.append(Step(name: name, began: began, ended: max(began, ended)))
-    }
-
     /// A call of gRPC is over.
     ///
     /// - Parameters:
     ///   - code: the status' number.
-    ///   - status: its name, in lower camel case.
+    ///   - status: its name: "DEADLINE_EXCEEDED".
     package mutating func end(grpc code: Int, _ status: String) {
         statusCode = code
-        self.status = status.reduce(into: "") { name, letter in
-            if letter.isUppercase { name.append("_") }
-            name.append(letter.uppercased())
-        }
+        self.status = status
+        // OK, CANCELLED.
+        hasFailed = ![0, 1].contains(code)
         // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
         isFault = [2, 4, 12, 13, 14, 15].contains(code)
     }
@@ -62,6 +67,7 @@ package struct CallReport: Sendable {
     package mutating func end(http status: Int) {
         statusCode = status
         self.status = "\(status)"
+        hasFailed = status >= 400
         isFault = status >= 500
     }
 }

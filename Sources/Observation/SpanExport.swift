@@ -2,6 +2,7 @@ internal import JSON
 internal import LogLines
 package import Logging
 internal import Notation
+internal import Synchronization
 
 /// What a collector says to a request.
 package struct CollectorAnswer: Sendable {
@@ -55,9 +56,7 @@ package struct SpanExport: Sendable {
     private let logger: Logger
     private let trouble = StateLog(
         begins: "traces cannot be exported", ends: "traces are exported again", level: .warning)
-    private let loss = StateLog(
-        begins: "spans are dropped: they end faster than they are exported",
-        ends: "no more spans are dropped", level: .warning)
+    private let loss = SpanLoss()
 
     /// - Parameters:
     ///   - now: Unix milliseconds.
@@ -81,7 +80,6 @@ package struct SpanExport: Sendable {
 
     /// Exports until the task is cancelled; `flush` is for what waits then.
     package func run() async {
-        var dropped: UInt64 = 0
         while !Task.isCancelled {
             let batch = queue.take(atMost: bounds.batch)
             if batch.isEmpty {
@@ -89,10 +87,7 @@ package struct SpanExport: Sendable {
             } else {
                 await export(batch)
             }
-            let counts = queue.counts
-            loss.look(
-                counts.dropped > dropped ? "" : nil, logger, ["dropped": "\(counts.dropped)"])
-            dropped = counts.dropped
+            lookAtLoss()
         }
     }
 
@@ -102,38 +97,40 @@ package struct SpanExport: Sendable {
             guard case .taken(let rejected) = await attemptToSend(document.encoded(batch)) else {
                 return queue.drop(batch.count)
             }
-            queue.noteExported(batch.count - min(rejected, batch.count))
-            queue.drop(min(rejected, batch.count))
+            queue.noteExported(batch.count, rejected: rejected)
         }
     }
 
-    /// Sends one batch until it is taken, refused or given up.
+    /// Sends one batch until it is taken, refused or given up. A task that is cancelled meanwhile leaves it in the queue: the
+    /// collector may get it twice then, with the same ids.
     func export(_ batch: [EndedSpan]) async {
         let body = document.encoded(batch)
         var pause = bounds.backoffMilliseconds
         for attempt in 1...bounds.attempts {
-            let outcome = await attemptToSend(body)
-            if Task.isCancelled { break }
-            switch outcome {
+            lookAtLoss()
+            switch await attemptToSend(body) {
             case .taken(let rejected):
-                trouble.look(nil, logger)
-                queue.noteExported(batch.count - min(rejected, batch.count))
-                queue.drop(min(rejected, batch.count))
-                return
+                trouble.look(rejected > 0 ? "the collector rejected spans" : nil, logger)
+                return queue.noteExported(batch.count, rejected: rejected)
             case .refused(let reason):
                 trouble.look(reason, logger)
                 return queue.drop(batch.count)
             case .again(let reason, let after):
+                // It was the end of this task that ended the attempt.
+                if Task.isCancelled { return queue.putBack(batch) }
                 trouble.look(reason, logger)
                 guard attempt < bounds.attempts else { break }
                 // Some earlier, some later: collectors that come back are not all asked at once.
                 let spread = Int64.random(in: -pause / 4...pause / 4)
                 await sleep(min(max(after ?? 0, pause + spread), bounds.longestPause))
+                if Task.isCancelled { return queue.putBack(batch) }
                 pause = min(pause * 2, bounds.longestPause)
             }
         }
         queue.drop(batch.count)
     }
+
+    private func lookAtLoss() { loss.look(queue.counts, now: now(), logger) }
 
     private func attemptToSend(_ body: [UInt8]) async -> Outcome {
         do {
@@ -170,5 +167,30 @@ package struct SpanExport: Sendable {
         guard let answer = try? JSONParser.parse(body, within: bounds) else { return 0 }
         let count = answer["partialSuccess"]?["rejectedSpans"]
         return max(0, count?.integer.map(Int.init) ?? count?.string.flatMap { Int($0) } ?? 0)
+    }
+}
+
+/// Says when spans begin to be dropped since the queue is full, and when none has been for a while.
+private final class SpanLoss: Sendable {
+    /// For so long none must be dropped, milliseconds.
+    private static let quiet: Int64 = 60_000
+
+    private let state = StateLog(
+        begins: "spans are dropped: they end faster than they are exported",
+        ends: "no more spans are dropped", level: .warning)
+    /// How many had been dropped, and when the number was last another.
+    private let seen = Mutex<(count: UInt64, at: Int64)>((0, 0))
+
+    /// - Parameter now: Unix milliseconds.
+    func look(_ counts: SpanQueue.Counts, now: Int64, _ logger: Logger) {
+        let isQuiet = seen.withLock { seen in
+            guard counts.overflowed > seen.count else { return now - seen.at >= Self.quiet }
+            seen = (counts.overflowed, now)
+            return false
+        }
+        // Within the minute nothing is known to be over.
+        guard isQuiet || !state.lasts else { return }
+        state.look(
+            isQuiet ? nil : "", logger, ["dropped": .stringConvertible(counts.overflowed)])
     }
 }

@@ -42,9 +42,10 @@ package struct TraceContext: Sendable, Hashable {
             state: tracestate.flatMap(Self.state) ?? "")
     }
 
-    /// As it is handed on.
-    package var traceparent: String {
-        "00-\(trace)-\(Hexadecimal.text(span))-0\(isSampled ? 1 : 0)"
+    /// A trace that begins here, and is recorded.
+    static var new: TraceContext {
+        TraceContext(
+            trace: TraceID(high: .newSpanID, low: .newSpanID), span: 0, isSampled: true)
     }
 
     private static func state(_ text: String) -> String? {

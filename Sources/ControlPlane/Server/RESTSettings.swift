@@ -49,7 +49,7 @@ package struct RESTSettings: Sendable {
     package var onRefusal: @Sendable (Int) -> Void = { _ in }
     /// Why the process hangs; nil: it does not. Any thread.
     package var hang: @Sendable () -> String? = { nil }
-    /// Who is told of requests; nil: nobody.
+    /// Logs and traces requests; nil: none is.
     package var observer: CallObserver?
     package var maximumWebhookEndpoints = 100
     package var maximumEmailRecipients = 100

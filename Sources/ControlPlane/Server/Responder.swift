@@ -66,8 +66,7 @@ struct Responder: HTTPResponder {
         let response = await RequestNotes.$current.withValue(notes) {
             await replied(request, context)
         }
-        observer.end(notes.end(Int(response.status.code)))
-        return response
+        return notes.ended(with: response)
     }
 
     private func replied(_ request: Request, _ context: RESTContext) async -> Response {
@@ -212,13 +211,19 @@ struct Responder: HTTPResponder {
         }
         // Whatever an answer or a failure reflects is on disk before it leaves (semantics §3).
         do {
-            try await RequestNotes.timed("wait for disk") { () async throws(EngineError) in
-                try await core.engine.durable()
-            }
+            try await awaitDisk()
         } catch {
             throw APIError(.unavailable, error.message)
         }
         return try result.get()
+    }
+
+    private func awaitDisk() async throws(EngineError) {
+        // Where everything is on disk there is nothing to tell of.
+        guard core.engine.hasUnsettledRecords else { return try await core.engine.durable() }
+        try await RequestNotes.timed("wait for disk") { () async throws(EngineError) in
+            try await core.engine.durable()
+        }
     }
 
     /// Operators' changes are made once for a key; the data plane remembers its own keys.

@@ -164,11 +164,11 @@ package protocol GRPCService: AnyObject {
     func stopped()
 
     /// The next request that `unary` decides is a part of a trace; nil: what follows is a part of none that is known. Called
-    /// around the requests of calls that somebody is told of, and for no others.
+    /// around the requests of calls that will be logged or traced, and for no others.
     func note(_ trace: TraceID?)
 
-    /// Whom a request is from and about, for the access log and traces. Asked only for calls that somebody is told of, when
-    /// the service has just decided the request, or has taken its stream.
+    /// Whom a request is from and about, for the access log and traces. Asked only for calls that will be logged or traced,
+    /// when the service has just decided the request, or has taken or refused its stream.
     ///
     /// - Parameter isAnswered: it was answered, and not refused.
     func subject(

@@ -67,7 +67,7 @@ extension ServiceMetrics {
             ($0.key.method, $0.key.code.rawValue) < ($1.key.method, $1.key.code.rawValue)
         }) {
             let method = failure.method < methods.count ? methods[failure.method] : "unknown"
-            failures.add(.count(count), method, Self.name(failure.code))
+            failures.add(.count(count), method, failure.code.name)
         }
         return [
             requests, failures, MetricFamily(metrics.durations, grpc.whole),
@@ -78,9 +78,6 @@ extension ServiceMetrics {
             MetricFamily(metrics.putOff, grpc.putOffConnections),
         ]
     }
-
-    /// "RESOURCE_EXHAUSTED"
-    static func name(_ code: GRPCCode) -> String { label(code).uppercased() }
 
     /// A case of an enum by its name: "resource_exhausted".
     static func label(_ value: some Any) -> String {
