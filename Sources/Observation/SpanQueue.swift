@@ -1,4 +1,4 @@
-package import Limits
+internal import Limits
 internal import Synchronization
 internal import Tracing
 

@@ -57,7 +57,7 @@ final class RequestNotes: Sendable {
     /// The trace that a request belongs to, whether it is exported or not; nil: none.
     static func trace(of request: Request) -> TraceID? {
         if let noted = current?.report.withLock({ $0.trace }) { return noted.trace }
-        return field("traceparent", of: request).flatMap { TraceContext(traceparent: $0)?.trace }
+        return field(traceparent, of: request).flatMap { TraceContext(traceparent: $0)?.trace }
     }
 
     func note(route: String) { report.withLock { $0.route = route } }
