@@ -205,6 +205,11 @@ import Tracing
 }
 
 @Suite struct CallReportTests {
+    /// docs/operate/sizing.md counts with half a kilobyte for each that waits, its tenant's id included.
+    @Test func isSmall() {
+        #expect(MemoryLayout<CallReport>.stride <= 320)
+    }
+
     private func report(
         _ transport: CallReport.Transport, _ method: String, route: String? = nil, peer: String
     ) throws -> CallReport {

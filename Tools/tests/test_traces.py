@@ -175,11 +175,11 @@ def test_a_request_of_rest(serve, tmp_path, collector):
     assert sorted(children(there.spans, read)) == ["decide"]
     # The page has no route, and a method that is not known no name.
     with contextlib.closing(http.client.HTTPConnection(server.http, timeout=60)) as connection:
-        for method, path in (("GET", "/"), ("BREW", "/v2/tenants")):
+        for method, path in (("GET", "/"), ("PROPFIND", "/v2/tenants")):
             connection.request(method, path, headers={"traceparent": SAMPLED})
             connection.getresponse().read()
-    [page], [brewed] = there.named("GET"), there.named("HTTP /v2/tenants")
-    assert "http.route" not in attributes(page) and attributes(brewed)["http.request.method"] == "_OTHER"
+    [page], [other] = there.named("GET"), there.named("HTTP /v2/tenants")
+    assert "http.route" not in attributes(page) and attributes(other)["http.request.method"] == "_OTHER"
 
 
 def test_callers_say_what_is_traced(contract, serve, collector):
