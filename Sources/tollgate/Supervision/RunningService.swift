@@ -1,3 +1,4 @@
+internal import CLinux
 internal import CommandIO
 internal import Glibc
 internal import JSON
