@@ -309,7 +309,7 @@ def test_a_place_to_cut_at_must_be_one(contract, limits, tmp_path):
 def test_interval_and_memory(contract, limits, tmp_path):
     data = tmp_path / "data"
     _, log = live(contract, limits, data, some(contract), "--durability", "interval", "--journal-interval", "1ms")
-    assert "may_lose=what was acknowledged within 1ms and the syncs before and after them mode=interval" in log
+    assert 'may_lose="what was acknowledged within 1ms and the syncs before and after them" mode=interval' in log
     after, log = live(
         contract, limits, data, lambda stub: usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND]
     )
