@@ -314,7 +314,7 @@ def test_interval_and_memory(contract, limits, tmp_path):
         contract, limits, data, lambda stub: usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND]
     )
     assert after == (USD, 2 * USD), "an orderly stop loses nothing"
-    assert "may_lose=nothing acknowledged mode=sync" in log
+    assert 'may_lose="nothing acknowledged" mode=sync' in log
     unused = tmp_path / "unused"
     _, log = live(contract, limits, unused, some(contract), "--durability", "memory")
     assert not os.path.exists(unused)
