@@ -2,20 +2,20 @@ package import JSON
 package import Logging
 internal import Notation
 
-/// One line of the log, whatever it is written as. It stays one line whatever its texts contain, and it has a bound.
+/// One line of the log, in either format. It stays one line whatever its texts contain, and its length is bounded.
 package struct LogLine: Sendable {
-    /// Bytes of a line, its end included. What is longer is cut, and says so in a field, `truncated`.
+    /// Bytes of a line, including its line break. A longer line is cut, and says so in the field `truncated`.
     package static let maximumBytes = 16 << 10
     /// Bytes of the message and of each field's value, escapes included.
     static let longestText = 4 << 10
-    /// What the line has beside its fields, and what a cut adds.
+    /// What the line has besides its message and fields, and what a cut adds.
     private static let frameBytes = 256
 
     /// Unix milliseconds.
     package var time: Int64
     package var level: Logger.Level
     package var message: String
-    /// Where it comes from, for people: a module.
+    /// The module that it comes from; only in the text format.
     package var source: String
     /// In the order in which they are written.
     package var fields: [JSON.Member]
@@ -31,9 +31,9 @@ package struct LogLine: Sendable {
         self.fields = fields
     }
 
-    /// The line with its end.
+    /// The line, including its line break.
     ///
-    /// - Complexity: O(length), of a long text at most O(`maximumBytes`).
+    /// - Complexity: O(length), for a long text at most O(`maximumBytes`).
     package func encoded(as format: LogFormat) -> String {
         var isCut = false
         func cut(_ text: String, _ limit: Int) -> String {
@@ -95,10 +95,10 @@ package struct LogLine: Sendable {
 
     // MARK: Texts
 
-    /// Members that every line has.
+    /// Members of the line itself.
     private static let reserved: Set = ["time", "level", "message", "truncated"]
 
-    /// Of those that JSON lets pass, what ends lines or moves a terminal's cursor is escaped too.
+    /// Also escapes what JSON permits although it ends lines or moves a terminal's cursor.
     private static func json(_ value: JSON) -> String {
         let text = value.text
         // DEL, and the first bytes of C1 and of the two separators.
@@ -108,7 +108,7 @@ package struct LogLine: Sendable {
         return replacing(text) { isControl($0) ? unicodeEscape($0) : nil }
     }
 
-    /// Whether a value ends where the next space or sign is.
+    /// Whether a value needs no quotes.
     private static func isPlain(_ text: String) -> Bool {
         !text.isEmpty
             && !text.unicodeScalars.contains {
@@ -121,12 +121,12 @@ package struct LogLine: Sendable {
         return "\"\(inside)\""
     }
 
-    /// With nothing in it that ends a line or moves a terminal's cursor.
+    /// Without anything that ends a line or moves a terminal's cursor.
     private static func escaped(_ text: String) -> String {
         text.unicodeScalars.contains(where: isControl) ? replacing(text, escape) : text
     }
 
-    /// - Parameter escape: what stands for a scalar; nil: itself.
+    /// - Parameter escape: the replacement for a scalar; nil: it is kept.
     private static func replacing(
         _ text: String, _ escape: (Unicode.Scalar) -> String?
     ) -> String {
@@ -155,7 +155,7 @@ package struct LogLine: Sendable {
         return "\\u" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
 
-    /// C0, DEL, C1, and what Unicode ends lines and paragraphs with.
+    /// C0, DEL, C1, and Unicode's line and paragraph separators.
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0..<0x20, 0x7F..<0xA0, 0x2028, 0x2029: true
@@ -163,9 +163,9 @@ package struct LogLine: Sendable {
         }
     }
 
-    /// How far a text may go so that it takes no more than `limit` bytes.
+    /// The index up to which a text takes no more than `limit` bytes.
     private static func end(of text: String, limit: Int) -> String.Index {
-        // Nothing costs more than six times its length.
+        // Nothing takes more than six times its length.
         if text.utf8.count <= limit / 6 { return text.endIndex }
         var bytes = 0
         for index in text.unicodeScalars.indices {
@@ -175,7 +175,7 @@ package struct LogLine: Sendable {
         return text.endIndex
     }
 
-    /// Bytes at most, in either format.
+    /// The most bytes that it takes in either format.
     private static func cost(_ scalar: Unicode.Scalar) -> Int {
         switch scalar {
         case "\"", "\\": 2

@@ -3,28 +3,28 @@ package import LogLines
 internal import Logging
 internal import Synchronization
 
-/// One line per logged call. Servers hand reports over; whoever runs `run` makes lines of them, and nobody waits for it.
-/// What is beyond the bounds is dropped and counted, on a line of its own.
+/// Writes one line per logged call. Servers hand over reports; whoever runs `run` makes lines of them, and nobody waits
+/// for it. What exceeds the bounds is dropped and counted in a line of its own.
 ///
 /// Thread safety: any thread; `run`, `write` and `flush` on one at a time.
 package final class AccessLog: Sendable {
     private struct Waiting {
         var reports = SlicedQueue<(report: CallReport, time: Int64)>()
-        /// Since the last line that told of them, and ever.
+        /// Calls dropped since the last line that reported any, and in total.
         var dropped: UInt64 = 0
         var droppedEver: UInt64 = 0
         /// When that line was written, Unix milliseconds.
         var toldAt: Int64?
-        /// Lines of the present second, and which that is.
+        /// Lines of the current second, and which second that is.
         var count = 0
         var second: Int64 = 0
     }
 
     /// Where lines go.
     package struct Output: Sendable {
-        /// Writes a line; must not wait.
+        /// Writes a line; must not block.
         package var write: @Sendable (LogLine) -> Void
-        /// Whether there is room for some hundred lines.
+        /// Whether there is room for a few hundred lines.
         package var hasRoom: @Sendable () -> Bool
 
         package init(
@@ -36,7 +36,7 @@ package final class AccessLog: Sendable {
         }
     }
 
-    /// Between two lines that tell of calls that were dropped, milliseconds.
+    /// The time between two lines that report dropped calls, milliseconds.
     private static let silence: Int64 = 60_000
 
     private let maximum: Int
@@ -46,14 +46,14 @@ package final class AccessLog: Sendable {
 
     /// - Parameters:
     ///   - maximum: calls that may wait to be written.
-    ///   - rate: lines in a second at most; nil: any number.
+    ///   - rate: lines per second at most; nil: no limit.
     package init(maximum: Int, rate: Int?, output: Output) {
         self.maximum = maximum
         self.rate = rate
         self.output = output
     }
 
-    /// - Parameter time: when the call was over, Unix milliseconds.
+    /// - Parameter time: when the call ended, Unix milliseconds.
     func add(_ report: CallReport, at time: Int64) {
         waiting.withLock { waiting in
             if time / 1_000 != waiting.second {
@@ -70,10 +70,10 @@ package final class AccessLog: Sendable {
         }
     }
 
-    /// Calls that have no line because of the bounds, ever.
+    /// Calls that have no line because of the bounds, in total.
     package var dropped: UInt64 { waiting.withLock { $0.droppedEver } }
 
-    /// Writes what waits, until the task is cancelled; `flush` is for what is left then.
+    /// Writes the waiting calls until the task is cancelled; `flush` is for what is left then.
     package func run() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(100), clock: .suspending)
@@ -81,11 +81,11 @@ package final class AccessLog: Sendable {
         }
     }
 
-    /// Writes what waits, as far as there is room: a slice at a time, so that it keeps no thread for long.
+    /// Writes the waiting calls, as far as there is room: a slice at a time, so as not to occupy a thread for long.
     ///
     /// - Parameter now: Unix milliseconds.
     func write(now: Int64) async {
-        // What comes meanwhile has its turn the next time.
+        // Calls that arrive meanwhile are written the next time.
         var left = waiting.withLock { $0.reports.count }
         while left > 0, output.hasRoom() {
             let slice = waiting.withLock { $0.reports.takeSlice() }
@@ -96,7 +96,7 @@ package final class AccessLog: Sendable {
         tellDropped(now, after: Self.silence)
     }
 
-    /// Writes what is left, before the process ends. What finds no room within the time counts as dropped.
+    /// Writes what is left, before the process ends. What finds no room within `limit` counts as dropped.
     package func flush(within limit: Duration) async {
         let end = ContinuousClock.now + limit
         await write(now: WallClock().milliseconds)
@@ -113,7 +113,7 @@ package final class AccessLog: Sendable {
         tellDropped(WallClock().milliseconds, after: 0)
     }
 
-    /// - Parameter silence: since the last such line, milliseconds.
+    /// - Parameter silence: the least time since the last such line, milliseconds.
     private func tellDropped(_ now: Int64, after silence: Int64) {
         let dropped = waiting.withLock { waiting -> UInt64 in
             guard waiting.dropped > 0, now - (waiting.toldAt ?? .min / 2) >= silence else {

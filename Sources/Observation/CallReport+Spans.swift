@@ -2,20 +2,20 @@ package import Tracing
 
 /// Spans of a call that is over.
 extension CallReport {
-    /// Of the method and the route's pattern, if there is one.
+    /// The method, and the route's pattern if there is one.
     package var spanName: String {
         guard transport == .http else { return method }
         let method = method == Self.otherMethod ? "HTTP" : method
         return pattern.map { "\(method) \($0)" } ?? method
     }
 
-    /// What stands for a method of HTTP that is not known: it may be anything.
+    /// Stands for an unknown HTTP method, which may be anything.
     package static let otherMethod = "_OTHER"
 
-    /// The route, if it is one and not a name for many.
+    /// The route, if it is a pattern and not a name for many routes.
     private var pattern: String? { route.flatMap { $0.hasPrefix("/") ? $0 : nil } }
 
-    /// By OpenTelemetry's conventions, where they have a name.
+    /// Named by OpenTelemetry's conventions where these have a name.
     package var spanAttributes: SpanAttributes {
         var attributes = SpanAttributes()
         switch transport {
@@ -42,16 +42,16 @@ extension CallReport {
         return attributes
     }
 
-    /// nil: it was no error.
+    /// nil: it was not an error.
     package var spanStatus: SpanStatus? {
         isFault ? SpanStatus(code: .error, message: status) : nil
     }
 
     var spanCount: Int { 1 + (decision == nil ? 0 : 1) + (diskWait == nil ? 0 : 1) }
 
-    /// One for the call, as its server saw it, and one below it for each part.
+    /// One span for the call, as its server saw it, and a child for each part.
     ///
-    /// - Parameter clock: as it stood when the call ended.
+    /// - Parameter clock: as read when the call ended.
     func spans(_ clock: WallClock) -> [EndedSpan] {
         let trace = trace ?? .new
         var call = EndedSpan(
@@ -73,6 +73,6 @@ extension CallReport {
 }
 
 extension UInt64 {
-    /// A number for a new span; not 0, which stands for none.
+    /// An id for a new span; not 0, which stands for none.
     static var newSpanID: UInt64 { .random(in: 1 ... .max) }
 }

@@ -1,8 +1,8 @@
-/// What the access log and traces say of one call.
+/// What the access log and traces say about one call.
 package struct CallReport: Sendable {
     package enum Transport: String, Sendable { case grpc, http }
 
-    /// A part of the time that a call took, on the monotonic clock, nanoseconds.
+    /// A part of a call's duration, on the monotonic clock, nanoseconds.
     package struct Interval: Sendable, Equatable {
         package var began: UInt64
         package var ended: UInt64
@@ -14,32 +14,32 @@ package struct CallReport: Sendable {
     }
 
     package var transport: Transport
-    /// Of gRPC "package.Service/Method", of HTTP the method.
+    /// For gRPC "package.Service/Method", for HTTP the method.
     package var method: String
-    /// Of HTTP the route's pattern, "/v2/tenants/{id}"; never the path, whose query and ids may be secrets.
+    /// For HTTP the route's pattern, like "/v2/tenants/{id}"; never the path, whose query and ids may be secrets.
     package var route: String?
-    /// The address that the call came from; over gRPC with the port.
+    /// The address that the call came from; for gRPC including the port.
     package var peer: String
     /// On the monotonic clock, nanoseconds.
     package var began: UInt64
     package var ended: UInt64 = 0
-    /// `Caller.number`; nil: nobody was asked, or it is nobody.
+    /// `Caller.number`; nil: callers are not authenticated, or this one was not.
     package var caller: UInt64?
     package var tenant: String?
-    /// What was decided, where the status does not say it.
+    /// What was decided, where the status does not show it.
     package var answer: String?
-    /// Of gRPC its name, of HTTP the number.
+    /// For gRPC its name, for HTTP the number.
     package var status = ""
     package var statusCode = 0
-    /// It was not answered as it was meant to be, whoever is to blame; a call that its caller has given up was.
+    /// The call failed, whoever is to blame; one that its caller cancelled did not.
     package var hasFailed = false
-    /// The service did not do what it is there for.
+    /// The call failed through the service's fault.
     package var isFault = false
-    /// Decoding, decision and encoding; nil: it was not decided, or there are spans of it already.
+    /// Decoding, decision and encoding; nil: nothing was decided, or it has spans already.
     package var decision: Interval?
     /// nil: the answer did not wait for the disk.
     package var diskWait: Interval?
-    /// A question about the service's health, or a scrape: the access log has only those that fail.
+    /// A health check or a scrape: the access log includes it only if it fails.
     package var isProbe = false
 
     /// The trace that it belongs to, with the caller's span; nil: none.
@@ -49,10 +49,10 @@ package struct CallReport: Sendable {
     /// Its spans are exported.
     package let isRecorded: Bool
 
-    /// A call of gRPC is over.
+    /// A gRPC call is over.
     ///
     /// - Parameters:
-    ///   - code: the status' number.
+    ///   - code: the status code's number.
     ///   - status: its name: "DEADLINE_EXCEEDED".
     package mutating func end(grpc code: Int, _ status: String) {
         statusCode = code
@@ -63,7 +63,7 @@ package struct CallReport: Sendable {
         isFault = [2, 4, 12, 13, 14, 15].contains(code)
     }
 
-    /// A request of HTTP is answered.
+    /// An HTTP request has been answered.
     package mutating func end(http status: Int) {
         statusCode = status
         self.status = "\(status)"

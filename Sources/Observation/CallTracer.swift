@@ -2,12 +2,12 @@ internal import Limits
 internal import Synchronization
 package import Tracing
 
-/// Makes spans as swift-distributed-tracing has them, and queues for export those that are recorded. REST's requests have
-/// theirs of it; those of gRPC's calls are made of reports, away from the event loops (`CallReport.spans`).
+/// Makes spans for swift-distributed-tracing, and queues those that are recorded for export. REST requests get their
+/// spans from it; those of gRPC calls are made from reports, away from the event loops (`CallReport.spans`).
 ///
-/// It is given to whoever makes spans, and is not the process' tracer (`InstrumentationSystem`): libraries would make spans
-/// of their own with it, the HTTP client of webhooks with URLs whose paths are secrets, and of exports, which would be
-/// exported in turn.
+/// It is passed to whoever makes spans, and is not the process-wide tracer (`InstrumentationSystem`): libraries would
+/// make spans of their own with that; the HTTP client, for example, of webhooks, whose URLs have secret paths, and of
+/// exports, which would be exported in turn.
 ///
 /// Thread safety: any thread.
 package final class CallTracer: Tracer {
@@ -32,7 +32,7 @@ package final class CallTracer: Tracer {
     /// Exports are made in the background.
     package func forceFlush() {}
 
-    /// Callers' contexts are read by `CallObserver`, which chooses by them.
+    /// Callers' contexts are read by `CallObserver`, which selects calls by them.
     package func extract<Carrier, Extract: Extractor>(
         _ carrier: Carrier, into context: inout InstrumentationContext, using extractor: Extract
     ) where Extract.Carrier == Carrier {}
@@ -49,7 +49,7 @@ extension InstrumentationContext {
         static let nameOverride: String? = "trace"
     }
 
-    /// Which trace and span it is in; nil: none.
+    /// The trace and span that it belongs to; nil: none.
     package var trace: TraceContext? {
         get { self[Key.self] }
         set { self[Key.self] = newValue }
@@ -63,7 +63,7 @@ package final class CallSpan: Tracing.Span {
     package let context: InstrumentationContext
     /// nil: it is not recorded.
     private let queue: SpanQueue?
-    /// As it will be exported; nil: it was.
+    /// As it will be exported; nil: it has ended.
     private let state: Mutex<EndedSpan?>
 
     init(_ span: EndedSpan, in context: InstrumentationContext, _ queue: SpanQueue?) {
@@ -91,7 +91,7 @@ package final class CallSpan: Tracing.Span {
         state.withLock { $0?.error = status.code == .error ? status.message ?? "" : nil }
     }
 
-    /// What an error says of itself may have what nobody else is to see: its status tells of it.
+    /// An error's description may contain what nobody else may see: the span's status reports the failure.
     package func recordError<Instant: TracerInstant>(
         _ error: any Error, attributes: SpanAttributes, at instant: @autoclosure () -> Instant
     ) {}

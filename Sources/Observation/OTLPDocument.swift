@@ -1,14 +1,14 @@
 internal import JSON
 internal import Tracing
 
-/// Spans as OTLP writes them in JSON: the body of a request to a collector.
+/// Spans in OTLP's JSON encoding: the body of a request to a collector.
 package struct OTLPDocument: Sendable {
     private let resource: JSON
     private let scope: JSON
 
     /// - Parameters:
     ///   - version: the service's.
-    ///   - instance: tells this process from all others.
+    ///   - instance: distinguishes this process from all others.
     package init(version: String, instance: String) {
         resource = [
             "attributes": .array([
@@ -48,7 +48,7 @@ package struct OTLPDocument: Sendable {
         attributes.sort { $0.name < $1.name }
         members += [
             ("name", .string(span.name)), ("kind", .integer(kind(span.kind))),
-            // 64-bit numbers are texts in protobuf's JSON.
+            // 64-bit numbers are strings in protobuf's JSON.
             ("startTimeUnixNano", .string("\(span.began)")),
             ("endTimeUnixNano", .string("\(span.ended)")),
             ("attributes", .array(attributes.map(attribute))),

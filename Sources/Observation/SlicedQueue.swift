@@ -1,6 +1,6 @@
-/// What waits for one reader, in slices: adding moves no more than a slice, and the reader takes one after the other.
+/// A queue for one reader, in slices: adding moves no more than a slice, and the reader takes one slice at a time.
 struct SlicedQueue<Element> {
-    /// Elements of a slice.
+    /// Elements per slice.
     static var sliceLength: Int { 256 }
 
     /// The oldest first; none is empty.
@@ -10,7 +10,7 @@ struct SlicedQueue<Element> {
     /// - Complexity: O(1) amortised over a slice; after each slice O(slices) words.
     mutating func append(_ element: Element) {
         let last = slices.count - 1
-        // By its index: a copy of it would have it copied.
+        // By its index: through a variable, it would be copied.
         if last >= 0, slices[last].count < Self.sliceLength {
             slices[last].append(element)
         } else {

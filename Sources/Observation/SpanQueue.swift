@@ -15,14 +15,14 @@ package struct EndedSpan: Sendable {
     var began: UInt64
     var ended: UInt64 = 0
     var attributes: SpanAttributes = [:]
-    /// It ended with an error, and what that was.
+    /// The error that it ended with; nil: none.
     var error: String?
 }
 
-/// Spans that wait to be exported, and calls of which they will be made then. There is a bound: what is beyond is dropped
-/// and counted.
+/// Spans waiting to be exported, and calls whose spans will be made at that time. There is a bound: what exceeds it is
+/// dropped and counted.
 ///
-/// Thread safety: any thread; adding waits for moments only.
+/// Thread safety: any thread; adding never waits long.
 package final class SpanQueue: Sendable {
     private enum Element {
         case call(CallReport, WallClock)
@@ -48,10 +48,10 @@ package final class SpanQueue: Sendable {
         var counts = Counts()
     }
 
-    /// Spans; all but `waiting` ever.
+    /// Numbers of spans; all except `waiting` are totals.
     package struct Counts: Sendable {
         package var waiting = 0
-        /// A collector has taken them.
+        /// A collector has accepted them.
         package var exported: UInt64 = 0
         /// They will not be exported, for whatever reason.
         package var dropped: UInt64 = 0
@@ -61,13 +61,13 @@ package final class SpanQueue: Sendable {
 
     private let maximum: Int
     private let state = Mutex(State())
-    /// Made of what was taken out of the state, the oldest first: who adds never waits for it.
+    /// Spans made from what was taken out of the state, the oldest first: adding never waits for them to be made.
     private let made = Mutex<[EndedSpan]>([])
 
     /// - Parameter maximum: spans that may wait.
     package init(maximum: Int) { self.maximum = maximum }
 
-    /// All spans of the call or none: a trace with holes helps nobody.
+    /// Adds all spans of the call or none: a trace with gaps helps nobody.
     func add(_ report: CallReport, _ clock: WallClock) { add(.call(report, clock)) }
 
     func add(_ span: EndedSpan) { add(.span(span)) }
@@ -85,7 +85,7 @@ package final class SpanQueue: Sendable {
         }
     }
 
-    /// Takes the oldest.
+    /// Takes the oldest spans.
     func take(atMost count: Int) -> [EndedSpan] {
         made.withLock { made in
             while made.count < count {
@@ -100,15 +100,15 @@ package final class SpanQueue: Sendable {
         }
     }
 
-    /// Spans that were taken wait again, in front of all others.
+    /// Puts spans that were taken back, in front of all others.
     func putBack(_ spans: [EndedSpan]) {
         made.withLock { $0.insert(contentsOf: spans, at: 0) }
         state.withLock { $0.counts.waiting += spans.count }
     }
 
-    /// Spans that were taken have gone.
+    /// Spans that were taken have been sent.
     ///
-    /// - Parameter rejected: those of them that the collector did not want.
+    /// - Parameter rejected: how many of them the collector rejected.
     func noteExported(_ count: Int, rejected: Int) {
         let rejected = min(rejected, count)
         state.withLock {

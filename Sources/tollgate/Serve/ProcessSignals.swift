@@ -2,17 +2,17 @@ internal import Glibc
 internal import Synchronization
 internal import Threads
 
-/// The signals that a service is told something by: SIGTERM, SIGINT, SIGHUP and SIGUSR2 (docs/decisions/0012).
+/// The signals that a service handles: SIGTERM, SIGINT, SIGHUP and SIGUSR2 (docs/decisions/0012).
 ///
-/// Every thread has them blocked, from the first instruction on, and one thread waits for them: so none is ever handled
-/// anywhere else, whatever holds the others up. What nobody has taken stays with the process, and waits for the program that
-/// an upgrade runs in it.
+/// Every thread blocks them from the start, and one thread waits for them: none is ever handled anywhere else, whatever
+/// delays the other threads. A signal that nobody has taken stays pending in the process, for the program that an
+/// upgrade runs in it.
 ///
 /// Thread safety: any thread.
 final class ProcessSignals: Sendable {
     private struct State {
         var stage = Stage.starting
-        /// SIGTERM or SIGINT has come since the start was over.
+        /// SIGTERM or SIGINT has arrived since the start was over.
         var isStopAskedFor = false
     }
 
@@ -20,13 +20,13 @@ final class ProcessSignals: Sendable {
         /// SIGTERM and SIGINT end the process at once.
         case starting
         case serving
-        /// No signal is taken any more.
+        /// No more signals are taken.
         case leaving
     }
 
     private static let stopping: Set<Int32> = [SIGTERM, SIGINT]
 
-    /// SIGTERM and SIGINT. Of those that come before somebody looks there is one; so of the others.
+    /// SIGTERM and SIGINT. Those that arrive before anybody reads the stream count as one, as for the other streams.
     let stops: AsyncStream<Void>
     /// SIGHUP.
     let reloads: AsyncStream<Void>
@@ -36,7 +36,7 @@ final class ProcessSignals: Sendable {
     private let onStop: AsyncStream<Void>.Continuation
     private let onReload: AsyncStream<Void>.Continuation
     private let onUpgrade: AsyncStream<Void>.Continuation
-    /// The process was upgraded: whoever stops it knows nothing of a start.
+    /// The process was upgraded: whoever stops it does not know that it is starting.
     private let isUpgrade: Bool
     private let state = Mutex(State())
     private let thread = Mutex<NamedThread?>(nil)
@@ -48,20 +48,20 @@ final class ProcessSignals: Sendable {
         return set
     }
 
-    /// Has the calling thread, and the program that it runs in the place of this one, leave them alone.
+    /// Blocks them in the calling thread, and in the program that it runs in place of this one.
     static func setMask() {
         var set = all
         pthread_sigmask(SIG_SETMASK, &set, nil)
     }
 
-    /// The first thing that a service does, before there is another thread: all of them leave the signals alone.
+    /// Must be called first, before there is another thread: all threads inherit the mask.
     static func block() {
-        // Whoever started this process may have had it ignore them.
+        // The parent may have made this process ignore them.
         for number in stopping.union([SIGHUP, SIGUSR2]) { signal(number, SIG_DFL) }
         setMask()
     }
 
-    /// - Parameter isUpgrade: this program runs in the place of another one.
+    /// - Parameter isUpgrade: this program runs in place of another one.
     private init(isUpgrade: Bool) {
         self.isUpgrade = isUpgrade
         (stops, onStop) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -71,7 +71,7 @@ final class ProcessSignals: Sendable {
 
     /// Takes the signals from now on. To be called once.
     ///
-    /// - Parameter isUpgrade: this program runs in the place of another one.
+    /// - Parameter isUpgrade: this program runs in place of another one.
     /// - Returns: nil: the system has no thread left.
     static func take(isUpgrade: Bool) -> ProcessSignals? {
         let signals = ProcessSignals(isUpgrade: isUpgrade)
@@ -80,16 +80,16 @@ final class ProcessSignals: Sendable {
         return signals
     }
 
-    /// The start is over: from now on SIGTERM and SIGINT are `stops`.
+    /// The start is over: from now on SIGTERM and SIGINT go to `stops`.
     func serve() { state.withLock { $0.stage = .serving } }
 
-    /// Takes no more of them: what comes from here on waits for the program that runs next.
+    /// Takes no more signals: those that arrive from here on stay pending for the program that runs next.
     ///
-    /// - Returns: false: a stop was asked for before.
+    /// - Returns: false: a stop was requested before.
     func leave() -> Bool {
         state.withLock { $0.stage = .leaving }
         thread.withLock { thread in
-            // To that thread alone, so that it looks.
+            // To that thread alone, so that it checks the stage.
             thread?.send(SIGUSR2)
             thread?.join()
             thread = nil
@@ -116,7 +116,7 @@ final class ProcessSignals: Sendable {
         }
     }
 
-    /// As the system does it where a signal is not caught; nothing ends process 1 so.
+    /// Ends the process as the system does for a signal that is not caught; process 1, which that does not end, exits.
     private func endStart(_ number: Int32) -> Never {
         if isUpgrade { _exit(0) }
         if getpid() != 1 {

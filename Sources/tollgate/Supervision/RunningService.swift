@@ -3,16 +3,16 @@ internal import CommandIO
 internal import Glibc
 internal import JSON
 
-/// What an upgrade tells the new program's check of the service that asks: what it finds when it runs, whatever the
-/// settings say by then.
+/// What an upgrade tells the new program's check about the running service: what the new program will find when it
+/// runs, whatever the settings say by then.
 struct RunningService: Sendable, Equatable {
-    /// The environment variable of the check that has it, as JSON.
+    /// The environment variable that passes it to the check, as JSON.
     static let variable = "TOLLGATE_UPGRADE_OF"
 
     var dataDirectory: String
-    /// The addresses of its sockets, which the new program gets.
+    /// The addresses of its sockets, which are passed to the new program.
     var listening: [PassedDescriptors.Port: NetworkAddress]
-    /// What is in use of each capacity, by the setting's name.
+    /// How much of each capacity is in use, by the setting's name.
     var inUse: [String: Int]
 
     init(
@@ -35,7 +35,7 @@ struct RunningService: Sendable, Equatable {
         ]).text
     }
 
-    /// nil: no service asks, or none that this release understands.
+    /// nil: no service runs the check, or its release is one that this one does not understand.
     init?(_ environment: [String: String]) {
         guard let text = environment[Self.variable],
             let json = try? JSONParser.parse(text),
@@ -53,7 +53,7 @@ struct RunningService: Sendable, Equatable {
         }
     }
 
-    /// Why the service cannot become one with these settings: a sentence each.
+    /// Why the service cannot change to these settings: one sentence for each reason.
     func objections(to settings: ServeSettings) -> [String] {
         guard settings.durability != .memory else {
             return ["durability is memory, and what the service has on disk would be left behind"]
@@ -76,8 +76,8 @@ struct RunningService: Sendable, Equatable {
 }
 
 extension ServeSettings {
-    /// Why the settings cannot be read a second time; nil: they can. What comes through a pipe has been read to its end,
-    /// and standard input is the service's alone.
+    /// Why the settings cannot be read a second time; nil: they can. A pipe has been read to its end, and standard
+    /// input belongs to the service alone.
     var readOnce: String? {
         let files = SettingsCatalogue.rows.filter { $0.valueName == "file" }
         let named = [("config", sources.file)] + files.map { ($0.name, text($0)) }
@@ -88,9 +88,9 @@ extension ServeSettings {
     }
 }
 
-/// What kind of thing a path leads to.
+/// What kind of file a path leads to.
 enum FileKind {
-    /// A pipe, a terminal, a socket, or what one process alone has open.
+    /// A pipe, a terminal, a socket, or something that only one process has open.
     static func isStream(_ path: String) -> Bool {
         var found = stat()
         guard stat(path, &found) == 0 else { return false }

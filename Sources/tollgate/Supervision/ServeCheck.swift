@@ -3,13 +3,13 @@ internal import Foundation
 internal import Journal
 
 /// `tollgate serve --check`: whether the service could start with these settings, files and data. It takes no lock and
-/// writes nothing, so that it may be asked beside a service that runs.
+/// writes nothing, so that it can run beside a running service.
 struct ServeCheck {
     let settings: ServeSettings
-    /// The service that asks before an upgrade; nil: none does.
+    /// The service that runs the check before an upgrade; nil: none does.
     let service: RunningService?
 
-    /// - Throws: what a start would end with.
+    /// - Throws: the error that a start would end with.
     func run() throws {
         let mistakes =
             ConfigurationCheck(settings).mistakes + (service?.objections(to: settings) ?? [])

@@ -79,7 +79,7 @@ struct UpgradeFailure: Error, CustomStringConvertible {
     }
 }
 
-/// A process of `tollgate serve`, as another one sees it.
+/// A process of `tollgate serve`, as seen by another process.
 struct ServiceProcess {
     let id: pid_t
 
@@ -104,9 +104,9 @@ struct ServiceProcess {
         return process
     }
 
-    /// Has it upgrade itself, and waits.
+    /// Makes it upgrade itself, and waits.
     ///
-    /// - Returns: how it stands now, and how long that took.
+    /// - Returns: its state now, and how long that took.
     func upgrade(
         within time: Duration
     ) throws(UpgradeFailure) -> (UpgradeReport.Entry, Duration) {
@@ -154,14 +154,14 @@ struct ServiceProcess {
         }
     }
 
-    /// Looks that must find no process: while it goes over to the new program its first thread ends, and the system shows a
-    /// process that has ended, for a moment.
+    /// Checks in a row that must find no process: when it switches to the new program, its first thread ends, and for a
+    /// moment the system shows a process that has ended.
     private static let certain = 200
-    /// Between two looks, microseconds.
+    /// The time between two checks, microseconds.
     private static let pause: UInt32 = 10_000
 
     private func read(_ report: Int32) throws(UpgradeFailure) -> UpgradeReport.Entry {
-        // A look may meet a change.
+        // The report may be changing at that moment.
         for _ in 0..<100 {
             if let entry = UpgradeReport.read(report) { return entry }
             usleep(Self.pause)
@@ -185,7 +185,7 @@ struct ServiceProcess {
         return descriptor
     }
 
-    /// The paths in /proc of what it has open.
+    /// The paths in /proc of its open descriptors.
     private func descriptors() throws(UpgradeFailure) -> [String] {
         let directory = "/proc/\(id)/fd"
         guard let stream = opendir(directory) else { throw Self.noSignal(id, errno) }
@@ -200,7 +200,7 @@ struct ServiceProcess {
         return paths
     }
 
-    /// Gone, or only waiting for whoever started it to notice.
+    /// Gone, or a zombie.
     private var hasEnded: Bool {
         guard let text = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
             let state = text.lastIndex(of: ")").flatMap({ text[$0...].dropFirst(2).first })

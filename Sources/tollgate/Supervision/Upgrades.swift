@@ -2,8 +2,8 @@ internal import Logging
 internal import Synchronization
 internal import Threads
 
-/// Upgrades of the service in place: on SIGUSR2 the program that lies where this one was started from is asked whether it
-/// could start; if so, this one lets its callers finish and runs it, in the same process and with the same sockets
+/// Upgrades of the service in place: on SIGUSR2, the program at the path that this one was started from checks whether
+/// it could start; if so, this one lets running calls finish and runs it, in the same process and with the same sockets
 /// (docs/decisions/0014).
 ///
 /// Thread safety: any thread.
@@ -11,9 +11,9 @@ final class Upgrades: Sendable {
     private enum State {
         case serving
         case checking(UpgradeCheck?)
-        /// The service ends, so that the new program can run.
+        /// The service is ending, so that the new program can run.
         case leaving
-        /// The service ends for good.
+        /// The service is ending for good.
         case stopping
     }
 
@@ -21,7 +21,7 @@ final class Upgrades: Sendable {
     private let report: UpgradeReport
     private let timeoutMilliseconds: Int64
     private let logger: Logger
-    /// The report is changed under its lock too, so that the two say the same.
+    /// The report is changed under its lock too, so that the two agree.
     private let state = Mutex(State.serving)
 
     init(
@@ -34,7 +34,7 @@ final class Upgrades: Sendable {
         self.logger = logger
     }
 
-    /// The new program is to run when all has ended.
+    /// Whether the new program is to run when everything has ended.
     var isLeaving: Bool {
         state.withLock { state in
             if case .leaving = state { return true }
@@ -42,12 +42,12 @@ final class Upgrades: Sendable {
         }
     }
 
-    /// An upgrade is asked for.
+    /// An upgrade was requested.
     ///
     /// - Parameters:
     ///   - service: what the new program will find.
-    ///   - trouble: why the service could not let go in good order; nil: it could.
-    ///   - leave: has the service end.
+    ///   - trouble: why the service could not stop in good order; nil: it could.
+    ///   - leave: ends the service.
     func begin(
         _ service: RunningService, _ trouble: @escaping @Sendable () async -> String?,
         leave: @escaping @Sendable () async -> Void
@@ -76,9 +76,9 @@ final class Upgrades: Sendable {
         }
     }
 
-    /// The service stops for good: an upgrade that has not come to the new program never will.
+    /// The service stops for good: an upgrade that has not yet run the new program is abandoned.
     ///
-    /// - Returns: the service was ending for an upgrade.
+    /// - Returns: whether the service was ending for an upgrade.
     func stop() -> Bool {
         let (check, wasLeaving) = state.withLock { state -> (UpgradeCheck?, Bool) in
             defer {
@@ -108,7 +108,7 @@ final class Upgrades: Sendable {
             ?? .failed("the system has no thread left")
     }
 
-    /// False: a stop was first.
+    /// False: a stop came first.
     private func passed() -> Bool {
         state.withLock { state in
             guard case .checking = state else { return false }
