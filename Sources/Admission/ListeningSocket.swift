@@ -67,7 +67,7 @@ package struct ListeningSocket: Sendable, Equatable {
         _ = fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC)
         guard let kind = option(SO_TYPE, of: descriptor) else { throw .unfit("it is not a socket") }
         guard kind == Int32(SOCK_STREAM.rawValue) else { throw .unfit("it is not a stream socket") }
-        guard option(SO_ACCEPTCONN, of: descriptor) == 1 else { throw .unfit("it does not listen") }
+        guard option(SO_ACCEPTCONN, of: descriptor) == 1 else { throw .unfit("it is not listening") }
         let socket = try ListeningSocket(descriptor)
         socket.lengthenQueue()
         return socket
@@ -105,7 +105,7 @@ package struct ListeningSocket: Sendable, Equatable {
         guard code == 0 else { throw .system(errno) }
         guard
             storage.ss_family == sa_family_t(AF_INET) || storage.ss_family == sa_family_t(AF_INET6)
-        else { throw .unfit("its address is not an internet address") }
+        else { throw .unfit("its address is neither IPv4 nor IPv6") }
         var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
         var service = [CChar](repeating: 0, count: Int(NI_MAXSERV))
         let named = withUnsafePointer(to: &storage) { storage in

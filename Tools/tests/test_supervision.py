@@ -111,10 +111,10 @@ def test_what_is_meant_for_another_process_is_left():
 
 
 @pytest.mark.parametrize("make,names,told", [
-    (lambda: listening(backlog=0), "grpc", "the socket named grpc: it does not listen"),
+    (lambda: listening(backlog=0), "grpc", "the socket named grpc: it is not listening"),
     (lambda: listening(kind=socket.SOCK_DGRAM, backlog=0), "grpc", "it is not a stream socket"),
     (lambda: open("/dev/null"), "grpc", "it is not a socket"),
-    (listening, "smtp", "a socket is named smtp; name it grpc, http or ops"),
+    (listening, "smtp", "unknown socket name smtp; use grpc, http or ops"),
     (listening, None, "LISTEN_FDNAMES must name each of the 1 sockets"),
     (listening, "grpc:http", "LISTEN_FDNAMES must name each of the 1 sockets"),
     (lambda: listening("0.0.0.0"), "grpc", "--insecure-no-auth is allowed on loopback only"),

@@ -149,7 +149,7 @@ def test_what_a_check_says(service, tmp_path, program):
     data = tmp_path / "data"
     settings = ["serve", "--check", "--insecure-no-auth", "--data-dir", str(data)]
     done = tollgate(*settings)
-    assert done.returncode == 0 and "will be made" in done.stdout and not data.exists()
+    assert done.returncode == 0 and "will be created" in done.stdout and not data.exists()
     server = service()
 
     def files():
@@ -161,7 +161,7 @@ def test_what_a_check_says(service, tmp_path, program):
         os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
         before = files()
         done = tollgate(*settings)
-        assert done.returncode == 0 and "that it can read" in done.stdout, done.stderr
+        assert done.returncode == 0 and "readable journal files" in done.stdout, done.stderr
         assert files() == before
     finally:
         server.process.send_signal(signal.SIGCONT)
@@ -176,17 +176,17 @@ def test_what_a_check_says(service, tmp_path, program):
 @pytest.mark.parametrize("script,mode,told", [
     ("exit 0", 0o644, "cannot be run: Permission denied"),
     ("echo 'tollgate: the journal is written in format 9' >&2; exit 69", 0o755, "the journal is written in format 9"),
-    ("exit 3", 0o755, "ended with status 3"),
-    ("kill -SEGV $$", 0o755, "was ended by signal 11"),
-    ("sleep 1000", 0o755, "did not end within 1 s"),
-    ("sleep 1000 & exec 1>&- 2>&-; exec sleep 1000", 0o755, "did not end within 1 s"),
-    ("yes no", 0o755, "did not end within 1 s"),
+    ("exit 3", 0o755, "exited with status 3"),
+    ("kill -SEGV $$", 0o755, "was killed by signal 11"),
+    ("sleep 1000", 0o755, "did not finish within 1 s"),
+    ("sleep 1000 & exec 1>&- 2>&-; exec sleep 1000", 0o755, "did not finish within 1 s"),
+    ("yes no", 0o755, "did not finish within 1 s"),
 ])
 def test_what_cannot_start_does_not_take_over(service, tmp_path, program, script, mode, told):
     server = service("--upgrade-check-timeout", "1s")
     program.script(script, mode)
     done = upgrade(tmp_path)
-    assert done.returncode == 65 and told in done.stderr and "serves on" in done.stderr, done.stderr
+    assert done.returncode == 65 and told in done.stderr and "keeps serving" in done.stderr, done.stderr
     assert told in logged(server, "upgrade refused")[0]
     assert Rest(server).get("/readyz").status == 200
     program.lies(pathlib.Path(BINARY).absolute())
@@ -266,9 +266,9 @@ def test_two_at_once(service, tmp_path, program):
         first = pool.submit(upgrade, tmp_path)
         logged(server, "checking the program")
         second = upgrade(tmp_path)
-        assert second.returncode == 75 and "is being upgraded already" in second.stderr
+        assert second.returncode == 75 and "is already being upgraded" in second.stderr
         os.kill(server.process.pid, signal.SIGUSR2)
-        logged(server, "under way already")
+        logged(server, "already in progress")
         flag.touch()
         assert first.result(60).returncode == 65
 
@@ -349,7 +349,7 @@ def test_who_is_no_service(tmp_path):
     done = tollgate("upgrade", "--data-dir", str(tmp_path))
     assert done.returncode == 69 and "LOCK" in done.stderr
     done = tollgate("upgrade", "--pid", str(os.getpid()))
-    assert done.returncode == 69 and "no tollgate service" in done.stderr
+    assert done.returncode == 69 and "not a tollgate service" in done.stderr
     assert tollgate("upgrade", "--pid", "0").returncode == 64
     assert tollgate("upgrade", "--timeout", "soon").returncode == 64
     (tmp_path / "LOCK").write_text(f"{os.getpid()}\n")

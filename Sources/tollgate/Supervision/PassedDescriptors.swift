@@ -83,7 +83,7 @@ struct PassedDescriptors: Sendable {
         }
         guard let port = Port(rawValue: name) else {
             throw Self.error(
-                "a socket is named \(name); name it \(Port.allCases.map(\.rawValue).listed("or"))")
+                "unknown socket name \(name); use \(Port.allCases.map(\.rawValue).listed("or"))")
         }
         guard sockets[port] == nil else {
             throw Self.error("two sockets are named \(name): a port has one address")
@@ -96,7 +96,8 @@ struct PassedDescriptors: Sendable {
     }
 
     private static func error(_ text: String) -> SettingsError {
-        SettingsError(description: "what was passed to listen on cannot be used: \(text)")
+        SettingsError(
+            description: "the sockets that were passed (LISTEN_FDS) cannot be used: \(text)")
     }
 
     /// The variables that tell a process which descriptors it gets.

@@ -56,7 +56,7 @@ struct RunningService: Sendable, Equatable {
     /// Why the service cannot change to these settings: one sentence for each reason.
     func objections(to settings: ServeSettings) -> [String] {
         guard settings.durability != .memory else {
-            return ["durability is memory, and what the service has on disk would be left behind"]
+            return ["durability is memory, but the running service keeps its data on disk"]
         }
         var found: [String] = []
         let directory = settings.dataDirectory

@@ -25,8 +25,8 @@ struct ServeCheck {
     private func data() throws -> String {
         let path = settings.dataDirectory
         guard settings.durability != .memory else { return "nothing is kept on disk" }
-        guard FileManager.default.fileExists(atPath: path) else { return "\(path) will be made" }
+        guard FileManager.default.fileExists(atPath: path) else { return "\(path) will be created" }
         let files = try JournalFormats.check(SystemDisk(path: path))
-        return "\(path) has \(files) journal files that it can read"
+        return "\(path) contains \(files) readable journal files"
     }
 }

@@ -40,7 +40,7 @@ final class UpgradeCheck: Sendable {
     func run() -> Outcome {
         // The parent may have made the service ignore SIGCHLD: then nobody could wait for a child.
         signal(SIGCHLD, SIG_DFL)
-        guard let output = Self.pipe() else { return .failed("no descriptors are left") }
+        guard let output = Self.pipe() else { return .failed("no file descriptors are left") }
         defer { close(output.read) }
         var child: pid_t = 0
         let code = spawn(&child, output: output.write)
@@ -108,7 +108,7 @@ final class UpgradeCheck: Sendable {
             let left = (deadline - linux_monotonic_nanoseconds()) / 1_000_000
             guard left > 0 else {
                 end(child)
-                return .failed("its check did not end within \(timeoutMilliseconds / 1_000) s")
+                return .failed("its check did not finish within \(timeoutMilliseconds / 1_000) s")
             }
             var events = [
                 pollfd(fd: handle, events: Int16(POLLIN), revents: 0),
@@ -155,10 +155,10 @@ final class UpgradeCheck: Sendable {
         let said = String(decoding: text, as: UTF8.self)
             .split(whereSeparator: \.isNewline).joined(separator: "; ")
         if signal != 0 {
-            let words = "its check was ended by signal \(signal)"
+            let words = "its check was killed by signal \(signal)"
             return .failed(said.isEmpty ? words : "\(words): \(said)")
         }
-        return .failed(said.isEmpty ? "its check ended with status \(status >> 8)" : said)
+        return .failed(said.isEmpty ? "its check exited with status \(status >> 8)" : said)
     }
 
     private static func pipe() -> (read: Int32, write: Int32)? {

@@ -9,17 +9,17 @@ internal import Journal
 struct UpgradeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "upgrade",
-        abstract: "Has a running service go over to the program that now lies in its place.",
+        abstract: "Switches a running service to the program that is now at its path.",
         discussion: """
-            Put the new program where the service was started from, then run this as the service's \
-            user or as root, on the same machine. The service has the new program check settings, \
-            certificates, limits file and data directory; if they are in order it lets running calls \
-            finish, and runs the new program in the same process. Callers wait meanwhile; none is \
-            refused. If not, the service goes on as it is.
+            Install the new program at the path that the service was started from, then run this as \
+            the service's user or as root, on the same machine. The new program checks the settings, \
+            certificates, limits file and data directory. If the check passes, the service lets \
+            running calls finish and runs the new program in the same process; callers wait, and none \
+            is refused. If it fails, the old program keeps serving.
 
-            Exit status: 0 upgraded, 64 wrong usage, 65 the check failed and the old program serves \
-            on, 69 no service found, or it has ended, 75 it is starting, stopping or being upgraded \
-            already, or not ready within --timeout, 77 not permitted.
+            Exit status: 0 upgraded, 64 invalid usage, 65 refused (the old program keeps serving), 69 \
+            no such service, or the process has ended, 75 it is starting, stopping or already being \
+            upgraded, or not ready within --timeout, 77 not permitted.
             """)
 
     @Option(help: .init("The service's data directory.", valueName: "dir"))
@@ -91,11 +91,11 @@ struct ServiceProcess {
         guard let file = FileInode(lock) else {
             throw UpgradeFailure(
                 errno == EACCES ? .notPermitted : .unavailable,
-                "\(lock): \(SystemText.of(errno)); give the directory of the service, or --pid")
+                "\(lock): \(SystemText.of(errno)); specify the service's data directory, or --pid")
         }
         guard let owner = SystemDisk.lastOwner(of: directory) else {
             throw UpgradeFailure(
-                .unavailable, "\(lock) names no process; give the service's with --pid")
+                .unavailable, "\(lock) does not name a process; specify it with --pid")
         }
         let process = ServiceProcess(owner)
         guard try process.descriptors().contains(where: { FileInode($0) == file }) else {
@@ -119,7 +119,7 @@ struct ServiceProcess {
         case .starting:
             throw UpgradeFailure(.tryAgain, "process \(id) is still starting; try again later")
         case .checking, .leaving:
-            throw UpgradeFailure(.tryAgain, "process \(id) is being upgraded already")
+            throw UpgradeFailure(.tryAgain, "process \(id) is already being upgraded")
         case .stopping: throw UpgradeFailure(.tryAgain, "process \(id) is stopping")
         }
         guard kill(id, SIGUSR2) == 0 else { throw Self.noSignal(id, errno) }
@@ -131,9 +131,10 @@ struct ServiceProcess {
                 case .refused:
                     throw UpgradeFailure(
                         .refusedInput,
-                        "the upgrade was refused, and process \(id) serves on: \(now.detail)")
+                        "the upgrade was refused; process \(id) keeps serving: \(now.detail)")
                 case .stopping:
-                    throw UpgradeFailure(.unavailable, "process \(id) was stopped meanwhile")
+                    throw UpgradeFailure(
+                        .unavailable, "process \(id) was stopped during the upgrade")
                 case .starting, .checking, .leaving: break
                 }
             }
@@ -145,9 +146,9 @@ struct ServiceProcess {
                 throw UpgradeFailure(
                     .tryAgain,
                     """
-                    process \(id) has not finished the upgrade in time (it is \
-                    \(UpgradeReport.read(report)?.stage.rawValue ?? before.stage.rawValue)); its log \
-                    says more
+                    process \(id) has not finished the upgrade within --timeout (state: \
+                    \(UpgradeReport.read(report)?.stage.rawValue ?? before.stage.rawValue)); see its \
+                    log
                     """)
             }
             usleep(Self.pause)
@@ -166,7 +167,7 @@ struct ServiceProcess {
             if let entry = UpgradeReport.read(report) { return entry }
             usleep(Self.pause)
         }
-        throw UpgradeFailure(.unavailable, "process \(id) does not say how it stands")
+        throw UpgradeFailure(.unavailable, "process \(id) does not report its state")
     }
 
     private func openReport() throws(UpgradeFailure) -> Int32 {
@@ -178,7 +179,7 @@ struct ServiceProcess {
         guard let path else {
             throw UpgradeFailure(
                 .unavailable,
-                "process \(id) is no tollgate service, or one that can only be restarted")
+                "process \(id) is not a tollgate service, or can only be restarted")
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Self.noSignal(id, errno) }
@@ -212,7 +213,8 @@ struct ServiceProcess {
         switch code {
         case EPERM, EACCES:
             UpgradeFailure(
-                .notPermitted, "process \(id) is another user's; run this as that user or as root")
+                .notPermitted,
+                "process \(id) belongs to another user; run this as that user or as root")
         case ENOENT, ESRCH: UpgradeFailure(.unavailable, "there is no process \(id)")
         default: UpgradeFailure(.failure, "process \(id): \(SystemText.of(code))")
         }

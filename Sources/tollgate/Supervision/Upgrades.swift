@@ -60,7 +60,7 @@ final class Upgrades: Sendable {
         }
         guard begins else {
             return logger.notice(
-                "an upgrade is under way already, or the service is stopping; this request changes nothing"
+                "an upgrade is already in progress, or the service is stopping; this request is ignored"
             )
         }
         logger.notice("upgrade: checking the program", metadata: ["path": "\(program.path)"])
@@ -70,7 +70,7 @@ final class Upgrades: Sendable {
             case .failed(let reason): refuse(reason)
             case .passed:
                 guard passed() else { return }
-                logger.notice("upgrade: the check has passed; running calls finish")
+                logger.notice("upgrade: the check has passed; waiting for running calls to finish")
                 await leave()
             }
         }
@@ -126,6 +126,7 @@ final class Upgrades: Sendable {
             return true
         }
         guard servesOn else { return }
-        logger.error("upgrade refused; the service goes on", metadata: ["reason": "\(reason)"])
+        logger.error(
+            "upgrade refused; the old program keeps serving", metadata: ["reason": "\(reason)"])
     }
 }
