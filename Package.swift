@@ -94,7 +94,7 @@ let package = Package(
         .target(
             name: "Observation",
             dependencies: [
-                "JSON", "LogLines", "Notation",
+                "JSON", "Limits", "LogLines", "Notation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),
@@ -196,6 +196,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             resources: [.embedInCode("Resources/errors.json")],
             swiftSettings: strict),
@@ -249,7 +250,6 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .executableTarget(
@@ -324,7 +324,7 @@ let package = Package(
         .testTarget(
             name: "ObservationTests",
             dependencies: [
-                "JSON", "LogLines", "Observation",
+                "JSON", "Limits", "LogLines", "Observation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),
@@ -349,7 +349,7 @@ let package = Package(
             dependencies: [
                 "Access", "Admission", "Gzip", "GRPCServer", "GRPCStandard", "HTTP2", "Engine",
                 "Reservations", "Limits", "Telemetry", "Wire", "Journal", "TestKit",
-                "TransportSecurity",
+                "TransportSecurity", "JSON", "LogLines", "Observation",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -413,7 +413,8 @@ let package = Package(
             dependencies: [
                 "Notifications",
                 "Access", "Admission", "ControlPlane", "Engine", "Events", "JSON", "Limits",
-                "Projection", "Reservations", "Telemetry", "TransportSecurity",
+                "LogLines", "Observation", "Projection", "Reservations", "Telemetry",
+                "TransportSecurity",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -423,6 +424,7 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ], swiftSettings: strict),
         .testTarget(
             name: "TollgateTests",

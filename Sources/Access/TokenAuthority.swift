@@ -2,7 +2,7 @@ import Crypto
 package import Engine
 import Foundation
 import JSON
-import Limits
+package import Limits
 import Notation
 import Synchronization
 
@@ -329,7 +329,8 @@ package final class TokenAuthority: Sendable {
     ///   - secret: one that `makeSecret` made; nil: makes one.
     package func create(
         id: String? = nil, name: String, scopes: Scopes, tenantIDs: [String],
-        expiresAt: Int64? = nil, rate: Int? = nil, secret: String? = nil, by caller: UInt64 = 0
+        expiresAt: Int64? = nil, rate: Int? = nil, secret: String? = nil,
+        by requester: Requester = .nobody
     ) throws(EngineError) -> (token: AccessToken, secret: String) {
         let secret = secret ?? Self.makeSecret()
         let token = AccessToken(
@@ -346,7 +347,7 @@ package final class TokenAuthority: Sendable {
             guard engine.setting(setting) == nil else {
                 throw EngineError(.conflict, "a token with this id already exists")
             }
-            try engine.setSetting(setting, encoded, by: caller)
+            try engine.setSetting(setting, encoded, by: requester)
             known.withLock { $0[token.hash] = Self.known(token, self.rate) }
         }
         noteChange()
@@ -356,11 +357,11 @@ package final class TokenAuthority: Sendable {
     /// - Parameter scope: by itself; see `Scopes.init(alone:)`.
     package func create(
         id: String? = nil, name: String, scope: Caller.Scope, tenantIDs: [String],
-        expiresAt: Int64? = nil, secret: String? = nil, by caller: UInt64 = 0
+        expiresAt: Int64? = nil, secret: String? = nil, by requester: Requester = .nobody
     ) throws(EngineError) -> (token: AccessToken, secret: String) {
         try create(
             id: id, name: name, scopes: Scopes(alone: scope), tenantIDs: tenantIDs,
-            expiresAt: expiresAt, secret: secret, by: caller)
+            expiresAt: expiresAt, secret: secret, by: requester)
     }
 
     /// 256 random bits as a text that can stand in a header.
@@ -373,13 +374,13 @@ package final class TokenAuthority: Sendable {
     }
 
     /// Takes a token back. False: there is none with that id.
-    package func revoke(_ id: String, by caller: UInt64 = 0) throws -> Bool {
+    package func revoke(_ id: String, by requester: Requester = .nobody) throws -> Bool {
         let isRevoked = try changing.withLock { _ in
             guard let token = try tokens.first(where: { $0.id == id }) else { return false }
-            try engine.setSetting(AccessToken.settingPrefix + id, "", by: caller)
+            try engine.setSetting(AccessToken.settingPrefix + id, "", by: requester)
             known.withLock { $0[token.hash] = nil }
             // Without room it stays, and says nothing of anybody.
-            try? engine.setSetting(AccessToken.usePrefix + id, "", by: caller)
+            try? engine.setSetting(AccessToken.usePrefix + id, "", by: requester)
             return true
         }
         if isRevoked { noteChange() }

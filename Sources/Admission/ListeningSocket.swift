@@ -1,21 +1,21 @@
 internal import Glibc
 
-/// A TCP socket that listens, and outlives whoever accepts from it: connections wait in its queue while nobody does.
+/// A listening TCP socket that outlives whoever accepts from it: connections wait in its queue while nobody does.
 ///
-/// Thread safety: a value; `close` is for one thread, when nobody uses the socket any more.
+/// Thread safety: a value; `close` from one thread, when nobody uses the socket any more.
 package struct ListeningSocket: Sendable, Equatable {
     package let descriptor: Int32
-    /// The address that is bound, in numbers, and the port.
+    /// The bound address, in numeric form, and the port.
     package let host: String
     package let port: Int
 
-    /// Why there is no such socket.
+    /// Why there is no socket.
     package enum Failure: Error, Sendable, Equatable {
-        /// A name that has no address.
+        /// The name has no address.
         case unresolved
         /// `errno` of the system call that failed.
         case system(Int32)
-        /// What was passed is no such socket, in words behind a colon.
+        /// The descriptor that was passed is not a listening socket: why, in words that follow a colon.
         case unfit(String)
     }
 
@@ -24,9 +24,9 @@ package struct ListeningSocket: Sendable, Equatable {
         (host, port) = try Self.address(of: descriptor)
     }
 
-    /// Binds a name or an address, and listens. May wait for a name server.
+    /// Binds a name or an address, and listens. May block on a name server.
     ///
-    /// - Parameter port: 0: any that is free.
+    /// - Parameter port: 0: any free port.
     package static func open(host: String, port: Int) throws(Failure) -> ListeningSocket {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -57,30 +57,33 @@ package struct ListeningSocket: Sendable, Equatable {
         }
     }
 
-    /// Takes over a socket that somebody else has bound: programs that this one starts do not get it, and its queue is as
-    /// long as one of ours.
+    /// Takes over a socket that somebody else has bound: programs that this one starts do not inherit it, and its queue
+    /// gets the length of our own.
     ///
-    /// - Throws: `.unfit`: it is none that TCP connections are accepted from.
+    /// - Throws: `.unfit`: it is not a socket that accepts TCP connections.
     package static func adopt(_ descriptor: Int32) throws(Failure) -> ListeningSocket {
         let flags = fcntl(descriptor, F_GETFD)
         guard flags >= 0 else { throw .unfit("it is not open") }
         _ = fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC)
         guard let kind = option(SO_TYPE, of: descriptor) else { throw .unfit("it is not a socket") }
         guard kind == Int32(SOCK_STREAM.rawValue) else { throw .unfit("it is not a stream socket") }
-        guard option(SO_ACCEPTCONN, of: descriptor) == 1 else { throw .unfit("it does not listen") }
+        guard option(SO_ACCEPTCONN, of: descriptor) == 1 else { throw .unfit("it is not listening") }
         let socket = try ListeningSocket(descriptor)
-        _ = listen(descriptor, Int32(ConnectionPlaces.backlog))
+        socket.lengthenQueue()
         return socket
     }
 
-    /// A descriptor more of the same socket, for who accepts from it and closes it then.
+    /// Gives the queue the length of our own: whoever else uses the socket may have shortened it, as swift-nio does.
+    package func lengthenQueue() { _ = listen(descriptor, Int32(ConnectionPlaces.backlog)) }
+
+    /// Another descriptor of the same socket, for whoever accepts from it and then closes it.
     package func duplicate() throws(Failure) -> Int32 {
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard copy >= 0 else { throw .system(errno) }
         return copy
     }
 
-    /// Lets go of it. When nobody else has it either, connections are refused from here on.
+    /// Closes it. If nobody else holds it, connections are refused from here on.
     package func close() { Glibc.close(descriptor) }
 
     private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
@@ -102,7 +105,7 @@ package struct ListeningSocket: Sendable, Equatable {
         guard code == 0 else { throw .system(errno) }
         guard
             storage.ss_family == sa_family_t(AF_INET) || storage.ss_family == sa_family_t(AF_INET6)
-        else { throw .unfit("its address is not an internet address") }
+        else { throw .unfit("its address is neither IPv4 nor IPv6") }
         var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
         var service = [CChar](repeating: 0, count: Int(NI_MAXSERV))
         let named = withUnsafePointer(to: &storage) { storage in

@@ -154,20 +154,18 @@ extension JournalID {
 enum DataFile: Equatable {
     case segment(UInt64)
     case checkpoint(UInt64)
-    /// `projection.sqlite`
     case lists
     /// A file of a few bytes: a secret, or the note of a restore that no service has started after.
     case small
 
-    static let listsName = "projection.sqlite"
-    static let smallNames = ["webhook-key", "operator-token", RestoreNote.fileName]
+    static let smallNames = CompanionFiles.all.filter { $0 != CompanionFiles.lists }
 
     init?(_ name: String) {
         if let number = JournalFiles.segmentNumber(name) {
             self = .segment(number)
         } else if let number = JournalFiles.checkpointNumber(name) {
             self = .checkpoint(number)
-        } else if name == Self.listsName {
+        } else if name == CompanionFiles.lists {
             self = .lists
         } else if Self.smallNames.contains(name) {
             self = .small

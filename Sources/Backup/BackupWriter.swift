@@ -1,3 +1,4 @@
+private import Glibc
 package import Journal
 
 /// Brings a backup up to date with a data directory, whether a service is at work there or not: what is read, and in which
@@ -26,19 +27,23 @@ package struct BackupWriter {
     private let copyLists: CopyLists
     private let copier: FileCopier
 
-    /// Where a service makes checkpoints, files may be removed while they are copied: then the copy starts over.
-    private static let attempts = 10
+    private let attempts: Int
+
     private static let longestSmall = 64 << 10
 
     /// - Parameters:
     ///   - source: a data directory; nothing is written there.
     ///   - target: a directory of its own, locked by the caller.
+    ///   - attempts: where a service makes checkpoints, files may be removed while they are copied: how often the copy
+    ///     starts over then, the first time among them.
     package init(
-        from source: any Disk, to target: any Disk, work: CopyWork, copyLists: @escaping CopyLists
+        from source: any Disk, to target: any Disk, work: CopyWork, attempts: Int = 10,
+        copyLists: @escaping CopyLists
     ) {
         self.source = source
         self.target = target
         self.work = work
+        self.attempts = attempts
         self.copyLists = copyLists
         copier = FileCopier(source: source, target: target, work: work)
     }
@@ -46,22 +51,15 @@ package struct BackupWriter {
     /// - Parameter now: Unix milliseconds.
     /// - Throws: why the backup could not be brought up to date; it is what it was before then.
     package func run(now: Int64) throws(JournalError) -> Report {
-        guard let id = try JournalReader.id(source) else {
-            throw JournalError(
-                .missing, file: "the data directory", reason: "it contains no journal",
-                remedy: "give the directory used with `tollgate serve --data-dir`")
-        }
-        var state = try State(target, id, now)
+        var state = try State(target, try Self.journal(of: source), now)
         try target.removeTemporaries()
         try state.keep(in: target)
-        for attempt in 1... {
-            do throws(JournalError) {
-                try copyAll(&state)
-                break
-            } catch {
-                guard error.isOfAbsence, attempt < Self.attempts else { throw error }
-                try work.check()
-            }
+        do throws(JournalError) {
+            try copyAllThatStays(&state)
+        } catch {
+            // What went wrong may keep this from being written too; it only costs that files are copied again.
+            try? state.keep(in: target)
+            throw error
         }
         try finish(&state)
         var report = Report(manifest: state.manifest)
@@ -71,20 +69,59 @@ package struct BackupWriter {
         return report
     }
 
+    /// The id of a data directory's journal.
+    ///
+    /// - Throws: `.missing`: it is no data directory.
+    package static func journal(of source: any Disk) throws(JournalError) -> JournalID {
+        if let id = try JournalReader.id(source) { return id }
+        throw JournalError(
+            .missing, file: "the data directory", reason: "it contains no journal",
+            remedy: "give the directory used with `tollgate serve --data-dir`")
+    }
+
     // MARK: Copying
+
+    /// Begins again where files went that were still to be copied.
+    ///
+    /// - Throws: `.missing`: a file is not there, and has not just been removed; `.removed`: there was no end to it.
+    private func copyAllThatStays(_ state: inout State) throws(JournalError) {
+        for attempt in 1... {
+            let names = try sourceFiles()
+            do throws(JournalError) {
+                return try copyAll(&state)
+            } catch {
+                // Not of the target's.
+                guard error.isOfAbsence, DataFile(error.file) != nil else { throw error }
+                // The service removes the oldest files first: if all that were there still are, it has removed none.
+                guard try !names.isSubset(of: sourceFiles()) else { throw error.ofMissingFile }
+                guard attempt < attempts else {
+                    throw JournalError(
+                        .removed, file: error.file,
+                        reason:
+                            "the service removed it before it was copied, \(attempts) times over",
+                        remedy: "raise --rate, or the service's --journal-retention")
+                }
+                try work.check()
+            }
+        }
+    }
+
+    private func sourceFiles() throws(JournalError) -> Set<String> {
+        Set(try source.list().filter { DataFile($0) != nil })
+    }
 
     private func copyAll(_ state: inout State) throws(JournalError) {
         state.manifest.files = []
         let names = try source.list()
         // First, so that the journal goes at least as far.
-        let needed = try names.contains(DataFile.listsName) ? copyListsFile(&state) : nil
+        let needed = try names.contains(CompanionFiles.lists) ? copyListsFile(&state) : nil
         for name in DataFile.smallNames where names.contains(name) {
             try copySmall(name, &state)
         }
         let checkpoint = try copyNewestCheckpoint(&state)
         let snapshot = try JournalSnapshot(
             source, id: state.manifest.journal, checkpoint: checkpoint, needed: needed
-        ) { (_) throws(JournalError) in try work.check() }
+        ) { (bytes) throws(JournalError) in try work.pace(bytes) }
         state.manifest.end = snapshot.end
         for part in snapshot.parts where state.known(part.name, part.bytes).isEmpty {
             work.expect(part.bytes)
@@ -95,9 +132,9 @@ package struct BackupWriter {
     }
 
     private func copyListsFile(_ state: inout State) throws(JournalError) -> UInt64? {
-        let stored = state.numbered(DataFile.listsName)
+        let stored = state.numbered(CompanionFiles.lists)
         let temporary = stored + JournalFiles.temporarySuffix
-        for suffix in ["", "-journal", "-wal", "-shm"]
+        for suffix in [""] + CompanionFiles.besideSQLite
         where try target.list().contains(temporary + suffix) {
             try target.remove(temporary + suffix)
         }
@@ -116,7 +153,7 @@ package struct BackupWriter {
         try target.syncDirectory()
         try state.add(
             BackupManifest.File(
-                name: DataFile.listsName, stored: stored, bytes: bytes, size: bytes,
+                name: CompanionFiles.lists, stored: stored, bytes: bytes, size: bytes,
                 checksum: checksum), in: target)
         return needed
     }
@@ -227,13 +264,9 @@ package struct BackupWriter {
     }
 
     private static func isLeftOut(_ name: String) -> Bool {
-        guard DataFile(name) == nil, !name.hasSuffix(JournalFiles.temporarySuffix) else {
-            return false
-        }
-        return ![
-            JournalFiles.lock, DataFile.listsName + "-wal", DataFile.listsName + "-shm",
-            "lost+found",
-        ].contains(name)
+        DataFile(name) == nil && !name.hasSuffix(JournalFiles.temporarySuffix)
+            && !Restorer.isNothing(name)
+            && !CompanionFiles.besideSQLite.contains { name == CompanionFiles.lists + $0 }
     }
 }
 
@@ -259,6 +292,8 @@ extension BackupWriter {
         var copiedFiles = 0
         /// What is whole in the target, by the names there.
         private var whole: [String: BackupManifest.File] = [:]
+        /// How much of that is not on record yet.
+        private var unrecorded = 0
         /// The names there of what the last complete backup is made of.
         private let kept: Set<String>
 
@@ -302,11 +337,17 @@ extension BackupWriter {
             copiedFiles += 1
             guard file.stamp != nil else { return }
             whole[file.stored] = file
-            try keep(in: target)
+            unrecorded += 1
+            // The record has all files each time: written for each of them, it would grow with their square.
+            if unrecorded * Self.recordedTogether >= whole.count { try keep(in: target) }
         }
 
+        /// As much as this part of what is whole may be copied once more after a kill.
+        private static let recordedTogether = 8
+
         /// Puts on record what is whole, for an attempt that comes after this one was interrupted.
-        func keep(in target: any Disk) throws(JournalError) {
+        mutating func keep(in target: any Disk) throws(JournalError) {
+            unrecorded = 0
             var partial = manifest
             partial.files = whole.values.filter { $0.stamp != nil }.sorted { $0.name < $1.name }
             try target.replace(BackupManifest.partialName, with: partial.encoded)
@@ -338,6 +379,14 @@ extension BackupManifest {
 }
 
 extension JournalError {
-    /// A file is not there any more.
-    var isOfAbsence: Bool { code == .missing || errno == 2 }
+    /// A file is not there, or not any more.
+    fileprivate var isOfAbsence: Bool { code == .missing || code == .removed || errno == ENOENT }
+
+    /// Of a file that was never there, or is gone for good.
+    fileprivate var ofMissingFile: JournalError {
+        guard code == .system else { return self }
+        return JournalError(
+            .missing, file: file, reason: "the file is missing",
+            remedy: JournalError.restoreDirectory)
+    }
 }

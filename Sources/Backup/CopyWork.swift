@@ -44,6 +44,11 @@ package final class CopyWork {
     /// To be called behind each piece that was copied. Returns when the next one may be.
     package func spend(_ bytes: Int) throws(JournalError) {
         done += bytes
+        try pace(bytes)
+    }
+
+    /// To be called behind each piece that was read, and not copied.
+    func pace(_ bytes: Int) throws(JournalError) {
         try check()
         let now = linux_monotonic_nanoseconds()
         if now - reported >= Self.betweenReports {

@@ -25,7 +25,7 @@ struct FileCopier {
     ///   - size: what the copy has; behind what is copied there are zeros.
     ///   - newName: the copy's; whatever had it is gone.
     ///   - isRight: asked with the checksum before the copy gets its name; throws if it is not what it should be.
-    /// - Throws: `.missing` where the file was removed or replaced meanwhile.
+    /// - Throws: `.removed` where the file was removed or replaced meanwhile.
     /// - Complexity: O(size)
     func copy(
         _ name: String, bytes: Int, size: Int, as newName: String,
@@ -44,7 +44,7 @@ struct FileCopier {
             try target.sync(copy)
             guard try source.isNamed(file) else {
                 throw JournalError(
-                    .missing, file: name, reason: "it was removed while it was copied",
+                    .removed, file: name, reason: "it was removed while it was copied",
                     remedy: "run the command again")
             }
             try isRight(checksum)
@@ -71,7 +71,7 @@ struct FileCopier {
                 rebasing: buffer[..<min(Self.piece, bytes - offset)])
             guard try source.readFully(file, at: offset, into: piece) == piece.count else {
                 throw JournalError(
-                    .missing, file: file.name, offset: offset,
+                    .removed, file: file.name, offset: offset,
                     reason: "it is shorter than it was when the copy began",
                     remedy: "run the command again")
             }
@@ -120,44 +120,5 @@ extension SHA256.Digest {
     /// Two lower-case digits for each byte.
     fileprivate var hexadecimal: String {
         map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-    }
-}
-
-extension Disk {
-    /// All bytes of a small file; nil: it is longer than that, or not there.
-    func contents(_ name: String, atMost maximum: Int) throws(JournalError) -> [UInt8]? {
-        guard try list().contains(name) else { return nil }
-        let file = try open(name, isWritable: false)
-        defer { close(file) }
-        let size = try size(of: file)
-        guard size <= maximum else { return nil }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
-        defer { buffer.deallocate() }
-        let count = try readFully(file, at: 0, into: buffer)
-        return Array(buffer[..<count])
-    }
-
-    /// Has a file hold these bytes, or what it held before, whatever happens.
-    func replace(_ name: String, with bytes: [UInt8]) throws(JournalError) {
-        let temporary = name + JournalFiles.temporarySuffix
-        if try list().contains(temporary) { try remove(temporary) }
-        let file = try create(temporary)
-        do throws(JournalError) {
-            defer { close(file) }
-            let written: Result<Void, JournalError> = bytes.withUnsafeBytes { raw in
-                do throws(JournalError) {
-                    return .success(try write(file, at: 0, [raw]))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            try written.get()
-            try sync(file)
-            try rename(temporary, to: name)
-            try syncDirectory()
-        } catch {
-            try? remove(temporary)
-            throw error
-        }
     }
 }

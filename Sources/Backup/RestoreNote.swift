@@ -5,7 +5,7 @@ import Notation
 /// What a restore leaves for the first start after it: since when the service's own records are lost. Ids of reservations
 /// that were given out in that time must not be given out again.
 package struct RestoreNote: Sendable, Equatable {
-    package static let fileName = "restored-from-backup"
+    private static let fileName = CompanionFiles.restoreNote
     private static let longest = 4_096
 
     /// When the backup was taken, Unix milliseconds.
@@ -43,14 +43,15 @@ package struct RestoreNote: Sendable, Equatable {
     }
 
     /// How many generations of any slot may have been used since, at the most: a reservation's slot is not used again before
-    /// its retention is over, and a second at the least.
+    /// its retention is over. What that was in the time that is lost nobody knows: the shortest that there may be counts.
     ///
-    /// - Parameters:
-    ///   - now: Unix milliseconds.
-    ///   - retention: how long settled reservations are remembered, milliseconds.
-    package func generations(now: Int64, retention: Int64) -> UInt64 {
-        UInt64(max(0, now - takenAt) / max(1_000, retention)) + Self.spare
+    /// - Parameter now: Unix milliseconds.
+    package func generations(now: Int64) -> UInt64 {
+        UInt64(max(0, now - takenAt) / Self.shortestRetention) + Self.spare
     }
+
+    /// Of `--idempotency-retention`, milliseconds.
+    private static let shortestRetention: Int64 = 1_000
 
     /// For a clock that was set back, and for starts: each of them begins above all that is on record.
     private static let spare: UInt64 = 4_096

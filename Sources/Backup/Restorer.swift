@@ -80,7 +80,7 @@ package struct Restorer {
     package func run() throws -> Report {
         let manifest = try Self.manifest(of: backup)
         do {
-            try target.replace(RestoreNote.fileName, with: RestoreNote(manifest).encoded)
+            try target.replace(CompanionFiles.restoreNote, with: RestoreNote(manifest).encoded)
             for file in Self.order(manifest.files) { work.expect(file.bytes) }
             for file in Self.order(manifest.files) { try copy(file) }
             guard try JournalReader.id(target) == manifest.journal else {

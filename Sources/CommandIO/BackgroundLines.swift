@@ -55,6 +55,13 @@ package final class BackgroundLines: TextOutputStream, @unchecked Sendable {
         pthread_cond_signal(arrives)
     }
 
+    /// Whether no more than half of what may wait does: for those who write much and can wait with it.
+    package var isHalfEmpty: Bool {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        return waiting.count <= maximum / 2
+    }
+
     /// Waits until all is written, but not for a reader that does not come.
     package func finish(within milliseconds: Int) {
         for _ in 0..<milliseconds {

@@ -1,6 +1,6 @@
 import CLinux
 import Journal
-import Limits
+package import Limits
 import Reservations
 
 extension Engine {
@@ -46,10 +46,10 @@ extension Engine {
     /// Reinstates a tenant, when no hold is left that its suspension ends: it would be open again, and charged at its
     /// expiry. Whoever comes first ends them; if the tenant is suspended anew meanwhile, those of that suspension too.
     ///
-    /// - Parameters: reason, caller: as for `setStatus`; patience: as for `endHolds`.
+    /// - Parameters: reason, requester: as for `setStatus`; patience: as for `endHolds`.
     /// - Throws: `.busy`: the journal has no room to end them, and the tenant is suspended still.
     package func reinstate(
-        tenant id: String, reason: String = "", by caller: UInt64 = 0,
+        tenant id: String, reason: String = "", by requester: Requester = .nobody,
         patience: Int64 = Engine.endingPatience
     ) async throws(EngineError) {
         while true {
@@ -64,7 +64,7 @@ extension Engine {
             }
             do throws(EngineError) {
                 return try setStatus(
-                    ofTenant: id, .active, after: ending.number, reason: reason, by: caller)
+                    ofTenant: id, .active, after: ending.number, reason: reason, by: requester)
             } catch {
                 guard error.code == .conflict else { throw error }
             }

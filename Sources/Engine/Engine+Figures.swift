@@ -61,6 +61,17 @@ extension Engine {
             checkpoints: journal.checkpointer.figures)
     }
 
+    /// Whether anything is in rings that is not on disk with all that it builds on.
+    ///
+    /// - Complexity: O(lanes)
+    package var hasUnsettledRecords: Bool {
+        // In this order: what is published in between counts.
+        rings.contains { ring in
+            let settled = ring.settled
+            return ring.published != settled
+        }
+    }
+
     /// What has become of holds.
     package var holdTotals: HoldTotals { table.holdTotals }
 

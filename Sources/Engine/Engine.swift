@@ -45,9 +45,10 @@ package final class Engine: Sendable {
         /// How often the holds of a tenant, by its number, began to be ended.
         var endings: [Int: Int] = [:]
 
-        /// Begins a change at a time, on behalf of a caller; life time.
-        func begin(_ time: EngineTime, by caller: UInt64) -> Int64 {
-            lane.caller = caller
+        /// Begins a change at a time, on behalf of a requester; life time.
+        func begin(_ time: EngineTime, by requester: Requester) -> Int64 {
+            lane.caller = requester.caller
+            lane.trace = requester.trace
             lane.lead = time.lead
             return time.lives
         }
@@ -131,15 +132,15 @@ package final class Engine: Sendable {
     /// - Parameters:
     ///   - revision: the number of the revision that this change was made from, 0: there is no such tenant;
     ///     nil: any. Another one is `EngineError.conflict`. The settings' own revision means nothing.
-    ///   - caller: the number of the access token behind it; 0: none.
+    ///   - requester: who is behind it, for the audit log.
     @discardableResult
     package func setTenant(
-        _ settings: TenantSettings, from revision: Int64? = nil, by caller: UInt64 = 0
+        _ settings: TenantSettings, from revision: Int64? = nil, by requester: Requester = .nobody
     ) throws(EngineError) -> ChangeResult {
         try Self.validate(settings, TenantSettings.settings)
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
-            let now = control.begin(time, by: caller)
+            let now = control.begin(time, by: requester)
             let present = control.tenant(settings.id)
             if present == nil { try Self.validate(newID: settings.id, "tenant id") }
             try Self.expect(revision, of: present?.revision, settings.id)
@@ -163,7 +164,7 @@ package final class Engine: Sendable {
     /// Makes a profile or changes its settings. Parameters as for `setTenant`.
     @discardableResult
     package func setProfile(
-        _ settings: ProfileSettings, from revision: Int64? = nil, by caller: UInt64 = 0
+        _ settings: ProfileSettings, from revision: Int64? = nil, by requester: Requester = .nobody
     ) throws(EngineError) -> ChangeResult {
         try Self.validate(settings, ProfileSettings.settings(settings.kind))
         guard settings.vendorFields.utf8.count <= ProfileSettings.longestVendorFields else {
@@ -171,7 +172,7 @@ package final class Engine: Sendable {
         }
         let time = clock.time
         return try control.withLock { control throws(EngineError) in
-            let now = control.begin(time, by: caller)
+            let now = control.begin(time, by: requester)
             let present = control.profile(settings.id)
             if present == nil { try Self.validate(newID: settings.id, "\(settings.kind.noun) id") }
             if let present,
@@ -205,14 +206,14 @@ package final class Engine: Sendable {
     ///   - reason: for the audit log, at most 512 bytes.
     package func setStatus(
         ofTenant id: String, _ status: TenantStatus, from revision: Int64? = nil,
-        after ending: Int? = nil, reason: String = "", by caller: UInt64 = 0
+        after ending: Int? = nil, reason: String = "", by requester: Requester = .nobody
     ) throws(EngineError) {
         guard reason.utf8.count <= 512 else {
             throw EngineError(.invalid, "a reason must be at most 512 bytes")
         }
         let time = clock.time
         try control.withLock { control throws(EngineError) in
-            let now = control.begin(time, by: caller)
+            let now = control.begin(time, by: requester)
             try Self.expect(revision, of: control.tenant(id)?.revision, id)
             let tenant = table.number(ofTenant: id)
             if let ending, ending != tenant.flatMap({ control.endings[$0] }) ?? 0 {
@@ -243,11 +244,11 @@ package final class Engine: Sendable {
     ///
     /// - Parameter revision: as for `setTenant`.
     package func closeProfile(
-        _ id: String, from revision: Int64? = nil, by caller: UInt64 = 0
+        _ id: String, from revision: Int64? = nil, by requester: Requester = .nobody
     ) throws(EngineError) {
         let time = clock.time
         try control.withLock { control throws(EngineError) in
-            let now = control.begin(time, by: caller)
+            let now = control.begin(time, by: requester)
             try Self.expect(revision, of: control.profile(id)?.revision, id)
             do throws(TableError) {
                 try control.lane.closeProfile(id, now: now)
@@ -257,6 +258,9 @@ package final class Engine: Sendable {
         }
     }
 
+    private static let longestSettingName = 64
+    private static let longestSettingValue = 4_096
+
     /// Keeps a setting of the whole service, or removes it (an empty value); it is on record when this returns, and on
     /// disk after `awaitDurable`.
     ///
@@ -264,15 +268,17 @@ package final class Engine: Sendable {
     ///   - name: 1 ... 64 bytes.
     ///   - value: at most 4 096 bytes.
     package func setSetting(
-        _ name: String, _ value: String, by caller: UInt64 = 0
+        _ name: String, _ value: String, by requester: Requester = .nobody
     ) throws(EngineError) {
-        guard (1...64).contains(name.utf8.count), value.utf8.count <= 4_096 else {
+        guard !name.isEmpty, name.utf8.count <= Self.longestSettingName,
+            value.utf8.count <= Self.longestSettingValue
+        else {
             throw EngineError(.invalid, "a setting's name or value is too long")
         }
         let time = clock.time
         try control.withLock { control throws(EngineError) in
             guard control.settings[name] ?? "" != value else { return }
-            let now = control.begin(time, by: caller)
+            let now = control.begin(time, by: requester)
             let text = ServiceSetting(name: name, value: value).encoded
             let version = control.settingsVersion + 1
             let recorded = text.withUnsafeBytes {

@@ -32,7 +32,7 @@ package final class EngineLane {
     }
 
     private struct Job {
-        let caller: UInt64
+        let requester: Requester
         let isLimited: Bool
         let work: (EngineLane) -> Bool
     }
@@ -64,6 +64,12 @@ package final class EngineLane {
     package var caller: UInt64 {
         get { lane.caller }
         set { lane.caller = newValue }
+    }
+
+    /// The trace that the next calls are a part of, for the audit log; nil: none. Whoever sets it takes it back after them.
+    package var trace: TraceID? {
+        get { lane.trace }
+        set { lane.trace = newValue }
     }
 
     /// Whether that is somebody who may act for some tenants only: then each of them has its share of what is scarce.
@@ -174,16 +180,16 @@ package final class EngineLane {
             >= journal.settings.stallMilliseconds * 1_000_000
     }
 
-    /// Does a piece of work on behalf of a caller, now or, as long as it returns false for want of room, again when there
+    /// Does a piece of work on behalf of a requester, now or, as long as it returns false for want of room, again when there
     /// is some: each in its turn.
     ///
     /// - Parameter settles: it asks for no room of a limit: what waits for room of the journal may do so for want of what
     ///   is kept for this one, which therefore need not wait behind it.
     package func attempt(
-        by caller: UInt64, isLimited: Bool = false, settles: Bool = false,
+        by requester: Requester, isLimited: Bool = false, settles: Bool = false,
         _ work: @escaping (EngineLane) -> Bool
     ) {
-        let job = Job(caller: caller, isLimited: isLimited, work: work)
+        let job = Job(requester: requester, isLimited: isLimited, work: work)
         if waiting.isEmpty || settles, run(job) { return }
         waiting.append(job)
         awaitRoom()
@@ -192,10 +198,12 @@ package final class EngineLane {
     private func run(_ job: Job) -> Bool {
         beginBatch()
         lane.beginCall()
-        caller = job.caller
+        caller = job.requester.caller
+        trace = job.requester.trace
         isLimited = job.isLimited
         defer {
             caller = 0
+            trace = nil
             isLimited = false
         }
         return job.work(self)

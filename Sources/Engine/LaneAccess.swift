@@ -1,3 +1,5 @@
+package import Limits
+
 /// A way into the engine for whoever has no event loop of the data plane of its own: REST, the operator's page.
 ///
 /// Work is done on the thread of one of the lanes, between its requests, and so must be short and never wait. Where the
@@ -15,18 +17,18 @@ package struct LaneAccess: Sendable {
     /// Runs a call of a lane on behalf of a caller. What it answers may leave when `Engine.durable` has returned.
     ///
     /// - Parameters:
-    ///   - caller: the number of the access token; 0: nobody's.
+    ///   - requester: whose call it is.
     ///   - isLimited: it may act for some tenants only.
     ///   - settles: see `EngineLane.attempt`.
     ///   - body: one call that changes something, at the end; done again when that found no room in the journal, unless
     ///     the disk has stalled.
     package func callAsFunction<T: Sendable>(
-        by caller: UInt64, isLimited: Bool = false, settles: Bool = false,
+        by requester: Requester, isLimited: Bool = false, settles: Bool = false,
         _ body: @escaping @Sendable (EngineLane) -> T
     ) async -> T {
         await withCheckedContinuation { continuation in
             perform { lane in
-                lane.attempt(by: caller, isLimited: isLimited, settles: settles) { lane in
+                lane.attempt(by: requester, isLimited: isLimited, settles: settles) { lane in
                     let result = body(lane)
                     guard !lane.waitsForRoom else { return false }
                     continuation.resume(returning: result)

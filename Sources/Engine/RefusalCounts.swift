@@ -40,6 +40,7 @@ struct RefusalCounts {
         var action = Action.unspecified
         var asked = Amounts()
         var caller: UInt64 = 0
+        var trace: TraceID?
         var reference: [UInt8] = []
     }
 
@@ -110,6 +111,7 @@ extension RefusalCounts.Entry {
                 record.action = action
                 record.asked = asked
                 record.caller = caller
+                record.trace = trace
                 record.text = reference
             }
         }
@@ -127,6 +129,7 @@ extension RefusalCounts.Entry {
         action = refusal.action
         asked = refusal.asked
         caller = lane.caller
+        trace = lane.trace
         self.reference = Array(reference)
     }
 }

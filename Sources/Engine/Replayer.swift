@@ -179,10 +179,7 @@ struct Replayer {
 
     private mutating func restore(_ entry: CheckpointEntry.Tenant) throws(EngineError) {
         guard let settings = TenantSettings(encoded: entry.settings) else {
-            throw EngineError(
-                .invalid,
-                "the settings of tenant \(entry.number) cannot be read; if a later release wrote them, run that one"
-            )
+            throw Self.unreadableSettings("tenant", entry.number)
         }
         let schedule = try schedules.number(
             cycleDay: settings.billingCycleDay, timeZone: settings.timeZone,
@@ -195,13 +192,19 @@ struct Replayer {
 
     private mutating func restore(_ entry: CheckpointEntry.Profile) throws(EngineError) {
         guard let settings = ProfileSettings(encoded: entry.settings) else {
-            throw EngineError(
-                .invalid,
-                "the settings of profile \(entry.number) cannot be read; if a later release wrote them, run that one"
-            )
+            throw Self.unreadableSettings("profile", entry.number)
         }
         try placed(settings.id) { (id) throws(TableError) in try lane.restore(entry, id) }
         profiles[settings.id] = settings
+    }
+
+    private static func unreadableSettings(_ what: String, _ number: UInt32) -> EngineError {
+        EngineError(
+            .invalid,
+            """
+            the settings of \(what) \(number) cannot be read; if a later release wrote them, run \
+            that one
+            """)
     }
 
     private static func doesNotFit(_ what: String, _ bounds: String) -> EngineError {

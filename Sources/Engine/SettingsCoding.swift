@@ -37,7 +37,8 @@ extension TenantSettings {
         let id = input.string()
         let name = input.string()
         let timeZone = input.string()
-        guard input.isWhole, (1...31).contains(day), (1...64).contains(id.utf8.count) else {
+        guard input.isWhole, (1...31).contains(day), Identifier.lengths.contains(id.utf8.count)
+        else {
             return nil
         }
         var revision = Revision()
@@ -80,7 +81,7 @@ extension ProfileSettings {
         let id = input.string()
         let tenantID = input.string()
         let name = input.string()
-        guard input.isWhole, (1...64).contains(id.utf8.count) else { return nil }
+        guard input.isWhole, Identifier.lengths.contains(id.utf8.count) else { return nil }
         self.init(
             id: id, kind: kind, tenantID: tenantID, name: name, dailySpendLimitEnabled: enabled,
             dailySpendLimitNanos: cap)

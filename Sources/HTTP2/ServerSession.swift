@@ -140,10 +140,8 @@ package struct ServerSession: ~Copyable {
     ///
     /// - Complexity: O(length)
     package func kept(_ field: KeptField, _ stream: StreamHandle) -> String? {
-        guard let record = core.state.pointee.streams.find(stream), record.pointee.hasEcho else {
-            return nil
-        }
-        return record.pointee.echo?.kept[field].map { String(decoding: $0, as: UTF8.self) }
+        let record = core.state.pointee.streams.find(stream)
+        return record?.pointee.echo?.kept[field].map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Body bytes that have come and were not consumed. Valid until the next call on this session.
@@ -296,7 +294,7 @@ extension SessionCore {
         let (handle, id) = (state.pointee.handle, record.pointee.id)
         // 0, NGHTTP2_ERR_NOMEM, or cases that `canStart` rules out.
         let result: Int32
-        if record.pointee.hasEcho, let echo = record.pointee.echo {
+        if record.pointee.flags.contains(.echoes), let echo = record.pointee.echo {
             result = echo.head.withFields(after: headers) {
                 nghttp2_submit_response(handle, id, $0, $1, &provider)
             }

@@ -304,7 +304,7 @@ extension SessionCore {
         }
         if state.pointee.headerIsInitial {
             record.pointee.accountedMetadata = record.pointee.metadata.count
-            if record.pointee.hasEcho, let echo = record.pointee.echo {
+            if let echo = record.pointee.echo {
                 record.pointee.accountedMetadata += echo.byteCount
             }
             state.pointee.keptMetadata += record.pointee.accountedMetadata

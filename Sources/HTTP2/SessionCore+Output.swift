@@ -70,7 +70,7 @@ extension SessionCore {
         let id = record.pointee.id
         let result: Int32
         // 0, NGHTTP2_ERR_NOMEM, NGHTTP2_ERR_INVALID_ARGUMENT (stream 0).
-        if record.pointee.hasEcho, let view = record.pointee.trailers,
+        if record.pointee.flags.contains(.echoes), let view = record.pointee.trailers,
             let echo = record.pointee.echo
         {
             result = echo.trailers.withFields(after: view) {

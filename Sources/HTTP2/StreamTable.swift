@@ -65,6 +65,8 @@ struct StreamRecord: ~Copyable {
         static let endsEarly = Flags(rawValue: 2_048)
         /// It was refused, or served, as a stranger's: it earns nothing, and counts against what strangers may have.
         static let rejected = Flags(rawValue: 4_096)
+        /// The answer carries fields of the request back.
+        static let echoes = Flags(rawValue: 8_192)
     }
 
     /// Whether the caller works on the request, or has answered it in part.
@@ -95,9 +97,8 @@ struct StreamRecord: ~Copyable {
     /// Trailers that wait for the body to be sent: a constant block, or `trailerFields`.
     var trailers: HeaderView?
     var trailerFields = HeaderFields()
-    /// Fields that the answer carries back; nil: none. Asked for only where `hasEcho`, which touches no reference count.
+    /// Fields that the answer carries back (`Flags.echoes`), and those that are kept; nil: none.
     var echo: StreamEcho?
-    var hasEcho: Bool { echo != nil }
 
     init(index: Int32) {
         self.index = index
@@ -113,7 +114,8 @@ struct StreamRecord: ~Copyable {
 
 typealias StreamPointer = UnsafeMutablePointer<StreamRecord>
 
-/// Fields of a request that its answer carries back, and those that are kept for who asks. Apart from the record, since most have none.
+/// Fields of a request that its answer carries back, and those that are kept for who asks. Apart from the record, since most
+/// have none.
 final class StreamEcho {
     var head = HeaderFields()
     var trailers = HeaderFields()
@@ -150,6 +152,7 @@ final class StreamEcho {
             case .trailers: own.trailers.append(name: name, value: value)
             case .kept: own.keep(name, value)
             }
+            if echo.pointee.use != .kept { record.pointee.flags.insert(.echoes) }
         }
     }
 }
@@ -214,7 +217,7 @@ struct StreamTable: ~Copyable {
         record.pointee.metadata.reset(retaining: retainedBytes)
         record.pointee.trailers = nil
         record.pointee.trailerFields.removeAll()
-        if record.pointee.hasEcho { record.pointee.echo = nil }
+        if record.pointee.echo != nil { record.pointee.echo = nil }
         record.pointee.next = free
         free = record
     }

@@ -133,8 +133,8 @@ extension CheckpointEntry.Tenant {
         let available = words.count - head
         guard words[head] != 0,
             let count = TenantState.wordCount(available, { words[head + $0] }),
-            WindowStarts.hold(Int64(bitPattern: words[head + 3])),
-            WindowStarts.hold(Int64(bitPattern: words[head + 5])),
+            WindowStarts.mayBegin(at: Int64(bitPattern: words[head + 3])),
+            WindowStarts.mayBegin(at: Int64(bitPattern: words[head + 5])),
             let text = CheckpointEntry.text(words, at: head + count)
         else { return nil }
         guard let state = TenantState(.standard, available, { words[head + $0] }) else {

@@ -124,9 +124,11 @@ final class FrameFile {
 
     /// Looks at every place where a frame header might begin.
     ///
+    /// - Parameter rest: called with the bytes that were read, piece by piece.
     /// - Complexity: O(bytes from `offset` on).
     func remains(
-        from offset: Int, isEvidence: (FrameHeader, Int) -> Bool
+        from offset: Int, _ rest: (Int) throws(JournalError) -> Void = { _ in },
+        isEvidence: (FrameHeader, Int) -> Bool
     ) throws(JournalError) -> Remains {
         var result = Remains(frameOffset: nil, end: offset)
         var place = offset
@@ -146,6 +148,7 @@ final class FrameFile {
                 }
             }
             place += count
+            try rest(count)
         }
         return result
     }

@@ -11,6 +11,8 @@ package struct JournalError: Error, Sendable, Equatable {
         case damaged
         /// A file that must be there is not.
         case missing
+        /// A file went while it was read, as files go that the service needs no more: another look helps.
+        case removed
         /// The file belongs to another journal.
         case foreign
         /// Written by a later release.
@@ -51,6 +53,8 @@ package struct JournalError: Error, Sendable, Equatable {
     /// All file descriptors of the process or of the machine are in use: the file is as it was, and later it can be opened.
     package var isOfDescriptors: Bool { errno == EMFILE || errno == ENFILE }
 
+    /// What to do about a directory in which something is missing.
+    package static let restoreDirectory = "restore the data directory from a backup"
     /// What to do about files or records that are written in a later format.
     package static let runLaterRelease = "run the release of tollgate that wrote it, or a later one"
     /// What to do about those in an earlier one.

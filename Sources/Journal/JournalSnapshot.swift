@@ -39,7 +39,8 @@ package struct JournalSnapshot: Sendable, Equatable {
     ///   - checkpoint: the one that goes with it, found whole; nil: there is none, and segment 1 must be there.
     ///   - needed: the first segment that a follower needs: kept with those behind it if it is there.
     ///   - rest: called with the bytes that were read, piece by piece.
-    /// - Throws: `.missing` also where a file was removed since it was listed: another look helps.
+    /// - Throws: `.missing`, or `.system` with ENOENT, also where a file was removed since it was listed: another look
+    ///   helps then.
     /// - Complexity: O(bytes of the segment that is written).
     package init(
         _ disk: any Disk, id: JournalID, checkpoint: UInt64?, needed: UInt64? = nil,
@@ -114,8 +115,7 @@ private struct SegmentWalker {
         }
         throw JournalError(
             .missing, file: JournalFiles.segment(first),
-            reason: "the segment is missing, or was removed meanwhile",
-            remedy: "restore it from a backup")
+            reason: "the segment is missing", remedy: JournalError.restoreDirectory)
     }
 
     func walk(
@@ -141,14 +141,16 @@ private struct SegmentWalker {
                 return end
             }
         }
-        try insistOnEnd(end, file)
+        try insistOnEnd(end, file, rest)
         return end
     }
 
     /// Whether nothing follows where no whole frame was found. If something does, a frame was written there since: later
     /// frames are written when those in front are whole. If it still is not, it is damaged.
-    private func insistOnEnd(_ end: End, _ file: FrameFile) throws(JournalError) {
-        let later = try file.remains(from: end.place.offset + 8) { frame, _ in
+    private func insistOnEnd(
+        _ end: End, _ file: FrameFile, _ rest: (Int) throws(JournalError) -> Void
+    ) throws(JournalError) {
+        let later = try file.remains(from: end.place.offset + 8, rest) { frame, _ in
             frame.file == end.place.segment && frame.sequence > end.sequence + 1
         }
         guard later.frameOffset != nil else { return }

@@ -73,11 +73,18 @@ package final class JournalThread: @unchecked Sendable {
         wake()
     }
 
-    /// How often the thread has gone round; nil: it waits for the disk, and nobody can tell.
+    /// How often the thread has gone round; nil: it waits for the disk, and nobody can tell, or has ended: what is left then
+    /// waits for the disk too.
     package var turns: UInt64? {
         // ORDERING: relaxed because they go with no other data; whoever looks looks again.
-        isAtDisk.load(ordering: .relaxed) ? nil : turned.load(ordering: .relaxed)
+        if isAtDisk.load(ordering: .relaxed) { return nil }
+        let turns = turned.load(ordering: .relaxed)
+        return turns == .max ? nil : turns
     }
+
+    /// The thread that does rounds has gone round.
+    // ORDERING: relaxed, see `turns`.
+    private func turn() { turned.wrappingAdd(1, ordering: .relaxed) }
 
     /// Does what may wait for the disk.
     private func atDisk(_ work: () -> Void) {
@@ -89,11 +96,10 @@ package final class JournalThread: @unchecked Sendable {
 
     private func doRounds() {
         var looked = linux_monotonic_nanoseconds()
-        var count: UInt64 = 0
+        // ORDERING: relaxed, see `turns`.
+        defer { turned.store(.max, ordering: .relaxed) }
         while true {
-            count += 1
-            // ORDERING: relaxed, see `turns`.
-            turned.store(count, ordering: .relaxed)
+            turn()
             let now = linux_monotonic_nanoseconds()
             if now - looked >= Self.second {
                 looked = now
@@ -128,7 +134,8 @@ package final class JournalThread: @unchecked Sendable {
         let until = linux_monotonic_nanoseconds() + milliseconds * 1_000_000
         var left = until - linux_monotonic_nanoseconds()
         while left > 0, !isAskedToStop, hurries.exchange(0) == 0 {
-            hurries.wait(while: 0, nanoseconds: left)
+            turn()
+            hurries.wait(while: 0, nanoseconds: min(left, Self.second))
             left = until - linux_monotonic_nanoseconds()
         }
     }

@@ -19,7 +19,7 @@ extension RecordError: CustomStringConvertible {
         let later = JournalError.runLaterRelease
         return switch self {
         case .newer(let format):
-            "a record in format \(format), newer than \(RecordWords.format); \(later)"
+            "a record in format \(format), newer than this release; \(later)"
         case .older(let format):
             "a record in format \(format), older than \(RecordWords.format); \(JournalError.carryOver)"
         case .unknownLimit: "a record for a limit that this release does not know; \(later)"
@@ -51,8 +51,8 @@ extension Record {
             throw .malformed
         }
         let format = UInt8(truncatingIfNeeded: words[0] &>> 56)
-        guard format <= RecordWords.format else { throw .newer(format: format) }
-        guard format == RecordWords.format else { throw .older(format: format) }
+        guard format <= RecordWords.formatWithTrace else { throw .newer(format: format) }
+        guard format >= RecordWords.format else { throw .older(format: format) }
         let number = UInt8(truncatingIfNeeded: words[0] &>> 48)
         guard let kind = Kind(rawValue: number) else { throw .unknownKind(number) }
         self.kind = kind
@@ -60,6 +60,8 @@ extension Record {
         time = Int64(bitPattern: words[2])
         tenant = UInt32(truncatingIfNeeded: words[3])
         let sections = words[3] &>> 32
+        let hasTrace = sections & Section.trace != 0
+        guard hasTrace == (format == RecordWords.formatWithTrace) else { throw .malformed }
         try readAnswer(words[5])
         var input = RecordReader(words: words, position: RecordWords.head)
         try readEffects(words[4], &input)
@@ -89,6 +91,7 @@ extension Record {
             sections & Section.rearms == 0
             ? [] : input.nextEvents()
         lead = sections & Section.lead == 0 ? 0 : input.nextSigned()
+        trace = hasTrace ? TraceID(high: input.next(), low: input.next()) : nil
         count = Count()
         if sections & Section.count != 0 {
             count = Count(
@@ -103,8 +106,8 @@ extension Record {
         openedTenantDayStart = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
         openedTenantDayEnd = sections & Section.tenantDay == 0 ? 0 : input.nextSigned()
         if asked.isEmpty { asked = added(.standard) }
-        guard input.isWhole, WindowStarts.hold(openedCycleStart),
-            WindowStarts.hold(openedTenantDayStart)
+        guard input.isWhole, WindowStarts.mayBegin(at: openedCycleStart),
+            WindowStarts.mayBegin(at: openedTenantDayStart)
         else { throw .malformed }
     }
 

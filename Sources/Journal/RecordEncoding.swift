@@ -7,7 +7,7 @@ public import Limits
 // | 0 | 0 ... 31 | CRC32C of the upper half of word 0, as a word, and of words 1 ..< n |
 // |   | 32 ... 47 | n, words in all |
 // |   | 48 ... 55 | kind |
-// |   | 56 ... 63 | format: 3 |
+// |   | 56 ... 63 | format: 3; 4 with a trace |
 // | 1 | | version |
 // | 2 | | engine time, Unix milliseconds |
 // | 3 | 0 ... 31 | tenant |
@@ -49,6 +49,8 @@ enum Section {
     static let rearms: UInt64 = 2_048
     /// 1 word: by how much engine time is ahead of life time; absent: 0.
     static let lead: UInt64 = 4_096
+    /// 2 words: the trace that the operation was a part of, the higher half first. A record with it is of format 4.
+    static let trace: UInt64 = 1 << 13
     /// 4 words: of refusals, all, those that raised nothing, the first and the last of these.
     static let count: UInt64 = 1 << 14
     /// 1 word: when the reservation was made.
@@ -60,7 +62,7 @@ enum Section {
     /// 2 words: the tenant's day that was opened.
     static let tenantDay: UInt64 = 1 << 18
     /// What most records have nothing of.
-    static let rare = rearms | lead | count | taken | events | limits | tenantDay
+    static let rare = rearms | lead | trace | count | taken | events | limits | tenantDay
 }
 
 /// Words of a record.
@@ -71,6 +73,8 @@ package enum RecordWords {
     /// Words that no record exceeds.
     package static var most: Int { 1_024 }
     package static var format: UInt64 { 3 }
+    /// Of a record with a trace, which releases that know no traces refuse by this number.
+    package static var formatWithTrace: UInt64 { 4 }
 
     /// The number of words that a record's first word tells.
     @inline(__always)
@@ -85,11 +89,8 @@ extension RecordRing {
     public func write(_ record: borrowing Record) -> UInt64 {
         let sections = record.sections
         let asked = record.writtenAsked
-        let count = record.words(sections, asked: asked)
+        let upper = record.upperHead(sections, asked: asked)
         var out = RecordCursor(ring: self, position: end &+ 1)
-        let upper =
-            UInt64(truncatingIfNeeded: count) | UInt64(record.kind.rawValue) &<< 16
-            | RecordWords.format &<< 24
         out.crc.add(upper)
         out.put(record.version)
         out.put(UInt64(bitPattern: record.time))
@@ -102,7 +103,7 @@ extension RecordRing {
         out.put(record.charged)
         if sections != 0 { out.put(record, sections) }
         precondition(
-            out.position == end &+ UInt64(truncatingIfNeeded: count),
+            out.position == end &+ (upper & 0xffff),
             "a record's length is its words")
         self[end] = upper &<< 32 | UInt64(out.crc.value)
         return out.position
@@ -185,6 +186,10 @@ private struct RecordCursor {
     private mutating func putRare(_ record: borrowing Record, _ sections: UInt64) {
         if sections & Section.rearms != 0 { put(record.transition.rearms) }
         if sections & Section.lead != 0 { put(UInt64(bitPattern: record.lead)) }
+        if sections & Section.trace != 0 {
+            put(record.trace?.high ?? 0)
+            put(record.trace?.low ?? 0)
+        }
         if sections & Section.count != 0 {
             put(record.count.all)
             put(record.count.quiet)
@@ -247,6 +252,7 @@ extension Record {
         if count.all != 0 { sections |= Section.count }
         if isOfAnotherDay { sections |= Section.taken }
         if lead != 0 { sections |= Section.lead }
+        if trace != nil { sections |= Section.trace }
         if !transition.events.isEmpty { sections |= Section.events }
         if refused.rawValue | warnings.rawValue != 0 { sections |= Section.limits }
         if openedTenantDayEnd != 0 { sections |= Section.tenantDay }
@@ -258,7 +264,9 @@ extension Record {
         asked == added(.standard) ? Amounts() : asked
     }
 
-    fileprivate func words(_ sections: UInt64, asked: Amounts) -> Int {
+    /// The upper half of word 0: words, kind and format.
+    fileprivate func upperHead(_ sections: UInt64, asked: Amounts) -> UInt64 {
+        var format = RecordWords.format
         var count = RecordWords.head + transition.committed.present.nonzeroBitCount
         count += transition.held.present.nonzeroBitCount
         count += asked.present.nonzeroBitCount + charged.present.nonzeroBitCount
@@ -269,11 +277,18 @@ extension Record {
         let double = Section.cycle | Section.tenantDay | Section.rearms | Section.events
         count += (sections & single).nonzeroBitCount + 2 * (sections & double).nonzeroBitCount
         if sections & Section.key != 0 { count += 4 }
-        if sections & Section.count != 0 { count += 4 }
-        if sections & Section.closed != 0 { count += closedWords }
         if sections & Section.text != 0 { count += 1 + (text.count + 7) / 8 }
+        // One question for what hardly any record has.
+        if sections & (Section.trace | Section.count | Section.closed) != 0 {
+            if sections & Section.trace != 0 {
+                format = RecordWords.formatWithTrace
+                count += 2
+            }
+            if sections & Section.count != 0 { count += 4 }
+            if sections & Section.closed != 0 { count += closedWords }
+        }
         precondition(count <= RecordWords.most, "a record is longer than its bound")
-        return count
+        return UInt64(truncatingIfNeeded: count) | UInt64(kind.rawValue) &<< 16 | format &<< 24
     }
 
     private var closedWords: Int {

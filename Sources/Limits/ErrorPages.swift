@@ -16,6 +16,9 @@ public enum ErrorPages {
     // SAFETY: as `links`.
     nonisolated(unsafe) public private(set) static var base: String?
 
+    /// Whether a code is Tollgate's own, and not the vendor's.
+    public static func isOwn(_ code: UInt32) -> Bool { code &- firstOwn < ownCount }
+
     /// Has the pages of Tollgate's own errors be those of the service.
     ///
     /// - Parameter publicURL: the service's address, with or without a slash at its end.
@@ -26,7 +29,7 @@ public enum ErrorPages {
             capacity: Int(ownCount))
         links.initialize(
             repeating: UnsafeBufferPointer(start: nil, count: 0), count: Int(ownCount))
-        for code in ErrorCode.allCases where code.rawValue >= firstOwn {
+        for code in ErrorCode.allCases where isOwn(code.rawValue) {
             let text = Array("\(base)\(code.rawValue)".utf8)
             let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: text.count)
             _ = copy.initialize(from: text)

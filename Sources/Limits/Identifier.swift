@@ -28,6 +28,8 @@ public struct Identifier: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     /// The most bytes that an id has.
     public static let longest = 64
+    /// Bytes that an id may have.
+    public static var lengths: ClosedRange<Int> { 1...longest }
 
     /// Why nothing new may have this id, as words behind "the id"; nil: it may.
     ///
@@ -38,7 +40,7 @@ public struct Identifier: Hashable, Comparable, Sendable, CustomStringConvertibl
         guard let first = scalars.first, let last = scalars.last, text.utf8.count <= longest else {
             return "must be 1 to \(longest) bytes"
         }
-        if scalars.contains(where: { $0.properties.generalCategory == .control }) {
+        if text.hasControlCharacters {
             return "must not contain control characters"
         }
         if scalars.contains(where: \.properties.isBidiControl) {
@@ -61,6 +63,11 @@ extension Dictionary where Key == Identifier {
 }
 
 extension String {
+    /// Whether a character of it would not be seen, and might move what is.
+    public var hasControlCharacters: Bool {
+        unicodeScalars.contains { $0.properties.generalCategory == .control }
+    }
+
     /// Whether both are the same bytes of UTF-8, which `==` does not ask.
     public func hasSameBytes(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }

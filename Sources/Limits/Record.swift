@@ -119,6 +119,8 @@
     public var keyUntil: Int64
     /// Who asked: the number of its access token; 0: nobody did, or nobody was asked who they are.
     public var caller: UInt64
+    /// The trace that the operation was a part of, as far as the service knows it; nil: none.
+    public var trace: TraceID?
     /// Of what changes a reservation: the quarter of an hour in which that was made, as its first instant, Unix
     /// milliseconds, for the books; else 0. The journal keeps it where a day of some time zone may have begun since.
     public var takenAt: Int64
@@ -165,6 +167,7 @@
         contentHash = 0
         keyUntil = 0
         caller = 0
+        trace = nil
         takenAt = 0
         count = Count()
         text = BorrowedBytes(start: nil, count: 0)

@@ -45,7 +45,9 @@ extension TenantState {
         guard let count = Self.wordCount(available, word), word(0) != 0 else { return nil }
         self.init()
         func signed(_ index: Int) -> Int64 { Int64(bitPattern: word(index)) }
-        guard WindowStarts.hold(signed(3)), WindowStarts.hold(signed(5)) else { return nil }
+        guard WindowStarts.mayBegin(at: signed(3)), WindowStarts.mayBegin(at: signed(5)) else {
+            return nil
+        }
         version = word(0)
         flags = word(1)
         schedule = 0

@@ -332,12 +332,12 @@
     }
 
     /// Whether a window may begin at an instant, Unix milliseconds: what comes from a disk must be asked.
-    public static func hold(_ instant: Int64) -> Bool {
+    public static func mayBegin(at instant: Int64) -> Bool {
         instant >= 0 && instant % 1_000 == 0 && instant / 1_000 <= Int64(UInt32.max)
     }
 
     @usableFromInline static func seconds(_ instant: Int64) -> UInt64 {
-        precondition(hold(instant), "a window begins with a second between 1970 and 2106")
+        precondition(mayBegin(at: instant), "a window begins with a second between 1970 and 2106")
         return UInt64(instant / 1_000)
     }
 }

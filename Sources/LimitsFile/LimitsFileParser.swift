@@ -179,10 +179,9 @@ extension LimitsFileParser {
             note(node, "\"\(key)\" must be a string")
             return nil
         }
-        let hasControl = text.unicodeScalars.contains {
-            $0.properties.generalCategory == .control
-        }
-        if hasControl || shape.isTooShort(text) || shape.fault(of: .text(text)) != nil {
+        if text.hasControlCharacters || shape.isTooShort(text)
+            || shape.fault(of: .text(text)) != nil
+        {
             note(node, "\"\(key)\" must be \(shape.expected)")
             return nil
         }

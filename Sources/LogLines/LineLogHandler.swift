@@ -2,7 +2,7 @@ internal import Foundation
 internal import JSON
 package import Logging
 
-/// Writes what is logged as lines.
+/// Writes log entries as lines.
 package struct LineLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
@@ -10,7 +10,7 @@ package struct LineLogHandler: LogHandler {
     private let format: LogFormat
     private let write: @Sendable (String) -> Void
 
-    /// - Parameter write: takes a line with its end; must not wait.
+    /// - Parameter write: takes a line including its line break; must not block.
     package init(_ format: LogFormat, write: @escaping @Sendable (String) -> Void) {
         self.format = format
         self.write = write

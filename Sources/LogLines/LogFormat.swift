@@ -2,6 +2,6 @@
 package enum LogFormat: String, CaseIterable, Sendable {
     /// For people: time, level, fields, message.
     case text
-    /// For machines: a JSON object a line.
+    /// For machines: one JSON object per line.
     case json
 }

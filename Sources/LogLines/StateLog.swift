@@ -1,23 +1,24 @@
 package import Logging
 internal import Synchronization
 
-/// Says once that a bad state has begun, and once that it is over, however long it lasts and however often it is looked
-/// at. Every state that an operator must know of is logged through one of these.
+/// Logs once that a failure condition has begun, and once that it has ended, however long it lasts and however often it
+/// is detected. Every condition that an operator must know about is logged through one of these.
 ///
-/// Thread safety: any thread; of two looks at once, either may be the first.
+/// Thread safety: any thread; of two concurrent looks, either may come first.
 package final class StateLog: Sendable {
     private let begins: Logger.Message
     private let ends: Logger.Message
     private let level: Logger.Level
     private let tellsChanges: Bool
-    /// The reason that was told; nil: all is well.
+    /// The reason at the last look; nil: the condition does not hold.
     private let told = Mutex<String?>(nil)
 
     /// - Parameters:
-    ///   - begins: the line at its beginning, with the field `reason`.
-    ///   - ends: the line at its end, of level `notice`.
-    ///   - level: of the first line.
-    ///   - tellsChanges: while it lasts, another reason is told too. Not for reasons that have times or counts in them.
+    ///   - begins: the message when it begins, with the field `reason`.
+    ///   - ends: the message when it ends, at level `notice`.
+    ///   - level: of the line when it begins.
+    ///   - tellsChanges: a change of the reason is logged too while it lasts. Not for reasons that contain times or
+    ///     counts.
     package init(
         begins: Logger.Message, ends: Logger.Message, level: Logger.Level = .error,
         tellsChanges: Bool = false
@@ -28,13 +29,13 @@ package final class StateLog: Sendable {
         self.tellsChanges = tellsChanges
     }
 
-    /// Whether it lasts, as far as was told.
+    /// Whether it lasts, as of the last look.
     package var lasts: Bool { told.withLock { $0 != nil } }
 
     /// - Parameters:
-    ///   - reason: why it is so; empty: the message says it; nil: it is not so.
+    ///   - reason: why the condition holds; empty: the message says so; nil: it does not hold.
     ///   - metadata: further fields.
-    ///   - isAsked: somebody waits to hear it: it is told though it was before.
+    ///   - isAsked: somebody is waiting for the reason: it is logged even if it was before.
     /// - Returns: whether a line was logged.
     @discardableResult
     package func look(

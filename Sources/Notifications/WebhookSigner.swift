@@ -14,8 +14,6 @@ package struct WebhookSigner: Sendable {
         package let description: String
     }
 
-    package static let fileName = "webhook-key"
-
     /// Takes the key from a file, which is made if it is missing: base64 of the 32 bytes of the seed, for nobody else to
     /// read.
     ///

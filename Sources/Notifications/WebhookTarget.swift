@@ -1,4 +1,5 @@
 import Foundation
+import Limits
 import NIOCore
 import NIOPosix
 import ServerTrust
@@ -21,7 +22,9 @@ package struct WebhookTarget: Sendable {
 
     /// What is wrong with the text of an address; nil: nothing. Where its name leads is judged when it is used.
     package static func fault(of text: String) -> String? {
-        guard text.utf8.count <= 1_024 else { return "The URL must be at most 1024 bytes" }
+        guard text.utf8.count <= SettingShape.longestAddress else {
+            return "The URL must be at most \(SettingShape.longestAddress) bytes"
+        }
         // As an address is written (RFC 3986): so that two texts are never one address.
         guard text.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
             return "The URL must be ASCII without spaces; percent-encode other characters"

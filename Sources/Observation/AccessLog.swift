@@ -3,36 +3,57 @@ package import LogLines
 internal import Logging
 internal import Synchronization
 
-/// A line for each call that is told of. Servers hand reports over; whoever runs `write` makes lines of them, and nobody
-/// waits for it. What is beyond the bounds is dropped and counted, on a line of its own.
+/// Writes one line per logged call. Servers hand over reports; whoever runs `run` makes lines of them, and nobody waits
+/// for it. What exceeds the bounds is dropped and counted in a line of its own.
 ///
-/// Thread safety: any thread; `write` on one at a time.
+/// Thread safety: any thread; `run`, `write` and `flush` on one at a time.
 package final class AccessLog: Sendable {
     private struct Waiting {
-        var reports: [(report: CallReport, time: Int64)] = []
-        var dropped = 0
+        var reports = SlicedQueue<(report: CallReport, time: Int64)>()
+        /// Calls dropped since the last line that reported any, and in total.
+        var dropped: UInt64 = 0
         var droppedEver: UInt64 = 0
-        /// Lines of the present second, and which that is.
+        /// When that line was written, Unix milliseconds.
+        var toldAt: Int64?
+        /// Lines of the current second, and which second that is.
         var count = 0
         var second: Int64 = 0
     }
 
+    /// Where lines go.
+    package struct Output: Sendable {
+        /// Writes a line; must not block.
+        package var write: @Sendable (LogLine) -> Void
+        /// Whether there is room for a few hundred lines.
+        package var hasRoom: @Sendable () -> Bool
+
+        package init(
+            hasRoom: @escaping @Sendable () -> Bool = { true },
+            write: @escaping @Sendable (LogLine) -> Void
+        ) {
+            self.hasRoom = hasRoom
+            self.write = write
+        }
+    }
+
+    /// The time between two lines that report dropped calls, milliseconds.
+    private static let silence: Int64 = 60_000
+
     private let maximum: Int
     private let rate: Int?
-    private let line: @Sendable (LogLine) -> Void
+    private let output: Output
     private let waiting = Mutex(Waiting())
 
     /// - Parameters:
     ///   - maximum: calls that may wait to be written.
-    ///   - rate: lines in a second at most; nil: any number.
-    ///   - line: writes one; must not wait.
-    package init(maximum: Int, rate: Int?, line: @escaping @Sendable (LogLine) -> Void) {
+    ///   - rate: lines per second at most; nil: no limit.
+    package init(maximum: Int, rate: Int?, output: Output) {
         self.maximum = maximum
         self.rate = rate
-        self.line = line
+        self.output = output
     }
 
-    /// - Parameter time: when the call was over, Unix milliseconds.
+    /// - Parameter time: when the call ended, Unix milliseconds.
     func add(_ report: CallReport, at time: Int64) {
         waiting.withLock { waiting in
             if time / 1_000 != waiting.second {
@@ -49,33 +70,64 @@ package final class AccessLog: Sendable {
         }
     }
 
-    /// Calls that have no line because of the bounds, ever.
+    /// Calls that have no line because of the bounds, in total.
     package var dropped: UInt64 { waiting.withLock { $0.droppedEver } }
 
-    /// Writes what waits, until the task is cancelled, and then what is left.
+    /// Writes the waiting calls until the task is cancelled; `flush` is for what is left then.
     package func run() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(100), clock: .suspending)
-            write()
+            await write(now: WallClock().milliseconds)
         }
-        write()
     }
 
-    /// Writes what waits.
-    package func write() {
-        let (reports, dropped) = waiting.withLock { waiting in
-            let found = (waiting.reports, waiting.dropped)
-            waiting.reports = []
-            waiting.dropped = 0
-            return found
+    /// Writes the waiting calls, as far as there is room: a slice at a time, so as not to occupy a thread for long.
+    ///
+    /// - Parameter now: Unix milliseconds.
+    func write(now: Int64) async {
+        // Calls that arrive meanwhile are written the next time.
+        var left = waiting.withLock { $0.reports.count }
+        while left > 0, output.hasRoom() {
+            let slice = waiting.withLock { $0.reports.takeSlice() }
+            left -= slice.count
+            for (report, time) in slice { output.write(Self.line(report, time)) }
+            await Task.yield()
         }
-        for (report, time) in reports { line(Self.line(report, time)) }
+        tellDropped(now, after: Self.silence)
+    }
+
+    /// Writes what is left, before the process ends. What finds no room within `limit` counts as dropped.
+    package func flush(within limit: Duration) async {
+        let end = ContinuousClock.now + limit
+        await write(now: WallClock().milliseconds)
+        while waiting.withLock({ $0.reports.count }) > 0, ContinuousClock.now < end {
+            try? await Task.sleep(for: .milliseconds(5), clock: .suspending)
+            await write(now: WallClock().milliseconds)
+        }
+        waiting.withLock { waiting in
+            let left = UInt64(waiting.reports.count)
+            waiting.reports = SlicedQueue()
+            waiting.dropped += left
+            waiting.droppedEver += left
+        }
+        tellDropped(WallClock().milliseconds, after: 0)
+    }
+
+    /// - Parameter silence: the least time since the last such line, milliseconds.
+    private func tellDropped(_ now: Int64, after silence: Int64) {
+        let dropped = waiting.withLock { waiting -> UInt64 in
+            guard waiting.dropped > 0, now - (waiting.toldAt ?? .min / 2) >= silence else {
+                return 0
+            }
+            defer { waiting.dropped = 0 }
+            waiting.toldAt = now
+            return waiting.dropped
+        }
         guard dropped > 0 else { return }
-        line(
+        output.write(
             LogLine(
-                time: WallClock().milliseconds, level: .warning,
-                message: "lines of the access log were dropped",
-                fields: [("count", .integer(dropped))]))
+                time: now, level: .warning, message: "lines of the access log were dropped",
+                fields: [("count", .integer(Int(dropped)))]))
     }
 
     private static func line(_ report: CallReport, _ time: Int64) -> LogLine {

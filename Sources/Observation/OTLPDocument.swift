@@ -1,19 +1,20 @@
 internal import JSON
+internal import Tracing
 
-/// Spans as OTLP writes them in JSON: the body of a request to a collector.
+/// Spans in OTLP's JSON encoding: the body of a request to a collector.
 package struct OTLPDocument: Sendable {
     private let resource: JSON
     private let scope: JSON
 
     /// - Parameters:
     ///   - version: the service's.
-    ///   - instance: tells this process from all others.
+    ///   - instance: distinguishes this process from all others.
     package init(version: String, instance: String) {
         resource = [
             "attributes": .array([
-                Self.attribute("service.name", .text("tollgate")),
-                Self.attribute("service.version", .text(version)),
-                Self.attribute("service.instance.id", .text(instance)),
+                Self.attribute("service.name", .string("tollgate")),
+                Self.attribute("service.version", .string(version)),
+                Self.attribute("service.instance.id", .string(instance)),
             ])
         ]
         scope = ["name": "tollgate", "version": .string(version)]
@@ -42,12 +43,15 @@ package struct OTLPDocument: Sendable {
         if span.parent != 0 {
             members.append(("parentSpanId", .string(Hexadecimal.text(span.parent))))
         }
+        var attributes: [(name: String, value: SpanAttribute)] = []
+        span.attributes.forEach { attributes.append(($0, $1)) }
+        attributes.sort { $0.name < $1.name }
         members += [
-            ("name", .string(span.name)), ("kind", .integer(span.kind.rawValue)),
-            // 64-bit numbers are texts in protobuf's JSON.
+            ("name", .string(span.name)), ("kind", .integer(kind(span.kind))),
+            // 64-bit numbers are strings in protobuf's JSON.
             ("startTimeUnixNano", .string("\(span.began)")),
             ("endTimeUnixNano", .string("\(span.ended)")),
-            ("attributes", .array(span.attributes.map { attribute($0.name, $0.value) })),
+            ("attributes", .array(attributes.map(attribute))),
         ]
         if let error = span.error {
             // STATUS_CODE_ERROR
@@ -56,13 +60,27 @@ package struct OTLPDocument: Sendable {
         return .object(members)
     }
 
-    private static func attribute(_ name: String, _ value: EndedSpan.Value) -> JSON {
+    /// SPAN_KIND_…
+    private static func kind(_ kind: SpanKind) -> Int {
+        switch kind {
+        case .internal: 1
+        case .server: 2
+        case .client: 3
+        case .producer: 4
+        case .consumer: 5
+        }
+    }
+
+    private static func attribute(_ name: String, _ value: SpanAttribute) -> JSON {
         let value: JSON =
             switch value {
-            case .text(let text): ["stringValue": .string(text)]
-            case .integer(let number): ["intValue": .string("\(number)")]
-            case .decimal(let number): ["doubleValue": .decimal(number)]
-            case .truth(let truth): ["boolValue": .bool(truth)]
+            case .string(let text): ["stringValue": .string(text)]
+            case .int32(let number): ["intValue": .string("\(number)")]
+            case .int64(let number): ["intValue": .string("\(number)")]
+            case .double(let number): ["doubleValue": .decimal(number)]
+            case .bool(let truth): ["boolValue": .bool(truth)]
+            case .stringConvertible(let value): ["stringValue": .string("\(value)")]
+            default: ["stringValue": .string("\(value)")]
             }
         return ["key": .string(name), "value": value]
     }

@@ -2,11 +2,12 @@ internal import JSON
 internal import LogLines
 package import Logging
 internal import Notation
+internal import Synchronization
 
-/// What a collector says to a request.
+/// A collector's answer to a request.
 package struct CollectorAnswer: Sendable {
     package var status: Int
-    /// `Retry-After`, as it stands in the answer; nil: there is none.
+    /// `Retry-After`, as it is in the answer; nil: there is none.
     package var retryAfter: String?
     package var body: [UInt8]
 
@@ -17,31 +18,31 @@ package struct CollectorAnswer: Sendable {
     }
 }
 
-/// Sends spans to a collector, batch by batch, in one task that nobody waits for. A collector that does not answer, or is
-/// overloaded, is tried again after growing pauses; meanwhile spans wait as long as the queue has room, and the oldest batch
-/// is given up after some attempts.
+/// Sends spans to a collector, batch by batch, in one task that nobody waits for. If the collector does not answer or
+/// is overloaded, the batch is sent again after growing pauses, and given up after a number of attempts; meanwhile
+/// spans wait as long as the queue has room.
 package struct SpanExport: Sendable {
     package struct Bounds: Sendable {
-        /// Spans in one request.
+        /// Spans per request.
         package var batch = 512
-        /// Between two looks at the queue, milliseconds.
+        /// The time between two looks at an empty queue, milliseconds.
         package var lookMilliseconds: Int64 = 1_000
-        /// Attempts at one batch.
+        /// Attempts per batch.
         package var attempts = 5
-        /// The pause after a first failure, and the longest, milliseconds. A collector may ask for more than the first, but
-        /// not for more than the longest.
+        /// The pause after the first failure, and the longest pause, milliseconds. A collector may ask for more than
+        /// the first, but not for more than the longest.
         package var backoffMilliseconds: Int64 = 1_000
         package var longestPause: Int64 = 30_000
 
         package init() {}
     }
 
-    /// Sends a body; throws why there was no answer, in words that have no secret. Must end in a bounded time.
+    /// Sends a body; throws why there was no answer, in words that contain no secret. Must end within a bounded time.
     package typealias Send = @Sendable ([UInt8]) async throws -> CollectorAnswer
 
     enum Outcome: Equatable {
         case taken(rejected: Int)
-        /// Worth another try, after so many milliseconds where the collector says it.
+        /// Worth another attempt, after so many milliseconds if the collector says so.
         case again(reason: String, after: Int64?)
         case refused(reason: String)
     }
@@ -55,9 +56,7 @@ package struct SpanExport: Sendable {
     private let logger: Logger
     private let trouble = StateLog(
         begins: "traces cannot be exported", ends: "traces are exported again", level: .warning)
-    private let loss = StateLog(
-        begins: "spans are dropped: they end faster than they are exported",
-        ends: "no more spans are dropped", level: .warning)
+    private let loss = SpanLoss()
 
     /// - Parameters:
     ///   - now: Unix milliseconds.
@@ -79,9 +78,8 @@ package struct SpanExport: Sendable {
         self.send = send
     }
 
-    /// Exports until the task is cancelled; `flush` is for what waits then.
+    /// Exports until the task is cancelled; `flush` is for what is still waiting then.
     package func run() async {
-        var dropped: UInt64 = 0
         while !Task.isCancelled {
             let batch = queue.take(atMost: bounds.batch)
             if batch.isEmpty {
@@ -89,51 +87,50 @@ package struct SpanExport: Sendable {
             } else {
                 await export(batch)
             }
-            let counts = queue.counts
-            loss.look(
-                counts.dropped > dropped ? "" : nil, logger, ["dropped": "\(counts.dropped)"])
-            dropped = counts.dropped
+            lookAtLoss()
         }
     }
 
-    /// Sends what waits, each batch once, until one is not taken: before the process ends.
+    /// Sends what is waiting, each batch once, until one is not accepted. To be called before the process ends.
     package func flush() async {
         while case let batch = queue.take(atMost: bounds.batch), !batch.isEmpty {
             guard case .taken(let rejected) = await attemptToSend(document.encoded(batch)) else {
                 return queue.drop(batch.count)
             }
-            queue.noteExported(batch.count - min(rejected, batch.count))
-            queue.drop(min(rejected, batch.count))
+            queue.noteExported(batch.count, rejected: rejected)
         }
     }
 
-    /// Sends one batch until it is taken, refused or given up.
+    /// Sends one batch until it is accepted, refused or given up. If the task is cancelled meanwhile, the batch goes
+    /// back into the queue: the collector may then get it twice, with the same ids.
     func export(_ batch: [EndedSpan]) async {
         let body = document.encoded(batch)
         var pause = bounds.backoffMilliseconds
         for attempt in 1...bounds.attempts {
-            let outcome = await attemptToSend(body)
-            if Task.isCancelled { break }
-            switch outcome {
+            lookAtLoss()
+            switch await attemptToSend(body) {
             case .taken(let rejected):
-                trouble.look(nil, logger)
-                queue.noteExported(batch.count - min(rejected, batch.count))
-                queue.drop(min(rejected, batch.count))
-                return
+                trouble.look(rejected > 0 ? "the collector rejected spans" : nil, logger)
+                return queue.noteExported(batch.count, rejected: rejected)
             case .refused(let reason):
                 trouble.look(reason, logger)
                 return queue.drop(batch.count)
             case .again(let reason, let after):
+                // The attempt ended because this task was cancelled.
+                if Task.isCancelled { return queue.putBack(batch) }
                 trouble.look(reason, logger)
                 guard attempt < bounds.attempts else { break }
-                // Some earlier, some later: collectors that come back are not all asked at once.
+                // With jitter: a collector that has recovered does not get all requests at once.
                 let spread = Int64.random(in: -pause / 4...pause / 4)
                 await sleep(min(max(after ?? 0, pause + spread), bounds.longestPause))
+                if Task.isCancelled { return queue.putBack(batch) }
                 pause = min(pause * 2, bounds.longestPause)
             }
         }
         queue.drop(batch.count)
     }
+
+    private func lookAtLoss() { loss.look(queue.counts, now: now(), logger) }
 
     private func attemptToSend(_ body: [UInt8]) async -> Outcome {
         do {
@@ -143,7 +140,7 @@ package struct SpanExport: Sendable {
         }
     }
 
-    /// By OTLP: what may pass is tried again, everything else is not.
+    /// As OTLP specifies: transient failures are retried, all others are not.
     static func outcome(of answer: CollectorAnswer, now: Int64) -> Outcome {
         switch answer.status {
         case 200..<300: .taken(rejected: rejected(answer.body))
@@ -155,7 +152,7 @@ package struct SpanExport: Sendable {
         }
     }
 
-    /// Milliseconds; nil: it says nothing that can be understood.
+    /// Milliseconds; nil: it cannot be parsed.
     private static func pause(_ text: String, now: Int64) -> Int64? {
         if let seconds = Int64(text), seconds >= 0 {
             return seconds.multipliedReportingOverflow(by: 1_000).overflow
@@ -164,11 +161,36 @@ package struct SpanExport: Sendable {
         return Instant.parseHTTP(text).map { max(0, $0 - now) }
     }
 
-    /// Spans of a request that the collector has not taken, though it took the rest.
+    /// Spans of a request that the collector rejected although it accepted the rest.
     private static func rejected(_ body: [UInt8]) -> Int {
         let bounds = JSONParser.Bounds(depth: 8, values: 1_000)
         guard let answer = try? JSONParser.parse(body, within: bounds) else { return 0 }
         let count = answer["partialSuccess"]?["rejectedSpans"]
         return max(0, count?.integer.map(Int.init) ?? count?.string.flatMap { Int($0) } ?? 0)
+    }
+}
+
+/// Logs when spans begin to be dropped because the queue is full, and when none has been for a while.
+private final class SpanLoss: Sendable {
+    /// How long none must have been dropped, milliseconds.
+    private static let quiet: Int64 = 60_000
+
+    private let state = StateLog(
+        begins: "spans are dropped: they end faster than they are exported",
+        ends: "no more spans are dropped", level: .warning)
+    /// How many had been dropped, and when that number last changed.
+    private let seen = Mutex<(count: UInt64, at: Int64)>((0, 0))
+
+    /// - Parameter now: Unix milliseconds.
+    func look(_ counts: SpanQueue.Counts, now: Int64, _ logger: Logger) {
+        let isQuiet = seen.withLock { seen in
+            guard counts.overflowed > seen.count else { return now - seen.at >= Self.quiet }
+            seen = (counts.overflowed, now)
+            return false
+        }
+        // Within the minute, nothing is known to be over.
+        guard isQuiet || !state.lasts else { return }
+        state.look(
+            isQuiet ? nil : "", logger, ["dropped": .stringConvertible(counts.overflowed)])
     }
 }

@@ -1,21 +1,9 @@
-/// The number of a trace: 128 bits, not all 0.
-package struct TraceID: Sendable, Hashable, CustomStringConvertible {
-    package var high: UInt64
-    package var low: UInt64
+package import Limits
 
-    package init(high: UInt64, low: UInt64) {
-        self.high = high
-        self.low = low
-    }
-
-    /// 32 hexadecimal digits.
-    package var description: String { Hexadecimal.text(high) + Hexadecimal.text(low) }
-}
-
-/// Which trace a call belongs to, as its caller says it: the header fields `traceparent` and `tracestate` of W3C Trace
-/// Context (level 1, and what level 2 adds to the flags is passed over).
+/// The trace that a call belongs to, according to its caller: the header fields `traceparent` and `tracestate` of W3C
+/// Trace Context (level 1; what level 2 adds to the flags is ignored).
 package struct TraceContext: Sendable, Hashable {
-    /// Longer lists of vendors' entries are dropped, as the standard allows.
+    /// Bytes; longer lists of vendors' entries are dropped, as the standard allows.
     package static let longestState = 512
 
     package var trace: TraceID
@@ -33,7 +21,7 @@ package struct TraceContext: Sendable, Hashable {
         self.state = state
     }
 
-    /// nil: `traceparent` is no such text, and then `tracestate` counts for nothing.
+    /// nil: `traceparent` is invalid; `tracestate` is ignored then.
     ///
     /// - Complexity: O(length)
     package init?(traceparent: String, tracestate: String? = nil) {
@@ -47,16 +35,17 @@ package struct TraceContext: Sendable, Hashable {
             let span = Hexadecimal.number(bytes[36..<52]), span != 0,
             let flags = Hexadecimal.number(bytes[53..<55])
         else { return nil }
-        // A later version may say more, behind another dash.
+        // A later version may have more fields, after another dash.
         guard bytes.count == 55 || version > 0 && bytes[55] == UInt8(ascii: "-") else { return nil }
         self.init(
             trace: TraceID(high: high, low: low), span: span, isSampled: flags & 1 != 0,
             state: tracestate.flatMap(Self.state) ?? "")
     }
 
-    /// As it is handed on.
-    package var traceparent: String {
-        "00-\(trace)-\(Hexadecimal.text(span))-0\(isSampled ? 1 : 0)"
+    /// A trace that begins here, and is recorded.
+    static var new: TraceContext {
+        TraceContext(
+            trace: TraceID(high: .newSpanID, low: .newSpanID), span: 0, isSampled: true)
     }
 
     private static func state(_ text: String) -> String? {
@@ -68,14 +57,14 @@ package struct TraceContext: Sendable, Hashable {
     }
 }
 
-/// 64-bit numbers as 16 lower-case digits.
+/// 64-bit numbers as 16 lower-case hexadecimal digits.
 enum Hexadecimal {
     static func text(_ number: UInt64) -> String {
         let digits = String(number, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    /// nil: there is something else in it than digits, or upper-case ones.
+    /// nil: it contains something other than lower-case hexadecimal digits.
     static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
         var number: UInt64 = 0
         for digit in digits {
@@ -91,7 +80,7 @@ enum Hexadecimal {
     }
 }
 
-/// Random numbers for what need not be kept from anybody: ids of traces, and which call is one of a share (SplitMix64).
+/// Random numbers that need not be secret: for trace ids, and for selecting a share of calls (SplitMix64).
 package struct Chance: Sendable {
     private var state: UInt64
 
@@ -107,7 +96,7 @@ package struct Chance: Sendable {
         return number ^ number >> 31
     }
 
-    /// Another than 0.
+    /// Never 0.
     mutating func id() -> UInt64 {
         while true {
             let number = next()
@@ -116,7 +105,7 @@ package struct Chance: Sendable {
     }
 }
 
-/// A part of all calls.
+/// A share of all calls.
 package struct CallShare: Sendable {
     private let bound: UInt64
     private let isAll: Bool

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// What time it is, and what time it was at an instant of the monotonic clock.
+/// The current time, and the time at an instant of the monotonic clock.
 struct WallClock {
     private let monotonic: UInt64
     private let unix: UInt64

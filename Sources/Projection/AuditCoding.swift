@@ -1,5 +1,7 @@
 import Events
+import Foundation
 import JSON
+import Limits
 
 /// What lines of the audit log keep of lists.
 enum AuditCoding {
@@ -23,6 +25,23 @@ enum AuditCoding {
 
     static func kinds(_ bits: Int64) -> [Event.Kind] {
         Event.Kind.inOrder.filter { bits & mask($0) != 0 }
+    }
+
+    /// 16 bytes, the highest first.
+    static func data(_ trace: TraceID?) -> Data? {
+        guard let trace else { return nil }
+        return [trace.high, trace.low].reduce(into: Data()) { data, word in
+            withUnsafeBytes(of: word.bigEndian) { data.append(contentsOf: $0) }
+        }
+    }
+
+    /// nil: there is none, or it makes no sense.
+    static func trace(_ data: Data?) -> TraceID? {
+        guard let data, data.count == 16 else { return nil }
+        let words = [data.prefix(8), data.suffix(8)].map { half in
+            half.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        }
+        return TraceID(high: words[0], low: words[1])
     }
 
     static func text(_ readings: [LimitReading]) -> String {

@@ -64,6 +64,7 @@ extension Projection {
         line.reference = try row.value("reference")
         line.reservationID = UInt64(bitPattern: try row.value("reservation"))
         line.changes = AuditCoding.changes(row.optional("changes"))
+        line.trace = AuditCoding.trace(row.optional("trace"))
         line.count = try row.value("count")
         line.lastTime = try row.value("last")
         // Written by an earlier release.

@@ -194,12 +194,7 @@ extension Projection {
         _ window: LimitWindow, of state: TenantState, _ settings: TenantSettings, isOver: Bool,
         now: Int64
     ) -> (start: Int64, end: Int64) {
-        let known: (start: Int64, end: Int64)
-        switch window {
-        case .billingCycle: known = (state.cycleStart, state.cycleEnd)
-        case .tenantDay: known = (state.dayStart, state.dayEnd)
-        case .standing, .utcDay: return (0, 0)
-        }
+        let known = state.bounds(of: window)
         guard isOver,
             let next = schedules.window(window, settings, containing: now, notBefore: known.end)
         else { return known }

@@ -25,7 +25,7 @@ import Threads
 /// Thread safety: any thread.
 package final class Projection: Sendable, Outbox {
     /// Its file in the data directory.
-    package static let fileName = "projection.sqlite"
+    package static let fileName = CompanionFiles.lists
 
     let configuration: ProjectionConfiguration
     let clock: EngineClock

@@ -89,7 +89,8 @@ enum ProjectionSchema {
     /// the sums: `usage_hourly`, `usage_daily`, `usage_monthly` (see `UsageSums`). `usage_daily.open` are holds taken on that
     /// day that may still change it; `growth` is what was added to some of them later; `former_zone` are zones that tenants
     /// had `until` an instant, the end of that day. A line that stands for several refusals or charges that were taken back
-    /// has a `minute`, `count` and `last`. `usage_note` says since when usage is kept by action and hour.
+    /// has a `minute`, `count` and `last`. `audit.trace` has the 16 bytes of a trace's id, the highest first; NULL: none.
+    /// `usage_note` says since when usage is kept by action and hour.
     ///
     /// Lines of the audit log and events are numbered by their time in microseconds, made unique. `delivery.recipient` is
     /// the setting that the delivery is for; empty: none. `delivery.transition` is the first event of the same transition,
@@ -115,7 +116,8 @@ enum ProjectionSchema {
             tenant INTEGER, profile INTEGER, caller INTEGER NOT NULL, action INTEGER NOT NULL,
             code INTEGER NOT NULL, reservation INTEGER NOT NULL, events INTEGER NOT NULL,
             asked TEXT NOT NULL, reference TEXT NOT NULL, limits TEXT, changes TEXT,
-            minute INTEGER, count INTEGER NOT NULL DEFAULT 1, last INTEGER NOT NULL DEFAULT 0);
+            minute INTEGER, count INTEGER NOT NULL DEFAULT 1, last INTEGER NOT NULL DEFAULT 0,
+            trace BLOB);
         CREATE INDEX audit_refusals ON audit (tenant, minute, code) WHERE minute IS NOT NULL;
         CREATE INDEX audit_tenant ON audit (tenant);
         CREATE INDEX audit_profile ON audit (profile) WHERE profile IS NOT NULL;
@@ -292,8 +294,9 @@ enum ProjectionSchema {
         }
         if earlier < 6 { try db.execute(sql: growth) }
         if earlier < 7 { try db.execute(sql: formerZones) }
+        if earlier < 10 { try db.execute(sql: "ALTER TABLE audit ADD COLUMN trace BLOB") }
         if earlier < 11 { try keepUsageByAction(db) }
-        for (table, columns) in catalogued where table != "tenant_state" {
+        for (table, columns) in catalogued where !stateTables.contains(table) {
             for column in try missing(columns, in: table, db) {
                 try db.execute(sql: "ALTER TABLE \(table) ADD COLUMN \(numbers([column]))")
             }

@@ -195,7 +195,7 @@ extension ProjectionWriter {
             [
                 first, record.profile, Int64(bitPattern: record.caller),
                 record.action.rawValue, Int64(bitPattern: record.reservationID),
-                record.asked.listed, ownReference, limits, id,
+                record.asked.listed, ownReference, limits, AuditCoding.data(record.trace), id,
             ])
     }
 }

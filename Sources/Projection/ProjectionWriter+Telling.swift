@@ -154,15 +154,7 @@ extension ProjectionWriter {
             reading.cap = tenant.cap(of: kind)
             reading.committed = tenant.committed(of: kind)
             reading.held = tenant.held(of: kind)
-            switch row.window {
-            case .billingCycle:
-                reading.windowStart = tenant.cycleStart
-                reading.resetsAt = tenant.cycleEnd
-            case .tenantDay:
-                reading.windowStart = tenant.dayStart
-                reading.resetsAt = tenant.dayEnd
-            case .standing, .utcDay: break
-            }
+            (reading.windowStart, reading.resetsAt) = tenant.bounds(of: row.window)
         case .messagingProfile, .voiceProfile:
             guard let present = record.profile.flatMap(fold.profile)?.state else { return nil }
             let profile = ended ? fold.ended.profile : present
@@ -251,10 +243,12 @@ extension ProjectionWriter {
         }
     }
 
-    /// A UUID (version 8) made of what tells one event from all others, so that a rebuilt projection finds the same.
+    /// A UUID (version 8) made of what tells one event from all others, so that a rebuilt projection finds the same. The
+    /// time is for journals that were restored from a backup: they give versions out again, but later.
     private func eventID(_ bit: Int) -> String {
         EventID.make([
             journal.low, journal.high, UInt64(record.tenant), record.version, UInt64(bit),
+            UInt64(bitPattern: record.time),
         ])
     }
 
@@ -327,6 +321,7 @@ extension ProjectionWriter {
                 Int64(bitPattern: record.reservationID),
                 AuditCoding.bits(Event.Kind.list(record.transition.events)),
                 record.asked.listed, reference, limits, changes, minute, count, last,
+                AuditCoding.data(record.trace),
             ])
         auditCount += 1
         newLines += 1

@@ -187,6 +187,8 @@ package struct AuditRow: Sendable, Equatable {
     /// The access token's number and name; 0: nobody was asked.
     package var caller: UInt64
     package var callerName: String
+    /// The trace of the call behind it; nil: none is known.
+    package var trace: TraceID?
     /// The limits that refused, warned or raised an event, as they stood; empty: none.
     package var limits: [LimitReading]
     /// `Event.Kind` of what it raised.
@@ -202,7 +204,8 @@ package struct AuditRow: Sendable, Equatable {
     package var reservationID: UInt64
     /// What a configuration change changed: name, before, after; nil: was or is not set.
     package var changes: [Change]
-    /// Refusals that the line stands for; else 1. `time` is the first one's, as are what was asked, reference and caller.
+    /// Refusals that the line stands for; else 1. `time` is the first one's, as are what was asked, reference,
+    /// caller and trace.
     package var count: Int64 = 1
     /// The last one's, Unix milliseconds.
     package var lastTime: Int64 = 0

@@ -252,7 +252,7 @@ extension StandingStatement {
         "have a line begin earlier",
         """
         UPDATE audit SET time = ?, profile = ?, caller = ?, action = ?, reservation = ?,
-        asked = ?, reference = ?, limits = ? WHERE id = ?
+        asked = ?, reference = ?, limits = ?, trace = ? WHERE id = ?
         """)
     static let writeTenant = StandingStatement(
         "write tenant",
@@ -290,8 +290,8 @@ extension StandingStatement {
         "write line",
         """
         INSERT INTO audit (id, time, kind, tenant, profile, caller, action, code,
-        reservation, events, asked, reference, limits, changes, minute, count, last)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        reservation, events, asked, reference, limits, changes, minute, count, last, trace)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """)
     static let writeEvent = StandingStatement(
         "write event",

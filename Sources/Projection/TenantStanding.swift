@@ -4,6 +4,15 @@ import Limits
 // How a tenant stands at an instant: a window that is over reads as the empty one that has begun since, though no record
 // says so yet.
 extension TenantState {
+    /// A window as it is on record, Unix milliseconds; 0, 0: it stands, or is no tenant's.
+    func bounds(of window: LimitWindow) -> (start: Int64, end: Int64) {
+        switch window {
+        case .billingCycle: (cycleStart, cycleEnd)
+        case .tenantDay: (dayStart, dayEnd)
+        case .standing, .utcDay: (0, 0)
+        }
+    }
+
     /// Counters whose window is over.
     func endedCounters(_ now: Int64, _ rules: LimitRules) -> UInt8 {
         (cycleEnd <= now ? rules.cyclic : 0) | (dayEnd <= now ? rules.daily : 0)

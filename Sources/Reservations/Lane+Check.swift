@@ -460,7 +460,8 @@ extension Lane {
 
     /// Puts refusals on record that were counted. False: the journal has no room.
     ///
-    /// - Parameter fill: says whose they are, how many, and what the first was about; all else is filled already.
+    /// - Parameter fill: says whose they are, how many, and what the first was about, its trace too; all else is filled
+    ///   already.
     package func recordRefusals(now: Int64, _ fill: (inout Record) -> Void) -> Bool {
         guard let ring else { return true }
         guard isReady else { return false }
@@ -472,9 +473,11 @@ extension Lane {
         own.pointee.record.lead = own.pointee.lead
         own.pointee.record.opensNothing()
         own.pointee.record.decision = .denied
+        let present = trace
         fill(&own.pointee.record)
         ring.publish(to: ring.write(own.pointee.record))
         own.pointee.record.count = Record.Count()
+        trace = present
         return true
     }
 

@@ -230,7 +230,8 @@ private enum HoldWindows {
             return false
         }
         for index in 0..<hold.segmentCount {
-            guard WindowStarts.hold(word(3 * index + 1)), WindowStarts.hold(word(3 * index + 2))
+            guard WindowStarts.mayBegin(at: word(3 * index + 1)),
+                WindowStarts.mayBegin(at: word(3 * index + 2))
             else { return false }
             hold[index].starts.cycle = word(3 * index + 1)
             hold[index].starts.day = word(3 * index + 2)

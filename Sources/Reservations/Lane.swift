@@ -1,5 +1,5 @@
 import Journal
-import Limits
+package import Limits
 
 /// One thread's access to a `ReservationTable`: its calls run to completion on the calling thread and never wait.
 ///
@@ -151,6 +151,13 @@ package final class Lane {
     package var caller: UInt64 {
         get { own.pointee.caller }
         set { own.pointee.caller = newValue }
+    }
+
+    /// The trace that the following operations are a part of; nil: none. Whoever sets it takes it back after them.
+    package var trace: TraceID? {
+        // In the record all the time: no operation pays for it.
+        get { own.pointee.record.trace }
+        set { own.pointee.record.trace = newValue }
     }
 
     /// Whether the following operations are done on behalf of somebody who may act for some tenants only: then these

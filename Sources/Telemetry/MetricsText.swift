@@ -29,28 +29,6 @@ package enum MetricsText {
         (10_000_000_000, "10.0"),
     ]
 
-    /// The format that a value of `Accept` prefers; nil: there is none. Whoever takes neither gets Prometheus'.
-    package static func format(accepted: String?) -> Format {
-        var openMetrics = 0.0
-        var prometheus = 0.0
-        for part in (accepted ?? "").lowercased().split(separator: ",") {
-            let pieces = part.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" } }
-            let parameters = pieces.dropFirst()
-            let quality =
-                parameters.first { $0.hasPrefix("q=") }.map { Double($0.dropFirst(2)) ?? 0 } ?? 1
-            let version = parameters.first { $0.hasPrefix("version=") }?.dropFirst(8)
-                .filter { $0 != "\"" }
-            switch pieces.first {
-            case "application/openmetrics-text" where version == nil || version == "1.0.0":
-                openMetrics = max(openMetrics, quality)
-            case "text/plain" where version == nil || version == "0.0.4", "text/*", "*/*":
-                prometheus = max(prometheus, quality)
-            default: break
-            }
-        }
-        return openMetrics > 0 && openMetrics >= prometheus ? .openMetrics : .prometheus
-    }
-
     /// The exposition of families, each with its samples; families without any are left out.
     ///
     /// - Parameter families: of different metrics.

@@ -41,6 +41,22 @@ package struct NamedThread: Sendable {
         return true
     }
 
+    /// Does what may wait for long on a thread of its own, so that no thread of the task pool is held up.
+    ///
+    /// - Returns: nil: the system has no thread left, and it was not done.
+    package static func run<Result: Sendable>(
+        _ name: ThreadName, _ body: @escaping @Sendable () -> Result
+    ) async -> Result? {
+        await withCheckedContinuation { continuation in
+            if !detach(name, { continuation.resume(returning: body()) }) {
+                continuation.resume(returning: nil)
+            }
+        }
+    }
+
+    /// Sends it a signal, which no other thread gets. It must not have been joined or detached.
+    package func send(_ signal: Int32) { pthread_kill(thread, signal) }
+
     /// Waits for its end.
     package func join() { pthread_join(thread, nil) }
 

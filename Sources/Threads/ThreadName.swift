@@ -37,8 +37,12 @@ package struct ThreadName: Sendable, Hashable, CustomStringConvertible {
     package static let mail = ThreadName("mail")
     /// Waits for a new program's check before an upgrade.
     package static let upgrade = ThreadName("upgrade")
+    /// Ends the projection and the journal.
+    package static let closing = ThreadName("closing")
     /// Tells a supervisor that a long start makes progress.
     package static let progress = ThreadName("progress")
+    /// Waits for signals to the process.
+    package static let signals = ThreadName("signals")
     /// Runs a benchmark's or a test's work.
     package static let work = ThreadName("work")
 
@@ -48,6 +52,6 @@ package struct ThreadName: Sendable, Hashable, CustomStringConvertible {
     /// All that have no number.
     package static let all = [
         journal, segments, checkpoints, urgentCheckpoints, projection, log, readyLine, reader,
-        memory, rest, lookUps, mail, upgrade, progress, work,
+        memory, rest, lookUps, mail, upgrade, closing, progress, signals, work,
     ]
 }

@@ -124,11 +124,15 @@ extension ClientConfiguration {
         endpoints.count > 1 ? min(connectTimeout, attemptTimeout) : connectTimeout
     }
 
+    /// Endpoints at most, and connections to each.
+    private static let mostConnections = 64
+
     /// Programmer errors end the process here, not in the middle of a call.
     func checkRanges() {
-        precondition((1...64).contains(endpoints.count), "1 to 64 endpoints")
+        let many = 1...Self.mostConnections
+        precondition(many.contains(endpoints.count), "1 to \(Self.mostConnections) endpoints")
         precondition(endpoints.allSatisfy { (1...65_535).contains($0.port) }, "ports from 1 on")
-        precondition((1...64).contains(connections), "1 to 64 connections")
+        precondition(many.contains(connections), "1 to \(Self.mostConnections) connections")
         precondition(maximumAttempts >= 1, "at least one attempt")
         precondition(compressesRequestsFrom.map { $0 >= 1 } ?? true, "requests of a byte at least")
         precondition(maximumUnsettled >= 1, "room for one at least")

@@ -14,7 +14,11 @@ package final class AcceptPause: ChannelInboundHandler {
     /// Between two attempts: few enough to cost nothing, and a wait that no peer minds.
     package static let pause = TimeAmount.milliseconds(100)
 
+    /// The listener is to accept nobody any more.
+    private struct End: Sendable {}
+
     private var resumption: Scheduled<Void>?
+    private var isOver = false
 
     package init() {}
 
@@ -27,6 +31,19 @@ package final class AcceptPause: ChannelInboundHandler {
         }
     }
 
+    /// Has a listener accept nobody any more; who comes from here on waits.
+    package static func end(_ listener: any Channel) async {
+        listener.pipeline.fireUserInboundEventTriggered(End())
+        try? await listener.setOption(.autoRead, value: false).get()
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event is End else { return context.fireUserInboundEventTriggered(event) }
+        isOver = true
+        resumption?.cancel()
+        resumption = nil
+    }
+
     private func rest(_ context: ChannelHandlerContext) {
         let channel = context.channel
         do {
@@ -36,6 +53,7 @@ package final class AcceptPause: ChannelInboundHandler {
             return
         }
         resumption?.cancel()
+        guard !isOver else { return }
         resumption = context.eventLoop.scheduleTask(in: Self.pause) {
             // One that was closed meanwhile needs none.
             try? channel.syncOptions?.setOption(.autoRead, value: true)

@@ -14,6 +14,8 @@ enum ExitStatus: Int32 {
     case unavailable = 69
     /// Anything else.
     case failure = 70
+    /// Not now: the service is busy with what was asked for, or not done with it in time.
+    case tryAgain = 75
     /// No token, or one that may not do this.
     case notPermitted = 77
 

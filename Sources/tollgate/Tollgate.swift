@@ -6,6 +6,7 @@ internal import JSON
 enum Main {
     static func main() {
         if CommandLine.arguments.dropFirst().first == "serve" {
+            ProcessSignals.block()
             StandardStreams.prepare(program: "tollgate")
             ProgramImage.reserveDescriptors()
         }

@@ -29,7 +29,7 @@ struct BackedUpService {
         try Engine.simulated(capacity, on: disk, segmentBytes: 64 << 10) { _, settings in
             // What is not needed is removed at once.
             settings.retention = 0
-            settings.companions = DataFile.smallNames
+            settings.companions = CompanionFiles.all
         }.engine
     }
 
@@ -38,6 +38,14 @@ struct BackedUpService {
         for _ in 0..<count {
             tenants += 1
             try engine.setTenant(TenantSettings(id: "tenant-\(tenants)", name: "Name"))
+            engine.runJournal()
+        }
+    }
+
+    /// Fills segments, 400 changes each, with no more tenants.
+    func churn(_ count: Int) throws {
+        for number in 0..<count {
+            try engine.setTenant(TenantSettings(id: "churned", name: "Name \(number)"))
             engine.runJournal()
         }
     }
@@ -53,10 +61,11 @@ struct BackedUpService {
 
     static func backUp(
         _ source: any Disk, to target: any Disk, work: CopyWork = CopyWork(),
-        now: Int64 = start
+        now: Int64 = start, attempts: Int = 10
     ) throws(JournalError) -> BackupWriter.Report {
-        try BackupWriter(from: source, to: target, work: work) { _ throws(JournalError) in nil }
-            .run(now: now)
+        try BackupWriter(from: source, to: target, work: work, attempts: attempts) {
+            _ throws(JournalError) in nil
+        }.run(now: now)
     }
 
     /// A data directory made from a backup.
@@ -65,5 +74,24 @@ struct BackedUpService {
         disk.setContents(JournalFiles.lock, [])
         _ = try Restorer(from: backup, to: disk, work: CopyWork()).run()
         return disk
+    }
+
+    /// Two directories of the system's, for a data directory and for its backup.
+    static func withDirectories(_ body: (SystemDisk, SystemDisk) throws -> Void) throws {
+        let place = FileManager.default.temporaryDirectory
+            .appendingPathComponent("tollgate-backup-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: place) }
+        let paths = ["data", "backup"].map { place.appendingPathComponent($0) }
+        for path in paths {
+            try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
+        }
+        try body(SystemDisk(path: paths[0].path), SystemDisk(path: paths[1].path))
+    }
+
+    /// Has a directory hold what the service's holds.
+    func fill(_ directory: SystemDisk) throws {
+        for name in try disk.list() {
+            try directory.replace(name, with: disk.contents(name) ?? [])
+        }
     }
 }

@@ -291,6 +291,36 @@ import Testing
         service.engine.close()
     }
 
+    /// It has all files each time: one for each of them would be their square.
+    @Test func theRecordOfWhatIsWholeIsWrittenInSteps() throws {
+        try BackedUpService.withDirectories { data, _ in
+            let service = try BackedUpService()
+            try service.churn(24 * 400)
+            // What a file is taken for when it is met again only the system's have.
+            try service.fill(data)
+            let target = SimulatedDisk(seed: 1)
+            var records = 0
+            target.onCreate = { if $0.hasPrefix(BackupManifest.partialName) { records += 1 } }
+            let sealed = try BackedUpService.backUp(data, to: target).manifest.files
+                .filter { $0.stamp != nil }
+            try #require(sealed.count > 24)
+            #expect(records > 8 && records < sealed.count * 3 / 4, "\(records) of \(sealed.count)")
+            service.engine.close()
+        }
+    }
+
+    /// What is read and not copied is bound too: the rest of the segment that is written, which is zeros.
+    @Test func readingKeepsToTheRate() throws {
+        var service = try BackedUpService()
+        try service.grow(by: 1)
+        let began = ContinuousClock.now
+        let report = try BackedUpService.backUp(
+            service.disk, to: SimulatedDisk(seed: 1), work: CopyWork(rate: 256 << 10))
+        #expect(report.copiedBytes < 8 << 10)
+        #expect(ContinuousClock.now - began >= .milliseconds(200))
+        service.engine.close()
+    }
+
     @Test func aRateIsKept() throws {
         let work = CopyWork(rate: 1 << 20)
         let began = ContinuousClock.now

@@ -102,12 +102,12 @@ import Testing
         let note = try #require(try RestoreNote.read(disk))
         #expect(note.takenAt == BackedUpService.start)
         let hour: Int64 = 3_600_000
-        let lost = note.generations(now: note.takenAt + hour, retention: 60_000)
-        #expect(lost >= 60)
-        #expect(note.generations(now: note.takenAt - hour, retention: 60_000) >= 64)
+        // Whatever the retention was in the time that is lost: one second is the shortest.
+        #expect(note.generations(now: note.takenAt + hour) >= 3_600)
+        #expect(note.generations(now: note.takenAt - hour) >= 64)
         try RestoreNote.remove(disk)
         #expect(try RestoreNote.read(disk) == nil)
-        disk.setContents(RestoreNote.fileName, Array("[]".utf8))
+        disk.setContents(CompanionFiles.restoreNote, Array("[]".utf8))
         #expect(throws: JournalError.self) { try RestoreNote.read(disk) }
     }
 }
@@ -167,28 +167,11 @@ import Testing
 
 /// On the system's own files.
 @Suite struct IncrementalBackupTests {
-    private func withDirectories(_ body: (SystemDisk, SystemDisk) throws -> Void) throws {
-        let place = FileManager.default.temporaryDirectory
-            .appendingPathComponent("tollgate-backup-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: place) }
-        let paths = ["data", "backup"].map { place.appendingPathComponent($0) }
-        for path in paths {
-            try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
-        }
-        try body(SystemDisk(path: paths[0].path), SystemDisk(path: paths[1].path))
-    }
-
-    private func fill(_ disk: SystemDisk, from service: BackedUpService) throws {
-        for name in try service.disk.list() {
-            try disk.replace(name, with: service.disk.contents(name) ?? [])
-        }
-    }
-
     @Test func whatIsThereIsNotCopiedAgain() throws {
-        try withDirectories { data, target in
+        try BackedUpService.withDirectories { data, target in
             var service = try BackedUpService()
             try service.grow(by: 900)
-            try fill(data, from: service)
+            try service.fill(data)
             let first = try BackedUpService.backUp(data, to: target)
             let sealed = first.manifest.files.filter { $0.stamp != nil }
             #expect(sealed.count >= 2)
@@ -198,7 +181,7 @@ import Testing
             #expect(second.copiedBytes < 100 << 10)
             #expect(try BackedUpService.tenants(BackedUpService.restore(target)) == 900)
             // Other files of the same names, as after a restore: the journal may have gone another way.
-            try fill(data, from: service)
+            try service.fill(data)
             let third = try BackedUpService.backUp(data, to: target)
             #expect(third.copiedFiles == first.copiedFiles)
             service.engine.close()
@@ -206,7 +189,7 @@ import Testing
     }
 
     @Test func aDirectoryKnowsWhatIsAboveIt() throws {
-        try withDirectories { data, target in
+        try BackedUpService.withDirectories { data, target in
             try FileManager.default.createDirectory(
                 atPath: data.path + "/a/b", withIntermediateDirectories: true)
             #expect(try SystemDisk(path: data.path + "/a/b").isWithin(data))
@@ -216,7 +199,7 @@ import Testing
     }
 
     @Test func whoReadsKeepsOutWhoWrites() throws {
-        try withDirectories { data, _ in
+        try BackedUpService.withDirectories { data, _ in
             try data.lockForReading()
             try SystemDisk(path: data.path).lockForReading()
             let error = #expect(throws: JournalError.self) {

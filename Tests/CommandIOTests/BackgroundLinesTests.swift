@@ -14,6 +14,7 @@ import Testing
         // Nobody reads: it gives up.
         lines.finish(within: 5)
         lines.write("the last\n")
+        #expect(!lines.isHalfEmpty)
 
         let reader = try #require(fdopen(ends[0], "r"))
         defer { fclose(reader) }
@@ -34,6 +35,7 @@ import Testing
         }
         #expect(seen + lost == count + 1)
         #expect(seen >= 300 && lost > 0)
+        #expect(lines.isHalfEmpty)
         lines.write("after that\n")
         #expect(try next() == "after that\n")
     }

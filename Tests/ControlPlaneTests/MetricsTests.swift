@@ -70,6 +70,86 @@ import Testing
             rest.server.core.requests.times.count == 8, "the last one is counted when it is made")
     }
 
+    /// What a connection refuses itself is counted too, and once.
+    @Test(.timeLimit(.minutes(1))) func refusalsOfConnectionsAreCounted() async throws {
+        var settings = RESTSettings()
+        settings.port = 0
+        settings.headTimeLimit = .milliseconds(200)
+        settings.bodyTimeLimit = .milliseconds(200)
+        let rest = try RESTHarness(metrics: Self.source, settings: settings)
+        let large = String(repeating: "x", count: 40_000)
+        try await rest.serving { port in
+            for (text, status) in [
+                ("GET /\(large) HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+                ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: \(large)\r\n\r\n", 431),
+                ("GET /healthz HTTP/1.1\r\n", 408), ("GET /healthz HTTP/1.1\r\n\r\n", 400),
+                (
+                    "POST /v2/tenants HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+                    408
+                ),
+            ] {
+                let answer = try await RESTHarness.exchange(port, text)
+                #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(answer)")
+            }
+            func key(_ method: String, _ route: String, _ status: Int) -> RequestCounts.Key {
+                RequestCounts.Key(method: method, route: route, status: status)
+            }
+            // The last one was handed on: its handler counts it a little after its answer.
+            while rest.server.core.requests.counts.count < 5 { await Task.yield() }
+            #expect(
+                rest.server.core.requests.counts == [
+                    key("other", "none", 414): 1, key("other", "none", 431): 1,
+                    key("other", "none", 408): 1, key("other", "none", 400): 1,
+                    key("POST", "/v2/tenants", 408): 1,
+                ])
+        }
+    }
+
+    // MARK: Accept
+
+    @Test(
+        arguments: [
+            (nil, false), ("", false), ("*/*", false), ("text/plain", false),
+            ("application/json", false), ("application/openmetrics-text", true),
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", true),
+            ("application/openmetrics-text;version=\"1.0.0\"", true),
+            ("APPLICATION/OpenMetrics-Text", true),
+            ("application/openmetrics-text;version=0.0.1", false),
+            ("application/openmetrics-text;version=2.0.0", false),
+            ("application/openmetrics-text;q=0", false),
+            ("application/openmetrics-text;q=x,text/plain", false),
+            ("text/plain;q=0.5,application/openmetrics-text;q=0.6", true),
+            ("text/plain;q=0.7,application/openmetrics-text;q=0.6", false),
+            // Prometheus 2 and 3.
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                true
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.2",
+                true
+            ),
+            (";,;q=,;;", false),
+        ] as [(String?, Bool)])
+    func metricFormats(accepted: String?, isOpenMetrics: Bool) {
+        #expect(
+            MetricsPage.format(AcceptedTypes(accepted))
+                == (isOpenMetrics ? .openMetrics : .prometheus))
+    }
+
+    @Test(
+        arguments: [
+            (nil, false), ("*/*", false), ("application/json", false), ("text/html", true),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json, text/plain, */*", false), ("text/html;q=0", false),
+            ("text/html;q=0.5, application/json", false),
+            ("application/json;q=0.5, text/html;q=0.9", true), ("TEXT/HTML; q=1", true),
+            ("text/html, application/json", false), ("text/html;q=7", false),
+        ] as [(String?, Bool)])
+    func errorFormats(accepted: String?, isHTML: Bool) {
+        #expect(ErrorCatalogue.prefersHTML(AcceptedTypes(accepted)) == isHTML)
+    }
+
     // MARK: The ops listener
 
     private func withOps(

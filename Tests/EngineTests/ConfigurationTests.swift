@@ -226,12 +226,14 @@ import Testing
         again.close()
     }
 
-    /// Who did it, and why, stand in the record.
+    /// Who did it, in which trace, and why, stand in the record.
     @Test func recordsNameTheirCaller() throws {
         let engine = try open()
         let lane = try engine.makeLane()
-        try engine.setTenant(TenantSettings(id: "acme"), by: 7)
+        try engine.setTenant(
+            TenantSettings(id: "acme"), by: Requester(caller: 7, trace: TraceID(high: 0, low: 10)))
         lane.caller = 8
+        lane.trace = TraceID(high: 1, low: 0)
         var answer = CheckAnswer()
         let failure = "acme".withBorrowedBytes { tenant in
             var amounts = Amounts()
@@ -255,11 +257,17 @@ import Testing
                 let text =
                     record.kind == .tenantSuspended
                     ? String(decoding: record.text, as: UTF8.self) : ""
-                seen.append("\(record.kind) \(record.caller) \(text)")
+                let trace = record.trace.map { "\($0)" } ?? "-"
+                seen.append("\(record.kind) \(record.caller) \(trace) \(text)")
             }
         }
         // Lanes have rings of their own: the order between them is in the versions.
-        #expect(seen.sorted() == ["reserved 8 ", "tenantCreated 7 ", "tenantSuspended 9 fraud"])
+        #expect(
+            seen.sorted() == [
+                "reserved 8 0000000000000001" + "0000000000000000 ",
+                "tenantCreated 7 000000000000000000000000" + "0000000a ",
+                "tenantSuspended 9 - fraud",
+            ])
     }
 
     @Test func countsAreSetAsADifference() throws {

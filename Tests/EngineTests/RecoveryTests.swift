@@ -302,11 +302,15 @@ import Testing
     }
 
     private static let unknown: [(words: [UInt64], says: String)] = [
-        (record(kind: 16, format: 4, words: 6), "in format 4, newer than 3; run the release"),
-        (record(kind: 128, format: 5, words: 5), "in format 5, newer than 3; run the release"),
+        (
+            record(kind: 16, format: 5, words: 6),
+            "in format 5, newer than this release; run the release"
+        ),
+        (record(kind: 128, format: 4, words: 5), "in format 4, newer than this release; run the"),
         (record(kind: 16, format: 2, words: 6), "in format 2, older than 3; run `tollgate export`"),
         (record(kind: 128, format: 1, words: 6), "`tollgate export`"),
         (record(kind: 99, format: 3, words: 6), "of unknown kind 99; run the release"),
+        (record(kind: 16, format: 4, words: 6), "an inconsistent record"),
         (record(kind: 16, format: 3, words: 5), "an inconsistent record"),
     ]
 

@@ -89,6 +89,7 @@ import Testing
                 )
             },
             Field(\.caller, .max, "caller"),
+            Field(\.trace, TraceID(high: 0, low: .max), "trace"),
             Field(\.takenAt, 1, "taken at"),
             Field(\.count, Record.Count(all: .max, quiet: .max, first: .max, last: .min), "count"),
             Field("text", { $0.text.map { "\($0)" }.joined(separator: " ") }) {
@@ -132,6 +133,29 @@ import Testing
             expected[field.name] = field.read(record)
             #expect(expected != empty, "\(field.name) is not set")
             #expect(try Self.again(record) == expected, "\(field.name)")
+        }
+    }
+
+    /// Releases that know no traces refuse a record with one by its format, and read all others.
+    @Test func aTraceIsAFormatOfItsOwn() throws {
+        func words(_ record: borrowing Record) -> [UInt64] {
+            let ring = RecordRing(capacity: 1_024)
+            defer { ring.deallocate() }
+            return (0..<ring.write(record)).map { ring[$0] }
+        }
+        var record = Record(.tenantChanged)
+        record.caller = 7
+        let plain = words(record)
+        record.trace = TraceID(high: 1, low: 2)
+        var traced = words(record)
+        #expect(plain[0] >> 56 == 3 && traced[0] >> 56 == 4)
+        #expect(traced.count == plain.count + 2 && traced.suffix(2) == [1, 2])
+        traced[0] = traced[0] & ~(0xff << 56) | 3 << 56
+        #expect(throws: RecordError.malformed) {
+            try traced.withUnsafeBufferPointer { words in
+                var read = Record(.reserved)
+                try read.read(words)
+            }
         }
     }
 

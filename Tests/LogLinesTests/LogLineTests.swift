@@ -16,7 +16,7 @@ import Testing
         let line = line("limits applied", [("tenants", .integer(3)), ("file", "a b")])
         #expect(
             line.encoded(as: .text)
-                == "2023-11-14T22:13:20.123Z warning tollgate: tenants=3 file=a b [tollgate] limits applied\n"
+                == "2023-11-14T22:13:20.123Z warning tollgate: tenants=3 file=\"a b\" [tollgate] limits applied\n"
         )
     }
 
@@ -42,11 +42,30 @@ import Testing
         }
         let object = try JSONParser.parse(String(line.encoded(as: .json).dropLast()))
         #expect(object["message"]?.string == text && object["value"]?.string == text)
-        let shown = line.encoded(as: .text).dropLast()
-        #expect(!shown.unicodeScalars.contains { $0.properties.generalCategory == .control })
+        for format in LogFormat.allCases {
+            let shown = line.encoded(as: format).dropLast()
+            #expect(
+                !shown.unicodeScalars.contains {
+                    [.control, .lineSeparator, .paragraphSeparator].contains(
+                        $0.properties.generalCategory)
+                })
+        }
     }
 
-    @Test(arguments: LogFormat.allCases, ["x", "\"", "\n", "\u{1}", "ü", "𝄞"])
+    /// A value can be told from the fields and the message that follow it.
+    @Test(arguments: [
+        ("plain-1.5:7/x", "plain-1.5:7/x"), ("", "\"\""), ("a b", "\"a b\""), ("a=b", "\"a=b\""),
+        ("say \"x\"", #""say \"x\"""#), (#"a\b"#, #""a\\b""#), ("a\nb", #""a\nb""#),
+        ("x level=error [tollgate] stopped", "\"x level=error [tollgate] stopped\""),
+    ])
+    func asTextAValueIsQuotedWhereItMustBe(value: String, shown: String) {
+        let text = line("said", [("a", .string(value)), ("b", 1)]).encoded(as: .text)
+        #expect(
+            text == "2023-11-14T22:13:20.123Z warning tollgate: a=\(shown) b=1 [tollgate] said\n")
+    }
+
+    @Test(
+        arguments: LogFormat.allCases, ["x", "\"", "\n", "\u{1}", "\u{85}", "\u{2028}", "ü", "𝄞"])
     func itHasABound(format: LogFormat, letter: String) throws {
         let long = String(repeating: letter, count: 100_000)
         let line = line(long, (0..<100).map { ("field\($0)", .string(long)) })
@@ -99,7 +118,7 @@ import Testing
     @Test func anErrorIsAField() {
         let lines = Lines()
         lines.logger(.text).error("said", error: Failure())
-        #expect(lines.all.first?.contains("error=it broke") == true)
+        #expect(lines.all.first?.contains("error=\"it broke\"") == true)
     }
 }
 
@@ -112,7 +131,7 @@ import Testing
         state.look(nil, logger)
         #expect(lines.take() == [])
         for second in 1...5 { state.look("for \(second) s", logger, ["where": "here"]) }
-        #expect(lines.take() == ["error reason=for 1 s where=here it began"])
+        #expect(lines.take() == ["error reason=\"for 1 s\" where=here it began"])
         #expect(state.lasts)
         for _ in 1...5 { state.look(nil, logger, ["where": "here"]) }
         #expect(lines.take() == ["notice where=here it is over"])
@@ -146,6 +165,21 @@ import Testing
         let log = RepeatLog(mostKinds: 2, rest: 0)
         let now = ContinuousClock.now
         #expect((1...100).count { log.note($0, now: now) != nil } == 3)
+    }
+
+    /// A kind is told again after a while, also when many others were there before; what was not told of those is.
+    @Test func oldKindsAreForgotten() {
+        let log = RepeatLog(interval: .seconds(60), mostKinds: 2, rest: 0)
+        let now = ContinuousClock.now
+        for kind in [1, 2] {
+            #expect(log.note(kind, now: now) == 1 && log.note(kind, now: now) == nil)
+        }
+        #expect(log.note(3, now: now) == 1 && log.note(4, now: now) == nil)
+        let later = now + .seconds(60)
+        #expect(log.note(5, now: later) == 1 && log.note(6, now: later) == 1)
+        #expect(log.note(5, now: later + .seconds(60)) == 1)
+        // 1 and 2 once each, 4, and this one.
+        #expect(log.note(7, now: later) == 4)
     }
 }
 

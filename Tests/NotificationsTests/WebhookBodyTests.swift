@@ -112,7 +112,7 @@ import Testing
 
     @Test func theKeyIsMadeOnceAndForItsOwnerOnly() throws {
         try withDirectory { directory in
-            let path = directory + "/" + WebhookSigner.fileName
+            let path = directory + "/" + "webhook-key"
             let made = try WebhookSigner(file: path)
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             #expect(attributes[.posixPermissions] as? Int == 0o600)
@@ -126,7 +126,7 @@ import Testing
     @Test func secretsComeOfTheKey() throws {
         func text(_ key: SymmetricKey) -> [UInt8] { key.withUnsafeBytes { Array($0) } }
         try withDirectory { directory in
-            let path = directory + "/" + WebhookSigner.fileName
+            let path = directory + "/" + "webhook-key"
             let made = try WebhookSigner(file: path)
             let secret = text(made.secret(for: "a"))
             #expect(secret.count == 32)

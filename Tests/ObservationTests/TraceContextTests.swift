@@ -7,12 +7,11 @@ import Testing
     private static let span = "00f067aa0ba902b7"
     private static let good = "00-\(trace)-\(span)-01"
 
-    @Test func isReadAndHandedOn() throws {
+    @Test func isRead() throws {
         let context = try #require(
             TraceContext(traceparent: Self.good, tracestate: "vendor=1,other=2"))
         #expect("\(context.trace)" == Self.trace && context.span == 0x00f0_67aa_0ba9_02b7)
         #expect(context.isSampled && context.state == "vendor=1,other=2")
-        #expect(context.traceparent == Self.good)
     }
 
     @Test(arguments: [("00", false), ("01", true), ("02", false), ("03", true), ("ff", true)])
@@ -42,7 +41,9 @@ import Testing
         #expect(TraceContext(traceparent: "cc-\(Self.trace)-\(Self.span)-01.what") == nil)
     }
 
-    @Test(arguments: ["", "a=\u{1}", "a=ü", String(repeating: "a", count: 513)])
+    @Test(arguments: [
+        "", "a=\u{1}", "a=ü", "a=\u{FFFD}", String(repeating: "a", count: 513),
+    ])
     func aStateThatIsNoneIsDropped(state: String) {
         let context = TraceContext(traceparent: Self.good, tracestate: state)
         #expect(context?.state == "")

@@ -15,6 +15,17 @@ import Testing
         #expect(AuditCoding.kinds(0).isEmpty)
     }
 
+    @Test(arguments: [TraceID(high: 1, low: 0xff), TraceID(high: .max, low: 0)])
+    func tracesAreKeptAsBytes(_ trace: TraceID) {
+        let data = AuditCoding.data(trace)
+        #expect(
+            data?.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+                == "\(trace)")
+        #expect(AuditCoding.trace(data) == trace)
+        #expect(AuditCoding.trace(data?.dropLast()) == nil)
+        #expect(AuditCoding.data(nil) == nil && AuditCoding.trace(nil) == nil)
+    }
+
     /// Lines of earlier files: a bit for each limit, of the window that is open, the one that ended, and refusals.
     @Test func formerLinesRead() {
         #expect(AuditCoding.kinds(1 << 4) == [.tenantThresholdReached])

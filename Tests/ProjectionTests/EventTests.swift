@@ -382,6 +382,20 @@ import Testing
         #expect(try await audit(query).isEmpty)
     }
 
+    @Test func linesNameTheTraceOfTheirCall() async throws {
+        let trace = TraceID(high: 0x4bf9, low: 0x2f35)
+        var acme = try #require(service.engine.tenant("acme"))
+        acme.name = "Acme Inc."
+        try service.setTenant(acme, by: Requester(caller: 9, trace: trace))
+        try service.engine.setStatus(ofTenant: "acme", .suspended)
+        try service.restart()
+        acme.name = "ACME"
+        try service.setTenant(acme, by: 9)
+        let lines = try await audit()
+        #expect(lines.prefix(3).map(\.trace) == [nil, nil, trace])
+        #expect(lines.dropFirst(3).allSatisfy { $0.trace == nil })
+    }
+
     /// What a service does all day is no line; the same by an operator is: it was done by hand.
     @Test func whatOperatorsDoByHandIsTold() async throws {
         func token(_ id: String, _ scope: Caller.Scope) throws -> UInt64 {

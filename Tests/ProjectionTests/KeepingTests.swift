@@ -126,6 +126,7 @@ import Testing
         ALTER TABLE audit DROP COLUMN minute;
         ALTER TABLE audit DROP COLUMN count;
         ALTER TABLE audit DROP COLUMN last;
+        ALTER TABLE audit DROP COLUMN trace;
         DROP TABLE refusal_daily;
         DROP TABLE growth;
         DROP TABLE former_zone;

@@ -134,9 +134,9 @@ final class ProjectedService {
         time.milliseconds.wrappingAdd(milliseconds, ordering: .relaxed)
     }
 
-    func setTenant(_ settings: TenantSettings, by caller: UInt64 = 0) throws {
+    func setTenant(_ settings: TenantSettings, by requester: Requester = .nobody) throws {
         tenantIDs.insert(settings.id)
-        _ = try engine.setTenant(settings, by: caller)
+        _ = try engine.setTenant(settings, by: requester)
     }
 
     func setProfile(_ settings: ProfileSettings) throws {
@@ -154,11 +154,14 @@ final class ProjectedService {
     }
 
     @discardableResult
-    func check(_ operation: CheckOperation, caller: UInt64 = 0, isWithdrawn: Bool = false)
-        -> CheckAnswer
-    {
+    func check(
+        _ operation: CheckOperation, caller: UInt64 = 0, trace: TraceID? = nil,
+        isWithdrawn: Bool = false
+    ) -> CheckAnswer {
         let lane = lane()
         lane.caller = caller
+        lane.trace = trace
+        defer { lane.trace = nil }
         var answer = CheckAnswer()
         borrowing(
             operation.tenantID, operation.profileID, operation.key, operation.reference

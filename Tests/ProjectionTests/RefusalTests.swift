@@ -72,6 +72,33 @@ import Testing
         #expect(try await days().first == tenant)
     }
 
+    /// What is counted together names the trace of the first, as its caller.
+    @Test func refusalsNameTheTraceOfTheFirst() async throws {
+        func refuse(_ trace: TraceID?) {
+            service.check(
+                CheckOperation(tenantID: "acme", amounts: [.extensions: 2]), trace: trace)
+            // On the next lane, and later.
+            service.advance(1)
+        }
+        let first = TraceID(high: 1, low: 2)
+        // Raises an alert, and so stands on a line of its own.
+        let alert = TraceID(high: 4, low: 0)
+        refuse(alert)
+        refuse(first)
+        for number in 0..<5 { refuse(TraceID(high: 3, low: UInt64(number))) }
+        service.advance(60_000)
+        refuse(nil)
+        refuse(first)
+        service.flush()
+        try service.catchUp()
+        let lines = try await projection.audit(AuditQuery(), Page()).rows.filter {
+            $0.code == "49002"
+        }
+        #expect(lines.first { $0.events != [] }?.trace == alert)
+        let counted = lines.filter { $0.events == [] }.sorted { $0.time > $1.time }
+        #expect(counted.map(\.trace) == [nil, first] && counted.map(\.count) == [2, 6])
+    }
+
     /// A record for each sort and second, however many there are; memory for so many sorts, whatever is refused.
     @Test func recordsAreFew() throws {
         func records() throws -> Int {

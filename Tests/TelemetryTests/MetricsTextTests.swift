@@ -93,35 +93,6 @@ import Testing
         #expect(MetricsText.text(number) == text)
     }
 
-    @Test(
-        arguments: [
-            (nil, false), ("", false), ("*/*", false), ("text/plain", false),
-            ("application/json", false), ("application/openmetrics-text", true),
-            ("application/openmetrics-text; version=1.0.0; charset=utf-8", true),
-            ("application/openmetrics-text;version=\"1.0.0\"", true),
-            ("APPLICATION/OpenMetrics-Text", true),
-            ("application/openmetrics-text;version=0.0.1", false),
-            ("application/openmetrics-text;version=2.0.0", false),
-            ("application/openmetrics-text;q=0", false),
-            ("application/openmetrics-text;q=x,text/plain", false),
-            ("text/plain;q=0.5,application/openmetrics-text;q=0.6", true),
-            ("text/plain;q=0.7,application/openmetrics-text;q=0.6", false),
-            // Prometheus 2 and 3.
-            (
-                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-                true
-            ),
-            (
-                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.2",
-                true
-            ),
-            (";,;q=,;;", false),
-        ] as [(String?, Bool)])
-    func formats(accepted: String?, isOpenMetrics: Bool) {
-        #expect(
-            MetricsText.format(accepted: accepted) == (isOpenMetrics ? .openMetrics : .prometheus))
-    }
-
     @Test(arguments: ["", "1a", "a-b", "a.b", "a:b", "ä", "a b"])
     func namesThatAreNone(name: String) {
         #expect(!Metric.isName(name))

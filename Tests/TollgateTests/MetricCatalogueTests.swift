@@ -52,49 +52,9 @@ import Testing
         #expect(try #require(ProcessStatus.openDescriptors) >= 3)
     }
 
-    // MARK: Looks that may be held up
-
-    /// It is one for all, is waited for once, and not by those who come later; when it is done there is another one.
-    @Test(.timeLimit(.minutes(1))) func aLookThatDoesNotEndHoldsNobodyUp() async {
-        let (gate, open) = AsyncStream<Void>.makeStream()
-        let counter = Counter()
-        let look = SharedLook<Int>(.milliseconds(50)) {
-            _ = await counter.next()
-            for await _ in gate { break }
-            return 7
-        }
-        #expect(await look.value() == nil)
-        let began = ContinuousClock.now
-        for _ in 0..<1_000 { #expect(await look.value() == nil) }
-        #expect(ContinuousClock.now - began < .seconds(20), "nobody waits for it again")
-        #expect(await counter.count == 1, "whoever asks meanwhile shares the look")
-        open.finish()
-        while await look.value() != 7 { await Task.yield() }
-    }
-
-    @Test func aLookThatFailsIsTriedAgain() async {
-        struct Fault: Error {}
-        let counter = Counter()
-        let look = SharedLook<Int>(.seconds(30)) {
-            if await counter.next() == 1 { throw Fault() }
-            return 7
-        }
-        #expect(await look.value() == nil)
-        #expect(await look.value() == 7)
-    }
-
     @Test func spaceOfAFileSystem() async throws {
         let space = try await DiskSpace.read(NSTemporaryDirectory())
         #expect(space.size > 0 && space.free <= space.size)
         await #expect(throws: (any Error).self) { try await DiskSpace.read("/nowhere/at/all") }
-    }
-}
-
-private actor Counter {
-    private(set) var count = 0
-
-    func next() -> Int {
-        count += 1
-        return count
     }
 }

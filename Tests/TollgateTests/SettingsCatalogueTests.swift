@@ -29,7 +29,9 @@ import Testing
                 let given = try #require(SettingsReader(sources).given(row))
                 return "\(try SettingsReader.value(row, given))"
             } catch let error as SettingsError {
-                #expect(error.description == "\(source) be \(row.expected), not \"\(text)\"")
+                // A URL may have a secret in it.
+                let found = row.kind == .url ? "" : ", not \"\(text)\""
+                #expect(error.description == "\(source) be \(row.expected)\(found)")
                 return "refused"
             }
         }

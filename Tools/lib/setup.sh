@@ -118,6 +118,14 @@ setup_python() {
     need_localhost
     python_environment "$SCRATCH/python" "$ROOT/Tools/tests/requirements.txt"
     PYTHON=$SCRATCH/python/bin/python
+    unpack_prometheus
+}
+
+# Prometheus and promtool, beside the build: Debian's package would start a service where it is installed.
+unpack_prometheus() {
+    command -v prometheus >/dev/null && command -v promtool >/dev/null && return
+    "$PYTHON" -B "$ROOT/Tools/lib/verify/debian.py" "$SCRATCH" prometheus prometheus ||
+        fail "Prometheus could not be fetched: see the message above, or install prometheus and promtool"
 }
 
 # python_environment DIRECTORY REQUIREMENTS: a Python environment with just these packages.

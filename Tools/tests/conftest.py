@@ -96,6 +96,7 @@ class Server:
         match = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)(?: ops=(\S+))?\n", self.ready)
         if not match:
             self.process.wait(60)
+            self._reader.join(60)
             raise AssertionError(f"not ready: {self.ready!r}\n{''.join(self.log)}")
         self.endpoint = match[1]
         self.port = int(self.endpoint.rsplit(":", 1)[1])

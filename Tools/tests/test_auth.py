@@ -265,7 +265,7 @@ def test_failed_attempts_are_told_together(serve, tmp_path):
     # The minute's end, or that of the service.
     server.stop()
     lines = [line for line in server.log if "authentication fail" in line]
-    assert "reason=unknown token" in lines[0] and "127.0.0.1: " in lines[-1] and len(lines) <= 4
+    assert 'reason="unknown token"' in lines[0] and "127.0.0.1: " in lines[-1] and len(lines) <= 4
     rest = Rest(serve("--data-dir", str(data), auth=True), boss)
     rows = eventually(
         lambda: [row for row in rest.all("/v2/audit_events") if row["reference"] == "failed-attempts"],

@@ -51,6 +51,20 @@ def test_check_lists_every_mistake(tmp_path):
         assert word in together.stderr
 
 
+def test_a_ca_file_that_is_too_long_is_refused_alike(tmp_path):
+    """What the check lets pass, a start lets pass, and the other way round."""
+    large = tmp_path / "ca.pem"
+    large.write_bytes(b"x" * ((1 << 20) + 1))
+    mail = ("--smtp-host", "mail", "--smtp-from", "a@b.c", "--smtp-ca-file", large)
+    serve = ["serve", "--insecure-no-auth", "--durability", "memory", "--grpc-listen", "127.0.0.1:0", "--http-listen",
+             "127.0.0.1:0"]
+    for command, status in [(["config", "check"], 64), (serve, 69)]:
+        refused = subprocess.run(
+            [BINARY, *command, *map(str, mail)], capture_output=True, text=True, timeout=60)
+        assert refused.returncode == status, refused
+        assert f"smtp-ca-file: {large} is larger than 1048576 bytes" in refused.stderr
+
+
 def test_check_reads_the_files_that_settings_name(tmp_path):
     bad = tmp_path / "limits.yaml"
     bad.write_text("tenants: 7\n")

@@ -1,6 +1,7 @@
 """The errors' pages that the service itself serves, and where errors lead (docs/rest.md)."""
 
 import http.client
+import posixpath
 import re
 
 import grpc
@@ -38,6 +39,10 @@ def test_every_error_has_its_page(serve):
         page = html(server, f"/errors/{code}")
         assert f"<h1>{code}: {entry['title']}</h1>" in page and "<h2>What to do</h2>" in page
         assert f'href="errors/{code}"' in index
+        # A sentence that refers to another page says which.
+        for target in re.findall(r"\]\((\.\./[^)]+)\)", written):
+            assert f"({posixpath.normpath('docs/errors/' + target)})" in entry["text"], (code, target)
+            assert f"(<code>{posixpath.normpath('docs/errors/' + target)}</code>)" in page, (code, target)
         # Whatever it links to is there.
         assert set(re.findall(r'href="(\d+)"', page)) <= set(PAGES)
         assert not re.search(r"\]\(|\*\*|`", page)

@@ -133,7 +133,7 @@ def test_the_command_reads_it(contract, limits, tmp_path):
     assert kinds.count("reserved") == 2 and "tenant_created" in kinds and "process_started" in kinds
     assert any(record.get("reference") == "call-7" and record["held_by"] == {"spend": "2.00"} for record in records)
     missing = journal(tmp_path / "nothing", "stat")
-    assert missing.returncode == 65 and "nothing" in missing.stderr
+    assert missing.returncode == 70 and "nothing" in missing.stderr
 
 
 def test_damage_is_refused_and_can_be_cut(contract, limits, tmp_path):
@@ -309,12 +309,12 @@ def test_a_place_to_cut_at_must_be_one(contract, limits, tmp_path):
 def test_interval_and_memory(contract, limits, tmp_path):
     data = tmp_path / "data"
     _, log = live(contract, limits, data, some(contract), "--durability", "interval", "--journal-interval", "1ms")
-    assert "may_lose=what was acknowledged within 1ms and the syncs before and after them mode=interval" in log
+    assert 'may_lose="what was acknowledged within 1ms and the syncs before and after them" mode=interval' in log
     after, log = live(
         contract, limits, data, lambda stub: usage(contract, stub, "acme")[contract.LIMIT_KIND_TENANT_MONTHLY_SPEND]
     )
     assert after == (USD, 2 * USD), "an orderly stop loses nothing"
-    assert "may_lose=nothing acknowledged mode=sync" in log
+    assert 'may_lose="nothing acknowledged" mode=sync' in log
     unused = tmp_path / "unused"
     _, log = live(contract, limits, unused, some(contract), "--durability", "memory")
     assert not os.path.exists(unused)

@@ -108,13 +108,41 @@ def test_a_failed_start_is_json_too(server, tmp_path):
     ("--access-log-share", "nan"), ("--access-log-share", "1e-3"), ("--access-log-rate", "0"),
     ("--access-log-queue", "1"), ("--log-level", "loud"), ("--trace-share", "all"), ("--trace-queue", "0"),
     ("--otlp-timeout", "0"), ("--otlp-endpoint", "127.0.0.1:4318"), ("--otlp-endpoint", "ftp://collector"),
-    ("--otlp-endpoint", "http://user:password@collector"), ("--otlp-endpoint", "http://collector/?key=1"),
     ("--otlp-endpoint", "http://"), ("--otlp-endpoint", "http://collector/#x"),
 ])
 def test_wrong_settings_are_named(flag, value):
     done = subprocess.run([BINARY, "serve", "--insecure-no-auth", f"{flag}={value}"], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 64 and flag in done.stderr and "must be" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("setting", ["otlp-endpoint", "public-url"])
+@pytest.mark.parametrize("value", ["http://user:s3cret@collector", "http://collector/?key=s3cret", "http://collector/#s3cret",
+                                   "s3cret"])
+def test_a_url_that_is_refused_is_not_shown(tmp_path, setting, value):
+    """It is refused for what it has in it: wherever it was set, and whoever checks it."""
+    config = tmp_path / "tollgate.yaml"
+    config.write_text(f"{setting}: {value}\n")
+    variable = "TOLLGATE_" + setting.upper().replace("-", "_")
+    ways = [([f"--{setting}={value}"], {}, f"--{setting}"), ([], {variable: value}, variable),
+            (["--config", str(config)], {}, f"{setting} in {config}")]
+    for command in (["serve", "--insecure-no-auth"], ["serve", "--check", "--insecure-no-auth"], ["config", "check"]):
+        for arguments, environment, place in ways:
+            done = subprocess.run([BINARY, *command, *arguments], capture_output=True, text=True, timeout=60,
+                                  env={**os.environ, **environment})
+            assert done.returncode == 64 and f"{place} must be" in done.stderr, done.stderr
+            assert "s3cret" not in done.stderr + done.stdout, done.stderr
+
+
+def test_a_reload_does_not_show_a_url(serve, tmp_path):
+    config = tmp_path / "tollgate.yaml"
+    config.write_text("otlp-endpoint: http://127.0.0.1:1/base\n")
+    server = serve("--config", str(config))
+    config.write_text("otlp-endpoint: http://user:s3cret@127.0.0.1:1\n")
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: any("otlp-endpoint in" in line for line in server.log), what="the refusal")
+    assert server.stop() == 0
+    assert "s3cret" not in "".join(server.log)
 
 
 def test_text_is_one_line_whatever_it_says(serve, tmp_path):
@@ -205,9 +233,36 @@ def test_requests_have_lines(guarded):
         connection.request("GET", "/login?next=/s3cret")
         assert connection.getresponse().status == 200
     assert call(server, route="page")["status"] == "200"
-    assert Rest(server).get("/healthz").status == 200
-    call(server, route="/healthz")
+    # Of probes only those that fail.
+    for path in ("/healthz", "/readyz"):
+        assert Rest(server).get(path).status == 200
+        assert Rest(server).get(path + "?x=1").status == 422
+        assert call(server, route=path)["status"] == "422"
+    with grpc.insecure_channel(server.endpoint) as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        check(b"", timeout=60)
+        failure(check, b"\x0a\x01x")
+    assert call(server, method="grpc.health.v1.Health/Check")["status"] == "NOT_FOUND"
+    with socket.create_connection(("127.0.0.1", port_of(server.http)), timeout=60) as connection:
+        connection.sendall(b"n0nsense s3cret\r\n\r\n")
+        assert connection.recv(4_096).startswith(b"HTTP/1.1 400")
+    assert call(server, method="_OTHER")["status"] == "400"
     assert "s3cret" not in "".join(server.log)
+
+
+def test_a_stream_of_the_page_has_its_line_at_its_end(serve):
+    server = serve("--access-log", "all", "--log-format", "json")
+    with contextlib.closing(http.client.HTTPConnection(server.http, timeout=60)) as connection:
+        connection.request("GET", "/live/events")
+        stream = connection.getresponse()
+        assert stream.status == 200 and stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.readline()
+        # Another request has a line meanwhile.
+        assert Rest(server).get("/v2/tenant_defaults").status == 200
+        call(server, route="/v2/tenant_defaults")
+        assert not [line for line in calls(server) if line["route"] == "page"]
+        assert server.stop() == 0
+    assert call(server, route="page")["status"] == "200"
 
 
 def test_nothing_is_logged_unless_it_is_wanted(contract, serve):
@@ -395,27 +450,74 @@ def test_a_log_that_nobody_reads_does_no_harm(contract, reader_is, form):
             os.close(reader)
 
 
-def test_lines_that_were_dropped_are_counted(contract):
-    """As JSON too."""
+@pytest.mark.parametrize("kind", ["calls", "entries"])
+def test_lines_that_were_dropped_are_counted(contract, kind):
+    """As JSON too. Nobody reads: calls wait in their queue, and what finds no room there has no line; other entries find
+    the buffer full."""
     reader, writer = full_pipe()
+    settings = ["--access-log", "all", "--access-log-queue", "100"] if kind == "calls" else ["--log-level", "debug"]
     process = subprocess.Popen(
         [BINARY, "serve", "--insecure-no-auth", "--durability", "memory", "--grpc-listen", "127.0.0.1:0",
-         "--http-listen", "127.0.0.1:0", "--access-log", "all", "--access-log-queue", "1000000", "--log-format", "json"],
+         "--http-listen", "127.0.0.1:0", "--log-format", "json", *settings],
         stdout=subprocess.PIPE, stderr=writer, text=True)
     os.close(writer)
     ready = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)\n", process.stdout.readline())
-    with grpc.insecure_channel(ready[1]) as channel:
-        stub = contract.Stub(channel)
-        # A line has more than 200 bytes, and a megabyte of them may wait.
-        for _ in range(60):
-            waiting = [stub.GetUsage.future(contract.GetUsageRequest(tenant_id="nobody"), timeout=60) for _ in range(200)]
-            for answer in waiting:
-                answer.exception()
+    # A megabyte of them may wait.
+    if kind == "calls":
+        with grpc.insecure_channel(ready[1]) as channel:
+            stub = contract.Stub(channel)
+            for _ in range(60):
+                waiting = [stub.GetUsage.future(contract.GetUsageRequest(tenant_id="nobody"), timeout=60)
+                           for _ in range(200)]
+                for answer in waiting:
+                    answer.exception()
+    else:
+        with contextlib.closing(http.client.HTTPConnection(ready[2], timeout=60)) as connection:
+            for _ in range(3_000):
+                connection.request("GET", "/v2/" + "x" * 500)
+                connection.getresponse().read()
     process.send_signal(signal.SIGTERM)
     with open(reader, "rb") as pipe:
         lines = pipe.read().lstrip(b"x").splitlines()
     assert process.wait(60) == 0
     entries = [json.loads(line) for line in lines]
-    dropped = [entry for entry in entries if "were dropped here" in entry["message"]]
+    words = "lines of the access log were dropped" if kind == "calls" else "were dropped here"
+    dropped = [entry for entry in entries if words in entry["message"]]
     assert dropped and dropped[0]["level"] == "warning"
-    assert len([entry for entry in entries if entry["message"] == "call"]) > 1_000
+    if kind == "calls":
+        told = [entry for entry in entries if entry["message"] == "call"]
+        assert len(told) + sum(entry["count"] for entry in dropped) == 12_000 and len(dropped) <= 3
+        assert not [entry for entry in entries if "were dropped here" in entry["message"]]
+
+
+def test_a_burst_of_calls_has_all_of_its_lines(contract):
+    """More than the log's buffer holds, for a reader that sleeps meanwhile."""
+    reader, writer = full_pipe()
+    process = subprocess.Popen(
+        [BINARY, "serve", "--insecure-no-auth", "--durability", "memory", "--grpc-listen", "127.0.0.1:0",
+         "--http-listen", "127.0.0.1:0", "--log-format", "json", "--access-log", "all"],
+        stdout=subprocess.PIPE, stderr=writer, text=True)
+    os.close(writer)
+    ready = re.fullmatch(r"tollgate ready grpc=(\S+) http=(\S+)\n", process.stdout.readline())
+    with grpc.insecure_channel(ready[1]) as channel:
+        stub = contract.Stub(channel)
+        for _ in range(40):
+            waiting = [stub.GetUsage.future(contract.GetUsageRequest(tenant_id="nobody"), timeout=60)
+                       for _ in range(200)]
+            for answer in waiting:
+                answer.exception()
+    told, others = 0, []
+    with open(reader, "rb") as pipe:
+        for line in pipe:
+            message = json.loads(line.lstrip(b"x"))["message"]
+            if message != "call":
+                others.append(message)
+                # If any were dropped, the count never comes.
+                if "dropped" in message:
+                    process.kill()
+                continue
+            told += 1
+            if told == 8_000:
+                process.send_signal(signal.SIGTERM)
+    assert not [message for message in others if "dropped" in message]
+    assert process.wait(60) == 0 and told == 8_000

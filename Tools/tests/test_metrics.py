@@ -1,4 +1,4 @@
-"""/metrics and the ops listener, read by a foreign parser, by promtool, and by a real Prometheus (Debian's package).
+"""/metrics and the ops listener, read by a foreign parser (test_prometheus.py: by Prometheus itself).
 
 What the figures are is compared exactly: after traffic that is known each counter has what it must have, and no other.
 """
@@ -6,117 +6,23 @@ What the figures are is compared exactly: after traffic that is known each count
 import contextlib
 import http.client
 import json
-import os
-import pathlib
-import re
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
 
 import grpc
 import pytest
-import yaml
-from conftest import BINARY, ROOT, Server, failure, quantities, request, tollgate
+from conftest import BINARY, ROOT, failure, quantities, request, tollgate
 from control import Rest, eventually
 from prometheus_client.openmetrics import parser as openmetrics
-from prometheus_client import parser as classic
+from scraping import LIMITS, METHOD, OPENMETRICS, Scrape, ask, documented, journal, provoke, scrape  # noqa: F401
 from test_faults import Injection, segment
 
-sys.path.insert(0, str(ROOT / "Tools/lib/verify"))
-import debian  # noqa: E402
 
-OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-METHOD = "tollgate.v1.LimitService/"
-LIMITS = """
-tenants:
-  - {id: acme, max_extensions: 3, max_dids: 1, on_limit: block}
-  - {id: open}
-"""
-
-
-class Scrape:
-    """What a scrape found: scrape("name", label=value, ...) is a sample's value."""
-
-    def __init__(self, text, parse=classic.text_string_to_metric_families):
-        self.text = text
-        self.families = list(parse(text))
-        self.samples = {}
-        for family in self.families:
-            for sample in family.samples:
-                key = (sample.name, frozenset((name, value) for name, value in sample.labels.items() if value))
-                assert key not in self.samples, f"{key} is there twice"
-                self.samples[key] = sample.value
-
-    def __call__(self, name, **labels):
-        return self.samples[name, frozenset(labels.items())]
-
-    def all(self, name):
-        """{labels: value} of the samples of a name that are not 0."""
-        return {
-            tuple(sorted(labels)): value for (found, labels), value in self.samples.items() if found == name and value
-        }
-
-
-def ask(address, path="/metrics", headers=None, method="GET", timeout=60):
-    """Status, headers, text."""
-    with contextlib.closing(http.client.HTTPConnection(address, timeout=timeout)) as connection:
-        connection.request(method, path, headers=headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read().decode()
-
-
-def scrape(address, **options):
-    status, headers, text = ask(address, **options)
-    assert status == 200, text
-    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return Scrape(text)
-
-
-@pytest.fixture
-def journal(serve, tmp_path):
-    def start(*arguments, limits=LIMITS, **options):
-        server = serve(
-            "--data-dir", str(tmp_path / "data"), "--ops-listen", "127.0.0.1:0", *arguments, limits=limits, **options
-        )
-        server.data = tmp_path / "data"
-        return server
-
-    return start
-
-
-def documented():
-    """{name: (kind, labels)} of the reference page."""
-    page = (ROOT / "docs/reference/metrics.md").read_text()
-    rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| (.*?) \| ", page)
-    assert len(rows) > 60
-    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
-
-
-def provoke(contract, server):
-    """Has those series appear that begin with their first event."""
-    assert Rest(server).get("/v2/tenants/open").status == 200
-    with grpc.insecure_channel(server.endpoint) as channel:
-        stub = contract.Stub(channel)
-        stub.CheckAndReserve(request(contract, "open", spend=1), timeout=60)
-        failure(stub.CheckAndReserve, request(contract, "nobody", spend=1))
-        watch = stub.WatchUsage(contract.WatchUsageRequest(tenant_id="open"), timeout=60)
-        next(watch)
-        watch.cancel()
-    with socket.create_connection(server.endpoint.rsplit(":", 1), timeout=60) as connection:
-        # SETTINGS of a stream: an error of the connection.
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 1]))
-        while connection.recv(4096):
-            pass
-
-
-def test_every_metric_is_documented_and_there(contract, journal):
+def test_every_metric_is_documented_and_there(contract, journal):  # noqa: F811
     """By its strict parser: names, kinds, units, labels, no sample twice, histograms that add up."""
     server = journal()
     provoke(contract, server)
@@ -127,8 +33,8 @@ def test_every_metric_is_documented_and_there(contract, journal):
     open_metrics = Scrape(text, openmetrics.text_string_to_metric_families)
     plain = scrape(server.ops)
     names = documented()
-    # There are certificates with TLS only.
-    apart = {"tollgate_tls_certificate_expiry_timestamp_seconds"}
+    # With TLS only.
+    apart = {"tollgate_tls_certificate_expiry_timestamp_seconds", "tollgate_tls_handshake_failures_total"}
     found = set()
     for family in open_metrics.families:
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
@@ -144,7 +50,7 @@ def test_every_metric_is_documented_and_there(contract, journal):
     assert len(text) < 100_000
 
 
-def test_figures_of_known_traffic(contract, journal):
+def test_figures_of_known_traffic(contract, journal):  # noqa: F811
     server = journal()
     rest = Rest(server)
     with grpc.insecure_channel(server.endpoint) as channel:
@@ -244,7 +150,7 @@ def settled(server):
     return found if quiet and counted else None
 
 
-def test_holds_expire_are_forgotten_and_outlive_a_restart(contract, journal, serve):
+def test_holds_expire_are_forgotten_and_outlive_a_restart(contract, journal, serve):  # noqa: F811
     server = journal("--idempotency-retention", "1s")
     with grpc.insecure_channel(server.endpoint) as channel:
         stub = contract.Stub(channel)
@@ -284,7 +190,7 @@ def test_a_token_of_scope_metrics(serve, tmp_path):
     assert server.ops is None
 
 
-def test_the_ops_listener_asks_nobody_and_shows_nothing_else(journal):
+def test_the_ops_listener_asks_nobody_and_shows_nothing_else(journal):  # noqa: F811
     server = journal(auth=True)
     assert server.ready.endswith(f" ops={server.ops}\n")
     assert json.loads(ask(server.ops, "/healthz")[2]) == {"status": "ok"}
@@ -331,7 +237,7 @@ def test_an_address_that_is_taken_is_named(tmp_path):
     assert f"it cannot listen on {address} (--ops-listen)" in done.stderr
 
 
-def test_a_stalled_disk_delays_no_scrape(contract, journal):
+def test_a_stalled_disk_delays_no_scrape(contract, journal):  # noqa: F811
     """The figures are there when they are needed: REST's port and the ops listener answer while nothing is recorded."""
     server = journal("--journal-stall", "1s")
     with grpc.insecure_channel(server.endpoint) as channel:
@@ -353,7 +259,7 @@ def test_a_stalled_disk_delays_no_scrape(contract, journal):
         eventually(lambda: scrape(server.ops)("tollgate_journal_commit_age_seconds") == 0, what="the disk")
 
 
-def test_scrapes_that_never_end_harm_nobody(contract, journal):
+def test_scrapes_that_never_end_harm_nobody(contract, journal):  # noqa: F811
     """Peers that send half a request, that never read, and that are many: decisions and REST go on, and scrapes too."""
     server = journal("--http-head-timeout", "1s", "--http-answer-timeout", "1s", "--ops-max-connections", "8")
     host, port = server.ops.rsplit(":", 1)
@@ -386,7 +292,7 @@ def test_scrapes_that_never_end_harm_nobody(contract, journal):
     assert threads < 100
 
 
-def test_many_scrapers(journal):
+def test_many_scrapers(journal):  # noqa: F811
     server = journal()
     failures = []
 
@@ -414,7 +320,7 @@ def test_many_scrapers(journal):
     assert scrape(server.ops)("tollgate_journal_open") == 1
 
 
-def test_it_answers_while_the_service_drains(contract, journal):
+def test_it_answers_while_the_service_drains(contract, journal):  # noqa: F811
     server = journal("--drain-timeout", "20s")
     with grpc.insecure_channel(server.endpoint) as channel:
         with Injection(server, segment(server.data), "fdatasync", "delay_enter=8000000"):
@@ -427,173 +333,8 @@ def test_it_answers_while_the_service_drains(contract, journal):
     assert server.stop() == 0
 
 
-# MARK: Prometheus
-
-
-@pytest.fixture(scope="session")
-def programs():
-    """The directory of prometheus and promtool: the system's, else of Debian's package, which is fetched once and unpacked
-    beside the build."""
-    if shutil.which("prometheus") and shutil.which("promtool"):
-        return pathlib.Path(shutil.which("promtool")).parent
-    scratch = os.environ.get("TOLLGATE_SCRATCH", ROOT / ".build")
-    return debian.unpack(scratch, "prometheus", ["prometheus"]) / "usr/bin"
-
-
-def promtool(programs, *arguments, given=None):
-    done = subprocess.run(
-        [programs / "promtool", *arguments], input=given, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def test_promtool_takes_the_metrics(programs, contract, journal):
-    server = journal()
-    provoke(contract, server)
-    told = promtool(programs, "check", "metrics", given=ask(server.ops)[2])
-    assert told == "", told
-
-
-def test_promtool_takes_the_rules(programs):
-    assert "21 rules found" in promtool(programs, "check", "rules", str(ROOT / "deploy/prometheus/alerts.yaml"))
-    promtool(programs, "test", "rules", str(ROOT / "Tools/tests/fixtures/alerts.yaml"))
-    promtool(programs, "check", "config", "--syntax-only", str(ROOT / "deploy/prometheus/scrape.yaml"))
-
-
-def alerts():
-    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())
-    return [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
-
-
-def test_every_alert_is_tested_and_says_what_to_do():
-    tests = yaml.safe_load((ROOT / "Tools/tests/fixtures/alerts.yaml").read_text())["tests"]
-    page = (ROOT / "docs/operate/metrics.md").read_text()
-    well = {test["alertname"] for test in tests[0]["alert_rule_test"] if test["exp_alerts"] == []}
-    fires = {test["alertname"] for part in tests[1:] for test in part["alert_rule_test"] if test["exp_alerts"]}
-    names = {rule["alert"] for rule in alerts()}
-    assert names == well == fires
-    for rule in alerts():
-        assert rule["annotations"]["runbook_url"] == f"docs/operate/metrics.md#{rule['alert'].lower()}"
-        assert re.search(rf"(?m)^### {rule['alert']}$", page), rule["alert"]
-
-
-def expressions():
-    """(where, expression) of dashboard and alerts."""
-    board = json.loads((ROOT / "deploy/grafana/tollgate.json").read_text())
-    for panel in board["panels"]:
-        for target in panel.get("targets", []):
-            yield f"panel {panel['title']}", target["expr"].replace("$job", "tollgate").replace("$__rate_interval", "1m")
-    for rule in alerts():
-        yield rule["alert"], rule["expr"]
-
-
-def test_dashboard_and_alerts_name_metrics_that_exist():
-    names = documented()
-    known = set(names) | {"up"} | {f"tollgate:grpc_errors:ratio_rate{time}" for time in ["5m", "30m", "1h", "6h"]}
-    known |= {f"{name}{suffix}" for name, (kind, _) in names.items() if kind == "histogram"
-              for suffix in ["_bucket", "_sum", "_count"]}
-    for where, expression in expressions():
-        for name in re.findall(r"\b(?:tollgate|process|up)[a-z0-9_:]*", re.sub(r'"[^"]*"', "", expression)):
-            assert name in known, f"{where}: {name}"
-    shown = " ".join(expression for _, expression in expressions())
-    assert {name for name in names if name not in shown} == set(), "a metric that nobody looks at"
-
-
-class Prometheus:
-    """A Prometheus that scrapes one service every second and evaluates the alerts."""
-
-    def __init__(self, programs, directory, server, rules):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        (directory / "prometheus.yml").write_text(yaml.safe_dump({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(rules)],
-            "scrape_configs": [{"job_name": "tollgate", "static_configs": [{"targets": [server.ops]}]}],
-        }))
-        self.process = subprocess.Popen(
-            [programs / "prometheus", f"--config.file={directory}/prometheus.yml",
-             f"--storage.tsdb.path={directory}/tsdb", f"--web.listen-address={self.address}", "--log.level=warn"],
-            stdout=subprocess.DEVNULL, stderr=open(directory / "prometheus.log", "w"))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(60)
-
-    def get(self, path):
-        try:
-            with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}", timeout=30) as answer:
-                return json.load(answer)["data"]
-        except OSError:
-            assert self.process.poll() is None, "Prometheus has ended"
-            return None
-
-    def query(self, expression):
-        found = self.get("query?" + urllib.parse.urlencode({"query": expression}))
-        return found["result"] if found else []
-
-    def firing(self):
-        found = self.get("alerts")
-        return {alert["labels"]["alertname"] for alert in (found or {"alerts": []})["alerts"]
-                if alert["state"] == "firing"}
-
-
-def sooner(directory):
-    """The alerts, as they stand but for how long a state must last."""
-    text = (ROOT / "deploy/prometheus/alerts.yaml").read_text()
-    rules = directory / "alerts.yaml"
-    rules.write_text(re.sub(r"for: \w+", "for: 2s", text))
-    return rules
-
-
 @pytest.mark.thorough
-def test_a_real_prometheus(programs, contract, journal, tmp_path):
-    """It scrapes, every panel and every rule of the dashboard finds a series, and an alert fires when the disk stops."""
-    server = journal()
-    with Prometheus(programs, tmp_path, server, sooner(tmp_path)) as prometheus_:
-        stop = threading.Event()
-
-        def work():
-            with grpc.insecure_channel(server.endpoint) as channel:
-                stub = contract.Stub(channel)
-                while not stop.is_set():
-                    stub.CheckAndReserve(request(contract, "open", spend=1, ttl_ms=1_000), timeout=60)
-                    stub.CheckAndReserve(request(contract, "acme", extensions=9), timeout=60)
-                    with contextlib.suppress(grpc.RpcError):
-                        stub.Release(contract.ReleaseRequest(reservation_id=1 << 40), timeout=60)
-                    stop.wait(0.01)
-
-        provoke(contract, server)
-        worker = threading.Thread(target=work)
-        worker.start()
-        try:
-            eventually(lambda: prometheus_.query('up{job="tollgate"} == 1'), what="the scrape")
-            assert prometheus_.get("targets")["activeTargets"][0]["lastError"] == ""
-            for where, expression in expressions():
-                # What an alert asks for is not there while all is well: what it compares is.
-                for part in parts(expression) if where.startswith("Tollgate") else [expression]:
-                    if "tls_certificate" in part:
-                        continue
-                    eventually(lambda: prometheus_.query(part), what=f"{where}: {part}")
-            assert prometheus_.firing() == set()
-            with Injection(server, segment(server.data), "fdatasync", "delay_enter=20000000"):
-                eventually(lambda: "TollgateJournalStalled" in prometheus_.firing(), what="the alert")
-            eventually(lambda: "TollgateJournalStalled" not in prometheus_.firing(), what="the alert's end")
-        finally:
-            stop.set()
-            worker.join(60)
-
-
-def parts(expression):
-    """An alert's expression without its comparisons."""
-    return [part for part in re.split(r"\s(?:>|<|==)\s[^a-z()]+|\sor\s|\sand\s", expression.replace("\n", " "))
-            if "tollgate" in part and part.count("(") == part.count(")")]
-
-
-@pytest.mark.thorough
-def test_a_scrape_of_many_tenants(contract, journal):
+def test_a_scrape_of_many_tenants(contract, journal):  # noqa: F811
     """100 000 tenants: a scrape takes 50 ms at most."""
     lines = "".join(f"  - {{id: t{number}, max_extensions: 100}}\n" for number in range(100_000))
     server = journal("--max-tenants", "131072", limits="tenants:\n" + lines)

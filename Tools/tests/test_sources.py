@@ -115,9 +115,10 @@ def swift(name):
 def test_the_page_names_the_format():
     files = re.search(r"static let version: UInt64 = (\d+)", swift("Sources/Journal/FileHeader.swift"))[1]
     records = re.search(r"static var format: UInt64 \{ (\d+) \}", swift("Sources/Journal/RecordEncoding.swift"))[1]
+    traced = re.search(r"static var formatWithTrace: UInt64 \{ (\d+) \}", swift("Sources/Journal/RecordEncoding.swift"))[1]
     assert files == records
     assert f"Format version {files}," in PAGE
-    assert [row for row in table("| word | bits |") if row[2] == f"format: {records}"]
+    assert [row for row in table("| word | bits |") if row[2] == f"format: {records}; {traced} with a trace"]
 
 
 def test_the_page_has_every_section_of_a_record():

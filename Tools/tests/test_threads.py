@@ -9,7 +9,7 @@ from control import Rest, eventually
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What the service starts by itself, whatever is asked of it.
 OURS = ["journal", "journal-segment", "checkpoint", "checkpoint-now", "projection", "grpc-0", "grpc-1", "rest", "log",
-        "ready-line"]
+        "ready-line", "signals"]
 # NIO names its own; Dispatch gives those of the task pool, of queues and of SQLite's readers the end of their queue's label.
 LIBRARIES = re.compile(r"NIO-.*|TP-#.*|.*qos.*|.*[A-Za-z]\.[A-Za-z0-9].*")
 # There for as long as what they do takes.

@@ -3,6 +3,7 @@ fail: nobody who calls notices."""
 
 import base64
 import contextlib
+import http.client
 import http.server
 import json
 import re
@@ -17,7 +18,7 @@ from control import Rest, eventually
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from test_metrics import scrape
+from scraping import scrape
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -128,9 +129,9 @@ def test_a_call_of_grpc(contract, serve, tmp_path, collector):
         assert before <= span.start_time_unix_nano <= span.end_time_unix_nano <= after
         assert span.status.code == Status.STATUS_CODE_UNSET
         found = attributes(span)
-        assert found.pop("client.address").startswith("127.0.0.1:")
+        assert found.pop("client.port") > 1_024
         assert found == {"rpc.system": "grpc", "rpc.service": "tollgate.v1.LimitService", "rpc.method": "CheckAndReserve",
-                         "rpc.grpc.status_code": 0, "tollgate.tenant": "acme", "tollgate.answer": "allowed"}
+                         "rpc.grpc.status_code": 0, "client.address": "127.0.0.1", "tollgate.tenant": "acme", "tollgate.answer": "allowed"}
         steps = children(there.spans, span)
         assert sorted(steps) == ["decide", "wait for disk"]
         decide, wait = steps["decide"], steps["wait for disk"]
@@ -167,6 +168,18 @@ def test_a_request_of_rest(serve, tmp_path, collector):
                                 "http.response.status_code": 200, "client.address": "127.0.0.1",
                                 "tollgate.tenant": "acme"}
     assert sorted(children(there.spans, span)) == ["decide", "wait for disk"]
+
+    # Nothing is put on record: nothing waits.
+    assert Rest(server).get("/v2/reservations", headers={"traceparent": SAMPLED}).status == 200
+    [read] = there.named("GET /v2/reservations")
+    assert sorted(children(there.spans, read)) == ["decide"]
+    # The page has no route, and a method that is not known no name.
+    with contextlib.closing(http.client.HTTPConnection(server.http, timeout=60)) as connection:
+        for method, path in (("GET", "/"), ("PROPFIND", "/v2/tenants")):
+            connection.request(method, path, headers={"traceparent": SAMPLED})
+            connection.getresponse().read()
+    [page], [other] = there.named("GET"), there.named("HTTP /v2/tenants")
+    assert "http.route" not in attributes(page) and attributes(other)["http.request.method"] == "_OTHER"
 
 
 def test_callers_say_what_is_traced(contract, serve, collector):
@@ -316,3 +329,42 @@ def test_a_stop_sends_what_waits(contract, serve, collector):
     work(contract, server, calls=50)
     assert server.stop() == 0
     assert len([span for span in there.spans if span.name.endswith("GetUsage")]) == 50
+
+
+def test_a_stop_sends_what_is_under_way(contract, serve, collector):
+    """The collector has a batch and has not answered: it gets that again."""
+    stop = threading.Event()
+
+    def answer(number):
+        if number == 1:
+            stop.wait(60)
+            return 500, {}, b""
+        return 200, {}, b"{}"
+
+    there = collector(answer)
+    server = serve("--otlp-endpoint", there.url)
+    work(contract, server, calls=50)
+    eventually(lambda: there.bodies, what="the first batch")
+    assert server.stop() == 0
+    stop.set()
+    calls = {span.span_id for span in there.spans if span.name.endswith("GetUsage")}
+    assert len(calls) == 50
+
+
+def test_a_refusing_collector_is_one_condition(contract, serve, collector):
+    """Spans that it refuses are no sign of an overload."""
+    there = collector(lambda number: (400, {}, b""))
+    server = serve("--otlp-endpoint", there.url)
+    for number in range(1, 4):
+        work(contract, server, calls=3)
+        eventually(lambda: len(there.bodies) >= number, what="a batch")
+    assert server.stop() == 0
+    assert len(lines(server, BEGIN)) == 1 and not lines(server, "spans are dropped")
+
+
+def test_spans_that_are_rejected_are_told(contract, serve, collector):
+    there = collector(lambda number: (200, {}, json.dumps({"partialSuccess": {"rejectedSpans": "1"}}).encode()))
+    server = serve("--otlp-endpoint", there.url)
+    work(contract, server, calls=3)
+    eventually(lambda: lines(server, "the collector rejected spans"), what="a line")
+    assert BEGIN in lines(server, "the collector rejected spans")[0]

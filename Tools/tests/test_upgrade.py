@@ -81,7 +81,7 @@ def becomes_ready_again(server):
 
 
 class Caller:
-    """Charges of a tenth of a cent, one after the other at a rate, until it is stopped; none is repeated."""
+    """Charges of a tenth of a cent, one after the other at a rate, until the end of its block; none is repeated."""
 
     def __init__(self, contract, endpoint, rate):
         self.waits, self.failures = [], []
@@ -107,7 +107,10 @@ class Caller:
         except grpc.RpcError as error:
             self.failures.append(f"{error.code()}: {error.details()}")
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self._stop.set()
         self._thread.join(120)
 
@@ -121,17 +124,16 @@ def test_callers_wait_and_none_is_refused(contract, service, tmp_path):
     server = service(limits=text)
     swift = LoadTest(server.endpoint, *load)
     swift.wait_for_progress(1)
-    caller = Caller(contract, server.endpoint, 100)
-    eventually(lambda: len(caller.waits) > 20)
-    for _ in range(2):
-        done = upgrade(tmp_path, "--json")
-        assert done.returncode == 0, done.stderr + "".join(server.log)
-        told = json.loads(done.stdout)
-        assert told["pid"] == server.process.pid and re.fullmatch(r"\d+\.\d+\.\d+", told["version"])
-        becomes_ready_again(server)
-    before = len(caller.waits)
-    eventually(lambda: len(caller.waits) > before + 20)
-    caller.stop()
+    with Caller(contract, server.endpoint, 100) as caller:
+        eventually(lambda: len(caller.waits) > 20)
+        for _ in range(2):
+            done = upgrade(tmp_path, "--json")
+            assert done.returncode == 0, done.stderr + "".join(server.log)
+            told = json.loads(done.stdout)
+            assert told["pid"] == server.process.pid and re.fullmatch(r"\d+\.\d+\.\d+", told["version"])
+            becomes_ready_again(server)
+        before = len(caller.waits)
+        eventually(lambda: len(caller.waits) > before + 20)
     assert caller.failures == []
     status, report = swift.report()
     assert status == 0 and report["failed"] == 0, report["failed_by_status"]
@@ -147,7 +149,7 @@ def test_what_a_check_says(service, tmp_path, program):
     data = tmp_path / "data"
     settings = ["serve", "--check", "--insecure-no-auth", "--data-dir", str(data)]
     done = tollgate(*settings)
-    assert done.returncode == 0 and "will be made" in done.stdout and not data.exists()
+    assert done.returncode == 0 and "will be created" in done.stdout and not data.exists()
     server = service()
 
     def files():
@@ -156,9 +158,10 @@ def test_what_a_check_says(service, tmp_path, program):
     # The service itself writes nothing meanwhile.
     server.process.send_signal(signal.SIGSTOP)
     try:
+        os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
         before = files()
         done = tollgate(*settings)
-        assert done.returncode == 0 and "that it can read" in done.stdout, done.stderr
+        assert done.returncode == 0 and "readable journal files" in done.stdout, done.stderr
         assert files() == before
     finally:
         server.process.send_signal(signal.SIGCONT)
@@ -173,17 +176,17 @@ def test_what_a_check_says(service, tmp_path, program):
 @pytest.mark.parametrize("script,mode,told", [
     ("exit 0", 0o644, "cannot be run: Permission denied"),
     ("echo 'tollgate: the journal is written in format 9' >&2; exit 69", 0o755, "the journal is written in format 9"),
-    ("exit 3", 0o755, "ended with status 3"),
-    ("kill -SEGV $$", 0o755, "was ended by signal 11"),
-    ("sleep 1000", 0o755, "did not end within 1 s"),
-    ("sleep 1000 & exec 1>&- 2>&-; exec sleep 1000", 0o755, "did not end within 1 s"),
-    ("yes no", 0o755, "did not end within 1 s"),
+    ("exit 3", 0o755, "exited with status 3"),
+    ("kill -SEGV $$", 0o755, "was killed by signal 11"),
+    ("sleep 1000", 0o755, "did not finish within 1 s"),
+    ("sleep 1000 & exec 1>&- 2>&-; exec sleep 1000", 0o755, "did not finish within 1 s"),
+    ("yes no", 0o755, "did not finish within 1 s"),
 ])
 def test_what_cannot_start_does_not_take_over(service, tmp_path, program, script, mode, told):
     server = service("--upgrade-check-timeout", "1s")
     program.script(script, mode)
     done = upgrade(tmp_path)
-    assert done.returncode == 65 and told in done.stderr and "serves on" in done.stderr, done.stderr
+    assert done.returncode == 65 and told in done.stderr and "keeps serving" in done.stderr, done.stderr
     assert told in logged(server, "upgrade refused")[0]
     assert Rest(server).get("/readyz").status == 200
     program.lies(pathlib.Path(BINARY).absolute())
@@ -197,6 +200,42 @@ def test_a_program_that_is_gone_does_not_take_over(service, tmp_path, program):
     done = upgrade(tmp_path)
     assert done.returncode == 65 and "cannot be run: No such file or directory" in done.stderr
     assert Rest(server).get("/readyz").status == 200
+
+
+@pytest.mark.parametrize("settings,told", [
+    # Never seen: what the new program gets are the sockets that are there.
+    ("grpc-listen: 0.0.0.0:0", None),
+    ("data-dir: elsewhere", "data-dir is elsewhere, but the service uses"),
+    ("durability: memory", "durability is memory"),
+    ("max-tenants: 1", "max-tenants is 1, but 2 are in use"),
+    ("max-tenants: 2", None),
+])
+def test_settings_are_judged_for_the_service_that_runs(program, tmp_path, settings, told):
+    file, limits = tmp_path / "settings.yaml", tmp_path / "limits.yaml"
+    limits.write_text("tenants: [{id: a}, {id: b}]")
+    usual = {"data-dir": tmp_path / "data", "limits": limits, "grpc-listen": "127.0.0.1:0",
+             "http-listen": "127.0.0.1:0", "insecure-no-auth": "true"}
+
+    def write(**changed):
+        file.write_text("".join(f"{name}: {value}\n" for name, value in {**usual, **changed}.items()))
+
+    write()
+    with subprocess.Popen([program.path, "serve", "--config", file], stdout=subprocess.PIPE, text=True,
+                          cwd=tmp_path) as process:
+        try:
+            ready = process.stdout.readline()
+            assert ready.startswith("tollgate ready")
+            name, value = settings.split(": ")
+            write(**{name: value})
+            done = tollgate("upgrade", "--pid", str(process.pid))
+            if told:
+                assert done.returncode == 65 and told in done.stderr, done.stderr
+            else:
+                assert done.returncode == 0, done.stderr
+                assert process.stdout.readline() == ready
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
 
 
 def test_settings_that_are_wrong_by_now_do_not_take_over(service, tmp_path):
@@ -227,9 +266,9 @@ def test_two_at_once(service, tmp_path, program):
         first = pool.submit(upgrade, tmp_path)
         logged(server, "checking the program")
         second = upgrade(tmp_path)
-        assert second.returncode == 69 and "is being upgraded already" in second.stderr
+        assert second.returncode == 75 and "is already being upgraded" in second.stderr
         os.kill(server.process.pid, signal.SIGUSR2)
-        logged(server, "under way already")
+        logged(server, "already in progress")
         flag.touch()
         assert first.result(60).returncode == 65
 
@@ -274,13 +313,13 @@ def test_one_that_is_asked_for_during_the_start_comes_after_it(tmp_path, program
         try:
             writer = os.open(pipe, os.O_WRONLY)
             done = tollgate("upgrade", "--pid", str(process.pid))
-            assert done.returncode == 69 and "is still starting" in done.stderr
+            assert done.returncode == 75 and "is still starting" in done.stderr
             process.send_signal(signal.SIGUSR2)
             os.write(writer, b"issuers: []\n")
             os.close(writer)
             assert process.stdout.readline().startswith("tollgate ready")
-            # Its check reads the pipe, which has no writer.
-            eventually(lambda: "did not end within 1 s" in (tmp_path / "log").read_text())
+            # A pipe has been read to its end.
+            eventually(lambda: "which can be read only once" in (tmp_path / "log").read_text())
             process.terminate()
             assert process.wait(60) == 0
         finally:
@@ -310,7 +349,7 @@ def test_who_is_no_service(tmp_path):
     done = tollgate("upgrade", "--data-dir", str(tmp_path))
     assert done.returncode == 69 and "LOCK" in done.stderr
     done = tollgate("upgrade", "--pid", str(os.getpid()))
-    assert done.returncode == 69 and "no tollgate service" in done.stderr
+    assert done.returncode == 69 and "not a tollgate service" in done.stderr
     assert tollgate("upgrade", "--pid", "0").returncode == 64
     assert tollgate("upgrade", "--timeout", "soon").returncode == 64
     (tmp_path / "LOCK").write_text(f"{os.getpid()}\n")
@@ -339,13 +378,34 @@ def test_the_process_stays_what_it_was(service, tmp_path):
 def test_descriptors_do_not_add_up(service, tmp_path):
     server = service()
 
-    def count():
-        return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+    def kinds():
+        """What is open, without the numbers of pipes and sockets: more than one of a kind counts each time."""
+        places = pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir()
+        return sorted(re.sub(r"\d+", "N", os.readlink(place)) for place in places)
 
     assert upgrade(tmp_path).returncode == 0
     becomes_ready_again(server)
-    first = eventually(count)
+    first = kinds()
     for _ in range(3):
         assert upgrade(tmp_path).returncode == 0
         becomes_ready_again(server)
-    eventually(lambda: abs(count() - first) <= 4, what="as many descriptors as before")
+    eventually(lambda: kinds() == first, what="the same descriptors as before")
+
+
+def test_no_stop_is_lost_at_the_switch(program, tmp_path):
+    """A SIGTERM at whatever moment of an upgrade ends the old program or the new one, and well: it waits for the one that runs
+    next, if nobody has taken it."""
+    moments = []
+    # None: as soon as the old program has said its last word; else seconds after the check.
+    for delay in (None, *(step / 100 for step in range(0, 32, 2))):
+        server = conftest.Server("--data-dir", str(tmp_path / f"data-{delay}"), limits=None)
+        os.kill(server.process.pid, signal.SIGUSR2)
+        if delay is None:
+            logged(server, "running the new program")
+        else:
+            logged(server, "upgrade: the check has passed")
+            time.sleep(delay)
+        server.process.send_signal(signal.SIGTERM)
+        status = server.process.wait(60)
+        moments.append((delay, status, len(server.process.stdout.read().splitlines())))
+    assert all(status == 0 for _, status, _ in moments), moments

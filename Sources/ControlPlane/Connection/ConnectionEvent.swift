@@ -1,5 +1,8 @@
 /// The request's body ended before its time; whoever reads it must not take it for a whole one.
-struct PeerFault: Error {}
+struct PeerFault: Error {
+    /// What the connection has answered the peer; nil: the peer is gone, or was answered before.
+    var answer: APIError?
+}
 
 /// What the responder tells the connection: outbound events.
 enum ConnectionEvent: Sendable {

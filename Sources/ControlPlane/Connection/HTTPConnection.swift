@@ -1,8 +1,10 @@
+import Access
 import Admission
 import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
+import Observation
 import TransportSecurity
 
 /// A connection as it stands before Hummingbird's handlers. It gives the parser one request at a time and reads no
@@ -428,11 +430,14 @@ final class HTTPConnection {
         endTurn()
         let isHandedOn = phase == .body
         let canAnswer = answer == .none
+        if canAnswer, phase == .head || phase == .waiting { settings.onRefusal(error.status) }
         phase = .ending
         limit(settings.answerTimeLimit)
         pending.clear()
         bodyPart = nil
         logger.debug("a request was refused", metadata: ["status": "\(error.status)"])
+        // What was handed on is told of by who has it.
+        if !isHandedOn, canAnswer { noteRefusal(error) }
         if canAnswer, let parts {
             let reply = RefusalReply(error, version: version)
             let sent = parts.eventLoop.makePromise(of: Void.self)
@@ -447,7 +452,20 @@ final class HTTPConnection {
         } else {
             end()
         }
-        if isHandedOn { parts?.fireErrorCaught(PeerFault()) }
+        if isHandedOn { parts?.fireErrorCaught(PeerFault(answer: canAnswer ? error : nil)) }
+    }
+
+    private func noteRefusal(_ error: APIError) {
+        let now = MonotonicClock.now
+        guard
+            var report = settings.observer?.begin(
+                .http, method: CallReport.otherMethod,
+                peer: parts?.channel.remoteAddress?.ipAddress ?? "", traceparent: nil,
+                tracestate: nil, began: now)
+        else { return }
+        report.ended = now
+        report.end(http: error.status)
+        settings.observer?.end(report)
     }
 
     /// Ends the connection so that the last answer is not lost: what is still under way to here would have the system

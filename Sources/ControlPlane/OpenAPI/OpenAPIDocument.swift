@@ -97,7 +97,7 @@ enum OpenAPIDocument {
         for part in route.path.split(separator: "/") where part.hasPrefix("{") {
             result.append([
                 "name": .string(String(part.dropFirst().dropLast())), "in": "path",
-                "required": true, "schema": Schema.text(1...64),
+                "required": true, "schema": Schema.text(Identifier.lengths),
             ])
         }
         for parameter in route.operation.parameters {

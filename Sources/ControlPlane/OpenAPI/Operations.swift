@@ -35,11 +35,11 @@ enum Operations {
 
     /// One at most.
     private static let profileFilters = ProfileKind.allCases.map {
-        Parameter("filter[\($0.idField)]", "The \($0.noun)", Schema.text(1...64))
+        Parameter("filter[\($0.idField)]", "The \($0.noun)", Schema.text(Identifier.lengths))
     }
     private static let idAfter = Parameter(
         "filter[id][after]", "Only ids after this one, in byte order",
-        Schema.text(1...64))
+        Schema.text(Identifier.lengths))
 
     static func listProfiles(_ kind: ProfileKind) -> Operation {
         Operation(
@@ -48,7 +48,7 @@ enum Operations {
         ).filtered(
             text("filter[name]", "The name"), text("filter[name][eq]", "The name"),
             text("filter[name][contains]", "Part of the name"),
-            Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)), idAfter)
+            Parameter("filter[tenant_id]", "The tenant", Schema.text(Identifier.lengths)), idAfter)
     }
     static func createProfile(_ kind: ProfileKind) -> Operation {
         one(
@@ -156,7 +156,7 @@ enum Operations {
         "getTenantUsage", "Returns a tenant's current usage", usage, .one("Usage")
     ).with {
         $0.parameters = ProfileKind.allCases.map {
-            Parameter($0.idField, "Include this profile's limit", Schema.text(1...64))
+            Parameter($0.idField, "Include this profile's limit", Schema.text(Identifier.lengths))
         }
         $0.description =
             "A tenant token sees caps, windows and whether they block for profiles only, "
@@ -290,7 +290,8 @@ enum Operations {
         .page("OpenReservation")
     ).with {
         $0.parameters =
-            [Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64))] + profileFilters + [
+            [Parameter("filter[tenant_id]", "The tenant", Schema.text(Identifier.lengths))]
+            + profileFilters + [
                 Parameter(
                     "filter[older_than_ms]", "Minimum age in milliseconds",
                     Schema.integer(0...34_560_000_000))
@@ -348,8 +349,9 @@ enum Operations {
         "listAuditEvents", "The audit log, newest first", logs, .page("AuditEvent")
     ).with {
         $0.parameters =
-            [Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64))] + profileFilters
-            + [Parameter("filter[kind]", "The kind", Schema.text(1...64))] + times
+            [Parameter("filter[tenant_id]", "The tenant", Schema.text(Identifier.lengths))]
+            + profileFilters
+            + [Parameter("filter[kind]", "The kind", Schema.text(TextLengths.kind))] + times
             + Operation.paging
     }
     static let listEvents = Operation(
@@ -357,7 +359,8 @@ enum Operations {
     ).with {
         $0.parameters =
             [
-                eventType, Parameter("filter[tenant_id]", "The tenant", Schema.text(1...64)),
+                eventType,
+                Parameter("filter[tenant_id]", "The tenant", Schema.text(Identifier.lengths)),
             ] + times + Operation.paging
     }
     static let getEvent = Operation("getEvent", "Returns an event", logs, .one("Event"))
@@ -393,7 +396,7 @@ enum Operations {
         Parameter(
             "filter[status]", "The status",
             Schema.words(DeliveryRow.Status.allCases.map(\.rawValue))),
-        Parameter("filter[event_id]", "The event", Schema.text(1...64)), eventType,
+        Parameter("filter[event_id]", "The event", Schema.text(Identifier.lengths)), eventType,
         Parameter("filter[channel]", "The channel", Schema.words(["webhook", "email"])))
     static let getDelivery = Operation(
         "getWebhookDelivery", "Returns a delivery with its attempts, newest first", notifications,

@@ -5,7 +5,7 @@ import Limits
 // What requests may say.
 extension Schemas {
     private static let id = Schema.text(
-        1...64,
+        Identifier.lengths,
         "If omitted, a UUID is generated. No control characters or characters that change the text direction, no leading or trailing space, not . or .."
     )
     private static let tenantFields: JSON = TenantSettings.settings.schema()
@@ -25,7 +25,8 @@ extension Schemas {
                 })) + ["maxProperties": .integer(Int64(Resource.mostOfRequest))]
     }
     private static let webhookFields: JSON = [
-        "url": Schema.text(1...1_024), "failover_url": Schema.orNull(Schema.text(0...1_024)),
+        "url": Schema.text(TextLengths.url),
+        "failover_url": Schema.orNull(Schema.text(0...TextLengths.url.upperBound)),
         "description": Schema.text(0...256), "enabled": Schema.flag, "event_types": eventTypes,
     ]
     private static let emailFields: JSON = [
@@ -63,13 +64,14 @@ extension Schemas {
             (
                 kind.schemaName + "Creation",
                 Schema.request(
-                    ["id": id, "tenant_id": Schema.text(1...64)] + profileFields(kind),
+                    ["id": id, "tenant_id": Schema.text(Identifier.lengths)] + profileFields(kind),
                     required: ["tenant_id", "name"], takesOthers: true)
             ),
             (
                 kind.schemaName + "Change",
                 Schema.request(
-                    ["tenant_id": Schema.text(1...64)] + profileFields(kind), takesOthers: true)
+                    ["tenant_id": Schema.text(Identifier.lengths)] + profileFields(kind),
+                    takesOthers: true)
             ),
         ]
     }
@@ -94,7 +96,7 @@ extension Schemas {
         (
             "CheckRequest",
             Schema.request(
-                ["tenant_id": Schema.text(1...64)] + profileIDs + [
+                ["tenant_id": Schema.text(Identifier.lengths)] + profileIDs + [
                     "action": Schema.words(DataPlane.actions), "quantities": quantities,
                     "minimums": quantities + [
                         "description": "Mode partial: a grant below this is denied"
@@ -125,7 +127,7 @@ extension Schemas {
         (
             "UsageRecordRequest",
             Schema.request(
-                ["tenant_id": Schema.text(1...64)] + profileIDs + [
+                ["tenant_id": Schema.text(Identifier.lengths)] + profileIDs + [
                     "action": Schema.words(DataPlane.actions), "quantities": changes,
                     "reference": reference,
                 ], required: ["tenant_id", "quantities"])
@@ -147,7 +149,7 @@ extension Schemas {
                     "scopes": Schema.list(
                         Schema.words(Tokens.scopes), atMost: Int64(Tokens.scopes.count))
                         + ["minItems": 1],
-                    "tenant_ids": Schema.list(Schema.text(1...64), atMost: 32),
+                    "tenant_ids": Schema.list(Schema.text(Identifier.lengths), atMost: 32),
                     "expires_at": Schema.orNull(Schema.instant),
                     "requests_per_second": Schema.orNull(Schema.integer(1...1_000_000)),
                 ], required: ["name"])

@@ -289,6 +289,11 @@ enum Schemas {
         ),
     ]
 
+    private static let traceID: JSON = [
+        "type": "string", "pattern": "^[0-9a-f]{32}$",
+        "description": "The trace that the call belongs to",
+    ]
+
     private static let told: [(name: String, schema: JSON)] = [
         (
             "LimitReading",
@@ -334,8 +339,8 @@ enum Schemas {
                             "name": Schema.string, "before": Schema.orNull(Schema.string),
                             "after": Schema.orNull(Schema.string),
                         ])),
-                    "count": Schema.count, "last_at": Schema.instant,
-                ])
+                    "count": Schema.count, "last_at": Schema.instant, "trace_id": traceID,
+                ], except: ["trace_id"])
         ),
         (
             "WebhookDelivery",

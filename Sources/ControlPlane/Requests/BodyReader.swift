@@ -136,7 +136,7 @@ final class BodyReader {
                 ? "Must be at most \(bytes.upperBound) bytes"
                 : "Must be \(bytes.lowerBound) to \(bytes.upperBound) bytes"
         }
-        if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
+        if text.hasControlCharacters {
             return "The string must not contain control characters"
         }
         return nil

@@ -59,7 +59,7 @@ final class QueryReader {
         var named: ProfileReference?
         for kind in ProfileKind.allCases {
             let name = isFilter ? "filter[\(kind.idField)]" : kind.idField
-            guard let id = text(name, bytes: 1...64) else { continue }
+            guard let id = text(name, bytes: Identifier.lengths) else { continue }
             if named != nil { note(.badField, name, "A request can name at most one profile") }
             named = ProfileReference(id: id, kind: kind)
         }

@@ -168,7 +168,7 @@ final class StoredAnswers: Sendable {
         try makeRoom(now: kept.at, exchange)
         // An older one of the same key.
         try remove(name, exchange)
-        try engine.setSetting(name, SettingValue.encode(kept), by: exchange.caller.number)
+        try engine.setSetting(name, SettingValue.encode(kept), by: exchange.requester)
         state.withLock { state in
             state.kept.removeAll { $0.name == name }
             state.kept.append((name, kept.at))
@@ -187,7 +187,7 @@ final class StoredAnswers: Sendable {
     private func remove(_ name: String, _ exchange: Exchange) throws {
         // The name first: an answer that is found is whole.
         if engine.setting(name) != nil {
-            try engine.setSetting(name, "", by: exchange.caller.number)
+            try engine.setSetting(name, "", by: exchange.requester)
         }
         state.withLock { $0.kept.removeAll { $0.name == name } }
         // Whether it says so or not: one that could not be kept as a whole has parts too. The last goes first, so that
@@ -195,7 +195,7 @@ final class StoredAnswers: Sendable {
         var parts = 0
         while engine.setting("\(name)/\(parts)") != nil { parts += 1 }
         for part in (0..<parts).reversed() {
-            try engine.setSetting("\(name)/\(part)", "", by: exchange.caller.number)
+            try engine.setSetting("\(name)/\(part)", "", by: exchange.requester)
         }
     }
 
@@ -209,14 +209,14 @@ final class StoredAnswers: Sendable {
             while !rest.isEmpty {
                 try engine.setSetting(
                     "\(identity.name)/\(parts)", String(rest.prefix(Self.partBytes)),
-                    by: exchange.caller.number)
+                    by: exchange.requester)
                 rest = rest.dropFirst(Self.partBytes)
                 parts += 1
             }
             var kept = begun
             kept.parts = parts
             try engine.setSetting(
-                identity.name, SettingValue.encode(kept), by: exchange.caller.number)
+                identity.name, SettingValue.encode(kept), by: exchange.requester)
         } catch {}
     }
 

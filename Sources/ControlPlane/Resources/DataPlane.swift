@@ -69,7 +69,8 @@ struct DataPlane: Sendable {
 
         let decided = request
         let caller = exchange.caller
-        let answer = try await core.lanes(by: caller.number, isLimited: caller.tenants != nil) {
+        let answer = try await core.lanes(by: exchange.requester, isLimited: caller.tenants != nil)
+        {
             decided.perform(on: $0)
         }.get()
         let disclosure = core.disclosure(to: caller)
@@ -109,7 +110,7 @@ struct DataPlane: Sendable {
         let key = try Self.key(exchange, body.findings) ?? ""
         body.finish()
         try body.findings.check()
-        let answer = try await settle(id, of: tenantID, by: exchange.caller) {
+        let answer = try await settle(id, of: tenantID, exchange) {
             lane -> Result<CommitAnswer, Failure> in
             var answer = CommitAnswer()
             let failure = key.withBorrowedBytes { key in
@@ -135,7 +136,7 @@ struct DataPlane: Sendable {
         let key = try Self.key(exchange, body.findings) ?? ""
         body.finish()
         try body.findings.check()
-        let answer = try await settle(id, of: tenantID, by: exchange.caller) {
+        let answer = try await settle(id, of: tenantID, exchange) {
             lane -> Result<ReleaseAnswer, Failure> in
             var answer = ReleaseAnswer()
             let failure = key.withBorrowedBytes { lane.release(id, key: $0, answer: &answer) }
@@ -161,7 +162,7 @@ struct DataPlane: Sendable {
         body.finish()
         try body.findings.check()
         let asked = request
-        let answer = try await settle(id, of: tenantID, by: exchange.caller) {
+        let answer = try await settle(id, of: tenantID, exchange) {
             asked.perform(on: $0)
         }
         let disclosure = core.disclosure(to: exchange.caller)
@@ -191,7 +192,7 @@ struct DataPlane: Sendable {
         let recorded = request
         let caller = exchange.caller
         let answer = try await core.lanes(
-            by: caller.number, isLimited: caller.tenants != nil, settles: true
+            by: exchange.requester, isLimited: caller.tenants != nil, settles: true
         ) {
             recorded.perform(on: $0)
         }.get()
@@ -212,11 +213,13 @@ struct DataPlane: Sendable {
     /// Settles a reservation of a tenant that the caller may charge, and of the one that it takes it for, if it says
     /// so; another one's is not there.
     private func settle<Answer: Sendable>(
-        _ id: UInt64, of tenantID: String?, by caller: Caller,
+        _ id: UInt64, of tenantID: String?, _ exchange: Exchange,
         _ body: @escaping @Sendable (EngineLane) -> Result<Answer, Failure>
     ) async throws -> Answer {
-        try await core.lanes(by: caller.number, isLimited: caller.tenants != nil, settles: true) {
-            lane -> Result<Answer, Failure> in
+        let caller = exchange.caller
+        return try await core.lanes(
+            by: exchange.requester, isLimited: caller.tenants != nil, settles: true
+        ) { lane -> Result<Answer, Failure> in
             if caller.tenants != nil || tenantID != nil,
                 let refusal = lane.refusal(
                     ofReservation: id,
@@ -246,7 +249,7 @@ struct DataPlane: Sendable {
             return ""
         }
         body.require("tenant_id")
-        let id = body.text("tenant_id", bytes: 1...64, nullable: true).value ?? ""
+        let id = body.text("tenant_id", bytes: Identifier.lengths, nullable: true).value ?? ""
         RequestNotes.current?.note(tenant: id)
         return id
     }

@@ -51,6 +51,10 @@ struct Emails: Sendable {
         }
     }
 
+    /// Bytes of an address' parts (RFC 5321 §4.5.3.1).
+    private static let localLengths = 1...64
+    private static let domainLengths = 1...253
+
     /// What is wrong with a mail address (the plain form of RFC 5321, without quotes and comments); nil: nothing.
     static func fault(of address: String) -> String? {
         let parts = address.split(separator: "@", omittingEmptySubsequences: false)
@@ -63,8 +67,8 @@ struct Emails: Sendable {
             default: false
             }
         }
-        guard parts.count == 2, (1...64).contains(parts[0].utf8.count),
-            (1...253).contains(parts[1].utf8.count),
+        guard parts.count == 2, localLengths.contains(parts[0].utf8.count),
+            domainLengths.contains(parts[1].utf8.count),
             parts[0].utf8.allSatisfy({ isLetter($0) || letters.contains($0) }),
             !parts[0].hasPrefix("."), !parts[0].hasSuffix("."), !parts[0].contains(".."),
             parts[1].split(separator: ".", omittingEmptySubsequences: false).allSatisfy({ label in

@@ -56,16 +56,12 @@ struct ErrorCatalogue: Sendable {
     }
 
     private static func reply(_ page: Page, _ exchange: Exchange) -> Reply {
-        prefersHTML(exchange.headers[.accept]) ? page.html : page.json
+        prefersHTML(AcceptedTypes(exchange.headers[.accept])) ? page.html : page.json
     }
 
     /// Browsers name HTML; programs name JSON or nothing.
-    private static func prefersHTML(_ accept: String?) -> Bool {
-        let types = (accept ?? "").lowercased().split(separator: ",").map { part in
-            part.prefix { $0 != ";" }.trimming { $0 == " " }
-        }
-        let html = types.firstIndex(of: "text/html") ?? .max
-        return html < types.firstIndex(of: "application/json") ?? .max
+    static func prefersHTML(_ accepted: AcceptedTypes) -> Bool {
+        accepted.weight(of: "text/html") > accepted.weight(of: "application/json")
     }
 
     // MARK: JSON

@@ -4,17 +4,24 @@ import HTTPTypes
 import Hummingbird
 import JSON
 import Projection
-import Synchronization
 
 /// What everybody may ask: whether the service lives, whether it can do its work, and its public key.
 struct Health: Sendable {
     let core: ControlPlaneContext
-    private let disk: DiskLook
+    /// Returns when the disk has done what it was given; fails when it never will.
+    private let disk: SharedLook<Void>
+
+    /// How long whoever asks waits for the disk.
+    private static let patience = Duration.seconds(5)
 
     /// - Parameter disk: nil: the journal's.
-    init(core: ControlPlaneContext, disk: DiskLook? = nil) {
+    init(core: ControlPlaneContext, disk: SharedLook<Void>? = nil) {
         self.core = core
-        self.disk = disk ?? DiskLook { [engine = core.engine] in try await engine.durable() }
+        self.disk =
+            disk
+            ?? SharedLook(patience: Self.patience) { [engine = core.engine] in
+                try await engine.durable()
+            }
     }
 
     var routes: [Route] {
@@ -49,9 +56,9 @@ struct Health: Sendable {
     }
 
     private func diskTrouble() async -> String? {
-        switch await disk.answer() {
-        case .yes: nil
-        case .no: "The journal has stopped; see the log"
+        switch await disk.outcome() {
+        case .found: nil
+        case .failed: "The journal has stopped; see the log"
         case .notYet: "The disk has not confirmed a write for \(disk.patience)"
         }
     }
@@ -84,63 +91,5 @@ struct Health: Sendable {
             } ?? .null,
             "clock": ["status": isApart ? "apart" : "ok", "ahead_ms": .integer(ahead)],
         ]
-    }
-}
-
-/// Whether the journal's disk does its work: one look for all who ask at a time, so that they need not be bounded.
-///
-/// Thread safety: any thread.
-final class DiskLook: Sendable {
-    enum Answer { case yes, no, notYet }
-
-    private struct State {
-        /// Looks begun and done so far; one is under way at most.
-        var begun = 0
-        var done = 0
-        var hasFailed = false
-    }
-
-    /// How long whoever asks waits.
-    let patience: Duration
-    private let confirm: @Sendable () async throws -> Void
-    private let state = Mutex(State())
-
-    /// - Parameter confirm: returns when the disk has done what it was given; throws when it never will.
-    init(
-        patience: Duration = .seconds(5), _ confirm: @escaping @Sendable () async throws -> Void
-    ) {
-        self.patience = patience
-        self.confirm = confirm
-    }
-
-    func answer() async -> Answer {
-        let number = state.withLock { state in
-            if state.begun == state.done {
-                state.begun += 1
-                look()
-            }
-            return state.begun
-        }
-        let deadline = ContinuousClock.now + patience
-        var pause = Duration.milliseconds(1)
-        while true {
-            let (isDone, hasFailed) = state.withLock { ($0.done >= number, $0.hasFailed) }
-            if isDone { return hasFailed ? .no : .yes }
-            guard ContinuousClock.now < deadline else { return .notYet }
-            // Who asked may be gone.
-            do { try await Task.sleep(for: pause) } catch { return .notYet }
-            pause = min(pause * 2, .milliseconds(50))
-        }
-    }
-
-    private func look() {
-        Task {
-            var hasFailed = false
-            do { try await confirm() } catch { hasFailed = true }
-            state.withLock { state in
-                state.done += 1
-                state.hasFailed = hasFailed
-            }
-        }
     }
 }

@@ -22,11 +22,11 @@ struct Logs: Sendable {
     func audit(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
         var query = AuditQuery()
-        query.tenantID = reader.text("filter[tenant_id]", bytes: 1...64)
+        query.tenantID = reader.text("filter[tenant_id]", bytes: Identifier.lengths)
         let profile = reader.profile(isFilter: true)
         query.profileID = profile?.id
         query.profileKind = profile?.kind
-        query.kind = reader.text("filter[kind]", bytes: 1...64)
+        query.kind = reader.text("filter[kind]", bytes: TextLengths.kind)
         query.from = reader.instant("from")
         query.to = reader.instant("to")
         let page = reader.page()
@@ -40,7 +40,7 @@ struct Logs: Sendable {
         let reader = exchange.queryReader()
         var query = EventQuery()
         query.kind = Self.kind(reader)
-        query.tenantID = reader.text("filter[tenant_id]", bytes: 1...64)
+        query.tenantID = reader.text("filter[tenant_id]", bytes: Identifier.lengths)
         query.from = reader.instant("from")
         query.to = reader.instant("to")
         let page = reader.page()
@@ -91,7 +91,7 @@ struct Logs: Sendable {
                     ]
                 }),
             "count": .integer(row.count), "last_at": Instant.json(row.lastTime),
-        ]
+        ] + (row.trace.map { ["trace_id": .string("\($0)")] } ?? [:])
     }
 
     /// A token's number as the first half of its id reads: 16 digits.

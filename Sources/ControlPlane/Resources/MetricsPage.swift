@@ -40,8 +40,17 @@ struct MetricsPage: Sendable {
             throw APIError(.unavailable, "Too many scrapes in progress")
         }
         defer { limiter.leave() }
-        let format = MetricsText.format(accepted: exchange.headers[.accept])
+        let format = Self.format(AcceptedTypes(exchange.headers[.accept]))
         let text = MetricsText.text(await source(), format)
         return Reply(text: text, contentType: format.contentType)
+    }
+
+    /// Whoever takes neither gets Prometheus'.
+    static func format(_ accepted: AcceptedTypes) -> MetricsText.Format {
+        let openMetrics = accepted.weight(of: "application/openmetrics-text", version: "1.0.0")
+        let prometheus = max(
+            accepted.weight(of: "text/plain", version: "0.0.4"),
+            accepted.weight(of: "text/*", "*/*"))
+        return openMetrics > 0 && openMetrics >= prometheus ? .openMetrics : .prometheus
     }
 }

@@ -36,8 +36,9 @@ struct Profiles: Sendable {
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
         var query = ProfileQuery(
-            kind, tenantID: reader.text("filter[tenant_id]", bytes: 1...64),
-            idAfter: reader.text("filter[id][after]", bytes: 1...64), name: reader.filter("name"))
+            kind, tenantID: reader.text("filter[tenant_id]", bytes: Identifier.lengths),
+            idAfter: reader.text("filter[id][after]", bytes: Identifier.lengths),
+            name: reader.filter("name"))
         let page = reader.page()
         try reader.finish()
         if let own = exchange.caller.tenants {
@@ -73,7 +74,7 @@ struct Profiles: Sendable {
             throw APIError(.duplicate, at: .pointer("/id"))
         }
         do {
-            try core.engine.setProfile(profile, from: 0, by: exchange.caller.number)
+            try core.engine.setProfile(profile, from: 0, by: exchange.requester)
         } catch {
             let isTaken =
                 error.code == .conflict || error.code == .notFound || error.code == .closed
@@ -97,7 +98,7 @@ struct Profiles: Sendable {
             try exchange.checkIfMatch(present.revision.tag)
             var changed = present
             let body = try exchange.bodyReader()
-            if let tenantID = body.text("tenant_id", bytes: 1...64).value,
+            if let tenantID = body.text("tenant_id", bytes: Identifier.lengths).value,
                 !tenantID.hasSameBytes(as: present.tenantID)
             {
                 body.note(
@@ -108,7 +109,7 @@ struct Profiles: Sendable {
             try body.findings.check()
             do {
                 let change = try core.engine.setProfile(
-                    changed, from: present.revision.number, by: exchange.caller.number)
+                    changed, from: present.revision.number, by: exchange.requester)
                 return try reply(exchange.id, change, unknown: unknown)
             } catch let error as EngineError where error.code == .conflict {
                 continue
@@ -123,7 +124,7 @@ struct Profiles: Sendable {
             try exchange.checkIfMatch(profile.revision.tag)
             do {
                 try core.engine.closeProfile(
-                    profile.id, from: profile.revision.number, by: exchange.caller.number)
+                    profile.id, from: profile.revision.number, by: exchange.requester)
             } catch {
                 guard error.code == .conflict else { throw error }
                 continue

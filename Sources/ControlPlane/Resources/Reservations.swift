@@ -20,7 +20,7 @@ struct OpenReservations: Sendable {
 
     func list(_ exchange: Exchange) async throws -> Reply {
         let reader = exchange.queryReader()
-        let tenantID = reader.text("filter[tenant_id]", bytes: 1...64)
+        let tenantID = reader.text("filter[tenant_id]", bytes: Identifier.lengths)
         let profile = reader.profile(isFilter: true)
         let age = reader.integer("filter[older_than_ms]", 0...86_400_000 * 400)
         let page = reader.page()

@@ -85,7 +85,7 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
             let (resource, tag) = try find(exchange.id)
             try exchange.checkIfMatch(tag)
             try core.engine.setSetting(
-                Resource.settingPrefix + resource.id, "", by: exchange.caller.number)
+                Resource.settingPrefix + resource.id, "", by: exchange.requester)
             return .data(resource.json)
         }
     }
@@ -131,7 +131,7 @@ struct ServiceSettings<Resource: KeptResource>: Sendable {
     private func keep(_ resource: Resource, _ exchange: Exchange) throws -> String {
         let value = try SettingValue.encode(resource)
         try core.engine.setSetting(
-            Resource.settingPrefix + resource.id, value, by: exchange.caller.number)
+            Resource.settingPrefix + resource.id, value, by: exchange.requester)
         return Tag.of(value)
     }
 

@@ -35,7 +35,7 @@ struct TenantDefaults: Sendable {
             try body.findings.check()
             try core.engine.setSetting(
                 DefaultLimits.setting, SettingValue.encode(DefaultLimits(limits)),
-                by: exchange.caller.number)
+                by: exchange.requester)
             return try reply()
         }
     }

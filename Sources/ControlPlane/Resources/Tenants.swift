@@ -67,7 +67,7 @@ struct Tenants: Sendable {
             throw APIError(.duplicate, at: .pointer("/id"))
         }
         do {
-            try core.engine.setTenant(tenant, from: 0, by: exchange.caller.number)
+            try core.engine.setTenant(tenant, from: 0, by: exchange.requester)
         } catch {
             guard error.code == .conflict || error.code == .closed else { throw error }
             throw APIError(
@@ -97,7 +97,7 @@ struct Tenants: Sendable {
             do {
                 try core.engine.setStatus(
                     ofTenant: tenant.id, .closed, from: tenant.revision.number,
-                    by: exchange.caller.number)
+                    by: exchange.requester)
             } catch {
                 guard error.code == .conflict else { throw error }
                 continue
@@ -128,11 +128,11 @@ struct Tenants: Sendable {
         _ = try tenant(exchange.id)
         guard status != .active else {
             try await core.engine.reinstate(
-                tenant: exchange.id, reason: reason, by: exchange.caller.number)
+                tenant: exchange.id, reason: reason, by: exchange.requester)
             return try reply(exchange.id)
         }
         try core.engine.setStatus(
-            ofTenant: exchange.id, status, reason: reason, by: exchange.caller.number)
+            ofTenant: exchange.id, status, reason: reason, by: exchange.requester)
         await core.engine.endHolds(ofTenant: exchange.id)
         return try reply(exchange.id)
     }
@@ -158,7 +158,7 @@ struct Tenants: Sendable {
         try body.findings.check()
         request.tenantID = try tenant(exchange.id).id
         let counts = request
-        _ = try await core.lanes(by: exchange.caller.number, settles: true) {
+        _ = try await core.lanes(by: exchange.requester, settles: true) {
             counts.perform(on: $0, isTotal: true)
         }.get()
         return try await Usage(core: core).now(
@@ -202,7 +202,7 @@ struct Tenants: Sendable {
             try body(&changed)
             do {
                 return try core.engine.setTenant(
-                    changed, from: present.revision.number, by: exchange.caller.number)
+                    changed, from: present.revision.number, by: exchange.requester)
             } catch {
                 guard error.code == .conflict else { throw error }
                 present = try tenant(exchange.id)
@@ -231,7 +231,7 @@ extension TenantQuery {
     init(_ reader: QueryReader, defaultSort: Sort) {
         self.init()
         id = reader.filter("id")
-        idAfter = reader.text("filter[id][after]", bytes: 1...64)
+        idAfter = reader.text("filter[id][after]", bytes: Identifier.lengths)
         name = reader.filter("name")
         let statuses = ["active": TenantStatus.active, "suspended": .suspended]
         status = reader.choice("filter[status]", { statuses[$0] }, ["active", "suspended"])

@@ -3,6 +3,7 @@ import Engine
 import HTTPTypes
 import Hummingbird
 import JSON
+import Limits
 import Notation
 
 /// `/v2/tokens`
@@ -44,7 +45,7 @@ struct Tokens: Sendable {
         let tenantIDs =
             body.list(
                 "tenant_ids", atMost: Self.maximumTenants, "the id of a tenant",
-                { BodyReader.fault(of: $0, bytes: 1...64) == nil ? $0 : nil }
+                { BodyReader.fault(of: $0, bytes: Identifier.lengths) == nil ? $0 : nil }
             ).value ?? []
         let expiresAt = expiry(body)
         let rate = body.integer(
@@ -61,7 +62,7 @@ struct Tokens: Sendable {
             // The first attempt's, whose secret nobody was told.
             let former = try core.authority.tokens.first { $0.id == id }
             if let former, exchange.hasMade(createdAt: former.createdAt) {
-                _ = try core.authority.revoke(id, by: exchange.caller.number)
+                _ = try core.authority.revoke(id, by: exchange.requester)
             }
             guard try core.authority.tokens.count < core.settings.maximumTokens else {
                 throw APIError(
@@ -71,7 +72,7 @@ struct Tokens: Sendable {
             do throws(EngineError) {
                 let (token, secret) = try core.authority.create(
                     id: id, name: name, scopes: scopes, tenantIDs: tenantIDs,
-                    expiresAt: expiresAt, rate: rate, by: exchange.caller.number)
+                    expiresAt: expiresAt, rate: rate, by: exchange.requester)
                 return .data(Self.json(token, lastUse: nil) + ["secret": .string(secret)])
             } catch {
                 guard error.code == .conflict else { throw error }
@@ -82,7 +83,7 @@ struct Tokens: Sendable {
 
     func revoke(_ exchange: Exchange) async throws -> Reply {
         let token = try token(exchange.id)
-        guard try core.authority.revoke(token.id, by: exchange.caller.number) else {
+        guard try core.authority.revoke(token.id, by: exchange.requester) else {
             throw Self.unknown
         }
         return .data(Self.json(token, lastUse: nil))
@@ -124,7 +125,8 @@ struct Tokens: Sendable {
     }
 
     private func expiry(_ body: BodyReader) -> Int64? {
-        guard let text = body.text("expires_at", bytes: 1...64, nullable: true).value else {
+        guard let text = body.text("expires_at", bytes: TextLengths.instant, nullable: true).value
+        else {
             return nil
         }
         guard let instant = Instant.parse(text) else {

@@ -55,7 +55,7 @@ struct Usage: Sendable {
             exchange.caller.mayRead(profile.tenantID)
         else { throw APIError(.notFound, "No such \(kind.noun)") }
         let id = exchange.id
-        let answer = try await core.lanes(by: exchange.caller.number) {
+        let answer = try await core.lanes(by: exchange.requester) {
             $0.usage(tenantID: profile.tenantID, ProfileReference(id: id, kind: kind))
         }.get()
         let views = answer.limits.views(tenantID: profile.tenantID, profileID: id)
@@ -76,7 +76,7 @@ struct Usage: Sendable {
     func now(
         tenantID: String, _ profile: ProfileReference?, _ caller: Caller
     ) async throws -> Reply {
-        let answer = try await core.lanes(by: caller.number) {
+        let answer = try await core.lanes(by: Requester(caller: caller.number)) {
             $0.usage(tenantID: tenantID, profile)
         }.get()
         // Asked after the usage: a disclosure that is taken back meanwhile does not show.

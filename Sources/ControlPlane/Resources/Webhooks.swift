@@ -69,8 +69,8 @@ struct Webhooks: Sendable {
     private static func url(
         _ body: BodyReader, _ name: String, or present: String, isNullable: Bool = false
     ) -> String? {
-        let lowest = isNullable ? 0 : 1
-        switch body.text(name, bytes: lowest...1_024, nullable: true) {
+        let lowest = isNullable ? 0 : TextLengths.url.lowerBound
+        switch body.text(name, bytes: lowest...TextLengths.url.upperBound, nullable: true) {
         case .absent: return present
         case .null:
             if isNullable { return nil }
@@ -144,7 +144,7 @@ struct Deliveries: Sendable {
         query.status = reader.choice(
             "filter[status]", { DeliveryRow.Status(rawValue: $0) },
             DeliveryRow.Status.allCases.map(\.rawValue))
-        query.eventID = reader.text("filter[event_id]", bytes: 1...64)
+        query.eventID = reader.text("filter[event_id]", bytes: Identifier.lengths)
         query.kind = Logs.kind(reader)
         let channels = ["webhook": true, "email": false]
         query.isWebhook = reader.choice("filter[channel]", { channels[$0] }, ["webhook", "email"])

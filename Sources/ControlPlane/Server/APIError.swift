@@ -11,26 +11,32 @@ struct ErrorKind: Sendable, Equatable {
     var detail: String
     /// Where it is explained, unless the service explains it (`ErrorPages`).
     private var standardURL: String
+    /// It is Tollgate's own, and not the vendor's.
+    private var isOwn: Bool
     var status: Int
 
     /// Where it is explained.
     var url: String {
-        guard let base = ErrorPages.base, code.hasPrefix("49") else { return standardURL }
+        guard let base = ErrorPages.base, isOwn else { return standardURL }
         return base + code
     }
 
     init(_ code: ErrorCode) {
         let row = code.row
-        self.init("\(row.text)", "\(row.title)", "\(row.detail)", "\(row.url)", row.httpStatus)
+        self.init(
+            "\(row.text)", "\(row.title)", "\(row.detail)", "\(row.url)", row.httpStatus,
+            isOwn: ErrorPages.isOwn(code.rawValue))
     }
 
     private init(
-        _ code: String, _ title: String, _ detail: String, _ url: String, _ status: Int
+        _ code: String, _ title: String, _ detail: String, _ url: String, _ status: Int,
+        isOwn: Bool
     ) {
         self.code = code
         self.title = title
         self.detail = detail
         standardURL = url
+        self.isOwn = isOwn
         self.status = status
     }
 
@@ -40,14 +46,15 @@ struct ErrorKind: Sendable, Equatable {
     ) -> ErrorKind {
         ErrorKind(
             code, title, detail, "https://developers.telnyx.com/docs/overview/errors/\(code)",
-            status)
+            status, isOwn: false)
     }
 
     /// One of our own.
     private static func own(
         _ code: String, _ title: String, _ detail: String, _ status: Int
     ) -> ErrorKind {
-        ErrorKind(code, title, detail, "https://tollgate.dev/errors/\(code)", status)
+        ErrorKind(
+            code, title, detail, "https://tollgate.dev/errors/\(code)", status, isOwn: true)
     }
 
     static let badField = ErrorKind(.badField)

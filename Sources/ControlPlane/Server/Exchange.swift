@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import JSON
+import Limits
 import NIOCore
 
 /// A request as a handler sees it.
@@ -14,12 +15,16 @@ struct Exchange: Sendable {
     /// At most `RESTSettings.maximumBodyBytes`.
     var body: [UInt8]
     var caller: Caller
+    /// The trace that the request belongs to; nil: none.
+    var trace: TraceID?
     /// What ids are made of, so that a repeat makes the same; nil: of chance.
     var seed: [UInt8]?
     /// Of one with a seed: when it was first begun, engine time in Unix milliseconds.
     var begunAt: Int64 = 0
     /// It was begun before, and what became of it is not known.
     var isRepeated = false
+
+    var requester: Requester { Requester(caller: caller.number, trace: trace) }
 
     /// A part of the path.
     func parameter(_ name: String) -> String { parameters[name] ?? "" }

@@ -89,6 +89,7 @@ final class HTTPListener: Sendable {
                     return value
                 }
             }
+        socket.lengthenQueue()
         let task = Task { [front, quiet] in await Self.serve(listener, front, quiet) }
         running.withLock {
             $0 = Running(channel: listener.channel, connections: connections, task: task)
@@ -143,7 +144,7 @@ final class HTTPListener: Sendable {
     /// Who was accepted before is among those that are told.
     private static func close(_ running: Running) async {
         let (channel, connections) = (running.channel, running.connections)
-        try? await channel.setOption(.autoRead, value: false).get()
+        await AcceptPause.end(channel)
         // An accepted connection is on its way for a turn or two.
         for _ in 0..<2 { try? await channel.eventLoop.submit {}.get() }
         try? await channel.close().get()

@@ -23,6 +23,8 @@ package final class OpsServer: Sendable {
     ) {
         var settings = settings
         settings.tls = nil
+        // Probes and scrapes are nobody's calls.
+        settings.observer = nil
         let responder = OpsResponder(
             health: rest.health, metrics: MetricsPage(rest.families), faults: FaultLog(logger))
         listener = HTTPListener(

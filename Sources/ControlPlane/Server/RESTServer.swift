@@ -52,6 +52,8 @@ package final class RESTServer: Sendable {
             core: core, routes: RouteTree(RESTRoutes.all(core, MetricsPage(families))),
             logger: logger)
         self.responder = responder
+        var settings = settings
+        settings.onRefusal = { [core] in core.requests.addRefusal(status: $0) }
         listener = HTTPListener(settings, group: group, logger, responder: responder) {
             [authority] authorization in authority.caller(authorization: authorization) != nil
         }

@@ -45,9 +45,11 @@ package struct RESTSettings: Sendable {
     package var tls: ServerTLS?
     /// Where there is none, a peer has begun a TLS handshake: its address. On the event loop.
     package var onTLS: @Sendable (String) -> Void = { _ in }
+    /// A connection has refused a request that nobody else has seen: the status of its answer. On the event loop.
+    package var onRefusal: @Sendable (Int) -> Void = { _ in }
     /// Why the process hangs; nil: it does not. Any thread.
     package var hang: @Sendable () -> String? = { nil }
-    /// Who is told of requests; nil: nobody.
+    /// Logs and traces requests; nil: none is.
     package var observer: CallObserver?
     /// Days and hours (in days) that one answer of usage by day or hour may have.
     package var maximumReportDays = 400

@@ -76,7 +76,7 @@ private struct PartWriter: ResponseBodyWriter {
 }
 
 /// Calls once: when told to, or when nobody can tell it any more.
-private final class OnceDone: Sendable {
+final class OnceDone: Sendable {
     private let isDone = Atomic<Bool>(false)
     private let action: @Sendable () -> Void
 

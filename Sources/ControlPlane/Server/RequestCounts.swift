@@ -7,10 +7,10 @@ import Telemetry
 /// Thread safety: any thread.
 package final class RequestCounts: Sendable {
     package struct Key: Sendable, Hashable {
-        /// A method that some route has, or "other".
+        /// A method that some route has, or "other", also where it is not known.
         package var method: String
-        /// The path of the route, with the names of its parameters: "/v2/tenants/{id}"; "none": there is none with this method; "page": the
-        /// operator's page.
+        /// The path of the route, with the names of its parameters: "/v2/tenants/{id}"; "none": there is none with this
+        /// method, or the request was refused before anybody looked for it; "page": the operator's page.
         package var route: String
         package var status: Int
     }
@@ -22,6 +22,7 @@ package final class RequestCounts: Sendable {
 
     static let noRoute = "none"
     static let page = "page"
+    private static let otherMethod = "other"
     private static let methods: Set<HTTPRequest.Method> = [
         .get, .head, .post, .put, .patch, .delete, .options,
     ]
@@ -33,7 +34,8 @@ package final class RequestCounts: Sendable {
         _ method: HTTPRequest.Method, _ route: String, status: Int, elapsed: Duration? = nil
     ) {
         let key = Key(
-            method: Self.methods.contains(method) ? method.rawValue : "other", route: route,
+            method: Self.methods.contains(method) ? method.rawValue : Self.otherMethod,
+            route: route,
             status: status)
         state.withLock { state in
             state.counts[key, default: 0] += 1
@@ -41,6 +43,12 @@ package final class RequestCounts: Sendable {
                 state.times.record(nanoseconds: UInt64(max(0, elapsed / .nanoseconds(1))))
             }
         }
+    }
+
+    /// A request that its connection has refused: its header, or what came of it, is not one that anybody is asked about.
+    func addRefusal(status: Int) {
+        let key = Key(method: Self.otherMethod, route: Self.noRoute, status: status)
+        state.withLock { $0.counts[key, default: 0] += 1 }
     }
 
     var counts: [Key: UInt64] { state.withLock { $0.counts } }

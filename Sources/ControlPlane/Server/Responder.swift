@@ -66,8 +66,7 @@ struct Responder: HTTPResponder {
         let response = await RequestNotes.$current.withValue(notes) {
             await replied(request, context)
         }
-        observer.end(notes.end(Int(response.status.code)))
-        return response
+        return notes.ended(with: response)
     }
 
     private func replied(_ request: Request, _ context: RESTContext) async -> Response {
@@ -88,9 +87,9 @@ struct Responder: HTTPResponder {
             reply = try await answer(request, context, found)
         } catch let error as APIError {
             reply = Reply(error)
-        } catch is PeerFault {
+        } catch let fault as PeerFault {
             // The connection has said so, or is gone.
-            reply = Reply(APIError(.badRequest, "The request is incomplete"))
+            reply = Reply(fault.answer ?? APIError(.badRequest, "The request is incomplete"))
         } catch {
             faults.tell(error, id)
             reply = Reply(APIError(.unexpected))
@@ -167,7 +166,8 @@ struct Responder: HTTPResponder {
         }
         var exchange = Exchange(
             parameters: match.parameters, query: target.count == 2 ? String(target[1]) : "",
-            headers: request.headers, body: [], caller: caller)
+            headers: request.headers, body: [], caller: caller,
+            trace: RequestNotes.trace(of: request))
         // Whatever else is under way: who asks for the service's health, or its figures, is answered.
         guard !isOpen, route.waitsForDisk else {
             try checkQuery(exchange, route)
@@ -211,13 +211,19 @@ struct Responder: HTTPResponder {
         }
         // Whatever an answer or a failure reflects is on disk before it leaves (semantics §3).
         do {
-            try await RequestNotes.timed("wait for disk") { () async throws(EngineError) in
-                try await core.engine.durable()
-            }
+            try await awaitDisk()
         } catch {
             throw APIError(.unavailable, error.message)
         }
         return try result.get()
+    }
+
+    private func awaitDisk() async throws(EngineError) {
+        // Where everything is on disk there is nothing to tell of.
+        guard core.engine.hasUnsettledRecords else { return try await core.engine.durable() }
+        try await RequestNotes.timed("wait for disk") { () async throws(EngineError) in
+            try await core.engine.durable()
+        }
     }
 
     /// Operators' changes are made once for a key; the data plane remembers its own keys.
@@ -292,6 +298,8 @@ struct Responder: HTTPResponder {
             return Array(buffer.readableBytesView)
         } catch is NIOTooManyBytesError {
             throw tooLarge
+        } catch let fault as PeerFault {
+            throw fault
         } catch {
             throw PeerFault()
         }

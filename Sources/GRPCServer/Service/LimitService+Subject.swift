@@ -1,10 +1,12 @@
 internal import Engine
-internal import Limits
+package import Limits
 internal import Wire
 
 /// Whom requests are from and about, for the access log and traces: found out once more, so that calls of which nobody is
 /// told pay nothing.
 extension LimitService {
+    package func note(_ trace: TraceID?) { lane.trace = trace }
+
     package func subject(
         of call: CallContext, request: UnsafeRawBufferPointer, isAnswered: Bool
     ) -> CallSubject {

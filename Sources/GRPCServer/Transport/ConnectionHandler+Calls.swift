@@ -12,7 +12,8 @@ extension ConnectionHandler {
             calls.remove(call)
         }
         guard let head = session.request(stream) else { return }
-        if loop.isObserved { noteBeginning(stream, head) }
+        // Once: its body may be reported later.
+        if loop.isObserved, events.contains(.head) { noteBeginning(stream, head) }
         guard head.pointee.isReadable, !events.contains(.overflow) else {
             return refuse(stream, head.pointee, events)
         }
@@ -54,7 +55,7 @@ extension ConnectionHandler {
     }
 
     private func rejectHTTP(_ stream: StreamHandle, _ headers: HeaderBlock) {
-        if loop.isObserved { noteEnd(stream, .unknown) }
+        loop.notes?.drop(token(stream))
         loop.fields.removeAll()
         session.reject(stream, headers: headers.view, fields: loop.fields)
     }
@@ -148,11 +149,7 @@ extension ConnectionHandler {
         var response = buffer
         let failure: GRPCFailure?
         var isPacked = false
-        let outcome =
-            loop.isObserved
-            ? decideNoted(stream, request, &response)
-            : service.unary(loop.call, request: request, response: &response)
-        switch outcome {
+        switch service.unary(loop.call, request: request, response: &response) {
         case .done:
             response.close()
             failure = nil

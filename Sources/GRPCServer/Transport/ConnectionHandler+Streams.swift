@@ -14,7 +14,6 @@ extension ConnectionHandler {
                 streaming: ActiveStream(compresses: loop.call.values.pointee.compresses)))
         loop.counts.addRequest(method)
         let failure = service.watch(loop.call, request: request)
-        if loop.isObserved { noteStream(stream, request, failure) }
         noteCaller(method, failure)
         guard let call = calls[stream] else { return }  // ended within `watch`
         if let failure { return perform(call.pointee.life.refused(), call, failure) }
@@ -26,9 +25,6 @@ extension ConnectionHandler {
         _ stream: StreamHandle, _ events: StreamEvents, method: Int, deadline: UInt64
     ) {
         if let failure = service.streamOpened(loop.call) { return fail(stream, failure) }
-        if loop.isObserved {
-            noteStream(stream, UnsafeRawBufferPointer(start: nil, count: 0), nil)
-        }
         noteCaller(method, nil)
         let kind = loop.limits[method].kind
         let call = calls.add(

@@ -82,7 +82,7 @@ package final class GRPCServer: Sendable {
         let loopsByID = Dictionary(
             uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
         let noDelay = ChannelOptions.tcpOption(.tcp_nodelay)
-        return try await ServerBootstrap(group: group)
+        let listener = try await ServerBootstrap(group: group)
             .serverChannelInitializer { listener in
                 listener.eventLoop.makeCompletedFuture {
                     try listener.pipeline.syncOperations.addHandler(AcceptPause())
@@ -103,6 +103,8 @@ package final class GRPCServer: Sendable {
                 accept(channel, configuration, loopsByID)
             }
             .withBoundSocket(socket.duplicate()).get()
+        socket.lengthenQueue()
+        return listener
     }
 
     private static func accept(
@@ -194,7 +196,7 @@ package final class GRPCServer: Sendable {
     /// Closes the listener. Whoever was accepted is not lost on the way: a connection goes from the listener's event loop to
     /// its own, back, and to its own again, and a listener that is closed meanwhile closes it.
     private func stopAccepting() async {
-        try? await listener.setOption(.autoRead, value: false).get()
+        await AcceptPause.end(listener)
         for _ in 0..<2 {
             for loop in loops { try? await loop.eventLoop.submit {}.get() }
             try? await listener.eventLoop.submit {}.get()

@@ -1,5 +1,6 @@
 internal import Admission
 internal import HTTP2
+package import Limits
 
 /// What the transport knows about a request. One object serves all requests of a loop: it is valid
 /// during the service's call only, and so are the bytes that it shows.
@@ -162,8 +163,12 @@ package protocol GRPCService: AnyObject {
     /// The last connection of a draining loop is gone, and the loop is about to end: timers stop here.
     func stopped()
 
-    /// Whom a request is from and about, for the access log and traces. Asked only for calls that somebody is told of, when
-    /// the service has just decided the request, or has taken its stream.
+    /// The next request that `unary` decides is a part of a trace; nil: what follows is a part of none that is known. Called
+    /// around the requests of calls that will be logged or traced, and for no others.
+    func note(_ trace: TraceID?)
+
+    /// Whom a request is from and about, for the access log and traces. Asked only for calls that will be logged or traced,
+    /// when the service has just decided the request, or has taken or refused its stream.
     ///
     /// - Parameter isAnswered: it was answered, and not refused.
     func subject(
@@ -225,6 +230,8 @@ extension GRPCService {
     package func streamClosed(_ token: CallToken) {}
 
     package func stopped() {}
+
+    package func note(_ trace: TraceID?) {}
 
     package func subject(
         of call: CallContext, request: UnsafeRawBufferPointer, isAnswered: Bool

@@ -37,6 +37,16 @@ package enum GRPCCode: UInt8, Sendable {
     case ok, cancelled, unknown, invalidArgument, deadlineExceeded, notFound, alreadyExists
     case permissionDenied, resourceExhausted, failedPrecondition, aborted, outOfRange
     case unimplemented, `internal`, unavailable, dataLoss, unauthenticated
+
+    /// As specifications write it: "DEADLINE_EXCEEDED".
+    package var name: String { Self.names[Int(rawValue)] }
+
+    private static let names = [
+        "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+        "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+        "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ]
 }
 
 /// A call that ends with a status other than OK. A class, so that the common outcome stays one word.

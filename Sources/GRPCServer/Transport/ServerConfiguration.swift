@@ -81,7 +81,7 @@ package struct ServerConfiguration: Sendable {
     /// Where there is none, a peer has begun a TLS handshake: its address. On the connection's event loop.
     package var onTLS: @Sendable (String) -> Void = { _ in }
 
-    /// Who is told of calls; nil: nobody, and nothing is done for it.
+    /// Logs and traces calls; nil: none is, and nothing is done for it.
     package var observer: CallObserver?
 
     package init() {}

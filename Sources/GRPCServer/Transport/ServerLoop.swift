@@ -38,7 +38,7 @@ package final class ServerLoop: @unchecked Sendable {
     var gunzip = GzipDecoder()
     var gzip = GzipEncoder()
     let unpacking: UnpackingQueue
-    /// What is noted of calls that somebody is told of; nil: nobody is.
+    /// What is noted of calls that will be logged or traced; nil: none is.
     let notes: CallNotes?
     /// `notes` is there, asked for without touching it.
     let isObserved: Bool
@@ -110,7 +110,8 @@ package final class ServerLoop: @unchecked Sendable {
     deinit { limits.deallocate() }
 
     /// Starts the loop's timer and takes its service. On the loop.
-    func start(_ service: any GRPCService) {
+    func start(_ own: any GRPCService) {
+        let service = notes.map { ObservedService(own, $0, clock: clock) } ?? own
         self.service = service
         timer = LoopTimer(on: eventLoop, every: .milliseconds(100), lateness: counts.lateness) {
             [weak self] in self?.tick()

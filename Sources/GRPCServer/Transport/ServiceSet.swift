@@ -1,3 +1,5 @@
+package import Limits
+
 /// Several services behind one server. The first is the main one: its methods come first, the disk that answers wait for
 /// is its own, and it says who may call; the others keep nothing, and answer at once.
 ///
@@ -95,6 +97,8 @@ package final class ServiceSet: GRPCService {
         for other in others { other.stopped() }
         main.stopped()
     }
+
+    package func note(_ trace: TraceID?) { main.note(trace) }
 
     package func subject(
         of call: CallContext, request: UnsafeRawBufferPointer, isAnswered: Bool

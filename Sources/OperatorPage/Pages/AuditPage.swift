@@ -71,7 +71,7 @@ struct AuditPage: Sendable {
         var table = CSVTable([
             "time", "kind", "tenant_id", "messaging_profile_id", "code", "limit", "cap",
             "committed", "held", "asked", "events", "action", "reservation_id", "reference",
-            "caller", "changes", "count", "last", "voice_profile_id",
+            "caller", "changes", "count", "last", "voice_profile_id", "trace_id",
         ])
         let size = 250
         var number = 1
@@ -150,6 +150,7 @@ enum AuditLines {
             }
         if !new.isEmpty { lines.append(new.joined(separator: " · ")) }
         if row.reservationID != 0 { lines.append("Reservation \(row.reservationID)") }
+        if let trace = row.trace { lines.append("Trace \(trace)") }
         if row.count > 1 {
             let what = row.code.isEmpty ? "reversed charges" : "refusals"
             lines.append(
@@ -174,6 +175,7 @@ enum AuditLines {
             row.changes.map { "\($0.name): \($0.before ?? "not set") -> \($0.after ?? "not set")" }
                 .joined(separator: "; "),
             "\(row.count)", Texts.iso(row.lastTime), profile(.voice),
+            row.trace.map { "\($0)" } ?? "",
         ]
         let limits = row.limits.map { reading -> [String] in
             let resource = reading.row?.resource

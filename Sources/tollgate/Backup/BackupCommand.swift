@@ -45,10 +45,12 @@ struct BackupCommand: ParsableCommand {
         guard let rate = SizeText.bytes(rate), rate == 0 || rate >= Self.leastRate else {
             throw ValidationError("--rate must be 0, or a size of at least 64KiB, like 64MiB")
         }
-        try CopyReport.reporting {
+        try DirectoryFailure.reporting {
             umask(0o077)
             let began = ContinuousClock.now
             let source = try SystemDisk(path: dataDir)
+            // Before anything is made.
+            _ = try BackupWriter.journal(of: source)
             let target = try openTarget(source)
             let work = CopyReport.work("backup", rate: rate)
             let lists = ListsCopy(dataDirectory: dataDir, target: to, work: work)
@@ -66,9 +68,18 @@ struct BackupCommand: ParsableCommand {
 
     private static var now: Int64 { Int64(Date().timeIntervalSince1970 * 1_000) }
 
-    /// The directory, made if it was not there, and locked.
+    /// The directory, made if it was not there, and locked. One that is refused is not left behind.
     private func openTarget(_ source: SystemDisk) throws -> SystemDisk {
-        try NewDirectory.make(to, mode: 0o700)
+        let new = try NewDirectory.make(to, mode: 0o700)
+        do {
+            return try lockTarget(source)
+        } catch {
+            new.remove()
+            throw error
+        }
+    }
+
+    private func lockTarget(_ source: SystemDisk) throws -> SystemDisk {
         let target = try SystemDisk(path: to)
         guard try !target.isWithin(source) else {
             throw JournalError(

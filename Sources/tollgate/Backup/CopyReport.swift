@@ -24,22 +24,4 @@ enum CopyReport {
         let tenths = Int((value * 10).rounded())
         return "\(tenths / 10).\(tenths % 10) \(units[unit])"
     }
-
-    /// Runs a body and turns what is wrong into a sentence and an exit status.
-    static func reporting(_ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch let error as JournalError {
-            StandardError.print("\(error)")
-            switch error.code {
-            case .locked: throw ExitStatus.unavailable.code
-            case .system, .noSpace, .interrupted: throw ExitStatus.failure.code
-            case .damaged, .missing, .foreign, .newerFormat, .olderFormat, .invalid:
-                throw ExitStatus.refusedInput.code
-            }
-        } catch let error as FileFailure {
-            StandardError.print("\(error)")
-            throw ExitStatus.failure.code
-        }
-    }
 }

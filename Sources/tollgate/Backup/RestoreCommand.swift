@@ -35,28 +35,38 @@ struct RestoreCommand: ParsableCommand {
     @Flag(help: "One JSON object.") var json = false
 
     func run() throws {
-        try CopyReport.reporting {
+        try DirectoryFailure.reporting {
             umask(0o077)
             let backup = try SystemDisk(path: from)
             try backup.lockForReading()
             // Before anything is made.
             _ = try Restorer.manifest(of: backup)
-            try NewDirectory.make(to, mode: 0o700)
-            let target = try SystemDisk(path: to)
-            try Restorer.checkTarget(target, to)
-            try target.lock()
-            // Another one may have been at work there until now.
-            try Restorer.checkTarget(target, to)
-            let report: Restorer.Report
+            let new = try NewDirectory.make(to, mode: 0o700)
             do {
-                report = try Restorer(
-                    from: backup, to: target, work: CopyReport.work("restore")
-                ).run()
-            } catch let error as EngineError where error.code != .system && error.code != .full {
-                StandardError.print("the backup cannot be used: \(error)")
-                throw ExitStatus.refusedInput.code
+                show(try restore(backup, isNew: new.isNew))
+            } catch {
+                new.remove()
+                throw error
             }
-            show(report)
+        }
+    }
+
+    /// - Parameter isNew: the directory was made for this: if nothing comes of it, nothing is left in it.
+    private func restore(_ backup: SystemDisk, isNew: Bool) throws -> Restorer.Report {
+        let target = try SystemDisk(path: to)
+        try Restorer.checkTarget(target, to)
+        try target.lock()
+        // Another one may have been at work there until now.
+        try Restorer.checkTarget(target, to)
+        do {
+            return try Restorer(
+                from: backup, to: target, work: CopyReport.work("restore")
+            ).run()
+        } catch {
+            if isNew { try? target.remove(JournalFiles.lock) }
+            guard let refusal = error as? EngineError, refusal.code == .invalid else { throw error }
+            StandardError.print("the backup cannot be used: \(refusal)")
+            throw ExitStatus.refusedInput.code
         }
     }
 

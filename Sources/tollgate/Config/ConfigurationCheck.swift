@@ -1,4 +1,3 @@
-internal import CommandIO
 internal import LimitsFile
 internal import Logging
 internal import Notifications
@@ -15,10 +14,6 @@ struct ConfigurationCheck {
         collect { _ = try settings.identitiesFile.map { try IdentitiesFile.read($0) } }
         collect { _ = try settings.limitsFile.map { try LimitsSource(path: $0).parse() } }
         collect { _ = try MailSender.make(settings) }
-        collect {
-            guard let file = settings.smtpCAFile else { return }
-            _ = try InputFile.read(file, atMost: 1 << 20)
-        }
     }
 
     private mutating func collect(_ check: () throws -> Void) {

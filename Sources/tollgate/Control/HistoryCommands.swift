@@ -24,7 +24,8 @@ struct AuditList: AsyncParsableCommand {
         abstract: "Lists the audit log, newest first.",
         discussion: """
             --json prints whole entries: the limit with its cap, committed, held and asked, the \
-            caller and the reference, and the old and new values of a change.
+            caller and the reference, the id of the call's trace, and the old and new values of a \
+            change.
 
             Example: tollgate audit list --tenant acme --limit 20
             """)

@@ -36,19 +36,6 @@ struct JournalCommand: ParsableCommand {
         }
     }
 
-    /// Runs a body and turns what is wrong into a sentence and an exit status.
-    static func reporting(_ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch let error as JournalError {
-            StandardError.print("\(error)")
-            throw error.code == .locked ? ExitStatus.unavailable.code : ExitStatus.refusedInput.code
-        } catch let error as EngineError {
-            StandardError.print("\(error)")
-            throw ExitStatus.refusedInput.code
-        }
-    }
-
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Reads and replays everything; changes nothing.")
@@ -56,7 +43,7 @@ struct JournalCommand: ParsableCommand {
         @Flag(help: "One JSON object.") var json = false
 
         func run() throws {
-            try JournalCommand.reporting {
+            try DirectoryFailure.reporting {
                 let (disk, _) = try directory.open()
                 let report = try Engine.verify(disk: disk)
                 if json {
@@ -101,7 +88,7 @@ struct JournalCommand: ParsableCommand {
         var checkpoint = false
 
         func run() throws {
-            try JournalCommand.reporting {
+            try DirectoryFailure.reporting {
                 let (disk, id) = try directory.open()
                 var record = Record(.reserved)
                 var first = try disk.segmentNumbers().first ?? 1
@@ -160,7 +147,7 @@ struct JournalCommand: ParsableCommand {
         @Flag(help: "One JSON object.") var json = false
 
         func run() throws {
-            try JournalCommand.reporting {
+            try DirectoryFailure.reporting {
                 let (disk, id) = try directory.open()
                 let segments = try disk.segmentNumbers()
                 let checkpoints = try disk.checkpointNumbers()
@@ -232,7 +219,7 @@ struct JournalCommand: ParsableCommand {
             else {
                 throw ValidationError("--truncate-at must be SEGMENT:OFFSET, like 12:40960")
             }
-            try JournalCommand.reporting {
+            try DirectoryFailure.reporting {
                 let (disk, id) = try directory.open()
                 let (end, done) = try JournalRepair(disk, id: id).truncate(at: segment, offset)
                 for line in done { StandardOutput.print(line) }

@@ -33,6 +33,7 @@ struct RecordJSON {
         json.addWindows(record)
         json.addAnswer(record)
         if record.caller != 0 { json.add("caller", .string(String(record.caller, radix: 16))) }
+        if let trace = record.trace { json.add("trace_id", .string("\(trace)")) }
         if record.takenAt != 0 { json.add("taken_at", .string(Instant.text(record.takenAt))) }
         if record.count.all != 0 {
             json.add("count", .integer(Int64(clamping: record.count.all)))

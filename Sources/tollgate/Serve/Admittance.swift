@@ -4,10 +4,12 @@ internal import Logging
 internal import NIOCore
 internal import Threads
 
-/// What peers may take of the process: places on both ports, fitted to its descriptors, and bytes that wait.
+/// What peers may take of the process: places on its ports, fitted to its descriptors, and bytes that wait.
 struct Admittance: Sendable {
     let grpc: ConnectionPlaces
     let http: ConnectionPlaces
+    /// nil: there is no ops listener.
+    let ops: ConnectionPlaces?
     let memory: PeerMemory
     /// Watches when memory that peers have left is to be given back.
     let memoryReturn: MemoryReturn
@@ -48,7 +50,16 @@ struct Admittance: Sendable {
         // A browser has six, a portal's server some dozens.
         let mostHTTP = settings.httpMaxConnectionsPerAddress ?? min(most, max(1, plan.http / 4))
         http = Self.places(plan.http, ofAddress: mostHTTP, "http", logger)
+        let mostOps = settings.opsMaxConnections
+        self.ops = settings.opsListen.map { _ in
+            Self.places(mostOps, ofAddress: mostOps, "ops", logger)
+        }
         memoryReturn = MemoryReturn(memory, [grpc, http])
+    }
+
+    /// Of each port, by its name.
+    var places: [(port: String, places: ConnectionPlaces)] {
+        [("grpc", grpc), ("http", http)] + (ops.map { [("ops", $0)] } ?? [])
     }
 
     /// Gives memory back when peers have left, from now until the event loop ends.

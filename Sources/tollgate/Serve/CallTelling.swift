@@ -48,8 +48,10 @@ struct CallTelling: Sendable {
         let format = settings.logFormat
         return AccessLog(
             maximum: settings.accessLogQueue,
-            rate: settings.accessLog == .all ? nil : settings.accessLogRate
-        ) { BackgroundLines.standardError.write($0.encoded(as: format)) }
+            rate: settings.accessLog == .all ? nil : settings.accessLogRate,
+            output: AccessLog.Output(
+                hasRoom: { BackgroundLines.standardError.isHalfEmpty },
+                write: { BackgroundLines.standardError.write($0.encoded(as: format)) }))
     }
 
     private static func client(
@@ -113,10 +115,8 @@ struct CallTelling: Sendable {
         return TLSText.failure(error, endpoint: "the collector") ?? ConnectionText.reason(error)
     }
 
-    /// Spans that were dropped, exported, and wait; nil: none are made.
-    var spans: (dropped: UInt64, exported: UInt64, waiting: Int)? {
-        observer.tracer?.queue.counts
-    }
+    /// What has become of spans; nil: none are made.
+    var spans: SpanQueue.Counts? { observer.tracer?.queue.counts }
 
     /// Calls that the access log had no room for.
     var unlogged: UInt64 { accessLog?.dropped ?? 0 }
@@ -129,14 +129,20 @@ struct CallTelling: Sendable {
         }
         // In a task of its own: a stop has cancelled this one.
         let last = Task {
-            guard let export else { return }
-            let flush = Task<Void, any Error> { await export.flush() }
-            _ = try? await flush.value(within: Self.lastWord)
-            flush.cancel()
+            async let lines: Void? = accessLog?.flush(within: Self.lastWord)
+            await flushSpans()
+            await lines
         }
         await last.value
         // Nothing is to be done about a failure.
         try? await client?.shutdown()
+    }
+
+    private func flushSpans() async {
+        guard let export else { return }
+        let flush = Task<Void, any Error> { await export.flush() }
+        _ = try? await flush.value(within: Self.lastWord)
+        flush.cancel()
     }
 }
 

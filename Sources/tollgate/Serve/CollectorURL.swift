@@ -15,8 +15,10 @@ struct CollectorURL: Sendable, Equatable {
             parts.user == nil, parts.password == nil, parts.query == nil, parts.fragment == nil
         else { return nil }
         place = "\(scheme)://\(host)" + (parts.port.map { ":\($0)" } ?? "")
-        while parts.path.hasSuffix("/") { parts.path.removeLast() }
-        parts.path += "/v1/traces"
+        // As it was given: a "%2F" in it is no slash.
+        var path = parts.percentEncodedPath
+        while path.hasSuffix("/") { path.removeLast() }
+        parts.percentEncodedPath = path + "/v1/traces"
         guard let url = parts.string else { return nil }
         traces = url
         self.parts = parts

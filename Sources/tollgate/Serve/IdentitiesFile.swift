@@ -12,6 +12,10 @@ enum IdentitiesFile {
     static let maximumBytes = 1 << 20
     static let maximumIssuers = 16
     static let maximumCertificates = 1_000
+    /// Tenants that a certificate may be for.
+    static let mostTenants = 1_024
+    /// Bytes of names and other texts.
+    static let textLengths = 1...1_024
 
     /// - Throws: `LimitsFileError` with every problem found, in file order.
     static func read(_ path: String) throws(LimitsFileError) -> Identities {
@@ -63,7 +67,8 @@ private struct IdentitiesParser {
 
     private mutating func parseIssuer(_ node: Node) {
         guard let fields = fields(of: node, "An issuer", Self.issuerKeys) else { return }
-        let name = needed(fields["issuer"], "issuer", of: node, "An issuer", 1...1_024)
+        let name = needed(
+            fields["issuer"], "issuer", of: node, "An issuer", IdentitiesFile.textLengths)
         if identities.issuers.contains(where: { $0.name == name }) {
             note(fields["issuer"] ?? node, "Duplicate issuer \"\(name)\"")
         }
@@ -110,7 +115,8 @@ private struct IdentitiesParser {
 
     private mutating func parseCertificate(_ node: Node) {
         guard let fields = fields(of: node, "A certificate", Self.certificateKeys) else { return }
-        let name = needed(fields["name"], "name", of: node, "A certificate", 1...1_024)
+        let name = needed(
+            fields["name"], "name", of: node, "A certificate", IdentitiesFile.textLengths)
         if let pattern = name.firstIndex(of: "*"),
             !name.hasSuffix("/*") || pattern != name.index(before: name.endIndex)
                 || !name.contains("://") || name.hasSuffix("://*")
@@ -121,7 +127,7 @@ private struct IdentitiesParser {
             )
         }
         let scopes = scopes(fields["scopes"], of: node, "A certificate")
-        let ids = texts(fields["tenants"], "tenants", 1_024)
+        let ids = texts(fields["tenants"], "tenants", IdentitiesFile.mostTenants)
         if let node = fields["tenants"], ids.isEmpty {
             note(node, "\"tenants\" must not be empty; omit it for all tenants")
         }
@@ -227,7 +233,7 @@ private struct IdentitiesParser {
         guard let node else { return [] }
         let nodes = node.sequence.map { Array($0) } ?? [node]
         if nodes.count > maximum { note(node, "\"\(key)\" has more than \(maximum) entries") }
-        return nodes.prefix(maximum).map { text($0, key, 1...1_024) }
+        return nodes.prefix(maximum).map { text($0, key, IdentitiesFile.textLengths) }
     }
 
     // MARK: Structure

@@ -6,9 +6,8 @@ internal import Logging
 
 /// The first operator's access token: made at the first start, written to the data directory for nobody else to read.
 struct OperatorToken {
-    static let fileName = "operator-token"
     /// Of a service that keeps nothing, where the directory is one's that does: its own operator's token stays.
-    static let fileNameInMemory = "operator-token-memory"
+    private static let fileNameInMemory = "operator-token-memory"
 
     let authority: TokenAuthority
     let engine: Engine
@@ -26,7 +25,8 @@ struct OperatorToken {
         }
         guard !isOneGood else { return }
         let name =
-            engine.journalFeed == nil && hasJournal() ? Self.fileNameInMemory : Self.fileName
+            engine.journalFeed == nil && hasJournal()
+            ? Self.fileNameInMemory : CompanionFiles.operatorToken
         let path = directory + "/" + name
         let secret = TokenAuthority.makeSecret()
         try NewDirectory.make(directory, mode: 0o700)

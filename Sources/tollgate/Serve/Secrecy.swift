@@ -1,8 +1,8 @@
 internal import CLinux
 internal import Access
 internal import Foundation
+internal import Journal
 internal import Logging
-internal import Notifications
 internal import TransportSecurity
 
 /// Says which secrets on the disk others can read. What the service makes itself is nobody else's, by its umask.
@@ -12,7 +12,7 @@ struct Secrecy {
     func check(_ settings: ServeSettings) {
         if settings.durability != .memory {
             check(settings.dataDirectory, "the data directory", "chmod 700")
-            for name in [WebhookSigner.fileName, OperatorToken.fileName] {
+            for name in [CompanionFiles.webhookKey, CompanionFiles.operatorToken] {
                 check(settings.dataDirectory + "/" + name, "a secret", "chmod 600")
             }
         }

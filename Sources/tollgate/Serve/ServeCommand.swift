@@ -73,7 +73,10 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         CrashHandlers.remove()
-        let requests = await ProcessSignals.catchEarly()
+        guard let signals = ProcessSignals.take(isUpgrade: PassedDescriptors.isUpgrade) else {
+            StandardError.print("The service cannot start: the system has no thread left")
+            throw ExitStatus.unavailable.code
+        }
         StandardError.writeInBackground()
         let sources = SettingsSources(
             flags: named, environment: EnvironmentVariables.all, config: config)
@@ -83,12 +86,14 @@ struct ServeCommand: AsyncParsableCommand {
         // Whatever is written from here on is nobody else's to read.
         umask(0o077)
         CommandEnvironment.warnOfUnknown()
+        let asking = check ? RunningService(EnvironmentVariables.all) : nil
         let supervision: Supervision
         let settings: ServeSettings
         let limits: LimitsSource?
         do {
             supervision = try Supervision.take()
-            settings = try ServeSettings(sources, reader, listening: supervision.listening)
+            settings = try ServeSettings(
+                sources, reader, listening: asking?.listening ?? supervision.listening)
             limits =
                 check
                 ? nil
@@ -101,10 +106,10 @@ struct ServeCommand: AsyncParsableCommand {
         }
         if let url = settings.publicURL { ErrorPages.serve(at: url) }
         do {
-            guard !check else { return try ServeCheck(settings: settings).run() }
+            guard !check else { return try ServeCheck(settings: settings, service: asking).run() }
             let service = try Service(settings, limits: limits, supervision)
-            try await service.run(requests)
-            guard service.upgrades.isLeaving else { return }
+            try await service.run(signals)
+            guard service.upgrades.isLeaving, signals.leave() else { return }
             StandardError.print(supervision.upgrade())
             throw ExitStatus.failure.code
         } catch let error as ExitCode {

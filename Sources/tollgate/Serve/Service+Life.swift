@@ -11,8 +11,8 @@ internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
 internal import Synchronization
+internal import Threads
 internal import TransportSecurity
-internal import UnixSignals
 
 // From the ready line to the end.
 extension Service {
@@ -25,8 +25,8 @@ extension Service {
 
     /// Serves until SIGTERM, SIGINT or an upgrade; returns when running calls are finished or the drain time is over.
     ///
-    /// - Parameter requests: each SIGHUP and SIGUSR2 since the process began.
-    func run(_ requests: UnixSignalsSequence) async throws {
+    /// - Parameter signals: SIGHUP and SIGUSR2 since the process began.
+    func run(_ signals: ProcessSignals) async throws {
         // Lanes are made before the first event loop starts, so that want of memory is told at once.
         let lanes = try engine.makeLanes(settings.threads).map { LaneHandover($0) }
         await Self.openTimers()
@@ -41,7 +41,7 @@ extension Service {
         let sides = try await SideServices.start(
             settings, engine: engine, authority: authority, admittance: admittance, tls: tls,
             server: server, lanes: LaneAccess(server, lanes), calls: calls, liveness: liveness,
-            sockets: supervision.sockets, logger: logger)
+            supervision: supervision, logger: logger)
         let keeping = AccessKeeping(authority, logger)
         let watch = Watch(engine, sides.projection, bounds.scarcity, logger)
         let readiness = ReadinessLook(standard.health, logger) { await sides.trouble() }
@@ -55,13 +55,13 @@ extension Service {
         let services = [
             // A journal that is long in closing is waited for.
             Self.running { await lookAfter(liveness) },
-            Self.ending { engine.close() },
+            Self.ending { await Self.onThread { engine.close() } },
             // Who looks after the service sees it to its end.
             Self.ending { await sides.stopOps() },
             // What the drain brings is put on record too, and told of.
             Self.running { await calls?.run() },
             Self.running { await keeping.run() },
-            Self.ending { sides.stop() },
+            Self.ending { await Self.onThread { sides.stop() } },
             // Only when REST is through: it works on the data plane's event loops.
             Self.ending { await server.stop() },
             Self.running { await sides.deliver() },
@@ -77,17 +77,18 @@ extension Service {
         var quiet = logger
         quiet.logLevel = .critical
         let group = ServiceGroup(services: services, logger: quiet)
-        // The signals are caught before the services run, so before anybody learns that the service is there.
-        let stops = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        // Before the services run, so before anybody learns that the service is there.
+        signals.serve()
         let listening = [
-            Task { for await _ in stops { await stop(group) } },
+            Task { for await _ in signals.stops { await stop(group) } },
             Task {
                 // What was asked for before is done when the start has been told, and told after it.
                 for await _ in serving {}
-                for await request in requests {
-                    if request == .sighup { reload(addresses) }
-                    if request == .sigusr2 { upgrade(group, sides) }
-                }
+                async let reloads: Void = {
+                    for await _ in signals.reloads { reload(addresses) }
+                }()
+                for await _ in signals.upgrades { upgrade(group, sides) }
+                await reloads
             },
         ]
         try await group.run()
@@ -98,28 +99,57 @@ extension Service {
     private func announce(_ addresses: String) {
         // If it cannot be written, the service serves all the same.
         StandardOutput.announce("tollgate ready \(addresses)")
+        supervision.progress.end()
         supervision.report.set(.ready)
         supervision.notices.ready("Serving \(addresses)")
     }
 
     /// Has the service end for good. Told again, it changes nothing.
     private func stop(_ group: ServiceGroup) async {
-        upgrades.stop()
+        if upgrades.stop() {
+            // Who waits for the new program is refused now, not when the last call has ended.
+            supervision.notices.stopping("Stopping")
+            supervision.sockets.close()
+        }
         await group.triggerGracefulShutdown()
     }
 
     /// Has the service end, so that the program in its place runs, if that could start.
     private func upgrade(_ group: ServiceGroup, _ sides: SideServices) {
-        upgrades.begin {
+        upgrades.begin(asRunning) {
             guard settings.durability != .memory else {
                 return "everything is kept in memory, and would be lost: restart the service"
             }
-            // A disk that stalls would hold the end up, and shows only where something is written.
+            if let reason = settings.readOnce { return reason }
+            // A disk that stalls would hold the end up, and shows only where something is written. The first look may be
+            // one that has begun before.
             engine.recordTime()
+            if let trouble = await sides.recordingTrouble() { return trouble }
             return await sides.recordingTrouble()
         } leave: {
             await group.triggerGracefulShutdown()
         }
+    }
+
+    /// What a new program finds when it runs.
+    private var asRunning: RunningService {
+        let rows = SettingsCatalogue.reservations
+        let (occupancy, places) = (engine.occupancy, engine.placesInUse)
+        let inUse = [
+            (rows.maxTenants.row, places.tenants, settings.maxTenants),
+            (rows.maxProfiles.row, places.profiles, settings.maxProfiles),
+            (rows.maxReservations.row, occupancy.reservations, settings.maxReservations),
+            (rows.maxRemembered.row, occupancy.keys, settings.maxRemembered),
+            (rows.maxAmended.row, occupancy.amended, settings.maxAmended),
+        ].map { row, used, capacity in (row.name, min(used, capacity)) }
+        return RunningService(
+            dataDirectory: settings.dataDirectory, listening: supervision.sockets.addresses,
+            inUse: Dictionary(uniqueKeysWithValues: inUse))
+    }
+
+    /// Does what waits for threads and for the disk, while those that run tasks go on.
+    private static func onThread(_ work: @escaping @Sendable () -> Void) async {
+        if await NamedThread.run(.closing, work) == nil { work() }
     }
 
     /// Looks after hung threads, and tells a supervisor that wants to know that there are none.

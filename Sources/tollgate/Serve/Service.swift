@@ -49,8 +49,8 @@ struct Service {
         for sentence in settings.overruled {
             logger.warning("a setting has no effect", metadata: ["reason": "\(sentence)"])
         }
+        // Until the service is ready.
         supervision.progress.begin()
-        defer { supervision.progress.end() }
         // Before anything is opened that counts.
         tls = try PortsTLS(settings, logger: logger)
         let identities = try settings.identitiesFile.map { try IdentitiesFile.read($0) }
@@ -322,9 +322,7 @@ extension ServeSettings {
 
     /// Generations of reservation ids that may have been given out since a backup was taken.
     fileprivate func generationsLost(since note: RestoreNote) -> UInt64 {
-        note.generations(
-            now: Int64(Date().timeIntervalSince1970 * 1_000),
-            retention: self.idempotencyRetentionMilliseconds)
+        note.generations(now: Int64(Date().timeIntervalSince1970 * 1_000))
     }
 
     /// What the engine must know of the journal.
@@ -340,10 +338,7 @@ extension ServeSettings {
         result.stallMilliseconds = self.journalStallMilliseconds
         result.acceptsEmptyJournal = self.acceptEmptyJournal
         result.awaitsFollower = true
-        result.companions = [
-            Projection.fileName, WebhookSigner.fileName, OperatorToken.fileName,
-            RestoreNote.fileName,
-        ]
+        result.companions = CompanionFiles.all
         return result
     }
 }

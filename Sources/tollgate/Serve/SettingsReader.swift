@@ -111,7 +111,8 @@ struct SettingsReader {
     ) throws(SettingsError) -> any Sendable {
         if let value = row.value(given.text) { return value }
         let place = given.source == .file ? "\(row.name) in \(given.place)" : given.place
-        throw SettingsError(description: "\(place) must be \(row.expected), not \"\(given.text)\"")
+        let found = row.showsValue ? ", not \"\(given.text)\"" : ""
+        throw SettingsError(description: "\(place) must be \(row.expected)\(found)")
     }
 }
 

@@ -5,6 +5,7 @@ internal import Engine
 internal import Events
 internal import Foundation
 internal import GRPCServer
+internal import Journal
 internal import Logging
 internal import NIOCore
 internal import Notifications
@@ -33,9 +34,12 @@ struct SideServices {
     static func start(
         _ settings: ServeSettings, engine: Engine, authority: TokenAuthority,
         admittance: Admittance, tls: PortsTLS, server: GRPCServer, lanes: LaneAccess,
-        calls: CallTelling?, liveness: Liveness, sockets: ListeningSockets, logger: Logger
+        calls: CallTelling?, liveness: Liveness, supervision: Supervision, logger: Logger
     ) async throws -> SideServices {
-        let projection = try makeProjection(settings, engine, logger)
+        let sockets = supervision.sockets
+        let projection = try supervision.progress.unmeasured {
+            try makeProjection(settings, engine, logger)
+        }
         projection?.start()
         let signer = try makeSigner(settings, engine, logger)
         let mail = try MailSender.make(settings)
@@ -64,10 +68,10 @@ struct SideServices {
             on: settings.httpListen, SettingsCatalogue.serving.httpListen.row, "http"
         ) { try await rest.start() }
         var ops: OpsServer?
-        if let listen = settings.opsListen {
+        if let listen = settings.opsListen, let places = admittance.ops {
             let socket = try sockets.open(.ops, at: listen)
             let server = OpsServer(
-                rest, settings: opsBounds(settings, socket, bounds), logger: logger)
+                rest, settings: opsBounds(places, socket, bounds), logger: logger)
             addresses += try await listening(
                 on: listen, SettingsCatalogue.ops.opsListen.row, " ops"
             ) { try await server.start() }
@@ -95,13 +99,12 @@ struct SideServices {
 
     /// As REST's, but for its socket and its places.
     private static func opsBounds(
-        _ settings: ServeSettings, _ socket: ListeningSocket, _ rest: RESTSettings
+        _ places: ConnectionPlaces, _ socket: ListeningSocket, _ rest: RESTSettings
     ) -> RESTSettings {
         var bounds = rest
         bounds.listener = socket
         bounds.trustedProxies = TrustedProxies([])
-        let places = settings.opsMaxConnections
-        bounds.places = ConnectionPlaces(total: places, perAddress: places)
+        bounds.places = places
         bounds.maximumBodyBytes = 0
         return bounds
     }
@@ -134,7 +137,7 @@ struct SideServices {
         _ settings: ServeSettings, _ engine: Engine, _ logger: Logger
     ) throws -> WebhookSigner {
         guard settings.durability != .memory else { return WebhookSigner() }
-        let path = settings.dataDirectory + "/" + WebhookSigner.fileName
+        let path = settings.dataDirectory + "/" + CompanionFiles.webhookKey
         let signer = try WebhookSigner(file: path)
         if signer.isNew {
             let endpoints = engine.settings(prefix: WebhookEndpoint.settingPrefix).count

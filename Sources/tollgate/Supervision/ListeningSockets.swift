@@ -1,8 +1,8 @@
 internal import Admission
 internal import Synchronization
 
-/// The sockets that the service accepts from, passed or opened by itself. They outlive the servers: an upgrade hands them
-/// on.
+/// The listening sockets of the service, whether they were passed or it opened them itself. They outlive the servers:
+/// an upgrade passes them on.
 ///
 /// Thread safety: any thread.
 final class ListeningSockets: Sendable {
@@ -10,9 +10,9 @@ final class ListeningSockets: Sendable {
 
     init(_ passed: [PassedDescriptors.Port: ListeningSocket] = [:]) { sockets = Mutex(passed) }
 
-    /// The socket of a port: the one that was passed, else a new one.
+    /// The socket of a port: the one that was passed, otherwise a new one.
     ///
-    /// - Throws: why nobody can be served at the address.
+    /// - Throws: why the service cannot listen on the address.
     func open(
         _ port: PassedDescriptors.Port, at address: NetworkAddress
     ) throws(ListenError) -> ListeningSocket {
@@ -26,7 +26,14 @@ final class ListeningSockets: Sendable {
         }
     }
 
-    /// What an upgrade hands on.
+    /// The addresses that they listen on.
+    var addresses: [PassedDescriptors.Port: NetworkAddress] {
+        sockets.withLock { sockets in
+            sockets.mapValues { NetworkAddress(host: $0.host, port: $0.port) }
+        }
+    }
+
+    /// What an upgrade passes on.
     var handover: [(name: String, descriptor: Int32)] {
         sockets.withLock { sockets in
             sockets.map { (name: $0.key.rawValue, descriptor: $0.value.descriptor) }
@@ -34,7 +41,8 @@ final class ListeningSockets: Sendable {
         }
     }
 
-    /// Lets go of all: unless a supervisor has them too, callers are refused once the servers have stopped accepting.
+    /// Closes all of them: unless a supervisor holds them too, callers are refused once the servers have stopped
+    /// accepting.
     func close() {
         let all = sockets.withLock { sockets in
             defer { sockets = [:] }

@@ -2,17 +2,19 @@ internal import Engine
 internal import GRPCServer
 internal import Synchronization
 
-/// Whether the threads that the service lives by turn: the event loops of gRPC and the journal's thread. One that does not
-/// for long never will, and another start is the only help. A disk that stalls is no such thing: a start would stall too.
+/// Whether the threads that the service depends on make progress: the gRPC event loops and the journal's thread. One
+/// that has stood still for long will not recover; only a restart helps. A stalled disk does not count: a start would
+/// stall too.
 ///
-/// Time counts only as looks go by, so that a process that stood still as a whole is given its time when it goes on.
+/// Each check adds a bounded amount of time, so that a process that was stopped as a whole gets its time when it
+/// continues.
 ///
-/// Thread safety: any thread; `look` by one at a time.
+/// Thread safety: any thread; `look` from one at a time.
 final class Liveness: Sendable {
     struct Part: Sendable {
-        /// As messages call it.
+        /// Its name in messages.
         let name: String
-        /// Grows as it turns; nil: nothing can be said of it now.
+        /// Grows as it makes progress; nil: unknown at the moment.
         let turns: @Sendable () -> UInt64?
     }
 
@@ -23,20 +25,20 @@ final class Liveness: Sendable {
         var looked: ContinuousClock.Instant
     }
 
-    /// Between two looks.
+    /// The time between two checks.
     static let interval = Duration.seconds(1)
 
     private let parts: [Part]
     private let state: Mutex<State>
 
-    init(_ parts: [Part]) {
+    init(_ parts: [Part], now: ContinuousClock.Instant = .now) {
         self.parts = parts
         state = Mutex(
             State(
-                turns: parts.map { $0.turns() }, still: parts.map { _ in .zero }, looked: .now))
+                turns: parts.map { $0.turns() }, still: parts.map { _ in .zero }, looked: now))
     }
 
-    /// Looks at all, once.
+    /// Checks all parts once.
     func look(now: ContinuousClock.Instant = .now) {
         state.withLock { state in
             let passed = min(now - state.looked, Self.interval * 2)
@@ -50,18 +52,18 @@ final class Liveness: Sendable {
         }
     }
 
-    /// What has stood still for longer than a time; nil: nothing.
+    /// A part that has stood still for longer than `time`, as a message; nil: none has.
     func hang(for time: Duration) -> String? {
         let still = state.withLock { $0.still }
         guard let index = still.indices.first(where: { still[$0] > time }) else { return nil }
         return "\(parts[index].name) has not responded for \(still[index].components.seconds) s"
     }
 
-    /// Looks until the task is cancelled.
+    /// Checks until the task is cancelled.
     ///
     /// - Parameters:
-    ///   - interval: between two looks; a second or less.
-    ///   - looked: called behind each look.
+    ///   - interval: the time between two checks; a second or less.
+    ///   - looked: called after each check.
     func run(every interval: Duration, _ looked: @Sendable () -> Void) async {
         while !Task.isCancelled {
             look()
@@ -72,7 +74,7 @@ final class Liveness: Sendable {
 }
 
 extension Liveness {
-    /// Of a service's threads.
+    /// For the threads of a service.
     convenience init(_ engine: Engine, _ server: GRPCServer) {
         let loops = server.loops.map { loop in
             Part(name: "The event loop grpc-\(loop.index)") { loop.turns }

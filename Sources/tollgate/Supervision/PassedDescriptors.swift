@@ -1,25 +1,26 @@
 internal import Admission
+internal import CommandIO
 internal import Glibc
 internal import Limits
 
-/// What a supervisor passes to a service that it starts: descriptors from 3 on, as systemd does it (sd_listen_fds(3)). An
-/// upgrade hands them on in the same way.
+/// The descriptors that a supervisor passes to a service that it starts, from 3 up, as systemd does (sd_listen_fds(3)).
+/// An upgrade passes them on in the same way.
 struct PassedDescriptors: Sendable {
-    /// The number of the first.
+    /// The number of the first descriptor.
     static let first: Int32 = 3
-    /// Their names' most, and a bound on what a variable can have this look at.
+    /// The most descriptors there can be; bounds the work that a variable can cause.
     private static let most = 64
 
-    /// By port.
+    /// The listening sockets, by port.
     private(set) var sockets: [Port: ListeningSocket] = [:]
-    /// Where this process told how an upgrade goes, before it was upgraded; nil: it was not.
+    /// The report that this process had before it was upgraded; nil: it was not upgraded.
     private(set) var report: Int32?
 
     /// What a listening socket is for.
     enum Port: String, CaseIterable, Sendable {
         case grpc, http, ops
 
-        /// Of its address.
+        /// The setting of its address.
         var setting: SettingRow {
             switch self {
             case .grpc: SettingsCatalogue.serving.grpcListen.row
@@ -29,16 +30,24 @@ struct PassedDescriptors: Sendable {
         }
     }
 
-    /// The name of `report`.
+    /// The name that `report` is passed under.
     static let reportName = "upgrade-report"
 
     private static let count = "LISTEN_FDS"
     private static let process = "LISTEN_PID"
     private static let names = "LISTEN_FDNAMES"
 
-    /// - Parameter environment: the process's; what it says of descriptors is removed, there and in the process, so that
-    ///   nobody takes it for theirs.
-    /// - Throws: what is wrong with what was passed.
+    /// Whether this process was upgraded: the descriptors come from the program that this one replaced. Must be read
+    /// before they are taken.
+    static var isUpgrade: Bool {
+        let environment = EnvironmentVariables.all
+        let names = environment[names]?.split(separator: ":") ?? []
+        return environment[process] == "\(getpid())" && names.contains { $0 == reportName }
+    }
+
+    /// - Parameter environment: the process's; the variables about descriptors are removed, here and in the process, so
+    ///   that no other program takes them for its own.
+    /// - Throws: what is wrong with the descriptors that were passed.
     init(takenFrom environment: inout [String: String]) throws(SettingsError) {
         let count = environment[Self.count]
         let process = environment[Self.process]
@@ -47,7 +56,7 @@ struct PassedDescriptors: Sendable {
             environment[name] = nil
             unsetenv(name)
         }
-        // Meant for another process, perhaps the one that started this one.
+        // Meant for another process, perhaps this one's parent.
         guard let count, process == "\(getpid())" else { return }
         guard let number = Int(count), (0...Self.most).contains(number) else {
             throw Self.error("\(Self.count) must be 0 to \(Self.most), not \(count)")
@@ -74,7 +83,7 @@ struct PassedDescriptors: Sendable {
         }
         guard let port = Port(rawValue: name) else {
             throw Self.error(
-                "a socket is named \(name); name it \(Port.allCases.map(\.rawValue).listed("or"))")
+                "unknown socket name \(name); use \(Port.allCases.map(\.rawValue).listed("or"))")
         }
         guard sockets[port] == nil else {
             throw Self.error("two sockets are named \(name): a port has one address")
@@ -87,10 +96,11 @@ struct PassedDescriptors: Sendable {
     }
 
     private static func error(_ text: String) -> SettingsError {
-        SettingsError(description: "what was passed to listen on cannot be used: \(text)")
+        SettingsError(
+            description: "the sockets that were passed (LISTEN_FDS) cannot be used: \(text)")
     }
 
-    /// What a process is told of what it gets.
+    /// The variables that tell a process which descriptors it gets.
     static func variables(names: [String], process: pid_t) -> [String: String] {
         [
             count: "\(names.count)", Self.process: "\(process)",

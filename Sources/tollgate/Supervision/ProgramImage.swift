@@ -3,37 +3,37 @@ internal import CommandIO
 internal import Foundation
 internal import Glibc
 
-/// The program of this process as it was started, to be run once more from the same place: by then another release may lie
-/// there.
+/// The program that this process was started from, to be run again from the same path, where another release may be by
+/// then.
 struct ProgramImage: Sendable {
-    /// Absolute, with its symbolic links as they are.
+    /// Absolute; symbolic links are not resolved.
     let path: String
-    /// With the program's name in front.
+    /// Including the program's name.
     let arguments: [String]
-    /// Without what `PassedDescriptors` has taken from it.
+    /// Without the variables that `PassedDescriptors` has removed.
     let environment: [String: String]
 
-    /// Descriptors from 3 on that no file or socket of this process gets: those that are passed on take their numbers, and
-    /// nobody's event loop may be behind one of them.
+    /// How many descriptors, from 3 up, no file or socket of this process gets: those that are passed on take these
+    /// numbers, and no event loop may be using one of them.
     static let reserved: Int32 = 4
 
-    /// The rank (nice) of the thread that the program begins on: the one that runs it again may have another.
+    /// The nice value of the thread that the program begins on: the thread that runs it again may have another.
     private static let niceness = linux_niceness()
 
-    /// The first thing that a service does, before anything is opened: keeps the numbers, and knows its rank. What was passed
-    /// stays.
+    /// Must be called first, before anything is opened: reserves the numbers, and notes the nice value. Descriptors
+    /// that were passed are kept.
     static func reserveDescriptors() {
         _ = niceness
         for descriptor in PassedDescriptors.first..<PassedDescriptors.first + reserved
         where fcntl(descriptor, F_GETFD) == -1 && errno == EBADF {
-            // The lowest that is free: this one.
+            // Takes the lowest free number: this one.
             _ = open("/dev/null", O_RDWR | O_CLOEXEC)
         }
     }
 
-    /// What runs now. To be asked at the start: a path that leads elsewhere later is what an upgrade wants.
+    /// The running program. Must be created at start: for an upgrade, the path leads to another file later.
     ///
-    /// - Parameter environment: what the program is to have when it is run again.
+    /// - Parameter environment: the environment to run the program again with.
     init(environment: [String: String]) {
         arguments = CommandLine.arguments
         self.environment = environment
@@ -53,36 +53,38 @@ struct ProgramImage: Sendable {
                 directory.hasPrefix("/") ? "\(directory)/\(name)" : "\(here)/\(directory)/\(name)"
             }
         }
-        // Whoever started it may have called it anything.
-        return candidates.first(where: isRunning)
-            ?? (try? FileManager.default.destinationOfSymbolicLink(atPath: running)) ?? running
+        // The first argument may be anything.
+        if let candidate = candidates.first(where: isRunning) { return candidate }
+        let path = try? FileManager.default.destinationOfSymbolicLink(atPath: running)
+        // There is another file at that path by now.
+        return path.map { $0.hasSuffix(gone) ? String($0.dropLast(gone.count)) : $0 } ?? running
     }
+
+    /// What the system appends to the path of a file that has been replaced.
+    private static let gone = " (deleted)"
 
     private static func isRunning(_ path: String) -> Bool {
         FileInode(path).map { $0 == FileInode(running) } ?? false
     }
 
-    /// Runs the program in the place of this one, in the same process. Descriptors that are not passed are closed.
+    /// Runs the program in place of this one, in the same process. Descriptors that are not passed are closed.
     ///
-    /// SIGTERM and SIGINT end the process from here on, as they do in a start; SIGHUP and SIGUSR2 pass it by.
+    /// Signals that arrive from here on stay pending for it: nobody takes them (`ProcessSignals.leave`).
     ///
-    /// - Parameter passed: what it gets as systemd passes sockets, by name.
-    /// - Returns: only if that fails: `errno`.
+    /// - Parameter passed: the descriptors that it gets, by name, in the way systemd passes sockets.
+    /// - Returns: only on failure: `errno`.
     func replaceProcess(passing passed: [(name: String, descriptor: Int32)]) -> Int32 {
         precondition(passed.count <= Int(Self.reserved))
-        // Copies first: one's place may be another's number.
-        let copies = passed.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 64) }
+        // Copies first: the target of one may be the number of another.
+        let beyond = PassedDescriptors.first + Self.reserved
+        let copies = passed.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, beyond) }
         for (index, copy) in copies.enumerated() {
             guard copy >= 0, dup2(copy, PassedDescriptors.first + Int32(index)) >= 0 else {
                 return errno
             }
         }
         closeOthersOnExec(from: PassedDescriptors.first + Int32(passed.count))
-        for number in [SIGHUP, SIGUSR2] { signal(number, SIG_IGN) }
-        for number in [SIGTERM, SIGINT] { signal(number, SIG_DFL) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, nil)
+        ProcessSignals.setMask()
         linux_be_nice(Self.niceness)
         let variables = PassedDescriptors.variables(names: passed.map(\.name), process: getpid())
         let environment = self.environment.merging(variables) { $1 }
@@ -102,7 +104,7 @@ struct ProgramImage: Sendable {
     }
 }
 
-/// Texts as C takes them: a list that ends with NULL.
+/// Strings as C expects them: a list that ends with NULL.
 enum CStrings {
     static func with<Result>(
         _ texts: [String],
@@ -118,12 +120,12 @@ enum CStrings {
     }
 }
 
-/// Which file a path leads to, whatever it is called.
+/// Identifies the file that a path leads to, whatever its name.
 struct FileInode: Equatable {
     private let device: dev_t
     private let inode: ino_t
 
-    /// nil: it leads nowhere; `errno`.
+    /// nil: there is no such file; see `errno`.
     init?(_ path: String) {
         var found = stat()
         guard stat(path, &found) == 0 else { return nil }

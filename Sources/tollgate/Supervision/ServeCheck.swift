@@ -3,13 +3,16 @@ internal import Foundation
 internal import Journal
 
 /// `tollgate serve --check`: whether the service could start with these settings, files and data. It takes no lock and
-/// writes nothing, so that it may be asked beside a service that runs.
+/// writes nothing, so that it can run beside a running service.
 struct ServeCheck {
     let settings: ServeSettings
+    /// The service that runs the check before an upgrade; nil: none does.
+    let service: RunningService?
 
-    /// - Throws: what a start would end with.
+    /// - Throws: the error that a start would end with.
     func run() throws {
-        let mistakes = ConfigurationCheck(settings).mistakes
+        let mistakes =
+            ConfigurationCheck(settings).mistakes + (service?.objections(to: settings) ?? [])
         guard mistakes.isEmpty else {
             for mistake in mistakes { StandardError.print(mistake) }
             throw ExitStatus.usage.code
@@ -22,8 +25,8 @@ struct ServeCheck {
     private func data() throws -> String {
         let path = settings.dataDirectory
         guard settings.durability != .memory else { return "nothing is kept on disk" }
-        guard FileManager.default.fileExists(atPath: path) else { return "\(path) will be made" }
+        guard FileManager.default.fileExists(atPath: path) else { return "\(path) will be created" }
         let files = try JournalFormats.check(SystemDisk(path: path))
-        return "\(path) has \(files) journal files that it can read"
+        return "\(path) contains \(files) readable journal files"
     }
 }

@@ -3,19 +3,19 @@ internal import CommandIO
 internal import Foundation
 internal import Glibc
 
-/// What the service and whoever started it hand each other: sockets, notices, and the program itself. One per process.
+/// What the service exchanges with its supervisor: sockets, notifications, and the program itself. One per process.
 struct Supervision: Sendable {
     let program: ProgramImage
     let notices: SupervisorNotices
     let sockets: ListeningSockets
-    /// The addresses of sockets that were passed.
+    /// The addresses of the sockets that were passed.
     let listening: [PassedDescriptors.Port: NetworkAddress]
     let report: UpgradeReport
     let progress: StartProgress
 
-    /// Takes what was meant for this process out of its environment.
+    /// Takes what is meant for this process out of its environment.
     ///
-    /// - Throws: what of it cannot be used.
+    /// - Throws: what in it cannot be used.
     static func take() throws(SettingsError) -> Supervision {
         var environment = ProcessInfo.processInfo.environment
         let passed = try PassedDescriptors(takenFrom: &environment)
@@ -29,12 +29,12 @@ struct Supervision: Sendable {
             progress: StartProgress(notices))
     }
 
-    /// How long a supervisor that watches is asked to wait for the new program's first word, seconds.
+    /// How long a supervisor with a watchdog is asked to wait for the new program's first notification, seconds.
     private static let patience: Int64 = 60
 
-    /// Runs the program again in this process, with the sockets: the last thing that the service does.
+    /// Runs the program again in this process, with the sockets: the service's last act.
     ///
-    /// - Returns: only if that fails: why, in a sentence.
+    /// - Returns: only on failure: why, in a sentence.
     func upgrade() -> String {
         notices.starting("Upgrading", moreSeconds: Self.patience)
         var passed = sockets.handover

@@ -1,19 +1,20 @@
 internal import CLinux
 internal import Glibc
 
-/// Tells the process's supervisor how the service stands: datagrams to the socket that it names in NOTIFY_SOCKET
-/// (sd_notify(3)). Without one nothing is told.
+/// Reports the service's state to the process's supervisor: datagrams to the socket named in NOTIFY_SOCKET
+/// (sd_notify(3)). Without one, nothing is sent.
 ///
-/// Thread safety: any thread but an event loop's: a supervisor that reads nothing is waited for, a second at most.
+/// Thread safety: any thread except an event loop's: if the supervisor does not read, sending blocks for up to a
+/// second.
 struct SupervisorNotices: Sendable {
-    /// The supervisor wants to hear of a service that is well at least so often, microseconds; nil: it does not.
+    /// The supervisor expects `alive` at least this often, microseconds; nil: it does not.
     let watchdog: Int64?
-    /// Where it listens; nil: nobody does.
+    /// The supervisor's socket; nil: there is none.
     private let socket: Address?
 
     var isHeard: Bool { socket != nil }
 
-    /// A name in the file system, or an abstract one.
+    /// A path in the file system, or an abstract name.
     private struct Address: Sendable {
         var value = sockaddr_un()
         var length: socklen_t
@@ -33,9 +34,9 @@ struct SupervisorNotices: Sendable {
     }
 
     /// - Parameters:
-    ///   - environment: what the supervisor said to this process.
+    ///   - environment: the variables that the supervisor has set.
     ///   - process: this process; a watchdog may be meant for another one.
-    /// - Throws: a name that is none of a socket.
+    /// - Throws: if the name cannot be that of a socket.
     init(_ environment: [String: String], process: pid_t = getpid()) throws(SettingsError) {
         let isMeant = environment["WATCHDOG_PID"].map { $0 == "\(process)" } ?? true
         watchdog = environment["WATCHDOG_USEC"].flatMap { Int64($0) }.flatMap {
@@ -55,26 +56,26 @@ struct SupervisorNotices: Sendable {
         socket = address
     }
 
-    /// The variables with which a supervisor speaks to one process; others that are started must not have them.
+    /// The variables that a supervisor sets for one process; programs that it starts must not have them.
     static let variables = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
 
-    // MARK: What is told
+    // MARK: Notifications
 
-    /// It starts, and makes progress: it is given so many seconds more.
+    /// The start makes progress: asks for so many seconds more.
     func starting(_ status: String, moreSeconds: Int64) {
         send("EXTEND_TIMEOUT_USEC=\(moreSeconds * 1_000_000)", status)
     }
 
     func ready(_ status: String) { send("READY=1", status) }
 
-    /// Something is done that ends with `ready`.
+    /// Something begins that ends with `ready`.
     func reloading(_ status: String) {
         send("RELOADING=1", status, "MONOTONIC_USEC=\(linux_monotonic_nanoseconds() / 1_000)")
     }
 
     func stopping(_ status: String) { send("STOPPING=1", status) }
 
-    /// The service is well.
+    /// The service is alive.
     func alive() { send("WATCHDOG=1", nil) }
 
     private func send(_ state: String, _ status: String?, _ more: String...) {
@@ -92,7 +93,7 @@ struct SupervisorNotices: Sendable {
         text.withUTF8 { bytes in
             withUnsafePointer(to: &socket.value) { value in
                 value.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                    // Who does not listen is not told.
+                    // It is not an error if nobody listens.
                     _ = sendto(
                         descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL),
                         address, socket.length)

@@ -1,10 +1,11 @@
 internal import CLinux
 internal import Glibc
+internal import Threads
 
-/// Runs a new program's own check (`serve --check`) beside the service: whether it could start with these settings, files
-/// and data. Bounded in time and in what it may say; it gets no descriptor of the service's.
+/// Runs a new program's own check (`serve --check`) beside the service: whether it could start with these settings,
+/// files and data. Bounded in time and output; it gets none of the service's descriptors.
 ///
-/// Thread safety: `run` once, on a thread that may wait; `cancel` from any.
+/// Thread safety: `run` once, on a thread that may block; `cancel` from any.
 final class UpgradeCheck: Sendable {
     enum Outcome: Sendable, Equatable {
         case passed
@@ -12,18 +13,20 @@ final class UpgradeCheck: Sendable {
         case failed(String)
     }
 
-    /// What is kept of what it says.
+    /// Bytes of its output that are kept.
     private static let longestText = 4_096
-    /// Looks at what it has said, when it has ended.
+    /// The most reads of its output after it has ended.
     private static let mostLooks = 64
 
     private let program: ProgramImage
+    private let service: RunningService
     private let timeoutMilliseconds: Int64
-    /// A byte in it ends the check.
+    /// A pipe; a byte in it ends the check.
     private let cancellation: (read: Int32, write: Int32)
 
-    init(_ program: ProgramImage, timeoutMilliseconds: Int64) {
+    init(_ program: ProgramImage, for service: RunningService, timeoutMilliseconds: Int64) {
         self.program = program
+        self.service = service
         self.timeoutMilliseconds = timeoutMilliseconds
         cancellation = Self.pipe() ?? (-1, -1)
     }
@@ -35,9 +38,9 @@ final class UpgradeCheck: Sendable {
     func cancel() { _ = write(cancellation.write, [UInt8(1)], 1) }
 
     func run() -> Outcome {
-        // Whoever started the service may have had it ignore the end of those that it starts: nobody could wait for them.
+        // The parent may have made the service ignore SIGCHLD: then nobody could wait for a child.
         signal(SIGCHLD, SIG_DFL)
-        guard let output = Self.pipe() else { return .failed("no descriptors are left") }
+        guard let output = Self.pipe() else { return .failed("no file descriptors are left") }
         defer { close(output.read) }
         var child: pid_t = 0
         let code = spawn(&child, output: output.write)
@@ -72,14 +75,15 @@ final class UpgradeCheck: Sendable {
         }
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &usual)
-        // A group of its own: all of it is ended together, and no signal to the service's group meets it.
+        // A process group of its own: it can be killed as a whole, and signals to the service's group do not reach it.
         posix_spawnattr_setpgroup(&attributes, 0)
         posix_spawnattr_setflags(
             &attributes,
             Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
-        let environment = program.environment.filter { variable in
+        var environment = program.environment.filter { variable in
             !SupervisorNotices.variables.contains(variable.key)
         }
+        environment[RunningService.variable] = service.text
         return CStrings.with(program.arguments + ["--check"]) { arguments in
             CStrings.with(environment.map { "\($0)=\($1)" }) { environment in
                 posix_spawn(&child, program.path, &actions, &attributes, arguments, environment)
@@ -87,7 +91,7 @@ final class UpgradeCheck: Sendable {
         }
     }
 
-    /// - Parameter handle: readable when the child has ended; negative: the system has none.
+    /// - Parameter handle: readable when the child has ended; negative: the system does not provide one.
     private func outcome(of child: pid_t, _ handle: Int32, _ output: Int32) -> Outcome {
         let deadline = linux_monotonic_nanoseconds() + timeoutMilliseconds * 1_000_000
         var text: [UInt8] = []
@@ -95,7 +99,7 @@ final class UpgradeCheck: Sendable {
         while true {
             var status: Int32 = 0
             if waitpid(child, &status, WNOHANG) == child {
-                // What it leaves behind may go on writing.
+                // Processes that it leaves behind may go on writing.
                 for _ in 0..<Self.mostLooks where isOpen {
                     isOpen = Self.take(output, &text, waits: false)
                 }
@@ -104,7 +108,7 @@ final class UpgradeCheck: Sendable {
             let left = (deadline - linux_monotonic_nanoseconds()) / 1_000_000
             guard left > 0 else {
                 end(child)
-                return .failed("its check did not end within \(timeoutMilliseconds / 1_000) s")
+                return .failed("its check did not finish within \(timeoutMilliseconds / 1_000) s")
             }
             var events = [
                 pollfd(fd: handle, events: Int16(POLLIN), revents: 0),
@@ -120,15 +124,19 @@ final class UpgradeCheck: Sendable {
         }
     }
 
+    /// Kills the child. One that waits for a disk may take long to end: another thread waits for it.
     private func end(_ child: pid_t) {
         kill(-child, SIGKILL)
-        waitpid(child, nil, 0)
+        let hasEnded = waitpid(child, nil, WNOHANG) == child
+        if !hasEnded, !NamedThread.detach(.upgrade, { waitpid(child, nil, 0) }) {
+            waitpid(child, nil, 0)
+        }
     }
 
-    /// Takes what there is, and drops what is beyond the bound.
+    /// Reads what is available, and drops what exceeds the bound.
     ///
-    /// - Parameter waits: there is something; else it may be asked for in vain.
-    /// - Returns: false: there will be no more, or is no more for now.
+    /// - Parameter waits: there is something to read; false: there may be nothing.
+    /// - Returns: false: there is no more, or nothing for now.
     private static func take(_ output: Int32, _ text: inout [UInt8], waits: Bool) -> Bool {
         if !waits {
             var event = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
@@ -147,10 +155,10 @@ final class UpgradeCheck: Sendable {
         let said = String(decoding: text, as: UTF8.self)
             .split(whereSeparator: \.isNewline).joined(separator: "; ")
         if signal != 0 {
-            let words = "its check was ended by signal \(signal)"
+            let words = "its check was killed by signal \(signal)"
             return .failed(said.isEmpty ? words : "\(words): \(said)")
         }
-        return .failed(said.isEmpty ? "its check ended with status \(status >> 8)" : said)
+        return .failed(said.isEmpty ? "its check exited with status \(status >> 8)" : said)
     }
 
     private static func pipe() -> (read: Int32, write: Int32)? {

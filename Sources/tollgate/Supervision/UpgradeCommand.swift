@@ -9,16 +9,17 @@ internal import Journal
 struct UpgradeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "upgrade",
-        abstract: "Has a running service go over to the program that now lies in its place.",
+        abstract: "Switches a running service to the program that is now at its path.",
         discussion: """
-            Put the new program where the service was started from, then run this as the service's \
-            user or as root, on the same machine. The service has the new program check settings, \
-            certificates, limits file and data directory; if they are in order it lets running calls \
-            finish, and runs the new program in the same process. Callers wait meanwhile; none is \
-            refused. If not, the service goes on as it is.
+            Install the new program at the path that the service was started from, then run this as \
+            the service's user or as root, on the same machine. The new program checks the settings, \
+            certificates, limits file and data directory. If the check passes, the service lets \
+            running calls finish and runs the new program in the same process; callers wait, and none \
+            is refused. If it fails, the old program keeps serving.
 
-            Exit status: 0 upgraded, 64 wrong usage, 65 the check failed and the old program serves \
-            on, 69 no service found, busy, ended or not ready within --timeout, 77 not permitted.
+            Exit status: 0 upgraded, 64 invalid usage, 65 refused (the old program keeps serving), 69 \
+            no such service, or the process has ended, 75 it is starting, stopping or already being \
+            upgraded, or not ready within --timeout, 77 not permitted.
             """)
 
     @Option(help: .init("The service's data directory.", valueName: "dir"))
@@ -34,18 +35,23 @@ struct UpgradeCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
+        _ = try wait()
+        if let pid, pid <= 0 { throw ValidationError("--pid must be the number of a process.") }
+    }
+
+    private func wait() throws -> Duration {
         guard let time = DurationText.milliseconds(timeout), time > 0 else {
             throw ValidationError(
                 "--timeout must be a duration like 30s or 5m, not \"\(timeout)\".")
         }
-        if let pid, pid <= 0 { throw ValidationError("--pid must be the number of a process.") }
+        return .milliseconds(time)
     }
 
     func run() throws {
+        let wait = try wait()
         do throws(UpgradeFailure) {
             let process =
                 if let pid { ServiceProcess(pid) } else { try ServiceProcess.using(dataDir) }
-            let wait = Duration.milliseconds(DurationText.milliseconds(timeout) ?? 300_000)
             let (entry, took) = try process.upgrade(within: wait)
             let seconds = Double(took / .milliseconds(1)) / 1_000
             StandardOutput.print(
@@ -73,7 +79,7 @@ struct UpgradeFailure: Error, CustomStringConvertible {
     }
 }
 
-/// A process of `tollgate serve`, as another one sees it.
+/// A process of `tollgate serve`, as seen by another process.
 struct ServiceProcess {
     let id: pid_t
 
@@ -85,11 +91,11 @@ struct ServiceProcess {
         guard let file = FileInode(lock) else {
             throw UpgradeFailure(
                 errno == EACCES ? .notPermitted : .unavailable,
-                "\(lock): \(SystemText.of(errno)); give the directory of the service, or --pid")
+                "\(lock): \(SystemText.of(errno)); specify the service's data directory, or --pid")
         }
         guard let owner = SystemDisk.lastOwner(of: directory) else {
             throw UpgradeFailure(
-                .unavailable, "\(lock) names no process; give the service's with --pid")
+                .unavailable, "\(lock) does not name a process; specify it with --pid")
         }
         let process = ServiceProcess(owner)
         guard try process.descriptors().contains(where: { FileInode($0) == file }) else {
@@ -98,9 +104,9 @@ struct ServiceProcess {
         return process
     }
 
-    /// Has it upgrade itself, and waits.
+    /// Makes it upgrade itself, and waits.
     ///
-    /// - Returns: how it stands now, and how long that took.
+    /// - Returns: its state now, and how long that took.
     func upgrade(
         within time: Duration
     ) throws(UpgradeFailure) -> (UpgradeReport.Entry, Duration) {
@@ -111,10 +117,10 @@ struct ServiceProcess {
         switch before.stage {
         case .ready, .refused: break
         case .starting:
-            throw UpgradeFailure(.unavailable, "process \(id) is still starting; try again later")
+            throw UpgradeFailure(.tryAgain, "process \(id) is still starting; try again later")
         case .checking, .leaving:
-            throw UpgradeFailure(.unavailable, "process \(id) is being upgraded already")
-        case .stopping: throw UpgradeFailure(.unavailable, "process \(id) is stopping")
+            throw UpgradeFailure(.tryAgain, "process \(id) is already being upgraded")
+        case .stopping: throw UpgradeFailure(.tryAgain, "process \(id) is stopping")
         }
         guard kill(id, SIGUSR2) == 0 else { throw Self.noSignal(id, errno) }
         var looksAtNone = 0
@@ -125,9 +131,10 @@ struct ServiceProcess {
                 case .refused:
                     throw UpgradeFailure(
                         .refusedInput,
-                        "the upgrade was refused, and process \(id) serves on: \(now.detail)")
+                        "the upgrade was refused; process \(id) keeps serving: \(now.detail)")
                 case .stopping:
-                    throw UpgradeFailure(.unavailable, "process \(id) was stopped meanwhile")
+                    throw UpgradeFailure(
+                        .unavailable, "process \(id) was stopped during the upgrade")
                 case .starting, .checking, .leaving: break
                 }
             }
@@ -137,30 +144,30 @@ struct ServiceProcess {
             }
             guard .now - began < time else {
                 throw UpgradeFailure(
-                    .unavailable,
+                    .tryAgain,
                     """
-                    process \(id) has not finished the upgrade in time (it is \
-                    \(UpgradeReport.read(report)?.stage.rawValue ?? before.stage.rawValue)); its log \
-                    says more
+                    process \(id) has not finished the upgrade within --timeout (state: \
+                    \(UpgradeReport.read(report)?.stage.rawValue ?? before.stage.rawValue)); see its \
+                    log
                     """)
             }
             usleep(Self.pause)
         }
     }
 
-    /// Looks that must find no process: while it goes over to the new program its first thread ends, and the system shows a
-    /// process that has ended, for a moment.
+    /// Checks in a row that must find no process: when it switches to the new program, its first thread ends, and for a
+    /// moment the system shows a process that has ended.
     private static let certain = 200
-    /// Between two looks, microseconds.
+    /// The time between two checks, microseconds.
     private static let pause: UInt32 = 10_000
 
     private func read(_ report: Int32) throws(UpgradeFailure) -> UpgradeReport.Entry {
-        // A look may meet a change.
+        // The report may be changing at that moment.
         for _ in 0..<100 {
             if let entry = UpgradeReport.read(report) { return entry }
             usleep(Self.pause)
         }
-        throw UpgradeFailure(.unavailable, "process \(id) does not say how it stands")
+        throw UpgradeFailure(.unavailable, "process \(id) does not report its state")
     }
 
     private func openReport() throws(UpgradeFailure) -> Int32 {
@@ -172,14 +179,14 @@ struct ServiceProcess {
         guard let path else {
             throw UpgradeFailure(
                 .unavailable,
-                "process \(id) is no tollgate service, or one that can only be restarted")
+                "process \(id) is not a tollgate service, or can only be restarted")
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Self.noSignal(id, errno) }
         return descriptor
     }
 
-    /// The paths in /proc of what it has open.
+    /// The paths in /proc of its open descriptors.
     private func descriptors() throws(UpgradeFailure) -> [String] {
         let directory = "/proc/\(id)/fd"
         guard let stream = opendir(directory) else { throw Self.noSignal(id, errno) }
@@ -194,7 +201,7 @@ struct ServiceProcess {
         return paths
     }
 
-    /// Gone, or only waiting for whoever started it to notice.
+    /// Gone, or a zombie.
     private var hasEnded: Bool {
         guard let text = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
             let state = text.lastIndex(of: ")").flatMap({ text[$0...].dropFirst(2).first })
@@ -206,7 +213,8 @@ struct ServiceProcess {
         switch code {
         case EPERM, EACCES:
             UpgradeFailure(
-                .notPermitted, "process \(id) is another user's; run this as that user or as root")
+                .notPermitted,
+                "process \(id) belongs to another user; run this as that user or as root")
         case ENOENT, ESRCH: UpgradeFailure(.unavailable, "there is no process \(id)")
         default: UpgradeFailure(.failure, "process \(id): \(SystemText.of(code))")
         }

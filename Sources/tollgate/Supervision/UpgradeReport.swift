@@ -4,20 +4,20 @@ internal import Glibc
 internal import JSON
 internal import Synchronization
 
-/// How a service stands with its upgrades, for `tollgate upgrade`: an anonymous file of the process that whoever may signal
-/// it reads in /proc. It needs no disk, ends with the process, and goes through an upgrade with it.
+/// The state of a service's upgrades, for `tollgate upgrade`: an anonymous file of the process, which anyone who may
+/// signal the process can read in /proc. It needs no disk, ends with the process, and survives an upgrade.
 ///
 /// Thread safety: any thread.
 final class UpgradeReport: Sendable {
     enum Stage: String, Sendable {
-        /// The journal is read, for the first time or behind an upgrade.
+        /// The journal is being read, at the first start or after an upgrade.
         case starting
         case ready
-        /// The new program is asked whether it could start.
+        /// The new program is checking whether it could start.
         case checking
-        /// It could not, or the service could not let go; it serves on.
+        /// It could not, or the service could not stop in good order; the service goes on.
         case refused
-        /// Calls that run finish, then the new program runs.
+        /// Running calls finish, then the new program runs.
         case leaving
         case stopping
 
@@ -25,26 +25,26 @@ final class UpgradeReport: Sendable {
     }
 
     struct Entry: Sendable, Equatable {
-        /// Upgrades that were asked for so far.
+        /// Upgrades requested so far.
         var attempt: Int64 = 0
         var stage = Stage.starting
-        /// The release that runs.
+        /// The running release.
         var version = ""
-        /// Why it is refused.
+        /// Why the upgrade was refused.
         var detail = ""
     }
 
-    /// As /proc shows it, behind "memfd:".
+    /// As shown in /proc, after "memfd:".
     static let name = "tollgate-upgrade"
     private static let bytes = 8_192
-    /// Bytes; each may be six in JSON.
+    /// Bytes; each may take six in JSON.
     private static let longestDetail = 1_000
 
-    /// -1: there is none; nothing is reported then.
+    /// -1: there is none, and nothing is reported.
     let descriptor: Int32
     private let entry: Mutex<Entry>
 
-    /// - Parameter passed: the one that the process had before it was upgraded; nil: it was not.
+    /// - Parameter passed: the report that the process had before it was upgraded; nil: it was not upgraded.
     init(passed: Int32?, version: String) {
         let before = passed.flatMap(Self.read)
         descriptor = passed ?? linux_anonymous_file(Self.name)
@@ -54,7 +54,7 @@ final class UpgradeReport: Sendable {
 
     var stage: Stage { entry.withLock { $0.stage } }
 
-    /// - Parameter isNext: an upgrade was asked for.
+    /// - Parameter isNext: a new upgrade was requested.
     func set(_ stage: Stage, _ detail: String = "", isNext: Bool = false) {
         entry.withLock { entry in
             entry.stage = stage
@@ -69,13 +69,22 @@ final class UpgradeReport: Sendable {
             ("attempt", .integer(entry.attempt)), ("stage", .string(entry.stage.rawValue)),
             ("version", .string(entry.version)), ("detail", .string(entry.detail)),
         ]).text
-        // All in one write, always of one size: nothing of what stood there before stays.
+        // A single write of constant size, so that nothing remains of what was there before.
         var line = Array(text.utf8.prefix(bytes))
         line += Array(repeating: UInt8(ascii: " "), count: bytes - line.count)
         _ = pwrite(descriptor, line, line.count, 0)
     }
 
-    /// nil: it is none, or is being written.
+    /// Text from another user's process may be printed on root's terminal.
+    private static func printable(_ value: JSON?) -> String {
+        String(
+            String.UnicodeScalarView(
+                (value?.string ?? "").unicodeScalars.map { scalar in
+                    scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar
+                }))
+    }
+
+    /// nil: it is not a report, or it is being written.
     static func read(_ descriptor: Int32) -> Entry? {
         var bytes = [UInt8](repeating: 0, count: Self.bytes)
         let count = pread(descriptor, &bytes, bytes.count, 0)
@@ -84,6 +93,6 @@ final class UpgradeReport: Sendable {
         else { return nil }
         return Entry(
             attempt: json["attempt"]?.integer ?? 0, stage: stage,
-            version: json["version"]?.string ?? "", detail: json["detail"]?.string ?? "")
+            version: printable(json["version"]), detail: printable(json["detail"]))
     }
 }

@@ -2,8 +2,8 @@ internal import Logging
 internal import Synchronization
 internal import Threads
 
-/// Upgrades of the service in place: on SIGUSR2 the program that lies where this one was started from is asked whether it
-/// could start; if so, this one lets its callers finish and runs it, in the same process and with the same sockets
+/// Upgrades of the service in place: on SIGUSR2, the program at the path that this one was started from checks whether
+/// it could start; if so, this one lets running calls finish and runs it, in the same process and with the same sockets
 /// (docs/decisions/0014).
 ///
 /// Thread safety: any thread.
@@ -11,9 +11,9 @@ final class Upgrades: Sendable {
     private enum State {
         case serving
         case checking(UpgradeCheck?)
-        /// The service ends, so that the new program can run.
+        /// The service is ending, so that the new program can run.
         case leaving
-        /// The service ends for good.
+        /// The service is ending for good.
         case stopping
     }
 
@@ -21,6 +21,7 @@ final class Upgrades: Sendable {
     private let report: UpgradeReport
     private let timeoutMilliseconds: Int64
     private let logger: Logger
+    /// The report is changed under its lock too, so that the two agree.
     private let state = Mutex(State.serving)
 
     init(
@@ -33,7 +34,7 @@ final class Upgrades: Sendable {
         self.logger = logger
     }
 
-    /// The new program is to run when all has ended.
+    /// Whether the new program is to run when everything has ended.
     var isLeaving: Bool {
         state.withLock { state in
             if case .leaving = state { return true }
@@ -41,73 +42,78 @@ final class Upgrades: Sendable {
         }
     }
 
-    /// An upgrade is asked for.
+    /// An upgrade was requested.
     ///
     /// - Parameters:
-    ///   - trouble: why the service could not let go in good order; nil: it could.
-    ///   - leave: has the service end.
+    ///   - service: what the new program will find.
+    ///   - trouble: why the service could not stop in good order; nil: it could.
+    ///   - leave: ends the service.
     func begin(
-        _ trouble: @escaping @Sendable () async -> String?,
+        _ service: RunningService, _ trouble: @escaping @Sendable () async -> String?,
         leave: @escaping @Sendable () async -> Void
     ) {
         let begins = state.withLock { state in
             guard case .serving = state else { return false }
             state = .checking(nil)
+            report.set(.checking, isNext: true)
             return true
         }
         guard begins else {
-            return logger.notice("an upgrade is under way already; this request changes nothing")
+            return logger.notice(
+                "an upgrade is already in progress, or the service is stopping; this request is ignored"
+            )
         }
-        report.set(.checking, isNext: true)
         logger.notice("upgrade: checking the program", metadata: ["path": "\(program.path)"])
         Task {
             if let reason = await trouble() { return refuse(reason) }
-            switch await check() {
+            switch await check(service) {
             case .failed(let reason): refuse(reason)
             case .passed:
                 guard passed() else { return }
-                logger.notice("upgrade: the check has passed; running calls finish")
-                report.set(.leaving)
+                logger.notice("upgrade: the check has passed; waiting for running calls to finish")
                 await leave()
             }
         }
     }
 
-    /// The service stops for good: an upgrade that has not come to the new program never will.
-    func stop() {
-        let check = state.withLock { state -> UpgradeCheck? in
-            defer { state = .stopping }
-            if case .checking(let check) = state { return check }
-            return nil
+    /// The service stops for good: an upgrade that has not yet run the new program is abandoned.
+    ///
+    /// - Returns: whether the service was ending for an upgrade.
+    func stop() -> Bool {
+        let (check, wasLeaving) = state.withLock { state -> (UpgradeCheck?, Bool) in
+            defer {
+                state = .stopping
+                report.set(.stopping)
+            }
+            switch state {
+            case .checking(let check): return (check, false)
+            case .leaving: return (nil, true)
+            case .serving, .stopping: return (nil, false)
+            }
         }
         check?.cancel()
-        report.set(.stopping)
+        return wasLeaving
     }
 
-    private func check() async -> UpgradeCheck.Outcome {
-        let check = UpgradeCheck(program, timeoutMilliseconds: timeoutMilliseconds)
+    private func check(_ service: RunningService) async -> UpgradeCheck.Outcome {
+        let check = UpgradeCheck(
+            program, for: service, timeoutMilliseconds: timeoutMilliseconds)
         let begins = state.withLock { state in
             guard case .checking = state else { return false }
             state = .checking(check)
             return true
         }
         guard begins else { return .failed("the service is stopping") }
-        return await withCheckedContinuation {
-            (continuation: CheckedContinuation<UpgradeCheck.Outcome, Never>) in
-            let isStarted = NamedThread.detach(.upgrade) {
-                continuation.resume(returning: check.run())
-            }
-            if !isStarted {
-                continuation.resume(returning: .failed("the system has no thread left"))
-            }
-        }
+        return await NamedThread.run(.upgrade) { check.run() }
+            ?? .failed("the system has no thread left")
     }
 
-    /// False: a stop was first.
+    /// False: a stop came first.
     private func passed() -> Bool {
         state.withLock { state in
             guard case .checking = state else { return false }
             state = .leaving
+            report.set(.leaving)
             return true
         }
     }
@@ -116,10 +122,11 @@ final class Upgrades: Sendable {
         let servesOn = state.withLock { state in
             guard case .checking = state else { return false }
             state = .serving
+            report.set(.refused, reason)
             return true
         }
         guard servesOn else { return }
-        logger.error("upgrade refused; the service goes on", metadata: ["reason": "\(reason)"])
-        report.set(.refused, reason)
+        logger.error(
+            "upgrade refused; the old program keeps serving", metadata: ["reason": "\(reason)"])
     }
 }

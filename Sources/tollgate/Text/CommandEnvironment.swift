@@ -20,7 +20,7 @@ enum CommandEnvironment {
             + [
                 "CONFIG", "ENDPOINT", "URL", "TOKEN", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY",
                 "SERVER_NAME",
-            ].map { prefix + $0 }
+            ].map { prefix + $0 } + [RunningService.variable]
             // What the scripts and tests of this repository look at.
             + [
                 "BINARY", "BINARIES", "CONFIGURATION", "SCRATCH", "KILLS", "SEED", "SEEDS",

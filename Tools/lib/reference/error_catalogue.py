@@ -2,7 +2,13 @@
 
 import html
 import json
+import posixpath
 import re
+
+# What the pages lie in, from where their links lead.
+DIRECTORY = "docs/errors"
+LINK = re.compile(r"\[([^]]*)\]\(([^)]*)\)")
+PAGE = re.compile(r"(\d{5})\.md")
 
 
 def page(found, texts):
@@ -29,12 +35,17 @@ def blocks(markdown):
 
 
 def plain(markdown):
-    """Without links, which lead to other pages of the documentation."""
+    """Without links: the pages that they lead to are named."""
     lines = []
     for kind, text in blocks(markdown):
-        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("**", "").replace("`", "")
+        text = LINK.sub(lambda link: named(*link.groups()), text).replace("**", "").replace("`", "")
         lines.append({"h2": f"\n{text}:", "li": f"- {text}", "p": text}[kind])
     return "\n".join(lines).strip()
+
+
+def named(text, target):
+    """A link in words: a code stands for its page, and any other page is named as it is called in the repository."""
+    return text if PAGE.fullmatch(target) else f"{text} (`{posixpath.normpath(posixpath.join(DIRECTORY, target))}`)"
 
 
 def as_html(markdown):
@@ -47,10 +58,14 @@ def as_html(markdown):
     return "\n".join(lines + ["</ul>"] * is_list)
 
 
+def linked(text, target):
+    page = PAGE.fullmatch(target)
+    return f'<a href="{page[1]}">{text}</a>' if page else named(text, target)
+
+
 def inline(text):
-    """Codes link to each other; what else the documentation links to is not served."""
+    """Codes link to each other; what else the documentation links to is not served, and named."""
     text = html.escape(text, quote=False)
-    text = re.sub(r"\[([^]]*)\]\((\d{5})\.md\)", r'<a href="\2">\1</a>', text)
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    text = LINK.sub(lambda link: linked(*link.groups()), text)
     text = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)

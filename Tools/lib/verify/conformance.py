@@ -72,7 +72,7 @@ def tollgate(context, certificates=None):
 @contextlib.contextmanager
 def nghttpd(context, certificates=None):
     """The address of nghttpd, which answers the same requests with files; over TLS if there are certificates."""
-    root = debian.unpack(context, "nghttpd", ["nghttp2-server"])
+    root = debian.unpack(context.work, "nghttpd", ["nghttp2-server"])
     files = context.work / "nghttpd-files"
     (files / SERVICE.strip("/")).mkdir(parents=True, exist_ok=True)
     for method in ("GetUsage", "CheckAndReserveStream"):

@@ -1,10 +1,14 @@
-"""Programs and libraries of Debian, unpacked beside the build instead of installed."""
+"""Programs and libraries of Debian, unpacked beside the build instead of installed.
+
+As a program: debian.py DIRECTORY NAME PACKAGE..., as `unpack`.
+"""
 
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 from runner import Violation
 
@@ -76,3 +80,10 @@ def libraries(root):
     paths = [str(path) for path in (root / "usr/lib/x86_64-linux-gnu", root / "lib/x86_64-linux-gnu", root / "usr/lib")
              if path.exists()]
     return {"LD_LIBRARY_PATH": ":".join(paths)}
+
+
+if __name__ == "__main__":
+    try:
+        unpack(sys.argv[1], sys.argv[2], sys.argv[3:])
+    except Violation as violation:
+        sys.exit(f"debian.py: {violation}")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import cplusplus
 import debian
 from runner import ROOT, Violation
 
@@ -77,23 +78,14 @@ def node(context):
 
 
 def cpp(context):
-    root = debian.unpack(context, "grpc++", ["libgrpc++-dev", "libprotobuf-dev", "protobuf-compiler",
-                                             "protobuf-compiler-grpc"])
-    work, environment = fresh(context, "cpp"), debian.libraries(root)
-    context.must("examples-cpp-generate", [
-        root / "usr/bin/protoc", "-I", ROOT / "Protos", f"--cpp_out={work}", f"--grpc_out={work}",
-        f"--plugin=protoc-gen-grpc={root}/usr/bin/grpc_cpp_plugin", PROTO], PROGRAM, environment)
-    library = root / "usr/lib/x86_64-linux-gnu"
-    context.must("examples-cpp-build", [
-        "clang++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-I", work, "-isystem", root / "usr/include",
-        EXAMPLES / "cpp/reserve.cc", *work.glob("tollgate/v1/*.cc"), "-o", work / "reserve",
-        "-L", library, f"-Wl,-rpath-link,{library}", "-lgrpc++", "-lgrpc", "-lgpr", "-labsl_synchronization", "-lprotobuf", "-lpthread"],
-        BUILD, environment)
-    return [work / "reserve"], environment
+    built, environment = cplusplus.build(
+        context.work, fresh(context, "cpp"), EXAMPLES / "cpp/reserve.cc",
+        lambda name, *command: context.must(f"examples-cpp-{name}", *command))
+    return [built], environment
 
 
 def go(context):
-    root = debian.unpack(context, "go", ["golang-go", "golang-google-grpc-dev", "golang-goprotobuf-dev"])
+    root = debian.unpack(context.work, "go", ["golang-go", "golang-google-grpc-dev", "golang-goprotobuf-dev"])
     work = fresh(context, "go")
     (work / "src").mkdir()
     context.must("examples-go-generate", [
@@ -110,7 +102,7 @@ def go(context):
 
 
 def java(context):
-    root = debian.unpack(context, "java", [
+    root = debian.unpack(context.work, "java", [
         "openjdk-17-jdk-headless", "libgrpc-java", "libprotobuf-java", "libnetty-java", "libjctools-java", "libperfmark-java",
         "libguava-java", "libgoogle-gson-java", "libgeronimo-annotation-1.3-spec-java", "protobuf-compiler-grpc-java-plugin"])
     work = fresh(context, "java")

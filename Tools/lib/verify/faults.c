@@ -5,12 +5,16 @@
 // somebody had set it; both, as if time had passed. All other clocks, and timers, stay right.
 // TOLLGATE_TEST_SHORT_WRITES=1: a write to a file of two bytes or more takes only half of them.
 // TOLLGATE_TEST_STALL names a file: as long as it is there, no fdatasync returns.
+// TOLLGATE_TEST_HANG names a file: as long as it is there, the event loop grpc-0 does not turn.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -19,6 +23,8 @@
 static const volatile int64_t *clock_offset;
 static int short_writes;
 static const char *stall;
+static const char *hang;
+static int (*next_epoll_wait)(int, struct epoll_event *, int, int);
 static int (*next_fdatasync)(int);
 static int (*next_clock_gettime)(clockid_t, struct timespec *);
 static ssize_t (*next_pwrite)(int, const void *, size_t, off_t);
@@ -30,7 +36,9 @@ __attribute__((constructor)) static void prepare(void) {
     next_pwritev = dlsym(RTLD_NEXT, "pwritev");
     next_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     short_writes = getenv("TOLLGATE_TEST_SHORT_WRITES") != NULL;
+    next_epoll_wait = dlsym(RTLD_NEXT, "epoll_wait");
     stall = getenv("TOLLGATE_TEST_STALL");
+    hang = getenv("TOLLGATE_TEST_HANG");
     const char *path = getenv("TOLLGATE_TEST_CLOCK");
     if (path == NULL) return;
     int file = open(path, O_RDONLY);
@@ -39,6 +47,14 @@ __attribute__((constructor)) static void prepare(void) {
     close(file);
     if (memory == MAP_FAILED) abort();
     clock_offset = memory;
+}
+
+int epoll_wait(int poll, struct epoll_event *events, int most, int timeout) {
+    char name[16] = "";
+    if (hang != NULL && prctl(PR_GET_NAME, name) == 0 && strcmp(name, "grpc-0") == 0) {
+        while (access(hang, F_OK) == 0) usleep(10000);
+    }
+    return next_epoll_wait(poll, events, most, timeout);
 }
 
 static void shift(struct timespec *time, int clock) {

@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 
+import cplusplus
 import debian
 import proxying
+from cplusplus import Missing, program
 from runner import ROOT, Violation
 
 CLIENTS = ROOT / "Tools/Interop/clients"
@@ -74,20 +76,10 @@ def official(context):
 
 def cpp(context):
     """A caller by libgrpc++."""
-    root = debian.unpack(context.work, "grpc++", ["libgrpc++-dev", "libprotobuf-dev", "protobuf-compiler",
-                                             "protobuf-compiler-grpc"])
-    work = fresh(context, "cpp")
-    environment = debian.libraries(root)
-    context.must("interop-cpp-generate", [
-        program(root, "protoc"), "-I", ROOT / "Protos", f"--cpp_out={work}", f"--grpc_out={work}",
-        f"--plugin=protoc-gen-grpc={program(root, 'grpc_cpp_plugin')}", "tollgate/v1/tollgate.proto"], CASE, environment)
-    library = root / "usr/lib/x86_64-linux-gnu"
-    context.must("interop-cpp-build", [
-        "clang++", "-std=c++17", "-I", work, "-isystem", root / "usr/include", CLIENTS / "cpp/caller.cc",
-        work / "tollgate/v1/tollgate.pb.cc", work / "tollgate/v1/tollgate.grpc.pb.cc", "-o", work / "caller",
-        "-L", library, f"-Wl,-rpath-link,{library}", "-lgrpc++", "-lgrpc", "-lgpr", "-lprotobuf", "-labsl_synchronization"],
-        BUILD, environment)
-    return [work / "caller"], environment
+    built, environment = cplusplus.build(
+        context.work, fresh(context, "cpp"), CLIENTS / "cpp/caller.cc",
+        lambda name, *command: context.must(f"interop-cpp-{name}", *command))
+    return [built], environment
 
 
 def go(context):
@@ -133,19 +125,6 @@ def java(context):
     native = next(root.rglob("libnetty-tcnative.so"))
     shutil.copyfile(native, work / "libnetty_tcnative.so")
     return [program(root, "java"), f"-Djava.library.path={work}", "-cp", classes, "Caller"], debian.libraries(root)
-
-
-def program(root, name):
-    """A program of an unpacked package, or of the system."""
-    unpacked = root / "usr/bin" / name
-    found = unpacked if unpacked.exists() else shutil.which(name)
-    if not found:
-        raise Missing(name)
-    return found
-
-
-class Missing(Violation):
-    """A program that Debian cannot have unpacked, since its package must be installed."""
 
 
 def fresh(context, name):

@@ -55,6 +55,12 @@ status=0
 two || status=$?
 [ "$status" = 3 ]
 
+# systemd's sockets stay through an upgrade of the package.
+systemctl stop tollgate
+systemctl start tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
+systemctl start tollgate
+ready
+
 second=$(property MainPID)
 running=$(stat --dereference --format %i "/proc/$second/exe")
 dpkg --install /root/newer.deb
@@ -62,12 +68,8 @@ ready
 # The same process, and another program.
 [ "$(property MainPID)" = "$second" ]
 [ "$(stat --dereference --format %i "/proc/$second/exe")" != "$running" ]
-[ "$(property NRestarts)" = 1 ]
-
-systemctl stop tollgate
-systemctl start tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
-systemctl start tollgate
-ready
+[ "$(property NRestarts)" = 0 ]
+systemctl is-active tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
 systemctl restart tollgate
 ready
 systemctl stop tollgate tollgate-grpc.socket tollgate-http.socket tollgate-ops.socket
@@ -85,7 +87,10 @@ systemctl stop tollgate
 [ "$(property Result)" = success ]
 systemctl start tollgate
 journalctl --unit tollgate | grep 'tollgate ready'
+systemctl stop tollgate
+systemctl start tollgate-grpc.socket
 dpkg --remove tollgate
+! systemctl is-active tollgate-grpc.socket
 [ -s /var/lib/tollgate/operator-token ]
 dpkg --purge tollgate
 [ ! -e /var/lib/tollgate ]

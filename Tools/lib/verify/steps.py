@@ -14,6 +14,7 @@ import interop
 import packages
 import sanitizers
 import soaking
+import upgrading
 from runner import ROOT, Violation, tests_run
 
 
@@ -180,5 +181,6 @@ STEPS = [
     Step("interop", "other implementations of gRPC call", interop.interop, is_seeded=False),
     Step("packages", "the .deb on a bare Debian: installed, run, upgraded, removed; the image", packages.packages,
          is_seeded=False),
+    Step("upgrade", "upgrades under the load of three clients: no call fails", upgrading.upgrades, is_seeded=False),
     Step("soak", "half load for a while: memory and descriptors flat, the books agree", soaking.soak),
 ]

@@ -1,3 +1,4 @@
+internal import Observation
 internal import Telemetry
 
 /// What becomes of the lines and spans that tell of single calls.

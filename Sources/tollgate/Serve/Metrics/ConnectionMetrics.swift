@@ -13,7 +13,10 @@ struct ConnectionMetrics: MetricGroup {
     let connections = Metric.gauge("tollgate_connections", "Connections that are open", by: "port")
     let limit = Metric.gauge(
         "tollgate_connections_limit",
-        "Maximum connections: --max-connections and --http-max-connections, or fewer for want of file descriptors",
+        """
+        Maximum connections: --max-connections, --http-max-connections and --ops-max-connections, or fewer for want of \
+        file descriptors
+        """,
         by: "port")
     let opened = Metric.counter("tollgate_connections_opened", "Connections accepted", by: "port")
     let evicted = Metric.counter(
@@ -49,6 +52,10 @@ struct ConnectionMetrics: MetricGroup {
     let lateness = Metric.histogram(
         "tollgate_event_loop_delay_seconds",
         "How late event loops run what is due, measured ten times a second", by: "loops")
+    let handshakes = Metric.counter(
+        "tollgate_tls_handshake_failures",
+        "TLS handshakes that failed, those that the peer broke off among them; only with TLS",
+        by: "port")
     let expiry = Metric.gauge(
         "tollgate_tls_certificate_expiry_timestamp_seconds",
         "When the server's certificate expires, Unix time; only with TLS", by: "port")
@@ -60,9 +67,12 @@ extension ServiceMetrics {
         var lateness = MetricFamily(metrics.lateness)
         lateness.add(.times(grpc.lateness), "grpc")
         lateness.add(.times(rest.lateness), "rest")
+        var handshakes = MetricFamily(metrics.handshakes)
         var expiry = MetricFamily(metrics.expiry)
         for (port, tls) in [("grpc", tls.grpc), ("http", tls.http)] {
-            if let tls { expiry.add(.number(Double(tls.notAfter)), port) }
+            guard let tls else { continue }
+            handshakes.add(.count(tls.counts.failed), port)
+            expiry.add(.number(Double(tls.notAfter)), port)
         }
         var attempts = MetricFamily(metrics.attempts)
         let counts = authority.attempts.counts
@@ -72,7 +82,8 @@ extension ServiceMetrics {
         return placeFamilies + resetFamilies(grpc) + [
             attempts, MetricFamily(metrics.hurried, UInt64(authority.hurried)),
             MetricFamily(metrics.memory, admittance.memory.used),
-            MetricFamily(metrics.memoryLimit, admittance.memory.limit), lateness, expiry,
+            MetricFamily(metrics.memoryLimit, admittance.memory.limit), lateness, handshakes,
+            expiry,
         ]
     }
 
@@ -81,7 +92,7 @@ extension ServiceMetrics {
         var families = [
             metrics.connections, metrics.limit, metrics.opened, metrics.evicted, metrics.refused,
         ].map { MetricFamily($0) }
-        for (port, places) in [("grpc", admittance.grpc), ("http", admittance.http)] {
+        for (port, places) in admittance.places {
             let counts = places.counts
             families[0].add(.number(Double(places.count)), port)
             families[1].add(.number(Double(places.total)), port)

@@ -43,7 +43,8 @@ struct HTTPMetrics: MetricGroup {
     let requests = Metric.counter(
         "tollgate_http_requests",
         """
-        Requests answered. route: the path's pattern, as in /openapi.json; page: the operator's page; none: no such path, or not with this method
+        Requests answered. route: the path's pattern, as in /openapi.json; page: the operator's page; none: no such path, \
+        not with this method, or refused before the path was looked up (status 400, 408, 414, 431)
         """, by: "method", "route", "status")
     let durations = Metric.histogram(
         "tollgate_http_request_duration_seconds",
@@ -66,7 +67,7 @@ extension ServiceMetrics {
             ($0.key.method, $0.key.code.rawValue) < ($1.key.method, $1.key.code.rawValue)
         }) {
             let method = failure.method < methods.count ? methods[failure.method] : "unknown"
-            failures.add(.count(count), method, Self.name(failure.code))
+            failures.add(.count(count), method, failure.code.name)
         }
         return [
             requests, failures, MetricFamily(metrics.durations, grpc.whole),
@@ -77,9 +78,6 @@ extension ServiceMetrics {
             MetricFamily(metrics.putOff, grpc.putOffConnections),
         ]
     }
-
-    /// "RESOURCE_EXHAUSTED"
-    static func name(_ code: GRPCCode) -> String { label(code).uppercased() }
 
     /// A case of an enum by its name: "resource_exhausted".
     static func label(_ value: some Any) -> String {

@@ -41,10 +41,10 @@ struct ServiceMetrics: Sendable {
         self.deliveries = deliveries
         self.calls = calls
         pending = projection.map { projection in
-            SharedLook(Self.patience) { try await projection.pendingDeliveries() }
+            SharedLook(patience: Self.patience) { try await projection.pendingDeliveries() }
         }
         disk = dataDirectory.map { path in
-            SharedLook(Self.patience) { try await DiskSpace.read(path) }
+            SharedLook(patience: Self.patience) { try await DiskSpace.read(path) }
         }
     }
 

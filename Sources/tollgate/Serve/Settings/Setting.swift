@@ -129,6 +129,9 @@ struct SettingRow: Sendable {
     }
 
     var isSwitch: Bool { kind == .toggle }
+
+    /// Whether a value that is refused may be shown. A URL may have a password or a key in it, which is why some are refused.
+    var showsValue: Bool { kind != .url }
 }
 
 /// What kinds of settings there are.
