@@ -104,7 +104,7 @@ import Testing
         DROP TABLE usage_now; DROP TABLE usage_delta; DROP TABLE usage_hourly;
         DROP TABLE usage_monthly; DROP TABLE usage_note; DROP TABLE refusal_hourly;
         DELETE FROM refusal_daily WHERE tenant < 0;
-        PRAGMA user_version = 9
+        PRAGMA user_version = 10
         """
 
     /// Turns a file into one of the first version.
