@@ -37,7 +37,8 @@ final class Checkpointer: Sendable {
     private let removing = Lock(())
     /// Checkpoints begun so far: each is written under a name of its own, whoever else is at one.
     private let begun = Atomic<UInt64>(0)
-    private let isStopping = Atomic<Bool>(false)
+    /// 1: the threads are to end. They sleep on it.
+    private let isStopping = FutexWord()
     private let threads: Lock<[NamedThread]> = Lock([])
     /// What the last attempt to make one came to, and to remove what is not needed any more.
     private let making: Lock<String?> = Lock(nil)
@@ -113,13 +114,13 @@ final class Checkpointer: Sendable {
 
     /// Returns when nothing is being made or removed any more, and nothing will be.
     func stop() {
-        // ORDERING: relaxed because it goes with no other data; it is seen in time.
-        isStopping.store(true, ordering: .relaxed)
+        isStopping.store(1)
+        isStopping.wake()
         for thread in threads.withLock({ $0 }) { thread.join() }
         threads.withLock { $0 = [] }
     }
 
-    private var isAskedToStop: Bool { isStopping.load(ordering: .relaxed) }
+    private var isAskedToStop: Bool { isStopping.load() != 0 }
 
     /// The journal fills half of its bounds, or the disk is full.
     private var isTight: Bool {
@@ -129,8 +130,8 @@ final class Checkpointer: Sendable {
     private func run(_ manner: Manner) {
         if manner == .quiet { linux_lower_priority() }
         while !isAskedToStop {
-            var time = timespec(tv_sec: 0, tv_nsec: 200_000_000)
-            nanosleep(&time, nil)
+            isStopping.wait(while: 0, nanoseconds: 200_000_000)
+            if isAskedToStop { return }
             if manner == .urgent {
                 let isClear = attempt(clearing) { () throws(EngineError) in
                     try makeRoomIfFull()
@@ -159,8 +160,7 @@ final class Checkpointer: Sendable {
         } catch {
             guard error.code != .interrupted else { return false }
             trouble.withLock { $0 = "\(error)" }
-            var time = timespec(tv_sec: 1, tv_nsec: 0)
-            nanosleep(&time, nil)
+            isStopping.wait(while: 0, nanoseconds: 1_000_000_000)
             return false
         }
     }
