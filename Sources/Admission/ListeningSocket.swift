@@ -67,7 +67,9 @@ package struct ListeningSocket: Sendable, Equatable {
         _ = fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC)
         guard let kind = option(SO_TYPE, of: descriptor) else { throw .unfit("it is not a socket") }
         guard kind == Int32(SOCK_STREAM.rawValue) else { throw .unfit("it is not a stream socket") }
-        guard option(SO_ACCEPTCONN, of: descriptor) == 1 else { throw .unfit("it is not listening") }
+        guard option(SO_ACCEPTCONN, of: descriptor) == 1 else {
+            throw .unfit("it is not listening")
+        }
         let socket = try ListeningSocket(descriptor)
         socket.lengthenQueue()
         return socket
