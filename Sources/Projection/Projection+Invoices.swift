@@ -86,7 +86,9 @@ private struct InvoiceLook {
             db, sql: sql, arguments: query.tenantID.map { [$0] } ?? [])
         while let row = try rows.next() {
             let number = Int(row.current(0))
-            guard number >= 0, let id: String = row[1], let name: String = row[2] else { continue }
+            guard (0...Int(UInt32.max)).contains(number), let id: String = row[1],
+                let name: String = row[2]
+            else { continue }
             lines.append(
                 Line(
                     number: number, id: id, name: name, isOpen: row.current(3) != 0, from: 0,
@@ -201,8 +203,9 @@ private struct InvoiceLook {
         while let row = try rows.next() {
             guard let index = index(of: Int(row.current(0))) else { continue }
             let line = lines[index]
-            lines[index].extensions = row.current(1).addingSaturated(-line.laterExtensions)
-            lines[index].dids = row.current(2).addingSaturated(-line.laterDIDs)
+            lines[index].extensions = row.current(1).addingSaturated(
+                -max(line.laterExtensions, -.max))
+            lines[index].dids = row.current(2).addingSaturated(-max(line.laterDIDs, -.max))
         }
     }
 

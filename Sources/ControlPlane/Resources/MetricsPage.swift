@@ -36,13 +36,11 @@ struct MetricsPage: Sendable {
     }
 
     func get(_ exchange: Exchange) async throws -> Reply {
-        guard limiter.enter() else {
-            throw APIError(.unavailable, "Too many scrapes in progress")
+        try await limiter.within("Too many scrapes in progress") {
+            let format = Self.format(AcceptedTypes(exchange.headers[.accept]))
+            let text = MetricsText.text(await source(), format)
+            return Reply(text: text, contentType: format.contentType)
         }
-        defer { limiter.leave() }
-        let format = Self.format(AcceptedTypes(exchange.headers[.accept]))
-        let text = MetricsText.text(await source(), format)
-        return Reply(text: text, contentType: format.contentType)
     }
 
     /// Whoever takes neither gets Prometheus'.

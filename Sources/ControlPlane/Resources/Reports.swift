@@ -12,6 +12,10 @@ import Projection
 struct Reports: Sendable {
     let core: ControlPlaneContext
     private let health: Health
+    /// Reports over all tenants that are made at one time: each reads for up to a second or two, and lists use the same
+    /// readers.
+    static let atOnce = 2
+    private let limiter = ConcurrencyLimiter(maximum: Reports.atOnce)
 
     init(core: ControlPlaneContext) {
         self.core = core
@@ -22,12 +26,24 @@ struct Reports: Sendable {
 
     var routes: [Route] {
         [
-            Route(.get, "/v2/reports/overview", .readReports, Operations.overview, overview),
-            Route(.get, "/v2/reports/invoices", .readReports, Operations.listInvoices, invoices),
+            Route(
+                .get, "/v2/reports/overview", .readReports, Operations.overview, limited(overview)),
+            Route(
+                .get, "/v2/reports/invoices", .readReports, Operations.listInvoices,
+                limited(invoices)),
             Route(.get, "/v2/reports/invoices/{id}", .readReports, Operations.getInvoice, invoice),
             Route(.get, "/v2/reports/usage", .readReports, Operations.usageSeries, series),
-            Route(.get, "/v2/reports/forecast", .readReports, Operations.forecast, forecast),
+            Route(
+                .get, "/v2/reports/forecast", .readReports, Operations.forecast, limited(forecast)),
         ]
+    }
+
+    private func limited(
+        _ make: @escaping @Sendable (Exchange) async throws -> Reply
+    ) -> @Sendable (Exchange) async throws -> Reply {
+        { [limiter] exchange in
+            try await limiter.within("Too many reports in progress") { try await make(exchange) }
+        }
     }
 
     // MARK: Invoices

@@ -33,6 +33,17 @@ final class ConcurrencyLimiter: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
+    /// Does work of which only so much is done at one time.
+    ///
+    /// - Throws: `unavailable`: more of it is under way than that.
+    func within<Result>(
+        _ refusal: String, _ work: () async throws -> Result
+    ) async throws -> Result {
+        guard enter() else { throw APIError(.unavailable, refusal) }
+        defer { leave() }
+        return try await work()
+    }
+
     /// False: too many are worked on. Otherwise `leave` must follow.
     func enter() -> Bool {
         state.withLock { state in
